@@ -1,0 +1,16 @@
+//! Documents (YAML, JSON, TOML): values, places for messages, typed reading that reports every problem.
+//!
+//! serde_yaml gives values but no places, so a `Document` keeps its text and looks a place up with
+//! saphyr-parser only when a diagnostic is built: no cost on the good path, exact carets on the bad
+//! one. Imports: `base::{diag, error}`.
+
+mod value;
+mod key_path;
+mod document;
+mod locate;
+mod read;
+
+pub use document::{Document, Format};
+pub use key_path::{Key, KeyPath};
+pub use read::{Fields, On, Problems};
+pub use value::{Map, Value};

@@ -1,0 +1,83 @@
+//! The error of the ground floor: a file operation that failed, or a document that cannot be read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::diag::{Diagnostic, ToDiagnostics};
+
+/// What can go wrong with files and documents.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file operation failed.
+    #[error("could not {doing} `{}`: {source}", path.display())]
+    Io {
+        /// What was attempted, as a verb phrase: `read`, `create folder`.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A document is broken; each diagnostic names its place.
+    #[error("`{name}` is not valid")]
+    Document {
+        /// The file as shown to the user.
+        name: String,
+        /// All problems found, in source order.
+        problems: Vec<Diagnostic>,
+    },
+    /// An SQLite database failed.
+    #[error("could not use the database `{}`: {source}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+}
+
+impl Error {
+    /// Returns a closure for `map_err` on a file operation.
+    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+/// Returns the next step for a failed file operation, where there is a plain one.
+#[must_use]
+pub fn io_help(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            Some("free some space on this file system, then run the same command again; nothing was lost")
+        }
+        io::ErrorKind::QuotaExceeded => {
+            Some("the disk quota is used up: free some space, then run the same command again; nothing was lost")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("give yourself permission (`ls -ld` shows owner and mode), then run the same command again")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is mounted read-only: remount it or work in a writable copy")
+        }
+        io::ErrorKind::NotFound => Some("check the spelling of the path and that it exists"),
+        _ => None,
+    }
+}
+
+impl ToDiagnostics for Error {
+    fn to_diagnostics(&self) -> Vec<Diagnostic> {
+        match self {
+            Self::Io { source, .. } => {
+                let mut diagnostic = Diagnostic::error("io", self.to_string());
+                diagnostic.help = io_help(source).map(str::to_owned);
+                vec![diagnostic]
+            }
+            Self::Document { problems, .. } => problems.clone(),
+            Self::Database { path, .. } => vec![
+                Diagnostic::error("database", self.to_string())
+                    .help(format!("if it is damaged, move `{}` aside; caches are rebuilt", path.display())),
+            ],
+        }
+    }
+}

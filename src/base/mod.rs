@@ -1,0 +1,23 @@
+//! Ground floor: hashes, typed paths, files, documents with places, diagnostics, cancellation, seeds.
+//!
+//! Imports nothing of ours. Everything here would serve any program that moves hashes and files.
+
+pub mod hash;
+pub mod canon;
+pub mod path;
+pub mod fs;
+pub mod doc;
+pub mod diag;
+pub mod error;
+pub mod db;
+pub mod cancel;
+pub mod event;
+pub mod rng;
+pub mod units;
+
+pub use cancel::{Cancel, CancelReason};
+pub use diag::{Diagnostic, Severity, Source, Span, ToDiagnostics};
+pub use error::Error;
+pub use event::Observer;
+pub use hash::{ContentHash, ObjectId};
+pub use path::ArtifactPath;

@@ -1,0 +1,178 @@
+//! Typed paths: `ArtifactPath`, a place inside the project that cannot leave it. Imports: nothing.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+
+/// A project-relative path: UTF-8, `/`-separated, never empty, no `.` or `..`, no trailing slash.
+///
+/// Sorts bytewise, so the order is the same on every machine.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArtifactPath(String);
+
+/// Why a text is no project path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Nothing is left after normalising.
+    #[error("the path is empty")]
+    Empty,
+    /// `..` climbs above the project root.
+    #[error("`{0}` lies outside the project")]
+    Outside(String),
+    /// Absolute paths are not portable between machines.
+    #[error("`{0}` is absolute; paths are relative to the pipeline file")]
+    Absolute(String),
+    /// A NUL byte or a backslash (which is a separator on some systems only).
+    #[error("`{0}` holds a character that paths cannot have")]
+    Character(String),
+}
+
+impl ArtifactPath {
+    /// Normalises `text`, taken relative to the project folder `base` (empty for the root).
+    ///
+    /// # Errors
+    /// The path is absolute, empty, or leaves the project.
+    pub fn parse_in(base: &str, text: &str) -> Result<Self, PathError> {
+        if text.contains(['\0', '\\']) {
+            return Err(PathError::Character(text.escape_debug().to_string()));
+        }
+        if Path::new(text).is_absolute() {
+            return Err(PathError::Absolute(text.to_owned()));
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in base.split('/').chain(text.split('/')) {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    if parts.pop().is_none() {
+                        return Err(PathError::Outside(text.to_owned()));
+                    }
+                }
+                name => parts.push(name),
+            }
+        }
+        if parts.is_empty() { Err(PathError::Empty) } else { Ok(Self(parts.join("/"))) }
+    }
+
+    /// Returns the project path of the absolute path `path` below `root`, or `None` outside it.
+    #[must_use]
+    pub fn from_absolute(root: &Path, path: &Path) -> Option<Self> {
+        let relative = path.strip_prefix(root).ok()?;
+        let mut parts = Vec::new();
+        for component in relative.components() {
+            match component {
+                Component::Normal(name) => parts.push(name.to_str()?),
+                _ => return None,
+            }
+        }
+        (!parts.is_empty()).then(|| Self(parts.join("/")))
+    }
+
+    /// Returns the path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the absolute path below `root`.
+    #[must_use]
+    pub fn under(&self, root: &Path) -> PathBuf {
+        root.join(&self.0)
+    }
+
+    /// Returns the path of `relative` inside this directory.
+    #[must_use]
+    pub fn join(&self, relative: &str) -> Self {
+        debug_assert!(!relative.is_empty() && !relative.starts_with('/'));
+        Self(format!("{}/{relative}", self.0))
+    }
+
+    /// Returns the last part of the path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Returns the enclosing folder, `None` at the top of the project.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+    }
+
+    /// Returns all enclosing folders, nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.parent(), Self::parent)
+    }
+
+    /// Is `other` this path or something inside it?
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0 == self.0
+            || (other.0.len() > self.0.len()
+                && other.0.starts_with(&self.0)
+                && other.0.as_bytes()[self.0.len()] == b'/')
+    }
+}
+
+impl FromStr for ArtifactPath {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse_in("", text)
+    }
+}
+
+impl fmt::Display for ArtifactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ArtifactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parsing_normalises_and_refuses_escapes() {
+        #[track_caller]
+        fn check(base: &str, text: &str, expected: Option<&str>) {
+            let got = ArtifactPath::parse_in(base, text);
+            assert_eq!(got.as_ref().ok().map(ArtifactPath::as_str), expected, "{got:?}");
+        }
+        check("", "data/raw/", Some("data/raw"));
+        check("", "./a//b/./c", Some("a/b/c"));
+        check("sub", "../data", Some("data"));
+        check("sub", "x", Some("sub/x"));
+        check("", "..", None);
+        check("", "a/../..", None);
+        check("", ".", None);
+        check("", "/etc/passwd", None);
+        check("", "a\\b", None);
+    }
+
+    #[test]
+    fn containment_is_by_whole_names() {
+        let dir: ArtifactPath = "data/raw".parse().unwrap();
+        assert!(dir.contains(&"data/raw/a.png".parse().unwrap()));
+        assert!(dir.contains(&dir));
+        assert!(!dir.contains(&"data/raw2".parse().unwrap()));
+        assert!(!dir.contains(&"data".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_is_idempotent(text in "[a-c./]{0,12}") {
+            if let Ok(path) = text.parse::<ArtifactPath>() {
+                prop_assert_eq!(path.as_str().parse::<ArtifactPath>(), Ok(path.clone()));
+                prop_assert!(!path.as_str().split('/').any(|p| p.is_empty() || p == "." || p == ".."));
+            }
+        }
+    }
+}

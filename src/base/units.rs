@@ -1,0 +1,53 @@
+//! Sizes, counts and durations as people read them: one formatter each. Imports: nothing.
+
+use std::time::Duration;
+
+/// Formats a number of bytes with a binary unit: `532 B`, `2.5 MiB`.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while 1024.0 <= value && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// Formats a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`.
+#[must_use]
+pub fn duration(d: Duration) -> String {
+    let seconds = d.as_secs();
+    if seconds == 0 {
+        format!("{} ms", d.as_millis())
+    } else if seconds < 60 {
+        format!("{:.1} s", d.as_secs_f64())
+    } else if seconds < 3600 {
+        format!("{} m {:02} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60)
+    }
+}
+
+/// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats() {
+        assert_eq!(bytes(532), "532 B");
+        assert_eq!(bytes(2_621_440), "2.5 MiB");
+        assert_eq!(duration(Duration::from_millis(12)), "12 ms");
+        assert_eq!(duration(Duration::from_millis(3400)), "3.4 s");
+        assert_eq!(duration(Duration::from_secs(125)), "2 m 05 s");
+        assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 m");
+        assert_eq!((count(1, "stage"), count(0, "stage")), ("1 stage".into(), "0 stages".into()));
+    }
+}
