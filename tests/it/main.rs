@@ -4,7 +4,8 @@
 //! uses the library: what a user cannot reach is tested where it lives.
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests build projects with plain file functions and read their own environment"
+    clippy::unwrap_used,
+    reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
 mod support;

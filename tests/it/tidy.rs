@@ -87,8 +87,9 @@ fn every_test_belongs_to_the_one_binary() {
     let stray: Vec<String> = fs::read_dir(root().join("tests"))
         .unwrap()
         .flatten()
-        .map(|entry| source::shown(root(), &entry.path()))
-        .filter(|name| name.ends_with(".rs"))
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .map(|path| source::shown(root(), &path))
         .map(|name| {
             format!("{name}: is never compiled; move it to tests/it/ and list it in main.rs")
         })
@@ -428,17 +429,17 @@ mod tests {
     #[test]
     fn crates_away_from_home_are_seen() {
         check(
-            |p, s| own_crates(p, s),
+            own_crates,
             "use rusqlite::Connection;",
             Some("whose home is `base`, `store::state`"),
         );
         check(
-            |p, s| own_crates(p, s),
+            own_crates,
             "#[derive(clap::Args)] struct X;",
             Some("names `clap`"),
         );
         check(
-            |p, s| own_crates(p, s),
+            own_crates,
             "use crate::base::rusqlite; fn f(clap: u8) { g(clap) }",
             None,
         );
