@@ -43,6 +43,8 @@ pub(super) struct Rect {
 pub(super) struct Wire {
     pub(super) from: usize,
     pub(super) to: usize,
+    /// Wires with the same number share a part of their way; others only cross.
+    pub(super) bundle: usize,
     pub(super) points: Vec<(i32, i32)>,
 }
 
@@ -74,6 +76,12 @@ pub(super) fn layout(sizes: &[(i32, i32)], edges: &[(usize, usize)], measures: &
         whole.wires.extend(laid.wires.into_iter().map(|wire| Wire {
             from: part[wire.from],
             to: part[wire.to],
+            // Numbers of bundles are those of boxes, twice over; parts must not share any.
+            bundle: if wire.bundle < part.len() {
+                part[wire.bundle]
+            } else {
+                sizes.len() + part[wire.bundle - part.len()]
+            },
             points: wire.points.into_iter().map(|(px, py)| (px + x, py + y)).collect(),
         }));
         whole.width = whole.width.max(x + laid.width);
@@ -86,7 +94,7 @@ pub(super) fn layout(sizes: &[(i32, i32)], edges: &[(usize, usize)], measures: &
 
 /// Lays out one part; if lines passing by have made it too wide, once more with narrower rows.
 fn part_within_width(sizes: &[(i32, i32)], part: &[usize], edges: &[(usize, usize)], measures: &Measures) -> Layout {
-    const ATTEMPTS: usize = 5;
+    const ATTEMPTS: usize = 4;
     let local = |node: usize| part.binary_search(&node).ok();
     let edges: Vec<(usize, usize)> =
         edges.iter().filter_map(|&(a, b)| Some((local(a)?, local(b)?))).collect();
@@ -107,32 +115,27 @@ fn part_within_width(sizes: &[(i32, i32)], part: &[usize], edges: &[(usize, usiz
     best.unwrap_or_default()
 }
 
-/// What stands in a row: a box, or the trunk of a source whose targets are further below.
-struct Elements {
-    bodies: Vec<Body>,
-    rows: Vec<Vec<usize>>,
-    /// Links from each row to the next.
-    links: Vec<Vec<(usize, usize)>>,
-}
-
 fn connected(sizes: &[(i32, i32)], edges: &[(usize, usize)], measures: &Measures, row_width: i32) -> Layout {
-    let mut arriving = vec![0; sizes.len()];
-    for &(_, to) in edges {
-        arriving[to] += 1;
-    }
-    // A box is wide enough for all lines that arrive at it.
-    let widths: Vec<i32> =
-        sizes.iter().zip(&arriving).map(|(size, lines)| size.0.max((lines + 1) * measures.port_gap + 1)).collect();
+    let bundles = Bundles::of(sizes.len(), edges);
+    // A box is wide enough for all bundles that arrive at it.
+    let widths: Vec<i32> = sizes
+        .iter()
+        .zip(&bundles.arriving)
+        .map(|(size, &lines)| size.0.max((lines as i32 + 1) * measures.port_gap + 1))
+        .collect();
     let row_of = layer::rows(&widths, measures.box_gap, edges, row_width);
-    let mut elements = elements(&widths, &row_of, edges);
+    let mut elements = Elements::of(&widths, &row_of, &bundles);
     reduce_crossings(&mut elements.rows, &elements.links);
-    let gaps = Gaps { boxes: measures.box_gap, trunks: measures.trunk_gap };
+    let gaps = Gaps {
+        boxes: measures.box_gap,
+        trunks: measures.trunk_gap,
+        width_max: measures.width_max,
+    };
     let left = place::columns(&elements.bodies, &elements.rows, &elements.links, gaps);
 
     let mut laid = Layout { boxes: vec![Rect::default(); sizes.len()], ..Layout::default() };
-    // The line so far from each box to where its trunk stands; only its corners.
-    let mut trunk: Vec<Vec<(i32, i32)>> = vec![Vec::new(); elements.bodies.len()];
-    let source_of = sources(sizes.len(), &elements);
+    // Per element, the lines that have come as far as its lower end: their source and corners.
+    let mut lines: Vec<Vec<(usize, Vec<(i32, i32)>)>> = vec![Vec::new(); elements.bodies.len()];
     let mut y = 0;
     for (row, members) in elements.rows.iter().enumerate() {
         let height = members.iter().filter_map(|&e| sizes.get(e)).map(|size| size.1).max().unwrap_or(0);
@@ -141,160 +144,240 @@ fn connected(sizes: &[(i32, i32)], edges: &[(usize, usize)], measures: &Measures
             laid.width = laid.width.max(x + width);
             if let Some(size) = sizes.get(element) {
                 laid.boxes[element] = Rect { x, y, width, height: size.1 };
-                trunk[element] = vec![(x + width / 2, y + size.1)];
+                lines[element] = vec![(element, vec![(x + width / 2, y + size.1)])];
             }
         }
         y += height;
         let Some(links) = elements.links.get(row) else { continue };
-        let gap = gap(members, &elements.rows[row + 1], links, &elements.bodies, &left, measures);
+        let gap = Gap::of(members, links, &elements, &left, measures.port_gap);
         let (tracks, count) = route::tracks(&gap.nets, measures.trunk_gap);
-        let gap_height =
-            if count == 0 { measures.arrow.max(measures.lead) } else { measures.lead + measures.track * count as i32 + measures.arrow };
-        for (net, targets) in gap.targets.iter().enumerate() {
-            let from = members[net];
-            for (&to, &column) in targets.iter().zip(&gap.nets[net].bottoms) {
-                let mut points = trunk[from].clone();
-                if let Some(track) = tracks[net] {
+        let below = match count {
+            0 => y + measures.arrow.max(measures.lead),
+            _ => y + measures.lead + measures.track * count as i32 + measures.arrow,
+        };
+        for hop in &gap.hops {
+            for (source, mut points) in lines[hop.from].clone() {
+                if let Some(track) = tracks[hop.net] {
                     let along = y + measures.lead + measures.track * track as i32;
-                    points.extend([(gap.nets[net].top, along), (column, along)]);
+                    points.extend([(hop.top, along), (hop.bottom, along)]);
                 }
-                points.push((column, y + gap_height));
-                if to < sizes.len() {
-                    laid.wires.push(Wire { from: source_of[from], to, points: corners(&points) });
+                points.push((hop.bottom, below));
+                let points = corners(&points);
+                if hop.to < sizes.len() {
+                    let bundle = elements.bundle[hop.from];
+                    laid.wires.push(Wire { from: source, to: hop.to, bundle, points });
                 } else {
-                    trunk[to] = corners(&points);
+                    lines[hop.to].push((source, points));
                 }
             }
         }
-        y += gap_height;
+        y = below;
     }
     laid.height = y;
     laid.wires.sort_by_key(|wire| (wire.from, wire.to));
     laid
 }
 
-fn elements(widths: &[i32], row_of: &[usize], edges: &[(usize, usize)]) -> Elements {
-    let count = row_of.iter().max().map_or(0, |row| row + 1);
-    let mut bodies: Vec<Body> = widths.iter().map(|&width| Body { width, is_trunk: false }).collect();
-    let mut rows = vec![Vec::new(); count];
-    let mut links = vec![Vec::new(); count.saturating_sub(1)];
-    for (node, &row) in row_of.iter().enumerate() {
-        rows[row].push(node);
-    }
-    let mut targets = vec![Vec::new(); row_of.len()];
-    for &(from, to) in edges {
-        targets[from].push(to);
-    }
-    for (source, &row) in row_of.iter().enumerate() {
-        let targets = &targets[source];
-        let Some(last) = targets.iter().map(|&target| row_of[target]).max() else { continue };
-        let mut at = source;
-        for below in row + 1..=last {
-            let standing = at;
-            if below < last {
-                at = bodies.len();
-                bodies.push(Body { width: 1, is_trunk: true });
-                rows[below].push(at);
-                links[below - 1].push((standing, at));
+/// Which edges are drawn as one line for a part of their way: those from a common source, which
+/// branch, and those to a common target, which join. Either way a reader who follows the line from
+/// its single end meets exactly the right boxes.
+struct Bundles {
+    /// Targets of each box that its own bundle leads to.
+    branching: Vec<Vec<usize>>,
+    /// Sources of each box that join on the way to it; they have no other target.
+    joining: Vec<Vec<usize>>,
+    /// How many bundles arrive at each box.
+    arriving: Vec<usize>,
+}
+
+impl Bundles {
+    /// From this many sources on, lines with a common target join.
+    const JOINING_MIN: usize = 4;
+
+    fn of(boxes: usize, edges: &[(usize, usize)]) -> Self {
+        let mut branching = vec![Vec::new(); boxes];
+        for &(from, to) in edges {
+            branching[from].push(to);
+        }
+        let mut joining = vec![Vec::new(); boxes];
+        for (from, targets) in branching.iter().enumerate() {
+            if let [only] = targets[..] {
+                joining[only].push(from);
             }
-            links[below - 1]
-                .extend(targets.iter().filter(|&&t| row_of[t] == below).map(|&t| (standing, t)));
         }
+        for sources in &mut joining {
+            if sources.len() < Self::JOINING_MIN {
+                sources.clear();
+            }
+            for &from in sources.iter() {
+                branching[from].clear();
+            }
+        }
+        let mut arriving: Vec<usize> = joining.iter().map(|sources| usize::from(!sources.is_empty())).collect();
+        for &to in branching.iter().flatten() {
+            arriving[to] += 1;
+        }
+        Self { branching, joining, arriving }
     }
-    Elements { bodies, rows, links }
 }
 
-/// Returns the box each element belongs to: itself, or the source of the trunk.
-fn sources(boxes: usize, elements: &Elements) -> Vec<usize> {
-    let mut source: Vec<usize> = (0..elements.bodies.len()).collect();
-    for &(from, to) in elements.links.iter().flatten() {
-        if boxes <= to {
-            source[to] = source[from];
-        }
-    }
-    source
+/// What stands in the rows: boxes (the first elements, in their order), and the trunks of bundles
+/// that pass by.
+struct Elements {
+    bodies: Vec<Body>,
+    /// The bundle of the lines that leave each element downwards.
+    bundle: Vec<usize>,
+    rows: Vec<Vec<usize>>,
+    /// Links from each row to the next.
+    links: Vec<Vec<(usize, usize)>>,
 }
 
-/// The nets of one gap, by place in the upper row, with their targets in the order of `bottoms`.
+impl Elements {
+    fn of(widths: &[i32], row_of: &[usize], bundles: &Bundles) -> Self {
+        let count = row_of.iter().max().map_or(0, |row| row + 1);
+        let mut elements = Self {
+            bodies: widths.iter().map(|&width| Body { width, is_trunk: false }).collect(),
+            bundle: (0..widths.len()).collect(),
+            rows: vec![Vec::new(); count],
+            links: vec![Vec::new(); count.saturating_sub(1)],
+        };
+        for (node, &row) in row_of.iter().enumerate() {
+            elements.rows[row].push(node);
+        }
+        for (source, targets) in bundles.branching.iter().enumerate() {
+            let Some(last) = targets.iter().map(|&target| row_of[target]).max() else { continue };
+            let mut at = source;
+            for row in row_of[source] + 1..=last {
+                let above = at;
+                if row < last {
+                    at = elements.trunk(row, source);
+                    elements.links[row - 1].push((above, at));
+                }
+                let here = targets.iter().filter(|&&target| row_of[target] == row);
+                elements.links[row - 1].extend(here.map(|&target| (above, target)));
+            }
+        }
+        for (target, sources) in bundles.joining.iter().enumerate() {
+            let Some(first) = sources.iter().map(|&source| row_of[source]).min() else { continue };
+            let bundle = widths.len() + target;
+            let mut above = None;
+            for row in first + 1..=row_of[target] {
+                let at = if row < row_of[target] { elements.trunk(row, bundle) } else { target };
+                elements.links[row - 1].extend(above.map(|above| (above, at)));
+                for &source in sources.iter().filter(|&&source| row_of[source] + 1 == row) {
+                    elements.bundle[source] = bundle;
+                    elements.links[row - 1].push((source, at));
+                }
+                above = Some(at);
+            }
+        }
+        elements
+    }
+
+    fn trunk(&mut self, row: usize, bundle: usize) -> usize {
+        let element = self.bodies.len();
+        self.bodies.push(Body { width: 1, is_trunk: true });
+        self.bundle.push(bundle);
+        self.rows[row].push(element);
+        element
+    }
+}
+
+/// The way of one link through a gap.
+struct Hop {
+    from: usize,
+    to: usize,
+    net: usize,
+    top: i32,
+    bottom: i32,
+}
+
+/// All links between two rows.
 struct Gap {
     nets: Vec<Net>,
-    targets: Vec<Vec<usize>>,
+    hops: Vec<Hop>,
 }
 
-fn gap(
-    upper: &[usize],
-    lower: &[usize],
-    links: &[(usize, usize)],
-    bodies: &[Body],
-    left: &[i32],
-    measures: &Measures,
-) -> Gap {
-    let middle = |element: usize| left[element] + bodies[element].width / 2;
-    let tops: Vec<i32> = upper.iter().map(|&element| middle(element)).collect();
-    let mut nets: Vec<Net> = tops.iter().map(|&top| Net { top, bottoms: Vec::new() }).collect();
-    let mut targets = vec![Vec::new(); upper.len()];
-    // Tops ascend along the row, so each list of lines that arrive is in their order as well.
-    let mut arriving: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let net_of: BTreeMap<usize, usize> = upper.iter().enumerate().map(|(i, &element)| (element, i)).collect();
-    let mut ends: Vec<(usize, usize)> = links.iter().map(|&(from, to)| (net_of[&from], to)).collect();
-    ends.sort_unstable();
-    for (net, to) in ends {
-        arriving.entry(to).or_default().push(net);
-    }
-    for &element in lower {
-        let from = arriving.remove(&element).unwrap_or_default();
-        let columns = if bodies[element].is_trunk {
-            vec![middle(element)]
-        } else {
-            ports(left[element], bodies[element].width, &from, &tops, measures.port_gap)
-        };
-        for (net, column) in from.into_iter().zip(columns) {
-            nets[net].bottoms.push(column);
-            targets[net].push(element);
+impl Gap {
+    fn of(upper: &[usize], links: &[(usize, usize)], elements: &Elements, left: &[i32], port_gap: i32) -> Self {
+        let middle = |element: usize| left[element] + elements.bodies[element].width / 2;
+        // Bundles in the order of the upper row, so that numbers of nets ascend from left to right.
+        let mut net_of: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut nets: Vec<Net> = Vec::new();
+        for &element in upper {
+            let net = *net_of.entry(elements.bundle[element]).or_insert_with(|| {
+                nets.push(Net { tops: Vec::new(), bottoms: Vec::new() });
+                nets.len() - 1
+            });
+            nets[net].tops.push(middle(element));
         }
+        // A box from which no line goes on must not keep a column free.
+        let mut leaves = vec![false; nets.len()];
+        let mut arriving: BTreeMap<usize, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+        for &(from, to) in links {
+            let net = net_of[&elements.bundle[from]];
+            leaves[net] = true;
+            arriving.entry(to).or_default().entry(net).or_default().push(from);
+        }
+        for (net, leaves) in nets.iter_mut().zip(leaves) {
+            if !leaves {
+                net.tops.clear();
+            }
+        }
+        let mut hops = Vec::with_capacity(links.len());
+        for (to, bundles) in arriving {
+            let mut bundles: Vec<(i32, usize, Vec<usize>)> = bundles
+                .into_iter()
+                .map(|(net, from)| {
+                    let sum: i32 = from.iter().map(|&element| middle(element)).sum();
+                    (sum / from.len() as i32, net, from)
+                })
+                .collect();
+            bundles.sort_unstable();
+            let columns = if elements.bodies[to].is_trunk {
+                vec![middle(to)]
+            } else {
+                let wanted: Vec<(i32, usize)> = bundles.iter().map(|bundle| (bundle.0, bundle.1)).collect();
+                ports(left[to], elements.bodies[to].width, &wanted, &nets, port_gap)
+            };
+            for ((_, net, from), bottom) in bundles.into_iter().zip(columns) {
+                nets[net].bottoms.push(bottom);
+                hops.extend(from.into_iter().map(|from| Hop { from, to, net, top: middle(from), bottom }));
+            }
+        }
+        Self { nets, hops }
     }
-    Gap { nets, targets }
 }
 
-/// Returns the columns at which lines from `tops[from]` arrive at a box: straight below where they
-/// come from if possible, else spread about the middle; not below the start of a foreign line.
-fn ports(left: i32, width: i32, from: &[usize], tops: &[i32], port_gap: i32) -> Vec<i32> {
+/// Returns the columns at which bundles arrive at a box, given where each comes from and its net:
+/// straight below that if possible, else as near as the box allows, and not below the start of
+/// another net, since the two lines would then share a column.
+fn ports(left: i32, width: i32, bundles: &[(i32, usize)], nets: &[Net], port_gap: i32) -> Vec<i32> {
     let (first, last) = (left + port_gap, left + width - 1 - port_gap);
-    let middle = left + width / 2;
-    if let [only] = from {
-        let top = tops[*only];
-        if first <= top && top <= last {
-            return vec![top];
-        }
+    if let [(top, _)] = bundles {
+        return vec![if first <= *top && *top <= last { *top } else { left + width / 2 }];
     }
-    let needed = |index: usize| index as i32 * port_gap;
-    let centred = middle - needed(from.len().saturating_sub(1)) / 2;
-    let wanted: Vec<f64> = from
+    let room = |index: usize| index as i32 * port_gap;
+    let wanted: Vec<f64> =
+        bundles.iter().enumerate().map(|(i, (top, _))| f64::from(*top.clamp(&first, &last) - room(i))).collect();
+    let highest = f64::from((last - room(bundles.len().saturating_sub(1))).max(first));
+    let spread: Vec<i32> = place::ascending(&wanted, &vec![1.0; bundles.len()])
         .iter()
         .enumerate()
-        .map(|(i, &net)| {
-            let top = tops[net];
-            let column = if first <= top && top <= last { top } else { centred + needed(i) };
-            f64::from(column - needed(i))
-        })
+        .map(|(i, column)| column.clamp(f64::from(first), highest).round() as i32 + room(i))
         .collect();
-    let highest = f64::from((last - needed(from.len().saturating_sub(1))).max(first));
-    let spread: Vec<i32> = place::ascending(&wanted, &vec![1.0; from.len()])
-        .iter()
-        .enumerate()
-        .map(|(i, column)| column.clamp(f64::from(first), highest).round() as i32 + needed(i))
-        .collect();
-    let foreign = |column: i32, net: usize| tops.iter().enumerate().any(|(i, &top)| top == column && i != net);
-    let mut columns: Vec<i32> = Vec::with_capacity(from.len());
-    for (i, (&net, &column)) in from.iter().zip(&spread).enumerate() {
-        let free = |c: i32| {
+    let foreign =
+        |column: i32, own: usize| nets.iter().enumerate().any(|(net, n)| net != own && n.tops.contains(&column));
+    let mut columns: Vec<i32> = Vec::with_capacity(bundles.len());
+    for (i, (&(_, net), &column)) in bundles.iter().zip(&spread).enumerate() {
+        let is_free = |c: i32| {
             left < c
                 && c < left + width - 1
                 && !foreign(c, net)
                 && columns.last().is_none_or(|&before| before < c)
                 && spread.get(i + 1).is_none_or(|&after| c < after)
         };
-        columns.push([column, column + 1, column - 1].into_iter().find(|&c| free(c)).unwrap_or(column));
+        columns.push([column, column + 1, column - 1].into_iter().find(|&c| is_free(c)).unwrap_or(column));
     }
     columns
 }

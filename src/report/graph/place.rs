@@ -20,6 +20,8 @@ pub(super) struct Gaps {
     pub(super) boxes: i32,
     /// Where at least one of the two is a trunk.
     pub(super) trunks: i32,
+    /// Rows stay within this width if they fit into it at all.
+    pub(super) width_max: i32,
 }
 
 /// Returns the left edge of each element. `links[r]` are the links from row `r` to row `r + 1`.
@@ -35,6 +37,16 @@ pub(super) fn columns(
     for &(from, to) in links.iter().flatten() {
         lower[from].push(to);
         upper[to].push(from);
+    }
+    // A trunk follows the trunk it continues, and nothing else.
+    for lists in [&mut upper, &mut lower] {
+        for (element, near) in lists.iter_mut().enumerate() {
+            if let Some(&trunk) = near.iter().find(|&&other| bodies[other].is_trunk)
+                && bodies[element].is_trunk
+            {
+                *near = vec![trunk];
+            }
+        }
     }
     let half = |element: usize| f64::from(bodies[element].width) / 2.0;
     let mut centre = vec![0.0; count];
@@ -62,8 +74,7 @@ pub(super) fn columns(
                     (None, _) => centre[element],
                 };
                 wanted.push(mean - half(element));
-                // A bend in a long edge hurts more than a box a little off the middle.
-                weights.push(if bodies[element].is_trunk { 4.0 } else { 1.0 });
+                weights.push(weight(bodies, element, first));
             }
             for (&element, left) in row.iter().zip(spread(bodies, row, gaps, &wanted, &weights)) {
                 centre[element] = left + half(element);
@@ -91,7 +102,7 @@ fn whole_columns(
             match upper[element].first() {
                 Some(&from) if body.is_trunk => {
                     wanted.push(f64::from(left[from] + bodies[from].width / 2 - body.width / 2));
-                    weights.push(8.0);
+                    weights.push(weight(bodies, element, &upper[element]));
                 }
                 _ => {
                     wanted.push(centre[element] - f64::from(body.width) / 2.0);
@@ -112,6 +123,16 @@ fn whole_columns(
     let min = left.iter().copied().min().unwrap_or(0);
     left.iter_mut().for_each(|x| *x -= min);
     left
+}
+
+/// Returns how strongly an element holds its place. A bend in a long edge hurts more than a box off
+/// the middle; and with a weaker trunk the boxes beside it would push it on, a little in each row.
+fn weight(bodies: &[Body], element: usize, near: &[usize]) -> f64 {
+    match near {
+        _ if !bodies[element].is_trunk => 1.0,
+        [other] if bodies[*other].is_trunk => 1000.0,
+        _ => 4.0,
+    }
 }
 
 fn mean(others: &[usize], centre: &[f64]) -> Option<f64> {
@@ -135,7 +156,15 @@ fn spread(bodies: &[Body], row: &[usize], gaps: Gaps, wanted: &[f64], weights: &
     }
     let free: Vec<f64> = wanted.iter().zip(&room).map(|(w, r)| w - r).collect();
     let mut places = ascending(&free, weights);
-    places.iter_mut().zip(&room).for_each(|(place, r)| *place += r);
+    // All rows share the middle, 0. Cutting off the free part alone keeps order and distances.
+    let half = f64::from(gaps.width_max) / 2.0;
+    let row_width = f64::from(sum + row.last().map_or(0, |&element| bodies[element].width));
+    for (place, r) in places.iter_mut().zip(&room) {
+        if row_width <= 2.0 * half {
+            *place = place.clamp(-half, half - row_width);
+        }
+        *place += r;
+    }
     places
 }
 

@@ -1,24 +1,25 @@
-//! Leads the edges through the gap between two rows: one trunk per source goes down to a track of
-//! its own, along it, and down to each of its targets. Lines of different sources meet only at
+//! Leads the edges through the gap between two rows: each bundle of lines goes down to a track of
+//! its own, along it, and down to where its lines arrive. Lines of different bundles meet only at
 //! right angles, so a drawing can be read without guessing. Imports: nothing.
 
-/// The lines from one element of the upper row.
+/// The lines of one bundle in one gap: they have a common source or a common target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Net {
-    /// Column where it comes from above.
-    pub(super) top: i32,
-    /// Columns where it arrives below.
+    /// Columns where they come from above.
+    pub(super) tops: Vec<i32>,
+    /// Columns where they arrive below.
     pub(super) bottoms: Vec<i32>,
 }
 
 impl Net {
     fn span(&self) -> (i32, i32) {
-        let all = || self.bottoms.iter().copied().chain([self.top]);
-        (all().min().unwrap_or(self.top), all().max().unwrap_or(self.top))
+        let all = || self.tops.iter().chain(&self.bottoms).copied();
+        (all().min().unwrap_or(0), all().max().unwrap_or(0))
     }
 
     fn is_straight(&self) -> bool {
-        self.bottoms.iter().all(|&column| column == self.top)
+        let (left, right) = self.span();
+        left == right
     }
 }
 
@@ -78,15 +79,16 @@ fn order(nets: &[Net]) -> Vec<usize> {
     order
 }
 
-/// Whether `a` needs the higher track because `b` arrives in the very column that `a` comes from.
+/// Whether `a` needs the higher track because `b` arrives in a column that `a` comes from.
 fn must_be_above(a: &Net, b: &Net) -> bool {
-    b.bottoms.contains(&a.top)
+    a.tops.iter().any(|top| b.bottoms.contains(top))
 }
 
 fn crossings(above: &Net, below: &Net) -> usize {
-    let inside = |(left, right): (i32, i32), column: i32| left < column && column < right;
-    usize::from(inside(above.span(), below.top))
-        + above.bottoms.iter().filter(|&&column| inside(below.span(), column)).count()
+    let inside = |(left, right): (i32, i32), columns: &[i32]| {
+        columns.iter().filter(|&&column| left < column && column < right).count()
+    };
+    inside(above.span(), &below.tops) + inside(below.span(), &above.bottoms)
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     fn net(top: i32, bottoms: &[i32]) -> Net {
-        Net { top, bottoms: bottoms.to_vec() }
+        Net { tops: vec![top], bottoms: bottoms.to_vec() }
     }
 
     #[test]

@@ -84,7 +84,7 @@ const WEST: u8 = 8;
 struct Cell {
     /// Directions in which a line leaves the cell.
     arms: u8,
-    /// The source whose line runs across, and the one whose line runs down.
+    /// The bundle whose line runs across, and the one whose line runs down.
     across: Option<usize>,
     down: Option<usize>,
     /// What stands here instead of a line. A text of several columns stands in its first cell;
@@ -94,7 +94,7 @@ struct Cell {
 
 impl Cell {
     fn character(&self) -> char {
-        // Lines of two sources cross: the one that runs down is drawn in front, so that `┼` always
+        // Lines of two bundles cross: the one that runs down is drawn in front, so that `┼` always
         // is a branch and never a crossing.
         let crossing = self.across.is_some() && self.down.is_some() && self.across != self.down;
         match if crossing { NORTH | SOUTH } else { self.arms } {
@@ -141,7 +141,7 @@ impl Grid {
                     let arms = if y == from.1 && 0 < index { SOUTH } else if y == end && !is_last { NORTH } else { NORTH | SOUTH };
                     if let Some(cell) = self.at(from.0, y) {
                         cell.arms |= arms;
-                        cell.down = Some(wire.from);
+                        cell.down = Some(wire.bundle);
                     }
                 }
                 continue;
@@ -151,14 +151,14 @@ impl Grid {
                 let arms = if x == left { EAST } else if x == right { WEST } else { EAST | WEST };
                 if let Some(cell) = self.at(x, from.1) {
                     cell.arms |= arms;
-                    cell.across = Some(wire.from);
+                    cell.across = Some(wire.bundle);
                 }
             }
             // A corner turns down on one side and comes from above on the other.
             for (x, arm) in [(from.0, NORTH), (to.0, SOUTH)] {
                 if let Some(cell) = self.at(x, from.1) {
                     cell.arms |= arm;
-                    cell.down = Some(wire.from);
+                    cell.down = Some(wire.bundle);
                 }
             }
         }
