@@ -9,7 +9,10 @@ pub mod escape;
 pub mod svg;
 pub mod table;
 pub mod graph;
+pub mod chart;
+pub mod page;
 
 pub use graph::{GraphView, NodeState, NodeView};
+pub use page::Page;
 pub use svg::Svg;
 pub use table::{Align, Column, Table};

@@ -29,6 +29,33 @@ fn draws_nothing_and_one() {
 └───────┘");
 }
 
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![any::<String>(), "[a-z@/.\"<&|`#\\\\-]{0,12}".prop_map(String::from)]
+}
+
+proptest! {
+    #[test]
+    fn any_graph_is_drawn(
+        nodes in prop::collection::vec((text(), prop::option::of(text()), 0usize..7), 0..14),
+        edges in prop::collection::vec((0usize..15, 0usize..15), 0..40),
+        width in prop::option::of(any::<u16>()),
+    ) {
+        use NodeState::{Done, Failed, Input, Pending, Plain, Running, Skipped};
+        let states = [Plain, Input, Done, Pending, Running, Failed, Skipped];
+        let nodes = nodes
+            .into_iter()
+            .map(|(label, detail, state)| NodeView { id: label.clone(), label, detail, state: states[state] })
+            .collect();
+        let view = GraphView { nodes, edges };
+        assert_well_formed(view.svg().as_str());
+        prop_assert_eq!(view.svg(), view.svg());
+        prop_assert_eq!(view.ascii(width), view.ascii(width));
+        prop_assert!(view.ascii(width).chars().all(|c| c == '\n' || !c.is_control()));
+        assert!(view.dot().ends_with("}\n"));
+        prop_assert!(view.mermaid().starts_with("flowchart TD\n"));
+    }
+}
+
 #[test]
 fn samples() {
     std::fs::create_dir_all("/tmp/report-samples").unwrap();
