@@ -61,7 +61,11 @@ impl Config {
             config.apply(read(path, &path.display().to_string(), None)?);
         }
         for path in [layout.config(), layout.local_config()] {
-            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
             config.apply(read(&path, &name, Some(root))?);
         }
         Ok(config)
@@ -104,7 +108,13 @@ fn read(path: &Path, name: &str, base: Option<&Path>) -> Result<Level, base::Err
 fn cache_dir(cache: &Fields, base: Option<&Path>) -> Option<PathBuf> {
     let text = cache.optional_text("dir")?;
     let refuse = |headline: &str, help: &str| {
-        cache.problem("dir", On::Value, "bad-path", headline, Some(help.to_owned()));
+        cache.problem(
+            "dir",
+            On::Value,
+            "bad-path",
+            headline,
+            Some(help.to_owned()),
+        );
         None
     };
     if text.is_empty() {

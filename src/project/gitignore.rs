@@ -88,7 +88,11 @@ fn with_line(old: &[u8], line: &[u8]) -> Option<Vec<u8>> {
     if listed {
         return None;
     }
-    let ending: &[u8] = if old.windows(2).any(|w| w == b"\r\n") { b"\r\n" } else { b"\n" };
+    let ending: &[u8] = if old.windows(2).any(|w| w == b"\r\n") {
+        b"\r\n"
+    } else {
+        b"\n"
+    };
     let mut new = old.to_vec();
     if !new.is_empty() && !new.ends_with(b"\n") {
         new.extend_from_slice(ending);
@@ -140,7 +144,13 @@ mod tests {
         fs::create_dir_all(&root.join("reports")).unwrap();
         let report: ArtifactPath = "reports/r.html".parse().unwrap();
         assert_eq!(ensure_ignored(&root, &report).unwrap(), None);
-        assert_eq!(ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(), Some(root.join(".gitignore")));
-        assert_eq!(ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(), None);
+        assert_eq!(
+            ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(),
+            Some(root.join(".gitignore"))
+        );
+        assert_eq!(
+            ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(),
+            None
+        );
     }
 }

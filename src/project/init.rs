@@ -62,6 +62,21 @@ pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(created)
 }
 
+/// Makes sure that git does not see local state, before any is written: a project may have come
+/// without its state folder.
+///
+/// # Errors
+/// The folder or the file cannot be created.
+pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
+    let path = layout.gitignore();
+    if path.exists() {
+        return Ok(());
+    }
+    let state = layout.state_dir();
+    fs::create_dir_all(state).map_err(base::Error::io("create folder", state))?;
+    fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +87,9 @@ mod tests {
         assert_eq!(init(tmp.path()).unwrap().len(), 4);
         assert!(init(tmp.path()).unwrap().is_empty());
         let project = crate::project::discover(tmp.path(), None).unwrap();
-        assert_eq!(project.config, crate::project::Config::defaults(&project.layout));
+        assert_eq!(
+            project.config,
+            crate::project::Config::defaults(&project.layout)
+        );
     }
 }

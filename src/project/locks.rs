@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{self, Cancel, fs};
 
 use super::error::Error;
+use super::init::guard_state;
 use super::layout::Layout;
 
 /// How often a waiter looks again.
@@ -77,6 +78,7 @@ impl ProjectLock {
         cancel: &Cancel,
         on_wait: &dyn Fn(&Wait),
     ) -> Result<Self, Error> {
+        guard_state(layout)?;
         let path = layout.project_lock();
         let dir = layout.locks();
         fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
@@ -116,7 +118,11 @@ impl ProjectLock {
                 tracing::debug!(%error, "could not write the holder of the project lock");
             }
         }
-        Ok(Self { file, access, since })
+        Ok(Self {
+            file,
+            access,
+            since,
+        })
     }
 
     /// Returns who holds the lock exclusively right now, if anybody. Waits for nothing and writes
@@ -176,7 +182,9 @@ fn read_holder(file: &mut File) -> Option<Holder> {
 
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     let Some(pid) = pid else { return false };
     // "Not permitted" means that it lives and is somebody else's.
     !matches!(
@@ -206,9 +214,13 @@ mod tests {
         assert_eq!(ProjectLock::peek(&layout), None);
         let cancel = Cancel::new();
         let held =
-            ProjectLock::acquire(&layout, Access::Exclusive, "cvops repro", &cancel, &silent).unwrap();
+            ProjectLock::acquire(&layout, Access::Exclusive, "cvops repro", &cancel, &silent)
+                .unwrap();
         let holder = ProjectLock::peek(&layout).unwrap();
-        assert_eq!((holder.pid, holder.command.as_str()), (std::process::id(), "cvops repro"));
+        assert_eq!(
+            (holder.pid, holder.command.as_str()),
+            (std::process::id(), "cvops repro")
+        );
 
         let seen = Mutex::new(Vec::new());
         let stop = Cancel::new();
@@ -232,7 +244,11 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let layout = Layout::new(tmp.path(), &CVOPS);
         fs::create_dir_all(&layout.locks()).unwrap();
-        let stale = Holder { pid: 0x3fff_fff0, command: "gone".into(), since: 1 };
+        let stale = Holder {
+            pid: 0x3fff_fff0,
+            command: "gone".into(),
+            since: 1,
+        };
         let text = serde_json::to_vec(&stale).unwrap();
         fs::write_atomic(&layout.project_lock(), &text).unwrap();
         assert_eq!(ProjectLock::peek(&layout), None);
