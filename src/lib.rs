@@ -4,3 +4,5 @@
 
 pub mod base;
 pub mod report;
+pub mod project;
+pub mod store;
