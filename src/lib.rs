@@ -3,3 +3,5 @@
 //! The rooms in floor order; a room imports only rooms of lower floors (see ARCHITECTURE.md).
 
 pub mod base;
+#[cfg(feature = "vision")]
+pub mod vision;
