@@ -1,0 +1,55 @@
+//! Small PNG pictures for pages: a block of pixels as a file or as a `data:` address.
+//!
+//! Imports: `image::{decode, fit}`.
+
+use base64::Engine as _;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::decode::{Layout, Picture};
+use super::fit::{Channels, Filter, Target, fit};
+
+/// Longest side of a thumbnail, in pixels; smaller pictures keep their size.
+const SIDE_MAX: u32 = 64;
+
+/// Returns `[height, width, channels]` values as a PNG file, shrunk to a thumbnail if larger.
+///
+/// Returns no bytes if the values do not fill such a picture (the page then shows nothing).
+#[must_use]
+pub fn png(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
+    let (Ok(height), Ok(width)) = (u32::try_from(height), u32::try_from(width)) else {
+        return Vec::new();
+    };
+    let longest = height.max(width).max(1);
+    let side = |length: u32| {
+        if longest <= SIDE_MAX { length } else { (length * SIDE_MAX / longest).max(1) }
+    };
+    let (layout, color) = match channels {
+        Channels::Grey => (Layout::Grey, ExtendedColorType::L8),
+        Channels::Rgb => (Layout::Rgb, ExtendedColorType::Rgb8),
+    };
+    let picture = Picture { width, height, layout, data: values.to_vec() };
+    let target = Target {
+        height: side(height),
+        width: side(width),
+        channels,
+        filter: Filter::Bilinear,
+        background: [0; 3],
+    };
+    let mut bytes = Vec::new();
+    // Fixed settings: the same picture gives the same bytes.
+    let encoder =
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
+    let written = fit(&picture, &target).ok().filter(|small| small.len() == target.image_len());
+    match written.map(|small| encoder.write_image(&small, target.width, target.height, color)) {
+        Some(Ok(())) => bytes,
+        Some(Err(_)) | None => Vec::new(),
+    }
+}
+
+/// Returns the same picture as a `data:image/png;base64,…` address for an `<img>`.
+#[must_use]
+pub fn data_uri(values: &[u8], height: usize, width: usize, channels: Channels) -> String {
+    let bytes = png(values, height, width, channels);
+    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+}
