@@ -21,7 +21,10 @@ impl Canon {
     }
 
     fn item(&mut self, tag: u8, bytes: &[u8]) -> &mut Self {
-        self.0.update(&[tag]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        self.0
+            .update(&[tag])
+            .update(&(bytes.len() as u64).to_le_bytes())
+            .update(bytes);
         self
     }
 

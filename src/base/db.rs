@@ -15,30 +15,42 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// The file cannot be opened, is no database, or was written by a newer version.
 pub fn open(path: &Path, migrations: &[&str]) -> Result<Connection, Error> {
-    let fail = |source| Error::Database { path: path.to_owned(), source };
+    let fail = |source| Error::Database {
+        path: path.to_owned(),
+        source,
+    };
     let mut db = Connection::open(path).map_err(fail)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
-    let seen: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
-    if migrations.len() < seen {
-        return Err(fail(rusqlite::Error::UserFunctionError(
-            format!("it was written by a newer version of cvops (schema {seen})").into(),
-        )));
+    let seen: u32 = db
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(fail)?;
+    let newest = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+    if newest < seen {
+        return Err(Error::NewerDatabase {
+            path: path.to_owned(),
+            schema: seen,
+        });
     }
-    if seen < migrations.len() {
-        db.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+    if seen < newest {
+        db.pragma_update(None, "journal_mode", "WAL")
+            .map_err(fail)?;
         let tx = db
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(fail)?;
         // Another process may have migrated while this one waited for the write lock.
-        let seen: usize = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
-        for migration in migrations.iter().skip(seen) {
+        let seen: u32 = tx
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(fail)?;
+        for migration in migrations.iter().skip(seen as usize) {
             tx.execute_batch(migration).map_err(fail)?;
         }
-        tx.pragma_update(None, "user_version", migrations.len().max(seen)).map_err(fail)?;
+        tx.pragma_update(None, "user_version", newest.max(seen))
+            .map_err(fail)?;
         tx.commit().map_err(fail)?;
     }
     // NORMAL loses no committed data on a process kill, only possibly on power loss; what needs
     // more than that asks for it.
-    db.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
+    db.pragma_update(None, "synchronous", "NORMAL")
+        .map_err(fail)?;
     Ok(db)
 }

@@ -32,7 +32,10 @@ impl Source {
         }
         let before = &self.text[..offset];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
     }
 }
 
@@ -90,13 +93,20 @@ impl Diagnostic {
     /// Starts a warning.
     #[must_use]
     pub fn warning(code: &'static str, headline: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, headline) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, headline)
+        }
     }
 
     /// Adds a place.
     #[must_use]
     pub fn label(mut self, source: &Arc<Source>, span: Span, text: impl Into<String>) -> Self {
-        self.labels.push(Label { source: Arc::clone(source), span, text: text.into() });
+        self.labels.push(Label {
+            source: Arc::clone(source),
+            span,
+            text: text.into(),
+        });
         self
     }
 
@@ -129,7 +139,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (name.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), &k.to_lowercase()), k))
+        .map(|k| {
+            (
+                strsim::damerau_levenshtein(&name.to_lowercase(), &k.to_lowercase()),
+                k,
+            )
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
@@ -148,7 +163,10 @@ mod tests {
 
     #[test]
     fn line_and_column_count_characters() {
-        let source = Source { name: "p".into(), text: "a: é\nb: x".into() };
+        let source = Source {
+            name: "p".into(),
+            text: "a: é\nb: x".into(),
+        };
         assert_eq!(source.line_column(0), (1, 1));
         assert_eq!(source.line_column(5), (1, 5));
         assert_eq!(source.line_column(6), (2, 1));

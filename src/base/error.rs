@@ -34,13 +34,25 @@ pub enum Error {
         /// SQLite's answer.
         source: rusqlite::Error,
     },
+    /// An SQLite database was written by a later version of this program.
+    #[error("the database `{}` was written by a newer version of cvops (schema {schema})", path.display())]
+    NewerDatabase {
+        /// The database file.
+        path: PathBuf,
+        /// Its schema version.
+        schema: u32,
+    },
 }
 
 impl Error {
     /// Returns a closure for `map_err` on a file operation.
     pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { doing, path, source }
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
     }
 }
 
@@ -48,15 +60,15 @@ impl Error {
 #[must_use]
 pub fn io_help(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        io::ErrorKind::StorageFull => {
-            Some("free some space on this file system, then run the same command again; nothing was lost")
-        }
-        io::ErrorKind::QuotaExceeded => {
-            Some("the disk quota is used up: free some space, then run the same command again; nothing was lost")
-        }
-        io::ErrorKind::PermissionDenied => {
-            Some("give yourself permission (`ls -ld` shows owner and mode), then run the same command again")
-        }
+        io::ErrorKind::StorageFull => Some(
+            "free some space on this file system, then run the same command again; nothing was lost",
+        ),
+        io::ErrorKind::QuotaExceeded => Some(
+            "the disk quota is used up: free some space, then run the same command again; nothing was lost",
+        ),
+        io::ErrorKind::PermissionDenied => Some(
+            "give yourself permission (`ls -ld` shows owner and mode), then run the same command again",
+        ),
         io::ErrorKind::ReadOnlyFilesystem => {
             Some("the file system is mounted read-only: remount it or work in a writable copy")
         }
@@ -74,9 +86,14 @@ impl ToDiagnostics for Error {
                 vec![diagnostic]
             }
             Self::Document { problems, .. } => problems.clone(),
+            Self::NewerDatabase { .. } => {
+                vec![Diagnostic::error("newer-database", self.to_string()).help("update cvops")]
+            }
             Self::Database { path, .. } => vec![
-                Diagnostic::error("database", self.to_string())
-                    .help(format!("if it is damaged, move `{}` aside; caches are rebuilt", path.display())),
+                Diagnostic::error("database", self.to_string()).help(format!(
+                    "if it is damaged, move `{}` aside; caches are rebuilt",
+                    path.display()
+                )),
             ],
         }
     }

@@ -63,13 +63,18 @@ impl FromStr for ContentHash {
     type Err = ParseHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseHashError { text: text.to_owned(), suffix: "" };
+        let error = || ParseHashError {
+            text: text.to_owned(),
+            suffix: "",
+        };
         // from_hex accepts upper case; the canonical spelling is lower case only, so that a hash
         // has one text form and lock files stay byte-stable.
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(error());
         }
-        blake3::Hash::from_hex(text).map(|h| Self(*h.as_bytes())).map_err(|_| error())
+        blake3::Hash::from_hex(text)
+            .map(|h| Self(*h.as_bytes()))
+            .map_err(|_| error())
     }
 }
 
@@ -118,7 +123,10 @@ impl FromStr for ObjectId {
             None => text
                 .parse()
                 .map(Self::File)
-                .map_err(|e: ParseHashError| ParseHashError { suffix: ", then `.dir` for a directory", ..e }),
+                .map_err(|e: ParseHashError| ParseHashError {
+                    suffix: ", then `.dir` for a directory",
+                    ..e
+                }),
         }
     }
 }
@@ -146,8 +154,16 @@ mod tests {
     fn text_form_round_trips_and_is_strict() {
         let hash = ContentHash::of(b"pixels");
         assert_eq!(hash.to_string().parse::<ContentHash>(), Ok(hash));
-        assert_eq!(format!("{hash}.dir").parse::<ObjectId>(), Ok(ObjectId::Tree(hash)));
-        for bad in ["", "abc", &hash.to_string().to_uppercase(), &format!("{hash}0")] {
+        assert_eq!(
+            format!("{hash}.dir").parse::<ObjectId>(),
+            Ok(ObjectId::Tree(hash))
+        );
+        for bad in [
+            "",
+            "abc",
+            &hash.to_string().to_uppercase(),
+            &format!("{hash}0"),
+        ] {
             assert!(bad.parse::<ContentHash>().is_err(), "{bad}");
         }
     }
@@ -159,7 +175,11 @@ mod tests {
             let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
             let path = dir.path().join("f");
             crate::base::fs::write_atomic(&path, &bytes).unwrap();
-            assert_eq!(hash_file(&path).unwrap(), ContentHash::of(&bytes), "{len} bytes");
+            assert_eq!(
+                hash_file(&path).unwrap(),
+                ContentHash::of(&bytes),
+                "{len} bytes"
+            );
         }
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! Imports nothing of ours. Everything here would serve any program that moves hashes and files.
 
-pub mod hash;
-pub mod canon;
-pub mod path;
-pub mod fs;
-pub mod doc;
-pub mod diag;
-pub mod error;
-pub mod db;
 pub mod cancel;
+pub mod canon;
+pub mod db;
+pub mod diag;
+pub mod doc;
+pub mod error;
 pub mod event;
+pub mod fs;
+pub mod hash;
+pub mod path;
 pub mod rng;
 pub mod units;
 

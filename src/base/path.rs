@@ -51,7 +51,11 @@ impl ArtifactPath {
                 name => parts.push(name),
             }
         }
-        if parts.is_empty() { Err(PathError::Empty) } else { Ok(Self(parts.join("/"))) }
+        if parts.is_empty() {
+            Err(PathError::Empty)
+        } else {
+            Ok(Self(parts.join("/")))
+        }
     }
 
     /// Returns the project path of the absolute path `path` below `root`, or `None` outside it.
@@ -96,7 +100,9 @@ impl ArtifactPath {
     /// Returns the enclosing folder, `None` at the top of the project.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+        self.0
+            .rsplit_once('/')
+            .map(|(parent, _)| Self(parent.to_owned()))
     }
 
     /// Returns all enclosing folders, nearest first.
@@ -144,7 +150,11 @@ mod tests {
         #[track_caller]
         fn check(base: &str, text: &str, expected: Option<&str>) {
             let got = ArtifactPath::parse_in(base, text);
-            assert_eq!(got.as_ref().ok().map(ArtifactPath::as_str), expected, "{got:?}");
+            assert_eq!(
+                got.as_ref().ok().map(ArtifactPath::as_str),
+                expected,
+                "{got:?}"
+            );
         }
         check("", "data/raw/", Some("data/raw"));
         check("", "./a//b/./c", Some("a/b/c"));

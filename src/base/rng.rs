@@ -11,7 +11,11 @@ use super::canon::Canon;
 /// ChaCha8 is used because its output is specified and the same on every platform.
 #[must_use]
 pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
-    let key = Canon::new("cvops.rng.v1").int(seed.into()).text(name).int(index.into()).finish();
+    let key = Canon::new("cvops.rng.v1")
+        .int(seed.into())
+        .text(name)
+        .int(index.into())
+        .finish();
     ChaCha8Rng::from_seed(*key.as_bytes())
 }
 
@@ -24,7 +28,12 @@ mod tests {
     fn streams_are_stable_and_distinct() {
         let draw = |seed, name, index| stream(seed, name, index).random::<u64>();
         assert_eq!(draw(1, "augment", 0), draw(1, "augment", 0));
-        let all = [draw(1, "augment", 0), draw(2, "augment", 0), draw(1, "shuffle", 0), draw(1, "augment", 1)];
+        let all = [
+            draw(1, "augment", 0),
+            draw(2, "augment", 0),
+            draw(1, "shuffle", 0),
+            draw(1, "augment", 1),
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all.iter().skip(i + 1).all(|b| a != b));
         }

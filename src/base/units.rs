@@ -12,7 +12,11 @@ pub fn bytes(n: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// Formats a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`.
@@ -33,7 +37,11 @@ pub fn duration(d: Duration) -> String {
 /// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
 #[must_use]
 pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +56,9 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(3400)), "3.4 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 m 05 s");
         assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 m");
-        assert_eq!((count(1, "stage"), count(0, "stage")), ("1 stage".into(), "0 stages".into()));
+        assert_eq!(
+            (count(1, "stage"), count(0, "stage")),
+            ("1 stage".into(), "0 stages".into())
+        );
     }
 }

@@ -4,11 +4,11 @@
 //! saphyr-parser only when a diagnostic is built: no cost on the good path, exact carets on the bad
 //! one. Imports: `base::{diag, error}`.
 
-mod value;
-mod key_path;
 mod document;
+mod key_path;
 mod locate;
 mod read;
+mod value;
 
 pub use document::{Document, Format};
 pub use key_path::{Key, KeyPath};

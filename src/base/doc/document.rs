@@ -1,0 +1,220 @@
+//! `Document`: a parsed file that keeps its text, so that messages can point into it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::Error;
+use crate::base::diag::{Diagnostic, Source, Span};
+
+use super::key_path::KeyPath;
+use super::locate::{self, Located};
+use super::value::Value;
+
+/// The grammar of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+    /// TOML 1.0.
+    Toml,
+}
+
+impl Format {
+    /// Returns the format that a file name tells; YAML where it tells none.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("json") => Self::Json,
+            Some("toml") => Self::Toml,
+            _ => Self::Yaml,
+        }
+    }
+}
+
+/// A file's text and what it says.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Name and text.
+    pub source: Arc<Source>,
+    /// Its grammar.
+    pub format: Format,
+    /// Its content.
+    pub root: Value,
+}
+
+impl Document {
+    /// Parses `text`; `name` is how messages call the file.
+    ///
+    /// # Errors
+    /// The text breaks the grammar; the message points at the place.
+    pub fn parse(name: &str, text: String, format: Format) -> Result<Self, Error> {
+        let source = Arc::new(Source {
+            name: name.to_owned(),
+            text,
+        });
+        let root = match format {
+            Format::Yaml => parse_yaml(&source),
+            Format::Json => parse_json(&source),
+            Format::Toml => parse_toml(&source),
+        };
+        match root {
+            Ok(root) => Ok(Self {
+                source,
+                format,
+                root,
+            }),
+            Err(problem) => Err(Error::Document {
+                name: name.to_owned(),
+                problems: vec![problem],
+            }),
+        }
+    }
+
+    /// Reads and parses the file at `path`, shown to the user as `name`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8, or breaks the grammar.
+    pub fn read(path: &Path, name: &str) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(name, text, Format::of_path(path)),
+            Err(e) => {
+                let offset = e.utf8_error().valid_up_to();
+                let problem = Diagnostic::error(
+                    "not-utf8",
+                    format!("`{name}` is not UTF-8 text (first bad byte at offset {offset})"),
+                )
+                .help("save the file as UTF-8");
+                Err(Error::Document {
+                    name: name.to_owned(),
+                    problems: vec![problem],
+                })
+            }
+        }
+    }
+
+    /// Returns where the value (and its key, if it has one) stands in the text.
+    #[must_use]
+    pub fn locate(&self, path: &KeyPath) -> Option<Located> {
+        locate::locate(self, path)
+    }
+}
+
+fn syntax_error(source: &Arc<Source>, offset: usize, message: &str) -> Diagnostic {
+    let text = &source.text;
+    // Point at something visible: step back from the end of the text and from line breaks.
+    let mut start = offset.min(text.len());
+    while start > 0 && (start == text.len() || !text.is_char_boundary(start)) {
+        start -= 1;
+    }
+    let end = text[start..]
+        .chars()
+        .next()
+        .map_or(start, |c| start + c.len_utf8());
+    let diagnostic = Diagnostic::error("syntax", format!("`{}` cannot be parsed", source.name));
+    let diagnostic = diagnostic.label(source, Span { start, end }, message);
+    if let Some(line) = text.lines().position(|l| l.starts_with("<<<<<<< ")) {
+        return diagnostic
+            .note(format!("line {} holds a git conflict marker", line + 1))
+            .help("resolve the conflict (keep one side and delete the markers), then run again");
+    }
+    if text.lines().any(|l| l.starts_with('\t')) {
+        return diagnostic.help("YAML indents with spaces, never with tabs");
+    }
+    diagnostic
+}
+
+fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
+    serde_yaml::from_str(&source.text).map_err(|e| {
+        let offset = e.location().map_or(0, |l| l.index());
+        let mut message = e.to_string();
+        // serde_yaml appends " at line L column C"; the caret says that already.
+        if let Some(at) = message.rfind(" at line ") {
+            message.truncate(at);
+        }
+        syntax_error(source, offset, &message)
+    })
+}
+
+fn parse_json(source: &Arc<Source>) -> Result<Value, Diagnostic> {
+    serde_json::from_str(&source.text).map_err(|e| {
+        let line_start: usize = source
+            .text
+            .split_inclusive('\n')
+            .take(e.line().saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let mut message = e.to_string();
+        if let Some(at) = message.rfind(" at line ") {
+            message.truncate(at);
+        }
+        syntax_error(source, line_start + e.column().saturating_sub(1), &message)
+    })
+}
+
+fn parse_toml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
+    toml::from_str(&source.text).map_err(|e: toml::de::Error| {
+        let offset = e.span().map_or(0, |s| s.start);
+        syntax_error(source, offset, e.message())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str, format: Format) -> Result<Value, Error> {
+        Document::parse("f", text.to_owned(), format).map(|d| d.root)
+    }
+
+    #[test]
+    fn three_formats_say_the_same() {
+        let yaml = parse("a: 1\nb: [x, 2.5, true]\nc: {d: null}\n", Format::Yaml).unwrap();
+        let json = parse(
+            r#"{"a": 1, "b": ["x", 2.5, true], "c": {"d": null}}"#,
+            Format::Json,
+        );
+        assert_eq!(yaml, json.unwrap());
+        let toml = parse("a = 1\nb = ['x', 2.5, true]\n[c]\n", Format::Toml).unwrap();
+        assert_eq!(
+            KeyPath::root().key("b").get(&toml),
+            KeyPath::root().key("b").get(&yaml)
+        );
+    }
+
+    #[test]
+    fn yaml_corners() {
+        let merged = parse(
+            "base: &b {x: 1, y: 2}\nz:\n  <<: *b\n  y: 3\n",
+            Format::Yaml,
+        )
+        .unwrap();
+        assert_eq!(
+            merged.to_string(),
+            r#"{"base": {"x": 1, "y": 2}, "z": {"y": 3, "x": 1}}"#
+        );
+        assert_eq!(parse("", Format::Yaml).unwrap(), Value::Null);
+        assert_eq!(
+            parse("1: a", Format::Yaml).unwrap().to_string(),
+            r#"{"1": "a"}"#
+        );
+        assert!(parse("a: 1\na: 2\n", Format::Yaml).is_err());
+        assert!(parse("a: !tag x\n", Format::Yaml).is_err());
+        assert_eq!(
+            parse("lr: 1e-3", Format::Yaml).unwrap().to_string(),
+            r#"{"lr": 0.001}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[ a-c:\\-\\[\\]{},\n'\"&*!<|>#%\t0-9é]{0,40}") {
+            for format in [Format::Yaml, Format::Json, Format::Toml] {
+                let _ = parse(&text, format);
+            }
+        }
+    }
+}

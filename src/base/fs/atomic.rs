@@ -1,0 +1,226 @@
+//! Replacing files so that a crash at any line leaves the old bytes or the new ones.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door behind which files are written"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::fault;
+
+/// Prefix of temporary files: recognisable, so leftovers of killed processes can be swept.
+const TEMP_PREFIX: &str = ".cvops-tmp-";
+
+/// A temporary file that becomes a real one by `commit`; dropped without it, it is removed.
+pub struct Staged(tempfile::NamedTempFile);
+
+impl Staged {
+    /// Creates an empty temporary file in `dir`, which must be on the target's file system.
+    ///
+    /// # Errors
+    /// The folder is missing or not writable.
+    pub fn new_in(dir: &Path) -> io::Result<Self> {
+        fault::point("staged.create")?;
+        tempfile::Builder::new()
+            .prefix(TEMP_PREFIX)
+            .tempfile_in(dir)
+            .map(Self)
+    }
+
+    /// Returns the temporary file, for writing.
+    pub fn file(&mut self) -> &mut File {
+        self.0.as_file_mut()
+    }
+
+    /// Returns where the temporary file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Renames the file to `target`, replacing what is there. Durability is the caller's: a batch
+    /// ends with `sync_filesystem`, a single file uses `write_atomic`.
+    ///
+    /// # Errors
+    /// The rename failed; the temporary file is gone.
+    pub fn commit(self, target: &Path) -> io::Result<()> {
+        fault::point("staged.commit")?;
+        self.0.persist(target).map(drop).map_err(|e| e.error)
+    }
+}
+
+/// Is this the name of a temporary file of ours?
+#[must_use]
+pub fn is_temp_name(name: &str) -> bool {
+    name.starts_with(TEMP_PREFIX)
+}
+
+/// Writes `bytes` to `path`: temporary file beside it, fsync, rename, fsync of the folder. Keeps
+/// the mode of a file that is replaced; new files get 0644 less the umask.
+///
+/// # Errors
+/// Any step failed; `path` is as it was before.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = parent(path);
+    let mut staged = Staged::new_in(dir)?;
+    fault::point("write.bytes")?;
+    staged.file().write_all(bytes)?;
+    copy_mode(path, staged.file())?;
+    fault::point("write.sync")?;
+    staged.file().sync_all()?;
+    staged.commit(path)?;
+    sync_dir(dir)
+}
+
+#[cfg(unix)]
+fn copy_mode(old: &Path, new: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = match fs::metadata(old) {
+        Ok(metadata) => metadata.permissions().mode(),
+        Err(_) => 0o666 & !umask(),
+    };
+    new.set_permissions(fs::Permissions::from_mode(mode & 0o7777))
+}
+
+/// Returns the process's umask. Reading it means setting it, so it is done once, under a lock.
+#[cfg(unix)]
+fn umask() -> u32 {
+    static UMASK: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        rustix::process::umask(old);
+        old.bits()
+    })
+}
+
+#[cfg(not(unix))]
+fn copy_mode(_: &Path, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes everything written so far on the file system of `path` durable: one `syncfs` for a whole
+/// batch of objects instead of one fsync each.
+///
+/// # Errors
+/// The folder cannot be opened or the system reports a write error.
+pub fn sync_filesystem(path: &Path) -> io::Result<()> {
+    fault::point("sync.filesystem")?;
+    let dir = File::open(path)?;
+    #[cfg(target_os = "linux")]
+    {
+        rustix::fs::syncfs(&dir).map_err(io::Error::from)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        dir.sync_all()
+    }
+}
+
+/// Creates `dir` and its parents.
+///
+/// # Errors
+/// A parent is no folder or not writable.
+pub fn create_dir_all(dir: &Path) -> io::Result<()> {
+    fault::point("dir.create")?;
+    fs::create_dir_all(dir)
+}
+
+/// Creates a new file for writing; fails if it exists.
+///
+/// # Errors
+/// It exists, or cannot be created.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    fault::point("file.create")?;
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Appends one line to a log file, creating it when needed. Not atomic: for logs and journals whose
+/// reader drops a torn last line.
+///
+/// # Errors
+/// The file cannot be opened or written.
+pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    fault::point("file.append")?;
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Renames within one file system.
+///
+/// # Errors
+/// As `rename(2)`.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fault::point("file.rename")?;
+    fs::rename(from, to)
+}
+
+/// Removes a file; it being gone already is fine.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    fault::point("file.remove")?;
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes a folder with everything in it; it being gone already is fine. Symbolic links are
+/// removed, not followed.
+///
+/// # Errors
+/// Something in it cannot be removed.
+pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    fault::point("dir.remove")?;
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Returns an unused path in `dir` for a temporary folder or file of ours.
+#[must_use]
+pub fn temp_path(dir: &Path) -> PathBuf {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    dir.join(format!("{TEMP_PREFIX}{}-{n}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_keeps_the_mode_and_leaves_nothing_behind() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script");
+        write_atomic(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,133 @@
+//! Putting a file's bytes at another path by the cheapest permitted way, and permission bits.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door behind which files are written"
+)]
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::fault;
+
+/// How a cached file may reach the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Copy on write; shares blocks, writes stay private. Needs btrfs, xfs, APFS, …
+    Reflink,
+    /// A plain copy.
+    Copy,
+    /// A second name of the same file: in-place writes would damage the cache.
+    Hardlink,
+    /// A symbolic link into the cache.
+    Symlink,
+}
+
+/// Creates `to` (which must not exist) with the bytes of `from` by the first of `kinds` that works;
+/// returns which one it was.
+///
+/// # Errors
+/// The last kind's error when none worked; a full disk ends the search at once.
+pub fn place(from: &Path, to: &Path, kinds: &[LinkKind]) -> io::Result<LinkKind> {
+    fault::point("file.place")?;
+    let mut last = io::Error::new(io::ErrorKind::Unsupported, "no link kind is configured");
+    for kind in kinds {
+        let tried = match kind {
+            LinkKind::Reflink => reflink_copy::reflink(from, to),
+            LinkKind::Copy => fs::copy(from, to).map(drop),
+            LinkKind::Hardlink => fs::hard_link(from, to),
+            #[cfg(unix)]
+            LinkKind::Symlink => std::os::unix::fs::symlink(from, to),
+            #[cfg(not(unix))]
+            LinkKind::Symlink => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        };
+        match tried {
+            Ok(()) => return Ok(*kind),
+            Err(e) => {
+                if *kind == LinkKind::Copy && e.kind() != io::ErrorKind::AlreadyExists {
+                    // A copy that broke off leaves a torn file behind.
+                    let _ = fs::remove_file(to);
+                }
+                let full = matches!(
+                    e.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::AlreadyExists
+                );
+                last = e;
+                if full {
+                    break;
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Is the owner's execute bit set?
+#[cfg(unix)]
+#[must_use]
+pub fn is_executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+/// Is the owner's execute bit set? Systems without the bit say no.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_executable(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn change_mode(path: &Path, change: impl FnOnce(u32) -> u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let old = fs::metadata(path)?.permissions().mode() & 0o7777;
+    let new = change(old);
+    if new == old {
+        Ok(())
+    } else {
+        fs::set_permissions(path, fs::Permissions::from_mode(new))
+    }
+}
+
+#[cfg(not(unix))]
+fn change_mode(_: &Path, _: impl FnOnce(u32) -> u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sets or clears the execute bits (where the read bits are).
+///
+/// # Errors
+/// The mode cannot be changed.
+pub fn set_executable(path: &Path, executable: Executable) -> io::Result<()> {
+    change_mode(path, |mode| match executable {
+        Executable::Yes => mode | ((mode & 0o444) >> 2),
+        Executable::No => mode & !0o111,
+    })
+}
+
+/// Takes all write permission away (cache objects).
+///
+/// # Errors
+/// The mode cannot be changed.
+pub fn set_read_only(path: &Path) -> io::Result<()> {
+    change_mode(path, |mode| mode & !0o222)
+}
+
+/// Gives the owner write permission.
+///
+/// # Errors
+/// The mode cannot be changed.
+pub fn set_writable(path: &Path) -> io::Result<()> {
+    change_mode(path, |mode| mode | 0o200)
+}
+
+/// The execute bit, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executable {
+    /// It may be run.
+    Yes,
+    /// It may not.
+    No,
+}

@@ -1,0 +1,20 @@
+//! Files: the only place that writes them. Atomic replacement, batched durability, sorted walks,
+//! links, locks, and the fault points that tests arm.
+//!
+//! What stands on disk after a crash: a file is replaced by `rename`, so readers see the old bytes
+//! or the new ones, never a mixture; leftovers are temporary files, which nobody reads.
+//! Imports: nothing of ours.
+
+mod atomic;
+pub mod fault;
+mod link;
+mod walk;
+
+pub use atomic::{
+    Staged, append_line, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file,
+    rename, sync_dir, sync_filesystem, temp_path, write_atomic,
+};
+pub use link::{
+    Executable, LinkKind, is_executable, place, set_executable, set_read_only, set_writable,
+};
+pub use walk::{Entry, walk};
