@@ -113,6 +113,12 @@ pub enum Error {
         /// The output folder.
         out: PathBuf,
     },
+    /// The output is a file, or a folder with something else in it.
+    #[error("`{}` exists and was not written by `preprocess`", path.display())]
+    OutputNotOurs {
+        /// The output as given.
+        path: PathBuf,
+    },
 
     // Prepared data
     /// The folder was not written by `preprocess`, or is damaged.
@@ -212,6 +218,9 @@ impl ToDiagnostics for Error {
                 .help("add images to the class, or lower `preprocess.min_per_class` in params.yaml"),
             Self::OutputInsideInput { .. } => {
                 error("output-inside-input").help("choose an output folder outside the dataset")
+            }
+            Self::OutputNotOurs { .. } => {
+                error("output-not-ours").help("move it away, or choose another output folder")
             }
             Self::NotPrepared { .. } => {
                 error("not-prepared").help("run `cvops preprocess` (or `cvops repro`) to write it anew")

@@ -1,0 +1,478 @@
+//! Folders of pictures become prepared data: scan, hash, split, decode, write.
+//!
+//! Two passes. The first hashes every file, because a picture's split depends on its content; the
+//! second decodes each picture once, a shard at a time, so memory holds one shard and not the whole
+//! dataset. Decoding is parallel, everything that decides is not: results are collected by index,
+//! sums are whole numbers, and so the bytes written do not depend on the number of threads.
+//!
+//! The folder is written under a temporary name beside the target and renamed when it is complete
+//! and durable; only then is the old one removed. Killed before that, the old data is still whole;
+//! the leftover has a temporary name and the next run beside it sweeps it.
+//!
+//! Imports: base, `params`, `image`, `dataset`, `shard`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::base::fs as files;
+use crate::base::hash::hash_file;
+use crate::base::{Cancel, ContentHash, Observer};
+
+use super::Error;
+use super::dataset::{
+    Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, UsedImage, assign, scan,
+};
+use super::image::{ImageError, Pixels, decode, fit};
+use super::params::PreprocessParams;
+use super::shard::{self, IndexLine, Manifest, ShardEntry};
+
+/// Largest shard file; large pictures make shards of fewer pictures than asked for.
+const SHARD_BYTES_MAX: usize = 256 << 20;
+/// Pictures between two progress events.
+const PROGRESS_IMAGES: usize = 64;
+/// Prefix of the folder being written, beside the target.
+const PARTIAL: &str = "partial";
+/// Prefix of the folder being replaced, beside the target.
+const REPLACED: &str = "replaced";
+
+/// What happens while pictures are prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreprocessEvent {
+    /// The folder was read; no picture was opened yet.
+    Scanned {
+        /// Picture files.
+        images: usize,
+        /// Classes.
+        classes: usize,
+    },
+    /// Pictures were decoded.
+    Progress {
+        /// So far.
+        done: usize,
+        /// In all.
+        total: usize,
+    },
+    /// A picture cannot be used; told in order of split and path.
+    Corrupt {
+        /// Relative to the dataset.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The prepared data is complete and in place.
+    Written {
+        /// Shard files.
+        shards: usize,
+        /// Usable pictures.
+        images: usize,
+        /// Bytes of all shards.
+        bytes: u64,
+    },
+}
+
+/// Prepares the pictures below `input` and writes them into the folder `out`, which is replaced.
+///
+/// # Errors
+/// `input` is no dataset; too many pictures are unreadable; `out` holds something else or cannot be
+/// written; `cancel` was requested. What was in `out` is then still there.
+pub fn preprocess(
+    input: &Path,
+    out: &Path,
+    params: &PreprocessParams,
+    cancel: &Cancel,
+    observer: &dyn Observer<PreprocessEvent>,
+) -> Result<DataCard, Error> {
+    check_places(input, out)?;
+    let dataset = scan(input)?;
+    observer.notify(PreprocessEvent::Scanned {
+        images: dataset.images.len(),
+        classes: dataset.classes.len(),
+    });
+    let contents = hash_all(input, &dataset, cancel)?;
+    let splits = split_all(&dataset, &contents, params);
+
+    let target = OutputFolder::begin(out)?;
+    let mut work = Work {
+        input,
+        params,
+        cancel,
+        observer,
+        done: AtomicUsize::new(0),
+        dataset: &dataset,
+        folder: &target.partial,
+        shards: Vec::new(),
+        shard_bytes: 0,
+        used: Vec::new(),
+        corrupt: Vec::new(),
+        moments: Moments::new(params.target.channels.count()),
+    };
+    for split in Split::ALL {
+        let members: Vec<(&ImageFile, &Hashed)> = (dataset.images.iter().zip(&contents))
+            .zip(&splits)
+            .filter(|(_, assigned)| **assigned == split)
+            .map(|(image, _)| image)
+            .collect();
+        work.write_split(split, &members)?;
+    }
+    let card = work.finish()?;
+    target.commit()?;
+    Ok(card)
+}
+
+/// A file's content hash, or why it could not be read.
+type Hashed = Result<ContentHash, ImageError>;
+
+/// Refuses places where writing would destroy something or preparing would read its own output.
+fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
+    // A missing dataset is reported by `scan`, in its own words.
+    let (Ok(inside), Ok(outside)) = (fs::canonicalize(input), absolute(out)) else {
+        return Ok(());
+    };
+    if inside.starts_with(&outside) || outside.starts_with(&inside) {
+        return Err(Error::OutputInsideInput { input: input.to_owned(), out: out.to_owned() });
+    }
+    let Ok(metadata) = fs::metadata(out) else { return Ok(()) };
+    let ours = metadata.is_dir() && {
+        let mut entries = fs::read_dir(out).map_err(Error::io("list folder", out))?;
+        entries.next().is_none() || out.join(shard::MANIFEST).is_file()
+    };
+    if ours { Ok(()) } else { Err(Error::OutputNotOurs { path: out.to_owned() }) }
+}
+
+/// Returns the absolute form of a path whose last parts may not exist yet.
+fn absolute(path: &Path) -> std::io::Result<PathBuf> {
+    let full = std::path::absolute(path)?;
+    let existing = full.ancestors().find_map(|a| Some((a, fs::canonicalize(a).ok()?)));
+    Ok(match existing {
+        Some((ancestor, real)) => match full.strip_prefix(ancestor) {
+            Ok(rest) if rest.as_os_str().is_empty() => real,
+            Ok(rest) => real.join(rest),
+            Err(_) => full,
+        },
+        None => full,
+    })
+}
+
+fn hash_all(input: &Path, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hashed>, Error> {
+    dataset
+        .images
+        .par_iter()
+        .map(|image| {
+            stop_if_asked(cancel)?;
+            Ok(hash_file(&input.join(&image.path)).map_err(|e| unreadable(&e)))
+        })
+        .collect()
+}
+
+fn split_all(dataset: &Dataset, contents: &[Hashed], params: &PreprocessParams) -> Vec<Split> {
+    let candidates: Vec<Candidate> = dataset
+        .images
+        .iter()
+        .zip(contents)
+        .map(|(image, content)| Candidate {
+            // An unreadable file ends in the corrupt list whatever its split; its name will do.
+            content: content.clone().unwrap_or_else(|_| ContentHash::of(image.path.as_bytes())),
+            label: image.label,
+            given: image.given,
+        })
+        .collect();
+    let cut = |split, fraction| if dataset.given.contains(&split) { 0.0 } else { fraction };
+    let fractions =
+        Fractions { val: cut(Split::Val, params.val), test: cut(Split::Test, params.test) };
+    assign(&candidates, fractions, params.seed)
+}
+
+fn stop_if_asked(cancel: &Cancel) -> Result<(), Error> {
+    cancel.reason().map_or(Ok(()), |reason| Err(Error::Cancelled(reason)))
+}
+
+fn unreadable(error: &std::io::Error) -> ImageError {
+    ImageError::Unreadable { reason: error.to_string() }
+}
+
+/// The second pass: what was done so far.
+struct Work<'a> {
+    input: &'a Path,
+    params: &'a PreprocessParams,
+    cancel: &'a Cancel,
+    observer: &'a dyn Observer<PreprocessEvent>,
+    done: AtomicUsize,
+    dataset: &'a Dataset,
+    folder: &'a Path,
+    shards: Vec<ShardEntry>,
+    shard_bytes: u64,
+    used: Vec<UsedImage<'a>>,
+    corrupt: Vec<CorruptImage>,
+    moments: Moments,
+}
+
+impl<'a> Work<'a> {
+    fn write_split(
+        &mut self,
+        split: Split,
+        members: &[(&'a ImageFile, &'a Hashed)],
+    ) -> Result<(), Error> {
+        let fitting = SHARD_BYTES_MAX / self.params.target.image_len();
+        let per_shard = self.params.shard_images.min(fitting).max(1);
+        for (number, chunk) in members.chunks(per_shard).enumerate() {
+            let decoded: Vec<Result<Vec<u8>, ImageError>> = chunk
+                .par_iter()
+                .map(|(image, content)| {
+                    stop_if_asked(self.cancel)?;
+                    let pixels = self.prepare_one(image, content);
+                    self.tell_progress();
+                    Ok(pixels)
+                })
+                .collect::<Result<_, Error>>()?;
+            self.write_shard(split, number, chunk, decoded)?;
+        }
+        Ok(())
+    }
+
+    /// Reads, decodes and fits one picture.
+    fn prepare_one(&self, image: &ImageFile, content: &Hashed) -> Result<Vec<u8>, ImageError> {
+        let content = content.as_ref().map_err(Clone::clone)?;
+        let path = self.input.join(&image.path);
+        let limits = self.params.limits;
+        let bytes = fs::metadata(&path).map_err(|e| unreadable(&e))?.len();
+        if limits.file_bytes_max < bytes {
+            return Err(ImageError::TooManyBytes { bytes, bytes_max: limits.file_bytes_max });
+        }
+        let bytes = fs::read(&path).map_err(|e| unreadable(&e))?;
+        // The split was decided on the hash; bytes that changed since belong to another picture.
+        if ContentHash::of(&bytes) != *content {
+            return Err(ImageError::Unreadable { reason: "it changed in the meantime".to_owned() });
+        }
+        fit(&decode(&bytes, limits)?, &self.params.target)
+    }
+
+    fn tell_progress(&self) {
+        let total = self.dataset.images.len();
+        let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
+        if done.is_multiple_of(PROGRESS_IMAGES) || done == total {
+            self.observer.notify(PreprocessEvent::Progress { done, total });
+        }
+    }
+
+    fn write_shard(
+        &mut self,
+        split: Split,
+        number: usize,
+        members: &[(&'a ImageFile, &'a Hashed)],
+        decoded: Vec<Result<Vec<u8>, ImageError>>,
+    ) -> Result<(), Error> {
+        let target = &self.params.target;
+        let (height, width) = (target.height as usize, target.width as usize);
+        let mut pixels = Pixels::new(height, width, target.channels.count());
+        let mut labels = Vec::new();
+        for (&(file, content), values) in members.iter().zip(decoded) {
+            let (content, values) = match (content, values) {
+                (Ok(content), Ok(values)) => (*content, values),
+                (_, Err(error)) | (Err(error), Ok(_)) => {
+                    let (path, reason) = (file.path.clone(), error.to_string());
+                    self.observer.notify(PreprocessEvent::Corrupt {
+                        path: path.clone(),
+                        reason: reason.clone(),
+                    });
+                    self.corrupt.push(CorruptImage { path, reason });
+                    continue;
+                }
+            };
+            if split == Split::Train {
+                self.moments.add(&values);
+            }
+            pixels.push(&values);
+            labels.push(file.label);
+            self.used.push(UsedImage { file, content, split });
+        }
+        if labels.is_empty() {
+            return Ok(());
+        }
+        let file = format!("{}-{number:05}.safetensors", split.name());
+        let path = self.folder.join(&file);
+        let bytes = shard::encode(&pixels, &labels)
+            .map_err(|e| Error::io("write", &path)(std::io::Error::other(e)))?;
+        write_new(&path, &bytes)?;
+        self.shard_bytes += bytes.len() as u64;
+        self.shards.push(ShardEntry {
+            file,
+            split: split.name().to_owned(),
+            images: labels.len(),
+            hash: ContentHash::of(&bytes).to_string(),
+        });
+        Ok(())
+    }
+
+    /// Judges the whole and writes the small files.
+    fn finish(mut self) -> Result<DataCard, Error> {
+        self.corrupt.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let total = self.dataset.images.len();
+        let allowed = (self.params.max_corrupt * total as f64).floor() as usize;
+        if allowed < self.corrupt.len() {
+            let corrupt = self.corrupt.into_iter().map(|c| (c.path, c.reason)).collect();
+            return Err(Error::TooManyCorrupt { corrupt, total, allowed });
+        }
+        let classes = &self.dataset.classes;
+        let card =
+            DataCard::new(classes, &self.used, self.corrupt, self.dataset.skipped.clone());
+        for (class, &found) in classes.iter().zip(&card.counts.train) {
+            let needed = self.params.min_per_class;
+            if found < needed {
+                return Err(Error::TooFewImages { class: class.clone(), found, needed });
+            }
+        }
+        let mut index = Vec::new();
+        for image in &self.used {
+            let line = IndexLine {
+                path: image.file.path.clone(),
+                content: image.content.to_string(),
+                split: image.split.name().to_owned(),
+                class: image.file.label,
+            };
+            index.extend(json(&self.folder.join(shard::INDEX), &line, serde_json::to_vec)?);
+        }
+        write_new(&self.folder.join(shard::INDEX), &index)?;
+        let (mean, std) = self.moments.mean_and_std();
+        let manifest = Manifest {
+            format: shard::FORMAT.to_owned(),
+            version: shard::VERSION,
+            input: self.params.target.into(),
+            seed: self.params.seed,
+            classes: classes.clone(),
+            mean,
+            std,
+            counts: card.counts.clone(),
+            shards: self.shards,
+            index: ContentHash::of(&index).to_string(),
+        };
+        write_json(&self.folder.join("classes.json"), classes)?;
+        write_json(&self.folder.join("card.json"), &card)?;
+        write_json(&self.folder.join(shard::MANIFEST), &manifest)?;
+        self.observer.notify(PreprocessEvent::Written {
+            shards: manifest.shards.len(),
+            images: self.used.len(),
+            bytes: self.shard_bytes,
+        });
+        Ok(card)
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    files::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    write_new(path, &json(path, value, serde_json::to_vec_pretty)?)
+}
+
+/// Returns `value` as one or more lines of JSON, newline included.
+fn json<T: Serialize>(
+    path: &Path,
+    value: &T,
+    encode: fn(&T) -> serde_json::Result<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = encode(value).map_err(|e| Error::io("write", path)(e.into()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Sums of values and of their squares per channel: whole numbers, so the order does not matter.
+/// `u128` cannot overflow, whatever the number of pictures.
+struct Moments {
+    pixels: u128,
+    sums: Vec<u128>,
+    squares: Vec<u128>,
+}
+
+impl Moments {
+    fn new(channels: usize) -> Self {
+        Self { pixels: 0, sums: vec![0; channels], squares: vec![0; channels] }
+    }
+
+    fn add(&mut self, image: &[u8]) {
+        let channels = self.sums.len();
+        self.pixels += (image.len() / channels) as u128;
+        for channel in 0..channels {
+            // One picture has at most 512 × 512 values of 255² each: far inside u64.
+            let values = image.iter().skip(channel).step_by(channels).map(|&v| u64::from(v));
+            let (sum, square) = values.fold((0, 0), |(sum, square), v| (sum + v, square + v * v));
+            self.sums[channel] += u128::from(sum);
+            self.squares[channel] += u128::from(square);
+        }
+    }
+
+    /// Returns mean and (population) standard deviation of the values scaled to 0..=1; the latter
+    /// is at least one grey level, so that a constant channel can be divided by it.
+    fn mean_and_std(&self) -> (Vec<f64>, Vec<f64>) {
+        const LEVELS: f64 = 255.0;
+        let n = self.pixels.max(1);
+        let mean = self.sums.iter().map(|&sum| sum as f64 / n as f64 / LEVELS).collect();
+        let deviation = |(&sum, &square): (&u128, &u128)| {
+            // n Σx² − (Σx)² is exact and not negative: no cancellation in floating point.
+            let scaled = (n * square - sum * sum) as f64;
+            (scaled.sqrt() / n as f64 / LEVELS).max(1.0 / LEVELS)
+        };
+        (mean, self.sums.iter().zip(&self.squares).map(deviation).collect())
+    }
+}
+
+/// A folder under a temporary name that replaces `target` when it is complete; dropped before, it
+/// is removed.
+struct OutputFolder {
+    target: PathBuf,
+    parent: PathBuf,
+    partial: PathBuf,
+}
+
+impl OutputFolder {
+    fn begin(out: &Path) -> Result<Self, Error> {
+        let target = std::path::absolute(out).map_err(Error::io("find", out))?;
+        let parent = target.parent().unwrap_or(&target).to_owned();
+        files::create_dir_all(&parent).map_err(Error::io("create folder", &parent))?;
+        let folder = Self { partial: beside(&target, PARTIAL), target, parent };
+        // What a killed run left behind; the name belongs to this target alone.
+        for kind in [PARTIAL, REPLACED] {
+            let leftover = beside(&folder.target, kind);
+            files::remove_dir_all(&leftover).map_err(Error::io("remove", &leftover))?;
+        }
+        files::create_dir_all(&folder.partial)
+            .map_err(Error::io("create folder", &folder.partial))?;
+        Ok(folder)
+    }
+
+    fn commit(self) -> Result<(), Error> {
+        files::sync_filesystem(&self.partial).map_err(Error::io("sync", &self.partial))?;
+        let replaced = beside(&self.target, REPLACED);
+        let had_old = self.target.exists();
+        if had_old {
+            files::rename(&self.target, &replaced).map_err(Error::io("move", &self.target))?;
+        }
+        if let Err(source) = files::rename(&self.partial, &self.target) {
+            if had_old {
+                files::rename(&replaced, &self.target).map_err(Error::io("restore", &self.target))?;
+            }
+            return Err(Error::io("move into place", &self.target)(source));
+        }
+        files::sync_dir(&self.parent).map_err(Error::io("sync", &self.parent))?;
+        files::remove_dir_all(&replaced).map_err(Error::io("remove", &replaced))
+    }
+}
+
+impl Drop for OutputFolder {
+    fn drop(&mut self) {
+        // After a commit there is nothing under this name; before, the run failed and has already
+        // said why, and the next one sweeps what cannot be removed now.
+        let _ = files::remove_dir_all(&self.partial);
+    }
+}
+
+/// Returns `.NAME.KIND` beside `target`.
+fn beside(target: &Path, kind: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{kind}"))
+}
