@@ -148,17 +148,21 @@ impl Prepared {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(MANIFEST);
         let bytes = read_prepared(&path)?;
-        let not_prepared = Error::not_prepared(&path);
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(&not_prepared)?;
+        let not_prepared = |problem: String| Error::not_prepared(&path)(problem);
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|e| not_prepared(e.to_string()))?;
         if value.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
             return Err(not_prepared(format!("it does not say `\"format\": \"{FORMAT}\"`")));
         }
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(VERSION) => {}
-            Some(found) => return Err(Error::PreparedVersion { path, found, expected: VERSION }),
+            Some(found) => {
+                return Err(Error::PreparedVersion { path, found, expected: VERSION });
+            }
             None => return Err(not_prepared("it has no format version".to_owned())),
         }
-        let manifest: Manifest = serde_json::from_value(value).map_err(&not_prepared)?;
+        let manifest: Manifest =
+            serde_json::from_value(value).map_err(|e| not_prepared(e.to_string()))?;
         let target = check(&manifest).map_err(not_prepared)?;
         Ok(Self {
             classes: manifest.classes.clone(),

@@ -1,19 +1,9 @@
-//! Folders of pictures become prepared data: scan, hash, split, decode, write.
-//!
-//! Two passes. The first hashes every file, because a picture's split depends on its content; the
-//! second decodes each picture once, a shard at a time, so memory holds one shard and not the whole
-//! dataset. Decoding is parallel, everything that decides is not: results are collected by index,
-//! sums are whole numbers, and so the bytes written do not depend on the number of threads.
-//!
-//! The folder is written under a temporary name beside the target and renamed when it is complete
-//! and durable; only then is the old one removed. Killed before that, the old data is still whole;
-//! the leftover has a temporary name and the next run beside it sweeps it.
-//!
-//! Imports: base, `params`, `image`, `dataset`, `shard`.
+//! The two passes over the pictures, and what they write. Imports: base, `params`, `image`,
+//! `dataset`, `shard`.
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -22,23 +12,21 @@ use serde::Serialize;
 use crate::base::fs as files;
 use crate::base::hash::hash_file;
 use crate::base::{Cancel, ContentHash, Observer};
-
-use super::Error;
-use super::dataset::{
+use crate::vision::Error;
+use crate::vision::dataset::{
     Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, UsedImage, assign, scan,
 };
-use super::image::{ImageError, Pixels, decode, fit};
-use super::params::PreprocessParams;
-use super::shard::{self, IndexLine, Manifest, ShardEntry};
+use crate::vision::image::{ImageError, Pixels, decode, fit};
+use crate::vision::params::PreprocessParams;
+use crate::vision::shard::{self, IndexLine, Manifest, ShardEntry};
+
+use super::folder::{OutputFolder, check_places};
+use super::moments::Moments;
 
 /// Largest shard file; large pictures make shards of fewer pictures than asked for.
 const SHARD_BYTES_MAX: usize = 256 << 20;
 /// Pictures between two progress events.
 const PROGRESS_IMAGES: usize = 64;
-/// Prefix of the folder being written, beside the target.
-const PARTIAL: &str = "partial";
-/// Prefix of the folder being replaced, beside the target.
-const REPLACED: &str = "replaced";
 
 /// What happens while pictures are prepared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,36 +115,8 @@ pub fn preprocess(
 /// A file's content hash, or why it could not be read.
 type Hashed = Result<ContentHash, ImageError>;
 
-/// Refuses places where writing would destroy something or preparing would read its own output.
-fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
-    // A missing dataset is reported by `scan`, in its own words.
-    let (Ok(inside), Ok(outside)) = (fs::canonicalize(input), absolute(out)) else {
-        return Ok(());
-    };
-    if inside.starts_with(&outside) || outside.starts_with(&inside) {
-        return Err(Error::OutputInsideInput { input: input.to_owned(), out: out.to_owned() });
-    }
-    let Ok(metadata) = fs::metadata(out) else { return Ok(()) };
-    let ours = metadata.is_dir() && {
-        let mut entries = fs::read_dir(out).map_err(Error::io("list folder", out))?;
-        entries.next().is_none() || out.join(shard::MANIFEST).is_file()
-    };
-    if ours { Ok(()) } else { Err(Error::OutputNotOurs { path: out.to_owned() }) }
-}
-
-/// Returns the absolute form of a path whose last parts may not exist yet.
-fn absolute(path: &Path) -> std::io::Result<PathBuf> {
-    let full = std::path::absolute(path)?;
-    let existing = full.ancestors().find_map(|a| Some((a, fs::canonicalize(a).ok()?)));
-    Ok(match existing {
-        Some((ancestor, real)) => match full.strip_prefix(ancestor) {
-            Ok(rest) if rest.as_os_str().is_empty() => real,
-            Ok(rest) => real.join(rest),
-            Err(_) => full,
-        },
-        None => full,
-    })
-}
+/// A picture's content hash and values, or why it is unusable.
+type Decoded = Result<(ContentHash, Vec<u8>), ImageError>;
 
 fn hash_all(input: &Path, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hashed>, Error> {
     dataset
@@ -220,7 +180,7 @@ impl<'a> Work<'a> {
         let fitting = SHARD_BYTES_MAX / self.params.target.image_len();
         let per_shard = self.params.shard_images.min(fitting).max(1);
         for (number, chunk) in members.chunks(per_shard).enumerate() {
-            let decoded: Vec<Result<Vec<u8>, ImageError>> = chunk
+            let decoded: Vec<Decoded> = chunk
                 .par_iter()
                 .map(|(image, content)| {
                     stop_if_asked(self.cancel)?;
@@ -235,8 +195,8 @@ impl<'a> Work<'a> {
     }
 
     /// Reads, decodes and fits one picture.
-    fn prepare_one(&self, image: &ImageFile, content: &Hashed) -> Result<Vec<u8>, ImageError> {
-        let content = content.as_ref().map_err(Clone::clone)?;
+    fn prepare_one(&self, image: &ImageFile, content: &Hashed) -> Decoded {
+        let content = content.clone()?;
         let path = self.input.join(&image.path);
         let limits = self.params.limits;
         let bytes = fs::metadata(&path).map_err(|e| unreadable(&e))?.len();
@@ -245,10 +205,10 @@ impl<'a> Work<'a> {
         }
         let bytes = fs::read(&path).map_err(|e| unreadable(&e))?;
         // The split was decided on the hash; bytes that changed since belong to another picture.
-        if ContentHash::of(&bytes) != *content {
+        if ContentHash::of(&bytes) != content {
             return Err(ImageError::Unreadable { reason: "it changed in the meantime".to_owned() });
         }
-        fit(&decode(&bytes, limits)?, &self.params.target)
+        Ok((content, fit(&decode(&bytes, limits)?, &self.params.target)?))
     }
 
     fn tell_progress(&self) {
@@ -264,16 +224,16 @@ impl<'a> Work<'a> {
         split: Split,
         number: usize,
         members: &[(&'a ImageFile, &'a Hashed)],
-        decoded: Vec<Result<Vec<u8>, ImageError>>,
+        decoded: Vec<Decoded>,
     ) -> Result<(), Error> {
         let target = &self.params.target;
         let (height, width) = (target.height as usize, target.width as usize);
         let mut pixels = Pixels::new(height, width, target.channels.count());
         let mut labels = Vec::new();
-        for (&(file, content), values) in members.iter().zip(decoded) {
-            let (content, values) = match (content, values) {
-                (Ok(content), Ok(values)) => (*content, values),
-                (_, Err(error)) | (Err(error), Ok(_)) => {
+        for (&(file, _), decoded) in members.iter().zip(decoded) {
+            let (content, values) = match decoded {
+                Ok(usable) => usable,
+                Err(error) => {
                     let (path, reason) = (file.path.clone(), error.to_string());
                     self.observer.notify(PreprocessEvent::Corrupt {
                         path: path.clone(),
@@ -379,100 +339,4 @@ fn json<T: Serialize>(
     let mut bytes = encode(value).map_err(|e| Error::io("write", path)(e.into()))?;
     bytes.push(b'\n');
     Ok(bytes)
-}
-
-/// Sums of values and of their squares per channel: whole numbers, so the order does not matter.
-/// `u128` cannot overflow, whatever the number of pictures.
-struct Moments {
-    pixels: u128,
-    sums: Vec<u128>,
-    squares: Vec<u128>,
-}
-
-impl Moments {
-    fn new(channels: usize) -> Self {
-        Self { pixels: 0, sums: vec![0; channels], squares: vec![0; channels] }
-    }
-
-    fn add(&mut self, image: &[u8]) {
-        let channels = self.sums.len();
-        self.pixels += (image.len() / channels) as u128;
-        for channel in 0..channels {
-            // One picture has at most 512 × 512 values of 255² each: far inside u64.
-            let values = image.iter().skip(channel).step_by(channels).map(|&v| u64::from(v));
-            let (sum, square) = values.fold((0, 0), |(sum, square), v| (sum + v, square + v * v));
-            self.sums[channel] += u128::from(sum);
-            self.squares[channel] += u128::from(square);
-        }
-    }
-
-    /// Returns mean and (population) standard deviation of the values scaled to 0..=1; the latter
-    /// is at least one grey level, so that a constant channel can be divided by it.
-    fn mean_and_std(&self) -> (Vec<f64>, Vec<f64>) {
-        const LEVELS: f64 = 255.0;
-        let n = self.pixels.max(1);
-        let mean = self.sums.iter().map(|&sum| sum as f64 / n as f64 / LEVELS).collect();
-        let deviation = |(&sum, &square): (&u128, &u128)| {
-            // n Σx² − (Σx)² is exact and not negative: no cancellation in floating point.
-            let scaled = (n * square - sum * sum) as f64;
-            (scaled.sqrt() / n as f64 / LEVELS).max(1.0 / LEVELS)
-        };
-        (mean, self.sums.iter().zip(&self.squares).map(deviation).collect())
-    }
-}
-
-/// A folder under a temporary name that replaces `target` when it is complete; dropped before, it
-/// is removed.
-struct OutputFolder {
-    target: PathBuf,
-    parent: PathBuf,
-    partial: PathBuf,
-}
-
-impl OutputFolder {
-    fn begin(out: &Path) -> Result<Self, Error> {
-        let target = std::path::absolute(out).map_err(Error::io("find", out))?;
-        let parent = target.parent().unwrap_or(&target).to_owned();
-        files::create_dir_all(&parent).map_err(Error::io("create folder", &parent))?;
-        let folder = Self { partial: beside(&target, PARTIAL), target, parent };
-        // What a killed run left behind; the name belongs to this target alone.
-        for kind in [PARTIAL, REPLACED] {
-            let leftover = beside(&folder.target, kind);
-            files::remove_dir_all(&leftover).map_err(Error::io("remove", &leftover))?;
-        }
-        files::create_dir_all(&folder.partial)
-            .map_err(Error::io("create folder", &folder.partial))?;
-        Ok(folder)
-    }
-
-    fn commit(self) -> Result<(), Error> {
-        files::sync_filesystem(&self.partial).map_err(Error::io("sync", &self.partial))?;
-        let replaced = beside(&self.target, REPLACED);
-        let had_old = self.target.exists();
-        if had_old {
-            files::rename(&self.target, &replaced).map_err(Error::io("move", &self.target))?;
-        }
-        if let Err(source) = files::rename(&self.partial, &self.target) {
-            if had_old {
-                files::rename(&replaced, &self.target).map_err(Error::io("restore", &self.target))?;
-            }
-            return Err(Error::io("move into place", &self.target)(source));
-        }
-        files::sync_dir(&self.parent).map_err(Error::io("sync", &self.parent))?;
-        files::remove_dir_all(&replaced).map_err(Error::io("remove", &replaced))
-    }
-}
-
-impl Drop for OutputFolder {
-    fn drop(&mut self) {
-        // After a commit there is nothing under this name; before, the run failed and has already
-        // said why, and the next one sweeps what cannot be removed now.
-        let _ = files::remove_dir_all(&self.partial);
-    }
-}
-
-/// Returns `.NAME.KIND` beside `target`.
-fn beside(target: &Path, kind: &str) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.{kind}"))
 }
