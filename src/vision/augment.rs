@@ -73,7 +73,7 @@ pub struct Shape {
 impl Shape {
     /// Returns the number of values.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn values(&self) -> usize {
         self.height * self.width * self.channels
     }
 }
@@ -128,7 +128,7 @@ pub fn augment(
     rng: &mut ChaCha8Rng,
     out: &mut [f32],
 ) {
-    assert_eq!((image.len(), out.len()), (shape.len(), shape.len()), "pictures fill their shape");
+    assert_eq!((image.len(), out.len()), (shape.values(), shape.values()), "pictures fill their shape");
     let draw = Draw::new(params, rng);
     let source = Cropped { image, shape, crop: draw.crop };
     if draw.radians == 0.0 {
@@ -237,7 +237,7 @@ mod tests {
     const IMAGE: [u8; 12] = [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23];
 
     fn with(draw: Draw) -> Vec<u8> {
-        let mut out = vec![0.0; SHAPE.len()];
+        let mut out = vec![0.0; SHAPE.values()];
         let source = Cropped { image: &IMAGE, shape: SHAPE, crop: draw.crop };
         if draw.radians == 0.0 {
             move_whole_pixels(&source, &draw, &mut out);
@@ -279,11 +279,11 @@ mod tests {
     #[test]
     fn off_only_scales_and_one_stream_gives_one_result() {
         let run = |params: &AugmentParams, index| {
-            let mut out = vec![0.0; SHAPE.len()];
+            let mut out = vec![0.0; SHAPE.values()];
             augment(&IMAGE, SHAPE, params, &mut stream(1, "augment", index), &mut out);
             out
         };
-        let mut plain = vec![0.0; SHAPE.len()];
+        let mut plain = vec![0.0; SHAPE.values()];
         scale(&IMAGE, &mut plain);
         assert_eq!(run(&AugmentParams::default(), 0), plain);
         let all = AugmentParams { flip: 0.5, shift: 2, rotate: 15.0, crop: 2 };
@@ -296,9 +296,9 @@ mod tests {
         #[test]
         fn values_stay_in_range(height in 1usize..6, width in 1usize..6, seed: u64) {
             let shape = Shape { height, width, channels: 3 };
-            let image: Vec<u8> = (0..shape.len()).map(|i| (i * 37 % 256) as u8).collect();
+            let image: Vec<u8> = (0..shape.values()).map(|i| (i * 37 % 256) as u8).collect();
             let params = AugmentParams { flip: 0.5, shift: 16, rotate: 45.0, crop: 16 };
-            let mut out = vec![-1.0; shape.len()];
+            let mut out = vec![-1.0; shape.values()];
             augment(&image, shape, &params, &mut stream(seed, "augment", 0), &mut out);
             proptest::prop_assert!(out.iter().all(|v| (0.0..=1.0001).contains(v)));
         }

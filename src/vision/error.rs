@@ -45,6 +45,8 @@ pub enum Error {
     EmptyClasses {
         /// The folders, relative to the dataset.
         folders: Vec<String>,
+        /// Those of them that hold further folders.
+        nested: Vec<String>,
     },
     /// A split has classes that the training split lacks, so no network could know them.
     #[error("`{split}` has {} that `train` lacks: {}", units::count(classes.len(), "class folder"), quoted_list(classes))]
@@ -147,6 +149,98 @@ pub enum Error {
         /// The split's name.
         split: &'static str,
     },
+
+    // Networks
+    /// A block of the network leaves less than one pixel.
+    #[error("{problem}")]
+    ModelShape {
+        /// Index of the block in `model.blocks`.
+        block: usize,
+        /// The block (counted from 1), what is left and what would shrink it.
+        problem: String,
+    },
+    /// The network has more weights than anybody could train here.
+    #[error("the network would have {parameters} weights, more than {parameters_max}")]
+    ModelTooLarge {
+        /// Weights as declared.
+        parameters: u64,
+        /// `PARAMETERS_MAX`.
+        parameters_max: u64,
+        /// Pixels of each map that the head flattens; none with global pooling.
+        flattened: Option<usize>,
+    },
+    /// Weights do not belong to the network.
+    #[error("the weights do not belong to this network: {0}")]
+    Weights(#[from] super::model::WeightsProblem),
+    /// `train.device` names a back end that this program was built without.
+    #[error("this cvops was built without the back end `{device}`")]
+    NoBackEnd {
+        /// The device, which is also the name of the cargo feature.
+        device: &'static str,
+    },
+    /// The back end finds no device.
+    #[error("no `{device}` device was found")]
+    NoDevice {
+        /// The device asked for.
+        device: &'static str,
+    },
+
+    // Training
+    /// Early stopping without a validation split.
+    #[error("`train.early_stopping` needs a validation split, and the data has none")]
+    NothingToStopBy,
+    /// Training diverged.
+    #[error("the loss is no longer a finite number ({value}) in epoch {epoch}, by step {step}")]
+    NotFinite {
+        /// From 1.
+        epoch: usize,
+        /// Steps of the epoch done.
+        step: usize,
+        /// The loss.
+        value: f64,
+        /// The learning rate of the last step.
+        rate: f64,
+    },
+    /// The optimiser's state cannot be saved.
+    #[error("the state of the optimiser could not be saved: {problem}")]
+    Optimiser {
+        /// burn's answer.
+        problem: String,
+    },
+
+    // Models
+    /// The folder was not written by `train`, or is damaged.
+    #[error("`{}` is not a model: {problem}", path.display())]
+    NotAModel {
+        /// The file that is missing or wrong.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The model was written by another version of the format.
+    #[error("`{}` is a model of format version {found}; this program reads version {expected}", path.display())]
+    ModelVersion {
+        /// The file `model.json`.
+        path: PathBuf,
+        /// Version found.
+        found: u64,
+        /// Version understood.
+        expected: u64,
+    },
+    /// Pictures of another size than the model was trained on.
+    #[error("the model takes images of {expected}, these are {found}")]
+    InputSize {
+        /// `35×35×3`.
+        expected: String,
+        /// `28×28×1`.
+        found: String,
+    },
+    /// Data with other classes than the model was trained on.
+    #[error("the model and the data name different classes: {}", quoted_list(different))]
+    ClassesDiffer {
+        /// Names that only one of the two has; all when only the order differs.
+        different: Vec<String>,
+    },
 }
 
 impl Error {
@@ -187,9 +281,15 @@ impl ToDiagnostics for Error {
             Self::OneClass { class, .. } => error("one-class").help(format!(
                 "a classifier needs at least two classes: add another folder beside `{class}`"
             )),
-            Self::EmptyClasses { .. } => {
-                error("empty-class").help("add PNG or JPEG files to the folder, or remove it")
-            }
+            Self::EmptyClasses { nested, .. } => match nested.first() {
+                Some(folder) => error("empty-class")
+                    .note(format!("{} hold folders instead", quoted_list(nested)))
+                    .help(format!(
+                        "images lie directly in their class folder; is `{folder}` the dataset?"
+                    )),
+                None => error("empty-class")
+                    .help("add PNG or JPEG files to the folder, or remove it"),
+            },
             Self::UnknownClasses { classes, known, .. } => {
                 let known_names = known.iter().map(String::as_str);
                 let near = classes
@@ -231,6 +331,43 @@ impl ToDiagnostics for Error {
             Self::EmptySplit { split, .. } => error("empty-split").help(format!(
                 "add a `{split}` folder to the dataset, or raise `preprocess.{split}` in params.yaml"
             )),
+            Self::ModelShape { block, .. } => error("model-shape").note(format!("the block is `model.blocks[{block}]`")).help(
+                "use `padding: same`, a smaller kernel or pool, fewer blocks, or larger images (`preprocess.size`)",
+            ),
+            Self::ModelTooLarge { flattened: Some(pixels), .. } if 64 < *pixels => {
+                error("model-too-large").help(format!(
+                    "the head flattens maps of {pixels} pixels: pool more in the blocks, or set `model.head.global_pool: avg`"
+                ))
+            }
+            Self::ModelTooLarge { .. } => {
+                error("model-too-large").help("use fewer filters or smaller dense layers")
+            }
+            Self::Weights(_) => error("weights").help("train the model anew: `cvops repro train`"),
+            Self::NoBackEnd { device } => error("no-back-end").help(format!(
+                "set `train.device: auto`, or build with `cargo build --release --features {device}`"
+            )),
+            Self::NoDevice { .. } => error("no-device")
+                .help("check that the driver is installed, or set `train.device: auto`"),
+            Self::NothingToStopBy => error("no-validation").help(
+                "set `preprocess.val` above 0, add a `val` folder, or remove `train.early_stopping`",
+            ),
+            Self::NotFinite { rate, .. } => error("diverged").help(format!(
+                "lower `train.learning_rate` (it was {rate:.2e}), warm up for an epoch (`train.warmup: 1`), or add `batch_norm: true`"
+            )),
+            Self::Optimiser { .. } => error("optimiser"),
+            Self::NotAModel { .. } => {
+                error("not-a-model").help("run `cvops train` (or `cvops repro`) to write it anew")
+            }
+            Self::ModelVersion { found, expected, .. } if expected < found => {
+                error("model-version").help("update cvops, or train the model anew with this version")
+            }
+            Self::ModelVersion { .. } => {
+                error("model-version").help("train the model anew with this version: `cvops repro train`")
+            }
+            Self::InputSize { .. } => error("input-size")
+                .help("prepare the data with the same `preprocess.size` and `preprocess.channels`"),
+            Self::ClassesDiffer { .. } => error("classes-differ")
+                .help("evaluate on data prepared from the same classes, or train the model anew"),
         };
         vec![one]
     }

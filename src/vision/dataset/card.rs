@@ -77,6 +77,17 @@ pub struct Group {
     pub paths: Vec<String>,
 }
 
+/// Version of `card.json`; raised when a reader of the old form would misread the new one.
+const VERSION: u32 = 1;
+
+/// The file `card.json`.
+#[derive(Serialize)]
+struct CardFile<'a> {
+    format: &'static str,
+    version: u32,
+    card: &'a DataCard,
+}
+
 /// What is known about a dataset after `preprocess`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataCard {
@@ -141,6 +152,15 @@ impl DataCard {
             corrupt,
             skipped,
         }
+    }
+
+    /// Returns the card as the text of `card.json`.
+    ///
+    /// # Errors
+    /// None that its types allow; what serde says is passed on.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let file = CardFile { format: "cvops.data-card", version: VERSION, card: self };
+        serde_json::to_vec_pretty(&file)
     }
 
     /// Returns the number of usable pictures.

@@ -122,8 +122,9 @@ fn split_folders(root: &Path, top: &[Entry]) -> Result<Vec<(String, Split)>, Err
 struct Found {
     /// By split (`None`: flat) and class: the pictures' paths.
     classes: BTreeMap<(Option<Split>, String), Vec<String>>,
-    /// Folders of classes without a picture.
+    /// Folders of classes without a picture, and those of them that hold folders.
     empty: Vec<String>,
+    nested: Vec<String>,
     skipped: Vec<String>,
 }
 
@@ -150,9 +151,11 @@ impl Found {
             None => class.to_owned(),
         };
         let mut images = Vec::new();
+        let mut holds_folders = false;
         for entry in list(&root.join(&relative))? {
             let path = format!("{relative}/{}", entry.name);
             if entry.is_dir {
+                holds_folders = true;
                 self.skipped.push(path + "/");
             } else if is_image(&entry.name) {
                 images.push(path);
@@ -161,6 +164,9 @@ impl Found {
             }
         }
         if images.is_empty() {
+            if holds_folders {
+                self.nested.push(relative.clone());
+            }
             self.empty.push(relative);
         }
         self.classes.insert((split.map(|(_, split)| split), class.to_owned()), images);
@@ -183,7 +189,7 @@ impl Found {
             _ => {}
         }
         if !self.empty.is_empty() {
-            return Err(Error::EmptyClasses { folders: self.empty });
+            return Err(Error::EmptyClasses { folders: self.empty, nested: self.nested });
         }
         for (folder, split) in splits {
             let unknown: Vec<String> = self
@@ -302,8 +308,8 @@ mod tests {
         assert!(matches!(refuse(&["1.png", "2.jpg"]), Error::NoClasses { loose_images: 2, .. }));
         assert!(matches!(refuse(&["cat/1.png"]), Error::OneClass { class, .. } if class == "cat"));
         assert!(matches!(
-            refuse(&["cat/1.png", "dog/", "emu/readme.txt"]),
-            Error::EmptyClasses { folders } if folders == ["dog", "emu"]
+            refuse(&["cat/1.png", "dog/", "emu/x/1.png"]),
+            Error::EmptyClasses { folders, nested } if folders == ["dog", "emu"] && nested == ["emu"]
         ));
         assert!(matches!(
             refuse(&["train/a/1.png", "train/b/1.png", "test/c/1.png"]),

@@ -39,7 +39,7 @@ pub enum Layout {
 impl Layout {
     /// Returns the number of values per pixel.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn channels(self) -> usize {
         match self {
             Self::Grey => 1,
             Self::GreyAlpha => 2,
@@ -49,7 +49,7 @@ impl Layout {
     }
 }
 
-/// A decoded picture: `[height, width, layout.len()]` values of 8 bits, upright.
+/// A decoded picture: `[height, width, layout.channels()]` values of 8 bits, upright.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels, at least 1.
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn exif_orientation_stands_the_picture_up() {
-        let at = |p: &Picture, x: u32, y: u32| p.data[((y * p.width + x) as usize) * p.layout.len()];
+        let at = |p: &Picture, x: u32, y: u32| p.data[((y * p.width + x) as usize) * p.layout.channels()];
         let plain = decode(&jpeg(32, 16, None), LIMITS).unwrap();
         assert_eq!((plain.width, plain.height), (32, 16));
         assert!(at(&plain, 2, 8) < 20 && 235 < at(&plain, 29, 8));

@@ -11,4 +11,4 @@ mod thumbnail;
 pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
 pub use pixels::Pixels;
-pub use thumbnail::{data_uri, png};
+pub use thumbnail::thumbnail;

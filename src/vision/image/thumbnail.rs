@@ -1,8 +1,7 @@
-//! Small PNG pictures for pages: a block of pixels as a file or as a `data:` address.
+//! Small PNG pictures for pages.
 //!
 //! Imports: `image::{decode, fit}`.
 
-use base64::Engine as _;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -16,7 +15,7 @@ const SIDE_MAX: u32 = 64;
 ///
 /// Returns no bytes if the values do not fill such a picture (the page then shows nothing).
 #[must_use]
-pub fn png(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
+pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
     let (Ok(height), Ok(width)) = (u32::try_from(height), u32::try_from(width)) else {
         return Vec::new();
     };
@@ -47,9 +46,23 @@ pub fn png(values: &[u8], height: usize, width: usize, channels: Channels) -> Ve
     }
 }
 
-/// Returns the same picture as a `data:image/png;base64,…` address for an `<img>`.
-#[must_use]
-pub fn data_uri(values: &[u8], height: usize, width: usize, channels: Channels) -> String {
-    let bytes = png(values, height, width, channels);
-    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vision::image::{Limits, decode};
+
+    const LIMITS: Limits = Limits { pixels_max: 1 << 20, file_bytes_max: 1 << 20 };
+
+    #[test]
+    fn small_pictures_stay_and_large_ones_shrink() {
+        for ((height, width), expected) in
+            [((2, 3), (2, 3)), ((64, 64), (64, 64)), ((128, 256), (32, 64)), ((512, 1), (64, 1))]
+        {
+            let png = thumbnail(&vec![9; height * width * 3], height, width, Channels::Rgb);
+            let picture = decode(&png, LIMITS).unwrap();
+            assert_eq!((picture.height, picture.width), expected);
+            assert!(picture.data.iter().all(|v| *v == 9));
+        }
+        assert!(thumbnail(&[1, 2, 3], 9, 9, Channels::Grey).is_empty());
+    }
 }

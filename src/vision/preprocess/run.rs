@@ -107,8 +107,9 @@ pub fn preprocess(
             .collect();
         work.write_split(split, &members)?;
     }
-    let card = work.finish()?;
+    let (card, written) = work.finish()?;
     target.commit()?;
+    observer.notify(written);
     Ok(card)
 }
 
@@ -268,8 +269,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Judges the whole and writes the small files.
-    fn finish(mut self) -> Result<DataCard, Error> {
+    /// Judges the whole and writes the small files; the event is for after they are in place.
+    fn finish(mut self) -> Result<(DataCard, PreprocessEvent), Error> {
         self.corrupt.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let total = self.dataset.images.len();
         let allowed = (self.params.max_corrupt * total as f64).floor() as usize;
@@ -311,14 +312,15 @@ impl<'a> Work<'a> {
             index: ContentHash::of(&index).to_string(),
         };
         write_json(&self.folder.join("classes.json"), classes)?;
-        write_json(&self.folder.join("card.json"), &card)?;
+        let path = self.folder.join("card.json");
+        write_new(&path, &json(&path, &card, DataCard::to_json)?)?;
         write_json(&self.folder.join(shard::MANIFEST), &manifest)?;
-        self.observer.notify(PreprocessEvent::Written {
+        let written = PreprocessEvent::Written {
             shards: manifest.shards.len(),
             images: self.used.len(),
             bytes: self.shard_bytes,
-        });
-        Ok(card)
+        };
+        Ok((card, written))
     }
 }
 
