@@ -159,6 +159,9 @@ pub enum Error {
         /// The block (counted from 1), what is left and what would shrink it.
         problem: String,
     },
+    /// A declaration that did not come from `params.yaml` has a number out of range.
+    #[error("the architecture has a number out of range")]
+    ModelLimits,
     /// The network has more weights than anybody could train here.
     #[error("the network would have {parameters} weights, more than {parameters_max}")]
     ModelTooLarge {
@@ -334,6 +337,7 @@ impl ToDiagnostics for Error {
             Self::ModelShape { block, .. } => error("model-shape").note(format!("the block is `model.blocks[{block}]`")).help(
                 "use `padding: same`, a smaller kernel or pool, fewer blocks, or larger images (`preprocess.size`)",
             ),
+            Self::ModelLimits => error("model-limits").help("train the model anew: `cvops repro train`"),
             Self::ModelTooLarge { flattened: Some(pixels), .. } if 64 < *pixels => {
                 error("model-too-large").help(format!(
                     "the head flattens maps of {pixels} pixels: pool more in the blocks, or set `model.head.global_pool: avg`"

@@ -297,7 +297,7 @@ mod tests {
         check(|dir| edit(dir, "cvops.model", "other"), "it does not say");
         check(|dir| edit(dir, "\"dense\"", "\"dence\""), "unknown field `dence`");
         check(|dir| edit(dir, "120", "121"), "`parameters` should be");
-        check(|dir| edit(dir, "\"kernel\": 5", "\"kernel\": 0"), "`architecture` does not fit");
+        check(|dir| edit(dir, "\"stride\": 1", "\"stride\": 0"), "`architecture` does not fit");
         check(
             |dir| fs::remove_file(&dir.join(WEIGHTS)).unwrap(),
             "model.safetensors` is not a model: the file is missing",

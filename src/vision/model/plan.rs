@@ -168,8 +168,11 @@ impl Plan {
     ///
     /// # Errors
     /// `ModelShape` when a block leaves less than one pixel, naming the block and what is left;
-    /// `ModelTooLarge` above `PARAMETERS_MAX` weights.
+    /// `ModelTooLarge` above `PARAMETERS_MAX` weights; `ModelLimits` for numbers that `read` refuses.
     pub fn new(spec: &ModelSpec, input: Input, classes: usize) -> Result<Self, Error> {
+        if !spec.is_within_limits() {
+            return Err(Error::ModelLimits);
+        }
         let mut map = Map {
             channels: input.channels,
             height: input.height,

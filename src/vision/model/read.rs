@@ -22,14 +22,10 @@
 
 use crate::base::doc::{Fields, KeyPath, On, Problems, Value};
 
-use super::spec::{Activation, ConvBlock, Head, ModelSpec, Padding, Pool, Preset};
-
-/// More blocks than any network for small pictures has; a bound, so that a typing error cannot ask
-/// for a network that does not fit into memory.
-const BLOCKS_MAX: usize = 64;
-const DENSE_MAX: usize = 8;
-/// Above this the network would learn next to nothing.
-const DROPOUT_MAX: f64 = 0.95;
+use super::spec::{
+    Activation, BLOCKS_MAX, ConvBlock, DENSE_MAX, DROPOUT_MAX, FILTERS_MAX, Head, KERNEL_MAX,
+    ModelSpec, POOL_SIZE_MAX, Padding, Pool, Preset, STRIDE_MAX, UNITS_MAX,
+};
 
 const POOLS: [(&str, Pool); 3] = [
     ("max", Pool::Max),
@@ -112,12 +108,12 @@ fn read_blocks(fields: &Fields<'_, '_>) -> Vec<ConvBlock> {
 fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
     let fields = problems.fields(at);
     let plain = ConvBlock::plain(1);
-    let filters = fields.optional_int("filters", 1..=4096);
+    let filters = fields.optional_int("filters", 1..=FILTERS_MAX as u64);
     if !fields.has("filters") {
         let headline = format!("`{}` needs `filters`, the number of output channels", fields.at());
         problems.report(fields.at(), On::Value, "missing-key", headline, "", None);
     }
-    let kernel = fields.int("kernel", plain.kernel as u64, 1..=31) as usize;
+    let kernel = fields.int("kernel", plain.kernel as u64, 1..=KERNEL_MAX as u64) as usize;
     if kernel.is_multiple_of(2) {
         let headline = format!("`{}` must be odd", fields.path("kernel"));
         let help = format!("use {} or {}", kernel - 1, kernel + 1);
@@ -126,7 +122,7 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
     let block = ConvBlock {
         filters: filters.unwrap_or(1) as usize,
         kernel,
-        stride: fields.int("stride", plain.stride as u64, 1..=8) as usize,
+        stride: fields.int("stride", plain.stride as u64, 1..=STRIDE_MAX as u64) as usize,
         padding: fields.choice(
             "padding",
             plain.padding,
@@ -143,7 +139,7 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
             ],
         ),
         pool: fields.choice("pool", plain.pool, &POOLS),
-        pool_size: fields.int("pool_size", plain.pool_size as u64, 2..=16) as usize,
+        pool_size: fields.int("pool_size", plain.pool_size as u64, 2..=POOL_SIZE_MAX as u64) as usize,
         dropout: fields.float("dropout", plain.dropout, 0.0..=DROPOUT_MAX),
     };
     fields.finish();
@@ -164,13 +160,13 @@ fn read_dense(fields: &Fields<'_, '_>, default: Vec<usize>) -> Vec<usize> {
     let Some(value) = fields.get("dense") else {
         return default;
     };
-    let expected = format!("a list of at most {DENSE_MAX} whole numbers from 1 to 65536");
+    let expected = format!("a list of at most {DENSE_MAX} whole numbers from 1 to {UNITS_MAX}");
     let units = value.as_list().filter(|items| items.len() <= DENSE_MAX);
     let units: Option<Vec<usize>> = units.and_then(|items| {
         let unit = |item: &Value| usize::try_from(item.as_i64()?).ok();
         items
             .iter()
-            .map(|item| unit(item).filter(|n| (1..=65536).contains(n)))
+            .map(|item| unit(item).filter(|n| (1..=UNITS_MAX).contains(n)))
             .collect()
     });
     units.unwrap_or_else(|| {

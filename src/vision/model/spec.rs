@@ -6,6 +6,24 @@
 
 use serde::{Deserialize, Serialize};
 
+/// More blocks than any network for small pictures has. This and the limits below bound what a typing
+/// error, or a damaged file, can ask for.
+pub(super) const BLOCKS_MAX: usize = 64;
+/// Largest number of channels.
+pub(super) const FILTERS_MAX: usize = 4096;
+/// Largest side of a kernel.
+pub(super) const KERNEL_MAX: usize = 31;
+/// Largest step of a kernel.
+pub(super) const STRIDE_MAX: usize = 8;
+/// Largest side of a pooling window.
+pub(super) const POOL_SIZE_MAX: usize = 16;
+/// Most hidden dense layers.
+pub(super) const DENSE_MAX: usize = 8;
+/// Most units of a dense layer.
+pub(super) const UNITS_MAX: usize = 65_536;
+/// Above this probability of dropout a network would learn next to nothing.
+pub(super) const DROPOUT_MAX: f64 = 0.95;
+
 /// A network as declared: the blocks in order, then the head. The number of classes comes from the
 /// data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +156,26 @@ impl Preset {
                 },
             },
         }
+    }
+}
+
+impl ModelSpec {
+    /// Are all numbers within the limits? The reader of `params.yaml` says which is not; this is for
+    /// what comes from a model file.
+    pub(super) fn is_within_limits(&self) -> bool {
+        let block = |b: &ConvBlock| {
+            (1..=FILTERS_MAX).contains(&b.filters)
+                && (1..=KERNEL_MAX).contains(&b.kernel)
+                && !b.kernel.is_multiple_of(2)
+                && (1..=STRIDE_MAX).contains(&b.stride)
+                && (2..=POOL_SIZE_MAX).contains(&b.pool_size)
+                && (0.0..=DROPOUT_MAX).contains(&b.dropout)
+        };
+        self.blocks.len() <= BLOCKS_MAX
+            && self.blocks.iter().all(block)
+            && self.head.dense.len() <= DENSE_MAX
+            && self.head.dense.iter().all(|units| (1..=UNITS_MAX).contains(units))
+            && (0.0..=DROPOUT_MAX).contains(&self.head.dropout)
     }
 }
 

@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(done, Ok(()));
             firsts
         };
-        let (first, second) = (firsts(0), firsts(1));
+        let (first, second) = (firsts(0), firsts(2));
         assert_eq!(first, firsts(0));
         assert_ne!(first, second);
         let sorted = |mut v: Vec<u32>| {

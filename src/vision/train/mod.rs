@@ -16,6 +16,8 @@ mod batch;
 mod optimiser;
 mod checkpoint;
 mod fit;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::vision) use batch::Normaliser;
 pub use batch::Normalisation;
