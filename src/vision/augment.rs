@@ -110,7 +110,12 @@ impl Draw {
         let shift = [pixels(params.shift), pixels(params.shift)];
         let crop = [pixels(params.crop), pixels(params.crop)];
         let radians = ((rng.random::<f64>() * 2.0 - 1.0) * params.rotate).to_radians();
-        Self { flip, shift, radians, crop }
+        Self {
+            flip,
+            shift,
+            radians,
+            crop,
+        }
     }
 }
 
@@ -128,9 +133,17 @@ pub fn augment(
     rng: &mut ChaCha8Rng,
     out: &mut [f32],
 ) {
-    assert_eq!((image.len(), out.len()), (shape.values(), shape.values()), "pictures fill their shape");
+    assert_eq!(
+        (image.len(), out.len()),
+        (shape.values(), shape.values()),
+        "pictures fill their shape"
+    );
     let draw = Draw::new(params, rng);
-    let source = Cropped { image, shape, crop: draw.crop };
+    let source = Cropped {
+        image,
+        shape,
+        crop: draw.crop,
+    };
     if draw.radians == 0.0 {
         move_whole_pixels(&source, &draw, out);
     } else {
@@ -174,7 +187,9 @@ fn mirror(at: isize, length: isize) -> isize {
 }
 
 fn move_whole_pixels(source: &Cropped<'_>, draw: &Draw, out: &mut [f32]) {
-    let Shape { width, channels, .. } = source.shape;
+    let Shape {
+        width, channels, ..
+    } = source.shape;
     let columns: Vec<usize> = (0..width)
         .map(|x| source.column_start(unflipped(x, draw, width) - draw.shift[1]))
         .collect();
@@ -192,7 +207,11 @@ fn unflipped(x: usize, draw: &Draw, width: usize) -> isize {
 }
 
 fn turn(source: &Cropped<'_>, draw: &Draw, out: &mut [f32]) {
-    let Shape { height, width, channels } = source.shape;
+    let Shape {
+        height,
+        width,
+        channels,
+    } = source.shape;
     // One entry on each side: the clamped neighbours of a sample outside.
     let table = |length: usize, start: &dyn Fn(isize) -> usize| -> Vec<usize> {
         (0..=length).map(|i| start(i as isize)).collect()
@@ -233,12 +252,20 @@ mod tests {
     use super::*;
     use crate::base::rng::stream;
 
-    const SHAPE: Shape = Shape { height: 3, width: 4, channels: 1 };
+    const SHAPE: Shape = Shape {
+        height: 3,
+        width: 4,
+        channels: 1,
+    };
     const IMAGE: [u8; 12] = [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23];
 
     fn with(draw: Draw) -> Vec<u8> {
         let mut out = vec![0.0; SHAPE.values()];
-        let source = Cropped { image: &IMAGE, shape: SHAPE, crop: draw.crop };
+        let source = Cropped {
+            image: &IMAGE,
+            shape: SHAPE,
+            crop: draw.crop,
+        };
         if draw.radians == 0.0 {
             move_whole_pixels(&source, &draw, &mut out);
         } else {
@@ -247,21 +274,59 @@ mod tests {
         out.iter().map(|v| (v * 255.0).round() as u8).collect()
     }
 
-    const STILL: Draw = Draw { flip: false, shift: [0, 0], radians: 0.0, crop: [0, 0] };
+    const STILL: Draw = Draw {
+        flip: false,
+        shift: [0, 0],
+        radians: 0.0,
+        crop: [0, 0],
+    };
 
     #[test]
     fn each_part_moves_pixels_as_it_says() {
         for (draw, expected) in [
             (STILL, IMAGE),
-            (Draw { flip: true, ..STILL }, [3, 2, 1, 0, 13, 12, 11, 10, 23, 22, 21, 20]),
-            // Down and to the right, edges repeated.
-            (Draw { shift: [1, 1], ..STILL }, [0, 0, 1, 2, 0, 0, 1, 2, 10, 10, 11, 12]),
-            (Draw { shift: [0, -2], ..STILL }, [2, 3, 3, 3, 12, 13, 13, 13, 22, 23, 23, 23]),
-            // Cut out further down and to the right, the rest is the mirror image.
-            (Draw { crop: [1, 1], ..STILL }, [11, 12, 13, 12, 21, 22, 23, 22, 11, 12, 13, 12]),
-            (Draw { crop: [-1, 0], ..STILL }, [10, 11, 12, 13, 0, 1, 2, 3, 10, 11, 12, 13]),
             (
-                Draw { radians: std::f64::consts::PI, ..STILL },
+                Draw {
+                    flip: true,
+                    ..STILL
+                },
+                [3, 2, 1, 0, 13, 12, 11, 10, 23, 22, 21, 20],
+            ),
+            // Down and to the right, edges repeated.
+            (
+                Draw {
+                    shift: [1, 1],
+                    ..STILL
+                },
+                [0, 0, 1, 2, 0, 0, 1, 2, 10, 10, 11, 12],
+            ),
+            (
+                Draw {
+                    shift: [0, -2],
+                    ..STILL
+                },
+                [2, 3, 3, 3, 12, 13, 13, 13, 22, 23, 23, 23],
+            ),
+            // Cut out further down and to the right, the rest is the mirror image.
+            (
+                Draw {
+                    crop: [1, 1],
+                    ..STILL
+                },
+                [11, 12, 13, 12, 21, 22, 23, 22, 11, 12, 13, 12],
+            ),
+            (
+                Draw {
+                    crop: [-1, 0],
+                    ..STILL
+                },
+                [10, 11, 12, 13, 0, 1, 2, 3, 10, 11, 12, 13],
+            ),
+            (
+                Draw {
+                    radians: std::f64::consts::PI,
+                    ..STILL
+                },
                 [23, 22, 21, 20, 13, 12, 11, 10, 3, 2, 1, 0],
             ),
         ] {
@@ -271,22 +336,50 @@ mod tests {
 
     #[test]
     fn turning_by_almost_nothing_is_almost_nothing() {
-        assert_eq!(with(Draw { radians: 1e-9, ..STILL }), IMAGE);
-        let moved = Draw { shift: [1, -1], crop: [1, 1], flip: true, ..STILL };
-        assert_eq!(with(Draw { radians: 1e-9, ..moved }), with(moved));
+        assert_eq!(
+            with(Draw {
+                radians: 1e-9,
+                ..STILL
+            }),
+            IMAGE
+        );
+        let moved = Draw {
+            shift: [1, -1],
+            crop: [1, 1],
+            flip: true,
+            ..STILL
+        };
+        assert_eq!(
+            with(Draw {
+                radians: 1e-9,
+                ..moved
+            }),
+            with(moved)
+        );
     }
 
     #[test]
     fn off_only_scales_and_one_stream_gives_one_result() {
         let run = |params: &AugmentParams, index| {
             let mut out = vec![0.0; SHAPE.values()];
-            augment(&IMAGE, SHAPE, params, &mut stream(1, "augment", index), &mut out);
+            augment(
+                &IMAGE,
+                SHAPE,
+                params,
+                &mut stream(1, "augment", index),
+                &mut out,
+            );
             out
         };
         let mut plain = vec![0.0; SHAPE.values()];
         scale(&IMAGE, &mut plain);
         assert_eq!(run(&AugmentParams::default(), 0), plain);
-        let all = AugmentParams { flip: 0.5, shift: 2, rotate: 15.0, crop: 2 };
+        let all = AugmentParams {
+            flip: 0.5,
+            shift: 2,
+            rotate: 15.0,
+            crop: 2,
+        };
         assert_eq!(run(&all, 3), run(&all, 3));
         assert!((0..8).any(|index| run(&all, index) != run(&all, 3)));
     }

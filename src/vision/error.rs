@@ -239,7 +239,10 @@ pub enum Error {
         found: String,
     },
     /// Data with other classes than the model was trained on.
-    #[error("the model and the data name different classes: {}", quoted_list(different))]
+    #[error(
+        "the model and the data name different classes: {}",
+        quoted_list(different)
+    )]
     ClassesDiffer {
         /// Names that only one of the two has; all when only the order differs.
         different: Vec<String>,
@@ -256,15 +259,26 @@ impl Error {
     /// Returns a closure that says what is wrong with the file `path` of prepared data.
     pub(crate) fn not_prepared<E: ToString>(path: &Path) -> impl Fn(E) -> Self {
         let path = path.to_owned();
-        move |problem| Self::NotPrepared { path: path.clone(), problem: problem.to_string() }
+        move |problem| Self::NotPrepared {
+            path: path.clone(),
+            problem: problem.to_string(),
+        }
     }
 }
 
 /// Formats names as `` `a`, `b` and 3 more ``.
 fn quoted_list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(EXAMPLES_MAX).map(|n| format!("`{n}`")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(EXAMPLES_MAX)
+        .map(|n| format!("`{n}`"))
+        .collect();
     let rest = names.len() - shown.len();
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    let more = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
     shown.join(", ") + &more
 }
 

@@ -102,7 +102,9 @@ fn read_size(fields: &Fields<'_, '_>) -> (u32, u32) {
         let side = u64::try_from(value.as_i64()?).ok()?;
         SIDE.contains(&side).then_some(side as u32)
     };
-    let Some(value) = fields.get("size") else { return DEFAULT };
+    let Some(value) = fields.get("size") else {
+        return DEFAULT;
+    };
     let sides: Option<Vec<u32>> = match value {
         Value::List(sides) => sides.iter().map(side).collect(),
         one => side(one).map(|side| vec![side, side]),
@@ -126,10 +128,15 @@ fn read_size(fields: &Fields<'_, '_>) -> (u32, u32) {
 }
 
 fn read_channels(fields: &Fields<'_, '_>) -> Channels {
-    let Some(value) = fields.get("channels") else { return Channels::Rgb };
+    let Some(value) = fields.get("channels") else {
+        return Channels::Rgb;
+    };
     let count = value.as_i64().and_then(|count| u64::try_from(count).ok());
     count.and_then(Channels::from_count).unwrap_or_else(|| {
-        let headline = format!("`{}` must be 1 (grey) or 3 (colour)", fields.path("channels"));
+        let headline = format!(
+            "`{}` must be 1 (grey) or 3 (colour)",
+            fields.path("channels")
+        );
         fields.problem("channels", On::Value, "out-of-range", headline, None);
         Channels::Rgb
     })
@@ -141,7 +148,9 @@ fn read_background(fields: &Fields<'_, '_>) -> [u8; 3] {
         let level = u64::try_from(value.as_i64()?).ok()?;
         COLOUR.contains(&level).then_some(level as u8)
     };
-    let Some(value) = fields.get("background") else { return WHITE };
+    let Some(value) = fields.get("background") else {
+        return WHITE;
+    };
     let levels: Option<Vec<u8>> = match value {
         Value::List(levels) => levels.iter().map(level).collect(),
         one => level(one).map(|grey| vec![grey; 3]),
@@ -202,7 +211,10 @@ mod tests {
                 max_corrupt: 1.0,
                 min_per_class: 3,
                 shard_images: 8,
-                limits: Limits { pixels_max: 100, file_bytes_max: FILE_BYTES_MAX },
+                limits: Limits {
+                    pixels_max: 100,
+                    file_bytes_max: FILE_BYTES_MAX
+                },
             }
         );
     }
@@ -210,23 +222,32 @@ mod tests {
     #[test]
     fn says_what_is_accepted() {
         let size = "`preprocess.size` must be a whole number from 8 to 512, or two of them: [height, width]";
-        let background =
-            "`preprocess.background` must be a whole number from 0 to 255, or three of them: [red, green, blue]";
+        let background = "`preprocess.background` must be a whole number from 0 to 255, or three of them: [red, green, blue]";
         for (text, expected) in [
             ("size: 4", size),
             ("size: [35]", size),
             ("size: [35, big]", size),
-            ("channels: 2", "`preprocess.channels` must be 1 (grey) or 3 (colour)"),
+            (
+                "channels: 2",
+                "`preprocess.channels` must be 1 (grey) or 3 (colour)",
+            ),
             ("background: [1, 2]", background),
             ("background: 256", background),
-            ("val: 0.6", "`preprocess.val` must be a number from 0 to 0.5"),
+            (
+                "val: 0.6",
+                "`preprocess.val` must be a number from 0 to 0.5",
+            ),
             ("sise: 35", "unknown key `sise` in `preprocess`"),
             (
                 "{val: 0.5, test: 0.5}",
                 "`preprocess.val` and `preprocess.test` are together 1: at most 0.9 may be kept from training",
             ),
         ] {
-            assert_eq!(read(&format!("preprocess:\n  {text}\n")), Err(vec![expected.to_owned()]), "{text}");
+            assert_eq!(
+                read(&format!("preprocess:\n  {text}\n")),
+                Err(vec![expected.to_owned()]),
+                "{text}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@
 //! train-00000.safetensors …   pixels u8 [n, height, width, channels], labels i64 [n]
 //! index.jsonl            one line per picture in the order of the shards: path, content, split, class
 //! classes.json           the class names alone, for other programs
-//! card.json              the data card
+//! card.json, card.html   the data card, for programs and for people
 //! ```
 //!
 //! No clock, host or absolute path is in any of them, so the same pictures and parameters give the
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::ContentHash;
 
 use super::Error;
-pub use super::dataset::Split;
 use super::dataset::ClassCounts;
+pub use super::dataset::Split;
 use super::image::{Channels, Filter, Pixels, Target};
 
 /// The manifest's name.
@@ -75,11 +75,24 @@ impl From<Target> for Input {
 
 impl Input {
     fn target(&self) -> Option<Target> {
-        let Self { height, width, background, .. } = *self;
+        let Self {
+            height,
+            width,
+            background,
+            ..
+        } = *self;
         let channels = Channels::from_count(self.channels)?;
         let filter = Filter::from_name(&self.filter)?;
-        let sides = [height, width].iter().all(|side| (1..=u32::from(u16::MAX)).contains(side));
-        sides.then_some(Target { height, width, channels, filter, background })
+        let sides = [height, width]
+            .iter()
+            .all(|side| (1..=u32::from(u16::MAX)).contains(side));
+        sides.then_some(Target {
+            height,
+            width,
+            channels,
+            filter,
+            background,
+        })
     }
 }
 
@@ -152,12 +165,18 @@ impl Prepared {
         let value: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|e| not_prepared(e.to_string()))?;
         if value.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
-            return Err(not_prepared(format!("it does not say `\"format\": \"{FORMAT}\"`")));
+            return Err(not_prepared(format!(
+                "it does not say `\"format\": \"{FORMAT}\"`"
+            )));
         }
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(VERSION) => {}
             Some(found) => {
-                return Err(Error::PreparedVersion { path, found, expected: VERSION });
+                return Err(Error::PreparedVersion {
+                    path,
+                    found,
+                    expected: VERSION,
+                });
             }
             None => return Err(not_prepared("it has no format version".to_owned())),
         }
@@ -196,7 +215,12 @@ impl Prepared {
             labels: Vec::new(),
             paths: self.load_paths(split)?,
         };
-        for shard in self.manifest.shards.iter().filter(|s| s.split == split.name()) {
+        for shard in self
+            .manifest
+            .shards
+            .iter()
+            .filter(|s| s.split == split.name())
+        {
             let path = self.dir.join(&shard.file);
             let bytes = read_checked(&path, &shard.hash)?;
             let (pixels, labels) =
@@ -222,7 +246,8 @@ impl Prepared {
         let bytes = read_checked(&path, &self.manifest.index)?;
         let mut paths = Vec::new();
         for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-            let line: IndexLine = serde_json::from_slice(line).map_err(Error::not_prepared(&path))?;
+            let line: IndexLine =
+                serde_json::from_slice(line).map_err(Error::not_prepared(&path))?;
             if line.split == split.name() {
                 paths.push(line.path);
             }
@@ -235,19 +260,38 @@ impl Prepared {
 ///
 /// # Errors
 /// Only for a header that is too large, which a bounded shard cannot have.
-pub(crate) fn encode(pixels: &Pixels, labels: &[u32]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+pub(crate) fn encode(
+    pixels: &Pixels,
+    labels: &[u32],
+) -> Result<Vec<u8>, safetensors::SafeTensorError> {
     // i64 is what PyTorch and ONNX expect of labels.
-    let labels_bytes: Vec<u8> = labels.iter().flat_map(|&l| i64::from(l).to_le_bytes()).collect();
-    let shape = vec![pixels.count(), pixels.height(), pixels.width(), pixels.channels()];
+    let labels_bytes: Vec<u8> = labels
+        .iter()
+        .flat_map(|&l| i64::from(l).to_le_bytes())
+        .collect();
+    let shape = vec![
+        pixels.count(),
+        pixels.height(),
+        pixels.width(),
+        pixels.channels(),
+    ];
     let tensors = [
-        ("labels", TensorView::new(Dtype::I64, vec![labels.len()], &labels_bytes)?),
+        (
+            "labels",
+            TensorView::new(Dtype::I64, vec![labels.len()], &labels_bytes)?,
+        ),
         ("pixels", TensorView::new(Dtype::U8, shape, pixels.data())?),
     ];
     safetensors::serialize(tensors, None)
 }
 
 fn decode(bytes: &[u8], prepared: &Prepared, images: usize) -> Result<(Pixels, Vec<u32>), String> {
-    let Prepared { height, width, channels, .. } = *prepared;
+    let Prepared {
+        height,
+        width,
+        channels,
+        ..
+    } = *prepared;
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let tensor = |name: &str, dtype: Dtype, shape: &[usize]| {
         let tensor = tensors.tensor(name).map_err(|e| e.to_string())?;
@@ -282,21 +326,31 @@ fn check(manifest: &Manifest) -> Result<Target, String> {
     if classes < 2 {
         return Err("it names fewer than two classes".to_owned());
     }
-    if Split::ALL.iter().any(|split| manifest.counts.of(*split).len() != classes) {
+    if Split::ALL
+        .iter()
+        .any(|split| manifest.counts.of(*split).len() != classes)
+    {
         return Err(format!("`counts` are not those of {classes} classes"));
     }
     let channels = target.channels.count();
     if manifest.mean.len() != channels || manifest.std.len() != channels {
-        return Err(format!("`mean` and `std` are not those of {channels} channels"));
+        return Err(format!(
+            "`mean` and `std` are not those of {channels} channels"
+        ));
     }
     let usable = |value: &f64| value.is_finite() && 0.0 < *value;
     if !manifest.mean.iter().all(|value| value.is_finite()) || !manifest.std.iter().all(usable) {
         return Err("`mean` and `std` must be finite, and `std` above 0".to_owned());
     }
     for shard in &manifest.shards {
-        let plain = Path::new(&shard.file).file_name().is_some_and(|n| n == shard.file.as_str());
+        let plain = Path::new(&shard.file)
+            .file_name()
+            .is_some_and(|n| n == shard.file.as_str());
         if !plain || Split::from_name(&shard.split).is_none() {
-            return Err(format!("shard `{}` of `{}` is not understood", shard.file, shard.split));
+            return Err(format!(
+                "shard `{}` of `{}` is not understood",
+                shard.file, shard.split
+            ));
         }
     }
     Ok(target)

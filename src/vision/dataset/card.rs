@@ -29,7 +29,11 @@ impl ClassCounts {
     #[must_use]
     pub fn zero(classes: usize) -> Self {
         let zeros = vec![0; classes];
-        Self { train: zeros.clone(), val: zeros.clone(), test: zeros }
+        Self {
+            train: zeros.clone(),
+            val: zeros.clone(),
+            test: zeros,
+        }
     }
 
     /// Returns the counts of one split.
@@ -135,12 +139,20 @@ impl DataCard {
             .map(|(content, same)| {
                 let mut paths: Vec<String> = same.iter().map(|i| i.file.path.clone()).collect();
                 paths.sort_unstable();
-                (Group { content: content.to_string(), paths }, same)
+                (
+                    Group {
+                        content: content.to_string(),
+                        paths,
+                    },
+                    same,
+                )
             })
             .collect();
         groups.sort_unstable_by(|(a, _), (b, _)| a.paths.cmp(&b.paths));
         let those = |odd: &dyn Fn(&UsedImage<'_>, &UsedImage<'_>) -> bool| -> Vec<Group> {
-            let differing = groups.iter().filter(|(_, same)| same.iter().any(|i| odd(i, &same[0])));
+            let differing = groups
+                .iter()
+                .filter(|(_, same)| same.iter().any(|i| odd(i, &same[0])));
             differing.map(|(group, _)| group.clone()).collect()
         };
         Self {
@@ -159,14 +171,21 @@ impl DataCard {
     /// # Errors
     /// None that its types allow; what serde says is passed on.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let file = CardFile { format: "cvops.data-card", version: VERSION, card: self };
+        let file = CardFile {
+            format: "cvops.data-card",
+            version: VERSION,
+            card: self,
+        };
         serde_json::to_vec_pretty(&file)
     }
 
     /// Returns the number of usable pictures.
     #[must_use]
     pub fn images(&self) -> usize {
-        Split::ALL.iter().map(|split| self.counts.total(*split)).sum()
+        Split::ALL
+            .iter()
+            .map(|split| self.counts.total(*split))
+            .sum()
     }
 }
 
@@ -176,9 +195,19 @@ mod tests {
 
     #[test]
     fn same_bytes_are_grouped_and_judged() {
-        let file = |path: &str, label| ImageFile { path: path.to_owned(), label, given: None };
-        let files =
-            [file("a/1", 0), file("a/2", 0), file("a/3", 0), file("b/4", 1), file("b/5", 1), file("b/6", 1)];
+        let file = |path: &str, label| ImageFile {
+            path: path.to_owned(),
+            label,
+            given: None,
+        };
+        let files = [
+            file("a/1", 0),
+            file("a/2", 0),
+            file("a/3", 0),
+            file("b/4", 1),
+            file("b/5", 1),
+            file("b/6", 1),
+        ];
         let used = |i: usize, content: &[u8], split| UsedImage {
             file: &files[i],
             content: ContentHash::of(content),
@@ -201,6 +230,9 @@ mod tests {
         assert_eq!(paths(&card.duplicates), ["a/1 a/2", "a/3 b/4"]);
         assert_eq!(paths(&card.leakage), ["a/1 a/2"]);
         assert_eq!(paths(&card.conflicts), ["a/3 b/4"]);
-        assert_eq!((card.counts.train, card.counts.test), (vec![2, 2], vec![1, 0]));
+        assert_eq!(
+            (card.counts.train, card.counts.test),
+            (vec![2, 2], vec![1, 0])
+        );
     }
 }

@@ -66,7 +66,9 @@ struct Entry {
 /// The folder is missing, cannot be read, or is no dataset; each with its own variant.
 pub fn scan(root: &Path) -> Result<Dataset, Error> {
     if !root.is_dir() {
-        return Err(Error::NoDataset { path: root.to_owned() });
+        return Err(Error::NoDataset {
+            path: root.to_owned(),
+        });
     }
     let top = list(root)?;
     let splits = split_folders(root, &top)?;
@@ -85,7 +87,10 @@ pub fn scan(root: &Path) -> Result<Dataset, Error> {
             }
         }
     }
-    let loose_images = top.iter().filter(|e| !e.is_dir && is_image(&e.name)).count();
+    let loose_images = top
+        .iter()
+        .filter(|e| !e.is_dir && is_image(&e.name))
+        .count();
     found.into_dataset(root, &splits, loose_images)
 }
 
@@ -111,10 +116,16 @@ fn split_folders(root: &Path, top: &[Entry]) -> Result<Vec<(String, Split)>, Err
     match splits.first_key_value() {
         Some((Split::Train, _)) | None => {}
         Some((_, found)) => {
-            return Err(Error::NoTrainSplit { path: root.to_owned(), found: found.clone() });
+            return Err(Error::NoTrainSplit {
+                path: root.to_owned(),
+                found: found.clone(),
+            });
         }
     }
-    Ok(splits.into_iter().map(|(split, name)| (name, split)).collect())
+    Ok(splits
+        .into_iter()
+        .map(|(split, name)| (name, split))
+        .collect())
 }
 
 /// What the walk has seen so far.
@@ -169,7 +180,8 @@ impl Found {
             }
             self.empty.push(relative);
         }
-        self.classes.insert((split.map(|(_, split)| split), class.to_owned()), images);
+        self.classes
+            .insert((split.map(|(_, split)| split), class.to_owned()), images);
         Ok(())
     }
 
@@ -181,15 +193,32 @@ impl Found {
     ) -> Result<Dataset, Error> {
         let path = || root.to_owned();
         let trained = |split: &Option<Split>| matches!(split, None | Some(Split::Train));
-        let classes: Vec<String> =
-            self.classes.keys().filter(|(s, _)| trained(s)).map(|(_, c)| c.clone()).collect();
+        let classes: Vec<String> = self
+            .classes
+            .keys()
+            .filter(|(s, _)| trained(s))
+            .map(|(_, c)| c.clone())
+            .collect();
         match classes.as_slice() {
-            [] => return Err(Error::NoClasses { path: path(), loose_images }),
-            [class] => return Err(Error::OneClass { path: path(), class: class.clone() }),
+            [] => {
+                return Err(Error::NoClasses {
+                    path: path(),
+                    loose_images,
+                });
+            }
+            [class] => {
+                return Err(Error::OneClass {
+                    path: path(),
+                    class: class.clone(),
+                });
+            }
             _ => {}
         }
         if !self.empty.is_empty() {
-            return Err(Error::EmptyClasses { folders: self.empty, nested: self.nested });
+            return Err(Error::EmptyClasses {
+                folders: self.empty,
+                nested: self.nested,
+            });
         }
         for (folder, split) in splits {
             let unknown: Vec<String> = self
@@ -208,7 +237,9 @@ impl Found {
         }
         let mut images: Vec<ImageFile> = Vec::new();
         for ((given, class), paths) in self.classes {
-            let Ok(label) = classes.binary_search(&class) else { continue };
+            let Ok(label) = classes.binary_search(&class) else {
+                continue;
+            };
             images.extend(paths.into_iter().map(|path| ImageFile {
                 path,
                 label: label as u32,
@@ -218,7 +249,12 @@ impl Found {
         images.sort_unstable();
         self.skipped.sort_unstable();
         let given = splits.iter().map(|(_, split)| *split).collect();
-        Ok(Dataset { classes, images, given, skipped: self.skipped })
+        Ok(Dataset {
+            classes,
+            images,
+            given,
+            skipped: self.skipped,
+        })
     }
 }
 
@@ -235,7 +271,10 @@ fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
             continue;
         }
         // Links are followed; a broken one counts as a file and fails when it is read.
-        entries.push(Entry { name, is_dir: path.is_dir() });
+        entries.push(Entry {
+            name,
+            is_dir: path.is_dir(),
+        });
     }
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
@@ -287,25 +326,64 @@ mod tests {
     #[test]
     fn flat_and_split_layouts() {
         check(
-            &["README.md", ".git/x.png", "dog/2.JPG", "cat/1.png", "cat/notes.txt", "cat/.DS_Store", "cat/sub/3.png"],
+            &[
+                "README.md",
+                ".git/x.png",
+                "dog/2.JPG",
+                "cat/1.png",
+                "cat/notes.txt",
+                "cat/.DS_Store",
+                "cat/sub/3.png",
+            ],
             &["cat/1.png cat -", "dog/2.JPG dog -"],
             &["cat/notes.txt", "cat/sub/"],
         );
         check(
-            &["train/a/1.png", "train/b/1.jpeg", "validation/a/2.png", "test/b/3.png", "test/list.csv", "extra/x.png"],
-            &["test/b/3.png b test", "train/a/1.png a train", "train/b/1.jpeg b train", "validation/a/2.png a val"],
+            &[
+                "train/a/1.png",
+                "train/b/1.jpeg",
+                "validation/a/2.png",
+                "test/b/3.png",
+                "test/list.csv",
+                "extra/x.png",
+            ],
+            &[
+                "test/b/3.png b test",
+                "train/a/1.png a train",
+                "train/b/1.jpeg b train",
+                "validation/a/2.png a val",
+            ],
             &["extra/", "test/list.csv"],
         );
         // A class may be called like a split.
-        check(&["train/1.png", "car/2.png"], &["car/2.png car -", "train/1.png train -"], &[]);
+        check(
+            &["train/1.png", "car/2.png"],
+            &["car/2.png car -", "train/1.png train -"],
+            &[],
+        );
     }
 
     #[test]
     fn says_why_a_folder_is_no_dataset() {
         let refuse = |files: &[&str]| scan(folder(files).path()).unwrap_err();
-        assert!(matches!(scan(Path::new("no/such")), Err(Error::NoDataset { .. })));
-        assert!(matches!(refuse(&["README"]), Error::NoClasses { loose_images: 0, .. }));
-        assert!(matches!(refuse(&["1.png", "2.jpg"]), Error::NoClasses { loose_images: 2, .. }));
+        assert!(matches!(
+            scan(Path::new("no/such")),
+            Err(Error::NoDataset { .. })
+        ));
+        assert!(matches!(
+            refuse(&["README"]),
+            Error::NoClasses {
+                loose_images: 0,
+                ..
+            }
+        ));
+        assert!(matches!(
+            refuse(&["1.png", "2.jpg"]),
+            Error::NoClasses {
+                loose_images: 2,
+                ..
+            }
+        ));
         assert!(matches!(refuse(&["cat/1.png"]), Error::OneClass { class, .. } if class == "cat"));
         assert!(matches!(
             refuse(&["cat/1.png", "dog/", "emu/x/1.png"]),
@@ -316,7 +394,12 @@ mod tests {
             Error::UnknownClasses { split, classes, .. } if split == "test" && classes == ["c"]
         ));
         assert!(matches!(
-            refuse(&["train/a/1.png", "train/b/1.png", "val/a/1.png", "valid/a/1.png"]),
+            refuse(&[
+                "train/a/1.png",
+                "train/b/1.png",
+                "val/a/1.png",
+                "valid/a/1.png"
+            ]),
             Error::SplitTwice { split: "val", .. }
         ));
         assert!(matches!(

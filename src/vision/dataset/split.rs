@@ -77,7 +77,10 @@ pub fn assign(images: &[Candidate], fractions: Fractions, seed: u64) -> Vec<Spli
     }
     let mut classes: BTreeMap<u32, Vec<(ContentHash, ContentHash)>> = BTreeMap::new();
     for (content, label) in home {
-        classes.entry(label).or_default().push((rank(content, seed), content));
+        classes
+            .entry(label)
+            .or_default()
+            .push((rank(content, seed), content));
     }
     let mut places: BTreeMap<ContentHash, Split> = BTreeMap::new();
     for mut ranked in classes.into_values() {
@@ -102,14 +105,21 @@ pub fn assign(images: &[Candidate], fractions: Fractions, seed: u64) -> Vec<Spli
 }
 
 fn rank(content: ContentHash, seed: u64) -> ContentHash {
-    Canon::new("cvops.split.v1").int(seed.into()).bytes(content.as_bytes()).finish()
+    Canon::new("cvops.split.v1")
+        .int(seed.into())
+        .bytes(content.as_bytes())
+        .finish()
 }
 
 /// Returns how many of `distinct` contents go to test and to validation.
 fn held_out(distinct: usize, fractions: Fractions) -> (usize, usize) {
     let part = |fraction: f64| {
         let rounded = (fraction * distinct as f64).round() as usize;
-        if 0.0 < fraction && 3 <= distinct { rounded.max(1) } else { rounded }
+        if 0.0 < fraction && 3 <= distinct {
+            rounded.max(1)
+        } else {
+            rounded
+        }
     };
     let most = distinct.saturating_sub(1);
     let test = part(fractions.test).min(most);
@@ -122,10 +132,17 @@ mod tests {
     use super::*;
 
     fn image(content: u32, label: u32, given: Option<Split>) -> Candidate {
-        Candidate { content: ContentHash::of(&content.to_le_bytes()), label, given }
+        Candidate {
+            content: ContentHash::of(&content.to_le_bytes()),
+            label,
+            given,
+        }
     }
 
-    const FRACTIONS: Fractions = Fractions { val: 0.1, test: 0.2 };
+    const FRACTIONS: Fractions = Fractions {
+        val: 0.1,
+        test: 0.2,
+    };
 
     #[test]
     fn parts_are_kept_within_each_class() {
@@ -133,7 +150,11 @@ mod tests {
         let splits = assign(&images, FRACTIONS, 42);
         for label in 0..3 {
             let count = |split| {
-                images.iter().zip(&splits).filter(|(i, s)| i.label == label && **s == split).count()
+                images
+                    .iter()
+                    .zip(&splits)
+                    .filter(|(i, s)| i.label == label && **s == split)
+                    .count()
             };
             assert_eq!(Split::ALL.map(count), [70, 10, 20], "class {label}");
         }
@@ -142,19 +163,44 @@ mod tests {
 
     #[test]
     fn small_classes_train_first() {
-        for (distinct, expected) in [(0, (0, 0)), (1, (0, 0)), (2, (0, 0)), (3, (1, 1)), (10, (2, 1))] {
+        for (distinct, expected) in [
+            (0, (0, 0)),
+            (1, (0, 0)),
+            (2, (0, 0)),
+            (3, (1, 1)),
+            (10, (2, 1)),
+        ] {
             assert_eq!(held_out(distinct, FRACTIONS), expected, "{distinct}");
         }
-        let halves = Fractions { val: 0.5, test: 0.5 };
+        let halves = Fractions {
+            val: 0.5,
+            test: 0.5,
+        };
         assert_eq!(held_out(4, halves), (2, 1));
-        assert_eq!(held_out(10, Fractions { val: 0.0, test: 0.0 }), (0, 0));
+        assert_eq!(
+            held_out(
+                10,
+                Fractions {
+                    val: 0.0,
+                    test: 0.0
+                }
+            ),
+            (0, 0)
+        );
     }
 
     #[test]
     fn given_pictures_stay_and_train_is_cut() {
         let mut images: Vec<_> = (0..20).map(|i| image(i, 0, Some(Split::Train))).collect();
         images.push(image(3, 0, Some(Split::Test)));
-        let splits = assign(&images, Fractions { val: 0.1, test: 0.0 }, 1);
+        let splits = assign(
+            &images,
+            Fractions {
+                val: 0.1,
+                test: 0.0,
+            },
+            1,
+        );
         assert_eq!(splits[20], Split::Test);
         assert_eq!(splits.iter().filter(|s| **s == Split::Val).count(), 2);
         assert_eq!(splits.iter().filter(|s| **s == Split::Test).count(), 1);

@@ -138,26 +138,44 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
         }
         Ok(ImageFormat::Jpeg) => {
             let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| {
-                if jpeg_is_complete(bytes) { reason(e) } else { ImageError::Truncated }
+                if jpeg_is_complete(bytes) {
+                    reason(e)
+                } else {
+                    ImageError::Truncated
+                }
             })?;
             // The decoder fills what is missing with grey and calls it a success; a cut file must
             // not become a training picture. Only files that decode are looked at, after `upright`
             // has checked their size.
             let picture = upright(decoder, limits)?;
-            if jpeg_is_complete(bytes) { Ok(picture) } else { Err(ImageError::Truncated) }
+            if jpeg_is_complete(bytes) {
+                Ok(picture)
+            } else {
+                Err(ImageError::Truncated)
+            }
         }
-        Ok(other) => Err(ImageError::NotAnImage { content: name(other) }),
-        Err(_) => Err(ImageError::NotAnImage { content: guess(bytes) }),
+        Ok(other) => Err(ImageError::NotAnImage {
+            content: name(other),
+        }),
+        Err(_) => Err(ImageError::NotAnImage {
+            content: guess(bytes),
+        }),
     }
 }
 
 fn upright(mut decoder: impl ImageDecoder, limits: Limits) -> Result<Picture, ImageError> {
     let (width, height) = decoder.dimensions();
     if limits.pixels_max < u64::from(width) * u64::from(height) {
-        return Err(ImageError::TooManyPixels { width, height, pixels_max: limits.pixels_max });
+        return Err(ImageError::TooManyPixels {
+            width,
+            height,
+            pixels_max: limits.pixels_max,
+        });
     }
     // A damaged EXIF block is no reason to refuse a good picture.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let orientation = decoder
+        .orientation()
+        .unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
@@ -172,12 +190,20 @@ fn upright(mut decoder: impl ImageDecoder, limits: Limits) -> Result<Picture, Im
         DynamicImage::ImageRgba16(image) => (Layout::Rgba, to_8_bits(image.as_raw())),
         other => (Layout::Rgba, other.into_rgba8().into_raw()),
     };
-    Ok(Picture { width, height, layout, data })
+    Ok(Picture {
+        width,
+        height,
+        layout,
+        data,
+    })
 }
 
 /// Scales 0..=65535 to 0..=255, rounding to the nearest (65535 = 257 × 255).
 fn to_8_bits(values: &[u16]) -> Vec<u8> {
-    values.iter().map(|&v| ((u32::from(v) + 128) / 257) as u8).collect()
+    values
+        .iter()
+        .map(|&v| ((u32::from(v) + 128) / 257) as u8)
+        .collect()
 }
 
 fn reason(error: image::ImageError) -> ImageError {
@@ -189,7 +215,9 @@ fn reason(error: image::ImageError) -> ImageError {
         other => {
             let words = std::error::Error::source(&other)
                 .map_or_else(|| other.to_string(), ToString::to_string);
-            ImageError::Damaged { reason: words.trim_end_matches('.').to_owned() }
+            ImageError::Damaged {
+                reason: words.trim_end_matches('.').to_owned(),
+            }
         }
     }
 }
@@ -212,7 +240,9 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
             // Stuffed zeros, restart markers and the start: no length follows.
             (0xFF, 0x00..=0x01 | 0xD0..=0xD7 | START_OF_IMAGE) => at += 2,
             (0xFF, marker) => {
-                let Some(length) = bytes.get(at + 2..at + 4) else { return false };
+                let Some(length) = bytes.get(at + 2..at + 4) else {
+                    return false;
+                };
                 at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
                 in_scan = marker == START_OF_SCAN;
             }
@@ -251,7 +281,11 @@ fn guess(bytes: &[u8]) -> &'static str {
     if head.starts_with(b"%PDF") {
         "it is a PDF document"
     } else if is_text {
-        if head.trim_ascii_start().starts_with(b"<") { "it is HTML or XML" } else { "it is text" }
+        if head.trim_ascii_start().starts_with(b"<") {
+            "it is HTML or XML"
+        } else {
+            "it is text"
+        }
     } else if head.iter().all(|&b| b == 0) {
         "it is all zeros"
     } else {
@@ -262,20 +296,28 @@ fn guess(bytes: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
+    use image::{
+        ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder,
+    };
 
-    const LIMITS: Limits = Limits { pixels_max: 1 << 20, file_bytes_max: 1 << 20 };
+    const LIMITS: Limits = Limits {
+        pixels_max: 1 << 20,
+        file_bytes_max: 1 << 20,
+    };
 
     fn png(data: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec<u8> {
         let mut out = Vec::new();
-        PngEncoder::new(&mut out).write_image(data, width, height, color).unwrap();
+        PngEncoder::new(&mut out)
+            .write_image(data, width, height, color)
+            .unwrap();
         out
     }
 
     fn jpeg(width: u32, height: u32, exif: Option<u8>) -> Vec<u8> {
         // Left half black, right half white.
-        let data: Vec<u8> =
-            (0..width * height).map(|i| if i % width < width / 2 { 0 } else { 255 }).collect();
+        let data: Vec<u8> = (0..width * height)
+            .map(|i| if i % width < width / 2 { 0 } else { 255 })
+            .collect();
         let mut out = Vec::new();
         let mut encoder = JpegEncoder::new_with_quality(&mut out, 95);
         if let Some(orientation) = exif {
@@ -288,14 +330,18 @@ mod tests {
             .concat();
             encoder.set_exif_metadata(block).unwrap();
         }
-        encoder.write_image(&data, width, height, ExtendedColorType::L8).unwrap();
+        encoder
+            .write_image(&data, width, height, ExtendedColorType::L8)
+            .unwrap();
         out
     }
 
     /// CRC-32 of PNG chunks (PNG specification, annex D), to forge a header.
     fn crc(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, &b| {
-            (0..8).fold(crc ^ u32::from(b), |c, _| (c >> 1) ^ (0xEDB8_8320 * (c & 1)))
+            (0..8).fold(crc ^ u32::from(b), |c, _| {
+                (c >> 1) ^ (0xEDB8_8320 * (c & 1))
+            })
         })
     }
 
@@ -310,39 +356,109 @@ mod tests {
     #[test]
     fn refuses_with_the_reason() {
         let cut = |bytes: Vec<u8>, len: usize| bytes[..len].to_vec();
-        let noise: Vec<u8> = (0..64 * 64).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let noise: Vec<u8> = (0..64 * 64)
+            .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
         let good_png = png(&noise, 64, 64, ExtendedColorType::L8);
         let good_jpeg = jpeg(64, 64, Some(6));
         let mut wrong_crc = good_png.clone();
         wrong_crc[200] ^= 0xFF;
         let rows: Vec<(&str, Vec<u8>, &str)> = vec![
             ("zero bytes", vec![], "the file is empty (0 bytes)"),
-            ("text named .png", b"not a picture".to_vec(), "not a PNG or JPEG image (it is text)"),
-            ("a saved error page", b"<!doctype html>".to_vec(), "not a PNG or JPEG image (it is HTML or XML)"),
-            ("gif", b"GIF89a\x01\0\x01\0".to_vec(), "not a PNG or JPEG image (it is a GIF image)"),
-            ("zeros", vec![0; 100], "not a PNG or JPEG image (it is all zeros)"),
-            ("half a png", cut(good_png.clone(), good_png.len() / 2), "the file is truncated"),
-            ("only a png header", cut(good_png.clone(), 12), "the file is truncated"),
-            ("half a jpeg", cut(good_jpeg.clone(), good_jpeg.len() - 20), "the file is truncated"),
-            ("only a jpeg header", cut(good_jpeg.clone(), 30), "the file is truncated"),
-            ("a bomb", huge_png(), "too large: 50000x50000 pixels, the limit is 1048576 (`max_pixels`)"),
-            ("many bytes", vec![1; (1 << 20) + 1], "too large: 1048577 bytes, the limit is 1048576"),
+            (
+                "text named .png",
+                b"not a picture".to_vec(),
+                "not a PNG or JPEG image (it is text)",
+            ),
+            (
+                "a saved error page",
+                b"<!doctype html>".to_vec(),
+                "not a PNG or JPEG image (it is HTML or XML)",
+            ),
+            (
+                "gif",
+                b"GIF89a\x01\0\x01\0".to_vec(),
+                "not a PNG or JPEG image (it is a GIF image)",
+            ),
+            (
+                "zeros",
+                vec![0; 100],
+                "not a PNG or JPEG image (it is all zeros)",
+            ),
+            (
+                "half a png",
+                cut(good_png.clone(), good_png.len() / 2),
+                "the file is truncated",
+            ),
+            (
+                "only a png header",
+                cut(good_png.clone(), 12),
+                "the file is truncated",
+            ),
+            (
+                "half a jpeg",
+                cut(good_jpeg.clone(), good_jpeg.len() - 20),
+                "the file is truncated",
+            ),
+            (
+                "only a jpeg header",
+                cut(good_jpeg.clone(), 30),
+                "the file is truncated",
+            ),
+            (
+                "a bomb",
+                huge_png(),
+                "too large: 50000x50000 pixels, the limit is 1048576 (`max_pixels`)",
+            ),
+            (
+                "many bytes",
+                vec![1; (1 << 20) + 1],
+                "too large: 1048577 bytes, the limit is 1048576",
+            ),
         ];
         for (what, bytes, expected) in rows {
-            assert_eq!(decode(&bytes, LIMITS).unwrap_err().to_string(), expected, "{what}");
+            assert_eq!(
+                decode(&bytes, LIMITS).unwrap_err().to_string(),
+                expected,
+                "{what}"
+            );
         }
-        assert!(matches!(decode(&wrong_crc, LIMITS), Err(ImageError::Damaged { .. })));
+        assert!(matches!(
+            decode(&wrong_crc, LIMITS),
+            Err(ImageError::Damaged { .. })
+        ));
     }
 
     #[test]
     fn keeps_layout_and_scales_16_bits() {
         let rows = [
-            (png(&[7, 8], 2, 1, ExtendedColorType::L8), Layout::Grey, vec![7, 8]),
-            (png(&[7, 0], 1, 1, ExtendedColorType::La8), Layout::GreyAlpha, vec![7, 0]),
-            (png(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8), Layout::Rgb, vec![1, 2, 3]),
-            (png(&[1, 2, 3, 4], 1, 1, ExtendedColorType::Rgba8), Layout::Rgba, vec![1, 2, 3, 4]),
             (
-                png(bytemuck(&[0, 65535, 257 * 100 + 128]), 3, 1, ExtendedColorType::L16),
+                png(&[7, 8], 2, 1, ExtendedColorType::L8),
+                Layout::Grey,
+                vec![7, 8],
+            ),
+            (
+                png(&[7, 0], 1, 1, ExtendedColorType::La8),
+                Layout::GreyAlpha,
+                vec![7, 0],
+            ),
+            (
+                png(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8),
+                Layout::Rgb,
+                vec![1, 2, 3],
+            ),
+            (
+                png(&[1, 2, 3, 4], 1, 1, ExtendedColorType::Rgba8),
+                Layout::Rgba,
+                vec![1, 2, 3, 4],
+            ),
+            (
+                png(
+                    bytemuck(&[0, 65535, 257 * 100 + 128]),
+                    3,
+                    1,
+                    ExtendedColorType::L16,
+                ),
                 Layout::Grey,
                 vec![0, 255, 100],
             ),
@@ -355,12 +471,18 @@ mod tests {
 
     /// The encoder takes 16-bit values in the machine's byte order.
     fn bytemuck(values: &[u16]) -> &'static [u8] {
-        values.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<_>>().leak()
+        values
+            .iter()
+            .flat_map(|v| v.to_ne_bytes())
+            .collect::<Vec<_>>()
+            .leak()
     }
 
     #[test]
     fn exif_orientation_stands_the_picture_up() {
-        let at = |p: &Picture, x: u32, y: u32| p.data[((y * p.width + x) as usize) * p.layout.channels()];
+        let at = |p: &Picture, x: u32, y: u32| {
+            p.data[((y * p.width + x) as usize) * p.layout.channels()]
+        };
         let plain = decode(&jpeg(32, 16, None), LIMITS).unwrap();
         assert_eq!((plain.width, plain.height), (32, 16));
         assert!(at(&plain, 2, 8) < 20 && 235 < at(&plain, 29, 8));

@@ -33,7 +33,10 @@ impl Filter {
     /// Returns the filter with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, filter)| *filter)
+        Self::NAMES
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, filter)| *filter)
     }
 
     /// Returns the name as written in params.yaml.
@@ -128,8 +131,12 @@ pub fn fit(picture: &Picture, target: &Target) -> Result<Vec<u8>, ImageError> {
     let source = ImageRef::new(picture.width, picture.height, &flat, pixel)
         .map_err(|e| damaged(e.to_string()))?;
     let mut out = Image::new(target.width, target.height, pixel);
-    let options = ResizeOptions::new().resize_alg(target.filter.algorithm()).use_alpha(false);
-    Resizer::new().resize(&source, &mut out, &options).map_err(|e| damaged(e.to_string()))?;
+    let options = ResizeOptions::new()
+        .resize_alg(target.filter.algorithm())
+        .use_alpha(false);
+    Resizer::new()
+        .resize(&source, &mut out, &options)
+        .map_err(|e| damaged(e.to_string()))?;
     Ok(out.into_vec())
 }
 
@@ -146,20 +153,30 @@ fn flatten(picture: &Picture, target: &Target) -> Vec<u8> {
     match (picture.layout, target.channels) {
         (Layout::Grey, Channels::Grey) | (Layout::Rgb, Channels::Rgb) => data.clone(),
         (Layout::Grey, Channels::Rgb) => data.iter().flat_map(|&v| [v; 3]).collect(),
-        (Layout::Rgb, Channels::Grey) => {
-            data.as_chunks::<3>().0.iter().map(|&rgb| luma(rgb)).collect()
-        }
+        (Layout::Rgb, Channels::Grey) => data
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .map(|&rgb| luma(rgb))
+            .collect(),
         (Layout::GreyAlpha, Channels::Rgb) => {
             let pairs = data.as_chunks::<2>().0.iter();
-            pairs.flat_map(|&[v, a]| [over(v, a, red), over(v, a, green), over(v, a, blue)]).collect()
+            pairs
+                .flat_map(|&[v, a]| [over(v, a, red), over(v, a, green), over(v, a, blue)])
+                .collect()
         }
         (Layout::GreyAlpha, Channels::Grey) => {
             let under = luma(target.background);
-            data.as_chunks::<2>().0.iter().map(|&[v, a]| over(v, a, under)).collect()
+            data.as_chunks::<2>()
+                .0
+                .iter()
+                .map(|&[v, a]| over(v, a, under))
+                .collect()
         }
         (Layout::Rgba, channels) => {
             let quads = data.as_chunks::<4>().0.iter();
-            let flat = quads.map(|&[r, g, b, a]| [over(r, a, red), over(g, a, green), over(b, a, blue)]);
+            let flat =
+                quads.map(|&[r, g, b, a]| [over(r, a, red), over(g, a, green), over(b, a, blue)]);
             match channels {
                 Channels::Rgb => flat.flatten().collect(),
                 Channels::Grey => flat.map(luma).collect(),
@@ -186,12 +203,21 @@ mod tests {
     };
 
     fn picture(width: u32, height: u32, layout: Layout, data: &[u8]) -> Picture {
-        Picture { width, height, layout, data: data.to_vec() }
+        Picture {
+            width,
+            height,
+            layout,
+            data: data.to_vec(),
+        }
     }
 
     #[test]
     fn channels_and_alpha() {
-        let grey = Target { channels: Channels::Grey, background: [100; 3], ..TARGET };
+        let grey = Target {
+            channels: Channels::Grey,
+            background: [100; 3],
+            ..TARGET
+        };
         let rows: [(Layout, &[u8], Target, &[u8]); 8] = [
             (Layout::Grey, &[9], TARGET, &[9, 9, 9]),
             (Layout::Rgb, &[1, 2, 3], TARGET, &[1, 2, 3]),
@@ -203,19 +229,37 @@ mod tests {
             (Layout::GreyAlpha, &[7, 255], TARGET, &[7, 7, 7]),
         ];
         for (layout, data, target, expected) in rows {
-            assert_eq!(fit(&picture(1, 1, layout, data), &target).unwrap(), expected, "{data:?}");
+            assert_eq!(
+                fit(&picture(1, 1, layout, data), &target).unwrap(),
+                expected,
+                "{data:?}"
+            );
         }
     }
 
     #[test]
     fn shrinking_averages_and_nearest_does_not() {
-        let checker: Vec<u8> = (0..64).map(|i| if (i / 8 + i % 8) % 2 == 0 { 0 } else { 255 }).collect();
-        let target = Target { channels: Channels::Grey, height: 2, width: 2, ..TARGET };
+        let checker: Vec<u8> = (0..64)
+            .map(|i| if (i / 8 + i % 8) % 2 == 0 { 0 } else { 255 })
+            .collect();
+        let target = Target {
+            channels: Channels::Grey,
+            height: 2,
+            width: 2,
+            ..TARGET
+        };
         let checker = picture(8, 8, Layout::Grey, &checker);
         for value in fit(&checker, &target).unwrap() {
             assert!((110..=145).contains(&value), "{value}");
         }
-        let nearest = fit(&checker, &Target { filter: Filter::Nearest, ..target }).unwrap();
+        let nearest = fit(
+            &checker,
+            &Target {
+                filter: Filter::Nearest,
+                ..target
+            },
+        )
+        .unwrap();
         assert!(nearest.iter().all(|v| [0, 255].contains(v)));
     }
 
@@ -223,9 +267,27 @@ mod tests {
     fn a_flat_picture_stays_flat_in_any_size() {
         for (_, filter) in Filter::NAMES {
             for (width, height) in [(1, 1), (3, 7), (64, 2), (35, 35)] {
-                let flat = picture(width, height, Layout::Rgb, &[10, 20, 30].repeat((width * height) as usize));
-                let out = fit(&flat, &Target { height: 35, width: 35, filter, ..TARGET }).unwrap();
-                assert_eq!(out, [10, 20, 30].repeat(35 * 35), "{filter:?} from {width}x{height}");
+                let flat = picture(
+                    width,
+                    height,
+                    Layout::Rgb,
+                    &[10, 20, 30].repeat((width * height) as usize),
+                );
+                let out = fit(
+                    &flat,
+                    &Target {
+                        height: 35,
+                        width: 35,
+                        filter,
+                        ..TARGET
+                    },
+                )
+                .unwrap();
+                assert_eq!(
+                    out,
+                    [10, 20, 30].repeat(35 * 35),
+                    "{filter:?} from {width}x{height}"
+                );
             }
         }
     }
@@ -233,7 +295,10 @@ mod tests {
     #[test]
     fn names_round_trip() {
         for (name, filter) in Filter::NAMES {
-            assert_eq!((filter.name(), Filter::from_name(name)), (name, Some(filter)));
+            assert_eq!(
+                (filter.name(), Filter::from_name(name)),
+                (name, Some(filter))
+            );
         }
     }
 }

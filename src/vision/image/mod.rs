@@ -3,12 +3,12 @@
 //! `preprocess` and `predict` both go through `decode` and `fit`, so a served picture is treated
 //! exactly as a training picture was. Imports: nothing of ours.
 
-mod pixels;
 mod decode;
 mod fit;
-mod thumbnail;
+mod pixels;
+mod png;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
 pub use pixels::Pixels;
-pub use thumbnail::thumbnail;
+pub use png::png;

@@ -17,8 +17,17 @@ impl Pixels {
     /// If a side or the number of channels is zero.
     #[must_use]
     pub fn new(height: usize, width: usize, channels: usize) -> Self {
-        assert!(0 < height && 0 < width && 0 < channels, "a picture has at least one value");
-        Self { count: 0, height, width, channels, data: Vec::new() }
+        assert!(
+            0 < height && 0 < width && 0 < channels,
+            "a picture has at least one value"
+        );
+        Self {
+            count: 0,
+            height,
+            width,
+            channels,
+            data: Vec::new(),
+        }
     }
 
     /// Returns a block over `data`, or `None` if it does not hold a whole number of pictures.
@@ -29,9 +38,11 @@ impl Pixels {
     pub fn from_data(height: usize, width: usize, channels: usize, data: Vec<u8>) -> Option<Self> {
         let empty = Self::new(height, width, channels);
         let image_len = empty.image_len();
-        data.len()
-            .is_multiple_of(image_len)
-            .then(|| Self { count: data.len() / image_len, data, ..empty })
+        data.len().is_multiple_of(image_len).then(|| Self {
+            count: data.len() / image_len,
+            data,
+            ..empty
+        })
     }
 
     /// Returns the number of pictures.
@@ -84,7 +95,11 @@ impl Pixels {
     /// # Panics
     /// If `image` has another number of values than a picture here.
     pub fn push(&mut self, image: &[u8]) {
-        assert_eq!(image.len(), self.image_len(), "pictures of one block have one size");
+        assert_eq!(
+            image.len(),
+            self.image_len(),
+            "pictures of one block have one size"
+        );
         self.data.extend_from_slice(image);
         self.count += 1;
     }

@@ -27,7 +27,11 @@ impl OutputFolder {
         let target = std::path::absolute(out).map_err(Error::io("find", out))?;
         let parent = target.parent().unwrap_or(&target).to_owned();
         files::create_dir_all(&parent).map_err(Error::io("create folder", &parent))?;
-        let folder = Self { partial: beside(&target, PARTIAL), target, parent };
+        let folder = Self {
+            partial: beside(&target, PARTIAL),
+            target,
+            parent,
+        };
         // What a killed run left behind; the names belong to this target alone. Killed between the
         // two renames of `commit`, the old data is only to be found under its second name.
         let replaced = beside(&folder.target, REPLACED);
@@ -51,7 +55,8 @@ impl OutputFolder {
         }
         if let Err(source) = files::rename(&self.partial, &self.target) {
             if had_old {
-                files::rename(&replaced, &self.target).map_err(Error::io("restore", &self.target))?;
+                files::rename(&replaced, &self.target)
+                    .map_err(Error::io("restore", &self.target))?;
             }
             return Err(Error::io("move into place", &self.target)(source));
         }
@@ -81,20 +86,33 @@ pub(super) fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
         return Ok(());
     };
     if inside.starts_with(&outside) || outside.starts_with(&inside) {
-        return Err(Error::OutputInsideInput { input: input.to_owned(), out: out.to_owned() });
+        return Err(Error::OutputInsideInput {
+            input: input.to_owned(),
+            out: out.to_owned(),
+        });
     }
-    let Ok(metadata) = fs::metadata(out) else { return Ok(()) };
+    let Ok(metadata) = fs::metadata(out) else {
+        return Ok(());
+    };
     let ours = metadata.is_dir() && {
         let mut entries = fs::read_dir(out).map_err(Error::io("list folder", out))?;
         entries.next().is_none() || out.join(shard::MANIFEST).is_file()
     };
-    if ours { Ok(()) } else { Err(Error::OutputNotOurs { path: out.to_owned() }) }
+    if ours {
+        Ok(())
+    } else {
+        Err(Error::OutputNotOurs {
+            path: out.to_owned(),
+        })
+    }
 }
 
 /// Returns the absolute form of a path whose last parts may not exist yet.
 fn absolute(path: &Path) -> std::io::Result<PathBuf> {
     let full = std::path::absolute(path)?;
-    let existing = full.ancestors().find_map(|a| Some((a, fs::canonicalize(a).ok()?)));
+    let existing = full
+        .ancestors()
+        .find_map(|a| Some((a, fs::canonicalize(a).ok()?)));
     Ok(match existing {
         Some((ancestor, real)) => match full.strip_prefix(ancestor) {
             Ok(rest) if rest.as_os_str().is_empty() => real,

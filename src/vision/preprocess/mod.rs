@@ -11,10 +11,9 @@
 //!
 //! Imports: base, `params`, `image`, `dataset`, `shard`.
 
-
-mod run;
-mod moments;
 mod folder;
+mod moments;
+mod run;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,11 @@ pub(super) struct Moments {
 
 impl Moments {
     pub(super) fn new(channels: usize) -> Self {
-        Self { pixels: 0, sums: vec![0; channels], squares: vec![0; channels] }
+        Self {
+            pixels: 0,
+            sums: vec![0; channels],
+            squares: vec![0; channels],
+        }
     }
 
     pub(super) fn add(&mut self, image: &[u8]) {
@@ -18,7 +22,11 @@ impl Moments {
         self.pixels += (image.len() / channels) as u128;
         for channel in 0..channels {
             // One picture has at most 512 × 512 values of 255² each: far inside u64.
-            let values = image.iter().skip(channel).step_by(channels).map(|&v| u64::from(v));
+            let values = image
+                .iter()
+                .skip(channel)
+                .step_by(channels)
+                .map(|&v| u64::from(v));
             let (sum, square) = values.fold((0, 0), |(sum, square), v| (sum + v, square + v * v));
             self.sums[channel] += u128::from(sum);
             self.squares[channel] += u128::from(square);
@@ -30,13 +38,20 @@ impl Moments {
     pub(super) fn mean_and_std(&self) -> (Vec<f64>, Vec<f64>) {
         const LEVELS: f64 = 255.0;
         let n = self.pixels.max(1);
-        let mean = self.sums.iter().map(|&sum| sum as f64 / n as f64 / LEVELS).collect();
+        let mean = self
+            .sums
+            .iter()
+            .map(|&sum| sum as f64 / n as f64 / LEVELS)
+            .collect();
         let deviation = |(&sum, &square): (&u128, &u128)| {
             // n Σx² − (Σx)² is exact and not negative: no cancellation in floating point.
             let scaled = (n * square - sum * sum) as f64;
             (scaled.sqrt() / n as f64 / LEVELS).max(1.0 / LEVELS)
         };
-        (mean, self.sums.iter().zip(&self.squares).map(deviation).collect())
+        (
+            mean,
+            self.sums.iter().zip(&self.squares).map(deviation).collect(),
+        )
     }
 }
 

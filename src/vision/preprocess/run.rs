@@ -14,9 +14,10 @@ use crate::base::hash::hash_file;
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision::Error;
 use crate::vision::dataset::{
-    Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, UsedImage, assign, scan,
+    Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, Thumbnail, UsedImage,
+    assign, card_page, scan, thumbnails_per_class,
 };
-use crate::vision::image::{ImageError, Pixels, decode, fit};
+use crate::vision::image::{ImageError, Pixels, decode, fit, png};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::{self, IndexLine, Manifest, ShardEntry};
 
@@ -97,6 +98,7 @@ pub fn preprocess(
         shard_bytes: 0,
         used: Vec::new(),
         corrupt: Vec::new(),
+        thumbnails: Vec::new(),
         moments: Moments::new(params.target.channels.count()),
     };
     for split in Split::ALL {
@@ -137,23 +139,37 @@ fn split_all(dataset: &Dataset, contents: &[Hashed], params: &PreprocessParams) 
         .zip(contents)
         .map(|(image, content)| Candidate {
             // An unreadable file ends in the corrupt list whatever its split; its name will do.
-            content: content.clone().unwrap_or_else(|_| ContentHash::of(image.path.as_bytes())),
+            content: content
+                .clone()
+                .unwrap_or_else(|_| ContentHash::of(image.path.as_bytes())),
             label: image.label,
             given: image.given,
         })
         .collect();
-    let cut = |split, fraction| if dataset.given.contains(&split) { 0.0 } else { fraction };
-    let fractions =
-        Fractions { val: cut(Split::Val, params.val), test: cut(Split::Test, params.test) };
+    let cut = |split, fraction| {
+        if dataset.given.contains(&split) {
+            0.0
+        } else {
+            fraction
+        }
+    };
+    let fractions = Fractions {
+        val: cut(Split::Val, params.val),
+        test: cut(Split::Test, params.test),
+    };
     assign(&candidates, fractions, params.seed)
 }
 
 fn stop_if_asked(cancel: &Cancel) -> Result<(), Error> {
-    cancel.reason().map_or(Ok(()), |reason| Err(Error::Cancelled(reason)))
+    cancel
+        .reason()
+        .map_or(Ok(()), |reason| Err(Error::Cancelled(reason)))
 }
 
 fn unreadable(error: &std::io::Error) -> ImageError {
-    ImageError::Unreadable { reason: error.to_string() }
+    ImageError::Unreadable {
+        reason: error.to_string(),
+    }
 }
 
 /// The second pass: what was done so far.
@@ -169,6 +185,7 @@ struct Work<'a> {
     shard_bytes: u64,
     used: Vec<UsedImage<'a>>,
     corrupt: Vec<CorruptImage>,
+    thumbnails: Vec<Thumbnail>,
     moments: Moments,
 }
 
@@ -202,12 +219,17 @@ impl<'a> Work<'a> {
         let limits = self.params.limits;
         let bytes = fs::metadata(&path).map_err(|e| unreadable(&e))?.len();
         if limits.file_bytes_max < bytes {
-            return Err(ImageError::TooManyBytes { bytes, bytes_max: limits.file_bytes_max });
+            return Err(ImageError::TooManyBytes {
+                bytes,
+                bytes_max: limits.file_bytes_max,
+            });
         }
         let bytes = fs::read(&path).map_err(|e| unreadable(&e))?;
         // The split was decided on the hash; bytes that changed since belong to another picture.
         if ContentHash::of(&bytes) != content {
-            return Err(ImageError::Unreadable { reason: "it changed in the meantime".to_owned() });
+            return Err(ImageError::Unreadable {
+                reason: "it changed in the meantime".to_owned(),
+            });
         }
         Ok((content, fit(&decode(&bytes, limits)?, &self.params.target)?))
     }
@@ -216,7 +238,8 @@ impl<'a> Work<'a> {
         let total = self.dataset.images.len();
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         if done.is_multiple_of(PROGRESS_IMAGES) || done == total {
-            self.observer.notify(PreprocessEvent::Progress { done, total });
+            self.observer
+                .notify(PreprocessEvent::Progress { done, total });
         }
     }
 
@@ -246,10 +269,15 @@ impl<'a> Work<'a> {
             };
             if split == Split::Train {
                 self.moments.add(&values);
+                self.keep_thumbnail(file, &values);
             }
             pixels.push(&values);
             labels.push(file.label);
-            self.used.push(UsedImage { file, content, split });
+            self.used.push(UsedImage {
+                file,
+                content,
+                split,
+            });
         }
         if labels.is_empty() {
             return Ok(());
@@ -269,22 +297,58 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Keeps the first training pictures of each class for the data card; a class's files follow
+    /// each other, because paths are sorted.
+    fn keep_thumbnail(&mut self, file: &ImageFile, values: &[u8]) {
+        let shown = self
+            .thumbnails
+            .iter()
+            .rev()
+            .take_while(|t| t.label == file.label)
+            .count();
+        if shown < thumbnails_per_class(self.dataset.classes.len()) {
+            let target = &self.params.target;
+            let (height, width) = (target.height as usize, target.width as usize);
+            self.thumbnails.push(Thumbnail {
+                path: file.path.clone(),
+                label: file.label,
+                png: png(values, height, width, target.channels),
+            });
+        }
+    }
+
     /// Judges the whole and writes the small files; the event is for after they are in place.
     fn finish(mut self) -> Result<(DataCard, PreprocessEvent), Error> {
         self.corrupt.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let total = self.dataset.images.len();
         let allowed = (self.params.max_corrupt * total as f64).floor() as usize;
         if allowed < self.corrupt.len() {
-            let corrupt = self.corrupt.into_iter().map(|c| (c.path, c.reason)).collect();
-            return Err(Error::TooManyCorrupt { corrupt, total, allowed });
+            let corrupt = self
+                .corrupt
+                .into_iter()
+                .map(|c| (c.path, c.reason))
+                .collect();
+            return Err(Error::TooManyCorrupt {
+                corrupt,
+                total,
+                allowed,
+            });
         }
         let classes = &self.dataset.classes;
-        let card =
-            DataCard::new(classes, &self.used, self.corrupt, self.dataset.skipped.clone());
+        let card = DataCard::new(
+            classes,
+            &self.used,
+            self.corrupt,
+            self.dataset.skipped.clone(),
+        );
         for (class, &found) in classes.iter().zip(&card.counts.train) {
             let needed = self.params.min_per_class;
             if found < needed {
-                return Err(Error::TooFewImages { class: class.clone(), found, needed });
+                return Err(Error::TooFewImages {
+                    class: class.clone(),
+                    found,
+                    needed,
+                });
             }
         }
         let mut index = Vec::new();
@@ -295,7 +359,11 @@ impl<'a> Work<'a> {
                 split: image.split.name().to_owned(),
                 class: image.file.label,
             };
-            index.extend(json(&self.folder.join(shard::INDEX), &line, serde_json::to_vec)?);
+            index.extend(json(
+                &self.folder.join(shard::INDEX),
+                &line,
+                serde_json::to_vec,
+            )?);
         }
         write_new(&self.folder.join(shard::INDEX), &index)?;
         let (mean, std) = self.moments.mean_and_std();
@@ -312,6 +380,8 @@ impl<'a> Work<'a> {
             index: ContentHash::of(&index).to_string(),
         };
         write_json(&self.folder.join("classes.json"), classes)?;
+        let page = card_page(&card, &self.thumbnails);
+        write_new(&self.folder.join("card.html"), page.as_bytes())?;
         let path = self.folder.join("card.json");
         write_new(&path, &json(&path, &card, DataCard::to_json)?)?;
         write_json(&self.folder.join(shard::MANIFEST), &manifest)?;
@@ -325,7 +395,9 @@ impl<'a> Work<'a> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    files::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
+    files::create_new(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(Error::io("write", path))
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
