@@ -6,9 +6,9 @@
 mod decode;
 mod fit;
 mod pixels;
-mod png;
+mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
 pub use pixels::Pixels;
-pub use png::png;
+pub use thumbnail::thumbnail;

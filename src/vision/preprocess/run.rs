@@ -17,7 +17,7 @@ use crate::vision::dataset::{
     Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, Thumbnail, UsedImage,
     assign, card_page, scan, thumbnails_per_class,
 };
-use crate::vision::image::{ImageError, Pixels, decode, fit, png};
+use crate::vision::image::{ImageError, Pixels, decode, fit, thumbnail};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::{self, IndexLine, Manifest, ShardEntry};
 
@@ -312,7 +312,7 @@ impl<'a> Work<'a> {
             self.thumbnails.push(Thumbnail {
                 path: file.path.clone(),
                 label: file.label,
-                png: png(values, height, width, target.channels),
+                png: thumbnail(values, height, width, target.channels),
             });
         }
     }

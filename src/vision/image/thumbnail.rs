@@ -15,7 +15,7 @@ const SIDE_MAX: u32 = 64;
 ///
 /// Returns no bytes if the values do not fill such a picture (the page then shows nothing).
 #[must_use]
-pub fn png(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
+pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
     let (Ok(height), Ok(width)) = (u32::try_from(height), u32::try_from(width)) else {
         return Vec::new();
     };
@@ -75,11 +75,11 @@ mod tests {
             ((128, 256), (32, 64)),
             ((512, 1), (64, 1)),
         ] {
-            let file = png(&vec![9; height * width * 3], height, width, Channels::Rgb);
+            let file = thumbnail(&vec![9; height * width * 3], height, width, Channels::Rgb);
             let picture = decode(&file, LIMITS).unwrap();
             assert_eq!((picture.height, picture.width), expected);
             assert!(picture.data.iter().all(|v| *v == 9));
         }
-        assert!(png(&[1, 2, 3], 9, 9, Channels::Grey).is_empty());
+        assert!(thumbnail(&[1, 2, 3], 9, 9, Channels::Grey).is_empty());
     }
 }
