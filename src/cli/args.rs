@@ -86,6 +86,16 @@ commands! {
     Dag => dag,
     Checkout => checkout,
     Cache => cache,
+    #[cfg(feature = "vision")]
+    Preprocess => preprocess,
+    #[cfg(feature = "vision")]
+    Train => train,
+    #[cfg(feature = "vision")]
+    Evaluate => evaluate,
+    #[cfg(feature = "vision")]
+    Predict => predict,
+    #[cfg(feature = "vision")]
+    Summary => summary,
     Schema => schema,
     Root => root,
     Version => version,

@@ -88,3 +88,16 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::Cancelled => ErrorClass::Interrupted,
     }
 }
+
+#[cfg(feature = "vision")]
+impl From<crate::vision::Error> for CliError {
+    fn from(error: crate::vision::Error) -> Self {
+        use crate::vision::Error as E;
+        let class = match &error {
+            E::Base(e) => base_class(e),
+            E::Cancelled(_) => ErrorClass::Interrupted,
+            _ => ErrorClass::Failed,
+        };
+        Self { class, diagnostics: error.to_diagnostics() }
+    }
+}

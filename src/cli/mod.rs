@@ -12,6 +12,8 @@ mod error;
 mod exit;
 mod out;
 mod panic;
+#[cfg(feature = "vision")]
+mod params;
 mod progress;
 mod render;
 mod signal;

@@ -33,9 +33,8 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Sets how far it is, and says more beside the bar.
-    pub(super) fn at(&self, position: u64, message: String) {
-        self.bar.set_message(message);
+    /// Sets how far it is.
+    pub(super) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }
 

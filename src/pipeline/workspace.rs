@@ -201,13 +201,11 @@ impl<'p> Files<'p> {
     }
 }
 
-/// A stage's inputs now, their key, and what follows from them.
+/// A stage's inputs now, and what follows from them.
 #[derive(Debug)]
 pub struct Judged {
     /// The inputs.
     pub inputs: Inputs,
-    /// Their key.
-    pub key: RunKey,
     /// The judgement.
     pub decision: StageDecision,
 }
@@ -281,8 +279,7 @@ impl<'p> Workspace<'p> {
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
         let decision = decide::decide(&facts, &earlier_run);
-        let key = RunKey::of(stage, &inputs);
-        Ok(Judged { inputs, key, decision })
+        Ok(Judged { inputs, decision })
     }
 
     /// Finds what would stop the plan later: missing params, and deps that neither exist nor are

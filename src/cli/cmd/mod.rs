@@ -10,3 +10,14 @@ pub(super) mod schema;
 pub(super) mod status;
 pub(super) mod version;
 pub(super) mod why;
+
+#[cfg(feature = "vision")]
+pub(super) mod evaluate;
+#[cfg(feature = "vision")]
+pub(super) mod predict;
+#[cfg(feature = "vision")]
+pub(super) mod preprocess;
+#[cfg(feature = "vision")]
+pub(super) mod summary;
+#[cfg(feature = "vision")]
+pub(super) mod train;

@@ -68,7 +68,8 @@ pub fn execute(
                 let stage = &plan.graph().stages()[index];
                 scope.spawn(move || {
                     let start = Instant::now();
-                    let Judged { inputs, key, decision } = job;
+                    let Judged { inputs, decision } = job;
+                    let key = RunKey::of(stage, &inputs);
                     let result = match &decision {
                         StageDecision::Restore { entry, .. } => {
                             worker.restore(stage, &inputs, &key, entry)
