@@ -56,7 +56,10 @@ impl<'p> Files<'p> {
     /// Opens the cache and the stat cache of `project`. Reads nothing yet.
     #[must_use]
     pub fn open(project: &'p Project, cancel: &Cancel) -> Self {
-        Self { project, store: Store::open(project, cancel) }
+        Self {
+            project,
+            store: Store::open(project, cancel),
+        }
     }
 
     /// Returns the project's top folder.
@@ -80,7 +83,10 @@ impl<'p> Files<'p> {
     /// Returns the folder in which a stage's commands run.
     #[must_use]
     pub fn work_dir(&self, wdir: Option<&ArtifactPath>) -> PathBuf {
-        wdir.map_or_else(|| self.project.root.clone(), |w| w.under(&self.project.root))
+        wdir.map_or_else(
+            || self.project.root.clone(),
+            |w| w.under(&self.project.root),
+        )
     }
 
     /// Returns the scratch folder of all attempts of `stage`.
@@ -135,7 +141,9 @@ impl<'p> Files<'p> {
     /// # Errors
     /// It cannot be read or stored.
     pub fn secure(&self, path: &ArtifactPath) -> Result<Option<ObjectId>, Error> {
-        let Some(object) = self.store.snapshot(path)?.object() else { return Ok(None) };
+        let Some(object) = self.store.snapshot(path)?.object() else {
+            return Ok(None);
+        };
         if self.store.contains(&object)? == Held::Whole {
             return Ok(None);
         }
@@ -157,10 +165,17 @@ impl<'p> Files<'p> {
     /// The workspace cannot be written.
     pub fn restore(&self, path: &ArtifactPath, recorded: &Presence) -> Result<Restored, Error> {
         let Presence::Present(present) = recorded else {
-            return Ok(Restored::Unusable { why: "the record names no content".to_owned() });
+            return Ok(Restored::Unusable {
+                why: "the record names no content".to_owned(),
+            });
         };
-        match self.store.place(path, &present.object, present.exec, OnConflict::SaveFirst) {
-            Ok(placed) => Ok(Restored::Placed { saved: placed.saved }),
+        match self
+            .store
+            .place(path, &present.object, present.exec, OnConflict::SaveFirst)
+        {
+            Ok(placed) => Ok(Restored::Placed {
+                saved: placed.saved,
+            }),
             Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
                 Ok(Restored::Unusable { why: e.to_string() })
             }
@@ -250,8 +265,17 @@ impl<'p> Workspace<'p> {
             };
             deps.insert(path.clone(), presence);
         }
-        let env = stage.env.iter().map(|name| (name.clone(), self.env.get(name).cloned())).collect();
-        Ok(Inputs { commands: stage.commands.clone(), deps, params, env })
+        let env = stage
+            .env
+            .iter()
+            .map(|name| (name.clone(), self.env.get(name).cloned()))
+            .collect();
+        Ok(Inputs {
+            commands: stage.commands.clone(),
+            deps,
+            params,
+            env,
+        })
     }
 
     /// Judges `stage` with its inputs as they are now.
@@ -273,7 +297,14 @@ impl<'p> Workspace<'p> {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
         let locked = lock.stages.get(&stage.name);
-        let facts = Facts { stage, inputs: &inputs, locked, outs: &outs, rewritten, force };
+        let facts = Facts {
+            stage,
+            inputs: &inputs,
+            locked,
+            outs: &outs,
+            rewritten,
+            force,
+        };
         let earlier_run = || match records {
             RunRecords::Ignore => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
@@ -294,12 +325,18 @@ impl<'p> Workspace<'p> {
             let stage = &graph.stages()[index];
             if let Err(error) = self.params.of_stage(stage) {
                 // A broken params file would be reported by each stage that reads it.
-                if !problems.iter().any(|p: &Error| p.to_string() == error.to_string()) {
+                if !problems
+                    .iter()
+                    .any(|p: &Error| p.to_string() == error.to_string())
+                {
                     problems.push(error);
                 }
             }
             for path in stage.deps.keys() {
-                let made = graph.outs_touching(path).iter().any(|(_, p)| plan.contains(*p));
+                let made = graph
+                    .outs_touching(path)
+                    .iter()
+                    .any(|(_, p)| plan.contains(*p));
                 if !made && !path.under(self.files.root()).exists() {
                     problems.push(missing_dependency(graph, stage, path));
                 }
@@ -328,6 +365,8 @@ fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath
     Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
-        producer: graph.producer_of(path).map(|p| graph.stages()[p].name.clone()),
+        producer: graph
+            .producer_of(path)
+            .map(|p| graph.stages()[p].name.clone()),
     }
 }

@@ -33,9 +33,17 @@ impl Table {
     /// Starts a table without rows.
     #[must_use]
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        let columns =
-            columns.into_iter().map(|(title, align)| Column { title: title.to_owned(), align }).collect();
-        Self { columns, rows: Vec::new() }
+        let columns = columns
+            .into_iter()
+            .map(|(title, align)| Column {
+                title: title.to_owned(),
+                align,
+            })
+            .collect();
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Appends a row; missing cells stay empty, cells beyond the last column are dropped.
@@ -70,17 +78,27 @@ impl Table {
         table.load_style(TableStyle::new()).force_no_tty();
         match width {
             Some(width) => {
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(1));
+                table
+                    .set_content_arrangement(ContentArrangement::Dynamic)
+                    .set_width(width.max(1));
             }
             None => {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
         table.set_header(self.columns.iter().map(|column| one_line(&column.title)));
-        table.add_rows(self.rows.iter().map(|row| row.iter().map(|cell| one_line(cell))));
+        table.add_rows(
+            self.rows
+                .iter()
+                .map(|row| row.iter().map(|cell| one_line(cell))),
+        );
         for (index, column) in self.columns.iter().enumerate() {
             if let Some(target) = table.column_mut(index) {
-                let right_padding = if index + 1 == self.columns.len() { 0 } else { 2 };
+                let right_padding = if index + 1 == self.columns.len() {
+                    0
+                } else {
+                    2
+                };
                 target.set_padding((0, right_padding));
                 target.set_cell_alignment(match column.align {
                     Align::Left => CellAlignment::Left,
@@ -103,11 +121,25 @@ impl Table {
         if self.columns.is_empty() {
             return String::new();
         }
-        let heading: Vec<String> = self.columns.iter().map(|column| markdown_cell(&column.title)).collect();
-        let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| markdown_cell(cell)).collect()).collect();
+        let heading: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| markdown_cell(&column.title))
+            .collect();
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| markdown_cell(cell)).collect())
+            .collect();
         let widths: Vec<usize> = (0..self.columns.len())
-            .map(|i| rows.iter().chain([&heading]).map(|row| display_width(&row[i])).max().unwrap_or(0).max(3))
+            .map(|i| {
+                rows.iter()
+                    .chain([&heading])
+                    .map(|row| display_width(&row[i]))
+                    .max()
+                    .unwrap_or(0)
+                    .max(3)
+            })
             .collect();
         let mut text = String::new();
         self.markdown_row(&mut text, &heading, &widths);
@@ -147,7 +179,11 @@ pub fn display_width(text: &str) -> usize {
     }
     let mut table = ComfyTable::new();
     table.add_row([text]);
-    table.column_max_content_widths().first().copied().map_or(0, usize::from)
+    table
+        .column_max_content_widths()
+        .first()
+        .copied()
+        .map_or(0, usize::from)
 }
 
 /// Escapes what Markdown or the HTML inside it would interpret; the text shows as it is.
@@ -170,7 +206,11 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let mut table = Table::new([("Path", Align::Left), ("Metric", Align::Left), ("New", Align::Right)]);
+        let mut table = Table::new([
+            ("Path", Align::Left),
+            ("Metric", Align::Left),
+            ("New", Align::Right),
+        ]);
         table.row(["reports/metrics.json", "accuracy", "0.841"]);
         table.row(["标签|x", "a_b", "12"]);
         table
@@ -210,6 +250,12 @@ mod tests {
     fn rows_are_made_to_fit() {
         let mut table = Table::new([("A", Align::Left), ("B", Align::Left)]);
         table.row(["1"]).row(["1", "2", "3"]);
-        assert_eq!(table.rows(), [vec!["1".to_owned(), String::new()], vec!["1".into(), "2".into()]]);
+        assert_eq!(
+            table.rows(),
+            [
+                vec!["1".to_owned(), String::new()],
+                vec!["1".into(), "2".into()]
+            ]
+        );
     }
 }

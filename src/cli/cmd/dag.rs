@@ -38,17 +38,23 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let graph = ctx.graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
-    let chosen: Vec<usize> = (0..graph.stages().len()).filter(|i| plan.contains(*i)).collect();
+    let chosen: Vec<usize> = (0..graph.stages().len())
+        .filter(|i| plan.contains(*i))
+        .collect();
     let place = |stage: usize| chosen.iter().position(|&c| c == stage);
     let edges: Vec<(usize, usize)> = graph
         .edges()
         .into_iter()
         .filter_map(|(from, to)| Some((place(from)?, place(to)?)))
         .collect();
-    let names: Vec<&str> = chosen.iter().map(|&i| graph.stages()[i].name.as_str()).collect();
+    let names: Vec<&str> = chosen
+        .iter()
+        .map(|&i| graph.stages()[i].name.as_str())
+        .collect();
     if ctx.out.form == Form::Json {
         let edges: Vec<_> = edges.iter().map(|&(a, b)| (names[a], names[b])).collect();
-        ctx.out.json(&serde_json::json!({"stages": names, "edges": edges}));
+        ctx.out
+            .json(&serde_json::json!({"stages": names, "edges": edges}));
         return Ok(Outcome::Done);
     }
     let nodes = chosen

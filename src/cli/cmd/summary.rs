@@ -85,7 +85,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         summary.parameters.to_string(),
         mega(summary.flops),
     ]);
-    let text = if args.md { table.markdown() } else { table.text(ctx.out.width()) };
+    let text = if args.md {
+        table.markdown()
+    } else {
+        table.text(ctx.out.width())
+    };
     ctx.out.result(&text);
     Ok(Outcome::Done)
 }
@@ -99,11 +103,30 @@ fn declared(ctx: &Ctx, args: &Args) -> Result<Plan, CliError> {
     let data = ctx.dir.join(&args.data);
     let (input, classes) = if data.exists() {
         let prepared = Prepared::open(&data)?;
-        let Prepared { height, width, channels, .. } = prepared;
-        (Input { height, width, channels }, prepared.classes.len())
+        let Prepared {
+            height,
+            width,
+            channels,
+            ..
+        } = prepared;
+        (
+            Input {
+                height,
+                width,
+                channels,
+            },
+            prepared.classes.len(),
+        )
     } else {
         let (height, width) = (target.height as usize, target.width as usize);
-        (Input { height, width, channels: target.channels.count() }, args.classes)
+        (
+            Input {
+                height,
+                width,
+                channels: target.channels.count(),
+            },
+            args.classes,
+        )
     };
     Ok(Plan::new(&model, input, classes)?)
 }

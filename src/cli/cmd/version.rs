@@ -21,9 +21,12 @@ pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     .filter_map(|(name, on)| on.then_some(name))
     .collect();
     match ctx.out.form {
-        Form::Text => ctx.out.result(&format!("cvops {version} ({})", features.join(", "))),
+        Form::Text => ctx
+            .out
+            .result(&format!("cvops {version} ({})", features.join(", "))),
         Form::Json => {
-            ctx.out.json(&serde_json::json!({"version": version, "features": features}));
+            ctx.out
+                .json(&serde_json::json!({"version": version, "features": features}));
         }
     }
     Ok(Outcome::Done)

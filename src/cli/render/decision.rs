@@ -53,13 +53,21 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
         RunReason::AlwaysChanged => "always changed (so declared)".to_owned(),
         RunReason::NeverRun => "it never ran".to_owned(),
         RunReason::CommandChanged { old, new } => {
-            format!("command changed (`{}` -> `{}`)", old.join(" && "), new.join(" && "))
+            format!(
+                "command changed (`{}` -> `{}`)",
+                old.join(" && "),
+                new.join(" && ")
+            )
         }
         RunReason::DependencyChanged { path, old, new } => match (old, new) {
             (None, _) => format!("dependency `{path}` added"),
             (_, None) => format!("dependency `{path}` dropped"),
             (Some(old), Some(new)) => {
-                format!("dependency `{path}` changed ({} -> {})", presence(old), presence(new))
+                format!(
+                    "dependency `{path}` changed ({} -> {})",
+                    presence(old),
+                    presence(new)
+                )
             }
         },
         RunReason::UpstreamChanged { path, stage } => {
@@ -78,7 +86,11 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
         ),
         RunReason::OutputMissing { path } => format!("output `{path}` is missing"),
         RunReason::OutputModified { path, old, new } => {
-            format!("output `{path}` was modified ({} -> {})", presence(old), presence(new))
+            format!(
+                "output `{path}` was modified ({} -> {})",
+                presence(old),
+                presence(new)
+            )
         }
         RunReason::OutputsRedeclared { path } => {
             format!("output `{path}` was declared or dropped since")
@@ -112,9 +124,9 @@ fn variable(value: Option<&Option<String>>) -> String {
 /// Returns the machine form of a forecast.
 pub(in crate::cli) fn to_json(stage: &str, forecast: &Forecast) -> Json {
     let reasons: Vec<Json> = match forecast {
-        Forecast::Certain(
-            StageDecision::Restore { because, .. } | StageDecision::Run(because),
-        ) => because.iter().map(reason_json).collect(),
+        Forecast::Certain(StageDecision::Restore { because, .. } | StageDecision::Run(because)) => {
+            because.iter().map(reason_json).collect()
+        }
         _ => Vec::new(),
     };
     let waits: Vec<String> = match forecast {

@@ -8,7 +8,7 @@ use crate::pipeline::error::Error;
 use crate::pipeline::inputs::{Inputs, RunKey};
 use crate::pipeline::lock::LockEntry;
 use crate::pipeline::spec::{BeforeRun, StageSpec};
-use crate::pipeline::workspace::{Restored, Files};
+use crate::pipeline::workspace::{Files, Restored};
 use crate::store::Presence;
 
 use super::leftovers::Marker;
@@ -45,13 +45,19 @@ impl Worker<'_> {
             match self.files.restore(path, &object)? {
                 Restored::Placed { saved } => self.tell_saved(stage, path, saved),
                 Restored::Unusable { why } => {
-                    self.events.notify(Event::RecordUnusable { stage: stage.name.clone(), why });
+                    self.events.notify(Event::RecordUnusable {
+                        stage: stage.name.clone(),
+                        why,
+                    });
                     return self.run(stage, inputs, key);
                 }
             }
         }
         let outs = entry.outs.clone();
-        Ok(Done { outcome: Outcome::Restored, entry: self.entry(stage, inputs, outs) })
+        Ok(Done {
+            outcome: Outcome::Restored,
+            entry: self.entry(stage, inputs, outs),
+        })
     }
 
     /// Runs the stage's commands.
@@ -106,7 +112,10 @@ impl Worker<'_> {
                     **note.borrow_mut() = Some(written);
                     Ok(())
                 })
-                .map_err(|source| Error::Spawn { stage: stage.name.clone(), source })?;
+                .map_err(|source| Error::Spawn {
+                    stage: stage.name.clone(),
+                    source,
+                })?;
             if self.cancel.is_requested() && !status.success() {
                 return Err(Error::Cancelled);
             }
@@ -123,7 +132,10 @@ impl Worker<'_> {
         for path in stage.outs.keys() {
             match self.files.keep(path)? {
                 Presence::Missing => {
-                    return Err(Error::NotProduced { stage: stage.name.clone(), path: path.clone() });
+                    return Err(Error::NotProduced {
+                        stage: stage.name.clone(),
+                        path: path.clone(),
+                    });
                 }
                 kept @ Presence::Present(_) => {
                     outs.insert(path.clone(), kept);
@@ -132,7 +144,10 @@ impl Worker<'_> {
         }
         let scratch = self.files.scratch_of(&stage.name);
         fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
-        Ok(Done { outcome: Outcome::Ran, entry: self.entry(stage, inputs, outs) })
+        Ok(Done {
+            outcome: Outcome::Ran,
+            entry: self.entry(stage, inputs, outs),
+        })
     }
 
     fn entry(
@@ -159,7 +174,11 @@ impl Worker<'_> {
     ) {
         if let Some(object) = saved {
             let (stage, path) = (stage.name.clone(), path.clone());
-            self.events.notify(Event::Saved { stage, path, object });
+            self.events.notify(Event::Saved {
+                stage,
+                path,
+                object,
+            });
         }
     }
 }

@@ -50,16 +50,29 @@ impl LineChart {
     #[must_use]
     pub fn svg(&self) -> Svg {
         let points = || self.series.iter().flat_map(|series| series.points.iter());
-        let x = Scale::around(self.x.scale, points().filter(|p| p.1.is_finite()).map(|p| p.0));
-        let y = Scale::around(self.y.scale, points().filter(|p| p.0.is_finite()).map(|p| p.1)).rounded(6);
+        let x = Scale::around(
+            self.x.scale,
+            points().filter(|p| p.1.is_finite()).map(|p| p.0),
+        );
+        let y = Scale::around(
+            self.y.scale,
+            points().filter(|p| p.0.is_finite()).map(|p| p.1),
+        )
+        .rounded(6);
         let names: Vec<&str> = match self.naming {
-            Naming::Legend if 1 < self.series.len() => self.series.iter().map(|s| s.name.as_str()).collect(),
+            Naming::Legend if 1 < self.series.len() => {
+                self.series.iter().map(|s| s.name.as_str()).collect()
+            }
             Naming::Legend | Naming::Direct => Vec::new(),
         };
         let right = match self.naming {
             Naming::Legend => 24.0,
             Naming::Direct => {
-                let widest = self.series.iter().map(|s| text_width(&s.name, 12.0)).fold(0.0, f64::max);
+                let widest = self
+                    .series
+                    .iter()
+                    .map(|s| text_width(&s.name, 12.0))
+                    .fold(0.0, f64::max);
                 widest.min(150.0) + 28.0
             }
         };
@@ -99,7 +112,12 @@ impl LineChart {
     fn description(&self) -> String {
         let mut text = format!("Line chart of {} over {}.", self.y.title, self.x.title);
         for series in &self.series {
-            if let Some((x, y)) = series.points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite()) {
+            if let Some((x, y)) = series
+                .points
+                .iter()
+                .rev()
+                .find(|p| p.0.is_finite() && p.1.is_finite())
+            {
                 let _ = write!(text, " {} ends at {y:.4} (at {x}).", series.name);
             }
         }
@@ -123,7 +141,10 @@ impl LineChart {
             let x = frame.left + frame.width + 10.0;
             let name = fit_text(&self.series[index].name, 12.0, 150.0);
             let (x, y, c) = (Num(x), Num(y + 4.0), colour(index));
-            canvas.raw(format_args!("<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(&name)));
+            canvas.raw(format_args!(
+                "<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>",
+                Escaped(&name)
+            ));
         }
     }
 }
@@ -140,7 +161,13 @@ fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> O
             joined = false;
             continue;
         };
-        let _ = write!(path, "{}{} {}", if joined { 'L' } else { 'M' }, Num(point.0), Num(point.1));
+        let _ = write!(
+            path,
+            "{}{} {}",
+            if joined { 'L' } else { 'M' },
+            Num(point.0),
+            Num(point.1)
+        );
         if joined {
             alone.pop();
             alone.push(false);
@@ -157,7 +184,11 @@ fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> O
         dashes(index)
     ));
     // A point between two gaps has no line and would not be seen without its dot.
-    let radius = if series.points.len() <= DOTTED_POINTS_MAX || alone.contains(&true) { 2.6 } else { 0.0 };
+    let radius = if series.points.len() <= DOTTED_POINTS_MAX || alone.contains(&true) {
+        2.6
+    } else {
+        0.0
+    };
     if 0.0 < radius {
         for (x, y) in dots {
             canvas.raw(format_args!(

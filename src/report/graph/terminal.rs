@@ -26,7 +26,11 @@ pub(super) fn draw(view: &GraphView, width: Option<u16>) -> String {
     let sizes: Vec<(i32, i32)> = texts
         .iter()
         .map(|lines| {
-            let widest = lines.iter().map(|line| display_width(line)).max().unwrap_or(0);
+            let widest = lines
+                .iter()
+                .map(|line| display_width(line))
+                .max()
+                .unwrap_or(0);
             (widest as i32 + 4, lines.len() as i32 + 2)
         })
         .collect();
@@ -122,7 +126,10 @@ struct Grid {
 impl Grid {
     fn new(laid: &Layout) -> Self {
         let (width, height) = (laid.width.max(0) as usize, laid.height.max(0) as usize);
-        Self { width, cells: vec![Cell::default(); width * height] }
+        Self {
+            width,
+            cells: vec![Cell::default(); width * height],
+        }
     }
 
     fn at(&mut self, x: i32, y: i32) -> Option<&mut Cell> {
@@ -138,7 +145,13 @@ impl Grid {
             if from.0 == to.0 {
                 let end = if is_last { to.1 - 1 } else { to.1 };
                 for y in from.1..=end {
-                    let arms = if y == from.1 && 0 < index { SOUTH } else if y == end && !is_last { NORTH } else { NORTH | SOUTH };
+                    let arms = if y == from.1 && 0 < index {
+                        SOUTH
+                    } else if y == end && !is_last {
+                        NORTH
+                    } else {
+                        NORTH | SOUTH
+                    };
                     if let Some(cell) = self.at(from.0, y) {
                         cell.arms |= arms;
                         cell.down = Some(wire.bundle);
@@ -148,7 +161,13 @@ impl Grid {
             }
             let (left, right) = (from.0.min(to.0), from.0.max(to.0));
             for x in left..=right {
-                let arms = if x == left { EAST } else if x == right { WEST } else { EAST | WEST };
+                let arms = if x == left {
+                    EAST
+                } else if x == right {
+                    WEST
+                } else {
+                    EAST | WEST
+                };
                 if let Some(cell) = self.at(x, from.1) {
                     cell.arms |= arms;
                     cell.across = Some(wire.bundle);
@@ -165,12 +184,25 @@ impl Grid {
     }
 
     fn node(&mut self, rect: Rect, state: NodeState, lines: &[String]) {
-        let [top_left, top_right, bottom_left, bottom_right] =
-            if state == NodeState::Input { ["╭", "╮", "╰", "╯"] } else { ["┌", "┐", "└", "┘"] };
+        let [top_left, top_right, bottom_left, bottom_right] = if state == NodeState::Input {
+            ["╭", "╮", "╰", "╯"]
+        } else {
+            ["┌", "┐", "└", "┘"]
+        };
         let (right, bottom) = (rect.x + rect.width - 1, rect.y + rect.height - 1);
         for x in rect.x..=right {
             for y in rect.y..=bottom {
-                self.put(x, y, if y == rect.y || y == bottom { "─" } else if x == rect.x || x == right { "│" } else { " " });
+                self.put(
+                    x,
+                    y,
+                    if y == rect.y || y == bottom {
+                        "─"
+                    } else if x == rect.x || x == right {
+                        "│"
+                    } else {
+                        " "
+                    },
+                );
             }
         }
         self.put(rect.x, rect.y, top_left);
