@@ -4,9 +4,9 @@
 pub(super) type Ticks = Vec<(f64, String)>;
 
 /// Returns about `wanted` round values within `low..=high`, at steps of 1, 2 or 5 times a power of
-/// ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990).
-pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Ticks {
-    let step = nice_step((high - low) / wanted.max(1) as f64);
+/// ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990), and of at least `step_min`.
+pub(super) fn linear(low: f64, high: f64, wanted: usize, step_min: f64) -> Ticks {
+    let step = nice_step((high - low) / wanted.max(1) as f64).max(step_min);
     if !step.is_finite() || step <= 0.0 {
         return vec![(low, number(low, 1.0))];
     }
@@ -38,7 +38,7 @@ pub(super) fn logarithmic(low: f64, high: f64) -> Ticks {
             }
         }
     }
-    if ticks.is_empty() { linear(low, high, 4) } else { ticks }
+    if ticks.is_empty() { linear(low, high, 4, 0.0) } else { ticks }
 }
 
 /// Writes a value on an axis with the given step: `0.25`, `1500`, `20k`, `3M`.
@@ -92,13 +92,14 @@ mod tests {
 
     #[test]
     fn linear_ticks_are_round() {
-        assert_eq!(texts(&linear(0.0, 1.0, 5)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(texts(&linear(0.0, 10.0, 5)), ["0", "2", "4", "6", "8", "10"]);
-        assert_eq!(texts(&linear(-0.3, 0.3, 3)), ["−0.2", "0.0", "0.2"]);
-        assert_eq!(texts(&linear(0.0, 4200.0, 4)), ["0", "2000", "4000"]);
-        assert_eq!(texts(&linear(0.0, 42_000.0, 4)), ["0", "20k", "40k"]);
-        assert_eq!(texts(&linear(0.0, 3e6, 3)), ["0", "1M", "2M", "3M"]);
-        assert_eq!(texts(&linear(5.0, 5.0, 3)), ["5"]);
+        assert_eq!(texts(&linear(0.0, 1.0, 5, 0.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(texts(&linear(0.0, 10.0, 5, 0.0)), ["0", "2", "4", "6", "8", "10"]);
+        assert_eq!(texts(&linear(-0.3, 0.3, 3, 0.0)), ["−0.2", "0.0", "0.2"]);
+        assert_eq!(texts(&linear(0.0, 4200.0, 4, 0.0)), ["0", "2000", "4000"]);
+        assert_eq!(texts(&linear(0.0, 42_000.0, 4, 0.0)), ["0", "20k", "40k"]);
+        assert_eq!(texts(&linear(0.0, 3e6, 3, 0.0)), ["0", "1M", "2M", "3M"]);
+        assert_eq!(texts(&linear(5.0, 5.0, 3, 0.0)), ["5"]);
+        assert_eq!(texts(&linear(1.0, 3.0, 8, 1.0)), ["1", "2", "3"]);
     }
 
     #[test]
