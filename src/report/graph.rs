@@ -117,8 +117,12 @@ impl GraphView {
     /// Returns the edges that can be drawn, sorted, each once.
     fn clean_edges(&self) -> Vec<(usize, usize)> {
         let count = self.nodes.len();
-        let mut edges: Vec<(usize, usize)> =
-            self.edges.iter().copied().filter(|&(a, b)| a < count && b < count && a != b).collect();
+        let mut edges: Vec<(usize, usize)> = self
+            .edges
+            .iter()
+            .copied()
+            .filter(|&(a, b)| a < count && b < count && a != b)
+            .collect();
         edges.sort_unstable();
         edges.dedup();
         edges

@@ -50,17 +50,34 @@ impl LineChart {
     #[must_use]
     pub fn svg(&self) -> Svg {
         let points = || self.series.iter().flat_map(|series| series.points.iter());
-        let x = Scale::around(self.x.scale, points().filter(|p| p.1.is_finite()).map(|p| p.0));
-        let x = if points().all(|p| !p.0.is_finite() || p.0.fract() == 0.0) { x.whole() } else { x };
-        let y = Scale::around(self.y.scale, points().filter(|p| p.0.is_finite()).map(|p| p.1)).rounded(6);
+        let x = Scale::around(
+            self.x.scale,
+            points().filter(|p| p.1.is_finite()).map(|p| p.0),
+        );
+        let x = if points().all(|p| !p.0.is_finite() || p.0.fract() == 0.0) {
+            x.whole()
+        } else {
+            x
+        };
+        let y = Scale::around(
+            self.y.scale,
+            points().filter(|p| p.0.is_finite()).map(|p| p.1),
+        )
+        .rounded(6);
         let names: Vec<&str> = match self.naming {
-            Naming::Legend if 1 < self.series.len() => self.series.iter().map(|s| s.name.as_str()).collect(),
+            Naming::Legend if 1 < self.series.len() => {
+                self.series.iter().map(|s| s.name.as_str()).collect()
+            }
             Naming::Legend | Naming::Direct => Vec::new(),
         };
         let right = match self.naming {
             Naming::Legend => 24.0,
             Naming::Direct => {
-                let widest = self.series.iter().map(|s| text_width(&s.name, 12.0)).fold(0.0, f64::max);
+                let widest = self
+                    .series
+                    .iter()
+                    .map(|s| text_width(&s.name, 12.0))
+                    .fold(0.0, f64::max);
                 widest.min(150.0) + 28.0
             }
         };
@@ -100,7 +117,12 @@ impl LineChart {
     fn description(&self) -> String {
         let mut text = format!("Line chart of {} over {}.", self.y.title, self.x.title);
         for series in &self.series {
-            if let Some((x, y)) = series.points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite()) {
+            if let Some((x, y)) = series
+                .points
+                .iter()
+                .rev()
+                .find(|p| p.0.is_finite() && p.1.is_finite())
+            {
                 let y = NumberFormat::Decimals(4).show(*y);
                 let _ = write!(text, " {} ends at {y} (at {x}).", series.name);
             }
@@ -125,21 +147,37 @@ impl LineChart {
             let x = frame.left + frame.width + 10.0;
             let name = fit_text(&self.series[index].name, 12.0, 150.0);
             let (x, y, c) = (Num(x), Num(y + 4.0), colour(index));
-            canvas.raw(format_args!("<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(&name)));
+            canvas.raw(format_args!(
+                "<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>",
+                Escaped(&name)
+            ));
         }
     }
 }
 
 /// Draws a curve; returns where it ends, `None` if no point of it can be shown.
 fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> Option<(f64, f64)> {
-    let places: Vec<Option<(f64, f64)>> =
-        series.points.iter().map(|&(x, y)| frame.x_at(x).zip(frame.y_at(y))).collect();
+    let places: Vec<Option<(f64, f64)>> = series
+        .points
+        .iter()
+        .map(|&(x, y)| frame.x_at(x).zip(frame.y_at(y)))
+        .collect();
     let shown = |index: usize| places.get(index).copied().flatten();
     let mut path = String::new();
     let mut has_lone_point = false;
-    for (index, (x, y)) in places.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?))) {
+    for (index, (x, y)) in places
+        .iter()
+        .enumerate()
+        .filter_map(|(index, place)| Some((index, (*place)?)))
+    {
         let joined = 0 < index && shown(index - 1).is_some();
-        let _ = write!(path, "{}{} {}", if joined { 'L' } else { 'M' }, Num(x), Num(y));
+        let _ = write!(
+            path,
+            "{}{} {}",
+            if joined { 'L' } else { 'M' },
+            Num(x),
+            Num(y)
+        );
         has_lone_point |= !joined && shown(index + 1).is_none();
     }
     let c = colour(index);
@@ -151,7 +189,9 @@ fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> O
     if series.points.len() <= DOTTED_POINTS_MAX || has_lone_point {
         for (x, y) in places.iter().flatten() {
             let (x, y) = (Num(*x), Num(*y));
-            canvas.raw(format_args!("<circle style=\"fill:{c}\" cx=\"{x}\" cy=\"{y}\" r=\"2.6\"/>"));
+            canvas.raw(format_args!(
+                "<circle style=\"fill:{c}\" cx=\"{x}\" cy=\"{y}\" r=\"2.6\"/>"
+            ));
         }
     }
     places.into_iter().flatten().next_back()

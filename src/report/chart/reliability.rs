@@ -71,23 +71,40 @@ impl ReliabilityDiagram {
         for bin in self.bins.iter().filter(|bin| 0 < bin.count) {
             draw_bin(&mut canvas, &frame, bin, most);
         }
-        if let (Some(x0), Some(x1), Some(y0), Some(y1)) =
-            (frame.x_at(0.0), frame.x_at(1.0), frame.y_at(0.0), frame.y_at(1.0))
-        {
+        if let (Some(x0), Some(x1), Some(y0), Some(y1)) = (
+            frame.x_at(0.0),
+            frame.x_at(1.0),
+            frame.y_at(0.0),
+            frame.y_at(1.0),
+        ) {
             canvas.line("ideal", (x0, y0), (x1, y1));
         }
         if most == 0 {
             frame.say_empty(&mut canvas);
         }
         let strip = frame.top + frame.height + BELOW + 20.0 + COUNTS_HEIGHT;
-        canvas.text(20.0, strip - COUNTS_HEIGHT - 8.0, Anchor::Start, "small muted", "predictions");
-        canvas.line("axis", (frame.left, strip), (frame.left + frame.width, strip));
+        canvas.text(
+            20.0,
+            strip - COUNTS_HEIGHT - 8.0,
+            Anchor::Start,
+            "small muted",
+            "predictions",
+        );
+        canvas.line(
+            "axis",
+            (frame.left, strip),
+            (frame.left + frame.width, strip),
+        );
         canvas.finish()
     }
 
     fn description(&self) -> String {
         let mut text = String::from("Reliability diagram: accuracy per confidence.");
-        for bin in self.bins.iter().filter(|bin| 0 < bin.count && bin.from.is_finite() && bin.to.is_finite()) {
+        for bin in self
+            .bins
+            .iter()
+            .filter(|bin| 0 < bin.count && bin.from.is_finite() && bin.to.is_finite())
+        {
             let _ = write!(text, " {:.2} to {:.2}: ", bin.from, bin.to);
             if bin.accuracy.is_finite() {
                 let _ = write!(text, "accuracy {:.3}, ", bin.accuracy);
@@ -100,18 +117,43 @@ impl ReliabilityDiagram {
 
 fn draw_bin(canvas: &mut Canvas, frame: &Frame, bin: &ReliabilityBin, most: u64) {
     let unit = |value: f64| value.clamp(0.0, 1.0);
-    let Some((from, to)) = frame.x_at(unit(bin.from)).zip(frame.x_at(unit(bin.to))) else { return };
+    let Some((from, to)) = frame.x_at(unit(bin.from)).zip(frame.x_at(unit(bin.to))) else {
+        return;
+    };
     let (x, width) = (from + 1.0, (to - from - 2.0).max(0.5));
     let floor = frame.top + frame.height;
-    if let Some(accuracy) = frame.y_at(unit(bin.accuracy)).filter(|_| bin.accuracy.is_finite()) {
-        let confidence = frame.y_at(unit(bin.confidence)).filter(|_| bin.confidence.is_finite());
+    if let Some(accuracy) = frame
+        .y_at(unit(bin.accuracy))
+        .filter(|_| bin.accuracy.is_finite())
+    {
+        let confidence = frame
+            .y_at(unit(bin.confidence))
+            .filter(|_| bin.confidence.is_finite());
         let confidence = confidence.unwrap_or(accuracy);
         // An accuracy of few predictions says little: such bars are pale.
         let pale = if bin.count < FEW { " pale" } else { "" };
         let shared = accuracy.max(confidence);
-        rect(canvas, &format!("hit{pale}"), x, shared, width, floor - shared);
-        let class = if confidence < accuracy { "over" } else { "under" };
-        rect(canvas, &format!("{class}{pale}"), x, accuracy.min(confidence), width, (accuracy - confidence).abs());
+        rect(
+            canvas,
+            &format!("hit{pale}"),
+            x,
+            shared,
+            width,
+            floor - shared,
+        );
+        let class = if confidence < accuracy {
+            "over"
+        } else {
+            "under"
+        };
+        rect(
+            canvas,
+            &format!("{class}{pale}"),
+            x,
+            accuracy.min(confidence),
+            width,
+            (accuracy - confidence).abs(),
+        );
         // The bar ends at the accuracy, whichever of the two is higher.
         canvas.line("mark", (x, accuracy), (x + width, accuracy));
     }
@@ -120,22 +162,38 @@ fn draw_bin(canvas: &mut Canvas, frame: &Frame, bin: &ReliabilityBin, most: u64)
     rect(canvas, "amount", x, strip - tall, width, tall);
     if 24.0 <= width {
         let (text, inside) = (bin.count.to_string(), 24.0 < tall);
-        let y = if inside { strip - tall + 12.0 } else { strip - tall - 3.0 };
+        let y = if inside {
+            strip - tall + 12.0
+        } else {
+            strip - tall - 3.0
+        };
         let (cx, y) = (Num(x + width / 2.0), Num(y));
-        let style = if inside { " style=\"fill:var(--paper)\"" } else { "" };
-        canvas.raw(format_args!("<text class=\"m tiny\"{style} x=\"{cx}\" y=\"{y}\">{text}</text>"));
+        let style = if inside {
+            " style=\"fill:var(--paper)\""
+        } else {
+            ""
+        };
+        canvas.raw(format_args!(
+            "<text class=\"m tiny\"{style} x=\"{cx}\" y=\"{y}\">{text}</text>"
+        ));
     }
 }
 
 fn rect(canvas: &mut Canvas, class: &str, x: f64, y: f64, width: f64, height: f64) {
     let (x, y, w, h) = (Num(x), Num(y), Num(width), Num(height.max(0.0)));
-    canvas.raw(format_args!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/>"));
+    canvas.raw(format_args!(
+        "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/>"
+    ));
 }
 
 fn key(canvas: &mut Canvas, top: f64) {
     let y = top + 4.0;
     let mut x = 20.0;
-    for (class, name) in [("mark", "accuracy"), ("over", "too confident"), ("under", "not confident enough")] {
+    for (class, name) in [
+        ("mark", "accuracy"),
+        ("over", "too confident"),
+        ("under", "not confident enough"),
+    ] {
         if class == "mark" {
             canvas.line(class, (x, y + 5.0), (x + 14.0, y + 5.0));
         } else {
