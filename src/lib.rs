@@ -9,8 +9,10 @@ pub mod base;
 pub mod project;
 pub mod report;
 
-// Floor 2: what bytes are.
+// Floor 2: what bytes are; what pictures say.
 pub mod store;
+#[cfg(feature = "vision")]
+pub mod vision;
 
 // Floor 3: stages, judgement, execution.
 pub mod pipeline;
