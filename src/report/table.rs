@@ -1,5 +1,7 @@
 //! Tables of short texts, for the terminal and for Markdown. Imports: report::escape.
 
+use std::fmt::Write;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table as ComfyTable, TableStyle};
 
 use super::escape::one_line;
@@ -76,15 +78,11 @@ impl Table {
         }
         let mut table = ComfyTable::new();
         table.load_style(TableStyle::new()).force_no_tty();
-        match width {
-            Some(width) => {
-                table
-                    .set_content_arrangement(ContentArrangement::Dynamic)
-                    .set_width(width.max(1));
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if let Some(width) = width {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width.max(1));
         }
         table.set_header(self.columns.iter().map(|column| one_line(&column.title)));
         table.add_rows(
@@ -145,10 +143,11 @@ impl Table {
         self.markdown_row(&mut text, &heading, &widths);
         for (column, width) in self.columns.iter().zip(&widths) {
             let dashes = "-".repeat(width - 1);
-            text.push_str(&match column.align {
-                Align::Left => format!("| {dashes}- "),
-                Align::Right => format!("| {dashes}: "),
-            });
+            let end = match column.align {
+                Align::Left => '-',
+                Align::Right => ':',
+            };
+            let _ = write!(text, "| {dashes}{end} ");
         }
         text.push_str("|\n");
         for row in &rows {
@@ -160,10 +159,11 @@ impl Table {
     fn markdown_row(&self, text: &mut String, cells: &[String], widths: &[usize]) {
         for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
             let blanks = " ".repeat(width.saturating_sub(display_width(cell)));
-            text.push_str(&match column.align {
-                Align::Left => format!("| {cell}{blanks} "),
-                Align::Right => format!("| {blanks}{cell} "),
-            });
+            let (before, after) = match column.align {
+                Align::Left => ("", &*blanks),
+                Align::Right => (&*blanks, ""),
+            };
+            let _ = write!(text, "| {before}{cell}{after} ");
         }
         text.push_str("|\n");
     }

@@ -20,6 +20,9 @@ pub struct ConfusionMatrix {
 
 /// Names longer than this are cut.
 const NAME_WIDTH_MAX: f64 = 120.0;
+/// Smallest and largest side of a cell.
+const CELL_MIN: f64 = 4.0;
+const CELL_MAX: f64 = 56.0;
 /// Smallest cells that hold the count, and count and share.
 const CELL_WITH_COUNT: f64 = 26.0;
 const CELL_WITH_SHARE: f64 = 40.0;
@@ -35,8 +38,7 @@ impl ConfusionMatrix {
     #[must_use]
     pub fn svg(&self) -> Svg {
         let n = self.classes.len();
-        let font = if n <= 30 { 12.0 } else { 9.5 };
-        let class = if n <= 30 { "" } else { "tiny" };
+        let (font, class) = if n <= 24 { (12.0, "") } else { (9.5, "tiny") };
         let names: Vec<String> = self
             .classes
             .iter()
@@ -47,12 +49,19 @@ impl ConfusionMatrix {
             .map(|name| text_width(name, font))
             .fold(10.0, f64::max);
         let left = 44.0 + widest + 8.0;
-        let cell = ((WIDTH - left - 20.0) / n.max(1) as f64).clamp(4.0, 56.0);
-        let turned = cell - 6.0 < widest;
-        let head = if turned { widest * 0.75 + 14.0 } else { 20.0 };
         // Turned names of the last columns lean out to the right.
+        let lean = widest * 0.71 + 8.0;
+        let level = (WIDTH - left - 20.0) / n.max(1) as f64;
+        let turned = level.min(CELL_MAX) - 6.0 < widest;
+        let room = if turned {
+            (WIDTH - left - lean) / (n as f64 - 0.5).max(1.0)
+        } else {
+            level
+        };
+        let cell = room.clamp(CELL_MIN, CELL_MAX);
+        let head = if turned { widest * 0.71 + 16.0 } else { 20.0 };
         let side = cell * n as f64;
-        let width = WIDTH.max(left + side + if turned { widest * 0.75 + 8.0 } else { 20.0 });
+        let width = WIDTH.max(left + side + if turned { lean - cell / 2.0 } else { 20.0 });
         let top_of_names = 56.0 + 22.0;
         let (x0, y0) = (left, top_of_names + head);
         let mut canvas = Canvas::new(
@@ -79,17 +88,20 @@ impl ConfusionMatrix {
             "predicted →",
         );
         canvas.turned_text((32.0, y0), -90.0, Anchor::End, "small muted", "← true");
-        // Where rows are lower than a line of text, only some of the names fit.
-        let stride = ((font + 1.0) / cell).ceil().max(1.0) as usize;
-        for (index, name) in names.iter().enumerate().step_by(stride) {
+        // Where rows are lower than a line of text, only some of the names fit; turned names stand
+        // closer together than their columns.
+        let stride = |room: f64| (font / room).ceil().max(1.0) as usize;
+        for (index, name) in names.iter().enumerate().step_by(stride(cell)) {
+            let y = y0 + cell * (index as f64 + 0.5) + font * 0.35;
+            canvas.text(x0 - 8.0, y, Anchor::End, class, name);
+        }
+        for (index, name) in
+            names
+                .iter()
+                .enumerate()
+                .step_by(stride(if turned { cell * 0.71 } else { cell }))
+        {
             let middle = cell * (index as f64 + 0.5);
-            canvas.text(
-                x0 - 8.0,
-                y0 + middle + font * 0.35,
-                Anchor::End,
-                class,
-                name,
-            );
             if turned {
                 canvas.turned_text(
                     (x0 + middle + 3.0, y0 - 6.0),
@@ -139,8 +151,14 @@ impl ConfusionMatrix {
             }
             return;
         }
-        // The root lets rare mistakes show: 1 % is drawn with a strength of 10 %.
-        let strength = if row == column { share } else { share.sqrt() }.clamp(0.06, 1.0) * 0.92;
+        // The power lets rare mistakes show: 1 % is drawn with a strength of 15 %.
+        let strength = if row == column {
+            share
+        } else {
+            share.powf(0.4)
+        }
+        .clamp(0.06, 1.0)
+            * 0.92;
         let class = if row == column { "right" } else { "wrong" };
         let (cx, cy, s) = (Num(x), Num(y), Num(size));
         canvas.raw(format_args!(

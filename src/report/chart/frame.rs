@@ -49,6 +49,8 @@ pub(super) struct Scale {
     kind: ScaleKind,
     low: f64,
     high: f64,
+    /// Marks are at least this far apart; 1 for epochs and counts, which have no halves.
+    step_min: f64,
 }
 
 impl Scale {
@@ -66,14 +68,19 @@ impl Scale {
                 (0.0, 1.0)
             };
         }
-        if low == high {
+        if high <= low {
             (low, high) = match kind {
                 ScaleKind::Log => (low / 2.0, (high * 2.0).min(f64::MAX)),
                 ScaleKind::Linear if low == 0.0 => (0.0, 1.0),
                 ScaleKind::Linear => (low - low.abs() * 0.1, high + high.abs() * 0.1),
             };
         }
-        Self { kind, low, high }
+        Self {
+            kind,
+            low,
+            high,
+            step_min: 0.0,
+        }
     }
 
     /// Returns a linear scale with these ends.
@@ -82,12 +89,21 @@ impl Scale {
             kind: ScaleKind::Linear,
             low,
             high: if low < high { high } else { low + 1.0 },
+            step_min: 0.0,
+        }
+    }
+
+    /// Marks whole numbers only.
+    pub(super) fn whole(self) -> Self {
+        Self {
+            step_min: 1.0,
+            ..self
         }
     }
 
     /// Widens a linear scale to round ends, so that curves do not touch the frame.
     pub(super) fn rounded(self, wanted: usize) -> Self {
-        let step = ticks::nice_step((self.high - self.low) / wanted as f64);
+        let step = ticks::nice_step((self.high - self.low) / wanted as f64).max(self.step_min);
         if self.kind == ScaleKind::Log || !step.is_finite() || step <= 0.0 {
             return self;
         }
@@ -98,7 +114,7 @@ impl Scale {
 
     pub(super) fn ticks(&self, wanted: usize) -> Ticks {
         match self.kind {
-            ScaleKind::Linear => ticks::linear(self.low, self.high, wanted),
+            ScaleKind::Linear => ticks::linear(self.low, self.high, wanted, self.step_min),
             ScaleKind::Log => ticks::logarithmic(self.low, self.high),
         }
     }

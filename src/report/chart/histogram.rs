@@ -66,7 +66,7 @@ impl Histogram {
             &mut canvas,
             &FrameSpec {
                 x: Scale::around(ScaleKind::Linear, self.edges.iter().copied()),
-                y: Scale::between(0.0, highest.max(1.0)).rounded(5),
+                y: Scale::between(0.0, highest.max(1.0)).whole().rounded(5),
                 x_title: &self.x_title,
                 y_title: &self.y_title,
                 top: top + legend_room,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::frame::{Axis, BELOW, Frame, FrameSpec, Key, Scale, heading, legend, legend_height};
-use super::{WIDTH, colour, dashes};
+use super::{NumberFormat, WIDTH, colour, dashes};
 use crate::report::escape::Escaped;
 use crate::report::svg::{Canvas, Num, Svg, fit_text, text_width};
 
@@ -54,6 +54,11 @@ impl LineChart {
             self.x.scale,
             points().filter(|p| p.1.is_finite()).map(|p| p.0),
         );
+        let x = if points().all(|p| !p.0.is_finite() || p.0.fract() == 0.0) {
+            x.whole()
+        } else {
+            x
+        };
         let y = Scale::around(
             self.y.scale,
             points().filter(|p| p.0.is_finite()).map(|p| p.1),
@@ -118,7 +123,8 @@ impl LineChart {
                 .rev()
                 .find(|p| p.0.is_finite() && p.1.is_finite())
             {
-                let _ = write!(text, " {} ends at {y:.4} (at {x}).", series.name);
+                let y = NumberFormat::Decimals(4).show(*y);
+                let _ = write!(text, " {} ends at {y} (at {x}).", series.name);
             }
         }
         text
@@ -151,32 +157,28 @@ impl LineChart {
 
 /// Draws a curve; returns where it ends, `None` if no point of it can be shown.
 fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> Option<(f64, f64)> {
+    let places: Vec<Option<(f64, f64)>> = series
+        .points
+        .iter()
+        .map(|&(x, y)| frame.x_at(x).zip(frame.y_at(y)))
+        .collect();
+    let shown = |index: usize| places.get(index).copied().flatten();
     let mut path = String::new();
-    let mut dots = Vec::new();
-    let mut end = None;
-    let mut joined = false;
-    let mut alone = Vec::new();
-    for &(x, y) in &series.points {
-        let Some(point) = frame.x_at(x).zip(frame.y_at(y)) else {
-            joined = false;
-            continue;
-        };
+    let mut has_lone_point = false;
+    for (index, (x, y)) in places
+        .iter()
+        .enumerate()
+        .filter_map(|(index, place)| Some((index, (*place)?)))
+    {
+        let joined = 0 < index && shown(index - 1).is_some();
         let _ = write!(
             path,
             "{}{} {}",
             if joined { 'L' } else { 'M' },
-            Num(point.0),
-            Num(point.1)
+            Num(x),
+            Num(y)
         );
-        if joined {
-            alone.pop();
-            alone.push(false);
-        } else {
-            alone.push(true);
-        }
-        joined = true;
-        dots.push(point);
-        end = Some(point);
+        has_lone_point |= !joined && shown(index + 1).is_none();
     }
     let c = colour(index);
     canvas.raw(format_args!(
@@ -184,19 +186,13 @@ fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> O
         dashes(index)
     ));
     // A point between two gaps has no line and would not be seen without its dot.
-    let radius = if series.points.len() <= DOTTED_POINTS_MAX || alone.contains(&true) {
-        2.6
-    } else {
-        0.0
-    };
-    if 0.0 < radius {
-        for (x, y) in dots {
+    if series.points.len() <= DOTTED_POINTS_MAX || has_lone_point {
+        for (x, y) in places.iter().flatten() {
+            let (x, y) = (Num(*x), Num(*y));
             canvas.raw(format_args!(
-                "<circle style=\"fill:{c}\" cx=\"{}\" cy=\"{}\" r=\"{radius}\"/>",
-                Num(x),
-                Num(y)
+                "<circle style=\"fill:{c}\" cx=\"{x}\" cy=\"{y}\" r=\"2.6\"/>"
             ));
         }
     }
-    end
+    places.into_iter().flatten().next_back()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::WIDTH;
 use super::frame::{BELOW, Frame, FrameSpec, Scale, heading};
-use crate::report::svg::{Anchor, Canvas, Num, Svg};
+use crate::report::svg::{Anchor, Canvas, Num, Svg, text_width};
 
 /// The predictions whose confidence lies in one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,8 +35,12 @@ pub struct ReliabilityDiagram {
 
 const HEIGHT: f64 = 280.0;
 const COUNTS_HEIGHT: f64 = 56.0;
-const CSS: &str = ".cvops-svg .hit{fill:var(--c0);fill-opacity:.85}.cvops-svg .rare{fill-opacity:.35}\
-.cvops-svg .over{fill:var(--c1);fill-opacity:.45}.cvops-svg .under{fill:var(--c2);fill-opacity:.45}\
+/// Fewer predictions than this make a pale bar.
+const FEW: u64 = 10;
+const CSS: &str = ".cvops-svg .hit{fill:var(--c0);fill-opacity:.85}\
+.cvops-svg .over{fill:var(--c1);fill-opacity:.4}.cvops-svg .under{fill:var(--c2);fill-opacity:.75}\
+.cvops-svg .pale{fill-opacity:.25}\
+.cvops-svg .mark{stroke:var(--ink);stroke-width:2;fill:none}\
 .cvops-svg .ideal{stroke:var(--ink);stroke-width:1.25;stroke-dasharray:5 4;fill:none}\
 .cvops-svg .amount{fill:var(--c6)}";
 
@@ -118,27 +122,40 @@ fn draw_bin(canvas: &mut Canvas, frame: &Frame, bin: &ReliabilityBin, most: u64)
     };
     let (x, width) = (from + 1.0, (to - from - 2.0).max(0.5));
     let floor = frame.top + frame.height;
-    if let Some(y) = frame
+    if let Some(accuracy) = frame
         .y_at(unit(bin.accuracy))
         .filter(|_| bin.accuracy.is_finite())
     {
-        // An accuracy of few predictions says little: such bars are pale.
-        let class = if bin.count < 10 { "hit rare" } else { "hit" };
-        rect(canvas, class, x, y, width, floor - y);
-        if let Some(expected) = frame
+        let confidence = frame
             .y_at(unit(bin.confidence))
-            .filter(|_| bin.confidence.is_finite())
-        {
-            let class = if expected < y { "over" } else { "under" };
-            rect(
-                canvas,
-                class,
-                x,
-                y.min(expected),
-                width,
-                (y - expected).abs(),
-            );
-        }
+            .filter(|_| bin.confidence.is_finite());
+        let confidence = confidence.unwrap_or(accuracy);
+        // An accuracy of few predictions says little: such bars are pale.
+        let pale = if bin.count < FEW { " pale" } else { "" };
+        let shared = accuracy.max(confidence);
+        rect(
+            canvas,
+            &format!("hit{pale}"),
+            x,
+            shared,
+            width,
+            floor - shared,
+        );
+        let class = if confidence < accuracy {
+            "over"
+        } else {
+            "under"
+        };
+        rect(
+            canvas,
+            &format!("{class}{pale}"),
+            x,
+            accuracy.min(confidence),
+            width,
+            (accuracy - confidence).abs(),
+        );
+        // The bar ends at the accuracy, whichever of the two is higher.
+        canvas.line("mark", (x, accuracy), (x + width, accuracy));
     }
     let strip = floor + BELOW + 20.0 + COUNTS_HEIGHT;
     let tall = COUNTS_HEIGHT * bin.count as f64 / most.max(1) as f64;
@@ -173,13 +190,17 @@ fn key(canvas: &mut Canvas, top: f64) {
     let y = top + 4.0;
     let mut x = 20.0;
     for (class, name) in [
-        ("hit", "accuracy"),
+        ("mark", "accuracy"),
         ("over", "too confident"),
         ("under", "not confident enough"),
     ] {
-        rect(canvas, class, x, y, 14.0, 10.0);
+        if class == "mark" {
+            canvas.line(class, (x, y + 5.0), (x + 14.0, y + 5.0));
+        } else {
+            rect(canvas, class, x, y, 14.0, 10.0);
+        }
         canvas.text(x + 20.0, y + 9.0, Anchor::Start, "small", name);
-        x += 20.0 + crate::report::svg::text_width(name, 11.0) + 18.0;
+        x += 20.0 + text_width(name, 11.0) + 18.0;
     }
     canvas.line("ideal", (x, y + 5.0), (x + 22.0, y + 5.0));
     canvas.text(x + 28.0, y + 9.0, Anchor::Start, "small", "ideal");

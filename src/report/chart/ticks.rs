@@ -4,9 +4,9 @@
 pub(super) type Ticks = Vec<(f64, String)>;
 
 /// Returns about `wanted` round values within `low..=high`, at steps of 1, 2 or 5 times a power of
-/// ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990).
-pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Ticks {
-    let step = nice_step((high - low) / wanted.max(1) as f64);
+/// ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990), and of at least `step_min`.
+pub(super) fn linear(low: f64, high: f64, wanted: usize, step_min: f64) -> Ticks {
+    let step = nice_step((high - low) / wanted.max(1) as f64).max(step_min);
     if !step.is_finite() || step <= 0.0 {
         return vec![(low, number(low, 1.0))];
     }
@@ -37,15 +37,15 @@ pub(super) fn logarithmic(low: f64, high: f64) -> Ticks {
     let stride = (decades.clone().count() / 8).max(1);
     let mut ticks = Vec::new();
     for exponent in decades.step_by(stride) {
-        for factor in if few { &[1.0, 2.0, 5.0][..] } else { &[1.0] } {
-            let value = factor * 10f64.powi(exponent);
+        for factor in if few { &[1, 2, 5][..] } else { &[1] } {
+            let value = f64::from(*factor) * 10f64.powi(exponent);
             if low * 0.999 <= value && value <= high * 1.001 {
                 ticks.push((value, power_of_ten(*factor, exponent)));
             }
         }
     }
     if ticks.is_empty() {
-        linear(low, high, 4)
+        linear(low, high, 4, 0.0)
     } else {
         ticks
     }
@@ -82,9 +82,9 @@ fn decimals(value: f64, step: f64) -> String {
     format!("{value:.places$}").replace('-', "−")
 }
 
-fn power_of_ten(factor: f64, exponent: i32) -> String {
+fn power_of_ten(factor: u8, exponent: i32) -> String {
     if (-3..=4).contains(&exponent) {
-        let value = factor * 10f64.powi(exponent);
+        let value = f64::from(factor) * 10f64.powi(exponent);
         return number(value, 10f64.powi(exponent));
     }
     let superscript: String = exponent
@@ -98,7 +98,7 @@ fn power_of_ten(factor: f64, exponent: i32) -> String {
             digit => char::from_u32(0x2070 + digit.to_digit(10).unwrap_or(0)).unwrap_or(digit),
         })
         .collect();
-    if factor == 1.0 {
+    if factor == 1 {
         format!("10{superscript}")
     } else {
         format!("{factor}·10{superscript}")
@@ -116,18 +116,19 @@ mod tests {
     #[test]
     fn linear_ticks_are_round() {
         assert_eq!(
-            texts(&linear(0.0, 1.0, 5)),
+            texts(&linear(0.0, 1.0, 5, 0.0)),
             ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
         );
         assert_eq!(
-            texts(&linear(0.0, 10.0, 5)),
+            texts(&linear(0.0, 10.0, 5, 0.0)),
             ["0", "2", "4", "6", "8", "10"]
         );
-        assert_eq!(texts(&linear(-0.3, 0.3, 3)), ["−0.2", "0.0", "0.2"]);
-        assert_eq!(texts(&linear(0.0, 4200.0, 4)), ["0", "2000", "4000"]);
-        assert_eq!(texts(&linear(0.0, 42_000.0, 4)), ["0", "20k", "40k"]);
-        assert_eq!(texts(&linear(0.0, 3e6, 3)), ["0", "1M", "2M", "3M"]);
-        assert_eq!(texts(&linear(5.0, 5.0, 3)), ["5"]);
+        assert_eq!(texts(&linear(-0.3, 0.3, 3, 0.0)), ["−0.2", "0.0", "0.2"]);
+        assert_eq!(texts(&linear(0.0, 4200.0, 4, 0.0)), ["0", "2000", "4000"]);
+        assert_eq!(texts(&linear(0.0, 42_000.0, 4, 0.0)), ["0", "20k", "40k"]);
+        assert_eq!(texts(&linear(0.0, 3e6, 3, 0.0)), ["0", "1M", "2M", "3M"]);
+        assert_eq!(texts(&linear(5.0, 5.0, 3, 0.0)), ["5"]);
+        assert_eq!(texts(&linear(1.0, 3.0, 8, 1.0)), ["1", "2", "3"]);
     }
 
     #[test]

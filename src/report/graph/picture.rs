@@ -10,6 +10,8 @@ use crate::report::svg::{Anchor, Canvas, Num, Svg, fit_text, text_width};
 const MARGIN: i32 = 24;
 const LABEL_PX: f64 = 13.0;
 const DETAIL_PX: f64 = 11.0;
+/// How much wider bold letters are.
+const BOLD: f64 = 1.07;
 /// Longer lines of a box are cut.
 const TEXT_WIDTH_MAX: f64 = 320.0;
 /// Up to this many edges the description names each one for those who cannot see the picture.
@@ -112,7 +114,7 @@ impl Texts {
     }
 
     fn label_width(&self) -> f64 {
-        text_width(&self.label, LABEL_PX)
+        text_width(&self.label, LABEL_PX) * BOLD
             + if self.mark.is_some() {
                 Self::MARK_WIDTH
             } else {
