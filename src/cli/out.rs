@@ -1,5 +1,6 @@
 //! The only writer to stdout and stderr. Results go to stdout, everything else to stderr; a line is
 //! written whole, so the output of concurrent stages never mixes within one. Imports: args.
+#![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! `StageGraph`: which stage needs which, acyclic and without overlapping outputs by construction.
 //!
 //! Pure. An edge exists where a dep of one stage is an out of another, lies inside one, or holds
-//! one. Imports: base, pipeline::spec.
+//! one. Imports: base, `pipeline::spec`.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@
 //! with a hundred readers is one line and not a hundred.
 //!
 //! The method is Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical
-//! System Structures" (1981). Imports: report::{escape, svg, table}.
+//! System Structures" (1981). Imports: `report::{escape`, svg, table}.
 
 mod bundle;
 mod gap;

@@ -1,5 +1,5 @@
 //! A report as one HTML page that needs nothing else: no script, no network, no second file.
-//! Imports: report::{escape, svg, table}.
+//! Imports: `report::{escape`, svg, table}.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! What all our SVG drawings share: the finished picture as a type, its theme, and number and text
-//! measures. Imports: report::escape.
+//! measures. Imports: `report::escape`.
 
 use std::fmt::{self, Display, Formatter, Write};
 

@@ -1,4 +1,4 @@
-//! Tables of short texts, for the terminal and for Markdown. Imports: report::escape.
+//! Tables of short texts, for the terminal and for Markdown. Imports: `report::escape`.
 
 use std::fmt::Write;
 

@@ -19,6 +19,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct DrawStyle {
     /// As a Mermaid flowchart
     #[arg(long)]

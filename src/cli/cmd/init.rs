@@ -27,7 +27,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     match ctx.out.form {
         Form::Json => ctx.out.json(&serde_json::json!({"created": names})),
         Form::Text if names.is_empty() => {
-            ctx.out.result("nothing to do: this is a project already")
+            ctx.out.result("nothing to do: this is a project already");
         }
         Form::Text => {
             for name in &names {

@@ -26,6 +26,7 @@ use super::status;
 #[command(
     after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
     /// Stages or outputs to bring up to date, with all they need (default: all stages)
     targets: Vec<String>,

@@ -49,10 +49,7 @@ impl Story<'_> {
                 }
             },
             Event::Started { stage, command } => {
-                out.note(&format!(
-                    "{}",
-                    out.paint(Style::Dim, &format!("{stage} $ {command}"))
-                ));
+                out.note(&out.paint(Style::Dim, &format!("{stage} $ {command}")).clone());
             }
             Event::Output {
                 stage,

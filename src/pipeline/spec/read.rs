@@ -111,11 +111,10 @@ fn read_stage(
     let base = wdir.as_ref().map_or("", ArtifactPath::as_str);
     let mut deps = BTreeMap::new();
     for (text, place) in listed(&fields, "deps") {
-        if let Some(path) = path_in(problems, base, &text, &place) {
-            if deps.insert(path.clone(), place.clone()).is_some() {
+        if let Some(path) = path_in(problems, base, &text, &place)
+            && deps.insert(path.clone(), place.clone()).is_some() {
                 twice(problems, &place, &path);
             }
-        }
     }
     let mut outs = BTreeMap::new();
     for (key, kind) in [

@@ -1,4 +1,4 @@
-//! Horizontal bars with values and intervals. Imports: report::svg, report::chart::frame.
+//! Horizontal bars with values and intervals. Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A confusion matrix as a heat map. Imports: report::svg, report::chart::frame.
+//! A confusion matrix as a heat map. Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 

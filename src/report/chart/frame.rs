@@ -1,5 +1,5 @@
 //! The frame of a chart with two axes: margins, grid, marks, titles, legend.
-//! Imports: report::svg, report::chart::ticks.
+//! Imports: `report::svg`, `report::chart::ticks`.
 
 use super::ticks::{self, Ticks};
 use super::{WIDTH, colour, dashes};

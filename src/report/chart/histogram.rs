@@ -1,4 +1,4 @@
-//! Counts per interval, stacked by kind. Imports: report::svg, report::chart::frame.
+//! Counts per interval, stacked by kind. Imports: `report::svg`, `report::chart::frame`.
 
 use super::frame::{
     BELOW, Frame, FrameSpec, Key, Scale, ScaleKind, heading, legend, legend_height,

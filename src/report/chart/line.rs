@@ -1,4 +1,4 @@
-//! Curves over a common axis. Imports: report::svg, report::chart::frame.
+//! Curves over a common axis. Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! How far confidence can be trusted: accuracy per confidence, against the diagonal.
-//! Imports: report::svg, report::chart::frame.
+//! Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 

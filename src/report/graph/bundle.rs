@@ -1,5 +1,5 @@
 //! Decides which edges share a line, and where the lines of edges that span several rows stand.
-//! Imports: report::graph::place.
+//! Imports: `report::graph::place`.
 
 use super::place::Body;
 

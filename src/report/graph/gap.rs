@@ -1,5 +1,5 @@
 //! Finds where the lines between two rows begin and arrive.
-//! Imports: report::graph::{bundle, place, route}.
+//! Imports: `report::graph::{bundle`, place, route}.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! Turns boxes and edges into places and lines, in the unit of the caller (cells or pixels).
-//! Imports: report::graph::{bundle, gap, layer, order, place, route}.
+//! Imports: `report::graph::{bundle`, gap, layer, order, place, route}.
 
 use super::bundle::{Bundles, Elements};
 use super::gap::Gap;

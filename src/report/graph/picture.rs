@@ -1,4 +1,4 @@
-//! Draws a layout as SVG. Imports: report::{escape, svg, graph::layout}.
+//! Draws a layout as SVG. Imports: `report::{escape`, svg, `graph::layout`}.
 
 use std::fmt::Write;
 

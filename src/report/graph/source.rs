@@ -1,5 +1,5 @@
 //! Writes a graph as source text for Mermaid and for Graphviz, which draw it themselves.
-//! Imports: report::escape.
+//! Imports: `report::escape`.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! Draws a layout in character cells with box-drawing characters.
-//! Imports: report::{escape, table, graph::layout}.
+//! Imports: `report::{escape`, table, `graph::layout`}.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! How good a network is: numbers from predictions and labels, then files and a page from them.
 //!
 //! `evaluate` is pure: labels and logits in, an `Evaluation` out. `write` turns one into
-//! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, vision::{predict,
+//! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, `vision::{predict`,
 //! image, train, error}.
 
 mod bootstrap;

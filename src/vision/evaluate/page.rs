@@ -1,4 +1,4 @@
-//! An evaluation as one self-contained page. Imports: report, base::units, `evaluate::{evaluation,
+//! An evaluation as one self-contained page. Imports: report, `base::units`, `evaluate::{evaluation,
 //! plots}`, `vision::image`.
 
 use crate::base::units;

@@ -132,7 +132,7 @@ fn area(mut values: Vec<(f64, bool)>) -> Option<f64> {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut positives, mut rank_sum, mut start) = (0.0, 0.0, 0);
     for ties in values.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
-        let mean_rank = start as f64 + (ties.len() as f64 + 1.0) / 2.0;
+        let mean_rank = start as f64 + f64::midpoint(ties.len() as f64, 1.0);
         let hits = ties.iter().filter(|(_, is_positive)| *is_positive).count() as f64;
         positives += hits;
         rank_sum += hits * mean_rank;

@@ -2,7 +2,7 @@
 //! (`conv`, `build`), shown (`summary`).
 //!
 //! Invariant: no tensor exists before `Plan::new` has said that all shapes fit. Imports: base,
-//! vision::{error}.
+//! `vision::{error`}.
 
 mod build;
 mod conv;

@@ -1,6 +1,6 @@
 //! Gives every layer of a declared network its shape, its tensors and its cost, before any tensor
 //! exists. Everything that must agree on names and shapes (initial weights, network, artifact,
-//! checkpoint, summary) takes them from here. Pure. Imports: vision::error.
+//! checkpoint, summary) takes them from here. Pure. Imports: `vision::error`.
 
 use crate::vision::Error;
 

@@ -18,7 +18,7 @@
 //! | `head.dense` | list of 1 to 65536, at most 8 | `[128]`, or the preset's |
 //! | `head.dropout` | 0 to 0.95 | 0, or the preset's |
 //!
-//! Imports: base::doc.
+//! Imports: `base::doc`.
 
 use crate::base::doc::{Fields, KeyPath, On, Problems, Value};
 

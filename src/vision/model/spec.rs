@@ -112,7 +112,7 @@ pub enum Pool {
 pub enum Preset {
     /// The reference network for 35×35 colour images: four 3×3 convolutions, 0.6 million weights.
     Cnn35,
-    /// LeNet-5 (LeCun et al. 1998, <http://yann.lecun.com/exdb/lenet/>) with ReLU and max pooling.
+    /// LeNet-5 (`LeCun` et al. 1998, <http://yann.lecun.com/exdb/lenet/>) with ReLU and max pooling.
     Lenet,
 }
 

@@ -5,7 +5,7 @@
 //! named stream of the seed that is opened anew in each epoch: `init`, `shuffle`, `augment`,
 //! `dropout`. What happens is told through `TrainEvent` only.
 //!
-//! Imports: base, vision::{device, model, augment, shard, error}.
+//! Imports: base, `vision::{device`, model, augment, shard, error}.
 
 mod batch;
 mod checkpoint;
