@@ -77,6 +77,21 @@ pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
     fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))
 }
 
+/// Makes sure that the state folder is there and ignored by git: what a command that writes needs,
+/// also in a project that was never initialised.
+///
+/// # Errors
+/// Something cannot be created.
+pub fn ensure_state_dir(layout: &Layout) -> Result<(), Error> {
+    let path = layout.gitignore();
+    if !path.exists() {
+        let dir = layout.state_dir();
+        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,6 +73,12 @@ impl Layout {
         self.tmp().join("scratch")
     }
 
+    /// Returns the folder of markers of running stages.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.tmp().join("running")
+    }
+
     /// Returns the folder of lock files.
     #[must_use]
     pub fn locks(&self) -> PathBuf {

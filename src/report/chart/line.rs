@@ -1,0 +1,171 @@
+//! Curves over a common axis. Imports: report::svg, report::chart::frame.
+
+use std::fmt::Write;
+
+use super::frame::{Axis, BELOW, Frame, FrameSpec, Key, Scale, heading, legend, legend_height};
+use super::{WIDTH, colour, dashes};
+use crate::report::escape::Escaped;
+use crate::report::svg::{Canvas, Num, Svg, fit_text, text_width};
+
+/// A named curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What it is called.
+    pub name: String,
+    /// Points `(x, y)` in the order in which they are joined. One that cannot be shown (not finite,
+    /// or not positive on a logarithmic axis) leaves a gap.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Where the curves' names stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// In a legend above; left out for a single curve.
+    Legend,
+    /// At the end of each curve.
+    Direct,
+}
+
+/// A chart of curves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineChart {
+    /// Its title.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// The curves.
+    pub series: Vec<Series>,
+    /// Where their names stand.
+    pub naming: Naming,
+}
+
+const HEIGHT: f64 = 270.0;
+/// Up to this many points per curve each has a dot.
+const DOTTED_POINTS_MAX: usize = 40;
+
+impl LineChart {
+    /// Returns the chart.
+    #[must_use]
+    pub fn svg(&self) -> Svg {
+        let points = || self.series.iter().flat_map(|series| series.points.iter());
+        let x = Scale::around(self.x.scale, points().filter(|p| p.1.is_finite()).map(|p| p.0));
+        let y = Scale::around(self.y.scale, points().filter(|p| p.0.is_finite()).map(|p| p.1)).rounded(6);
+        let names: Vec<&str> = match self.naming {
+            Naming::Legend if 1 < self.series.len() => self.series.iter().map(|s| s.name.as_str()).collect(),
+            Naming::Legend | Naming::Direct => Vec::new(),
+        };
+        let right = match self.naming {
+            Naming::Legend => 24.0,
+            Naming::Direct => {
+                let widest = self.series.iter().map(|s| text_width(&s.name, 12.0)).fold(0.0, f64::max);
+                widest.min(150.0) + 28.0
+            }
+        };
+        let legend_room = legend_height(&names);
+        let y_title_room = if self.y.title.is_empty() { 8.0 } else { 24.0 };
+        let height = 38.0 + legend_room + y_title_room + HEIGHT + BELOW;
+        let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), "");
+        let top = heading(&mut canvas, &self.title, "");
+        legend(&mut canvas, &names, Key::Line, top);
+        let frame = Frame::draw(
+            &mut canvas,
+            &FrameSpec {
+                x,
+                y,
+                x_title: &self.x.title,
+                y_title: &self.y.title,
+                top: top + legend_room,
+                height: HEIGHT,
+                right,
+                y_ticks: 6,
+            },
+        );
+        let mut ends = Vec::new();
+        for (index, series) in self.series.iter().enumerate() {
+            if let Some(end) = curve(&mut canvas, &frame, index, series) {
+                ends.push((index, end));
+            }
+        }
+        if ends.is_empty() {
+            frame.say_empty(&mut canvas);
+        } else if self.naming == Naming::Direct {
+            self.direct_names(&mut canvas, &frame, ends);
+        }
+        canvas.finish()
+    }
+
+    fn description(&self) -> String {
+        let mut text = format!("Line chart of {} over {}.", self.y.title, self.x.title);
+        for series in &self.series {
+            if let Some((x, y)) = series.points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite()) {
+                let _ = write!(text, " {} ends at {y:.4} (at {x}).", series.name);
+            }
+        }
+        text
+    }
+
+    /// Writes the names at the ends of the curves, moved apart where they would overlap.
+    fn direct_names(&self, canvas: &mut Canvas, frame: &Frame, mut ends: Vec<(usize, (f64, f64))>) {
+        const LINE: f64 = 15.0;
+        ends.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        let mut rows: Vec<f64> = Vec::with_capacity(ends.len());
+        for (_, (_, y)) in &ends {
+            rows.push(rows.last().map_or(*y, |above| y.max(above + LINE)));
+        }
+        let mut limit = frame.top + frame.height;
+        for row in rows.iter_mut().rev() {
+            *row = row.min(limit);
+            limit = *row - LINE;
+        }
+        for ((index, _), y) in ends.into_iter().zip(rows) {
+            let x = frame.left + frame.width + 10.0;
+            let name = fit_text(&self.series[index].name, 12.0, 150.0);
+            let (x, y, c) = (Num(x), Num(y + 4.0), colour(index));
+            canvas.raw(format_args!("<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(&name)));
+        }
+    }
+}
+
+/// Draws a curve; returns where it ends, `None` if no point of it can be shown.
+fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> Option<(f64, f64)> {
+    let mut path = String::new();
+    let mut dots = Vec::new();
+    let mut end = None;
+    let mut joined = false;
+    let mut alone = Vec::new();
+    for &(x, y) in &series.points {
+        let Some(point) = frame.x_at(x).zip(frame.y_at(y)) else {
+            joined = false;
+            continue;
+        };
+        let _ = write!(path, "{}{} {}", if joined { 'L' } else { 'M' }, Num(point.0), Num(point.1));
+        if joined {
+            alone.pop();
+            alone.push(false);
+        } else {
+            alone.push(true);
+        }
+        joined = true;
+        dots.push(point);
+        end = Some(point);
+    }
+    let c = colour(index);
+    canvas.raw(format_args!(
+        "<path class=\"line\" style=\"stroke:{c}\" stroke-dasharray=\"{}\" d=\"{path}\"/>",
+        dashes(index)
+    ));
+    // A point between two gaps has no line and would not be seen without its dot.
+    let radius = if series.points.len() <= DOTTED_POINTS_MAX || alone.contains(&true) { 2.6 } else { 0.0 };
+    if 0.0 < radius {
+        for (x, y) in dots {
+            canvas.raw(format_args!(
+                "<circle style=\"fill:{c}\" cx=\"{}\" cy=\"{}\" r=\"{radius}\"/>",
+                Num(x),
+                Num(y)
+            ));
+        }
+    }
+    end
+}

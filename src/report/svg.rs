@@ -1,0 +1,243 @@
+//! What all our SVG drawings share: the finished picture as a type, its theme, and number and text
+//! measures. Imports: report::escape.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use super::escape::Escaped;
+
+/// A complete SVG document made by this room: well formed, self-contained, everything escaped.
+/// Only this room can make one, so a page may embed it as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Svg(String);
+
+impl Svg {
+    /// Returns the document.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the document as bytes for a file, ending in a line break.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Display for Svg {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Number of series colours; further series repeat them with other dashes.
+pub(super) const COLOURS: usize = 8;
+
+/// Colours after Okabe and Ito ("Color Universal Design", 2008), darkened for white paper and
+/// lightened for dark paper until each has a contrast of at least 3:1 (WCAG 2.2, 1.4.11).
+/// Every rule is bound to the class of our root element: inlined in a page, a style sheet of an
+/// SVG counts for the whole page.
+const THEME: &str = ".cvops-svg{--paper:#fff;--ink:#1c2430;--muted:#5a6675;--grid:#e3e7ec;--axis:#9aa5b1;\
+--c0:#0072b2;--c1:#d55e00;--c2:#00805d;--c3:#b5548a;--c4:#a87400;--c5:#2b8fcb;--c6:#6b7280;--c7:#7048b6;\
+--ok:#00805d;--bad:#c43d1b;--warn:#a87400;\
+font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Noto Sans',sans-serif;\
+font-size:12px;font-variant-numeric:tabular-nums}\
+@media screen and (prefers-color-scheme:dark){.cvops-svg{--paper:#141a22;--ink:#e6ebf1;--muted:#a0acba;--grid:#2a333e;\
+--axis:#5c6875;--c0:#56b4e9;--c1:#ff8a4c;--c2:#2fc79c;--c3:#e39ac6;--c4:#e8b02f;--c5:#9ccbff;--c6:#b4bcc6;--c7:#b79af0;\
+--ok:#2fc79c;--bad:#ff7d5c;--warn:#e8b02f}}\
+.cvops-svg .paper{fill:var(--paper)}.cvops-svg text{fill:var(--ink)}.cvops-svg .muted{fill:var(--muted)}\
+.cvops-svg .title{font-size:15px;font-weight:600}.cvops-svg .small{font-size:11px}.cvops-svg .tiny{font-size:9.5px}\
+.cvops-svg .grid{stroke:var(--grid);stroke-width:1;fill:none}.cvops-svg .axis{stroke:var(--axis);stroke-width:1;fill:none}\
+.cvops-svg .s{text-anchor:start}.cvops-svg .m{text-anchor:middle}.cvops-svg .e{text-anchor:end}\
+.cvops-svg .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}";
+
+/// Builds one SVG document, element by element.
+pub(super) struct Canvas {
+    body: String,
+}
+
+/// Where a text sits relative to its point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Anchor {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Start => "s",
+            Self::Middle => "m",
+            Self::End => "e",
+        }
+    }
+}
+
+impl Canvas {
+    /// Starts a document; size in pixels, `title` and `description` are what a screen reader says.
+    pub(super) fn new(width: f64, height: f64, title: &str, description: &str, css: &str) -> Self {
+        let (w, h) = (Num(width), Num(height));
+        let mut body = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cvops-svg\" role=\"img\" width=\"{w}\" \
+             height=\"{h}\" viewBox=\"0 0 {w} {h}\"><title>{}</title>",
+            Escaped(title)
+        );
+        if !description.is_empty() {
+            let _ = write!(body, "<desc>{}</desc>", Escaped(description));
+        }
+        let _ = writeln!(body, "<style>{THEME}{css}</style><rect class=\"paper\" width=\"{w}\" height=\"{h}\"/>");
+        Self { body }
+    }
+
+    /// Appends an element that the caller has put together from numbers, constants and `Escaped`.
+    pub(super) fn raw(&mut self, element: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.body.write_fmt(element);
+        self.body.push('\n');
+    }
+
+    /// Appends a text; `class` names theme classes.
+    pub(super) fn text(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
+        let (x, y, a) = (Num(x), Num(y), anchor.class());
+        self.raw(format_args!("<text class=\"{a} {class}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(text)));
+    }
+
+    /// Appends a text turned by `degrees` about its point.
+    pub(super) fn turned_text(&mut self, at: (f64, f64), degrees: f64, anchor: Anchor, class: &str, text: &str) {
+        let (x, y, a, d) = (Num(at.0), Num(at.1), anchor.class(), Num(degrees));
+        self.raw(format_args!(
+            "<text class=\"{a} {class}\" transform=\"translate({x} {y}) rotate({d})\">{}</text>",
+            Escaped(text)
+        ));
+    }
+
+    /// Appends a straight line.
+    pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+        let (x1, y1, x2, y2) = (Num(from.0), Num(from.1), Num(to.0), Num(to.1));
+        self.raw(format_args!("<path class=\"{class}\" d=\"M{x1} {y1}L{x2} {y2}\"/>"));
+    }
+
+    /// Closes the document.
+    pub(super) fn finish(mut self) -> Svg {
+        self.body.push_str("</svg>\n");
+        Svg(self.body)
+    }
+}
+
+/// A number as SVG wants it: at most two decimals, no exponent, no `-0`; never NaN or infinity.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Num(pub(super) f64);
+
+impl Display for Num {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.0.is_finite() {
+            return f.write_str("0");
+        }
+        let text = format!("{:.2}", self.0.clamp(-1e9, 1e9));
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        f.write_str(if text == "-0" { "0" } else { text })
+    }
+}
+
+/// Estimates the width in pixels of a text in a common sans-serif face at `font_px`, rather too
+/// wide than too narrow: the face of the reader is unknown, and overlap is worse than air.
+pub(super) fn text_width(text: &str, font_px: f64) -> f64 {
+    let em: f64 = text
+        .chars()
+        .map(|c| match c {
+            'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '!' | '\'' | ' ' => 0.32,
+            'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '/' | '-' | '"' => 0.42,
+            'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.95,
+            'A'..='Z' | '&' => 0.71,
+            '\u{300}'..='\u{36f}' => 0.0,
+            c if c.is_ascii() => 0.59,
+            '\u{1100}'.. => 1.05,
+            _ => 0.66,
+        })
+        .sum();
+    em * font_px
+}
+
+/// Shortens a text with an ellipsis until it is at most `limit_px` wide.
+pub(super) fn fit_text(text: &str, font_px: f64, limit_px: f64) -> String {
+    if text_width(text, font_px) <= limit_px {
+        return text.to_owned();
+    }
+    let mut short = text.to_owned();
+    while !short.is_empty() && limit_px < text_width(&short, font_px) + 0.9 * font_px {
+        short.pop();
+    }
+    format!("{}…", short.trim_end())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Checks that a text is well-formed XML as far as our output needs it: balanced tags, quoted
+    /// attributes, only known entities, no forbidden characters; and that no number is broken.
+    pub(in super::super) fn assert_well_formed(xml: &str) {
+        let mut open: Vec<&str> = Vec::new();
+        let mut rest = xml;
+        while let Some(start) = rest.find('<') {
+            assert_entities(&rest[..start]);
+            rest = &rest[start + 1..];
+            if let Some(after) = rest.strip_prefix("!--") {
+                rest = &after[after.find("-->").expect("comment ends") + 3..];
+                continue;
+            }
+            if rest.starts_with("!doctype") {
+                rest = &rest[rest.find('>').expect("doctype ends") + 1..];
+                continue;
+            }
+            let end = rest.find('>').expect("tag ends");
+            let (tag, after) = (&rest[..end], &rest[end + 1..]);
+            assert!(!tag.contains('<'), "`<` inside tag `{tag}`");
+            rest = after;
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name), "closing tag");
+                continue;
+            }
+            let name = tag.split([' ', '/']).next().expect("has a name");
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "tag name `{name}`");
+            assert_eq!(tag.matches('"').count() % 2, 0, "quotes of `{tag}`");
+            tag.split('"').skip(1).step_by(2).for_each(assert_entities);
+            if !tag.ends_with('/') && !matches!(name, "meta" | "img" | "br" | "hr") {
+                open.push(name);
+            }
+        }
+        assert_entities(rest);
+        assert!(open.is_empty(), "left open: {open:?}");
+        for broken in ["NaN", "\"inf", " inf ", "-inf"] {
+            assert!(!xml.contains(broken), "broken number {broken}");
+        }
+        assert!(xml.chars().all(|c| c == '\n' || c == '\t' || c == '\r' || !c.is_control()));
+    }
+
+    fn assert_entities(text: &str) {
+        for part in text.split('&').skip(1) {
+            let name = &part[..part.find(';').expect("entity ends")];
+            assert!(["amp", "lt", "gt", "quot", "#39"].contains(&name), "entity `{name}`");
+        }
+    }
+
+    #[test]
+    fn numbers_are_short_and_never_broken() {
+        let shown = |x| Num(x).to_string();
+        assert_eq!(shown(1.0), "1");
+        assert_eq!(shown(-0.001), "0");
+        assert_eq!(shown(2.456), "2.46");
+        assert_eq!(shown(f64::NAN), "0");
+        assert_eq!(shown(f64::INFINITY), "0");
+        assert_eq!(shown(1e300), "1000000000");
+    }
+
+    #[test]
+    fn long_texts_are_shortened_to_the_limit() {
+        let short = fit_text("a very long class name", 12.0, 60.0);
+        assert!(short.ends_with('…') && text_width(&short, 12.0) <= 66.0, "{short}");
+        assert_eq!(fit_text("cat", 12.0, 60.0), "cat");
+        assert_eq!(fit_text("cat", 12.0, 0.0), "…");
+    }
+}

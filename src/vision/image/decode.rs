@@ -1,0 +1,517 @@
+//! Decodes PNG and JPEG files, recognised by their content, into 8-bit pictures.
+//!
+//! The size a file claims is checked before memory is taken for it, so a few hostile bytes cannot
+//! ask for gigabytes. EXIF orientation is applied: the picture stands as people see it.
+//! Imports: nothing of ours.
+
+use std::io::{self, Cursor};
+
+use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
+use image::{DynamicImage, ImageDecoder, ImageFormat};
+
+/// Memory a decoder may take per pixel: 16-bit RGBA is 8 bytes, and there may be one copy.
+const DECODER_BYTES_PER_PIXEL: u64 = 16;
+/// Memory a decoder may take beyond that (tables, metadata).
+const DECODER_BYTES_EXTRA: u64 = 16 << 20;
+
+/// How much one file may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest width × height.
+    pub pixels_max: u64,
+    /// Largest file, in bytes.
+    pub file_bytes_max: u64,
+}
+
+/// Which values one pixel of a `Picture` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One: grey.
+    Grey,
+    /// Two: grey, alpha.
+    GreyAlpha,
+    /// Three: red, green, blue.
+    Rgb,
+    /// Four: red, green, blue, alpha (not premultiplied).
+    Rgba,
+}
+
+impl Layout {
+    /// Returns the number of values per pixel.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::GreyAlpha => 2,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+}
+
+/// A decoded picture: `[height, width, layout.channels()]` values of 8 bits, upright.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels, at least 1.
+    pub width: u32,
+    /// Height in pixels, at least 1.
+    pub height: u32,
+    /// Values per pixel.
+    pub layout: Layout,
+    /// The values, row by row.
+    pub data: Vec<u8>,
+}
+
+/// Why a file is no usable picture. The text fits after the file's name and a colon.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Nothing in it.
+    #[error("the file is empty (0 bytes)")]
+    Empty,
+    /// Not a picture of a format that is read.
+    #[error("not a PNG or JPEG image ({content})")]
+    NotAnImage {
+        /// What it seems to be: `text`, `WebP image`.
+        content: &'static str,
+    },
+    /// The file stops before the picture does.
+    #[error("the file is truncated")]
+    Truncated,
+    /// More pixels than allowed.
+    #[error("too large: {width}x{height} pixels, the limit is {pixels_max} (`max_pixels`)")]
+    TooManyPixels {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+        /// The limit on width × height.
+        pixels_max: u64,
+    },
+    /// More bytes than allowed.
+    #[error("too large: {bytes} bytes, the limit is {bytes_max}")]
+    TooManyBytes {
+        /// Size of the file.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The decoder gave up for another reason.
+    #[error("damaged: {reason}")]
+    Damaged {
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The file could not be read at all.
+    #[error("could not be read: {reason}")]
+    Unreadable {
+        /// The system's words.
+        reason: String,
+    },
+}
+
+/// Returns the picture in `bytes`, upright.
+///
+/// 16-bit values are scaled to 8 bits, palettes are looked up, CMYK becomes RGB, alpha is kept.
+///
+/// # Errors
+/// Why the bytes are no usable picture.
+pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    if limits.file_bytes_max < bytes.len() as u64 {
+        return Err(ImageError::TooManyBytes {
+            bytes: bytes.len() as u64,
+            bytes_max: limits.file_bytes_max,
+        });
+    }
+    let memory = {
+        let mut memory = image::Limits::no_limits();
+        memory.max_alloc =
+            Some(limits.pixels_max.saturating_mul(DECODER_BYTES_PER_PIXEL) + DECODER_BYTES_EXTRA);
+        memory
+    };
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => {
+            let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory).map_err(reason)?;
+            upright(decoder, limits)
+        }
+        Ok(ImageFormat::Jpeg) => {
+            let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| {
+                if jpeg_is_complete(bytes) {
+                    reason(e)
+                } else {
+                    ImageError::Truncated
+                }
+            })?;
+            // The decoder fills what is missing with grey and calls it a success; a cut file must
+            // not become a training picture. Only files that decode are looked at, after `upright`
+            // has checked their size.
+            let picture = upright(decoder, limits)?;
+            if jpeg_is_complete(bytes) {
+                Ok(picture)
+            } else {
+                Err(ImageError::Truncated)
+            }
+        }
+        Ok(other) => Err(ImageError::NotAnImage {
+            content: name(other),
+        }),
+        Err(_) => Err(ImageError::NotAnImage {
+            content: guess(bytes),
+        }),
+    }
+}
+
+fn upright(mut decoder: impl ImageDecoder, limits: Limits) -> Result<Picture, ImageError> {
+    let (width, height) = decoder.dimensions();
+    if limits.pixels_max < u64::from(width) * u64::from(height) {
+        return Err(ImageError::TooManyPixels {
+            width,
+            height,
+            pixels_max: limits.pixels_max,
+        });
+    }
+    // A damaged EXIF block is no reason to refuse a good picture.
+    let orientation = decoder
+        .orientation()
+        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width(), image.height());
+    let (layout, data) = match image {
+        DynamicImage::ImageLuma8(image) => (Layout::Grey, image.into_raw()),
+        DynamicImage::ImageLumaA8(image) => (Layout::GreyAlpha, image.into_raw()),
+        DynamicImage::ImageRgb8(image) => (Layout::Rgb, image.into_raw()),
+        DynamicImage::ImageRgba8(image) => (Layout::Rgba, image.into_raw()),
+        DynamicImage::ImageLuma16(image) => (Layout::Grey, to_8_bits(image.as_raw())),
+        DynamicImage::ImageLumaA16(image) => (Layout::GreyAlpha, to_8_bits(image.as_raw())),
+        DynamicImage::ImageRgb16(image) => (Layout::Rgb, to_8_bits(image.as_raw())),
+        DynamicImage::ImageRgba16(image) => (Layout::Rgba, to_8_bits(image.as_raw())),
+        other => (Layout::Rgba, other.into_rgba8().into_raw()),
+    };
+    Ok(Picture {
+        width,
+        height,
+        layout,
+        data,
+    })
+}
+
+/// Scales 0..=65535 to 0..=255, rounding to the nearest (65535 = 257 × 255).
+fn to_8_bits(values: &[u16]) -> Vec<u8> {
+    values
+        .iter()
+        .map(|&v| ((u32::from(v) + 128) / 257) as u8)
+        .collect()
+}
+
+fn reason(error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            ImageError::Truncated
+        }
+        // The crate's own text repeats the format's name; the source says what is wrong.
+        other => {
+            let words = std::error::Error::source(&other)
+                .map_or_else(|| other.to_string(), ToString::to_string);
+            ImageError::Damaged {
+                reason: words.trim_end_matches('.').to_owned(),
+            }
+        }
+    }
+}
+
+/// Does the JPEG stream reach its end-of-image marker? (ITU-T T.81, annex B)
+///
+/// Segments are stepped over by their length, so a thumbnail inside EXIF does not count, and what
+/// some cameras append after the end does no harm.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const START_OF_IMAGE: u8 = 0xD8;
+    const END_OF_IMAGE: u8 = 0xD9;
+    const START_OF_SCAN: u8 = 0xDA;
+    let mut at = 0;
+    let mut in_scan = false;
+    while at + 1 < bytes.len() {
+        let (first, second) = (bytes[at], bytes[at + 1]);
+        match (first, second) {
+            (0xFF, END_OF_IMAGE) => return true,
+            (0xFF, 0xFF) => at += 1, // a fill byte before a marker
+            // Stuffed zeros, restart markers and the start: no length follows.
+            (0xFF, 0x00..=0x01 | 0xD0..=0xD7 | START_OF_IMAGE) => at += 2,
+            (0xFF, marker) => {
+                let Some(length) = bytes.get(at + 2..at + 4) else {
+                    return false;
+                };
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+                in_scan = marker == START_OF_SCAN;
+            }
+            _ if in_scan => {
+                // Entropy-coded data: on to the next 0xFF.
+                let rest = &bytes[at + 1..];
+                at += 1 + rest.iter().position(|&b| b == 0xFF).unwrap_or(rest.len());
+            }
+            // Garbage between segments: decoders skip it as well.
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Gif => "it is a GIF image",
+        ImageFormat::WebP => "it is a WebP image",
+        ImageFormat::Tiff => "it is a TIFF image",
+        ImageFormat::Bmp => "it is a BMP image",
+        ImageFormat::Avif => "it is an AVIF image",
+        _ => "it is an image of another format",
+    }
+}
+
+/// Says what bytes without an image's signature seem to be.
+fn guess(bytes: &[u8]) -> &'static str {
+    const LOOKED_AT: usize = 512;
+    let head = &bytes[..bytes.len().min(LOOKED_AT)];
+    // A character may be cut at the end of the head.
+    let is_text = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    } && !head.contains(&0);
+    if head.starts_with(b"%PDF") {
+        "it is a PDF document"
+    } else if is_text {
+        if head.trim_ascii_start().starts_with(b"<") {
+            "it is HTML or XML"
+        } else {
+            "it is text"
+        }
+    } else if head.iter().all(|&b| b == 0) {
+        "it is all zeros"
+    } else {
+        "unknown content"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{
+        ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder,
+    };
+
+    const LIMITS: Limits = Limits {
+        pixels_max: 1 << 20,
+        file_bytes_max: 1 << 20,
+    };
+
+    fn png(data: &[u8], width: u32, height: u32, color: ExtendedColorType) -> Vec<u8> {
+        let mut out = Vec::new();
+        PngEncoder::new(&mut out)
+            .write_image(data, width, height, color)
+            .unwrap();
+        out
+    }
+
+    fn jpeg(width: u32, height: u32, exif: Option<u8>) -> Vec<u8> {
+        // Left half black, right half white.
+        let data: Vec<u8> = (0..width * height)
+            .map(|i| if i % width < width / 2 { 0 } else { 255 })
+            .collect();
+        let mut out = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut out, 95);
+        if let Some(orientation) = exif {
+            // TIFF header, one IFD with one entry: tag 0x0112 (orientation), SHORT, one value.
+            let block = [
+                &b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
+                &[orientation],
+                &[0, 0, 0, 0, 0, 0],
+            ]
+            .concat();
+            encoder.set_exif_metadata(block).unwrap();
+        }
+        encoder
+            .write_image(&data, width, height, ExtendedColorType::L8)
+            .unwrap();
+        out
+    }
+
+    /// CRC-32 of PNG chunks (PNG specification, annex D), to forge a header.
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |crc, &b| {
+            (0..8).fold(crc ^ u32::from(b), |c, _| {
+                (c >> 1) ^ (0xEDB8_8320 * (c & 1))
+            })
+        })
+    }
+
+    fn huge_png() -> Vec<u8> {
+        let mut bytes = png(&[0], 1, 1, ExtendedColorType::L8);
+        bytes[16..24].copy_from_slice(&[0, 0, 0xC3, 0x50, 0, 0, 0xC3, 0x50]); // 50000 x 50000
+        let sum = crc(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn refuses_with_the_reason() {
+        let cut = |bytes: Vec<u8>, len: usize| bytes[..len].to_vec();
+        let noise: Vec<u8> = (0..64 * 64)
+            .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        let good_png = png(&noise, 64, 64, ExtendedColorType::L8);
+        let good_jpeg = jpeg(64, 64, Some(6));
+        let mut wrong_crc = good_png.clone();
+        wrong_crc[200] ^= 0xFF;
+        let rows: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("zero bytes", vec![], "the file is empty (0 bytes)"),
+            (
+                "text named .png",
+                b"not a picture".to_vec(),
+                "not a PNG or JPEG image (it is text)",
+            ),
+            (
+                "a saved error page",
+                b"<!doctype html>".to_vec(),
+                "not a PNG or JPEG image (it is HTML or XML)",
+            ),
+            (
+                "gif",
+                b"GIF89a\x01\0\x01\0".to_vec(),
+                "not a PNG or JPEG image (it is a GIF image)",
+            ),
+            (
+                "zeros",
+                vec![0; 100],
+                "not a PNG or JPEG image (it is all zeros)",
+            ),
+            (
+                "half a png",
+                cut(good_png.clone(), good_png.len() / 2),
+                "the file is truncated",
+            ),
+            (
+                "only a png header",
+                cut(good_png.clone(), 12),
+                "the file is truncated",
+            ),
+            (
+                "half a jpeg",
+                cut(good_jpeg.clone(), good_jpeg.len() - 20),
+                "the file is truncated",
+            ),
+            (
+                "only a jpeg header",
+                cut(good_jpeg.clone(), 30),
+                "the file is truncated",
+            ),
+            (
+                "a bomb",
+                huge_png(),
+                "too large: 50000x50000 pixels, the limit is 1048576 (`max_pixels`)",
+            ),
+            (
+                "many bytes",
+                vec![1; (1 << 20) + 1],
+                "too large: 1048577 bytes, the limit is 1048576",
+            ),
+        ];
+        for (what, bytes, expected) in rows {
+            assert_eq!(
+                decode(&bytes, LIMITS).unwrap_err().to_string(),
+                expected,
+                "{what}"
+            );
+        }
+        assert!(matches!(
+            decode(&wrong_crc, LIMITS),
+            Err(ImageError::Damaged { .. })
+        ));
+    }
+
+    #[test]
+    fn keeps_layout_and_scales_16_bits() {
+        let rows = [
+            (
+                png(&[7, 8], 2, 1, ExtendedColorType::L8),
+                Layout::Grey,
+                vec![7, 8],
+            ),
+            (
+                png(&[7, 0], 1, 1, ExtendedColorType::La8),
+                Layout::GreyAlpha,
+                vec![7, 0],
+            ),
+            (
+                png(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8),
+                Layout::Rgb,
+                vec![1, 2, 3],
+            ),
+            (
+                png(&[1, 2, 3, 4], 1, 1, ExtendedColorType::Rgba8),
+                Layout::Rgba,
+                vec![1, 2, 3, 4],
+            ),
+            (
+                png(
+                    bytemuck(&[0, 65535, 257 * 100 + 128]),
+                    3,
+                    1,
+                    ExtendedColorType::L16,
+                ),
+                Layout::Grey,
+                vec![0, 255, 100],
+            ),
+        ];
+        for (bytes, layout, data) in rows {
+            let picture = decode(&bytes, LIMITS).unwrap();
+            assert_eq!((picture.layout, picture.data), (layout, data));
+        }
+    }
+
+    /// The encoder takes 16-bit values in the machine's byte order.
+    fn bytemuck(values: &[u16]) -> &'static [u8] {
+        values
+            .iter()
+            .flat_map(|v| v.to_ne_bytes())
+            .collect::<Vec<_>>()
+            .leak()
+    }
+
+    #[test]
+    fn exif_orientation_stands_the_picture_up() {
+        let at = |p: &Picture, x: u32, y: u32| {
+            p.data[((y * p.width + x) as usize) * p.layout.channels()]
+        };
+        let plain = decode(&jpeg(32, 16, None), LIMITS).unwrap();
+        assert_eq!((plain.width, plain.height), (32, 16));
+        assert!(at(&plain, 2, 8) < 20 && 235 < at(&plain, 29, 8));
+        // 6: the camera was turned; the left (black) half belongs at the top.
+        let turned = decode(&jpeg(32, 16, Some(6)), LIMITS).unwrap();
+        assert_eq!((turned.width, turned.height), (16, 32));
+        assert!(at(&turned, 8, 2) < 20 && 235 < at(&turned, 8, 29));
+        // 2: mirrored.
+        let mirrored = decode(&jpeg(32, 16, Some(2)), LIMITS).unwrap();
+        assert!(235 < at(&mirrored, 2, 8) && at(&mirrored, 29, 8) < 20);
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_jpeg_does_no_harm() {
+        let mut bytes = jpeg(16, 16, None);
+        bytes.extend_from_slice(b"appended by a camera");
+        assert!(decode(&bytes, LIMITS).is_ok());
+    }
+
+    proptest::proptest! {
+        /// No damage may panic the decoder: a flipped byte gives a picture or a reason.
+        #[test]
+        fn damage_never_panics(at in 0usize..400, value: u8, which in 0usize..2) {
+            let mut bytes = if which == 0 { jpeg(16, 16, Some(3)) } else {
+                png(&[9; 256], 16, 16, ExtendedColorType::L8)
+            };
+            let len = bytes.len();
+            bytes[at % len] = value;
+            let _ = decode(&bytes, LIMITS);
+        }
+    }
+}

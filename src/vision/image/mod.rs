@@ -1,0 +1,14 @@
+//! Pictures: bytes of a PNG or JPEG file become a `Picture`, a picture becomes a row of `Pixels`.
+//!
+//! `preprocess` and `predict` both go through `decode` and `fit`, so a served picture is treated
+//! exactly as a training picture was. Imports: nothing of ours.
+
+mod decode;
+mod fit;
+mod pixels;
+mod thumbnail;
+
+pub use decode::{ImageError, Layout, Limits, Picture, decode};
+pub use fit::{Channels, Filter, Target, fit};
+pub use pixels::Pixels;
+pub use thumbnail::thumbnail;

@@ -1,0 +1,85 @@
+//! Small PNG pictures for pages.
+//!
+//! Imports: `image::{decode, fit}`.
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::decode::{Layout, Picture};
+use super::fit::{Channels, Filter, Target, fit};
+
+/// Longest side of a thumbnail, in pixels; smaller pictures keep their size.
+const SIDE_MAX: u32 = 64;
+
+/// Returns `[height, width, channels]` values as a PNG file, shrunk to a thumbnail if larger.
+///
+/// Returns no bytes if the values do not fill such a picture (the page then shows nothing).
+#[must_use]
+pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
+    let (Ok(height), Ok(width)) = (u32::try_from(height), u32::try_from(width)) else {
+        return Vec::new();
+    };
+    let longest = height.max(width).max(1);
+    let side = |length: u32| {
+        if longest <= SIDE_MAX {
+            length
+        } else {
+            (length * SIDE_MAX / longest).max(1)
+        }
+    };
+    let (layout, color) = match channels {
+        Channels::Grey => (Layout::Grey, ExtendedColorType::L8),
+        Channels::Rgb => (Layout::Rgb, ExtendedColorType::Rgb8),
+    };
+    let picture = Picture {
+        width,
+        height,
+        layout,
+        data: values.to_vec(),
+    };
+    let target = Target {
+        height: side(height),
+        width: side(width),
+        channels,
+        filter: Filter::Bilinear,
+        background: [0; 3],
+    };
+    let mut bytes = Vec::new();
+    // Fixed settings: the same picture gives the same bytes.
+    let encoder =
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
+    let written = fit(&picture, &target)
+        .ok()
+        .filter(|small| small.len() == target.image_len());
+    match written.map(|small| encoder.write_image(&small, target.width, target.height, color)) {
+        Some(Ok(())) => bytes,
+        Some(Err(_)) | None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vision::image::{Limits, decode};
+
+    const LIMITS: Limits = Limits {
+        pixels_max: 1 << 20,
+        file_bytes_max: 1 << 20,
+    };
+
+    #[test]
+    fn small_pictures_stay_and_large_ones_shrink() {
+        for ((height, width), expected) in [
+            ((2, 3), (2, 3)),
+            ((64, 64), (64, 64)),
+            ((128, 256), (32, 64)),
+            ((512, 1), (64, 1)),
+        ] {
+            let file = thumbnail(&vec![9; height * width * 3], height, width, Channels::Rgb);
+            let picture = decode(&file, LIMITS).unwrap();
+            assert_eq!((picture.height, picture.width), expected);
+            assert!(picture.data.iter().all(|v| *v == 9));
+        }
+        assert!(thumbnail(&[1, 2, 3], 9, 9, Channels::Grey).is_empty());
+    }
+}

@@ -1,0 +1,22 @@
+//! Networks: declared (`spec`, `read`), worked out (`plan`), filled (`init`, `weights`), built
+//! (`conv`, `build`), shown (`summary`).
+//!
+//! Invariant: no tensor exists before `Plan::new` has said that all shapes fit. Imports: base,
+//! vision::{error}.
+
+mod spec;
+mod read;
+mod plan;
+mod weights;
+mod init;
+mod conv;
+mod build;
+mod summary;
+
+pub(in crate::vision) use build::read_values;
+pub use build::{Dropout, Network};
+pub use init::initial_weights;
+pub use plan::{Input, Layer, PARAMETERS_MAX, Plan, Role, Shape, TensorPlan};
+pub use spec::{Activation, ConvBlock, Head, ModelSpec, Padding, Pool, Preset};
+pub use summary::{Summary, SummaryRow, summary};
+pub use weights::{Tensor, Weights, WeightsProblem};

@@ -1,0 +1,205 @@
+//! What a network is, declared: blocks of convolutions, then a dense head. Plain data, no tensors.
+//!
+//! These types are part of the format of `model.json` (through serde): a field renamed or removed
+//! here is a new format version there. `read` reads them from `params.yaml`, `plan` gives every
+//! layer its shape. Imports: nothing of ours.
+
+use serde::{Deserialize, Serialize};
+
+/// More blocks than any network for small pictures has. This and the limits below bound what a typing
+/// error, or a damaged file, can ask for.
+pub(super) const BLOCKS_MAX: usize = 64;
+/// Largest number of channels.
+pub(super) const FILTERS_MAX: usize = 4096;
+/// Largest side of a kernel.
+pub(super) const KERNEL_MAX: usize = 31;
+/// Largest step of a kernel.
+pub(super) const STRIDE_MAX: usize = 8;
+/// Largest side of a pooling window.
+pub(super) const POOL_SIZE_MAX: usize = 16;
+/// Most hidden dense layers.
+pub(super) const DENSE_MAX: usize = 8;
+/// Most units of a dense layer.
+pub(super) const UNITS_MAX: usize = 65_536;
+/// Above this probability of dropout a network would learn next to nothing.
+pub(super) const DROPOUT_MAX: f64 = 0.95;
+
+/// A network as declared: the blocks in order, then the head. The number of classes comes from the
+/// data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Convolution blocks, first to last; may be empty (a plain multilayer perceptron).
+    pub blocks: Vec<ConvBlock>,
+    /// What follows the last block.
+    pub head: Head,
+}
+
+/// Convolution, then batch norm, activation, pooling and dropout, each as declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvBlock {
+    /// Output channels.
+    pub filters: usize,
+    /// Side of the square kernel, odd.
+    pub kernel: usize,
+    /// Step of the kernel in both directions.
+    pub stride: usize,
+    /// What happens at the border.
+    pub padding: Padding,
+    /// Normalise each channel over the batch before the activation; the convolution then has no
+    /// bias, because the normalisation's own shift makes it redundant.
+    pub batch_norm: bool,
+    /// Applied after the normalisation.
+    pub activation: Activation,
+    /// Applied after the activation.
+    pub pool: Pool,
+    /// Side and step of the pooling window; ignored without pooling.
+    pub pool_size: usize,
+    /// Probability of zeroing a value in training.
+    pub dropout: f64,
+}
+
+/// The dense end of a network; the last layer, one output per class, is implied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Reduces each channel to one number before the dense layers; without it, maps are flattened.
+    pub global_pool: Pool,
+    /// Units of each hidden dense layer (ReLU).
+    pub dense: Vec<usize>,
+    /// Probability of zeroing a value after each hidden layer, or before the output if there is
+    /// none.
+    pub dropout: f64,
+}
+
+/// What a convolution does at the border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Padding {
+    /// The kernel stays inside: a map of side n becomes (n - kernel) / stride + 1, rounded down.
+    Valid,
+    /// Zeros all around, (kernel - 1) / 2 deep: n becomes (n - 1) / stride + 1, rounded down.
+    Same,
+}
+
+/// The function after a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// x, or 0.01 x below zero.
+    LeakyRelu,
+    /// x.
+    None,
+}
+
+/// How neighbouring values are reduced to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// The largest.
+    Max,
+    /// The mean.
+    Avg,
+    /// Not at all.
+    None,
+}
+
+/// A network that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The reference network for 35×35 colour images: four 3×3 convolutions, 0.6 million weights.
+    Cnn35,
+    /// LeNet-5 (LeCun et al. 1998, <http://yann.lecun.com/exdb/lenet/>) with ReLU and max pooling.
+    Lenet,
+}
+
+impl Preset {
+    /// All presets with their names.
+    pub const NAMES: [(&'static str, Self); 2] = [("cnn35", Self::Cnn35), ("lenet", Self::Lenet)];
+
+    /// Returns the network of this name.
+    #[must_use]
+    pub fn spec(self) -> ModelSpec {
+        match self {
+            Self::Cnn35 => ModelSpec {
+                blocks: vec![
+                    ConvBlock::plain(32),
+                    ConvBlock::plain(32).pooled(),
+                    ConvBlock::plain(64),
+                    ConvBlock::plain(64).pooled(),
+                ],
+                head: Head {
+                    global_pool: Pool::None,
+                    dense: vec![128],
+                    dropout: 0.5,
+                },
+            },
+            Self::Lenet => ModelSpec {
+                blocks: vec![
+                    ConvBlock {
+                        kernel: 5,
+                        padding: Padding::Same,
+                        ..ConvBlock::plain(6).pooled()
+                    },
+                    ConvBlock {
+                        kernel: 5,
+                        ..ConvBlock::plain(16).pooled()
+                    },
+                ],
+                head: Head {
+                    global_pool: Pool::None,
+                    dense: vec![120, 84],
+                    dropout: 0.0,
+                },
+            },
+        }
+    }
+}
+
+impl ModelSpec {
+    /// Are all numbers within the limits? The reader of `params.yaml` says which is not; this is for
+    /// what comes from a model file.
+    pub(super) fn is_within_limits(&self) -> bool {
+        let block = |b: &ConvBlock| {
+            (1..=FILTERS_MAX).contains(&b.filters)
+                && (1..=KERNEL_MAX).contains(&b.kernel)
+                && !b.kernel.is_multiple_of(2)
+                && (1..=STRIDE_MAX).contains(&b.stride)
+                && (2..=POOL_SIZE_MAX).contains(&b.pool_size)
+                && (0.0..=DROPOUT_MAX).contains(&b.dropout)
+        };
+        self.blocks.len() <= BLOCKS_MAX
+            && self.blocks.iter().all(block)
+            && self.head.dense.len() <= DENSE_MAX
+            && self.head.dense.iter().all(|units| (1..=UNITS_MAX).contains(units))
+            && (0.0..=DROPOUT_MAX).contains(&self.head.dropout)
+    }
+}
+
+impl ConvBlock {
+    /// Returns a 3×3 convolution with ReLU and nothing else: the default of every key of a block.
+    pub(super) fn plain(filters: usize) -> Self {
+        Self {
+            filters,
+            kernel: 3,
+            stride: 1,
+            padding: Padding::Valid,
+            batch_norm: false,
+            activation: Activation::Relu,
+            pool: Pool::None,
+            pool_size: 2,
+            dropout: 0.0,
+        }
+    }
+
+    /// Returns the block with 2×2 max pooling.
+    fn pooled(self) -> Self {
+        Self {
+            pool: Pool::Max,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Batches: pictures and targets as the network takes them, made one step ahead of it.
+//!
+//! Imports: `vision::{augment, image, shard}`, `base::rng`, rayon.
+
+use std::sync::mpsc;
+use std::thread;
+
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::base::rng;
+use crate::vision::augment::{self, AugmentParams, augment};
+use crate::vision::image::Pixels;
+use crate::vision::shard::SplitData;
+
+/// How values 0..=1 are centred and scaled, per channel: (value - mean) / std.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Mean of the training split.
+    pub mean: Vec<f64>,
+    /// Standard deviation of the training split, above 0.
+    pub std: Vec<f64>,
+}
+
+/// Brings pictures into the form of the network's input.
+#[derive(Clone, Debug)]
+pub(in crate::vision) struct Normaliser {
+    factor: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+impl Normaliser {
+    pub(in crate::vision) fn new(normalisation: &Normalisation) -> Self {
+        let factor = normalisation.std.iter().map(|std| (1.0 / std) as f32);
+        let pairs = normalisation.mean.iter().zip(&normalisation.std);
+        Self {
+            factor: factor.collect(),
+            offset: pairs.map(|(mean, std)| (-mean / std) as f32).collect(),
+        }
+    }
+
+    /// Writes a picture of values 0..=1, `[height, width, channels]`, as normalised planes
+    /// `[channels, height, width]`.
+    fn write(&self, picture: &[f32], planes: &mut [f32]) {
+        let channels = self.factor.len();
+        let plane_len = planes.len() / channels;
+        for (c, plane) in planes.chunks_exact_mut(plane_len).enumerate() {
+            let (factor, offset) = (self.factor[c], self.offset[c]);
+            let values = picture[c..].iter().step_by(channels);
+            for (out, value) in plane.iter_mut().zip(values) {
+                *out = value * factor + offset;
+            }
+        }
+    }
+
+    /// Returns pictures `from..to` as the network takes them, `[count, channels, height, width]`.
+    pub(in crate::vision) fn images(&self, pixels: &Pixels, from: usize, to: usize) -> Vec<f32> {
+        let len = pixels.image_len();
+        let mut images = vec![0.0; (to - from) * len];
+        images
+            .par_chunks_exact_mut(len)
+            .enumerate()
+            .for_each_init(
+                || vec![0.0; len],
+                |picture, (i, planes)| {
+                    augment::scale(pixels.image(from + i), picture);
+                    self.write(picture, planes);
+                },
+            );
+        images
+    }
+}
+
+/// One step's input.
+pub(super) struct Batch {
+    /// `[count, channels, height, width]`, normalised.
+    pub(super) images: Vec<f32>,
+    /// `[count, classes]`: what the softmax should be.
+    pub(super) targets: Vec<f32>,
+    /// Class of each image.
+    pub(super) labels: Vec<u32>,
+}
+
+/// Makes the batches of one training.
+#[derive(Clone)]
+pub(super) struct Batcher<'a> {
+    pub(super) data: &'a SplitData,
+    pub(super) classes: usize,
+    pub(super) normaliser: Normaliser,
+    pub(super) augment: AugmentParams,
+    pub(super) label_smoothing: f64,
+    pub(super) batch_size: usize,
+    pub(super) seed: u64,
+}
+
+impl Batcher<'_> {
+    /// Returns the number of steps of one epoch.
+    pub(super) fn steps(&self) -> usize {
+        self.data.labels.len().div_ceil(self.batch_size)
+    }
+
+    /// Calls `each` with every batch of `epoch` (from 0) in order, while the next one is being made
+    /// on another thread. Ends at the first error of `each`.
+    pub(super) fn for_each<E>(
+        &self,
+        epoch: usize,
+        mut each: impl FnMut(Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut order: Vec<usize> = (0..self.data.labels.len()).collect();
+        order.shuffle(&mut rng::stream(self.seed, "shuffle", epoch as u64));
+        // Capacity 0: the producer works on one batch ahead and waits to hand it over, so memory
+        // holds two batches, whatever the device's pace.
+        let (sender, receiver) = mpsc::sync_channel(0);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for members in order.chunks(self.batch_size) {
+                    // The receiver is gone when `each` failed: nobody wants the rest.
+                    if sender.send(self.batch(epoch, members)).is_err() {
+                        break;
+                    }
+                }
+            });
+            // Taken by value, so that it is dropped before the scope waits for the producer.
+            receiver.into_iter().try_for_each(&mut each)
+        })
+    }
+
+    fn batch(&self, epoch: usize, members: &[usize]) -> Batch {
+        let pixels = &self.data.pixels;
+        let len = pixels.image_len();
+        let shape = augment::Shape {
+            height: pixels.height(),
+            width: pixels.width(),
+            channels: pixels.channels(),
+        };
+        let mut images = vec![0.0; members.len() * len];
+        images
+            .par_chunks_exact_mut(len)
+            .zip(members)
+            .for_each_init(
+                || vec![0.0; len],
+                |picture, (planes, &member)| {
+                    let image = pixels.image(member);
+                    if self.augment.is_off() {
+                        augment::scale(image, picture);
+                    } else {
+                        // A stream of its own for each image and epoch: threads cannot matter.
+                        let index = (epoch as u64) << 32 | member as u64;
+                        let mut rng = rng::stream(self.seed, "augment", index);
+                        augment(image, shape, &self.augment, &mut rng, picture);
+                    }
+                    self.normaliser.write(picture, planes);
+                },
+            );
+        let labels: Vec<u32> = members.iter().map(|&m| self.data.labels[m]).collect();
+        let spread = self.label_smoothing / self.classes as f64;
+        let mut targets = vec![spread as f32; labels.len() * self.classes];
+        for (row, &label) in targets.chunks_exact_mut(self.classes).zip(&labels) {
+            row[label as usize] = (1.0 - self.label_smoothing + spread) as f32;
+        }
+        Batch {
+            images,
+            targets,
+            labels,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> SplitData {
+        let bytes: Vec<u8> = (0..5 * 2 * 2 * 3).map(|i| (i * 4) as u8).collect();
+        SplitData {
+            pixels: Pixels::from_data(2, 2, 3, bytes).unwrap(),
+            labels: vec![0, 1, 0, 1, 0],
+            paths: (0..5).map(|i| format!("{i}.png")).collect(),
+        }
+    }
+
+    fn batcher(data: &SplitData) -> Batcher<'_> {
+        Batcher {
+            data,
+            classes: 2,
+            normaliser: Normaliser::new(&Normalisation {
+                mean: vec![0.0, 0.5, 1.0],
+                std: vec![1.0, 0.5, 0.25],
+            }),
+            augment: AugmentParams::default(),
+            label_smoothing: 0.2,
+            batch_size: 2,
+            seed: 9,
+        }
+    }
+
+    #[test]
+    fn planes_are_normalised_channels() {
+        let data = data();
+        let images = batcher(&data).normaliser.images(&data.pixels, 0, 1);
+        let expected: Vec<f32> = [(0usize, 0.0, 1.0), (1, 0.5, 0.5), (2, 1.0, 0.25)]
+            .into_iter()
+            .flat_map(|(c, mean, std)| {
+                (0..4).map(move |p| ((p * 3 + c) as f32 * 4.0 / 255.0 - mean) / std)
+            })
+            .collect();
+        for (got, expected) in images.iter().zip(&expected) {
+            assert!((got - expected).abs() < 1e-5, "{images:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_shows_every_image_once_in_an_order_of_its_own() {
+        let data = data();
+        let batcher = batcher(&data);
+        let firsts = |epoch| {
+            let mut firsts = Vec::new();
+            let done: Result<(), ()> = batcher.for_each(epoch, |batch| {
+                assert!(batch.labels.len() <= 2);
+                assert_eq!(batch.targets.len(), batch.labels.len() * 2);
+                assert!((batch.targets[batch.labels[0] as usize] - 0.9).abs() < 1e-6);
+                firsts.extend(batch.images.chunks(12).map(|image| image[0].to_bits()));
+                Ok(())
+            });
+            assert_eq!(done, Ok(()));
+            firsts
+        };
+        let (first, second) = (firsts(0), firsts(2));
+        assert_eq!(first, firsts(0));
+        assert_ne!(first, second);
+        let sorted = |mut v: Vec<u32>| {
+            v.sort_unstable();
+            v
+        };
+        assert_eq!(sorted(first), sorted(second));
+    }
+
+    #[test]
+    fn an_error_ends_the_epoch_and_its_producer() {
+        let data = data();
+        let mut seen = 0;
+        let result = batcher(&data).for_each(0, |_| {
+            seen += 1;
+            Err("stop")
+        });
+        assert_eq!((result, seen), (Err("stop"), 1));
+    }
+}

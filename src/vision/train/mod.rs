@@ -1,0 +1,30 @@
+//! Training: parameters, batches, schedule, the loop over epochs, early stopping, checkpoints.
+//!
+//! `fit` is a function of data, declaration and seed: the same three give the same bytes, whatever
+//! the number of threads and however often it was interrupted and resumed. Every draw comes from a
+//! named stream of the seed that is opened anew in each epoch: `init`, `shuffle`, `augment`,
+//! `dropout`. What happens is told through `TrainEvent` only.
+//!
+//! Imports: base, vision::{device, model, augment, shard, error}.
+
+mod params;
+mod event;
+mod history;
+mod schedule;
+mod early_stop;
+mod batch;
+mod optimiser;
+mod checkpoint;
+mod fit;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::vision) use batch::Normaliser;
+pub use batch::Normalisation;
+pub use early_stop::{EarlyStopping, Metric};
+pub use event::TrainEvent;
+pub(in crate::vision) use fit::images_tensor;
+pub use fit::{Fitted, Stop, TrainData, TrainSpec, fit};
+pub use history::EpochRecord;
+pub use params::{Keep, OptimiserKind, TrainParams};
+pub use schedule::Schedule;
