@@ -1,1 +1,22 @@
-//! Being written.
+//! How good a network is: numbers from predictions and labels, then files and a page from them.
+//!
+//! `evaluate` is pure: labels and logits in, an `Evaluation` out. `write` turns one into
+//! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, vision::{predict,
+//! image, train, error}.
+
+mod params;
+mod classification;
+mod probability;
+mod bootstrap;
+mod evaluation;
+mod metrics_file;
+mod plots;
+mod page;
+mod write;
+
+pub use bootstrap::Interval;
+pub use classification::{Average, ClassScores, Confusion};
+pub use evaluation::{Evaluation, EvaluationInput, Mistake, evaluate};
+pub use params::{EvaluateParams, EvaluatedSplit};
+pub use probability::Bin;
+pub use write::{Destinations, Illustration, write};
