@@ -46,7 +46,7 @@ pub enum Error {
 
 impl Error {
     /// Returns a closure for `map_err` on a file operation.
-    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io {
             doing,

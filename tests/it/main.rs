@@ -1,1 +1,12 @@
-fn main() {}
+//! The one integration binary: drives the real program and reads the source of the house.
+//!
+//! One file per command, named after it; `tidy` fails when a file is not listed here. Nothing here
+//! uses the library: what a user cannot reach is tested where it lives.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests build projects with plain file functions; a failed one fails the test"
+)]
+
+mod support;
+mod tidy;

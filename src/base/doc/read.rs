@@ -388,6 +388,11 @@ impl<'p, 'd> Fields<'p, 'd> {
 
     /// Reports every key that nobody asked for, with the nearest known one.
     pub fn finish(self) {
+        self.check_unknown();
+    }
+
+    /// Like `finish`, for a mapping that is still borrowed.
+    pub fn check_unknown(&self) {
         let known = self.known.borrow();
         for (key, _) in self.map.into_iter().flatten() {
             if known.contains(key.as_str()) {

@@ -1,0 +1,102 @@
+//! The command table: every command with its arguments. Imports: cmd.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use super::cmd;
+use super::ctx::Ctx;
+use super::error::CliError;
+use super::exit::Outcome;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Pipelines, training and evaluation of image classifiers in one fast binary
+#[derive(Debug, Parser)]
+#[command(name = "cvops", version, styles = STYLES, propagate_version = true)]
+#[command(after_help = "Example:\n  cvops repro        bring every stage up to date, running only what changed")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Work as if started in this folder
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
+    /// Show results and errors only
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Say more (-vv: even more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorChoice,
+    /// Print results for programs: one JSON document, or one per line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+macro_rules! commands {
+    ($($(#[$meta:meta])* $variant:ident => $module:ident,)*) => {
+        /// The commands.
+        #[derive(Debug, Subcommand)]
+        pub(super) enum Command {
+            $($(#[$meta])* $variant(cmd::$module::Args),)*
+        }
+
+        impl Command {
+            /// Runs the command.
+            pub(super) fn run(&self, ctx: &Ctx) -> Result<Outcome, CliError> {
+                match self {
+                    $($(#[$meta])* Self::$variant(args) => cmd::$module::run(ctx, args),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Init => init,
+    Repro => repro,
+    Status => status,
+    Why => why,
+    Dag => dag,
+    Checkout => checkout,
+    Cache => cache,
+    #[cfg(feature = "vision")]
+    Preprocess => preprocess,
+    #[cfg(feature = "vision")]
+    Train => train,
+    #[cfg(feature = "vision")]
+    Evaluate => evaluate,
+    #[cfg(feature = "vision")]
+    Predict => predict,
+    #[cfg(feature = "vision")]
+    Summary => summary,
+    Schema => schema,
+    Root => root,
+    Version => version,
+}

@@ -1,0 +1,23 @@
+//! One file per command: arguments → options → a call into a room below → rendering.
+
+pub(super) mod cache;
+pub(super) mod checkout;
+pub(super) mod dag;
+pub(super) mod init;
+pub(super) mod repro;
+pub(super) mod root;
+pub(super) mod schema;
+pub(super) mod status;
+pub(super) mod version;
+pub(super) mod why;
+
+#[cfg(feature = "vision")]
+pub(super) mod evaluate;
+#[cfg(feature = "vision")]
+pub(super) mod predict;
+#[cfg(feature = "vision")]
+pub(super) mod preprocess;
+#[cfg(feature = "vision")]
+pub(super) mod summary;
+#[cfg(feature = "vision")]
+pub(super) mod train;

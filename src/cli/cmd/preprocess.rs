@@ -1,0 +1,82 @@
+//! `cvops preprocess`: folders of pictures become prepared data.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::base::doc::Problems;
+use crate::base::units;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::{Form, Style};
+use crate::cli::params::{ParamsArg, section};
+use crate::cli::progress::Progress;
+use crate::vision::params::PreprocessParams;
+use crate::vision::preprocess::{PreprocessEvent, preprocess};
+use crate::vision::shard::Split;
+
+/// Decode, resize and split pictures into prepared data
+///
+/// Reads `class/image.png` or `train/class/image.png` (PNG and JPEG); parameters are in the section
+/// `preprocess` of params.yaml. The result does not depend on the machine or the number of threads.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cvops preprocess --data data/fashion5k --out data/prepared")]
+pub(in crate::cli) struct Args {
+    /// Folder of class folders, or of `train`, `val` and `test`
+    #[arg(long, value_name = "DIR", default_value = "data/raw")]
+    data: PathBuf,
+    /// Folder for the prepared data; replaced
+    #[arg(long, value_name = "DIR", default_value = "data/prepared")]
+    out: PathBuf,
+    #[command(flatten)]
+    params: ParamsArg,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let document = args.params.document(ctx)?;
+    let problems = Problems::new(&document);
+    let params = PreprocessParams::read(section(ctx, &problems, "preprocess"));
+    let params = problems.into_result(params)?;
+    let bar = Progress::new(&ctx.out, "decoding", "images");
+    let observe = |event: PreprocessEvent| match event {
+        PreprocessEvent::Scanned { images, classes } => {
+            bar.start(images as u64);
+            ctx.out.note(&format!("{} in {} classes", units::count(images, "image"), classes));
+        }
+        PreprocessEvent::Progress { done, .. } => bar.at(done as u64),
+        PreprocessEvent::Corrupt { path, reason } => bar.above(|| {
+            ctx.out.note(&ctx.out.paint(Style::Changed, &format!("left out {path}: {reason}")));
+        }),
+        PreprocessEvent::Written { shards, images, bytes } => bar.above(|| {
+            ctx.out.note(&format!(
+                "wrote {} in {} ({})",
+                units::count(images, "image"),
+                units::count(shards, "shard"),
+                units::bytes(bytes)
+            ));
+        }),
+    };
+    let card =
+        preprocess(&ctx.dir.join(&args.data), &ctx.dir.join(&args.out), &params, &ctx.cancel, &observe)?;
+    bar.end();
+    let total = |split: Split| card.counts.total(split);
+    let (train, val, test) = (total(Split::Train), total(Split::Val), total(Split::Test));
+    match ctx.out.form {
+        Form::Json => ctx.out.json(&json!({
+            "classes": card.classes, "train": train, "val": val, "test": test,
+            "corrupt": card.corrupt.len(), "duplicates": card.duplicates.len(),
+            "leakage": card.leakage.len(),
+        })),
+        Form::Text => ctx.out.result(&format!("train {train}, val {val}, test {test} images")),
+    }
+    if !card.leakage.is_empty() {
+        let text = format!(
+            "{} in more than one split: the test is easier than it looks (see card.html)",
+            units::count(card.leakage.len(), "picture")
+        );
+        ctx.out.note(&ctx.out.paint(Style::Changed, &text));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,102 @@
+//! `cvops repro`: bring stages up to date, running only what changed.
+
+use std::num::NonZeroUsize;
+
+use serde_json::json;
+
+use crate::base::CancelReason;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::cli::render::events::{Story, summary_json, summary_text};
+use crate::pipeline::decide::Force;
+use crate::pipeline::execute::{self, OnFailure, Options};
+use crate::pipeline::lock::LockFile;
+use crate::pipeline::workspace::{Files, RunRecords, Workspace};
+use crate::pipeline::{Plan, Reach};
+
+use super::status;
+
+/// Bring stages up to date, running only what changed
+///
+/// A stage runs when its command, dependencies, parameters or environment differ from its last run,
+/// or when an output is missing or was modified. Results of earlier runs are restored from the
+/// cache instead of computed again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not")]
+pub(in crate::cli) struct Args {
+    /// Stages or outputs to bring up to date, with all they need (default: all stages)
+    targets: Vec<String>,
+    /// Run the stages even if nothing changed
+    #[arg(short, long)]
+    force: bool,
+    /// Only the targets, not what they need
+    #[arg(short, long, conflicts_with = "downstream")]
+    single_item: bool,
+    /// The targets and all that needs them
+    #[arg(long)]
+    downstream: bool,
+    /// Stages to run at the same time (default: `core.jobs`, else 1)
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// After a failure, go on with the stages that do not need the failed one
+    #[arg(short, long)]
+    keep_going: bool,
+    /// Only show what would happen
+    #[arg(long)]
+    dry: bool,
+    /// Run even if an earlier run had the same inputs
+    #[arg(long)]
+    no_run_cache: bool,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let project = ctx.project()?;
+    let graph = ctx.graph(&project)?;
+    let reach = match (args.single_item, args.downstream) {
+        (true, _) => Reach::Single,
+        (_, true) => Reach::Downstream,
+        _ => Reach::Upstream,
+    };
+    let plan = Plan::select(&graph, &args.targets, reach)?;
+    let force = if args.force { Force::Yes } else { Force::No };
+    let records = if args.no_run_cache { RunRecords::Ignore } else { RunRecords::Use };
+    if args.dry {
+        status::show(ctx, &project, &plan, force, records)?;
+        return Ok(Outcome::Done);
+    }
+    let _lock = ctx.lock(&project, "cvops repro")?;
+    let files = Files::open(&project, &ctx.cancel);
+    let mut lock = LockFile::read(&project.lock_file(), project.personality.lock_file)?;
+    let mut workspace = Workspace::new(&files, ctx.env.all());
+    workspace.preflight(&plan)?;
+    let options = Options {
+        jobs: args.jobs.map_or(project.config.jobs.unwrap_or(1), NonZeroUsize::get).max(1),
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+        force,
+        records,
+        env: ctx.env.for_stages(),
+    };
+    let story = Story { out: &ctx.out };
+    let summary =
+        execute::execute(&plan, &mut lock, &mut workspace, &options, &ctx.cancel, &story)?;
+    files.finish();
+    match ctx.out.form {
+        Form::Json => ctx.out.json(&summary_json(&summary)),
+        Form::Text => ctx.out.note(&summary_text(&summary)),
+    }
+    tracing::info!(files_hashed = summary.files_hashed, "repro is done");
+    Ok(match ctx.cancel.reason() {
+        Some(CancelReason::StageFailed) | None if summary.failed.is_empty() => Outcome::Done,
+        Some(CancelReason::StageFailed) | None => Outcome::Failed,
+        Some(_) => {
+            if ctx.out.form == Form::Json {
+                ctx.out.json(&json!({"event": "interrupted"}));
+            }
+            ctx.out.note("interrupted: what finished is recorded, `cvops repro` goes on from there");
+            Outcome::Interrupted
+        }
+    })
+}

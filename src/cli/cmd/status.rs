@@ -1,0 +1,93 @@
+//! `cvops status`: what a repro would do, and why.
+
+use serde_json::json;
+
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::{Form, Style};
+use crate::cli::render::decision;
+use crate::pipeline::decide::Force;
+use crate::pipeline::forecast::{Forecast, forecast};
+use crate::pipeline::lock::LockFile;
+use crate::pipeline::workspace::{Files, RunRecords, Workspace};
+use crate::pipeline::{Plan, Reach, SkipReason, StageDecision};
+use crate::project::Project;
+
+/// Show what `cvops repro` would do, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cvops status --exit-code || cvops repro")]
+pub(in crate::cli) struct Args {
+    /// Stages or outputs, with all they need (default: all stages)
+    targets: Vec<String>,
+    /// Exit with 3 when something would run or be restored
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    let project = ctx.project()?;
+    let graph = ctx.graph(&project)?;
+    let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
+    let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    Ok(if args.exit_code { outcome } else { Outcome::Done })
+}
+
+/// Judges the stages of `plan`.
+pub(super) fn judge(
+    ctx: &Ctx,
+    project: &Project,
+    plan: &Plan<'_>,
+    force: Force,
+    records: RunRecords,
+) -> Result<Vec<Forecast>, CliError> {
+    let files = Files::open(project, &ctx.cancel);
+    let lock = LockFile::read(&project.lock_file(), project.personality.lock_file)?;
+    let mut workspace = Workspace::new(&files, ctx.env.all());
+    let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
+    files.finish();
+    Ok(forecasts)
+}
+
+/// Shows the forecast of every stage of `plan`; `Changes` when one would do something.
+pub(super) fn show(
+    ctx: &Ctx,
+    project: &Project,
+    plan: &Plan<'_>,
+    force: Force,
+    records: RunRecords,
+) -> Result<Outcome, CliError> {
+    let forecasts = judge(ctx, project, plan, force, records)?;
+    let stages: Vec<_> = plan.order().iter().map(|&i| &plan.graph().stages()[i]).collect();
+    let idle = |f: &Forecast| {
+        matches!(
+            f,
+            Forecast::Certain(StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen))
+        )
+    };
+    let changes = !forecasts.iter().all(idle);
+    if ctx.out.form == Form::Json {
+        let rows: Vec<_> = stages
+            .iter()
+            .zip(&forecasts)
+            .map(|(stage, f)| decision::to_json(stage.name.as_str(), f))
+            .collect();
+        ctx.out.json(&json!({"stages": rows}));
+    } else {
+        let width = stages.iter().map(|s| s.name.as_str().chars().count()).max().unwrap_or(0);
+        for (stage, forecast) in stages.iter().zip(&forecasts) {
+            let style = match forecast {
+                f if idle(f) => Style::Dim,
+                Forecast::Certain(StageDecision::Run(_)) => Style::Changed,
+                _ => Style::Strong,
+            };
+            let state = ctx.out.paint(style, &format!("{:<10}", decision::state(forecast)));
+            let line = format!("{:<width$}  {state}  {}", stage.name.as_str(), decision::because(forecast));
+            ctx.out.result(line.trim_end());
+        }
+        if !changes {
+            ctx.out.note("everything is up to date");
+        }
+    }
+    Ok(if changes { Outcome::Changes } else { Outcome::Done })
+}

@@ -1,0 +1,194 @@
+//! `cvops train`: train the network that `params.yaml` declares.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::base::doc::Problems;
+use crate::base::{Error as BaseError, fs, units};
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::{Form, Out};
+use crate::cli::params::{ParamsArg, section};
+use crate::cli::progress::Progress;
+use crate::vision::artifact::ModelArtifact;
+use crate::vision::device::Device;
+use crate::vision::model::ModelSpec;
+use crate::vision::shard::Prepared;
+use crate::vision::train::{EpochRecord, TrainData, TrainEvent, TrainParams, TrainSpec, fit};
+
+/// Where no bar can be drawn, progress is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Train the network that params.yaml declares
+///
+/// The sections `model` and `train` of params.yaml say what and how. Equal data, parameters and seed
+/// give the same model file, byte for byte.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cvops train --data data/prepared --out models/classifier")]
+pub(in crate::cli) struct Args {
+    /// Folder of prepared data
+    #[arg(long, value_name = "DIR", default_value = "data/prepared")]
+    data: PathBuf,
+    /// Folder for the model; replaced
+    #[arg(long, value_name = "DIR", default_value = "models/classifier")]
+    out: PathBuf,
+    /// File for the figures of each epoch, one JSON object per line
+    #[arg(long, value_name = "FILE", default_value = "reports/train.jsonl")]
+    history: PathBuf,
+    /// Go on from the checkpoint of an interrupted training (in a pipeline this happens by itself)
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    params: ParamsArg,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let document = args.params.document(ctx)?;
+    let problems = Problems::new(&document);
+    let model = ModelSpec::read(section(ctx, &problems, "model"));
+    let params = TrainParams::read(section(ctx, &problems, "train"));
+    let spec = problems.into_result(TrainSpec { model, params })?;
+    let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
+    let data = TrainData::load(&prepared)?;
+    let device = Device::pick(spec.params.device)?;
+    let out = ctx.dir.join(&args.out);
+    let scratch = scratch(ctx, args, &out)?;
+    let teller = Teller::new(&ctx.out);
+    let fitted = fit(&spec, &data, &device, Some(&scratch), &ctx.cancel, &|event| teller.tell(event))?;
+    teller.bar.end();
+    ModelArtifact::new(&fitted, &spec.params, &prepared).save(&out)?;
+    write_history(&ctx.dir.join(&args.history), &fitted.history)?;
+    // The result is safe: the checkpoints have done their work.
+    fs::remove_dir_all(&scratch).map_err(BaseError::io("remove", &scratch))?;
+    let kept = fitted.history.iter().find(|r| r.epoch == fitted.kept_epoch);
+    let accuracy = kept.and_then(|r| r.val_accuracy);
+    match ctx.out.form {
+        Form::Json => ctx.out.json(&json!({
+            "model": args.out, "epochs": fitted.history.len(), "kept_epoch": fitted.kept_epoch,
+            "val_accuracy": accuracy,
+        })),
+        Form::Text => {
+            let val = accuracy.map_or_else(String::new, |a| format!(", validation accuracy {a:.3}"));
+            ctx.out.result(&format!(
+                "model of epoch {} in {}{val}",
+                fitted.kept_epoch,
+                args.out.display()
+            ));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Returns the folder of checkpoints: what the pipeline provides, else one beside the model.
+fn scratch(ctx: &Ctx, args: &Args, out: &Path) -> Result<PathBuf, CliError> {
+    let dir = match ctx.env.get("CVOPS_SCRATCH") {
+        Some(dir) => PathBuf::from(dir).join("checkpoints"),
+        None => {
+            let name = out.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let dir = out.with_file_name(format!(".{name}-checkpoints"));
+            if !args.resume {
+                fs::remove_dir_all(&dir).map_err(BaseError::io("remove", &dir))?;
+            }
+            dir
+        }
+    };
+    fs::create_dir_all(&dir).map_err(BaseError::io("create folder", &dir))?;
+    Ok(dir)
+}
+
+fn write_history(path: &Path, history: &[EpochRecord]) -> Result<(), CliError> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(BaseError::io("create folder", dir))?;
+    }
+    let text: String = history.iter().map(|r| r.to_json() + "\n").collect();
+    fs::write_atomic(path, text.as_bytes()).map_err(BaseError::io("write", path))?;
+    Ok(())
+}
+
+/// Tells the training's story: a bar on a terminal, now and then a line elsewhere.
+struct Teller<'a> {
+    out: &'a Out,
+    bar: Progress,
+    told: Mutex<Instant>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(out: &'a Out) -> Self {
+        Self { out, bar: Progress::new(out, "training", "steps"), told: Mutex::new(Instant::now()) }
+    }
+
+    fn tell(&self, event: TrainEvent) {
+        match event {
+            TrainEvent::Start { epochs, steps, images, val_images, parameters, device } => {
+                self.bar.start((epochs * steps) as u64);
+                self.say(&format!(
+                    "{images} images, {val_images} for validation; {parameters} parameters; {device}"
+                ));
+            }
+            TrainEvent::Resumed { epochs_done } => {
+                self.say(&format!("going on after epoch {epochs_done} of an interrupted training"));
+            }
+            TrainEvent::CheckpointIgnored { reason } => {
+                self.say(&format!("starting anew: {reason}"));
+            }
+            TrainEvent::Batch { epoch, step, steps, images_per_s, remaining, .. } => {
+                self.bar.at(((epoch - 1) * steps + step) as u64);
+                self.now_and_then(|| {
+                    format!(
+                        "epoch {epoch} step {step}/{steps}  {images_per_s:.0} images/s  {} left",
+                        units::duration(remaining)
+                    )
+                });
+            }
+            TrainEvent::Epoch { record, seconds, is_best } => {
+                if let Ok(mut told) = self.told.lock() {
+                    *told = Instant::now();
+                }
+                let text = epoch_line(&record, seconds, is_best);
+                self.bar.above(|| match self.out.form {
+                    Form::Text => self.out.result(&text),
+                    Form::Json => {}
+                });
+            }
+            TrainEvent::EarlyStop { epoch, best_epoch } => self.say(&format!(
+                "stopping after epoch {epoch}: no improvement since epoch {best_epoch}"
+            )),
+            TrainEvent::Checkpoint { .. } | TrainEvent::End { .. } => {}
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.above(|| self.out.note(text));
+    }
+
+    fn now_and_then(&self, text: impl FnOnce() -> String) {
+        if self.out.draws() {
+            return;
+        }
+        let Ok(mut told) = self.told.lock() else { return };
+        if TELL_EVERY <= told.elapsed() {
+            *told = Instant::now();
+            self.out.note(&text());
+        }
+    }
+}
+
+fn epoch_line(record: &EpochRecord, seconds: f64, is_best: bool) -> String {
+    let mut line = format!(
+        "epoch {:>3}  loss {:.4}  accuracy {:.3}",
+        record.epoch, record.train_loss, record.train_accuracy
+    );
+    if let (Some(loss), Some(accuracy)) = (record.val_loss, record.val_accuracy) {
+        line += &format!("  val_loss {loss:.4}  val_accuracy {accuracy:.3}");
+    }
+    line += &format!("  {seconds:.1} s");
+    if is_best {
+        line += "  best";
+    }
+    line
+}

@@ -1,0 +1,30 @@
+//! `cvops version`: this program's version and what it was built with.
+
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+
+/// Print the version and the features this binary was built with
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cvops version --json")]
+pub(in crate::cli) struct Args {}
+
+pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
+    let version = env!("CARGO_PKG_VERSION");
+    let features: Vec<&str> = [
+        ("vision", cfg!(feature = "vision")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("wgpu", cfg!(feature = "wgpu")),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect();
+    match ctx.out.form {
+        Form::Text => ctx.out.result(&format!("cvops {version} ({})", features.join(", "))),
+        Form::Json => {
+            ctx.out.json(&serde_json::json!({"version": version, "features": features}));
+        }
+    }
+    Ok(Outcome::Done)
+}

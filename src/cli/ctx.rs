@@ -1,0 +1,93 @@
+//! What every command gets: flags, environment, output, cancellation, and the project on demand.
+
+use std::path::PathBuf;
+
+use crate::base::{Cancel, Diagnostic};
+use crate::pipeline::{self, StageGraph, spec};
+use crate::project::{self, Access, Project, ProjectLock};
+
+use super::args::Global;
+use super::env::Env;
+use super::error::CliError;
+use super::out::{Out, Style};
+use super::signal;
+
+/// The context of a command.
+pub(super) struct Ctx {
+    pub(super) env: Env,
+    pub(super) out: Out,
+    pub(super) cancel: Cancel,
+    /// The folder in which the command works (`-C`).
+    pub(super) dir: PathBuf,
+}
+
+impl Ctx {
+    /// Resolves `-C`. On failure the output is handed back, to show the error.
+    pub(super) fn new(
+        global: Global,
+        env: Env,
+        out: Out,
+        cancel: Cancel,
+    ) -> Result<Self, (Out, CliError)> {
+        let dir = global.directory.unwrap_or_else(|| PathBuf::from("."));
+        match dir.canonicalize() {
+            Ok(dir) => Ok(Self { env, out, cancel, dir }),
+            Err(e) => {
+                let error = crate::base::Error::io("open folder", &dir)(e);
+                Err((out, error.into()))
+            }
+        }
+    }
+
+    /// Opens the project around the current folder.
+    pub(super) fn project(&self) -> Result<Project, CliError> {
+        Ok(project::discover(&self.dir, self.env.user_config().as_deref())?)
+    }
+
+    /// Starts to listen for Ctrl-C: for commands that can stop in an orderly way.
+    pub(super) fn listen(&self) {
+        signal::install(&self.cancel);
+    }
+
+    /// Takes the project lock for a command that writes; says for whom it waits.
+    pub(super) fn lock(&self, project: &Project, command: &str) -> Result<ProjectLock, CliError> {
+        let inside = self.env.get("CVOPS_ROOT").is_some_and(|r| project.root.as_os_str() == r);
+        if let (true, Some(stage)) = (inside, self.env.get("CVOPS_STAGE")) {
+            return Err(CliError::usage(
+                Diagnostic::error(
+                    "nested",
+                    format!("`{command}` cannot run inside the stage `{stage}` of the same project"),
+                )
+                .note("the command that runs the stage holds the project lock")
+                .help("drop it from the stage's `cmd`"),
+            ));
+        }
+        project::init::ensure_state_dir(&project.layout)?;
+        let lock = ProjectLock::acquire(&project.layout, Access::Exclusive, command, &self.cancel, &|wait| {
+            let who = wait.holder.as_ref().map_or_else(
+                || "another command".to_owned(),
+                |h| format!("`{}` (pid {})", h.command, h.pid),
+            );
+            let elapsed = crate::base::units::duration(wait.elapsed);
+            self.out.note(&format!("waiting for {who} to finish, {elapsed} so far"));
+        })?;
+        let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
+        for stage in stopped {
+            let text = format!("stopped processes that a killed cvops left behind (stage `{stage}`)");
+            self.out.note(&self.out.paint(Style::Changed, &text));
+        }
+        Ok(lock)
+    }
+
+    /// Reads the pipeline file and connects its stages.
+    pub(super) fn graph(&self, project: &Project) -> Result<StageGraph, CliError> {
+        let path = project.pipeline_file();
+        if !path.exists() {
+            let (file, root) = (project.personality.pipeline_file, project.root.clone());
+            return Err(pipeline::Error::NoPipeline { file, root }.into());
+        }
+        let document =
+            crate::base::doc::Document::read(&path, project.personality.pipeline_file)?;
+        Ok(StageGraph::build(spec::read(document)?)?)
+    }
+}

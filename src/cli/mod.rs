@@ -1,0 +1,69 @@
+//! The top floor: arguments, commands, rendering, exit codes. The only room that prints, reads the
+//! environment, looks at the terminal, or decides the exit code.
+//!
+//! `args` is the command table; each command is one file in `cmd/`: arguments → options → a call
+//! into a room below → rendering. Imports: every room.
+
+mod args;
+mod cmd;
+mod ctx;
+mod env;
+mod error;
+mod exit;
+mod out;
+mod panic;
+#[cfg(feature = "vision")]
+mod params;
+mod progress;
+mod render;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::base::Cancel;
+
+use ctx::Ctx;
+use exit::Outcome;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version count as results: clap prints them to stdout with code 0.
+            let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let env = env::Env::of_process();
+    if let Err(error) = env::arm_faults(&env) {
+        return finish(&out::Out::new(&args.global, &env), Err(error));
+    }
+    let out = out::Out::new(&args.global, &env);
+    panic::install();
+    out::start_log(&args.global, &env);
+    let cancel = Cancel::new();
+    let ctx = Ctx::new(args.global, env, out, cancel);
+    let result = match &ctx {
+        Ok(ctx) => args.command.run(ctx),
+        Err((_, error)) => Err(error.clone()),
+    };
+    match ctx {
+        Ok(ctx) => finish(&ctx.out, result),
+        Err((out, _)) => finish(&out, result),
+    }
+}
+
+fn finish(out: &out::Out, result: Result<Outcome, error::CliError>) -> ExitCode {
+    match result {
+        Ok(outcome) => ExitCode::from(exit::code(outcome)),
+        Err(error) => {
+            render::diagnostic::show_all(out, &error.diagnostics);
+            ExitCode::from(exit::error_code(error.class))
+        }
+    }
+}

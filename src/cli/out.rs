@@ -1,0 +1,136 @@
+//! The only writer to stdout and stderr. Results go to stdout, everything else to stderr; a line is
+//! written whole, so the output of concurrent stages never mixes within one. Imports: args.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use super::args::{ColorChoice, Global};
+use super::env::Env;
+
+/// Text or machine form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// `--json`.
+    Json,
+}
+
+/// How text is emphasised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Good news.
+    Good,
+    /// Bad news.
+    Bad,
+    /// Something changed.
+    Changed,
+    /// Background.
+    Dim,
+    /// Names.
+    Strong,
+}
+
+/// Where a command's output goes.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// Text or JSON.
+    pub(super) form: Form,
+    color: bool,
+    quiet: bool,
+    terminal: bool,
+    lines: Mutex<()>,
+}
+
+impl Out {
+    /// Looks at the flags, the environment and the terminal.
+    pub(super) fn new(global: &Global, env: &Env) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let color = match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
+            }
+        };
+        let form = if global.json { Form::Json } else { Form::Text };
+        Self { form, color, quiet: global.quiet, terminal, lines: Mutex::new(()) }
+    }
+
+    /// Is colour wanted?
+    pub(super) fn color(&self) -> bool {
+        self.color
+    }
+
+    /// May progress be drawn in place?
+    pub(super) fn draws(&self) -> bool {
+        self.terminal && !self.quiet && self.form == Form::Text
+    }
+
+    /// Returns the terminal's width in columns, if stdout is one.
+    pub(super) fn width(&self) -> Option<u16> {
+        let stdout = std::io::stdout();
+        stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col))?
+    }
+
+    /// Returns `text` emphasised, if colours are on (ECMA-48 SGR codes).
+    pub(super) fn paint(&self, style: Style, text: &str) -> String {
+        if !self.color {
+            return text.to_owned();
+        }
+        let code = match style {
+            Style::Good => "32",
+            Style::Bad => "1;31",
+            Style::Changed => "33",
+            Style::Dim => "2",
+            Style::Strong => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Writes a result.
+    pub(super) fn result(&self, text: &str) {
+        self.write(std::io::stdout(), text);
+    }
+
+    /// Writes a JSON result on one line.
+    pub(super) fn json(&self, value: &serde_json::Value) {
+        self.write(std::io::stdout(), &value.to_string());
+    }
+
+    /// Writes a remark, unless `-q` or `--json` was given.
+    pub(super) fn note(&self, text: &str) {
+        if !self.quiet && self.form == Form::Text {
+            self.write(std::io::stderr(), text);
+        }
+    }
+
+    /// Writes something that must be seen, whatever the flags.
+    pub(super) fn error(&self, text: &str) {
+        self.write(std::io::stderr(), text);
+    }
+
+    fn write(&self, mut to: impl Write, text: &str) {
+        let _whole = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+        // Nobody is left to tell when the reader of a pipe has gone.
+        let _ = to.write_all(format!("{text}{end}").as_bytes()).and_then(|()| to.flush());
+    }
+}
+
+/// Sends tracing records to stderr: warnings always, more with `-v`, `-vv` or `CVOPS_LOG`.
+pub(super) fn start_log(global: &Global, env: &Env) {
+    let level = match global.verbose {
+        0 => "cvops=warn",
+        1 => "cvops=info",
+        _ => "cvops=debug",
+    };
+    let filter = env.get("CVOPS_LOG").unwrap_or(level);
+    let Ok(filter) = tracing_subscriber::EnvFilter::try_new(filter) else { return };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}

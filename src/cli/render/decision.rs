@@ -1,0 +1,165 @@
+//! Judgements as sentences and as JSON. The words are the contract's. Imports: base, pipeline,
+//! store.
+
+use serde_json::{Value as Json, json};
+
+use crate::base::doc::Value;
+use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
+use crate::store::Presence;
+
+/// Returns the short state of a stage, for a table.
+pub(in crate::cli) fn state(forecast: &Forecast) -> &'static str {
+    match forecast {
+        Forecast::Certain(decision) => match decision {
+            StageDecision::Skip(SkipReason::Frozen) => "frozen",
+            StageDecision::Skip(SkipReason::UpstreamFailed(_)) => "skipped",
+            StageDecision::Cached => "unchanged",
+            StageDecision::Restore { .. } => "restorable",
+            StageDecision::Run(_) => "must run",
+        },
+        Forecast::DependsOn(_) => "depends",
+    }
+}
+
+/// Returns why, for a table; empty where there is nothing to say.
+pub(in crate::cli) fn because(forecast: &Forecast) -> String {
+    match forecast {
+        Forecast::Certain(decision) => match decision {
+            StageDecision::Skip(SkipReason::UpstreamFailed(stage)) => format!("`{stage}` failed"),
+            StageDecision::Skip(SkipReason::Frozen) | StageDecision::Cached => String::new(),
+            StageDecision::Restore { because, .. } => reasons(because),
+            StageDecision::Run(because) => reasons(because),
+        },
+        Forecast::DependsOn(stages) => {
+            let names: Vec<_> = stages.iter().map(|s| format!("`{s}`")).collect();
+            format!("on what {} will write", names.join(" and "))
+        }
+    }
+}
+
+/// Returns the first reason, and how many more there are.
+pub(in crate::cli) fn reasons(all: &[RunReason]) -> String {
+    match all {
+        [] => String::new(),
+        [one] => reason(one),
+        [first, rest @ ..] => format!("{} (and {} more)", reason(first), rest.len()),
+    }
+}
+
+/// Returns one reason as a phrase.
+pub(in crate::cli) fn reason(reason: &RunReason) -> String {
+    match reason {
+        RunReason::Forced => "forced".to_owned(),
+        RunReason::AlwaysChanged => "always changed (so declared)".to_owned(),
+        RunReason::NeverRun => "it never ran".to_owned(),
+        RunReason::CommandChanged { old, new } => {
+            format!("command changed (`{}` -> `{}`)", old.join(" && "), new.join(" && "))
+        }
+        RunReason::DependencyChanged { path, old, new } => match (old, new) {
+            (None, _) => format!("dependency `{path}` added"),
+            (_, None) => format!("dependency `{path}` dropped"),
+            (Some(old), Some(new)) => {
+                format!("dependency `{path}` changed ({} -> {})", presence(old), presence(new))
+            }
+        },
+        RunReason::UpstreamChanged { path, stage } => {
+            format!("upstream `{stage}` ran and its output `{path}` really changed")
+        }
+        RunReason::ParameterChanged(change) => format!(
+            "parameter `{}` changed ({} -> {})",
+            change.name,
+            value(change.old.as_ref()),
+            value(change.new.as_ref())
+        ),
+        RunReason::EnvironmentChanged { name, old, new } => format!(
+            "environment variable `{name}` changed ({} -> {})",
+            variable(old.as_ref()),
+            variable(new.as_ref())
+        ),
+        RunReason::OutputMissing { path } => format!("output `{path}` is missing"),
+        RunReason::OutputModified { path, old, new } => {
+            format!("output `{path}` was modified ({} -> {})", presence(old), presence(new))
+        }
+        RunReason::OutputsRedeclared { path } => {
+            format!("output `{path}` was declared or dropped since")
+        }
+    }
+}
+
+fn presence(presence: &Presence) -> String {
+    match presence {
+        Presence::Missing => "missing".to_owned(),
+        Presence::Present(p) => p.object.short(),
+    }
+}
+
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(Value::Str(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn variable(value: Option<&Option<String>>) -> String {
+    match value {
+        None => "not counted".to_owned(),
+        Some(None) => "unset".to_owned(),
+        Some(Some(text)) => format!("`{text}`"),
+    }
+}
+
+/// Returns the machine form of a forecast.
+pub(in crate::cli) fn to_json(stage: &str, forecast: &Forecast) -> Json {
+    let reasons: Vec<Json> = match forecast {
+        Forecast::Certain(
+            StageDecision::Restore { because, .. } | StageDecision::Run(because),
+        ) => because.iter().map(reason_json).collect(),
+        _ => Vec::new(),
+    };
+    let waits: Vec<String> = match forecast {
+        Forecast::DependsOn(stages) => stages.iter().map(ToString::to_string).collect(),
+        Forecast::Certain(_) => Vec::new(),
+    };
+    json!({"stage": stage, "state": state(forecast), "reasons": reasons, "depends_on": waits})
+}
+
+/// Returns the machine form of a reason: its kind, its sentence, and what it is about.
+pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
+    let object = |p: &Option<Presence>| match p {
+        Some(Presence::Present(p)) => json!(p.object.to_string()),
+        Some(Presence::Missing) | None => Json::Null,
+    };
+    let mut json = match reason {
+        RunReason::Forced => json!({"kind": "forced"}),
+        RunReason::AlwaysChanged => json!({"kind": "always_changed"}),
+        RunReason::NeverRun => json!({"kind": "never_run"}),
+        RunReason::CommandChanged { old, new } => {
+            json!({"kind": "command_changed", "old": old, "new": new})
+        }
+        RunReason::DependencyChanged { path, old, new } => json!({
+            "kind": "dependency_changed", "path": path.as_str(), "old": object(old), "new": object(new),
+        }),
+        RunReason::UpstreamChanged { path, stage } => {
+            json!({"kind": "upstream_changed", "path": path.as_str(), "stage": stage.as_str()})
+        }
+        RunReason::ParameterChanged(change) => json!({
+            "kind": "parameter_changed", "parameter": change.name, "old": change.old, "new": change.new,
+        }),
+        RunReason::EnvironmentChanged { name, old, new } => {
+            json!({"kind": "environment_changed", "variable": name, "old": old, "new": new})
+        }
+        RunReason::OutputMissing { path } => {
+            json!({"kind": "output_missing", "path": path.as_str()})
+        }
+        RunReason::OutputModified { path, old, new } => json!({
+            "kind": "output_modified", "path": path.as_str(),
+            "old": object(&Some(*old)), "new": object(&Some(*new)),
+        }),
+        RunReason::OutputsRedeclared { path } => {
+            json!({"kind": "outputs_redeclared", "path": path.as_str()})
+        }
+    };
+    json["text"] = Json::from(self::reason(reason));
+    json
+}

@@ -1,0 +1,185 @@
+//! The story of a repro, line by line, as text or as JSON (one object per line).
+//! Imports: base, pipeline, out.
+
+use serde_json::{Value, json};
+
+use crate::base::{Observer, ToDiagnostics, units};
+use crate::cli::out::{Form, Out, Style};
+use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
+use crate::pipeline::StageDecision;
+
+use super::{decision, diagnostic};
+
+/// Shows events as they come.
+pub(in crate::cli) struct Story<'a> {
+    pub(in crate::cli) out: &'a Out,
+}
+
+impl Observer<Event> for Story<'_> {
+    fn notify(&self, event: Event) {
+        match self.out.form {
+            Form::Json => {
+                if let Some(json) = to_json(&event) {
+                    self.out.json(&json);
+                }
+            }
+            Form::Text => self.tell(&event),
+        }
+    }
+}
+
+impl Story<'_> {
+    fn tell(&self, event: &Event) {
+        let out = self.out;
+        let name = |stage: &crate::pipeline::StageName| out.paint(Style::Strong, stage.as_str());
+        match event {
+            Event::Decided { stage, decision } => match decision {
+                StageDecision::Skip(_) | StageDecision::Cached => {}
+                StageDecision::Restore { because, .. } => out.note(&format!(
+                    "{}: restoring an earlier result: {}",
+                    name(stage),
+                    decision::reasons(because)
+                )),
+                StageDecision::Run(because) => {
+                    out.note(&format!("{}: running: {}", name(stage), decision::reasons(because)));
+                }
+            },
+            Event::Started { stage, command } => {
+                out.note(&format!("{}", out.paint(Style::Dim, &format!("{stage} $ {command}"))));
+            }
+            Event::Output { stage, stream, line } => {
+                let text = format!("{} {line}", out.paint(Style::Dim, &format!("{stage} |")));
+                match stream {
+                    Stream::Out => out.result(&text),
+                    Stream::Err => out.note(&text),
+                }
+            }
+            Event::Saved { stage, path, object } => out.note(&format!(
+                "{}: `{path}` was not in the cache; its content is kept there as {object}",
+                name(stage)
+            )),
+            Event::RecordUnusable { stage, why } => out.note(&format!(
+                "{}: the earlier result cannot be used ({why}); running instead",
+                name(stage)
+            )),
+            Event::Finished { stage, how, took } => {
+                let took = units::duration(*took);
+                match how {
+                    Outcome::Ran => out.note(&format!("{}: {} in {took}", name(stage), out.paint(Style::Good, "done"))),
+                    Outcome::Restored => {
+                        out.note(&format!("{}: {} in {took}", name(stage), out.paint(Style::Good, "restored")));
+                    }
+                    Outcome::Unchanged => out.note(&format!("{}: unchanged", name(stage))),
+                    Outcome::Frozen => out.note(&format!("{}: frozen", name(stage))),
+                }
+            }
+            Event::Failed { error, .. } => diagnostic::show_all(out, &error.to_diagnostics()),
+            Event::Stopping { stages } => {
+                let names: Vec<_> = stages.iter().map(|s| format!("`{s}`")).collect();
+                if !names.is_empty() {
+                    out.note(&format!("stopping {} (again to kill)", names.join(", ")));
+                }
+            }
+        }
+    }
+}
+
+/// Returns the last line: what happened in all.
+pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
+    let mut parts = Vec::new();
+    for (outcome, word) in [
+        (Outcome::Ran, "ran"),
+        (Outcome::Restored, "restored"),
+        (Outcome::Unchanged, "unchanged"),
+        (Outcome::Frozen, "frozen"),
+    ] {
+        let n = summary.count(outcome);
+        if n != 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    if !summary.failed.is_empty() {
+        parts.push(format!("{} failed", summary.failed.len()));
+    }
+    if !summary.not_started.is_empty() {
+        parts.push(format!("{} not started", summary.not_started.len()));
+    }
+    let all_unchanged = summary.count(Outcome::Unchanged) == summary.done.len()
+        && summary.failed.is_empty()
+        && summary.not_started.is_empty();
+    if all_unchanged {
+        return format!("everything is up to date ({})", units::count(summary.done.len(), "stage"));
+    }
+    let total = summary.done.len() + summary.failed.len() + summary.not_started.len();
+    format!("{}: {}", units::count(total, "stage"), parts.join(", "))
+}
+
+/// Returns the machine form of the summary.
+pub(in crate::cli) fn summary_json(summary: &Summary) -> Value {
+    let done: Vec<Value> = summary
+        .done
+        .iter()
+        .map(|(stage, how, took)| {
+            json!({"stage": stage.as_str(), "outcome": outcome(*how), "seconds": took.as_secs_f64()})
+        })
+        .collect();
+    let names = |stages: &[crate::pipeline::StageName]| -> Vec<String> {
+        stages.iter().map(ToString::to_string).collect()
+    };
+    json!({
+        "event": "done",
+        "done": done,
+        "failed": names(&summary.failed),
+        "not_started": names(&summary.not_started),
+        "files_hashed": summary.files_hashed,
+    })
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ran => "ran",
+        Outcome::Restored => "restored",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Frozen => "frozen",
+    }
+}
+
+fn to_json(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::Decided { stage, decision } => {
+            let (what, because) = match decision {
+                StageDecision::Skip(_) => ("skip", &[][..]),
+                StageDecision::Cached => ("unchanged", &[][..]),
+                StageDecision::Restore { because, .. } => ("restore", because.as_slice()),
+                StageDecision::Run(because) => ("run", because.as_slice()),
+            };
+            let reasons: Vec<Value> = because.iter().map(decision::reason_json).collect();
+            json!({"event": "decided", "stage": stage.as_str(), "decision": what, "reasons": reasons})
+        }
+        Event::Started { stage, command } => {
+            json!({"event": "started", "stage": stage.as_str(), "command": command})
+        }
+        Event::Output { stage, stream, line } => json!({
+            "event": "output", "stage": stage.as_str(), "line": line,
+            "stream": match stream { Stream::Out => "stdout", Stream::Err => "stderr" },
+        }),
+        Event::Saved { stage, path, object } => json!({
+            "event": "saved", "stage": stage.as_str(), "path": path.as_str(), "object": object.to_string(),
+        }),
+        Event::RecordUnusable { stage, why } => {
+            json!({"event": "record_unusable", "stage": stage.as_str(), "why": why})
+        }
+        Event::Finished { stage, how, took } => json!({
+            "event": "finished", "stage": stage.as_str(), "outcome": outcome(*how),
+            "seconds": took.as_secs_f64(),
+        }),
+        Event::Failed { stage, error, took } => json!({
+            "event": "failed", "stage": stage.as_str(), "seconds": took.as_secs_f64(),
+            "errors": error.to_diagnostics().iter().map(diagnostic::to_json).collect::<Vec<_>>(),
+        }),
+        Event::Stopping { stages } => {
+            let names: Vec<String> = stages.iter().map(ToString::to_string).collect();
+            json!({"event": "stopping", "stages": names})
+        }
+    })
+}

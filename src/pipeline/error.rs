@@ -1,0 +1,172 @@
+//! The engine's error, and how each looks to the user.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::{base, project, store};
+
+use super::spec::StageName;
+
+/// What can go wrong with a pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A document or file operation.
+    #[error(transparent)]
+    Base(#[from] base::Error),
+    /// Project files.
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    /// The cache.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The project has no pipeline file.
+    #[error("there is no `{}` in `{}`", file, root.display())]
+    NoPipeline {
+        /// The file's name.
+        file: &'static str,
+        /// The project root.
+        root: PathBuf,
+    },
+    /// A target that is neither a stage nor an output.
+    #[error("`{target}` is neither a stage nor an output of one")]
+    UnknownTarget {
+        /// What the user typed.
+        target: String,
+        /// The nearest stage name.
+        nearest: Option<String>,
+    },
+    /// A dependency does not exist and no stage of the plan makes it.
+    #[error("stage `{stage}` needs `{path}`, which does not exist")]
+    MissingDependency {
+        /// The stage.
+        stage: StageName,
+        /// The dep.
+        path: ArtifactPath,
+        /// The stage that would write it, when it is not part of the plan.
+        producer: Option<StageName>,
+    },
+    /// A params file does not exist.
+    #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
+    MissingParamsFile {
+        /// The stage.
+        stage: StageName,
+        /// The file.
+        file: ArtifactPath,
+    },
+    /// A parameter is not in its file.
+    #[error("stage `{stage}` needs the parameter `{key}`, which `{file}` does not have")]
+    MissingParam {
+        /// The stage.
+        stage: StageName,
+        /// The file.
+        file: ArtifactPath,
+        /// The key.
+        key: String,
+        /// The nearest key of the file.
+        nearest: Option<String>,
+    },
+    /// The shell could not be started.
+    #[error("stage `{stage}` could not be started: {source}")]
+    Spawn {
+        /// The stage.
+        stage: StageName,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A command ended with a failure.
+    #[error("stage `{stage}` failed: `{command}` {how}")]
+    Failed {
+        /// The stage.
+        stage: StageName,
+        /// The command that failed.
+        command: String,
+        /// `exited with code 3`, `was killed by signal 9`.
+        how: String,
+        /// The exit code, if it exited.
+        code: Option<i32>,
+    },
+    /// A command succeeded without writing what it declares.
+    #[error("stage `{stage}` did not produce its output `{path}`")]
+    NotProduced {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+    },
+    /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
+    #[error("`{path}` cannot be restored: {why}")]
+    NotRestorable {
+        /// The output.
+        path: ArtifactPath,
+        /// What is missing.
+        why: String,
+    },
+    /// Several things are wrong at once.
+    #[error("{} problems", _0.len())]
+    Several(
+        /// Each of them.
+        Vec<Error>,
+    ),
+    /// Work was asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A mistake of ours.
+    #[error("this is a bug in cvops: {0}")]
+    Bug(&'static str),
+}
+
+impl ToDiagnostics for Error {
+    fn to_diagnostics(&self) -> Vec<Diagnostic> {
+        let error = |code| Diagnostic::error(code, self.to_string());
+        let one = match self {
+            Self::Base(e) => return e.to_diagnostics(),
+            Self::Project(e) => return e.to_diagnostics(),
+            Self::Store(e) => return e.to_diagnostics(),
+            Self::Several(errors) => return errors.iter().flat_map(Self::to_diagnostics).collect(),
+            Self::NoPipeline { file, .. } => error("no-pipeline").help(format!(
+                "write a `{file}` with at least one stage (`cvops schema` describes it)"
+            )),
+            Self::UnknownTarget { nearest, .. } => error("unknown-target").help(match nearest {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "`cvops dag` shows all stages".to_owned(),
+            }),
+            Self::MissingDependency { producer, path, .. } => {
+                error("missing-dependency").help(match producer {
+                    Some(producer) => format!("run `cvops repro {producer}` first, which writes it"),
+                    None => format!("create `{path}`, or correct the dep in the pipeline file"),
+                })
+            }
+            Self::MissingParamsFile { file, .. } => {
+                error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))
+            }
+            Self::MissingParam { nearest, file, .. } => {
+                error("missing-parameter").help(match nearest {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("add it to `{file}`, or correct `params:`"),
+                })
+            }
+            Self::Spawn { .. } => error("spawn").help("check that `/bin/sh` and `wdir` exist"),
+            Self::Failed { code, .. } => {
+                let diagnostic = error("stage-failed");
+                match code {
+                    Some(127) => diagnostic
+                        .note("exit code 127 means that the shell did not find a command")
+                        .help("check its spelling, and that it is installed and on PATH"),
+                    Some(126) => diagnostic
+                        .note("exit code 126 means that a command was found but may not be run")
+                        .help("make it executable (`chmod +x`)"),
+                    _ => diagnostic.help("its output is above; mend the cause and run the same command again: finished stages are kept"),
+                }
+            }
+            Self::NotProduced { path, .. } => error("output-not-produced")
+                .help(format!("let the command write `{path}`, or drop it from `outs`")),
+            Self::NotRestorable { .. } => {
+                error("not-restorable").help("`cvops repro` makes it anew")
+            }
+            Self::Cancelled => error("interrupted"),
+            Self::Bug(_) => error("bug").help("please report it with the command and the pipeline file"),
+        };
+        vec![one]
+    }
+}

@@ -1,0 +1,91 @@
+//! Stops stage processes that outlived a killed cvops, before anything else touches their outputs.
+//!
+//! While a stage runs, a marker file names its process group. A marker that is there when the
+//! project lock has just been taken was left by a cvops that died. Process numbers are reused, so
+//! a process counts as left over only if its environment says that it belongs to a stage of this
+//! very project (Linux: `/proc/PID/environ`). Imports: base, project, spec.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::base::{Error, fs};
+use crate::pipeline::spec::StageName;
+
+/// The marker of one running stage.
+pub(super) struct Marker(PathBuf);
+
+impl Marker {
+    /// Writes the marker of `stage` into the folder `dir`.
+    pub(super) fn write(dir: &Path, stage: &StageName, group: Pid) -> std::io::Result<Self> {
+        let path = dir.join(stage.as_str());
+        fs::create_dir_all(dir)?;
+        let mut staged = fs::Staged::new_in(dir)?;
+        std::io::Write::write_all(staged.file(), group.as_raw_nonzero().to_string().as_bytes())?;
+        staged.commit(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        // A marker that stays only costs the next command a look through the process table.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Kills processes of stages of the project at `root` if markers in `dir` say that a cvops died
+/// while stages ran; returns the names of those stages whose processes were still there. Call it
+/// only while holding the project lock.
+///
+/// # Errors
+/// The marker folder cannot be read or cleaned.
+pub fn stop_leftovers(dir: &Path, root: &Path) -> Result<Vec<String>, Error> {
+    let markers: Vec<PathBuf> = match std::fs::read_dir(dir) {
+        Ok(entries) => entries.flatten().map(|e| e.path()).collect(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("read", dir)(e)),
+    };
+    if markers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut stopped = Vec::new();
+    // Twice: a process may have started another one while the table was read.
+    for _ in 0..2 {
+        for (pid, stage) in stage_processes(root) {
+            if kill_process(pid, Signal::KILL).is_ok() && !stopped.contains(&stage) {
+                stopped.push(stage);
+            }
+        }
+    }
+    for marker in markers {
+        fs::remove_file(&marker).map_err(Error::io("remove", &marker))?;
+    }
+    stopped.sort_unstable();
+    Ok(stopped)
+}
+
+/// Returns the processes whose environment names `root` as their stage's project.
+fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
+    let wanted = [b"CVOPS_ROOT=", root.as_os_str().as_encoded_bytes()].concat();
+    let me = std::process::id();
+    let Ok(table) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in table.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
+        let mut vars = environ.split(|b| *b == 0);
+        if !vars.clone().any(|v| v == wanted) || u32::try_from(pid) == Ok(me) {
+            continue;
+        }
+        let stage = vars
+            .find_map(|v| v.strip_prefix(b"CVOPS_STAGE="))
+            .map_or_else(String::new, |s| String::from_utf8_lossy(s).into_owned());
+        if let Some(pid) = Pid::from_raw(pid) {
+            found.push((pid, stage));
+        }
+    }
+    found
+}

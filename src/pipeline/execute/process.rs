@@ -1,0 +1,189 @@
+//! Runs one shell command in a process group of its own and passes its output on line by line.
+//!
+//! Imports: base, spec, execute.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::base::{Cancel, Observer};
+
+use super::{Event, Stream};
+use crate::pipeline::spec::StageName;
+
+/// Longer lines are passed on in pieces.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How often a silent command is asked whether it has ended (its pipes may be held open by others).
+const POLL_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const NOTHING: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// The process groups that run now, by stage.
+#[derive(Debug, Default)]
+pub(super) struct Running(Mutex<BTreeMap<StageName, Pid>>);
+
+impl Running {
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<StageName, Pid>) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Sends `signal` to every group; returns the stages.
+    pub(super) fn signal(&self, signal: Signal) -> Vec<StageName> {
+        self.with(|groups| {
+            for pid in groups.values() {
+                // A group that has just ended is no error.
+                let _ = kill_process_group(*pid, signal);
+            }
+            groups.keys().cloned().collect()
+        })
+    }
+}
+
+/// How a command is run.
+pub(super) struct Shell<'a> {
+    pub(super) stage: &'a StageName,
+    pub(super) dir: &'a Path,
+    pub(super) env: &'a [(String, OsString)],
+    pub(super) running: &'a Running,
+    pub(super) cancel: &'a Cancel,
+    pub(super) events: &'a dyn Observer<Event>,
+}
+
+impl Shell<'_> {
+    /// Runs `command` to its end; `started` is told the process group as soon as there is one.
+    pub(super) fn run(
+        &self,
+        command: &str,
+        started: &dyn Fn(Pid) -> io::Result<()>,
+    ) -> io::Result<ExitStatus> {
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(command)
+            .current_dir(self.dir)
+            .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let pid = Pid::from_child(&child);
+        self.running.with(|groups| groups.insert(self.stage.clone(), pid));
+        let noted = started(pid);
+        // The coordinator signals the groups it knows of; one that starts just then is ours.
+        if self.cancel.is_requested() || noted.is_err() {
+            let _ = kill_process_group(pid, Signal::TERM);
+        }
+        let pipes = [
+            child.stdout.take().map(|p| Pipe::new(OwnedFd::from(p), Stream::Out)),
+            child.stderr.take().map(|p| Pipe::new(OwnedFd::from(p), Stream::Err)),
+        ];
+        let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
+        self.running.with(|groups| groups.remove(self.stage));
+        noted?;
+        status
+    }
+
+    /// Passes lines on until the command has ended. Usually both pipes close at that moment; a
+    /// background process that the command left behind may hold them open for ever, so after the
+    /// command's end only what is there already is read.
+    fn follow(&self, child: &mut Child, mut pipes: Vec<Pipe>) -> io::Result<ExitStatus> {
+        let mut ended = None;
+        while !pipes.is_empty() {
+            let mut polled: Vec<PollFd<'_>> =
+                pipes.iter().map(|p| PollFd::new(&p.fd, PollFlags::IN)).collect();
+            let wait = if ended.is_some() { NOTHING } else { POLL_EVERY };
+            match poll(&mut polled, Some(&wait)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+            let ready: Vec<bool> = polled.iter().map(|p| !p.revents().is_empty()).collect();
+            if !ready.contains(&true) {
+                if ended.is_some() {
+                    break;
+                }
+                ended = child.try_wait()?;
+                continue;
+            }
+            let mut index = 0;
+            pipes.retain_mut(|pipe| {
+                index += 1;
+                !ready[index - 1] || pipe.read(|line, stream| self.tell(line, stream))
+            });
+        }
+        for pipe in &mut pipes {
+            pipe.flush(|line, stream| self.tell(line, stream));
+        }
+        match ended {
+            Some(status) => Ok(status),
+            None => child.wait(),
+        }
+    }
+
+    fn tell(&self, line: &[u8], stream: Stream) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.events.notify(Event::Output { stage: self.stage.clone(), stream, line });
+    }
+}
+
+/// One pipe of a command and the start of a line that is not complete yet.
+struct Pipe {
+    fd: OwnedFd,
+    stream: Stream,
+    line: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(fd: OwnedFd, stream: Stream) -> Self {
+        Self { fd, stream, line: Vec::new() }
+    }
+
+    /// Reads what is there and passes complete lines on; returns false at the pipe's end.
+    fn read(&mut self, tell: impl Fn(&[u8], Stream)) -> bool {
+        let mut buffer = [0; 8192];
+        let count = match rustix::io::read(&self.fd, &mut buffer) {
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return true,
+            Err(_) => 0,
+        };
+        for &byte in &buffer[..count] {
+            if byte == b'\n' {
+                let end = self.line.len() - usize::from(self.line.ends_with(b"\r"));
+                tell(&self.line[..end], self.stream);
+                self.line.clear();
+            } else {
+                self.line.push(byte);
+                if LINE_BYTES_MAX <= self.line.len() {
+                    self.flush(&tell);
+                }
+            }
+        }
+        if count == 0 {
+            self.flush(tell);
+        }
+        count != 0
+    }
+
+    fn flush(&mut self, tell: impl Fn(&[u8], Stream)) {
+        if !self.line.is_empty() {
+            tell(&self.line, self.stream);
+            self.line.clear();
+        }
+    }
+}
+
+/// Returns how a process ended, for messages.
+pub(super) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended without a status".to_owned(),
+    }
+}

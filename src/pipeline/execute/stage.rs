@@ -1,0 +1,165 @@
+//! One stage in a worker thread: secure and remove old outputs, run the commands, keep the new
+//! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
+
+use std::ffi::OsString;
+
+use crate::base::{ArtifactPath, Cancel, Observer, fs};
+use crate::pipeline::error::Error;
+use crate::pipeline::inputs::{Inputs, RunKey};
+use crate::pipeline::lock::LockEntry;
+use crate::pipeline::spec::{BeforeRun, StageSpec};
+use crate::pipeline::workspace::{Restored, Files};
+use crate::store::Presence;
+
+use super::leftovers::Marker;
+use super::process::{Running, Shell, describe};
+use super::{Event, Outcome};
+
+/// What a worker needs; shared by all workers.
+pub(super) struct Worker<'a> {
+    pub(super) files: &'a Files<'a>,
+    pub(super) env: &'a [(String, OsString)],
+    pub(super) running: &'a Running,
+    pub(super) cancel: &'a Cancel,
+    pub(super) events: &'a dyn Observer<Event>,
+}
+
+/// A stage that is done.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) entry: LockEntry,
+}
+
+impl Worker<'_> {
+    /// Puts the outputs of `entry` in place, or runs the stage if the cache no longer has them.
+    pub(super) fn restore(
+        &self,
+        stage: &StageSpec,
+        inputs: &Inputs,
+        key: &RunKey,
+        entry: &LockEntry,
+    ) -> Result<Done, Error> {
+        for path in stage.outs.keys() {
+            let object = entry.outs.get(path).copied().unwrap_or(Presence::Missing);
+            match self.files.restore(path, &object)? {
+                Restored::Placed { saved } => self.tell_saved(stage, path, saved),
+                Restored::Unusable { why } => {
+                    self.events.notify(Event::RecordUnusable { stage: stage.name.clone(), why });
+                    return self.run(stage, inputs, key);
+                }
+            }
+        }
+        let outs = entry.outs.clone();
+        Ok(Done { outcome: Outcome::Restored, entry: self.entry(stage, inputs, outs) })
+    }
+
+    /// Runs the stage's commands.
+    pub(super) fn run(
+        &self,
+        stage: &StageSpec,
+        inputs: &Inputs,
+        key: &RunKey,
+    ) -> Result<Done, Error> {
+        for (path, out) in &stage.outs {
+            let saved = match out.before_run {
+                BeforeRun::Remove => self.files.remove(path)?,
+                BeforeRun::Keep => self.files.secure(path)?,
+            };
+            self.tell_saved(stage, path, saved);
+            self.files.create_parent(path)?;
+        }
+        let scratch = self.files.scratch(&stage.name, key)?;
+        let dir = self.files.work_dir(stage.wdir.as_ref());
+        let mut env = self.env.to_vec();
+        let root = self.files.root().as_os_str().to_owned();
+        for (name, value) in [
+            ("CVOPS_ROOT", root.clone()),
+            ("DVC_ROOT", root),
+            ("CVOPS_STAGE", stage.name.as_str().into()),
+            ("DVC_STAGE", stage.name.as_str().into()),
+            ("CVOPS_SCRATCH", scratch.into_os_string()),
+        ] {
+            env.push((name.to_owned(), value));
+        }
+        let shell = Shell {
+            stage: &stage.name,
+            dir: &dir,
+            env: &env,
+            running: self.running,
+            cancel: self.cancel,
+            events: self.events,
+        };
+        let mut marker = None;
+        for command in &stage.commands {
+            if self.cancel.is_requested() {
+                return Err(Error::Cancelled);
+            }
+            self.events.notify(Event::Started {
+                stage: stage.name.clone(),
+                command: command.clone(),
+            });
+            let note = std::cell::RefCell::new(&mut marker);
+            let status = shell
+                .run(command, &|group| {
+                    let written = Marker::write(&self.files.markers(), &stage.name, group)?;
+                    **note.borrow_mut() = Some(written);
+                    Ok(())
+                })
+                .map_err(|source| Error::Spawn { stage: stage.name.clone(), source })?;
+            if self.cancel.is_requested() && !status.success() {
+                return Err(Error::Cancelled);
+            }
+            if !status.success() {
+                return Err(Error::Failed {
+                    stage: stage.name.clone(),
+                    command: command.clone(),
+                    how: describe(status),
+                    code: status.code(),
+                });
+            }
+        }
+        let mut outs = std::collections::BTreeMap::new();
+        for path in stage.outs.keys() {
+            match self.files.keep(path)? {
+                Presence::Missing => {
+                    return Err(Error::NotProduced { stage: stage.name.clone(), path: path.clone() });
+                }
+                kept @ Presence::Present(_) => {
+                    outs.insert(path.clone(), kept);
+                }
+            }
+        }
+        let scratch = self.files.scratch_of(&stage.name);
+        fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
+        Ok(Done { outcome: Outcome::Ran, entry: self.entry(stage, inputs, outs) })
+    }
+
+    fn entry(
+        &self,
+        stage: &StageSpec,
+        inputs: &Inputs,
+        outs: std::collections::BTreeMap<ArtifactPath, Presence>,
+    ) -> LockEntry {
+        LockEntry {
+            commands: inputs.commands.clone(),
+            wdir: stage.wdir.clone(),
+            deps: inputs.deps.clone(),
+            params: inputs.params.clone(),
+            env: inputs.env.clone(),
+            outs,
+        }
+    }
+
+    fn tell_saved(
+        &self,
+        stage: &StageSpec,
+        path: &ArtifactPath,
+        saved: Option<crate::base::ObjectId>,
+    ) {
+        if let Some(object) = saved {
+            let (stage, path) = (stage.name.clone(), path.clone());
+            self.events.notify(Event::Saved { stage, path, object });
+        }
+    }
+}

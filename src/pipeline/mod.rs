@@ -1,0 +1,28 @@
+//! The engine: stages, graph, judgement, execution, lock and run cache.
+//!
+//! Data flows one way: `spec` (what is declared) → `graph` → `plan` → `inputs` and `decide` (what is
+//! true now and what follows) → `execute` → `lock` and `run_cache`. A stage is an opaque command;
+//! nothing here branches on what it runs. `decide` is the only judge: `status`, `why`, `--dry` and
+//! `repro` all ask it. Imports: base, project, store.
+
+pub mod spec;
+pub mod graph;
+pub mod plan;
+pub mod params;
+pub mod lock;
+pub mod inputs;
+pub mod decide;
+pub mod run_cache;
+pub mod forecast;
+pub mod execute;
+pub mod checkout;
+pub mod workspace;
+pub mod error;
+
+pub use decide::{RunReason, SkipReason, StageDecision};
+pub use error::Error;
+pub use forecast::Forecast;
+pub use graph::StageGraph;
+pub use plan::{Plan, Reach};
+pub use spec::{StageName, StageSpec};
+pub use workspace::Workspace;

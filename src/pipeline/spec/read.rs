@@ -1,0 +1,374 @@
+//! Reads `pipeline.yaml` into `StageSpec`s; every problem of the file is reported at once, with its
+//! place.
+//!
+//! Imports: base.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
+use crate::base::path::PathError;
+use crate::base::{ArtifactPath, Error};
+
+use super::schema::NOT_YET;
+use super::{
+    BeforeRun, Freshness, OutKind, OutSpec, ParamRef, Pipeline, StageName, StageSpec, Storage,
+};
+
+/// The params file of a key given without one.
+const PARAMS_FILE: &str = "params.yaml";
+
+/// Reads the stages of a parsed pipeline file.
+///
+/// # Errors
+/// All unknown keys, wrong types, missing commands and bad paths, in source order.
+pub fn read(document: Document) -> Result<Pipeline, Error> {
+    let problems = Problems::new(&document);
+    let root = problems.fields(KeyPath::root());
+    refuse_later_keys(&root);
+    let stages_at = root.path("stages");
+    let stages = match root.get("stages") {
+        None => {
+            problems.report(
+                &KeyPath::root(),
+                On::Value,
+                "no-stages",
+                format!("`{}` declares no stages", document.source.name),
+                "",
+                Some("add a `stages:` mapping, for example\n  stages:\n    hello:\n      cmd: echo hello > out.txt\n      outs: [out.txt]".to_owned()),
+            );
+            Vec::new()
+        }
+        Some(Value::Map(map)) => map
+            .iter()
+            .filter_map(|(name, value)| read_stage(&problems, name, value, stages_at.key(name)))
+            .collect(),
+        Some(other) => {
+            wrong_type(&problems, &stages_at, "a mapping from stage names to stages", other);
+            Vec::new()
+        }
+    };
+    root.finish();
+    let stages = problems.into_result(stages)?;
+    Ok(Pipeline { stages, document, warnings: Vec::new() })
+}
+
+fn wrong_type(problems: &Problems<'_>, at: &KeyPath, expected: &str, got: &Value) {
+    problems.report(
+        at,
+        On::Value,
+        "wrong-type",
+        format!("`{at}` must be {expected}"),
+        format!("this is {}", got.kind()),
+        None,
+    );
+}
+
+/// Keys that other tools know get a message of their own instead of "unknown key".
+fn refuse_later_keys(fields: &Fields<'_, '_>) {
+    for key in NOT_YET {
+        if fields.get(key).is_some() {
+            fields.problem(
+                key,
+                On::Key,
+                "unsupported-key",
+                format!("`{key}` is not supported by this version of cvops"),
+                Some("write the stages out one by one, without this key".to_owned()),
+            );
+        }
+    }
+}
+
+fn read_stage(
+    problems: &Problems<'_>,
+    name: &str,
+    value: &Value,
+    at: KeyPath,
+) -> Option<StageSpec> {
+    let name: Option<StageName> = match name.parse() {
+        Ok(name) => Some(name),
+        Err(e) => {
+            problems.report(&at, On::Key, "bad-name", format!("{e}"), "", None);
+            None
+        }
+    };
+    if !matches!(value, Value::Map(_)) {
+        wrong_type(problems, &at, "a mapping with at least `cmd`", value);
+        return None;
+    }
+    let fields = problems.fields(at.clone());
+    refuse_later_keys(&fields);
+    let commands = read_commands(&fields);
+    let wdir = read_wdir(&fields);
+    let base = wdir.as_ref().map_or("", ArtifactPath::as_str);
+    let mut deps = BTreeMap::new();
+    for (text, place) in listed(&fields, "deps") {
+        if let Some(path) = path_in(problems, base, &text, &place) {
+            if deps.insert(path.clone(), place.clone()).is_some() {
+                twice(problems, &place, &path);
+            }
+        }
+    }
+    let mut outs = BTreeMap::new();
+    for (key, kind) in
+        [("outs", OutKind::Data), ("metrics", OutKind::Metric), ("plots", OutKind::Plot)]
+    {
+        read_outs(&fields, key, kind, base, &mut outs);
+    }
+    let params = read_params(&fields, base);
+    let env: BTreeSet<String> = fields.texts("env").into_iter().map(str::to_owned).collect();
+    let freshness = match (fields.bool("frozen", false), fields.bool("always_changed", false)) {
+        (true, _) => Freshness::Frozen,
+        (false, true) => Freshness::AlwaysChanged,
+        (false, false) => Freshness::ByInputs,
+    };
+    let description = fields.optional_text("desc").map(str::to_owned);
+    let _ = fields.get("meta");
+    fields.finish();
+    Some(StageSpec {
+        name: name?,
+        commands,
+        wdir,
+        deps,
+        params,
+        env,
+        outs,
+        freshness,
+        description,
+        declared: at,
+    })
+}
+
+fn read_commands(fields: &Fields<'_, '_>) -> Vec<String> {
+    if !fields.has("cmd") {
+        fields.problem(
+            "cmd",
+            On::Key,
+            "missing-key",
+            format!("`{}` has no `cmd`", fields.at()),
+            Some("add the shell command that the stage runs".to_owned()),
+        );
+        return Vec::new();
+    }
+    let commands: Vec<String> = fields.texts("cmd").into_iter().map(|c| c.trim().to_owned()).collect();
+    if commands.iter().any(String::is_empty) {
+        fields.problem("cmd", On::Value, "empty-command", format!("`{}` is empty", fields.path("cmd")), None);
+    }
+    commands
+}
+
+fn read_wdir(fields: &Fields<'_, '_>) -> Option<ArtifactPath> {
+    let text = fields.optional_text("wdir")?;
+    match text.parse() {
+        Ok(path) => Some(path),
+        Err(PathError::Empty) => None,
+        Err(e) => {
+            fields.problem("wdir", On::Value, "bad-path", e.to_string(), None);
+            None
+        }
+    }
+}
+
+/// Returns the texts of a list with the place of each.
+fn listed(fields: &Fields<'_, '_>, key: &'static str) -> Vec<(String, KeyPath)> {
+    let at = fields.path(key);
+    let list = matches!(fields.get(key), Some(Value::List(_)));
+    let place = |i: usize| if list { at.index(i) } else { at.clone() };
+    fields.texts(key).into_iter().enumerate().map(|(i, t)| (t.to_owned(), place(i))).collect()
+}
+
+fn path_in(problems: &Problems<'_>, base: &str, text: &str, at: &KeyPath) -> Option<ArtifactPath> {
+    match ArtifactPath::parse_in(base, text) {
+        Ok(path) => Some(path),
+        Err(e) => {
+            let help = match e {
+                PathError::Outside(_) | PathError::Absolute(_) => {
+                    Some("copy or link the data into the project and name it from there".to_owned())
+                }
+                PathError::Empty | PathError::Character(_) => None,
+            };
+            problems.report(at, On::Value, "bad-path", e.to_string(), "", help);
+            None
+        }
+    }
+}
+
+fn twice(problems: &Problems<'_>, at: &KeyPath, path: &ArtifactPath) {
+    problems.report(
+        at,
+        On::Value,
+        "listed-twice",
+        format!("`{path}` is listed twice"),
+        "second time",
+        Some("drop one of the two".to_owned()),
+    );
+}
+
+fn read_outs(
+    fields: &Fields<'_, '_>,
+    key: &'static str,
+    kind: OutKind,
+    base: &str,
+    outs: &mut BTreeMap<ArtifactPath, OutSpec>,
+) {
+    let problems = fields.problems();
+    let at = fields.path(key);
+    let items: Vec<(KeyPath, &Value)> = match fields.get(key) {
+        None => return,
+        Some(Value::List(items)) => items.iter().enumerate().map(|(i, v)| (at.index(i), v)).collect(),
+        Some(one) => vec![(at.clone(), one)],
+    };
+    for (place, item) in items {
+        let (text, declared, options) = match item {
+            Value::Str(text) => (text, place.clone(), None),
+            Value::Map(map) if map.len() == 1 => {
+                let Some((text, options)) = map.get_index(0) else { continue };
+                let inside = place.key(text);
+                match options {
+                    Value::Map(_) | Value::Null => {}
+                    other => {
+                        wrong_type(problems, &inside, "a mapping of options", other);
+                        continue;
+                    }
+                }
+                (text, inside.clone(), Some(problems.fields(inside)))
+            }
+            other => {
+                wrong_type(problems, &place, "a path, or one path with options", other);
+                continue;
+            }
+        };
+        let (storage, before_run) = options.map_or((Storage::Cached, BeforeRun::Remove), |o| {
+            read_out_options(&o, kind)
+        });
+        let Some(path) = path_in(problems, base, text, &declared) else { continue };
+        let spec = OutSpec { kind, storage, before_run, declared: declared.clone() };
+        if outs.insert(path.clone(), spec).is_some() {
+            twice(problems, &declared, &path);
+        }
+    }
+}
+
+fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, BeforeRun) {
+    let storage = if options.bool("cache", true) { Storage::Cached } else { Storage::Git };
+    let before_run =
+        if options.bool("persist", false) { BeforeRun::Keep } else { BeforeRun::Remove };
+    for key in ["desc", "type", "remote"] {
+        let _ = options.optional_text(key);
+    }
+    for key in ["labels", "meta", "push"] {
+        let _ = options.get(key);
+    }
+    match kind {
+        OutKind::Data => {}
+        OutKind::Metric => {
+            options.choice("direction", (), &[("max", ()), ("min", ())]);
+        }
+        OutKind::Plot => {
+            for key in ["x", "y", "x_label", "y_label", "title", "template", "header"] {
+                let _ = options.get(key);
+            }
+        }
+    }
+    options.check_unknown();
+    (storage, before_run)
+}
+
+fn read_params(fields: &Fields<'_, '_>, base: &str) -> BTreeMap<ParamRef, KeyPath> {
+    let problems = fields.problems();
+    let mut params = BTreeMap::new();
+    let at = fields.path("params");
+    let mut add = |file: &str, key: Option<&str>, place: &KeyPath| {
+        let Some(file) = path_in(problems, base, file, place) else { return };
+        let key = match key.map(str::parse::<KeyPath>) {
+            None => KeyPath::root(),
+            Some(Ok(key)) => key,
+            Some(Err(e)) => {
+                problems.report(place, On::Value, "bad-key", e.to_string(), "", None);
+                return;
+            }
+        };
+        params.insert(ParamRef { file, key }, place.clone());
+    };
+    let items = match fields.get("params") {
+        None => return params,
+        Some(Value::List(items)) => items,
+        Some(other) => {
+            wrong_type(problems, &at, "a list of keys, or of `file: [keys]`", other);
+            return params;
+        }
+    };
+    for (i, item) in items.iter().enumerate() {
+        let place = at.index(i);
+        match item {
+            Value::Str(key) => add(PARAMS_FILE, Some(key), &place),
+            Value::Map(files) => {
+                for (file, keys) in files {
+                    let inside = place.key(file);
+                    match keys {
+                        Value::Null => add(file, None, &inside),
+                        Value::List(keys) => {
+                            for (j, key) in keys.iter().enumerate() {
+                                match key.as_str() {
+                                    Some(key) => add(file, Some(key), &inside.index(j)),
+                                    None => wrong_type(problems, &inside.index(j), "a key", key),
+                                }
+                            }
+                        }
+                        other => wrong_type(problems, &inside, "a list of keys", other),
+                    }
+                }
+            }
+            other => wrong_type(problems, &place, "a key, or `file: [keys]`", other),
+        }
+    }
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::doc::Format;
+    use proptest::prelude::*;
+
+    fn pipeline(text: &str) -> Result<Pipeline, Error> {
+        read(Document::parse("pipeline.yaml", text.to_owned(), Format::Yaml)?)
+    }
+
+    #[test]
+    fn a_full_stage_is_read() {
+        let stages = pipeline(
+            "stages:\n  t:\n    cmd: [a, b]\n    wdir: sub\n    deps: [x, ../y]\n    env: [HOME]\n    params:\n      - lr\n      - other.json: [a.b]\n      - whole.toml:\n    outs:\n      - m: {persist: true}\n    metrics:\n      - r.json: {cache: false, direction: max}\n    plots: [p.svg]\n    always_changed: true\n",
+        )
+        .unwrap()
+        .stages;
+        let stage = &stages[0];
+        assert_eq!(stage.commands, ["a", "b"]);
+        let deps: Vec<_> = stage.deps.keys().map(ArtifactPath::as_str).collect();
+        assert_eq!(deps, ["sub/x", "y"]);
+        let params: Vec<_> = stage.params.keys().map(ToString::to_string).collect();
+        assert_eq!(params, ["sub/other.json:a.b", "sub/params.yaml:lr", "sub/whole.toml"]);
+        let out = |p: &str| &stage.outs[&p.parse::<ArtifactPath>().unwrap()];
+        assert_eq!(out("sub/m").before_run, BeforeRun::Keep);
+        assert_eq!(out("sub/r.json").storage, Storage::Git);
+        assert_eq!(out("sub/p.svg").kind, OutKind::Plot);
+        assert_eq!(stage.freshness, Freshness::AlwaysChanged);
+    }
+
+    #[test]
+    fn every_problem_is_found_at_once() {
+        let text = "stages:\n  bad name:\n    cmd: x\n  a:\n    dpes: [x]\n    outs: [/abs, o: {cahce: true}]\n  b: 3\n  c:\n    cmd: y\n    foreach: [1]\n";
+        let Err(Error::Document { problems, .. }) = pipeline(text) else { panic!() };
+        let codes: Vec<_> = problems.iter().map(|p| p.code).collect();
+        assert_eq!(
+            codes,
+            ["bad-name", "missing-key", "unknown-key", "bad-path", "unknown-key", "wrong-type", "unsupported-key"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_panics(text in "(stages:\n)?( {0,4}(a|cmd|deps|outs|params|plots):( x|\n| \\[x, {a: 1}\\]|)\n?){0,6}") {
+            let _ = pipeline(&text);
+        }
+    }
+}

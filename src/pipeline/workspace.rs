@@ -1,0 +1,333 @@
+//! What is true in the workspace now, and the few things that change it: the pipeline's view of
+//! project and cache.
+//!
+//! `Files` is shared by worker threads; `Workspace` adds what only the coordinator needs (params,
+//! run records, environment) and judges stages. Imports: base, project, store, and the pipeline's
+//! other files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::{self, ArtifactPath, Cancel, ObjectId, fs};
+use crate::project::{Project, ensure_ignored};
+use crate::store::{self, Held, OnConflict, Presence, Store};
+
+use super::decide::{self, Facts, Force, StageDecision};
+use super::error::Error;
+use super::graph::StageGraph;
+use super::inputs::{Inputs, RunKey};
+use super::lock::LockFile;
+use super::params::ParamFiles;
+use super::plan::Plan;
+use super::run_cache::RunCache;
+use super::spec::{StageName, StageSpec, Storage};
+
+/// May results of earlier runs be used?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunRecords {
+    /// Yes.
+    Use,
+    /// No: `--no-run-cache`.
+    Ignore,
+}
+
+/// What came of putting a recorded output in place.
+#[derive(Debug)]
+pub enum Restored {
+    /// It is in place. What stood there and was not in the cache is kept under `saved`.
+    Placed {
+        /// The old content's object.
+        saved: Option<ObjectId>,
+    },
+    /// The cache does not have it (whole).
+    Unusable {
+        /// What is missing or damaged.
+        why: String,
+    },
+}
+
+/// The project's files and cache.
+pub struct Files<'p> {
+    project: &'p Project,
+    store: Store,
+}
+
+impl<'p> Files<'p> {
+    /// Opens the cache and the stat cache of `project`. Reads nothing yet.
+    #[must_use]
+    pub fn open(project: &'p Project, cancel: &Cancel) -> Self {
+        Self { project, store: Store::open(project, cancel) }
+    }
+
+    /// Returns the project's top folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.project.root
+    }
+
+    /// Returns where the lock file is.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.project.lock_file()
+    }
+
+    /// Returns the folder of markers of running stages.
+    #[must_use]
+    pub fn markers(&self) -> PathBuf {
+        self.project.layout.running()
+    }
+
+    /// Returns the folder in which a stage's commands run.
+    #[must_use]
+    pub fn work_dir(&self, wdir: Option<&ArtifactPath>) -> PathBuf {
+        wdir.map_or_else(|| self.project.root.clone(), |w| w.under(&self.project.root))
+    }
+
+    /// Returns the scratch folder of all attempts of `stage`.
+    #[must_use]
+    pub fn scratch_of(&self, stage: &StageName) -> PathBuf {
+        self.project.layout.scratch().join(stage.as_str())
+    }
+
+    /// Creates the scratch folder of one run of `stage`: it survives a killed attempt and is found
+    /// again by the next one with the same inputs.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn scratch(&self, stage: &StageName, key: &RunKey) -> Result<PathBuf, Error> {
+        let dir = self.scratch_of(stage).join(key.to_string());
+        fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+        Ok(dir)
+    }
+
+    /// Creates the folder around an output.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn create_parent(&self, path: &ArtifactPath) -> Result<(), Error> {
+        if let Some(parent) = path.parent() {
+            let dir = parent.under(&self.project.root);
+            if !dir.is_dir() {
+                fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what stands at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn snapshot(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        Ok(self.store.snapshot(path)?)
+    }
+
+    /// Puts what stands at `path` into the cache.
+    ///
+    /// # Errors
+    /// It cannot be read or stored.
+    pub fn keep(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        Ok(self.store.save(path)?)
+    }
+
+    /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
+    ///
+    /// # Errors
+    /// It cannot be read or stored.
+    pub fn secure(&self, path: &ArtifactPath) -> Result<Option<ObjectId>, Error> {
+        let Some(object) = self.store.snapshot(path)?.object() else { return Ok(None) };
+        if self.store.contains(&object)? == Held::Whole {
+            return Ok(None);
+        }
+        Ok(self.store.save(path)?.object())
+    }
+
+    /// Removes what stands at `path` after making sure that the cache has it; returns its object if
+    /// that had to be done.
+    ///
+    /// # Errors
+    /// It cannot be stored or removed.
+    pub fn remove(&self, path: &ArtifactPath) -> Result<Option<ObjectId>, Error> {
+        Ok(self.store.remove(path, OnConflict::SaveFirst)?.saved)
+    }
+
+    /// Puts a recorded output in place, keeping what stands there in the cache.
+    ///
+    /// # Errors
+    /// The workspace cannot be written.
+    pub fn restore(&self, path: &ArtifactPath, recorded: &Presence) -> Result<Restored, Error> {
+        let Presence::Present(present) = recorded else {
+            return Ok(Restored::Unusable { why: "the record names no content".to_owned() });
+        };
+        match self.store.place(path, &present.object, present.exec, OnConflict::SaveFirst) {
+            Ok(placed) => Ok(Restored::Placed { saved: placed.saved }),
+            Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
+                Ok(Restored::Unusable { why: e.to_string() })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Makes every object written so far durable.
+    ///
+    /// # Errors
+    /// The system reports a write error.
+    pub fn sync(&self) -> Result<(), Error> {
+        Ok(self.store.make_durable()?)
+    }
+
+    /// Adds the cached outputs of `stage` to the `.gitignore` files beside them.
+    ///
+    /// # Errors
+    /// A `.gitignore` cannot be written.
+    pub fn ignore_outs(&self, stage: &StageSpec) -> Result<(), Error> {
+        for (path, out) in &stage.outs {
+            if out.storage == Storage::Cached {
+                ensure_ignored(&self.project.root, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many files have been hashed.
+    #[must_use]
+    pub fn files_hashed(&self) -> u64 {
+        self.store.snapshots.stats().files_hashed
+    }
+
+    /// Remembers what was learnt about the workspace, for the next command.
+    pub fn finish(&self) {
+        self.store.finish();
+    }
+}
+
+/// A stage's inputs now, and what follows from them.
+#[derive(Debug)]
+pub struct Judged {
+    /// The inputs.
+    pub inputs: Inputs,
+    /// The judgement.
+    pub decision: StageDecision,
+}
+
+/// `Files` with what the coordinator needs beside.
+pub struct Workspace<'p> {
+    /// The files.
+    pub files: &'p Files<'p>,
+    /// The run cache.
+    pub runs: RunCache,
+    params: ParamFiles,
+    env: &'p BTreeMap<String, String>,
+}
+
+impl<'p> Workspace<'p> {
+    /// Starts with nothing read. `env` is the environment that `env:` dependencies read from.
+    #[must_use]
+    pub fn new(files: &'p Files<'p>, env: &'p BTreeMap<String, String>) -> Self {
+        Self {
+            files,
+            runs: RunCache::new(files.project.layout.runs()),
+            params: ParamFiles::new(&files.project.root),
+            env,
+        }
+    }
+
+    /// Returns the inputs of `stage`; deps in `predicted` are taken from there.
+    ///
+    /// # Errors
+    /// A params file or key is missing, or a dep cannot be read.
+    pub fn inputs(
+        &mut self,
+        stage: &StageSpec,
+        predicted: &BTreeMap<ArtifactPath, Presence>,
+    ) -> Result<Inputs, Error> {
+        let params = self.params.of_stage(stage)?;
+        let mut deps = BTreeMap::new();
+        for path in stage.deps.keys() {
+            let presence = match predicted.get(path) {
+                Some(known) => *known,
+                None => self.files.snapshot(path)?,
+            };
+            deps.insert(path.clone(), presence);
+        }
+        let env = stage.env.iter().map(|name| (name.clone(), self.env.get(name).cloned())).collect();
+        Ok(Inputs { commands: stage.commands.clone(), deps, params, env })
+    }
+
+    /// Judges `stage` with its inputs as they are now.
+    ///
+    /// # Errors
+    /// As `inputs`; or an output cannot be read.
+    pub fn judge(
+        &mut self,
+        stage: &StageSpec,
+        lock: &LockFile,
+        rewritten: &BTreeMap<ArtifactPath, StageName>,
+        force: Force,
+        records: RunRecords,
+        predicted: &BTreeMap<ArtifactPath, Presence>,
+    ) -> Result<Judged, Error> {
+        let inputs = self.inputs(stage, predicted)?;
+        let mut outs = BTreeMap::new();
+        for path in stage.outs.keys() {
+            outs.insert(path.clone(), self.files.snapshot(path)?);
+        }
+        let locked = lock.stages.get(&stage.name);
+        let facts = Facts { stage, inputs: &inputs, locked, outs: &outs, rewritten, force };
+        let earlier_run = || match records {
+            RunRecords::Ignore => None,
+            RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
+        };
+        let decision = decide::decide(&facts, &earlier_run);
+        Ok(Judged { inputs, decision })
+    }
+
+    /// Finds what would stop the plan later: missing params, and deps that neither exist nor are
+    /// written by a planned stage. Better now than after an hour of training.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn preflight(&mut self, plan: &Plan<'_>) -> Result<(), Error> {
+        let graph = plan.graph();
+        let mut problems = Vec::new();
+        for &index in plan.order() {
+            let stage = &graph.stages()[index];
+            if let Err(error) = self.params.of_stage(stage) {
+                // A broken params file would be reported by each stage that reads it.
+                if !problems.iter().any(|p: &Error| p.to_string() == error.to_string()) {
+                    problems.push(error);
+                }
+            }
+            for path in stage.deps.keys() {
+                let made = graph.outs_touching(path).iter().any(|(_, p)| plan.contains(*p));
+                if !made && !path.under(self.files.root()).exists() {
+                    problems.push(missing_dependency(graph, stage, path));
+                }
+            }
+        }
+        match problems.len() {
+            0 => Ok(()),
+            1 => Err(problems.remove(0)),
+            _ => Err(Error::Several(problems)),
+        }
+    }
+
+    /// Checks, right before a stage runs, that all its deps are there.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_deps(graph: &StageGraph, stage: &StageSpec, inputs: &Inputs) -> Result<(), Error> {
+        match inputs.deps.iter().find(|(_, p)| **p == Presence::Missing) {
+            Some((path, _)) => Err(missing_dependency(graph, stage, path)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
+    Error::MissingDependency {
+        stage: stage.name.clone(),
+        path: path.clone(),
+        producer: graph.producer_of(path).map(|p| graph.stages()[p].name.clone()),
+    }
+}

@@ -1,0 +1,109 @@
+//! Finds the project a path lies in. Imports: `base`, `project`.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::{self, ArtifactPath};
+
+use super::config::Config;
+use super::error::Error;
+use super::layout::Layout;
+use super::personality::{CVOPS, DVC_DIR, Personality};
+
+/// A project, found and configured.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The top folder: absolute, symbolic links resolved.
+    pub root: PathBuf,
+    /// The names in use.
+    pub personality: Personality,
+    /// The merged settings.
+    pub config: Config,
+    /// Where state lives.
+    pub layout: Layout,
+}
+
+impl Project {
+    /// Returns the absolute place of `path`.
+    #[must_use]
+    pub fn absolute(&self, path: &ArtifactPath) -> PathBuf {
+        path.under(&self.root)
+    }
+
+    /// Returns the absolute place of the pipeline file.
+    #[must_use]
+    pub fn pipeline_file(&self) -> PathBuf {
+        self.root.join(self.personality.pipeline_file)
+    }
+
+    /// Returns the absolute place of the lock file.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join(self.personality.lock_file)
+    }
+}
+
+/// Opens the project of the nearest folder, from `from` upwards, that holds a pipeline file, a
+/// `.dvc/` folder or `.cvops/config.yaml`. `user_config` is the user's own settings file, if the
+/// caller knows of one; it need not exist.
+///
+/// # Errors
+/// There is none, it is a DVC repository, or its settings are broken.
+pub fn discover(from: &Path, user_config: Option<&Path>) -> Result<Project, Error> {
+    let from = from.canonicalize().map_err(base::Error::io("open", from))?;
+    for dir in from.ancestors() {
+        let layout = Layout::new(dir, &CVOPS);
+        if dir.join(CVOPS.pipeline_file).is_file() {
+            return open(dir, layout, user_config);
+        }
+        if dir.join(DVC_DIR).is_dir() {
+            return Err(Error::DvcRepository {
+                root: dir.to_owned(),
+            });
+        }
+        if layout.config().is_file() {
+            return open(dir, layout, user_config);
+        }
+    }
+    Err(Error::NotAProject { from })
+}
+
+fn open(root: &Path, layout: Layout, user_config: Option<&Path>) -> Result<Project, Error> {
+    Ok(Project {
+        root: root.to_owned(),
+        personality: CVOPS,
+        config: Config::load(root, &layout, user_config)?,
+        layout,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fs;
+
+    #[test]
+    fn the_nearest_marker_wins_and_the_pipeline_file_wins_over_dvc() {
+        let tmp = tempfile::tempdir().unwrap();
+        let top = tmp.path().canonicalize().unwrap();
+        let dir = |path: &str| {
+            fs::create_dir_all(&top.join(path)).unwrap();
+            top.join(path)
+        };
+        let deep = dir("outer/inner/a/b");
+        fs::write_atomic(&top.join("outer/pipeline.yaml"), b"stages: {}\n").unwrap();
+        assert_eq!(discover(&deep, None).unwrap().root, top.join("outer"));
+
+        dir("outer/inner/.cvops");
+        assert_eq!(discover(&deep, None).unwrap().root, top.join("outer"));
+        fs::write_atomic(&top.join("outer/inner/.cvops/config.yaml"), b"").unwrap();
+        assert_eq!(discover(&deep, None).unwrap().root, top.join("outer/inner"));
+
+        dir("outer/inner/.dvc");
+        assert!(matches!(
+            discover(&deep, None),
+            Err(Error::DvcRepository { root }) if root == top.join("outer/inner")
+        ));
+        fs::write_atomic(&top.join("outer/inner/pipeline.yaml"), b"").unwrap();
+        assert_eq!(discover(&deep, None).unwrap().root, top.join("outer/inner"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Sets a folder up as a project. Imports: `base`, `project`.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::{self, fs};
+
+use super::error::Error;
+use super::ignore::IGNORE_FILE;
+use super::layout::Layout;
+use super::personality::{CVOPS, DVC_DIR};
+
+const CONFIG: &str = "\
+# Settings of this project, committed. Those of one machine go to config.local.yaml beside this file.
+#
+# cache:
+#   dir: .cvops/cache          # relative to the project, or absolute (then shared between projects)
+#   type: [reflink, copy]      # how cached files reach the workspace; also: hardlink, symlink
+# core:
+#   jobs: 2                    # stages that run at the same time; default: 1
+";
+
+const GITIGNORE: &str = "\
+# Local state; only the settings are committed.
+/*
+!/.gitignore
+!/config.yaml
+";
+
+const IGNORE: &str = "\
+# Files that never belong to a dependency or an output, in the grammar of .gitignore.
+";
+
+/// Creates what is missing of the state folder, its settings and the ignore files in `dir`; returns
+/// what was created, as absolute paths. Doing it again changes nothing.
+///
+/// # Errors
+/// `dir` is a DVC repository, or something cannot be created.
+pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let root = dir.canonicalize().map_err(base::Error::io("open", dir))?;
+    if root.join(DVC_DIR).is_dir() && !root.join(CVOPS.pipeline_file).is_file() {
+        return Err(Error::DvcRepository { root });
+    }
+    let layout = Layout::new(&root, &CVOPS);
+    let mut created = Vec::new();
+    let state = layout.state_dir();
+    if !state.is_dir() {
+        fs::create_dir_all(state).map_err(base::Error::io("create folder", state))?;
+        created.push(state.to_owned());
+    }
+    // The ignore file first: no instant at which git sees state but not the rule against it.
+    let files = [
+        (layout.gitignore(), GITIGNORE),
+        (layout.config(), CONFIG),
+        (root.join(IGNORE_FILE), IGNORE),
+    ];
+    for (path, text) in files {
+        if !path.exists() {
+            fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))?;
+            created.push(path);
+        }
+    }
+    Ok(created)
+}
+
+/// Makes sure that git does not see local state, before any is written: a project may have come
+/// without its state folder.
+///
+/// # Errors
+/// The folder or the file cannot be created.
+pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
+    let path = layout.gitignore();
+    if path.exists() {
+        return Ok(());
+    }
+    let state = layout.state_dir();
+    fs::create_dir_all(state).map_err(base::Error::io("create folder", state))?;
+    fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))
+}
+
+/// Makes sure that the state folder is there and ignored by git: what a command that writes needs,
+/// also in a project that was never initialised.
+///
+/// # Errors
+/// Something cannot be created.
+pub fn ensure_state_dir(layout: &Layout) -> Result<(), Error> {
+    let path = layout.gitignore();
+    if !path.exists() {
+        let dir = layout.state_dir();
+        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_is_idempotent_and_its_config_reads_as_the_defaults() {
+        let tmp = tempfile::tempdir().unwrap();
+        assert_eq!(init(tmp.path()).unwrap().len(), 4);
+        assert!(init(tmp.path()).unwrap().is_empty());
+        let project = crate::project::discover(tmp.path(), None).unwrap();
+        assert_eq!(
+            project.config,
+            crate::project::Config::defaults(&project.layout)
+        );
+    }
+}

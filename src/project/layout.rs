@@ -1,0 +1,99 @@
+//! Every path under the state folder, spelt here and nowhere else. Imports: `project::personality`.
+
+use std::path::{Path, PathBuf};
+
+use super::personality::Personality;
+
+/// Where a project keeps settings and local state. Paths are computed, nothing is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    state: PathBuf,
+}
+
+impl Layout {
+    /// Returns the layout of the project at `root`.
+    #[must_use]
+    pub fn new(root: &Path, personality: &Personality) -> Self {
+        Self {
+            state: root.join(personality.state_dir),
+        }
+    }
+
+    /// Returns the state folder itself.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// Returns the committed settings.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.state.join("config.yaml")
+    }
+
+    /// Returns the settings of this machine, not committed.
+    #[must_use]
+    pub fn local_config(&self) -> PathBuf {
+        self.state.join("config.local.yaml")
+    }
+
+    /// Returns the file that keeps local state out of git.
+    #[must_use]
+    pub fn gitignore(&self) -> PathBuf {
+        self.state.join(".gitignore")
+    }
+
+    /// Returns the default cache folder; `cache.dir` may put it elsewhere.
+    #[must_use]
+    pub fn default_cache(&self) -> PathBuf {
+        self.state.join("cache")
+    }
+
+    /// Returns the run cache: results of earlier runs by their inputs.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.state.join("runs")
+    }
+
+    /// Returns the stat cache; it may be deleted at any time.
+    #[must_use]
+    pub fn state_db(&self) -> PathBuf {
+        self.state.join("state.db")
+    }
+
+    /// Returns the folder of temporary things; safe to delete when nothing runs.
+    #[must_use]
+    pub fn tmp(&self) -> PathBuf {
+        self.state.join("tmp")
+    }
+
+    /// Returns the folder of scratch folders that stages get.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.tmp().join("scratch")
+    }
+
+    /// Returns the folder of markers of running stages.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.tmp().join("running")
+    }
+
+    /// Returns the folder of lock files.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.tmp().join("locks")
+    }
+
+    /// Returns the file on which the project lock is taken.
+    #[must_use]
+    pub fn project_lock(&self) -> PathBuf {
+        self.locks().join("project.lock")
+    }
+
+    /// Returns the folder of command logs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+}

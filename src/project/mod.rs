@@ -1,0 +1,25 @@
+//! Where are we: the root of the project, its personality, settings, folder layout, ignore rules
+//! and lock. Imports: `base`.
+//!
+//! Invariant: no other room asks which kind of project this is or spells a path under `.cvops/`;
+//! it asks `Personality` for a name and `Layout` for a path.
+
+pub mod config;
+pub mod discover;
+pub mod error;
+pub mod gitignore;
+pub mod ignore;
+pub mod init;
+pub mod layout;
+pub mod locks;
+pub mod personality;
+
+pub use config::Config;
+pub use discover::{Project, discover};
+pub use error::Error;
+pub use gitignore::ensure_ignored;
+pub use ignore::Ignore;
+pub use init::init;
+pub use layout::Layout;
+pub use locks::{Access, Holder, ProjectLock, Wait};
+pub use personality::{CVOPS, Personality};

@@ -1,0 +1,531 @@
+//! The content-addressed cache. Imports: `base`, `project`.
+//!
+//! **On disk.** `<cache>/blake3/ab/cdef…` (the remaining 62 digits) is a file's bytes; with `.dir`
+//! appended it is a directory listing (`store::tree`). `<cache>/tmp/` holds objects in the making,
+//! `<cache>/corrupt/` those that were found damaged. Everything is created when first needed.
+//!
+//! **Seal.** An object is complete when it has its name: it is written in `tmp`, hashed (always the
+//! bytes that were written, never a second reading of the source), made read-only, given the fixed
+//! modification time `SEAL` and renamed into place. The modification time is the record "verified":
+//! any later write sets it to the clock, so an object whose time or size differs is hashed again
+//! before it is used, and then either sealed anew or moved to `corrupt`. Thus no table of objects is
+//! needed that could disagree with the folder, and a cache copied without its times still works: it
+//! is hashed once. Flipped bits that leave the stat alone are found by `verify`, which reads all.
+//!
+//! **Crashes.** Killed before the rename: a file in `tmp` that nobody reads (`verify` sweeps it).
+//! After it: a complete object that nobody names yet. No space, no permission: the temporary file
+//! is removed, the error names it, nothing else changed. Power loss after the rename but before the
+//! data reached the disk: only objects that no lock entry names can be torn, because callers call
+//! `make_durable` (one `syncfs` for all objects since the last one) before they write a name down;
+//! such an object is shorter than the file that is inserted again, so it is hashed and replaced.
+//!
+//! **Several processes.** The same object may be inserted twice at once: both temporary files hold
+//! the same bytes and the later rename wins.
+
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rayon::prelude::*;
+
+use crate::base::fs::{LinkKind, Staged, fault};
+use crate::base::hash::hash_file;
+use crate::base::{self, ContentHash, ObjectId, fs};
+use crate::project::Project;
+
+use super::error::Error;
+use super::tree::Listing;
+
+/// Modification time of every verified object: 2001-09-09T01:46:40Z, recognisable to a reader and
+/// after 1980, where some archive formats begin.
+const SEAL: Duration = Duration::from_secs(1_000_000_000);
+/// Objects are read-only for everybody.
+const MODE: u32 = 0o444;
+/// Files below this size are read into memory: hashed first, written only if the object is new.
+const SMALL_BYTES: u64 = 256 * 1024;
+
+/// The cache of one project.
+#[derive(Debug)]
+pub struct Cache {
+    dir: PathBuf,
+    objects: PathBuf,
+    staging: PathBuf,
+    corrupt: PathBuf,
+    /// Was anything written since the last `make_durable` began?
+    unsynced: AtomicBool,
+    syncing: Mutex<()>,
+}
+
+/// Can the cache give an object back in full?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// All of it, verified.
+    Whole,
+    /// Not all of it.
+    Lacking {
+        /// Objects that are not there.
+        missing: Vec<ObjectId>,
+        /// Objects whose bytes were wrong; they have been moved to the `corrupt` folder.
+        corrupt: Vec<ObjectId>,
+    },
+}
+
+/// The state of one object, its members left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Single {
+    Good,
+    Missing,
+    Corrupt,
+}
+
+impl Cache {
+    /// Returns the cache of `project`; touches no file.
+    #[must_use]
+    pub fn open(project: &Project) -> Self {
+        Self::at(&project.config.cache_dir)
+    }
+
+    /// Returns the cache in the folder `dir`; touches no file.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            objects: dir.join("blake3"),
+            staging: dir.join("tmp"),
+            corrupt: dir.join("corrupt"),
+            unsynced: AtomicBool::new(false),
+            syncing: Mutex::new(()),
+        }
+    }
+
+    /// Returns the cache folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn objects_dir(&self) -> &Path {
+        &self.objects
+    }
+
+    pub(crate) fn staging_dir(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Returns where `object` is stored, whether or not it is.
+    #[must_use]
+    pub fn object_path(&self, object: &ObjectId) -> PathBuf {
+        let name = object.to_string();
+        let (prefix, rest) = name.split_at(2);
+        self.objects.join(prefix).join(rest)
+    }
+
+    /// Says whether `object` can be given back in full: all members of a tree too. What was not
+    /// verified since its last change is hashed; what is wrong is moved out of the way.
+    ///
+    /// # Errors
+    /// The cache cannot be read, or a listing is in an unknown form.
+    pub fn contains(&self, object: &ObjectId) -> Result<Held, Error> {
+        let mut lacking = Vec::new();
+        match self.single(object, None)? {
+            Single::Good => {
+                if let ObjectId::Tree(hash) = object {
+                    let listing = self.listing(hash)?;
+                    let states: Vec<(ObjectId, Single)> = listing
+                        .entries()
+                        .par_iter()
+                        .with_min_len(128)
+                        .map(|entry| {
+                            let member = ObjectId::File(entry.hash);
+                            Ok((member, self.single(&member, Some(entry.size))?))
+                        })
+                        .collect::<Result<_, Error>>()?;
+                    lacking.extend(states.into_iter().filter(|(_, s)| *s != Single::Good));
+                }
+            }
+            state => lacking.push((*object, state)),
+        }
+        if lacking.is_empty() {
+            return Ok(Held::Whole);
+        }
+        // One object may be a member several times.
+        lacking.sort_by_key(|(object, _)| *object);
+        lacking.dedup_by_key(|(object, _)| *object);
+        let with = |state| {
+            let chosen = lacking.iter().filter(move |(_, s)| *s == state);
+            chosen.map(|(object, _)| *object).collect()
+        };
+        Ok(Held::Lacking {
+            missing: with(Single::Missing),
+            corrupt: with(Single::Corrupt),
+        })
+    }
+
+    /// Fails unless `object` is held in full.
+    ///
+    /// # Errors
+    /// `NotInCache` with what is lacking, or the cache cannot be read.
+    pub fn require(&self, object: &ObjectId) -> Result<(), Error> {
+        match self.contains(object)? {
+            Held::Whole => Ok(()),
+            Held::Lacking { missing, corrupt } => Err(Error::NotInCache {
+                object: *object,
+                missing,
+                corrupt,
+            }),
+        }
+    }
+
+    /// Opens the bytes of `object` for reading, verified if its stat is not the recorded one.
+    ///
+    /// # Errors
+    /// It is not there or corrupt, or cannot be read.
+    pub fn open_object(&self, object: &ObjectId) -> Result<File, Error> {
+        self.require_single(object)?;
+        let path = self.object_path(object);
+        File::open(&path)
+            .map_err(base::Error::io("open", &path))
+            .map_err(Error::from)
+    }
+
+    /// Reads the directory listing `hash`; its bytes are always verified.
+    ///
+    /// # Errors
+    /// It is not there, corrupt, or in an unknown form.
+    pub fn listing(&self, hash: &ContentHash) -> Result<Listing, Error> {
+        let object = ObjectId::Tree(*hash);
+        self.require_single(&object)?;
+        let path = self.object_path(&object);
+        let bytes = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
+        if ContentHash::of(&bytes) != *hash {
+            self.quarantine(&object)?;
+            let corrupt = vec![object];
+            return Err(Error::NotInCache {
+                object,
+                missing: Vec::new(),
+                corrupt,
+            });
+        }
+        Listing::parse(&bytes).map_err(|e| Error::Listing {
+            hash: *hash,
+            problem: e.to_string(),
+        })
+    }
+
+    /// Stores the bytes of the file at `path` and returns their hash; a file whose object is there
+    /// already is only read. Durable after the next `make_durable`.
+    ///
+    /// # Errors
+    /// The file cannot be read or the cache cannot be written.
+    pub fn insert_file(&self, path: &Path) -> Result<ContentHash, Error> {
+        let size = std::fs::metadata(path)
+            .map_err(base::Error::io("inspect", path))?
+            .len();
+        if size < SMALL_BYTES {
+            let bytes = std::fs::read(path).map_err(base::Error::io("read", path))?;
+            let hash = ContentHash::of(&bytes);
+            self.insert_bytes(&ObjectId::File(hash), &bytes)?;
+            return Ok(hash);
+        }
+        let hash = hash_file(path).map_err(base::Error::io("read", path))?;
+        if self.single(&ObjectId::File(hash), Some(size))? == Single::Good {
+            self.mark_unsynced();
+            return Ok(hash);
+        }
+        self.insert_large(path)
+    }
+
+    /// Stores a listing and returns its identity. Its members must have been stored before.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn insert_listing(&self, listing: &Listing) -> Result<ObjectId, Error> {
+        let bytes = listing.to_bytes();
+        let object = ObjectId::Tree(ContentHash::of(&bytes));
+        fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
+        self.insert_bytes(&object, &bytes)?;
+        Ok(object)
+    }
+
+    /// Makes every object inserted so far survive a power loss; call it before a name of one is
+    /// written down. Costs one `syncfs`, or nothing if nothing was inserted since the last call.
+    ///
+    /// # Errors
+    /// The system reports that data could not be written.
+    pub fn make_durable(&self) -> Result<(), Error> {
+        // A second caller waits here: its objects may be part of the sync that is under way.
+        let _turn = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.unsynced.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        fs::sync_filesystem(&self.objects).map_err(|e| {
+            self.unsynced.store(true, Ordering::SeqCst);
+            base::Error::io("write to disk", &self.objects)(e).into()
+        })
+    }
+
+    /// Says how `object` itself is stored; `size` is its size where the caller knows it. Hashes it
+    /// if it is not sealed; moves it away if it is wrong.
+    pub(crate) fn single(&self, object: &ObjectId, size: Option<u64>) -> Result<Single, Error> {
+        let path = self.object_path(object);
+        let metadata = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Single::Missing),
+            Err(e) => return Err(base::Error::io("inspect", &path)(e).into()),
+        };
+        // No file but the empty one has the hash of nothing: a torn object of size 0 is caught here.
+        let size_fits = size.is_none_or(|size| size == metadata.len())
+            && (0 < metadata.len() || *object.hash() == ContentHash::of(b""));
+        if size_fits && is_sealed(&metadata) {
+            return Ok(Single::Good);
+        }
+        self.recheck(object)
+    }
+
+    /// Hashes `object` whatever its stat says, then seals it or moves it away.
+    pub(crate) fn recheck(&self, object: &ObjectId) -> Result<Single, Error> {
+        let path = self.object_path(object);
+        match hash_file(&path) {
+            Ok(hash) if hash == *object.hash() => {
+                // In a shared cache it may be somebody else's: then it is hashed each time.
+                if let Err(error) = File::open(&path).and_then(|file| seal(&file)) {
+                    tracing::debug!(%error, path = %path.display(), "could not seal an object");
+                }
+                Ok(Single::Good)
+            }
+            Ok(_) => {
+                self.quarantine(object)?;
+                Ok(Single::Corrupt)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Single::Missing),
+            Err(e) => Err(base::Error::io("read", &path)(e).into()),
+        }
+    }
+
+    /// Moves `object` out of the way, so that it is never used; returns where it went.
+    pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
+        let target = self.corrupt.join(object.to_string());
+        let path = self.object_path(object);
+        create_dir(&self.corrupt)?;
+        fault::point("store.quarantine").map_err(base::Error::io("move", &path))?;
+        match fs::rename(&path, &target) {
+            // Another process was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(base::Error::io("move the corrupt object", &path))?,
+        }
+        tracing::warn!(object = %object, "a corrupt object was taken out of the cache");
+        Ok(target)
+    }
+
+    fn require_single(&self, object: &ObjectId) -> Result<(), Error> {
+        let (missing, corrupt) = match self.single(object, None)? {
+            Single::Good => return Ok(()),
+            Single::Missing => (vec![*object], Vec::new()),
+            Single::Corrupt => (Vec::new(), vec![*object]),
+        };
+        Err(Error::NotInCache {
+            object: *object,
+            missing,
+            corrupt,
+        })
+    }
+
+    /// Stores `bytes`, whose hash the caller has just taken, as `object`.
+    fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
+        if self.single(object, Some(bytes.len() as u64))? == Single::Good {
+            self.mark_unsynced();
+            return Ok(());
+        }
+        self.prepare(object)?;
+        let fail = |source| base::Error::io("write an object in", &self.objects)(source);
+        let mut staged = self.staged()?;
+        fault::point("store.insert.write").map_err(fail)?;
+        staged.file().write_all(bytes).map_err(fail)?;
+        seal(staged.file()).map_err(fail)?;
+        fault::point("store.insert.rename").map_err(fail)?;
+        let target = self.object_path(object);
+        staged.commit(&target).map_err(fail)?;
+        self.mark_unsynced();
+        Ok(())
+    }
+
+    /// Copies the file at `path` (by reflink where the file system can), hashes the copy and stores
+    /// it under that hash: if the source changes meanwhile, the object is still what its name says.
+    fn insert_large(&self, path: &Path) -> Result<ContentHash, Error> {
+        create_dir(&self.staging)?;
+        let copy = Leftover(fs::temp_path(&self.staging));
+        fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
+        fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
+            .map_err(base::Error::io("copy to the cache", path))?;
+        let hash = hash_file(&copy.0).map_err(base::Error::io("read", &copy.0))?;
+        let object = ObjectId::File(hash);
+        File::open(&copy.0)
+            .and_then(|file| seal(&file))
+            .map_err(base::Error::io("seal", &copy.0))?;
+        self.prepare(&object)?;
+        let target = self.object_path(&object);
+        fault::point("store.insert.rename").map_err(base::Error::io("write", &target))?;
+        fs::rename(&copy.0, &target).map_err(base::Error::io("write", &target))?;
+        self.mark_unsynced();
+        Ok(hash)
+    }
+
+    /// Notes that an object needs a sync: after its rename, or a sync that began between the note
+    /// and the rename would count for it. A found object counts too: it may have been inserted by a
+    /// process that did not live to sync it.
+    fn mark_unsynced(&self) {
+        self.unsynced.store(true, Ordering::SeqCst);
+    }
+
+    fn staged(&self) -> Result<Staged, Error> {
+        let fail = || base::Error::io("write an object in", &self.staging);
+        match Staged::new_in(&self.staging) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                create_dir(&self.staging)?;
+                Ok(Staged::new_in(&self.staging).map_err(fail())?)
+            }
+            other => Ok(other.map_err(fail())?),
+        }
+    }
+
+    /// Creates the folder that `object` goes into.
+    fn prepare(&self, object: &ObjectId) -> Result<(), Error> {
+        let target = self.object_path(object);
+        match target.parent() {
+            Some(dir) if !dir.is_dir() => create_dir(dir),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Removes a temporary file unless it was renamed away.
+struct Leftover(PathBuf);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // Cleanliness only: what stays is swept by `verify`.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn create_dir(dir: &Path) -> Result<(), Error> {
+    fs::create_dir_all(dir)
+        .map_err(base::Error::io("create folder", dir))
+        .map_err(Error::from)
+}
+
+fn is_sealed(metadata: &Metadata) -> bool {
+    metadata.is_file()
+        && metadata
+            .modified()
+            .is_ok_and(|time| time == UNIX_EPOCH + SEAL)
+}
+
+/// Marks a verified object: read-only, with the fixed time.
+fn seal(file: &File) -> io::Result<()> {
+    fault::point("store.seal")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    let time: SystemTime = UNIX_EPOCH + SEAL;
+    file.set_modified(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::fs::Executable;
+    use crate::store::tree::ListingEntry;
+
+    fn overwrite(path: &Path, bytes: &[u8]) {
+        let dir = path.parent().unwrap();
+        let mut staged = Staged::new_in(dir).unwrap();
+        staged.file().write_all(bytes).unwrap();
+        staged.commit(path).unwrap();
+    }
+
+    #[test]
+    fn sizes_around_the_small_limit_are_stored_read_only() {
+        let tmp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&tmp.path().join("cache"));
+        // Empty; one byte; the last small size, read into memory; the first one that is copied.
+        for size in [0, 1, SMALL_BYTES - 1, SMALL_BYTES, 3 * SMALL_BYTES + 7] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let path = tmp.path().join("f");
+            fs::write_atomic(&path, &bytes).unwrap();
+            let hash = cache.insert_file(&path).unwrap();
+            assert_eq!(hash, ContentHash::of(&bytes));
+            let object = ObjectId::File(hash);
+            assert_eq!(cache.contains(&object).unwrap(), Held::Whole);
+            assert_eq!(std::fs::read(cache.object_path(&object)).unwrap(), bytes);
+            let metadata = std::fs::metadata(cache.object_path(&object)).unwrap();
+            assert!(metadata.permissions().readonly() && is_sealed(&metadata));
+            assert_eq!(cache.insert_file(&path).unwrap(), hash);
+        }
+        assert_eq!(std::fs::read_dir(cache.staging_dir()).unwrap().count(), 0);
+        cache.make_durable().unwrap();
+    }
+
+    #[test]
+    fn a_changed_object_is_never_used() {
+        let tmp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(tmp.path());
+        let good = ObjectId::File(ContentHash::of(b"good"));
+        cache.insert_bytes(&good, b"good").unwrap();
+        // Same size, other bytes: only the modification time tells.
+        overwrite(&cache.object_path(&good), b"evil");
+        let lacking = Held::Lacking {
+            missing: vec![],
+            corrupt: vec![good],
+        };
+        assert_eq!(cache.contains(&good).unwrap(), lacking);
+        assert!(cache.corrupt.join(good.to_string()).is_file());
+        let gone = Held::Lacking {
+            missing: vec![good],
+            corrupt: vec![],
+        };
+        assert_eq!(cache.contains(&good).unwrap(), gone);
+        // Touched but whole: hashed and sealed again.
+        cache.insert_bytes(&good, b"good").unwrap();
+        overwrite(&cache.object_path(&good), b"good");
+        assert_eq!(cache.contains(&good).unwrap(), Held::Whole);
+        assert!(is_sealed(
+            &std::fs::metadata(cache.object_path(&good)).unwrap()
+        ));
+        // A torn object (power loss) is replaced by the next insert.
+        overwrite(&cache.object_path(&good), b"");
+        seal(&File::open(cache.object_path(&good)).unwrap()).unwrap();
+        cache.insert_bytes(&good, b"good").unwrap();
+        assert_eq!(std::fs::read(cache.object_path(&good)).unwrap(), b"good");
+    }
+
+    #[test]
+    fn a_tree_lacks_what_its_members_lack() {
+        let tmp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(tmp.path());
+        let member = |path: &str, bytes: &[u8]| ListingEntry {
+            path: path.to_owned(),
+            hash: ContentHash::of(bytes),
+            size: bytes.len() as u64,
+            exec: Executable::No,
+        };
+        let listing = Listing::new(vec![member("a", b"1"), member("b", b"2")]).unwrap();
+        let one = ObjectId::File(ContentHash::of(b"1"));
+        cache.insert_bytes(&one, b"1").unwrap();
+        let tree = cache.insert_listing(&listing).unwrap();
+        let two = ObjectId::File(ContentHash::of(b"2"));
+        let lacking = Held::Lacking {
+            missing: vec![two],
+            corrupt: vec![],
+        };
+        assert_eq!(cache.contains(&tree).unwrap(), lacking);
+        cache.insert_bytes(&two, b"2").unwrap();
+        assert_eq!(cache.contains(&tree).unwrap(), Held::Whole);
+        assert_eq!(cache.listing(tree.hash()).unwrap(), listing);
+    }
+}

@@ -1,0 +1,140 @@
+//! The error of this room. Imports: `base`, `project`.
+
+use std::path::PathBuf;
+
+use crate::base::diag::{Diagnostic, ToDiagnostics};
+use crate::base::{self, ArtifactPath, ContentHash, ObjectId};
+use crate::project;
+
+/// How many paths or objects a message lists before it only counts.
+const LISTED_MAX: usize = 5;
+
+/// Why bytes could not be hashed, stored or put back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A fifo, socket or device where a file or folder is expected.
+    #[error("`{}` is a {kind}, not a file or folder", path.display())]
+    SpecialFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A file name that a listing cannot hold.
+    #[error("`{}` cannot be tracked: its name holds a backslash", path.display())]
+    UntrackableName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file or folder was written to, again and again, while it was being read.
+    #[error("`{}` changes while it is being read", path.display())]
+    Changing {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A listing object whose bytes match its hash but break the format.
+    #[error("the directory listing `{}` is not in a known form: {problem}", hash.short())]
+    Listing {
+        /// Its hash.
+        hash: ContentHash,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The cache lacks objects (or had to take corrupt ones out).
+    #[error("the cache cannot give back `{object}`: {}", lack(missing, corrupt))]
+    NotInCache {
+        /// What was asked for.
+        object: ObjectId,
+        /// Objects that are not there.
+        missing: Vec<ObjectId>,
+        /// Objects whose bytes were wrong; they were moved to the cache's `corrupt` folder.
+        corrupt: Vec<ObjectId>,
+    },
+    /// Writing would destroy content that is nowhere else.
+    #[error("`{path}` holds content that is not in the cache")]
+    WouldOverwrite {
+        /// The output.
+        path: ArtifactPath,
+    },
+    /// Files that are not tracked stand where the output must go.
+    #[error(
+        "`{path}` cannot be replaced: ignored files are in the way: {}",
+        names(left)
+    )]
+    InTheWay {
+        /// The output.
+        path: ArtifactPath,
+        /// Files that would be lost.
+        left: Vec<String>,
+    },
+    /// Asked to stop.
+    #[error("stopped before it was finished")]
+    Cancelled,
+    /// Ignore rules cannot be read.
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    /// A file operation failed.
+    #[error(transparent)]
+    Base(#[from] base::Error),
+}
+
+fn names(items: &[String]) -> String {
+    let shown: Vec<String> = items
+        .iter()
+        .take(LISTED_MAX)
+        .map(|i| format!("`{i}`"))
+        .collect();
+    let more = items.len().saturating_sub(LISTED_MAX);
+    let tail = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    format!("{}{tail}", shown.join(", "))
+}
+
+fn lack(missing: &[ObjectId], corrupt: &[ObjectId]) -> String {
+    let part = |objects: &[ObjectId], what: &str| {
+        let shorts: Vec<String> = objects.iter().map(ObjectId::short).collect();
+        (!objects.is_empty()).then(|| format!("{what} {}", names(&shorts)))
+    };
+    let parts: Vec<String> = [part(missing, "missing"), part(corrupt, "corrupt")]
+        .into_iter()
+        .flatten()
+        .collect();
+    parts.join("; ")
+}
+
+impl ToDiagnostics for Error {
+    fn to_diagnostics(&self) -> Vec<Diagnostic> {
+        let message = self.to_string();
+        let diagnostic = match self {
+            Self::SpecialFile { .. } => Diagnostic::error("special-file", message)
+                .help("remove it, or list it in `.cvopsignore`"),
+            Self::UntrackableName { .. } => Diagnostic::error("untrackable-name", message)
+                .help("rename the file, or list it in `.cvopsignore`"),
+            Self::Changing { .. } => Diagnostic::error("changing-file", message)
+                .help("wait until the program that writes it has finished, then run again"),
+            Self::Listing { .. } => Diagnostic::error("listing", message)
+                .help("it was probably written by a newer version of cvops"),
+            Self::NotInCache { corrupt, .. } => {
+                let diagnostic = Diagnostic::error("not-in-cache", message)
+                    .help("run the stage that makes it again: `cvops repro`");
+                if corrupt.is_empty() {
+                    diagnostic
+                } else {
+                    diagnostic
+                        .note("corrupt objects were moved to the `corrupt` folder of the cache")
+                }
+            }
+            Self::WouldOverwrite { .. } => Diagnostic::error("would-overwrite", message)
+                .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
+            Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)
+                .help("move them away; they are ignored, so they are not in the cache"),
+            Self::Cancelled => Diagnostic::error("cancelled", message),
+            Self::Project(error) => return error.to_diagnostics(),
+            Self::Base(error) => return error.to_diagnostics(),
+        };
+        vec![diagnostic]
+    }
+}

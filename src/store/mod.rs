@@ -1,0 +1,110 @@
+//! What bytes are, by hash: the content-addressed cache, directory listings, the stat cache, and
+//! moving objects between cache and workspace. Imports: `base`, `project`.
+//!
+//! Invariants: an object is visible only complete and verified (`cache`); content of the workspace
+//! is overwritten or deleted only when the cache has it on disk (`materialise`); an unchanged file
+//! is never read twice (`snapshot`, `state`). Nothing here knows stages, locks of stages or
+//! pipeline files. Callers write down the name of an object only after `Store::make_durable`.
+
+pub mod cache;
+pub mod error;
+pub mod materialise;
+pub mod remove;
+pub mod snapshot;
+mod stat;
+mod state;
+pub mod tree;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use crate::base::fs::LinkKind;
+use crate::base::{ArtifactPath, Cancel, ObjectId};
+use crate::project::Project;
+
+pub use cache::{Cache, Held};
+pub use error::Error;
+pub use materialise::{OnConflict, Placed};
+pub use remove::Removed;
+pub use snapshot::{Presence, Present, Snapshotter, Stats};
+pub use tree::{FileChange, Listing, ListingEntry, diff};
+pub use verify::{Report, Sweep, VerifyEvent, verify};
+
+use snapshot::Purpose;
+
+/// Cache and workspace of one project; shared by all threads of a command.
+#[derive(Debug)]
+pub struct Store {
+    /// The objects.
+    pub cache: Cache,
+    /// The workspace.
+    pub snapshots: Snapshotter,
+    root: PathBuf,
+    tmp: PathBuf,
+    link_kinds: Vec<LinkKind>,
+}
+
+impl Store {
+    /// Opens the store of `project`; touches no file. Long work stops when `cancel` is requested.
+    #[must_use]
+    pub fn open(project: &Project, cancel: &Cancel) -> Self {
+        Self {
+            cache: Cache::open(project),
+            snapshots: Snapshotter::new(project, cancel),
+            root: project.root.clone(),
+            tmp: project.layout.tmp(),
+            link_kinds: project.config.link_kinds.clone(),
+        }
+    }
+
+    /// Returns what stands at `path`.
+    ///
+    /// # Errors
+    /// As `Snapshotter::snapshot`.
+    pub fn snapshot(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        self.snapshots.snapshot(path)
+    }
+
+    /// Puts what stands at `path` into the cache and returns its identity; bytes that are there
+    /// already are not copied. Where hard or symbolic links are configured, the files at `path`
+    /// become links. Durable after the next `make_durable`.
+    ///
+    /// # Errors
+    /// It cannot be read, or the cache cannot be written.
+    pub fn save(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        let presence = self
+            .snapshots
+            .scan(path, Purpose::Store(&self.cache))?
+            .presence;
+        if let Presence::Present(present) = presence {
+            self.relink(path, &present)?;
+        }
+        Ok(presence)
+    }
+
+    /// Says whether `object` can be given back in full.
+    ///
+    /// # Errors
+    /// As `Cache::contains`.
+    pub fn contains(&self, object: &ObjectId) -> Result<Held, Error> {
+        self.cache.contains(object)
+    }
+
+    /// Makes everything saved so far survive a power loss.
+    ///
+    /// # Errors
+    /// As `Cache::make_durable`.
+    pub fn make_durable(&self) -> Result<(), Error> {
+        self.cache.make_durable()
+    }
+
+    /// Ends a command: looks again at paths that were too fresh to be remembered (21 ms at most)
+    /// and writes the stat cache.
+    pub fn finish(&self) {
+        self.snapshots.settle();
+        self.snapshots.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests;
