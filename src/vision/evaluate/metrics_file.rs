@@ -76,7 +76,12 @@ impl<'a> From<&'a Evaluation> for MetricsFile<'a> {
             macro_f1_interval: evaluation.macro_f1_interval.map(Into::into),
             weighted: evaluation.weighted_average.into(),
             images: evaluation.images,
-            per_class: evaluation.classes.iter().zip(&evaluation.per_class).map(class).collect(),
+            per_class: evaluation
+                .classes
+                .iter()
+                .zip(&evaluation.per_class)
+                .map(class)
+                .collect(),
         }
     }
 }

@@ -4,14 +4,14 @@
 //! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, vision::{predict,
 //! image, train, error}.
 
-mod params;
-mod classification;
-mod probability;
 mod bootstrap;
+mod classification;
 mod evaluation;
 mod metrics_file;
-mod plots;
 mod page;
+mod params;
+mod plots;
+mod probability;
 mod write;
 
 pub use bootstrap::Interval;

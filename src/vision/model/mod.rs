@@ -4,14 +4,14 @@
 //! Invariant: no tensor exists before `Plan::new` has said that all shapes fit. Imports: base,
 //! vision::{error}.
 
-mod spec;
-mod read;
-mod plan;
-mod weights;
-mod init;
-mod conv;
 mod build;
+mod conv;
+mod init;
+mod plan;
+mod read;
+mod spec;
 mod summary;
+mod weights;
 
 pub(in crate::vision) use build::read_values;
 pub use build::{Dropout, Network};

@@ -174,7 +174,11 @@ impl ModelSpec {
         self.blocks.len() <= BLOCKS_MAX
             && self.blocks.iter().all(block)
             && self.head.dense.len() <= DENSE_MAX
-            && self.head.dense.iter().all(|units| (1..=UNITS_MAX).contains(units))
+            && self
+                .head
+                .dense
+                .iter()
+                .all(|units| (1..=UNITS_MAX).contains(units))
             && (0.0..=DROPOUT_MAX).contains(&self.head.dropout)
     }
 }

@@ -7,20 +7,20 @@
 //!
 //! Imports: base, vision::{device, model, augment, shard, error}.
 
-mod params;
-mod event;
-mod history;
-mod schedule;
-mod early_stop;
 mod batch;
-mod optimiser;
 mod checkpoint;
+mod early_stop;
+mod event;
 mod fit;
+mod history;
+mod optimiser;
+mod params;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::vision) use batch::Normaliser;
 pub use batch::Normalisation;
+pub(in crate::vision) use batch::Normaliser;
 pub use early_stop::{EarlyStopping, Metric};
 pub use event::TrainEvent;
 pub(in crate::vision) use fit::images_tensor;
