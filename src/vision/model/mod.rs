@@ -20,3 +20,4 @@ pub use plan::{Input, Layer, PARAMETERS_MAX, Plan, Role, Shape, TensorPlan};
 pub use spec::{Activation, ConvBlock, Head, ModelSpec, Padding, Pool, Preset};
 pub use summary::{Summary, SummaryRow, summary};
 pub use weights::{Tensor, Weights, WeightsProblem};
+pub(in crate::vision) use weights::{f32_bytes, f32_values};

@@ -132,23 +132,15 @@ impl Weights {
             None => Ok(()),
         }
     }
-
-    /// Are all values finite?
-    #[must_use]
-    pub fn is_finite(&self) -> bool {
-        self.0
-            .values()
-            .all(|t| t.values.iter().all(|v| v.is_finite()))
-    }
 }
 
 /// Returns `values` as little-endian bytes.
-pub(crate) fn f32_bytes(values: &[f32]) -> Vec<u8> {
+pub(in crate::vision) fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// Returns little-endian bytes as numbers; a torn last number is left out.
-pub(crate) fn f32_values(bytes: &[u8]) -> Vec<f32> {
+pub(in crate::vision) fn f32_values(bytes: &[u8]) -> Vec<f32> {
     let (numbers, _) = bytes.as_chunks::<4>();
     numbers.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }

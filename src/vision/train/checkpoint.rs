@@ -29,7 +29,7 @@ use crate::base::ContentHash;
 use crate::base::canon::Canon;
 use crate::base::fs;
 use crate::vision::Error;
-use crate::vision::model::{Plan, Tensor, Weights};
+use crate::vision::model::{Plan, Tensor, Weights, f32_bytes, f32_values};
 
 use super::history::{EpochRecord, NUMBERS};
 
@@ -98,8 +98,7 @@ fn encode(key: ContentHash, checkpoint: &Checkpoint) -> Result<Vec<u8>, SafeTens
     ];
     for (prefix, weights) in sets {
         for (name, tensor) in weights.iter().flat_map(|w| &w.0) {
-            let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            let part = (Dtype::F32, tensor.shape.clone(), bytes);
+            let part = (Dtype::F32, tensor.shape.clone(), f32_bytes(&tensor.values));
             parts.insert(format!("{prefix}/{name}"), part);
         }
     }
@@ -173,10 +172,9 @@ fn decode(bytes: &[u8], key: ContentHash, plan: &Plan) -> Result<Checkpoint, Str
             Some(("best", name)) => (&mut best, name),
             _ => return Err(DAMAGED.to_owned()),
         };
-        let chunks = view.data().as_chunks::<4>().0.iter();
         let tensor = Tensor {
             shape: view.shape().to_vec(),
-            values: chunks.map(|b| f32::from_le_bytes(*b)).collect(),
+            values: f32_values(view.data()),
         };
         set.0.insert(name.to_owned(), tensor);
     }

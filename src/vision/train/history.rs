@@ -90,7 +90,8 @@ impl EpochRecord {
     }
 }
 
-fn six(value: f64) -> f64 {
+/// Rounds to the six decimals of our reports: noise in the last digits is no change.
+pub(in crate::vision) fn six(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 

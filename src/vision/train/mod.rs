@@ -26,5 +26,6 @@ pub use event::TrainEvent;
 pub(in crate::vision) use fit::images_tensor;
 pub use fit::{Fitted, Stop, TrainData, TrainSpec, fit};
 pub use history::EpochRecord;
+pub(in crate::vision) use history::six;
 pub use params::{Keep, OptimiserKind, TrainParams};
 pub use schedule::Schedule;
