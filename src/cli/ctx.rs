@@ -103,7 +103,7 @@ impl Ctx {
     }
 
     /// Reads the pipeline file and connects its stages.
-    pub(super) fn graph(&self, project: &Project) -> Result<StageGraph, CliError> {
+    pub(super) fn graph(project: &Project) -> Result<StageGraph, CliError> {
         let path = project.pipeline_file();
         if !path.exists() {
             let (file, root) = (project.personality.pipeline_file, project.root.clone());
@@ -114,7 +114,7 @@ impl Ctx {
     }
 
     /// Reads the lock.
-    pub(super) fn lock_file(&self, project: &Project) -> Result<LockFile, CliError> {
+    pub(super) fn lock_file(project: &Project) -> Result<LockFile, CliError> {
         let name = project.personality.lock_file;
         Ok(LockFile::read(
             &project.lock_file(),

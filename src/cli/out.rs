@@ -75,7 +75,7 @@ impl Out {
     }
 
     /// Returns the terminal's width in columns, if stdout is one.
-    pub(super) fn width(&self) -> Option<u16> {
+    pub(super) fn width() -> Option<u16> {
         let stdout = std::io::stdout();
         stdout.is_terminal().then(|| {
             rustix::termios::tcgetwinsize(&stdout)

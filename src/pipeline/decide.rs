@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::base::ArtifactPath;
 use crate::base::doc::Value;
-use crate::store::Presence;
+use crate::store::{FileChange, Presence};
 
 use super::inputs::Inputs;
 use super::lock::LockEntry;
@@ -58,6 +58,8 @@ pub enum RunReason {
         old: Option<Presence>,
         /// Now; `None`: it is no dep any more.
         new: Option<Presence>,
+        /// For a folder, what changed in it, as far as that is known. Filled in by the caller.
+        files: Vec<FileChange>,
     },
     /// A dep has other bytes because `stage` ran in this command.
     UpstreamChanged {
@@ -90,6 +92,8 @@ pub enum RunReason {
         old: Presence,
         /// Now.
         new: Presence,
+        /// For a folder, what changed in it. Filled in by the caller.
+        files: Vec<FileChange>,
     },
     /// An output was declared or dropped since the last run.
     OutputsRedeclared {
@@ -221,6 +225,7 @@ fn input_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
                 path: path.clone(),
                 old: old.copied(),
                 new: Some(*new),
+                files: Vec::new(),
             },
         });
     }
@@ -234,6 +239,7 @@ fn input_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
             path: path.clone(),
             old,
             new: None,
+            files: Vec::new(),
         });
     }
     reasons.extend(param_changes(&locked.params, &inputs.params));
@@ -290,6 +296,7 @@ fn output_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
                 path: path.clone(),
                 old: *old,
                 new: *new,
+                files: Vec::new(),
             }),
         }
     }

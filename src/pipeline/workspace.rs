@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::{self, ArtifactPath, Cancel, ObjectId, fs};
+use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{Project, ensure_ignored};
-use crate::store::{self, Held, OnConflict, Presence, Store};
+use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
-use super::decide::{self, Facts, Force, StageDecision};
+use super::decide::{self, Facts, Force, RunReason, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
@@ -183,6 +183,72 @@ impl<'p> Files<'p> {
         }
     }
 
+    /// Fills in which files of a folder changed, where both versions are known.
+    fn explain(&self, reasons: &mut [RunReason]) {
+        for reason in reasons {
+            let (path, old, new, files) = match reason {
+                RunReason::DependencyChanged {
+                    path,
+                    old: Some(old),
+                    new: Some(new),
+                    files,
+                } => (path, old, new, files),
+                RunReason::OutputModified {
+                    path,
+                    old,
+                    new,
+                    files,
+                } => (path, old, new, files),
+                _ => continue,
+            };
+            let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
+            else {
+                continue;
+            };
+            // What is not known is left out: this is only an explanation.
+            let old = self.known_listing(&old);
+            let new = self.store.snapshots.listing(path).ok().flatten();
+            if let (Some(old), Some(new)) = (old, new) {
+                *files = store::diff(&old, &new);
+            }
+        }
+    }
+
+    fn known_listing(&self, hash: &ContentHash) -> Option<Listing> {
+        let remembered = std::fs::read(self.listing_path(hash)).ok();
+        let listing = remembered.and_then(|bytes| Listing::parse(&bytes).ok());
+        listing.or_else(|| self.store.cache.listing(hash).ok())
+    }
+
+    fn listing_path(&self, hash: &ContentHash) -> PathBuf {
+        self.project.layout.listings().join(format!("{hash}.dir"))
+    }
+
+    /// Remembers the files of the folder `path` (not their bytes): a source folder is in no cache,
+    /// and the next run should be able to say which of its files changed.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the listing not written.
+    pub fn remember(&self, path: &ArtifactPath, presence: &Presence) -> Result<(), Error> {
+        let Some(object @ ObjectId::Tree(hash)) = presence.object() else {
+            return Ok(());
+        };
+        let kept = self.listing_path(&hash);
+        if kept.exists() || self.store.contains(&object)? == Held::Whole {
+            return Ok(());
+        }
+        let Some(listing) = self.store.snapshots.listing(path)? else {
+            return Ok(());
+        };
+        if listing.id() == object {
+            let dir = self.project.layout.listings();
+            fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+            fs::write_atomic(&kept, &listing.to_bytes())
+                .map_err(base::Error::io("write", &kept))?;
+        }
+        Ok(())
+    }
+
     /// Makes every object written so far durable.
     ///
     /// # Errors
@@ -309,7 +375,14 @@ impl<'p> Workspace<'p> {
             RunRecords::Ignore => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
-        let decision = decide::decide(&facts, &earlier_run);
+        let mut decision = decide::decide(&facts, &earlier_run);
+        if let StageDecision::Run(reasons)
+        | StageDecision::Restore {
+            because: reasons, ..
+        } = &mut decision
+        {
+            self.files.explain(reasons);
+        }
         Ok(Judged { inputs, decision })
     }
 

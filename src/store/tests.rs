@@ -364,7 +364,7 @@ fn verify_finds_damage_that_the_stat_hides_and_sweeps_leftovers() {
     w.write(".cvops/cache/blake3/zz/readme", b"?");
     let project = discover(w.dir.path(), None).unwrap();
     // A day in 2100: every leftover is older.
-    let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_102_444_800);
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_hours(24 * 365 * 130);
     let sweep = Sweep::Before {
         project: &project,
         since: later,

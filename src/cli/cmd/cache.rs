@@ -55,7 +55,8 @@ fn run_verify(ctx: &Ctx) -> Result<Outcome, CliError> {
     let report = verify(&cache, sweep, &ctx.cancel, &|event| match event {
         VerifyEvent::Started { objects } => bar.start(objects),
         VerifyEvent::Checked { .. } => bar.step(),
-        _ => {}
+        // The report names it.
+        VerifyEvent::Corrupt(_) => {}
     })?;
     bar.end();
     if ctx.out.form == Form::Json {

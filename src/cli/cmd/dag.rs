@@ -3,7 +3,7 @@
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::pipeline::{Plan, Reach};
 use crate::report::{GraphView, NodeState, NodeView};
 
@@ -37,7 +37,7 @@ struct DrawStyle {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
     let chosen: Vec<usize> = (0..graph.stages().len())
         .filter(|i| plan.contains(*i))
@@ -81,7 +81,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else if style.svg {
         view.svg().to_string()
     } else {
-        view.ascii(ctx.out.width())
+        view.ascii(Out::width())
     };
     ctx.out.result(&text);
     Ok(Outcome::Done)

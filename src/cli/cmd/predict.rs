@@ -9,7 +9,7 @@ use crate::base::{Diagnostic, fs as files};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
@@ -92,7 +92,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         }
     }
     if ctx.out.form == Form::Text && !table.rows().is_empty() {
-        ctx.out.result(&table.text(ctx.out.width()));
+        ctx.out.result(&table.text(Out::width()));
     }
     Ok(if failed == 0 {
         Outcome::Done

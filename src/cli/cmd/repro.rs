@@ -56,7 +56,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let reach = match (args.single_item, args.downstream) {
         (true, _) => Reach::Single,
         (_, true) => Reach::Downstream,
@@ -75,7 +75,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
     let _lock = ctx.lock(&project, "cvops repro")?;
     let files = Files::open(&project, &ctx.cancel);
-    let mut lock = ctx.lock_file(&project)?;
+    let mut lock = Ctx::lock_file(&project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     workspace.preflight(&plan)?;
     let options = Options {

@@ -26,7 +26,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
     let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     Ok(if args.exit_code {
@@ -45,7 +45,7 @@ pub(super) fn judge(
     records: RunRecords,
 ) -> Result<Vec<Forecast>, CliError> {
     let files = Files::open(project, &ctx.cancel);
-    let lock = ctx.lock_file(project)?;
+    let lock = Ctx::lock_file(project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
     files.finish();

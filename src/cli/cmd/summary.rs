@@ -8,7 +8,7 @@ use crate::base::doc::Problems;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::cli::params::{ParamsArg, section};
 use crate::report::{Align, Table};
 use crate::vision::artifact::ModelArtifact;
@@ -88,7 +88,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let text = if args.md {
         table.markdown()
     } else {
-        table.text(ctx.out.width())
+        table.text(Out::width())
     };
     ctx.out.result(&text);
     Ok(Outcome::Done)

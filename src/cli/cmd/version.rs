@@ -10,6 +10,7 @@ use crate::cli::out::Form;
 #[command(after_help = "Example:\n  cvops version --json")]
 pub(in crate::cli) struct Args {}
 
+#[expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     let version = env!("CARGO_PKG_VERSION");
     let features: Vec<&str> = [

@@ -19,9 +19,7 @@ impl Observer<Event> for Story<'_> {
     fn notify(&self, event: Event) {
         match self.out.form {
             Form::Json => {
-                if let Some(json) = to_json(&event) {
-                    self.out.json(&json);
-                }
+                self.out.json(&to_json(&event));
             }
             Form::Text => self.tell(&event),
         }
@@ -49,7 +47,10 @@ impl Story<'_> {
                 }
             },
             Event::Started { stage, command } => {
-                out.note(&out.paint(Style::Dim, &format!("{stage} $ {command}")).clone());
+                out.note(
+                    &out.paint(Style::Dim, &format!("{stage} $ {command}"))
+                        .clone(),
+                );
             }
             Event::Output {
                 stage,
@@ -167,8 +168,8 @@ fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-fn to_json(event: &Event) -> Option<Value> {
-    Some(match event {
+fn to_json(event: &Event) -> Value {
+    match event {
         Event::Decided { stage, decision } => {
             let (what, because) = match decision {
                 StageDecision::Skip(_) => ("skip", &[][..]),
@@ -212,5 +213,5 @@ fn to_json(event: &Event) -> Option<Value> {
             let names: Vec<String> = stages.iter().map(ToString::to_string).collect();
             json!({"event": "stopping", "stages": names})
         }
-    })
+    }
 }

@@ -1,6 +1,7 @@
 //! One stage in a worker thread: secure and remove old outputs, run the commands, keep the new
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
@@ -56,7 +57,7 @@ impl Worker<'_> {
         let outs = entry.outs.clone();
         Ok(Done {
             outcome: Outcome::Restored,
-            entry: self.entry(stage, inputs, outs),
+            entry: entry_of(stage, inputs, outs),
         })
     }
 
@@ -128,7 +129,7 @@ impl Worker<'_> {
                 });
             }
         }
-        let mut outs = std::collections::BTreeMap::new();
+        let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
             match self.files.keep(path)? {
                 Presence::Missing => {
@@ -142,28 +143,15 @@ impl Worker<'_> {
                 }
             }
         }
+        for (path, presence) in &inputs.deps {
+            self.files.remember(path, presence)?;
+        }
         let scratch = self.files.scratch_of(&stage.name);
         fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
         Ok(Done {
             outcome: Outcome::Ran,
-            entry: self.entry(stage, inputs, outs),
+            entry: entry_of(stage, inputs, outs),
         })
-    }
-
-    fn entry(
-        &self,
-        stage: &StageSpec,
-        inputs: &Inputs,
-        outs: std::collections::BTreeMap<ArtifactPath, Presence>,
-    ) -> LockEntry {
-        LockEntry {
-            commands: inputs.commands.clone(),
-            wdir: stage.wdir.clone(),
-            deps: inputs.deps.clone(),
-            params: inputs.params.clone(),
-            env: inputs.env.clone(),
-            outs,
-        }
     }
 
     fn tell_saved(
@@ -180,5 +168,21 @@ impl Worker<'_> {
                 object,
             });
         }
+    }
+}
+
+/// Returns the record of a run of `stage`.
+fn entry_of(
+    stage: &StageSpec,
+    inputs: &Inputs,
+    outs: BTreeMap<ArtifactPath, Presence>,
+) -> LockEntry {
+    LockEntry {
+        commands: inputs.commands.clone(),
+        wdir: stage.wdir.clone(),
+        deps: inputs.deps.clone(),
+        params: inputs.params.clone(),
+        env: inputs.env.clone(),
+        outs,
     }
 }

@@ -112,9 +112,10 @@ fn read_stage(
     let mut deps = BTreeMap::new();
     for (text, place) in listed(&fields, "deps") {
         if let Some(path) = path_in(problems, base, &text, &place)
-            && deps.insert(path.clone(), place.clone()).is_some() {
-                twice(problems, &place, &path);
-            }
+            && deps.insert(path.clone(), place.clone()).is_some()
+        {
+            twice(problems, &place, &path);
+        }
     }
     let mut outs = BTreeMap::new();
     for (key, kind) in [

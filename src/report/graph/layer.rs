@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
+/// Edges as pairs of nodes, from the upper to the lower.
+type Edges = Vec<(usize, usize)>;
+
 /// Splits edges into those that can all point down, and those that close a cycle. Our callers'
 /// graphs have none of the second kind; a drawing must still end if one has.
-pub(super) fn without_cycles(
-    nodes: usize,
-    edges: &[(usize, usize)],
-) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+pub(super) fn without_cycles(nodes: usize, edges: &[(usize, usize)]) -> (Edges, Edges) {
     #[derive(Clone, Copy, PartialEq)]
     enum Visit {
         Never,

@@ -8,6 +8,9 @@ use super::order::reduce_crossings;
 use super::place::{self, Gaps};
 use super::route;
 
+/// A line on its way down: the element it starts from, and its corners so far.
+type Line = (usize, Vec<(i32, i32)>);
+
 /// The measures of a drawing, all in its unit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measures {
@@ -169,7 +172,7 @@ fn connected(
         ..Layout::default()
     };
     // Per element, the lines that have come as far as its lower end: their source and corners.
-    let mut lines: Vec<Vec<(usize, Vec<(i32, i32)>)>> = vec![Vec::new(); elements.bodies.len()];
+    let mut lines: Vec<Vec<Line>> = vec![Vec::new(); elements.bodies.len()];
     let mut y = 0;
     for (row, members) in elements.rows.iter().enumerate() {
         let height = members

@@ -126,7 +126,9 @@ fn whole_columns(
         }
     }
     let min = left.iter().copied().min().unwrap_or(0);
-    left.iter_mut().for_each(|x| *x -= min);
+    for x in &mut left {
+        *x -= min;
+    }
     left
 }
 
