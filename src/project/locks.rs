@@ -106,6 +106,10 @@ impl ProjectLock {
             }
             std::thread::sleep(POLL);
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the moment of taking the lock is its own"
+        )]
         let since = SystemTime::now();
         if access == Access::Exclusive {
             let holder = Holder {
