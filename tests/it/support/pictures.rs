@@ -2,7 +2,43 @@
 //!
 //! Formats: PNG (W3C, second edition), zlib (RFC 1950), deflate (RFC 1951 §3.2.4).
 
-use super::Project;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use super::{Project, project};
+
+/// A network that learns stripes in a blink.
+pub(crate) const PARAMS: &str = "\
+preprocess: {size: 16, val: 0.2, test: 0.2}
+model:
+  blocks: [{filters: 4, pool: max}]
+  head: {dense: [8]}
+train: {epochs: 3, batch_size: 8}
+evaluate: {bootstrap: 50}
+";
+
+/// Returns a project with 20 pictures of each of two classes in `data/raw`, and `PARAMS`.
+pub(crate) fn stripes_project() -> Project {
+    let p = project();
+    p.write("params.yaml", PARAMS);
+    p.pictures("data/raw", &["across", "along"], 20);
+    p
+}
+
+/// Returns the same, prepared.
+pub(crate) fn prepared_project() -> Project {
+    let p = stripes_project();
+    p.ok("preprocess");
+    p
+}
+
+/// Returns the same, prepared and trained.
+pub(crate) fn trained_project() -> Project {
+    let p = prepared_project();
+    p.ok("train");
+    p
+}
 
 /// Returns a PNG file of 8-bit colour; `pixel(x, y)` says red, green and blue.
 pub(crate) fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
@@ -56,6 +92,36 @@ impl Project {
             }
         }
         self
+    }
+
+    /// Returns a file's bytes.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    /// Returns the names in a folder, sorted; hidden ones as well.
+    pub(crate) fn names(&self, dir: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(dir)).unwrap_or_else(|e| panic!("{dir}: {e}"));
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Starts cvops and returns it as soon as it has printed a line that holds `text`.
+    pub(crate) fn start_until(&self, args: &str, text: &str) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        if !lines.any(|line| line.contains(text)) {
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            panic!("`cvops {args}` ended without `{text}`\n{stderr}");
+        }
+        child
     }
 }
 
