@@ -88,7 +88,7 @@ fn leaves(root: &Value) -> Vec<String> {
     out
 }
 
-/// One parameter that differs, at the deepest key where both sides still are mappings.
+/// One parameter that differs, at the deepest place where both sides still have the same shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamChange {
     /// The full name, as `ParamRef` prints it.
@@ -175,8 +175,8 @@ mod tests {
             file: "params.yaml".parse().unwrap(),
             key: "train".parse().unwrap(),
         };
-        let old = value("{lr: 0.1, opt: {name: adam, b: 1}, gone: 1}");
-        let new = value("{opt: {b: 1, name: sgd}, lr: 0.1, more: [1]}");
+        let old = value("{lr: 0.1, opt: {name: adam, b: 1}, gone: 1, l: [1, {x: 2}]}");
+        let new = value("{opt: {b: 1, name: sgd}, lr: 0.1, more: [1], l: [1, {x: 3}]}");
         let shown: Vec<_> = changes(&param, Some(&old), Some(&new))
             .into_iter()
             .map(|c| {
@@ -196,6 +196,11 @@ mod tests {
                     Some("\"sgd\"".to_owned())
                 ),
                 ("train.gone".to_owned(), Some("1".to_owned()), None),
+                (
+                    "train.l[1].x".to_owned(),
+                    Some("2".to_owned()),
+                    Some("3".to_owned())
+                ),
                 ("train.more".to_owned(), None, Some("[1]".to_owned())),
             ]
         );

@@ -159,11 +159,18 @@ fn presence(presence: &Presence) -> String {
     }
 }
 
+/// Longer values are cut in sentences; `--json` has them whole.
+const VALUE_CHARS_MAX: usize = 60;
+
 fn value(value: Option<&Value>) -> String {
-    match value {
+    let text = match value {
         None => "none".to_owned(),
         Some(Value::Str(text)) => text.clone(),
         Some(other) => other.to_string(),
+    };
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
