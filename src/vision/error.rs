@@ -289,7 +289,7 @@ impl ToDiagnostics for Error {
             Self::NoClasses { loose_images: 0, .. } => error("no-classes")
                 .help("put the images into one folder per class: `data/cat/1.png`, `data/dog/2.jpg`"),
             Self::NoClasses { loose_images, .. } => error("no-classes")
-                .note(format!("{} lie directly in it", units::count(*loose_images, "image")))
+                .note(format!("directly in it: {}", units::count(*loose_images, "image")))
                 .help("put the images into one folder per class: the folder's name is the label"),
             Self::OneClass { class, .. } => error("one-class").help(format!(
                 "a classifier needs at least two classes: add another folder beside `{class}`"
