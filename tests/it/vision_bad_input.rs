@@ -153,6 +153,7 @@ fn more_damaged_pictures_than_allowed() {
     let p = prepared_project();
     let before = p.bytes("data/prepared/prepared.json");
     damage(&p);
+    with_params(&p, "size: 16", "size: 16, max_pixels: 1000000");
     check(
         &p.cvops("preprocess -q"),
         str![[r#"
@@ -176,7 +177,11 @@ error: 6 of 40 images could not be read, more than `preprocess.max_corrupt` allo
 fn damaged_pictures_within_what_is_allowed() {
     let p = stripes_project();
     damage(&p);
-    with_params(&p, "size: 16", "size: 16, max_corrupt: 0.2");
+    with_params(
+        &p,
+        "size: 16",
+        "size: 16, max_pixels: 1000000, max_corrupt: 0.2",
+    );
     check(
         &p.cvops("preprocess"),
         str![[r#"
@@ -523,8 +528,11 @@ error: block 2 would shrink 7×7 by a 9×9 kernel
 [exit 2]
 "#]],
     );
-    let blocks = "blocks: [{filters: 4096}, {filters: 4096}]";
-    with_params(&p, "blocks: [{filters: 4, pool: max}]", blocks);
+    let params = PARAMS.replace("filters: 4,", "filters: 4096,");
+    p.write(
+        "params.yaml",
+        params.replace("dense: [8]", "dense: [65536]"),
+    );
     check(
         &p.cvops("summary"),
         str![[r#"
@@ -612,11 +620,10 @@ error: this cvops was built without the back end `cuda`
 #[test]
 fn a_training_that_diverges() {
     let p = prepared_project();
-    let wild = "epochs: 3, optimiser: sgd, learning_rate: 10";
-    with_params(
-        &p,
-        "epochs: 3, batch_size: 8",
-        &format!("{wild}, batch_size: 1"),
+    // The default network, without batch normalisation.
+    p.write(
+        "params.yaml",
+        "train: {epochs: 3, optimiser: sgd, learning_rate: 10, batch_size: 1}\n",
     );
     check(
         &p.cvops("train -q"),
