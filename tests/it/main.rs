@@ -8,5 +8,19 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+#[cfg(feature = "vision")]
+mod evaluate;
+#[cfg(feature = "vision")]
+mod params_reference;
+#[cfg(feature = "vision")]
+mod predict;
+#[cfg(feature = "vision")]
+mod preprocess;
+#[cfg(feature = "vision")]
+mod summary;
 mod support;
 mod tidy;
+#[cfg(feature = "vision")]
+mod train;
+#[cfg(feature = "vision")]
+mod vision_bad_input;

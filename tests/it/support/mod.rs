@@ -14,6 +14,10 @@ use snapbox::IntoData;
 use tempfile::TempDir;
 
 mod filter;
+#[cfg(feature = "vision")]
+pub(crate) mod html;
+#[cfg(feature = "vision")]
+pub(crate) mod pictures;
 
 /// A project folder and a home folder, both gone when this value is dropped.
 pub(crate) struct Project {
