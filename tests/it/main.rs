@@ -8,5 +8,6 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod repro;
 mod support;
 mod tidy;

@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
-mod filter;
+pub(crate) mod filter;
+pub(crate) mod stages;
 
 /// A project folder and a home folder, both gone when this value is dropped.
 pub(crate) struct Project {
@@ -45,6 +46,11 @@ impl Project {
     /// Returns the project folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns the home folder of everything that is run.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Returns the absolute path of `path`.
