@@ -72,6 +72,9 @@ impl Ctx {
             self.out.note(&format!("waiting for {who} to finish, {elapsed} so far"));
         })?;
         let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
+        if lock.last_holder_died() {
+            pipeline::execute::remove_temporary(&project.root);
+        }
         for stage in stopped {
             let text = format!("stopped processes that a killed cvops left behind (stage `{stage}`)");
             self.out.note(&self.out.paint(Style::Changed, &text));
