@@ -4,6 +4,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::base::doc::Value;
+use crate::base::fs::Executable;
 use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
 use crate::store::Presence;
 
@@ -59,7 +60,7 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
             (None, _) => format!("dependency `{path}` added"),
             (_, None) => format!("dependency `{path}` dropped"),
             (Some(old), Some(new)) => {
-                format!("dependency `{path}` changed ({} -> {})", presence(old), presence(new))
+                format!("dependency `{path}` changed ({})", change(old, new))
             }
         },
         RunReason::UpstreamChanged { path, stage } => {
@@ -78,11 +79,21 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
         ),
         RunReason::OutputMissing { path } => format!("output `{path}` is missing"),
         RunReason::OutputModified { path, old, new } => {
-            format!("output `{path}` was modified ({} -> {})", presence(old), presence(new))
+            format!("output `{path}` was modified ({})", change(old, new))
         }
         RunReason::OutputsRedeclared { path } => {
             format!("output `{path}` was declared or dropped since")
         }
+    }
+}
+
+fn change(old: &Presence, new: &Presence) -> String {
+    match (old, new) {
+        (Presence::Present(a), Presence::Present(b)) if a.object == b.object => match b.exec {
+            Executable::Yes => "now executable".to_owned(),
+            Executable::No => "no longer executable".to_owned(),
+        },
+        _ => format!("{} -> {}", presence(old), presence(new)),
     }
 }
 
