@@ -8,6 +8,8 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod concurrency;
+mod crash;
 mod repro;
 mod support;
 mod tidy;

@@ -642,7 +642,7 @@ use: unchanged
     check(&p.cvops("repro"), str![[r#"
 --- stderr ---
 tool: unchanged
-use: running: dependency `in.sh` changed ([HASH] -> [HASH])
+use: running: dependency `in.sh` changed (now executable)
 use $ sh in.sh > use.txt
 use: done in [TIME]
 2 stages: 1 ran, 1 unchanged
@@ -651,7 +651,7 @@ use: done in [TIME]
     chmod("t.sh", 0o644);
     check(&p.cvops("repro"), str![[r#"
 --- stderr ---
-tool: restoring an earlier result: output `t.sh` was modified ([HASH] -> [HASH])
+tool: restoring an earlier result: output `t.sh` was modified (no longer executable)
 tool: restored in [TIME]
 use: unchanged
 2 stages: 1 restored, 1 unchanged
