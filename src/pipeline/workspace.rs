@@ -293,6 +293,7 @@ impl<'p> Workspace<'p> {
         for &index in plan.order() {
             let stage = &graph.stages()[index];
             if let Err(error) = self.params.of_stage(stage) {
+                let error = graph.at_its_line(stage, error);
                 // A broken params file would be reported by each stage that reads it.
                 if !problems.iter().any(|p: &Error| p.to_string() == error.to_string()) {
                     problems.push(error);
@@ -325,9 +326,10 @@ impl<'p> Workspace<'p> {
 }
 
 fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
-    Error::MissingDependency {
+    let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
         producer: graph.producer_of(path).map(|p| graph.stages()[p].name.clone()),
-    }
+    };
+    graph.at_its_line(stage, error)
 }

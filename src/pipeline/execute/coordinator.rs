@@ -206,6 +206,7 @@ impl<'a, 'w> State<'a, 'w> {
         let judged = self
             .workspace
             .judge(stage, self.lock, &rewritten, force, records, &BTreeMap::new())
+            .map_err(|error| graph.at_its_line(stage, error))
             .and_then(|judged| match judged.decision {
                 StageDecision::Run(_) => Workspace::check_deps(graph, stage, &judged.inputs).map(|()| judged),
                 _ => Ok(judged),
