@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::base::doc::Value;
 use crate::base::fs::Executable;
+use crate::pipeline::decide::Redeclared;
 use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
 use crate::store::Presence;
 
@@ -81,9 +82,10 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
         RunReason::OutputModified { path, old, new } => {
             format!("output `{path}` was modified ({})", change(old, new))
         }
-        RunReason::OutputsRedeclared { path } => {
-            format!("output `{path}` was declared or dropped since")
-        }
+        RunReason::OutputsRedeclared { path, how } => match how {
+            Redeclared::Added => format!("output `{path}` is newly declared"),
+            Redeclared::Dropped => format!("output `{path}` is no longer declared"),
+        },
     }
 }
 
@@ -167,7 +169,7 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
             "kind": "output_modified", "path": path.as_str(),
             "old": object(&Some(*old)), "new": object(&Some(*new)),
         }),
-        RunReason::OutputsRedeclared { path } => {
+        RunReason::OutputsRedeclared { path, .. } => {
             json!({"kind": "outputs_redeclared", "path": path.as_str()})
         }
     };
