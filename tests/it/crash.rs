@@ -32,33 +32,67 @@ fn scene() -> Project {
 /// Brings the scene to the state in which the ladder begins.
 fn set(p: &Project) {
     p.ok("repro");
-    p.write("n.txt", "2\n").write("sum.txt", "by hand\n").remove("side.txt");
+    p.write("n.txt", "2\n")
+        .write("sum.txt", "by hand\n")
+        .remove("side.txt");
 }
 
-const FILES: [&str; 8] =
-    [".gitignore", "d/n", "d/same", "n.txt", "pipeline.lock", "pipeline.yaml", "side.txt", "sum.txt"];
+const FILES: [&str; 8] = [
+    ".gitignore",
+    "d/n",
+    "d/same",
+    "n.txt",
+    "pipeline.lock",
+    "pipeline.yaml",
+    "side.txt",
+    "sum.txt",
+];
 
 /// What must hold after any disturbance and one plain repro.
 #[track_caller]
 fn assert_whole(p: &Project, lock: &str, what: &str) {
     let output = p.cvops("repro");
-    assert_eq!(output.exit, Exit::Code(0), "{what}: {}", output.transcript());
+    assert_eq!(
+        output.exit,
+        Exit::Code(0),
+        "{what}: {}",
+        output.transcript()
+    );
     assert_eq!(p.files(), FILES, "{what}");
     assert_eq!(p.read("d/n"), p.read("n.txt"), "{what}");
-    assert_eq!(p.read("sum.txt"), format!("{}fixed\n", p.read("n.txt")), "{what}");
+    assert_eq!(
+        p.read("sum.txt"),
+        format!("{}fixed\n", p.read("n.txt")),
+        "{what}"
+    );
     assert_eq!(p.read("side.txt"), "side\n", "{what}");
     assert_eq!(p.read("pipeline.lock"), lock, "{what}");
     let output = p.cvops("cache verify");
-    assert_eq!(output.exit, Exit::Code(0), "{what}: {}", output.transcript());
+    assert_eq!(
+        output.exit,
+        Exit::Code(0),
+        "{what}: {}",
+        output.transcript()
+    );
     let again = p.ok("repro --json").events("done");
-    assert!(again[0]["done"].as_array().unwrap().iter().all(|d| d["outcome"] == "unchanged"));
+    assert!(
+        again[0]["done"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|d| d["outcome"] == "unchanged")
+    );
 }
 
 /// Returns whether the cache holds `text` as an object.
 fn cache_holds(p: &Project, text: &str) -> bool {
     let hash = blake3::hash(text.as_bytes()).to_hex();
-    fs::read_to_string(p.path(&format!(".cvops/cache/blake3/{}/{}", &hash[..2], &hash[2..])))
-        .is_ok_and(|t| t == text)
+    fs::read_to_string(p.path(&format!(
+        ".cvops/cache/blake3/{}/{}",
+        &hash[..2],
+        &hash[2..]
+    )))
+    .is_ok_and(|t| t == text)
 }
 
 /// Climbs: `disturb` runs a repro with the n-th write step failing, until none is left to fail.
@@ -71,8 +105,16 @@ fn climb(name: &str, variable: &str, value: impl Fn(u32) -> String, judge: impl 
         let what = format!("{name}, rung {n}");
         let p = scene();
         set(&p);
-        let output = p.run(p.command("repro").env(variable, value(n)).env("CVOPS_LOG", "cvops=debug"));
-        assert!(!output.stderr.contains("panicked"), "{what}: {}", output.transcript());
+        let output = p.run(
+            p.command("repro")
+                .env(variable, value(n))
+                .env("CVOPS_LOG", "cvops=debug"),
+        );
+        assert!(
+            !output.stderr.contains("panicked"),
+            "{what}: {}",
+            output.transcript()
+        );
         // The user's edit is where it was, or safe.
         let by_hand = "by hand\n";
         let kept = fs::read_to_string(p.path("sum.txt")).is_ok_and(|t| t == by_hand);
@@ -99,17 +141,45 @@ fn fired(output: &Output) -> bool {
 
 #[test]
 fn killed_at_any_write_it_ends_right_the_next_time() {
-    climb("crash", "CVOPS_CRASH_AT", |n| n.to_string(), |output, what| {
-        assert_eq!(output.exit, Exit::Signal(9), "{what}: {}", output.transcript());
-    });
+    climb(
+        "crash",
+        "CVOPS_CRASH_AT",
+        |n| n.to_string(),
+        |output, what| {
+            assert_eq!(
+                output.exit,
+                Exit::Signal(9),
+                "{what}: {}",
+                output.transcript()
+            );
+        },
+    );
 }
 
 fn climb_error(name: &str, errno: i32, words: &str) {
-    climb(name, "CVOPS_FAIL_AT", |n| format!("{n}:{errno}"), |output, what| {
-        assert_eq!(output.exit, Exit::Code(1), "{what}: {}", output.transcript());
-        assert!(output.stderr.contains("error: "), "{what}: {}", output.transcript());
-        assert!(output.stderr.contains(words), "{what}: {}", output.transcript());
-    });
+    climb(
+        name,
+        "CVOPS_FAIL_AT",
+        |n| format!("{n}:{errno}"),
+        |output, what| {
+            assert_eq!(
+                output.exit,
+                Exit::Code(1),
+                "{what}: {}",
+                output.transcript()
+            );
+            assert!(
+                output.stderr.contains("error: "),
+                "{what}: {}",
+                output.transcript()
+            );
+            assert!(
+                output.stderr.contains(words),
+                "{what}: {}",
+                output.transcript()
+            );
+        },
+    );
 }
 
 #[test]
@@ -163,7 +233,9 @@ fn killed_with_its_group_at_random_moments_it_ends_right_the_next_time() {
         let p = scene();
         set(&p);
         let mut child = start(&p, "repro -j 2");
-        std::thread::sleep(std::time::Duration::from_micros(rng.random_range(0..80_000)));
+        std::thread::sleep(std::time::Duration::from_micros(
+            rng.random_range(0..80_000),
+        ));
         let _ = kill_process_group(pid_of(&child), Signal::KILL);
         child.wait().unwrap();
         assert_whole(&p, &lock, &format!("round {round}"));
@@ -182,8 +254,14 @@ fn a_stage_that_outlived_a_killed_cvops_is_stopped_first() {
     let orphan = pid_in(&p, "pid");
     assert!(is_alive(orphan));
     p.write("go-not-yet", "");
-    p.edit("pipeline.yaml", "while [ ! -e go ]", "while [ ! -e go-not-yet ]");
-    check(&p.cvops("repro"), str![[r#"
+    p.edit(
+        "pipeline.yaml",
+        "while [ ! -e go ]",
+        "while [ ! -e go-not-yet ]",
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
 --- stderr ---
 stopped processes that a killed cvops left behind (stage `slow`)
 slow: running: it never ran
@@ -192,7 +270,8 @@ slow $ echo $$ > ~/pid; while [ ! -e go-not-yet ]; do echo spoilt >> out.txt; sl
 slow: done in [TIME]
 1 stage: 1 ran
 [exit 0]
-"#]]);
+"#]],
+    );
     assert!(!is_alive(orphan));
     assert_eq!(p.read("out.txt"), "good\n");
     p.ok("cache verify");
@@ -213,11 +292,14 @@ fn ctrl_c_stops_the_children_and_keeps_what_finished() {
     assert!(!is_alive(pid_in(&p, "pid")));
     assert!(stderr.contains("interrupted"), "{stderr}");
     assert!(!stderr.contains("error:"), "{stderr}");
-    check(&p.cvops("status"), str![[r#"
+    check(
+        &p.cvops("status"),
+        str![[r#"
 first  unchanged
 slow   must run    it never ran
 [exit 0]
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -231,7 +313,9 @@ fn a_second_ctrl_c_kills_a_stage_that_does_not_listen() {
     let stage = pid_in(&p, "pid");
     kill_process(pid_of(&child), Signal::INT).unwrap();
     wait_until("the first is answered", || {
-        fs::read_to_string(p.home().join("stderr")).unwrap().contains("stopping `deaf`")
+        fs::read_to_string(p.home().join("stderr"))
+            .unwrap()
+            .contains("stopping `deaf`")
     });
     assert!(is_alive(stage));
     kill_process(pid_of(&child), Signal::INT).unwrap();

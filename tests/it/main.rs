@@ -8,8 +8,17 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod bad_input;
+mod cache;
+mod checkout;
 mod concurrency;
 mod crash;
+mod dag;
+mod help;
+mod init;
+mod random;
 mod repro;
+mod status;
 mod support;
 mod tidy;
+mod why;

@@ -63,7 +63,11 @@ impl Project {
 
     /// Returns the text of the cached object named `hash`.
     pub(crate) fn cached(&self, hash: &str) -> String {
-        self.read(&format!(".cvops/cache/blake3/{}/{}", &hash[..2], &hash[2..]))
+        self.read(&format!(
+            ".cvops/cache/blake3/{}/{}",
+            &hash[..2],
+            &hash[2..]
+        ))
     }
 
     /// Returns the names of all files below a folder, sorted, without what lies in `.cvops/`.
@@ -73,7 +77,12 @@ impl Project {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                let name = path.strip_prefix(self.root()).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(self.root())
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 if path.is_dir() && name != ".cvops" && name != ".git" {
                     folders.push(path);
                 } else if !path.is_dir() {
@@ -97,7 +106,10 @@ impl Output {
 
     /// Returns the events of this kind.
     pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
-        self.json().into_iter().filter(|e| e["event"] == kind).collect()
+        self.json()
+            .into_iter()
+            .filter(|e| e["event"] == kind)
+            .collect()
     }
 }
 
