@@ -19,7 +19,9 @@ const STYLES: Styles = Styles::styled()
 /// Pipelines, training and evaluation of image classifiers in one fast binary
 #[derive(Debug, Parser)]
 #[command(name = "cvops", version, styles = STYLES, propagate_version = true)]
-#[command(after_help = "Example:\n  cvops repro        bring every stage up to date, running only what changed")]
+#[command(
+    after_help = "Example:\n  cvops repro        bring every stage up to date, running only what changed"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::base::doc::ParseCache;
 use crate::base::{Cancel, Diagnostic};
+use crate::pipeline::lock::LockFile;
 use crate::pipeline::{self, StageGraph, spec};
 use crate::project::{self, Access, Project, ProjectLock};
 
@@ -32,7 +34,14 @@ impl Ctx {
         let dir = global.directory.unwrap_or_else(|| PathBuf::from("."));
         // A folder that is not there is a mistake in the arguments, unlike other failed file work.
         let why = match dir.canonicalize() {
-            Ok(dir) if dir.is_dir() => return Ok(Self { env, out, cancel, dir }),
+            Ok(dir) if dir.is_dir() => {
+                return Ok(Self {
+                    env,
+                    out,
+                    cancel,
+                    dir,
+                });
+            }
             Ok(_) => "it is a file".to_owned(),
             Err(e) => e.to_string(),
         };
@@ -44,7 +53,10 @@ impl Ctx {
 
     /// Opens the project around the current folder.
     pub(super) fn project(&self) -> Result<Project, CliError> {
-        Ok(project::discover(&self.dir, self.env.user_config().as_deref())?)
+        Ok(project::discover(
+            &self.dir,
+            self.env.user_config().as_deref(),
+        )?)
     }
 
     /// Starts to listen for Ctrl-C: for commands that can stop in an orderly way.
@@ -54,46 +66,72 @@ impl Ctx {
 
     /// Takes the project lock for a command that writes; says for whom it waits.
     pub(super) fn lock(&self, project: &Project, command: &str) -> Result<ProjectLock, CliError> {
-        let inside = self.env.get("CVOPS_ROOT").is_some_and(|r| project.root.as_os_str() == r);
+        let inside = self
+            .env
+            .get("CVOPS_ROOT")
+            .is_some_and(|r| project.root.as_os_str() == r);
         if let (true, Some(stage)) = (inside, self.env.get("CVOPS_STAGE")) {
             return Err(CliError::usage(
                 Diagnostic::error(
                     "nested",
-                    format!("`{command}` cannot run inside the stage `{stage}` of the same project"),
+                    format!(
+                        "`{command}` cannot run inside the stage `{stage}` of the same project"
+                    ),
                 )
                 .note("the command that runs the stage holds the project lock")
                 .help("drop it from the stage's `cmd`"),
             ));
         }
         project::init::ensure_state_dir(&project.layout)?;
-        let lock = ProjectLock::acquire(&project.layout, Access::Exclusive, command, &self.cancel, &|wait| {
-            let who = wait.holder.as_ref().map_or_else(
-                || "another command".to_owned(),
-                |h| format!("`{}` (pid {})", h.command, h.pid),
-            );
-            let elapsed = crate::base::units::duration(wait.elapsed);
-            self.out.note(&format!("waiting for {who} to finish, {elapsed} so far"));
-        })?;
+        let lock = ProjectLock::acquire(
+            &project.layout,
+            Access::Exclusive,
+            command,
+            &self.cancel,
+            &|wait| {
+                let who = wait.holder.as_ref().map_or_else(
+                    || "another command".to_owned(),
+                    |h| format!("`{}` (pid {})", h.command, h.pid),
+                );
+                let elapsed = crate::base::units::duration(wait.elapsed);
+                self.out
+                    .note(&format!("waiting for {who} to finish, {elapsed} so far"));
+            },
+        )?;
         let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
         if lock.last_holder_died() {
             pipeline::execute::remove_temporary(&project.root);
         }
         for stage in stopped {
-            let text = format!("stopped processes that a killed cvops left behind (stage `{stage}`)");
+            let text =
+                format!("stopped processes that a killed cvops left behind (stage `{stage}`)");
             self.out.note(&self.out.paint(Style::Changed, &text));
         }
         Ok(lock)
     }
 
     /// Reads the pipeline file and connects its stages.
-    pub(super) fn graph(&self, project: &Project) -> Result<StageGraph, CliError> {
+    pub(super) fn graph(project: &Project) -> Result<StageGraph, CliError> {
         let path = project.pipeline_file();
         if !path.exists() {
             let (file, root) = (project.personality.pipeline_file, project.root.clone());
             return Err(pipeline::Error::NoPipeline { file, root }.into());
         }
-        let document =
-            crate::base::doc::Document::read(&path, project.personality.pipeline_file)?;
+        let document = parse_cache(project).read(&path, project.personality.pipeline_file)?;
         Ok(StageGraph::build(spec::read(document)?)?)
     }
+
+    /// Reads the lock.
+    pub(super) fn lock_file(project: &Project) -> Result<LockFile, CliError> {
+        let name = project.personality.lock_file;
+        Ok(LockFile::read(
+            &project.lock_file(),
+            name,
+            &parse_cache(project),
+        )?)
+    }
+}
+
+fn parse_cache(project: &Project) -> ParseCache {
+    ParseCache::new(project.layout.parsed())
 }

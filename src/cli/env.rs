@@ -1,5 +1,8 @@
 //! The only reader of environment variables. Imports: base.
-#![expect(clippy::disallowed_methods, reason = "this is the door through which the environment comes in")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door through which the environment comes in"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,12 +26,18 @@ impl Env {
         let vars = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect();
-        Self { vars, path: std::env::var_os("PATH") }
+        Self {
+            vars,
+            path: std::env::var_os("PATH"),
+        }
     }
 
     /// Returns a variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str).filter(|v| !v.is_empty())
+        self.vars
+            .get(name)
+            .map(String::as_str)
+            .filter(|v| !v.is_empty())
     }
 
     /// Returns all variables.
@@ -48,13 +57,17 @@ impl Env {
     /// Returns the variables that stages get beside the inherited ones: this very program comes
     /// first on their PATH, so `cmd: cvops train` needs no installation.
     pub(super) fn for_stages(&self) -> Vec<(String, OsString)> {
-        let Some(dir) = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()))
+        let Some(dir) = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Some(exe.parent()?.to_owned()))
         else {
             return Vec::new();
         };
         let rest = self.path.iter().flat_map(std::env::split_paths);
         let joined = std::env::join_paths(std::iter::once(dir).chain(rest));
-        joined.map(|path| vec![("PATH".to_owned(), path)]).unwrap_or_default()
+        joined
+            .map(|path| vec![("PATH".to_owned(), path)])
+            .unwrap_or_default()
     }
 }
 
@@ -62,15 +75,23 @@ impl Env {
 /// (the operation fails there) asks for it. For tests.
 pub(super) fn arm_faults(env: &Env) -> Result<(), CliError> {
     let bad = |name: &str, expected: &str| {
-        CliError::usage(Diagnostic::error("environment", format!("`{name}` must be {expected}")))
+        CliError::usage(Diagnostic::error(
+            "environment",
+            format!("`{name}` must be {expected}"),
+        ))
     };
     if let Some(text) = env.get("CVOPS_CRASH_AT") {
-        let n = text.parse().map_err(|_| bad("CVOPS_CRASH_AT", "a whole number"))?;
+        let n = text
+            .parse()
+            .map_err(|_| bad("CVOPS_CRASH_AT", "a whole number"))?;
         fault::arm(n, Fault::Crash);
     }
     if let Some(text) = env.get("CVOPS_FAIL_AT") {
-        let parsed = text.split_once(':').and_then(|(n, e)| Some((n.parse().ok()?, e.parse().ok()?)));
-        let (n, errno) = parsed.ok_or_else(|| bad("CVOPS_FAIL_AT", "`n:errno`, two whole numbers"))?;
+        let parsed = text
+            .split_once(':')
+            .and_then(|(n, e)| Some((n.parse().ok()?, e.parse().ok()?)));
+        let (n, errno) =
+            parsed.ok_or_else(|| bad("CVOPS_FAIL_AT", "`n:errno`, two whole numbers"))?;
         fault::arm(n, Fault::Error(errno));
     }
     Ok(())

@@ -15,7 +15,10 @@ pub(super) struct CliError {
 impl CliError {
     /// A mistake in the arguments.
     pub(super) fn usage(diagnostic: Diagnostic) -> Self {
-        Self { class: ErrorClass::Usage, diagnostics: vec![diagnostic] }
+        Self {
+            class: ErrorClass::Usage,
+            diagnostics: vec![diagnostic],
+        }
     }
 }
 
@@ -28,14 +31,20 @@ fn base_class(error: &base::Error) -> ErrorClass {
 
 impl From<base::Error> for CliError {
     fn from(error: base::Error) -> Self {
-        Self { class: base_class(&error), diagnostics: error.to_diagnostics() }
+        Self {
+            class: base_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
     }
 }
 
 impl From<project::Error> for CliError {
     fn from(error: project::Error) -> Self {
         let class = project_class(&error);
-        Self { class, diagnostics: error.to_diagnostics() }
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
     }
 }
 
@@ -50,7 +59,10 @@ fn project_class(error: &project::Error) -> ErrorClass {
 impl From<store::Error> for CliError {
     fn from(error: store::Error) -> Self {
         let class = store_class(&error);
-        Self { class, diagnostics: error.to_diagnostics() }
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
     }
 }
 
@@ -64,7 +76,10 @@ fn store_class(error: &store::Error) -> ErrorClass {
 impl From<pipeline::Error> for CliError {
     fn from(error: pipeline::Error) -> Self {
         let class = pipeline_class(&error);
-        Self { class, diagnostics: error.to_diagnostics() }
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
     }
 }
 
@@ -99,6 +114,9 @@ impl From<crate::vision::Error> for CliError {
             E::Cancelled(_) => ErrorClass::Interrupted,
             _ => ErrorClass::Failed,
         };
-        Self { class, diagnostics: error.to_diagnostics() }
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
     }
 }

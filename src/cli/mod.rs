@@ -34,7 +34,11 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             // Help and version count as results: clap prints them to stdout with code 0.
-            let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            let code = if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            };
             let _ = error.print();
             return ExitCode::from(code);
         }

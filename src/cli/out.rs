@@ -1,5 +1,6 @@
 //! The only writer to stdout and stderr. Results go to stdout, everything else to stderr; a line is
 //! written whole, so the output of concurrent stages never mixes within one. Imports: args.
+#![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -54,7 +55,13 @@ impl Out {
             }
         };
         let form = if global.json { Form::Json } else { Form::Text };
-        Self { form, color, quiet: global.quiet, terminal, lines: Mutex::new(()) }
+        Self {
+            form,
+            color,
+            quiet: global.quiet,
+            terminal,
+            lines: Mutex::new(()),
+        }
     }
 
     /// Is colour wanted?
@@ -68,9 +75,13 @@ impl Out {
     }
 
     /// Returns the terminal's width in columns, if stdout is one.
-    pub(super) fn width(&self) -> Option<u16> {
+    pub(super) fn width() -> Option<u16> {
         let stdout = std::io::stdout();
-        stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col))?
+        stdout.is_terminal().then(|| {
+            rustix::termios::tcgetwinsize(&stdout)
+                .ok()
+                .map(|size| size.ws_col)
+        })?
     }
 
     /// Returns `text` emphasised, if colours are on (ECMA-48 SGR codes).
@@ -111,10 +122,19 @@ impl Out {
     }
 
     fn write(&self, mut to: impl Write, text: &str) {
-        let _whole = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+        let _whole = self
+            .lines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let end = if text.ends_with('\n') || text.is_empty() {
+            ""
+        } else {
+            "\n"
+        };
         // Nobody is left to tell when the reader of a pipe has gone.
-        let _ = to.write_all(format!("{text}{end}").as_bytes()).and_then(|()| to.flush());
+        let _ = to
+            .write_all(format!("{text}{end}").as_bytes())
+            .and_then(|()| to.flush());
     }
 }
 
@@ -126,7 +146,9 @@ pub(super) fn start_log(global: &Global, env: &Env) {
         _ => "cvops=debug",
     };
     let filter = env.get("CVOPS_LOG").unwrap_or(level);
-    let Ok(filter) = tracing_subscriber::EnvFilter::try_new(filter) else { return };
+    let Ok(filter) = tracing_subscriber::EnvFilter::try_new(filter) else {
+        return;
+    };
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

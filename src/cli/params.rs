@@ -27,7 +27,8 @@ impl ParamsArg {
         let path = ctx.dir.join(&self.params);
         let name = self.params.display().to_string();
         if !path.exists() && self.params == Path::new("params.yaml") {
-            ctx.out.note("there is no `params.yaml`: every parameter has its default");
+            ctx.out
+                .note("there is no `params.yaml`: every parameter has its default");
             return Ok(Document::parse(&name, String::new(), Format::Yaml)?);
         }
         Ok(Document::read(&path, &name)?)
@@ -42,16 +43,26 @@ pub(super) fn section<'p, 'd>(
 ) -> Fields<'p, 'd> {
     let root = problems.fields(KeyPath::root());
     if !root.has(name) {
-        let others = root.entries().map(|(key, _)| key.as_str()).filter(|k| !SECTIONS.contains(k));
+        let others = root
+            .entries()
+            .map(|(key, _)| key.as_str())
+            .filter(|k| !SECTIONS.contains(k));
         if let Some(near) = nearest(name, others) {
             let document = problems.document();
             let mut warning = Diagnostic::warning(
                 "absent-section",
-                format!("`{}` has no section `{name}`; its defaults are used", document.source.name),
+                format!(
+                    "`{}` has no section `{name}`; its defaults are used",
+                    document.source.name
+                ),
             );
             if let Some(place) = document.locate(&KeyPath::root().key(near)) {
                 let span = place.key.unwrap_or(place.value);
-                warning = warning.label(&document.source, span, format!("is this meant to be `{name}`?"));
+                warning = warning.label(
+                    &document.source,
+                    span,
+                    format!("is this meant to be `{name}`?"),
+                );
             }
             diagnostic::show_all(&ctx.out, &[warning]);
         }

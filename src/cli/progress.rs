@@ -12,10 +12,14 @@ pub(super) struct Progress {
 impl Progress {
     /// Prepares a bar that says `doing` and counts `what`.
     pub(super) fn new(out: &Out, doing: &'static str, what: &str) -> Self {
-        let target =
-            if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if out.draws() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
-        let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {what} {{per_sec}}, {{eta}} left");
+        let template =
+            format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {what} {{per_sec}}, {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }

@@ -8,7 +8,9 @@ use crate::base::{Cancel, CancelReason};
 
 /// Watches for signals from now on and tells `cancel`.
 pub(super) fn install(cancel: &Cancel) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+        return;
+    };
     let cancel = cancel.clone();
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -27,4 +29,3 @@ pub(super) fn install(cancel: &Cancel) {
         }
     });
 }
-

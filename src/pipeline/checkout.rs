@@ -40,7 +40,10 @@ pub fn checkout(
             if cancel.is_requested() {
                 return Err(Error::Cancelled);
             }
-            let recorded = lock.stages.get(&stage.name).and_then(|entry| entry.outs.get(path));
+            let recorded = lock
+                .stages
+                .get(&stage.name)
+                .and_then(|entry| entry.outs.get(path));
             let result = match recorded {
                 None | Some(Presence::Missing) => Err(Error::NotRestorable {
                     path: path.clone(),
@@ -61,6 +64,9 @@ fn one(files: &Files<'_>, path: &ArtifactPath, recorded: &Presence) -> Result<Ch
     }
     match files.restore(path, recorded)? {
         Restored::Placed { saved } => Ok(CheckedOut::Placed { saved }),
-        Restored::Unusable { why } => Err(Error::NotRestorable { path: path.clone(), why }),
+        Restored::Unusable { why } => Err(Error::NotRestorable {
+            path: path.clone(),
+            why,
+        }),
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::base::ArtifactPath;
 use crate::base::doc::Value;
-use crate::store::Presence;
+use crate::store::{FileChange, Presence};
 
 use super::inputs::Inputs;
 use super::lock::LockEntry;
@@ -58,6 +58,8 @@ pub enum RunReason {
         old: Option<Presence>,
         /// Now; `None`: it is no dep any more.
         new: Option<Presence>,
+        /// For a folder, what changed in it, as far as that is known. Filled in by the caller.
+        files: Vec<FileChange>,
     },
     /// A dep has other bytes because `stage` ran in this command.
     UpstreamChanged {
@@ -90,6 +92,8 @@ pub enum RunReason {
         old: Presence,
         /// Now.
         new: Presence,
+        /// For a folder, what changed in it. Filled in by the caller.
+        files: Vec<FileChange>,
     },
     /// An output was declared or dropped since the last run.
     OutputsRedeclared {
@@ -174,7 +178,9 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
     let mut changed = input_changes(facts, locked);
     let inputs_agree = changed.is_empty();
     let out_changes = output_changes(facts, locked);
-    let only_content = !out_changes.iter().any(|r| matches!(r, RunReason::OutputsRedeclared { .. }));
+    let only_content = !out_changes
+        .iter()
+        .any(|r| matches!(r, RunReason::OutputsRedeclared { .. }));
     changed.extend(out_changes);
     if changed.is_empty() && !insisted {
         return StageDecision::Cached;
@@ -182,7 +188,10 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
     must_run.extend(changed);
     if inputs_agree && only_content && !insisted {
         // Only the outputs differ from what the lock says about these very inputs.
-        return StageDecision::Restore { entry: Box::new(locked.clone()), because: must_run };
+        return StageDecision::Restore {
+            entry: Box::new(locked.clone()),
+            because: must_run,
+        };
     }
     run_or_restore(must_run, insisted, earlier_run)
 }
@@ -196,7 +205,10 @@ fn run_or_restore(
         return StageDecision::Run(reasons);
     }
     match earlier_run() {
-        Some(entry) => StageDecision::Restore { entry: Box::new(entry), because: reasons },
+        Some(entry) => StageDecision::Restore {
+            entry: Box::new(entry),
+            because: reasons,
+        },
         None => StageDecision::Run(reasons),
     }
 }
@@ -216,17 +228,30 @@ fn input_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
             continue;
         }
         reasons.push(match facts.rewritten.get(path) {
-            Some(stage) => RunReason::UpstreamChanged { path: path.clone(), stage: stage.clone() },
+            Some(stage) => RunReason::UpstreamChanged {
+                path: path.clone(),
+                stage: stage.clone(),
+            },
             None => RunReason::DependencyChanged {
                 path: path.clone(),
                 old: old.copied(),
                 new: Some(*new),
+                files: Vec::new(),
             },
         });
     }
-    for (path, old) in locked.deps.iter().filter(|(path, _)| !inputs.deps.contains_key(*path)) {
+    for (path, old) in locked
+        .deps
+        .iter()
+        .filter(|(path, _)| !inputs.deps.contains_key(*path))
+    {
         let old = Some(*old);
-        reasons.push(RunReason::DependencyChanged { path: path.clone(), old, new: None });
+        reasons.push(RunReason::DependencyChanged {
+            path: path.clone(),
+            old,
+            new: None,
+            files: Vec::new(),
+        });
     }
     reasons.extend(param_changes(&locked.params, &inputs.params));
     for (name, new) in &inputs.env {
@@ -239,9 +264,17 @@ fn input_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
             });
         }
     }
-    for (name, old) in locked.env.iter().filter(|(name, _)| !inputs.env.contains_key(*name)) {
+    for (name, old) in locked
+        .env
+        .iter()
+        .filter(|(name, _)| !inputs.env.contains_key(*name))
+    {
         let old = Some(old.clone());
-        reasons.push(RunReason::EnvironmentChanged { name: name.clone(), old, new: None });
+        reasons.push(RunReason::EnvironmentChanged {
+            name: name.clone(),
+            old,
+            new: None,
+        });
     }
     reasons
 }
@@ -262,7 +295,10 @@ fn output_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
     let mut reasons = Vec::new();
     for path in facts.stage.outs.keys() {
         let Some(old) = locked.outs.get(path) else {
-            reasons.push(RunReason::OutputsRedeclared { path: path.clone(), how: Redeclared::Added });
+            reasons.push(RunReason::OutputsRedeclared {
+                path: path.clone(),
+                how: Redeclared::Added,
+            });
             continue;
         };
         match facts.outs.get(path) {
@@ -274,11 +310,19 @@ fn output_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
                 path: path.clone(),
                 old: *old,
                 new: *new,
+                files: Vec::new(),
             }),
         }
     }
-    for path in locked.outs.keys().filter(|p| !facts.stage.outs.contains_key(*p)) {
-        reasons.push(RunReason::OutputsRedeclared { path: path.clone(), how: Redeclared::Dropped });
+    for path in locked
+        .outs
+        .keys()
+        .filter(|p| !facts.stage.outs.contains_key(*p))
+    {
+        reasons.push(RunReason::OutputsRedeclared {
+            path: path.clone(),
+            how: Redeclared::Dropped,
+        });
     }
     reasons
 }

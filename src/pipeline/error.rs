@@ -149,7 +149,9 @@ impl ToDiagnostics for Error {
             }),
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
-                    Some(producer) => format!("run `cvops repro {producer}` first, which writes it"),
+                    Some(producer) => {
+                        format!("run `cvops repro {producer}` first, which writes it")
+                    }
                     None => format!("create `{path}`, or correct the dep in the pipeline file"),
                 })
             }
@@ -175,13 +177,16 @@ impl ToDiagnostics for Error {
                     _ => diagnostic.help("its output is above; mend the cause and run the same command again: finished stages are kept"),
                 }
             }
-            Self::NotProduced { path, .. } => error("output-not-produced")
-                .help(format!("let the command write `{path}`, or drop it from `outs`")),
+            Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
+                "let the command write `{path}`, or drop it from `outs`"
+            )),
             Self::NotRestorable { .. } => {
                 error("not-restorable").help("`cvops repro` makes it anew")
             }
             Self::Cancelled => error("interrupted"),
-            Self::Bug(_) => error("bug").help("please report it with the command and the pipeline file"),
+            Self::Bug(_) => {
+                error("bug").help("please report it with the command and the pipeline file")
+            }
         };
         vec![one]
     }

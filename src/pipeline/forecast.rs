@@ -50,7 +50,8 @@ pub fn forecast(
                     Some(Forecast::Certain(StageDecision::Run(_)) | Forecast::DependsOn(_)) => true,
                     // Only the whole output's hash is recorded, not that of a part of it.
                     Some(Forecast::Certain(StageDecision::Restore { .. })) => out != *dep,
-                    Some(Forecast::Certain(StageDecision::Cached | StageDecision::Skip(_))) | None => false,
+                    Some(Forecast::Certain(StageDecision::Cached | StageDecision::Skip(_)))
+                    | None => false,
                 };
                 let name = &graph.stages()[producer].name;
                 if unknown && !waits_for.contains(name) {
@@ -67,8 +68,10 @@ pub fn forecast(
             match judged.decision {
                 skip @ StageDecision::Skip(_) => Forecast::Certain(skip),
                 StageDecision::Run(reasons) => {
-                    let own: Vec<_> =
-                        reasons.into_iter().filter(|r| stands_alone(r, plan, &waits_for)).collect();
+                    let own: Vec<_> = reasons
+                        .into_iter()
+                        .filter(|r| stands_alone(r, plan, &waits_for))
+                        .collect();
                     if own.is_empty() {
                         Forecast::DependsOn(waits_for)
                     } else {
@@ -85,7 +88,11 @@ pub fn forecast(
         }
         by_stage.insert(index, forecast);
     }
-    Ok(plan.order().iter().filter_map(|index| by_stage.remove(index)).collect())
+    Ok(plan
+        .order()
+        .iter()
+        .filter_map(|index| by_stage.remove(index))
+        .collect())
 }
 
 /// Does the reason hold whatever the stages in `waits_for` will write?

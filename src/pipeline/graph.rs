@@ -1,18 +1,18 @@
 //! `StageGraph`: which stage needs which, acyclic and without overlapping outputs by construction.
 //!
 //! Pure. An edge exists where a dep of one stage is an out of another, lies inside one, or holds
-//! one. Imports: base, pipeline::spec.
+//! one. Imports: base, `pipeline::spec`.
 
 use std::collections::BTreeMap;
 
+use petgraph::Direction;
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use petgraph::Direction;
 
+use crate::base::ArtifactPath;
 use crate::base::diag::Label;
 use crate::base::doc::{Document, KeyPath, On, Problems};
-use crate::base::ArtifactPath;
 
 use super::error::Error;
 use super::spec::{Pipeline, StageName, StageSpec};
@@ -37,7 +37,9 @@ impl StageGraph {
     /// # Errors
     /// All outputs written by two stages or lying inside one another; then all cycles.
     pub fn build(pipeline: Pipeline) -> Result<Self, Error> {
-        let Pipeline { stages, document, .. } = pipeline;
+        let Pipeline {
+            stages, document, ..
+        } = pipeline;
         let producers = find_producers(&stages, &document)?;
         let mut graph = DiGraph::new();
         for index in 0..stages.len() {
@@ -60,8 +62,19 @@ impl StageGraph {
             return Err(cycles(&graph, &stages, &producers, &document));
         }
         let order = file_order_toposort(&graph);
-        let by_name = stages.iter().enumerate().map(|(i, s)| (s.name.clone(), i)).collect();
-        Ok(Self { stages, graph, order, by_name, producers, document })
+        let by_name = stages
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.name.clone(), i))
+            .collect();
+        Ok(Self {
+            stages,
+            graph,
+            order,
+            by_name,
+            producers,
+            document,
+        })
     }
 
     /// Returns all stages, in file order.
@@ -73,7 +86,10 @@ impl StageGraph {
     /// Returns the number of the stage called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.iter().find(|(n, _)| n.as_str() == name).map(|(_, i)| *i)
+        self.by_name
+            .iter()
+            .find(|(n, _)| n.as_str() == name)
+            .map(|(_, i)| *i)
     }
 
     /// Returns the stage that writes `path`, or the nearest folder above it.
@@ -94,9 +110,11 @@ impl StageGraph {
     pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
         let place = match &error {
             Error::MissingDependency { path, .. } => stage.deps.get(path),
-            Error::MissingParamsFile { file, .. } => {
-                stage.params.iter().find(|(param, _)| param.file == *file).map(|(_, at)| at)
-            }
+            Error::MissingParamsFile { file, .. } => stage
+                .params
+                .iter()
+                .find(|(param, _)| param.file == *file)
+                .map(|(_, at)| at),
             Error::MissingParam { file, key, .. } => stage
                 .params
                 .iter()
@@ -109,8 +127,15 @@ impl StageGraph {
             Some(located) => {
                 let source = self.document.source.clone();
                 let span = located.key.unwrap_or(located.value);
-                let label = Box::new(Label { source, span, text: String::new() });
-                Error::At { error: Box::new(error), label }
+                let label = Box::new(Label {
+                    source,
+                    span,
+                    text: String::new(),
+                });
+                Error::At {
+                    error: Box::new(error),
+                    label,
+                }
             }
         }
     }
@@ -123,12 +148,16 @@ impl StageGraph {
 
     /// Returns the stages that `stage` needs directly.
     pub fn upstream(&self, stage: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors_directed(NodeIndex::new(stage), Direction::Incoming).map(|n| self.graph[n])
+        self.graph
+            .neighbors_directed(NodeIndex::new(stage), Direction::Incoming)
+            .map(|n| self.graph[n])
     }
 
     /// Returns the stages that need `stage` directly.
     pub fn downstream(&self, stage: usize) -> impl Iterator<Item = usize> {
-        self.graph.neighbors_directed(NodeIndex::new(stage), Direction::Outgoing).map(|n| self.graph[n])
+        self.graph
+            .neighbors_directed(NodeIndex::new(stage), Direction::Outgoing)
+            .map(|n| self.graph[n])
     }
 
     /// Returns all edges as (producer, consumer), sorted.
@@ -144,7 +173,10 @@ impl StageGraph {
     }
 }
 
-fn touching(producers: &BTreeMap<ArtifactPath, usize>, dep: &ArtifactPath) -> Vec<(ArtifactPath, usize)> {
+fn touching(
+    producers: &BTreeMap<ArtifactPath, usize>,
+    dep: &ArtifactPath,
+) -> Vec<(ArtifactPath, usize)> {
     let around = std::iter::once(dep.clone())
         .chain(dep.ancestors())
         .filter_map(|p| producers.get(&p).map(|&i| (p, i)));
@@ -171,7 +203,10 @@ fn find_producers(
                     &out.declared,
                     On::Value,
                     "output-written-twice",
-                    format!("`{path}` is written by both `{}` and `{}`", stages[other].name, stage.name),
+                    format!(
+                        "`{path}` is written by both `{}` and `{}`",
+                        stages[other].name, stage.name
+                    ),
                     format!("`{}` writes it already", stages[other].name),
                     Some("give each stage an output of its own".to_owned()),
                 );
@@ -189,7 +224,10 @@ fn find_producers(
                     "overlapping-outputs",
                     format!("the output `{path}` lies inside the output `{ancestor}`"),
                     format!("`{ancestor}` is written by `{}`", stages[other].name),
-                    Some("declare only the outer folder, or move one of the two elsewhere".to_owned()),
+                    Some(
+                        "declare only the outer folder, or move one of the two elsewhere"
+                            .to_owned(),
+                    ),
                 );
             }
         }
@@ -235,7 +273,10 @@ fn cycles(
             continue;
         }
         let path = shortest_cycle(graph, first);
-        let names: Vec<String> = path.iter().map(|n| format!("`{}`", stages[n.index()].name)).collect();
+        let names: Vec<String> = path
+            .iter()
+            .map(|n| format!("`{}`", stages[n.index()].name))
+            .collect();
         // The last stage of the path needs something that `first` must wait for.
         let closing = path.last().copied().unwrap_or(first).index();
         let dep_of = |consumer: usize, producer: usize| -> (KeyPath, String) {
@@ -243,15 +284,23 @@ fn cycles(
                 .deps
                 .iter()
                 .find(|(dep, _)| touching(producers, dep).iter().any(|(_, p)| *p == producer))
-                .map_or((stages[consumer].declared.clone(), String::new()), |(dep, at)| {
-                    (at.clone(), dep.to_string())
-                })
+                .map_or(
+                    (stages[consumer].declared.clone(), String::new()),
+                    |(dep, at)| (at.clone(), dep.to_string()),
+                )
         };
         let (at, dep) = dep_of(first.index(), closing);
         let mut headline = if path.len() == 1 {
-            format!("stage `{}` depends on its own output `{dep}`", stages[first.index()].name)
+            format!(
+                "stage `{}` depends on its own output `{dep}`",
+                stages[first.index()].name
+            )
         } else {
-            format!("stages depend on each other in a circle: {} -> {}", names.join(" -> "), names[0])
+            format!(
+                "stages depend on each other in a circle: {} -> {}",
+                names.join(" -> "),
+                names[0]
+            )
         };
         headline.truncate(2000);
         problems.report(
@@ -327,7 +376,10 @@ mod tests {
             "stages:\n  a: {cmd: x, deps: [c], outs: [a]}\n  b: {cmd: x, deps: [a], outs: [b]}\n  c: {cmd: x, deps: [b], outs: [c]}\n",
             "stages depend on each other in a circle: `a` -> `b` -> `c` -> `a`",
         );
-        check_error("stages:\n  a: {cmd: x, deps: [o/f], outs: [o]}\n", "stage `a` depends on its own output `o/f`");
+        check_error(
+            "stages:\n  a: {cmd: x, deps: [o/f], outs: [o]}\n",
+            "stage `a` depends on its own output `o/f`",
+        );
         check_error(
             "stages:\n  a: {cmd: x, outs: [o]}\n  b: {cmd: x, outs: [o]}\n",
             "`o` is written by both `a` and `b`",

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use crate::base::ArtifactPath;
 use crate::base::canon::Canon;
-use crate::base::fs::Executable;
 use crate::base::doc::Value;
+use crate::base::fs::Executable;
 use crate::base::hash::{ContentHash, ParseHashError};
 use crate::store::Presence;
 

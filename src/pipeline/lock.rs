@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, Problems, Value};
+use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, ParseCache, Problems, Value};
 use crate::base::fs::Executable;
 use crate::base::{ArtifactPath, Diagnostic, Error, ObjectId, fs};
 use crate::store::{Presence, Present};
@@ -42,18 +42,22 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Reads the lock at `path`, shown to the user as `name`; a missing file is an empty lock.
+    /// Reads the lock at `path` through `cache`, shown to the user as `name`; a missing file is an
+    /// empty lock.
     ///
     /// # Errors
     /// The file is broken (a git conflict is named as such) or of another version.
-    pub fn read(path: &Path, name: &str) -> Result<Self, Error> {
-        let document = match Document::read(path, name) {
+    pub fn read(path: &Path, name: &str, cache: &ParseCache) -> Result<Self, Error> {
+        let document = match cache.read(path, name) {
             Ok(document) => document,
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
             Err(Error::Document { name, problems }) => {
-                return Err(Error::Document { name, problems: problems.into_iter().map(way_out).collect() });
+                return Err(Error::Document {
+                    name,
+                    problems: problems.into_iter().map(way_out).collect(),
+                });
             }
             Err(other) => return Err(other),
         };
@@ -80,9 +84,10 @@ impl LockFile {
         }
         root.finish();
         problems.into_result(Self { stages }).map_err(|e| match e {
-            Error::Document { name, problems } => {
-                Error::Document { name, problems: problems.into_iter().map(way_out).collect() }
-            }
+            Error::Document { name, problems } => Error::Document {
+                name,
+                problems: problems.into_iter().map(way_out).collect(),
+            },
             other => other,
         })
     }
@@ -119,7 +124,10 @@ impl LockFile {
 
 /// The lock is ours, so the way out of a broken one is always the same.
 fn way_out(mut diagnostic: Diagnostic) -> Diagnostic {
-    let name = diagnostic.labels.first().map_or("pipeline.lock", |l| l.source.name.as_str());
+    let name = diagnostic
+        .labels
+        .first()
+        .map_or("pipeline.lock", |l| l.source.name.as_str());
     diagnostic.help = Some(match diagnostic.help.take() {
         Some(help) if help.contains("conflict") => format!(
             "keep either side (`git checkout --theirs {name}`), then run `cvops repro`: it brings the lock up to date"
@@ -179,7 +187,10 @@ impl LockEntry {
         }
         if !self.env.is_empty() {
             let env = self.env.iter().map(|(name, value)| {
-                (name.clone(), value.as_ref().map_or(Value::Null, |v| text(v)))
+                (
+                    name.clone(),
+                    value.as_ref().map_or(Value::Null, |v| text(v)),
+                )
             });
             entry.insert("env".to_owned(), Value::Map(env.collect()));
         }
@@ -199,8 +210,18 @@ impl LockEntry {
         for (file, keys) in fields.section("params").entries() {
             let file: ArtifactPath = file.parse().ok()?;
             for (key, value) in keys.as_map().into_iter().flatten() {
-                let key = if key.is_empty() { KeyPath::root() } else { key.parse().ok()? };
-                params.insert(ParamRef { file: file.clone(), key }, value.clone());
+                let key = if key.is_empty() {
+                    KeyPath::root()
+                } else {
+                    key.parse().ok()?
+                };
+                params.insert(
+                    ParamRef {
+                        file: file.clone(),
+                        key,
+                    },
+                    value.clone(),
+                );
             }
         }
         let env = fields
@@ -209,7 +230,14 @@ impl LockEntry {
             .map(|(name, value)| (name.clone(), value.as_str().map(str::to_owned)))
             .collect();
         fields.check_unknown();
-        Some(Self { commands, wdir, deps, params, env, outs })
+        Some(Self {
+            commands,
+            wdir,
+            deps,
+            params,
+            env,
+            outs,
+        })
     }
 
     /// Returns the entry as one JSON document, for the run cache.
@@ -229,7 +257,10 @@ impl LockEntry {
         check_version(&root);
         let entry = Self::of_fields(&root.section("run"));
         root.finish();
-        let broken = || Error::Document { name: name.to_owned(), problems: Vec::new() };
+        let broken = || Error::Document {
+            name: name.to_owned(),
+            problems: Vec::new(),
+        };
         problems.into_result(entry)?.ok_or_else(broken)
     }
 }
@@ -238,7 +269,12 @@ fn sorted(value: &Value) -> Value {
     match value {
         Value::Map(map) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            Value::Map(sorted.into_iter().map(|(k, v)| (k.clone(), sorted_item(v))).collect())
+            Value::Map(
+                sorted
+                    .into_iter()
+                    .map(|(k, v)| (k.clone(), sorted_item(v)))
+                    .collect(),
+            )
         }
         other => sorted_item(other),
     }
@@ -256,7 +292,13 @@ fn paths_value(paths: &BTreeMap<ArtifactPath, Presence>) -> Value {
     let items = paths.iter().map(|(path, presence)| {
         let mut item = Map::new();
         item.insert("path".to_owned(), Value::Str(path.to_string()));
-        if let Presence::Present(Present { object, size, files, exec }) = presence {
+        if let Presence::Present(Present {
+            object,
+            size,
+            files,
+            exec,
+        }) = presence
+        {
             let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
             item.insert("blake3".to_owned(), Value::Str(object.to_string()));
             item.insert("size".to_owned(), int(*size));
@@ -272,14 +314,24 @@ fn paths_value(paths: &BTreeMap<ArtifactPath, Presence>) -> Value {
     Value::List(items.collect())
 }
 
-fn read_paths(fields: &Fields<'_, '_>, key: &'static str) -> Option<BTreeMap<ArtifactPath, Presence>> {
+fn read_paths(
+    fields: &Fields<'_, '_>,
+    key: &'static str,
+) -> Option<BTreeMap<ArtifactPath, Presence>> {
     let problems = fields.problems();
     let at = fields.path(key);
     let count = match fields.get(key) {
         None => return Some(BTreeMap::new()),
         Some(Value::List(items)) => items.len(),
         Some(_) => {
-            problems.report(&at, On::Value, "wrong-type", format!("`{at}` must be a list"), "", None);
+            problems.report(
+                &at,
+                On::Value,
+                "wrong-type",
+                format!("`{at}` must be a list"),
+                "",
+                None,
+            );
             return None;
         }
     };
@@ -287,17 +339,35 @@ fn read_paths(fields: &Fields<'_, '_>, key: &'static str) -> Option<BTreeMap<Art
     let mut good = true;
     for i in 0..count {
         let item = problems.fields(at.index(i));
-        let path = item.optional_text("path").and_then(|p| p.parse::<ArtifactPath>().ok());
+        let path = item
+            .optional_text("path")
+            .and_then(|p| p.parse::<ArtifactPath>().ok());
         let object = item.optional_text("blake3").map(str::parse::<ObjectId>);
         let size = item.int("size", 0, 0..=u64::MAX);
         let files = item.optional_int("nfiles", 0..=u64::MAX);
-        let exec = if item.bool("isexec", false) { Executable::Yes } else { Executable::No };
+        let exec = if item.bool("isexec", false) {
+            Executable::Yes
+        } else {
+            Executable::No
+        };
         item.finish();
         let presence = match object {
             None => Presence::Missing,
-            Some(Ok(object)) => Presence::Present(Present { object, size, files, exec }),
+            Some(Ok(object)) => Presence::Present(Present {
+                object,
+                size,
+                files,
+                exec,
+            }),
             Some(Err(e)) => {
-                problems.report(&at.index(i).key("blake3"), On::Value, "bad-hash", e.to_string(), "", None);
+                problems.report(
+                    &at.index(i).key("blake3"),
+                    On::Value,
+                    "bad-hash",
+                    e.to_string(),
+                    "",
+                    None,
+                );
                 good = false;
                 continue;
             }
@@ -307,7 +377,14 @@ fn read_paths(fields: &Fields<'_, '_>, key: &'static str) -> Option<BTreeMap<Art
                 paths.insert(path, presence);
             }
             None => {
-                problems.report(&at.index(i), On::Value, "bad-path", "this entry has no valid `path`", "", None);
+                problems.report(
+                    &at.index(i),
+                    On::Value,
+                    "bad-path",
+                    "this entry has no valid `path`",
+                    "",
+                    None,
+                );
                 good = false;
             }
         }
@@ -341,13 +418,31 @@ mod tests {
     fn presence() -> impl Strategy<Value = Presence> {
         prop_oneof![
             Just(Presence::Missing),
-            (any::<[u8; 4]>(), 0..i64::MAX as u64, any::<bool>(), any::<bool>()).prop_map(|(b, size, tree, exec)| {
-                let hash = ContentHash::of(&b);
-                let (object, files) =
-                    if tree { (ObjectId::Tree(hash), Some(3)) } else { (ObjectId::File(hash), None) };
-                let exec = if exec && !tree { Executable::Yes } else { Executable::No };
-                Presence::Present(Present { object, size, files, exec })
-            }),
+            (
+                any::<[u8; 4]>(),
+                0..i64::MAX as u64,
+                any::<bool>(),
+                any::<bool>()
+            )
+                .prop_map(|(b, size, tree, exec)| {
+                    let hash = ContentHash::of(&b);
+                    let (object, files) = if tree {
+                        (ObjectId::Tree(hash), Some(3))
+                    } else {
+                        (ObjectId::File(hash), None)
+                    };
+                    let exec = if exec && !tree {
+                        Executable::Yes
+                    } else {
+                        Executable::No
+                    };
+                    Presence::Present(Present {
+                        object,
+                        size,
+                        files,
+                        exec,
+                    })
+                }),
         ]
     }
 

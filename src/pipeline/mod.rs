@@ -5,19 +5,19 @@
 //! nothing here branches on what it runs. `decide` is the only judge: `status`, `why`, `--dry` and
 //! `repro` all ask it. Imports: base, project, store.
 
-pub mod spec;
-pub mod graph;
-pub mod plan;
-pub mod params;
-pub mod lock;
-pub mod inputs;
-pub mod decide;
-pub mod run_cache;
-pub mod forecast;
-pub mod execute;
 pub mod checkout;
-pub mod workspace;
+pub mod decide;
 pub mod error;
+pub mod execute;
+pub mod forecast;
+pub mod graph;
+pub mod inputs;
+pub mod lock;
+pub mod params;
+pub mod plan;
+pub mod run_cache;
+pub mod spec;
+pub mod workspace;
 
 pub use decide::{RunReason, SkipReason, StageDecision};
 pub use error::Error;

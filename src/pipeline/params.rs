@@ -21,7 +21,10 @@ impl ParamFiles {
     /// Starts with nothing read.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), read: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            read: BTreeMap::new(),
+        }
     }
 
     fn file(&mut self, file: &ArtifactPath) -> Result<Option<&Value>, Error> {
@@ -85,7 +88,7 @@ fn leaves(root: &Value) -> Vec<String> {
     out
 }
 
-/// One parameter that differs, at the deepest key where both sides still are mappings.
+/// One parameter that differs, at the deepest place where both sides still have the same shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamChange {
     /// The full name, as `ParamRef` prints it.
@@ -116,12 +119,19 @@ fn collect_changes(
     if let (Some(Value::Map(a)), Some(Value::Map(b))) = (old, new) {
         let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
         for key in keys {
-            let inner = ParamRef { file: param.file.clone(), key: param.key.key(key) };
+            let inner = ParamRef {
+                file: param.file.clone(),
+                key: param.key.key(key),
+            };
             collect_changes(&inner, a.get(key), b.get(key), out);
         }
         return;
     }
-    out.push(ParamChange { name: param.to_string(), old: old.cloned(), new: new.cloned() });
+    out.push(ParamChange {
+        name: param.to_string(),
+        old: old.cloned(),
+        new: new.cloned(),
+    });
 }
 
 /// Are two values the same to a stage? `NaN` equals itself, and the order of keys does not count.
@@ -142,7 +152,8 @@ fn same_value(a: &Value, b: &Value) -> bool {
         }
         (Value::Map(x), Value::Map(y)) => {
             x.len() == y.len()
-                && x.iter().all(|(key, a)| y.get(key).is_some_and(|b| same_value(a, b)))
+                && x.iter()
+                    .all(|(key, a)| y.get(key).is_some_and(|b| same_value(a, b)))
         }
         _ => a == b,
     }
@@ -155,19 +166,41 @@ mod tests {
 
     #[test]
     fn changes_are_reported_at_the_leaf() {
-        let value = |text: &str| Document::parse("p", text.to_owned(), Format::Yaml).unwrap().root;
-        let param = ParamRef { file: "params.yaml".parse().unwrap(), key: "train".parse().unwrap() };
-        let old = value("{lr: 0.1, opt: {name: adam, b: 1}, gone: 1}");
-        let new = value("{opt: {b: 1, name: sgd}, lr: 0.1, more: [1]}");
+        let value = |text: &str| {
+            Document::parse("p", text.to_owned(), Format::Yaml)
+                .unwrap()
+                .root
+        };
+        let param = ParamRef {
+            file: "params.yaml".parse().unwrap(),
+            key: "train".parse().unwrap(),
+        };
+        let old = value("{lr: 0.1, opt: {name: adam, b: 1}, gone: 1, l: [1, {x: 2}]}");
+        let new = value("{opt: {b: 1, name: sgd}, lr: 0.1, more: [1], l: [1, {x: 3}]}");
         let shown: Vec<_> = changes(&param, Some(&old), Some(&new))
             .into_iter()
-            .map(|c| (c.name, c.old.map(|v| v.to_string()), c.new.map(|v| v.to_string())))
+            .map(|c| {
+                (
+                    c.name,
+                    c.old.map(|v| v.to_string()),
+                    c.new.map(|v| v.to_string()),
+                )
+            })
             .collect();
         assert_eq!(
             shown,
             [
-                ("train.opt.name".to_owned(), Some("\"adam\"".to_owned()), Some("\"sgd\"".to_owned())),
+                (
+                    "train.opt.name".to_owned(),
+                    Some("\"adam\"".to_owned()),
+                    Some("\"sgd\"".to_owned())
+                ),
                 ("train.gone".to_owned(), Some("1".to_owned()), None),
+                (
+                    "train.l[1].x".to_owned(),
+                    Some("2".to_owned()),
+                    Some("3".to_owned())
+                ),
                 ("train.more".to_owned(), None, Some("[1]".to_owned())),
             ]
         );

@@ -36,7 +36,11 @@ impl<'g> Plan<'g> {
         if targets.is_empty() {
             let order = graph.order().to_vec();
             let chosen = order.iter().copied().collect();
-            return Ok(Self { graph, order, chosen });
+            return Ok(Self {
+                graph,
+                order,
+                chosen,
+            });
         }
         let mut chosen = BTreeSet::new();
         for target in targets {
@@ -61,8 +65,17 @@ impl<'g> Plan<'g> {
                 }
             }
         }
-        let order = graph.order().iter().copied().filter(|s| chosen.contains(s)).collect();
-        Ok(Self { graph, order, chosen })
+        let order = graph
+            .order()
+            .iter()
+            .copied()
+            .filter(|s| chosen.contains(s))
+            .collect();
+        Ok(Self {
+            graph,
+            order,
+            chosen,
+        })
     }
 
     /// Returns the graph chosen from.

@@ -27,7 +27,9 @@ impl RunCache {
 
     fn path(&self, key: &RunKey) -> PathBuf {
         let name = key.to_string();
-        self.dir.join(&name[..2]).join(format!("{}.json", &name[2..]))
+        self.dir
+            .join(&name[..2])
+            .join(format!("{}.json", &name[2..]))
     }
 
     /// Returns the run with exactly these inputs, if there was one.

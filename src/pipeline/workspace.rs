@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::{self, ArtifactPath, Cancel, ObjectId, fs};
+use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{Project, ensure_ignored};
-use crate::store::{self, Held, OnConflict, Presence, Store};
+use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
-use super::decide::{self, Facts, Force, StageDecision};
+use super::decide::{self, Facts, Force, RunReason, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
@@ -56,7 +56,10 @@ impl<'p> Files<'p> {
     /// Opens the cache and the stat cache of `project`. Reads nothing yet.
     #[must_use]
     pub fn open(project: &'p Project, cancel: &Cancel) -> Self {
-        Self { project, store: Store::open(project, cancel) }
+        Self {
+            project,
+            store: Store::open(project, cancel),
+        }
     }
 
     /// Returns the project's top folder.
@@ -80,7 +83,10 @@ impl<'p> Files<'p> {
     /// Returns the folder in which a stage's commands run.
     #[must_use]
     pub fn work_dir(&self, wdir: Option<&ArtifactPath>) -> PathBuf {
-        wdir.map_or_else(|| self.project.root.clone(), |w| w.under(&self.project.root))
+        wdir.map_or_else(
+            || self.project.root.clone(),
+            |w| w.under(&self.project.root),
+        )
     }
 
     /// Returns the scratch folder of all attempts of `stage`.
@@ -135,7 +141,9 @@ impl<'p> Files<'p> {
     /// # Errors
     /// It cannot be read or stored.
     pub fn secure(&self, path: &ArtifactPath) -> Result<Option<ObjectId>, Error> {
-        let Some(object) = self.store.snapshot(path)?.object() else { return Ok(None) };
+        let Some(object) = self.store.snapshot(path)?.object() else {
+            return Ok(None);
+        };
         if self.store.contains(&object)? == Held::Whole {
             return Ok(None);
         }
@@ -157,15 +165,88 @@ impl<'p> Files<'p> {
     /// The workspace cannot be written.
     pub fn restore(&self, path: &ArtifactPath, recorded: &Presence) -> Result<Restored, Error> {
         let Presence::Present(present) = recorded else {
-            return Ok(Restored::Unusable { why: "the record names no content".to_owned() });
+            return Ok(Restored::Unusable {
+                why: "the record names no content".to_owned(),
+            });
         };
-        match self.store.place(path, &present.object, present.exec, OnConflict::SaveFirst) {
-            Ok(placed) => Ok(Restored::Placed { saved: placed.saved }),
+        match self
+            .store
+            .place(path, &present.object, present.exec, OnConflict::SaveFirst)
+        {
+            Ok(placed) => Ok(Restored::Placed {
+                saved: placed.saved,
+            }),
             Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
                 Ok(Restored::Unusable { why: e.to_string() })
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Fills in which files of a folder changed, where both versions are known.
+    fn explain(&self, reasons: &mut [RunReason]) {
+        for reason in reasons {
+            let (path, old, new, files) = match reason {
+                RunReason::DependencyChanged {
+                    path,
+                    old: Some(old),
+                    new: Some(new),
+                    files,
+                } => (path, old, new, files),
+                RunReason::OutputModified {
+                    path,
+                    old,
+                    new,
+                    files,
+                } => (path, old, new, files),
+                _ => continue,
+            };
+            let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
+            else {
+                continue;
+            };
+            // What is not known is left out: this is only an explanation.
+            let old = self.known_listing(&old);
+            let new = self.store.snapshots.listing(path).ok().flatten();
+            if let (Some(old), Some(new)) = (old, new) {
+                *files = store::diff(&old, &new);
+            }
+        }
+    }
+
+    fn known_listing(&self, hash: &ContentHash) -> Option<Listing> {
+        let remembered = std::fs::read(self.listing_path(hash)).ok();
+        let listing = remembered.and_then(|bytes| Listing::parse(&bytes).ok());
+        listing.or_else(|| self.store.cache.listing(hash).ok())
+    }
+
+    fn listing_path(&self, hash: &ContentHash) -> PathBuf {
+        self.project.layout.listings().join(format!("{hash}.dir"))
+    }
+
+    /// Remembers the files of the folder `path` (not their bytes): a source folder is in no cache,
+    /// and the next run should be able to say which of its files changed.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the listing not written.
+    pub fn remember(&self, path: &ArtifactPath, presence: &Presence) -> Result<(), Error> {
+        let Some(object @ ObjectId::Tree(hash)) = presence.object() else {
+            return Ok(());
+        };
+        let kept = self.listing_path(&hash);
+        if kept.exists() || self.store.contains(&object)? == Held::Whole {
+            return Ok(());
+        }
+        let Some(listing) = self.store.snapshots.listing(path)? else {
+            return Ok(());
+        };
+        if listing.id() == object {
+            let dir = self.project.layout.listings();
+            fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+            fs::write_atomic(&kept, &listing.to_bytes())
+                .map_err(base::Error::io("write", &kept))?;
+        }
+        Ok(())
     }
 
     /// Makes every object written so far durable.
@@ -250,8 +331,17 @@ impl<'p> Workspace<'p> {
             };
             deps.insert(path.clone(), presence);
         }
-        let env = stage.env.iter().map(|name| (name.clone(), self.env.get(name).cloned())).collect();
-        Ok(Inputs { commands: stage.commands.clone(), deps, params, env })
+        let env = stage
+            .env
+            .iter()
+            .map(|name| (name.clone(), self.env.get(name).cloned()))
+            .collect();
+        Ok(Inputs {
+            commands: stage.commands.clone(),
+            deps,
+            params,
+            env,
+        })
     }
 
     /// Judges `stage` with its inputs as they are now.
@@ -273,12 +363,26 @@ impl<'p> Workspace<'p> {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
         let locked = lock.stages.get(&stage.name);
-        let facts = Facts { stage, inputs: &inputs, locked, outs: &outs, rewritten, force };
+        let facts = Facts {
+            stage,
+            inputs: &inputs,
+            locked,
+            outs: &outs,
+            rewritten,
+            force,
+        };
         let earlier_run = || match records {
             RunRecords::Ignore => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
-        let decision = decide::decide(&facts, &earlier_run);
+        let mut decision = decide::decide(&facts, &earlier_run);
+        if let StageDecision::Run(reasons)
+        | StageDecision::Restore {
+            because: reasons, ..
+        } = &mut decision
+        {
+            self.files.explain(reasons);
+        }
         Ok(Judged { inputs, decision })
     }
 
@@ -295,12 +399,18 @@ impl<'p> Workspace<'p> {
             if let Err(error) = self.params.of_stage(stage) {
                 let error = graph.at_its_line(stage, error);
                 // A broken params file would be reported by each stage that reads it.
-                if !problems.iter().any(|p: &Error| p.to_string() == error.to_string()) {
+                if !problems
+                    .iter()
+                    .any(|p: &Error| p.to_string() == error.to_string())
+                {
                     problems.push(error);
                 }
             }
             for path in stage.deps.keys() {
-                let made = graph.outs_touching(path).iter().any(|(_, p)| plan.contains(*p));
+                let made = graph
+                    .outs_touching(path)
+                    .iter()
+                    .any(|(_, p)| plan.contains(*p));
                 if !made && !path.under(self.files.root()).exists() {
                     problems.push(missing_dependency(graph, stage, path));
                 }
@@ -329,7 +439,9 @@ fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath
     let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
-        producer: graph.producer_of(path).map(|p| graph.stages()[p].name.clone()),
+        producer: graph
+            .producer_of(path)
+            .map(|p| graph.stages()[p].name.clone()),
     };
     graph.at_its_line(stage, error)
 }

@@ -108,7 +108,10 @@ impl Ignore {
             let built = builder.build();
             let problem = match built {
                 Ok(matcher) => {
-                    rules.push(matcher);
+                    // A file of comments must not cost anything per path.
+                    if !matcher.is_empty() {
+                        rules.push(matcher);
+                    }
                     problem
                 }
                 Err(error) => Some(error),
@@ -149,6 +152,11 @@ mod tests {
 
     #[test]
     fn patterns_match_as_in_git() {
+        use PathKind::{File, Folder};
+        #[track_caller]
+        fn check(ignore: &Ignore, path: &str, kind: PathKind, kept: bool) {
+            assert_eq!(ignore.keeps(path, kind), kept, "{path}");
+        }
         let tmp = tempfile::tempdir().unwrap();
         fs::create_dir_all(&tmp.path().join("data/sub")).unwrap();
         let write = |path: &str, text: &str| {
@@ -158,11 +166,6 @@ mod tests {
         write(".dvcignore", "*.bak\n");
         write("data/.cvopsignore", "!keep.log\nsub/x\n");
         let ignore = Ignore::new(tmp.path());
-        #[track_caller]
-        fn check(ignore: &Ignore, path: &str, kind: PathKind, kept: bool) {
-            assert_eq!(ignore.keeps(path, kind), kept, "{path}");
-        }
-        use PathKind::{File, Folder};
         check(&ignore, "a.log", File, false);
         check(&ignore, "data/a.log", File, false);
         check(&ignore, "data/keep.log", File, true);

@@ -73,6 +73,18 @@ impl Layout {
         self.tmp().join("scratch")
     }
 
+    /// Returns the folder of listings of source folders: which files, not their bytes.
+    #[must_use]
+    pub fn listings(&self) -> PathBuf {
+        self.runs().join("listings")
+    }
+
+    /// Returns the folder of large documents in parsed form.
+    #[must_use]
+    pub fn parsed(&self) -> PathBuf {
+        self.tmp().join("parsed")
+    }
+
     /// Returns the folder of markers of running stages.
     #[must_use]
     pub fn running(&self) -> PathBuf {

@@ -109,6 +109,10 @@ impl ProjectLock {
         }
         // A holder that ends in an orderly way empties the text.
         let last_holder_died = file.metadata().is_ok_and(|m| m.len() != 0);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the moment of taking the lock is its own"
+        )]
         let since = SystemTime::now();
         if access == Access::Exclusive {
             let holder = Holder {

@@ -64,7 +64,10 @@ mod tests {
     #[test]
     fn escapes_markup_and_forbidden_characters() {
         assert_eq!(xml(r#"<a b="c">&'"#), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
-        assert_eq!(xml("a\u{0}b\u{1b}c\u{ffff}d\u{85}"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}");
+        assert_eq!(
+            xml("a\u{0}b\u{1b}c\u{ffff}d\u{85}"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}"
+        );
         assert_eq!(xml("Übung 标签\n"), "Übung 标签\n");
     }
 

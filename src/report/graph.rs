@@ -1,12 +1,16 @@
 //! Drawings of a directed acyclic graph: for the terminal, as SVG, and as Mermaid and DOT source.
 //!
-//! `layer` gives each node its row, `order` its place within the row, `place` its column, `route`
-//! leads the edges between the rows, `layout` calls them in turn; `terminal` and `picture` draw the
-//! result, in character cells and in pixels. All edges of one node leave it as one trunk and branch
-//! where their targets are: a stage with hundred readers is one line and not a hundred.
+//! `layer` gives each node its row, `bundle` joins edges to lines, `order` gives each node its
+//! place within the row and `place` its column, `gap` and `route` lead the lines between the rows,
+//! `layout` calls them in turn; `terminal` and `picture` draw the result, in character cells and in
+//! pixels. All edges of one node leave it as one trunk and branch where their targets are: a stage
+//! with a hundred readers is one line and not a hundred.
+//!
 //! The method is Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical
-//! System Structures" (1981). Imports: report::{escape, svg, table}.
+//! System Structures" (1981). Imports: `report::{escape`, svg, table}.
 
+mod bundle;
+mod gap;
 mod layer;
 mod layout;
 mod order;
@@ -117,8 +121,12 @@ impl GraphView {
     /// Returns the edges that can be drawn, sorted, each once.
     fn clean_edges(&self) -> Vec<(usize, usize)> {
         let count = self.nodes.len();
-        let mut edges: Vec<(usize, usize)> =
-            self.edges.iter().copied().filter(|&(a, b)| a < count && b < count && a != b).collect();
+        let mut edges: Vec<(usize, usize)> = self
+            .edges
+            .iter()
+            .copied()
+            .filter(|&(a, b)| a < count && b < count && a != b)
+            .collect();
         edges.sort_unstable();
         edges.dedup();
         edges

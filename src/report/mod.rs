@@ -5,12 +5,12 @@
 //! comes in (file names, class names, labels of users) is escaped here, once, for its format.
 //! Imports: base.
 
+pub mod chart;
 pub mod escape;
+pub mod graph;
+pub mod page;
 pub mod svg;
 pub mod table;
-pub mod graph;
-pub mod chart;
-pub mod page;
 
 pub use graph::{GraphView, NodeState, NodeView};
 pub use page::Page;

@@ -1,5 +1,5 @@
 //! A report as one HTML page that needs nothing else: no script, no network, no second file.
-//! Imports: report::{escape, svg, table}.
+//! Imports: `report::{escape`, svg, table}.
 
 use std::fmt::Write;
 
@@ -121,12 +121,23 @@ impl Page {
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; img-src data:; \
              style-src &#39;unsafe-inline&#39;\">\n<meta name=\"color-scheme\" content=\"light dark\">\n",
         );
-        add(&mut html, format_args!("<title>{}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n", Escaped(&self.title)));
+        add(
+            &mut html,
+            format_args!(
+                "<title>{}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n",
+                Escaped(&self.title)
+            ),
+        );
         self.header(&mut html);
         html.push_str("<main>\n");
         for (index, section) in self.sections.iter().enumerate() {
             let heading = Escaped(&section.heading);
-            add(&mut html, format_args!("<section aria-labelledby=\"s{index}\">\n<h2 id=\"s{index}\">{heading}</h2>\n"));
+            add(
+                &mut html,
+                format_args!(
+                    "<section aria-labelledby=\"s{index}\">\n<h2 id=\"s{index}\">{heading}</h2>\n"
+                ),
+            );
             for block in &section.blocks {
                 add_block(&mut html, block);
             }
@@ -134,21 +145,37 @@ impl Page {
         }
         html.push_str("</main>\n");
         if !self.footer.is_empty() {
-            add(&mut html, format_args!("<footer>{}</footer>\n", Escaped(&self.footer)));
+            add(
+                &mut html,
+                format_args!("<footer>{}</footer>\n", Escaped(&self.footer)),
+            );
         }
         html.push_str("</body>\n</html>\n");
         html
     }
 
     fn header(&self, html: &mut String) {
-        add(html, format_args!("<header>\n<h1>{}</h1>\n", Escaped(&self.title)));
+        add(
+            html,
+            format_args!("<header>\n<h1>{}</h1>\n", Escaped(&self.title)),
+        );
         if !self.subtitle.is_empty() {
-            add(html, format_args!("<p class=\"subtitle\">{}</p>\n", Escaped(&self.subtitle)));
+            add(
+                html,
+                format_args!("<p class=\"subtitle\">{}</p>\n", Escaped(&self.subtitle)),
+            );
         }
         if !self.facts.is_empty() {
             html.push_str("<dl class=\"facts\">\n");
             for (name, value) in &self.facts {
-                add(html, format_args!("<div><dt>{}</dt><dd>{}</dd></div>\n", Escaped(name), Escaped(value)));
+                add(
+                    html,
+                    format_args!(
+                        "<div><dt>{}</dt><dd>{}</dd></div>\n",
+                        Escaped(name),
+                        Escaped(value)
+                    ),
+                );
             }
             html.push_str("</dl>\n");
         }
@@ -156,7 +183,13 @@ impl Page {
         if 1 < self.sections.len() {
             html.push_str("<nav aria-label=\"Contents\"><ul>\n");
             for (index, section) in self.sections.iter().enumerate() {
-                add(html, format_args!("<li><a href=\"#s{index}\">{}</a></li>\n", Escaped(&section.heading)));
+                add(
+                    html,
+                    format_args!(
+                        "<li><a href=\"#s{index}\">{}</a></li>\n",
+                        Escaped(&section.heading)
+                    ),
+                );
             }
             html.push_str("</ul></nav>\n");
         }
@@ -176,9 +209,18 @@ fn add_block(html: &mut String, block: &Block) {
             html.push_str("<div class=\"charts\">\n");
             for chart in charts {
                 // A chart wider than the screen is moved with the finger or, focused, with the keys.
-                add(html, format_args!("<figure class=\"chart\"><div class=\"scroll\" tabindex=\"0\">{}</div>", chart.svg));
+                add(
+                    html,
+                    format_args!(
+                        "<figure class=\"chart\"><div class=\"scroll\" tabindex=\"0\">{}</div>",
+                        chart.svg
+                    ),
+                );
                 if !chart.caption.is_empty() {
-                    add(html, format_args!("<figcaption>{}</figcaption>", Escaped(&chart.caption)));
+                    add(
+                        html,
+                        format_args!("<figcaption>{}</figcaption>", Escaped(&chart.caption)),
+                    );
                 }
                 html.push_str("</figure>\n");
             }
@@ -193,9 +235,15 @@ fn add_tiles(html: &mut String, tiles: &[Tile]) {
     html.push_str("<div class=\"tiles\">\n");
     for tile in tiles {
         let (label, value) = (Escaped(&tile.label), Escaped(&tile.value));
-        add(html, format_args!("<dl class=\"tile\"><dt>{label}</dt><dd class=\"value\">{value}</dd>"));
+        add(
+            html,
+            format_args!("<dl class=\"tile\"><dt>{label}</dt><dd class=\"value\">{value}</dd>"),
+        );
         if !tile.note.is_empty() {
-            add(html, format_args!("<dd class=\"note\">{}</dd>", Escaped(&tile.note)));
+            add(
+                html,
+                format_args!("<dd class=\"note\">{}</dd>", Escaped(&tile.note)),
+            );
         }
         html.push_str("</dl>\n");
     }
@@ -205,7 +253,10 @@ fn add_tiles(html: &mut String, tiles: &[Tile]) {
 fn add_table(html: &mut String, table: &Table, caption: &str) {
     html.push_str("<div class=\"scroll\" tabindex=\"0\"><table>\n");
     if !caption.is_empty() {
-        add(html, format_args!("<caption>{}</caption>\n", Escaped(caption)));
+        add(
+            html,
+            format_args!("<caption>{}</caption>\n", Escaped(caption)),
+        );
     }
     let class = |index: usize| match table.columns()[index].align {
         Align::Left => "",
@@ -213,7 +264,14 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
     };
     html.push_str("<thead><tr>");
     for (index, column) in table.columns().iter().enumerate() {
-        add(html, format_args!("<th scope=\"col\"{}>{}</th>", class(index), Escaped(&column.title)));
+        add(
+            html,
+            format_args!(
+                "<th scope=\"col\"{}>{}</th>",
+                class(index),
+                Escaped(&column.title)
+            ),
+        );
     }
     html.push_str("</tr></thead>\n<tbody>\n");
     for row in table.rows() {
@@ -237,7 +295,9 @@ fn add_pictures(html: &mut String, pictures: &[Picture]) {
         let (alt, data) = (Escaped(&picture.alt), STANDARD.encode(&picture.png));
         add(
             html,
-            format_args!("<li><figure class=\"picture\"><img src=\"data:image/png;base64,{data}\" alt=\"{alt}\">"),
+            format_args!(
+                "<li><figure class=\"picture\"><img src=\"data:image/png;base64,{data}\" alt=\"{alt}\">"
+            ),
         );
         if !picture.facts.is_empty() {
             html.push_str("<figcaption><dl>");

@@ -1,5 +1,5 @@
 //! What all our SVG drawings share: the finished picture as a type, its theme, and number and text
-//! measures. Imports: report::escape.
+//! measures. Imports: `report::escape`.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -86,7 +86,10 @@ impl Canvas {
         if !description.is_empty() {
             let _ = write!(body, "<desc>{}</desc>", Escaped(description));
         }
-        let _ = writeln!(body, "<style>{THEME}{css}</style><rect class=\"paper\" width=\"{w}\" height=\"{h}\"/>");
+        let _ = writeln!(
+            body,
+            "<style>{THEME}{css}</style><rect class=\"paper\" width=\"{w}\" height=\"{h}\"/>"
+        );
         Self { body }
     }
 
@@ -100,11 +103,21 @@ impl Canvas {
     /// Appends a text; `class` names theme classes.
     pub(super) fn text(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
         let (x, y, a) = (Num(x), Num(y), anchor.class());
-        self.raw(format_args!("<text class=\"{a} {class}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(text)));
+        self.raw(format_args!(
+            "<text class=\"{a} {class}\" x=\"{x}\" y=\"{y}\">{}</text>",
+            Escaped(text)
+        ));
     }
 
     /// Appends a text turned by `degrees` about its point.
-    pub(super) fn turned_text(&mut self, at: (f64, f64), degrees: f64, anchor: Anchor, class: &str, text: &str) {
+    pub(super) fn turned_text(
+        &mut self,
+        at: (f64, f64),
+        degrees: f64,
+        anchor: Anchor,
+        class: &str,
+        text: &str,
+    ) {
         let (x, y, a, d) = (Num(at.0), Num(at.1), anchor.class(), Num(degrees));
         self.raw(format_args!(
             "<text class=\"{a} {class}\" transform=\"translate({x} {y}) rotate({d})\">{}</text>",
@@ -115,7 +128,9 @@ impl Canvas {
     /// Appends a straight line.
     pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let (x1, y1, x2, y2) = (Num(from.0), Num(from.1), Num(to.0), Num(to.1));
-        self.raw(format_args!("<path class=\"{class}\" d=\"M{x1} {y1}L{x2} {y2}\"/>"));
+        self.raw(format_args!(
+            "<path class=\"{class}\" d=\"M{x1} {y1}L{x2} {y2}\"/>"
+        ));
     }
 
     /// Closes the document.
@@ -200,7 +215,10 @@ pub(super) mod tests {
                 continue;
             }
             let name = tag.split([' ', '/']).next().expect("has a name");
-            assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "tag name `{name}`");
+            assert!(
+                name.chars().all(|c| c.is_ascii_alphanumeric()),
+                "tag name `{name}`"
+            );
             assert_eq!(tag.matches('"').count() % 2, 0, "quotes of `{tag}`");
             tag.split('"').skip(1).step_by(2).for_each(assert_entities);
             if !tag.ends_with('/') && !matches!(name, "meta" | "img" | "br" | "hr") {
@@ -212,13 +230,19 @@ pub(super) mod tests {
         for broken in ["NaN", "\"inf", " inf ", "-inf"] {
             assert!(!xml.contains(broken), "broken number {broken}");
         }
-        assert!(xml.chars().all(|c| c == '\n' || c == '\t' || c == '\r' || !c.is_control()));
+        assert!(
+            xml.chars()
+                .all(|c| c == '\n' || c == '\t' || c == '\r' || !c.is_control())
+        );
     }
 
     fn assert_entities(text: &str) {
         for part in text.split('&').skip(1) {
             let name = &part[..part.find(';').expect("entity ends")];
-            assert!(["amp", "lt", "gt", "quot", "#39"].contains(&name), "entity `{name}`");
+            assert!(
+                ["amp", "lt", "gt", "quot", "#39"].contains(&name),
+                "entity `{name}`"
+            );
         }
     }
 
@@ -236,7 +260,10 @@ pub(super) mod tests {
     #[test]
     fn long_texts_are_shortened_to_the_limit() {
         let short = fit_text("a very long class name", 12.0, 60.0);
-        assert!(short.ends_with('…') && text_width(&short, 12.0) <= 66.0, "{short}");
+        assert!(
+            short.ends_with('…') && text_width(&short, 12.0) <= 66.0,
+            "{short}"
+        );
         assert_eq!(fit_text("cat", 12.0, 60.0), "cat");
         assert_eq!(fit_text("cat", 12.0, 0.0), "…");
     }

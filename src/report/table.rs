@@ -1,4 +1,6 @@
-//! Tables of short texts, for the terminal and for Markdown. Imports: report::escape.
+//! Tables of short texts, for the terminal and for Markdown. Imports: `report::escape`.
+
+use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as ComfyTable, TableStyle};
 
@@ -33,9 +35,17 @@ impl Table {
     /// Starts a table without rows.
     #[must_use]
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        let columns =
-            columns.into_iter().map(|(title, align)| Column { title: title.to_owned(), align }).collect();
-        Self { columns, rows: Vec::new() }
+        let columns = columns
+            .into_iter()
+            .map(|(title, align)| Column {
+                title: title.to_owned(),
+                align,
+            })
+            .collect();
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Appends a row; missing cells stay empty, cells beyond the last column are dropped.
@@ -68,19 +78,25 @@ impl Table {
         }
         let mut table = ComfyTable::new();
         table.load_style(TableStyle::new()).force_no_tty();
-        match width {
-            Some(width) => {
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(1));
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if let Some(width) = width {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width.max(1));
         }
         table.set_header(self.columns.iter().map(|column| one_line(&column.title)));
-        table.add_rows(self.rows.iter().map(|row| row.iter().map(|cell| one_line(cell))));
+        table.add_rows(
+            self.rows
+                .iter()
+                .map(|row| row.iter().map(|cell| one_line(cell))),
+        );
         for (index, column) in self.columns.iter().enumerate() {
             if let Some(target) = table.column_mut(index) {
-                let right_padding = if index + 1 == self.columns.len() { 0 } else { 2 };
+                let right_padding = if index + 1 == self.columns.len() {
+                    0
+                } else {
+                    2
+                };
                 target.set_padding((0, right_padding));
                 target.set_cell_alignment(match column.align {
                     Align::Left => CellAlignment::Left,
@@ -103,20 +119,35 @@ impl Table {
         if self.columns.is_empty() {
             return String::new();
         }
-        let heading: Vec<String> = self.columns.iter().map(|column| markdown_cell(&column.title)).collect();
-        let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| markdown_cell(cell)).collect()).collect();
+        let heading: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| markdown_cell(&column.title))
+            .collect();
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| markdown_cell(cell)).collect())
+            .collect();
         let widths: Vec<usize> = (0..self.columns.len())
-            .map(|i| rows.iter().chain([&heading]).map(|row| display_width(&row[i])).max().unwrap_or(0).max(3))
+            .map(|i| {
+                rows.iter()
+                    .chain([&heading])
+                    .map(|row| display_width(&row[i]))
+                    .max()
+                    .unwrap_or(0)
+                    .max(3)
+            })
             .collect();
         let mut text = String::new();
         self.markdown_row(&mut text, &heading, &widths);
         for (column, width) in self.columns.iter().zip(&widths) {
             let dashes = "-".repeat(width - 1);
-            text.push_str(&match column.align {
-                Align::Left => format!("| {dashes}- "),
-                Align::Right => format!("| {dashes}: "),
-            });
+            let end = match column.align {
+                Align::Left => '-',
+                Align::Right => ':',
+            };
+            let _ = write!(text, "| {dashes}{end} ");
         }
         text.push_str("|\n");
         for row in &rows {
@@ -128,10 +159,11 @@ impl Table {
     fn markdown_row(&self, text: &mut String, cells: &[String], widths: &[usize]) {
         for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
             let blanks = " ".repeat(width.saturating_sub(display_width(cell)));
-            text.push_str(&match column.align {
-                Align::Left => format!("| {cell}{blanks} "),
-                Align::Right => format!("| {blanks}{cell} "),
-            });
+            let (before, after) = match column.align {
+                Align::Left => ("", &*blanks),
+                Align::Right => (&*blanks, ""),
+            };
+            let _ = write!(text, "| {before}{cell}{after} ");
         }
         text.push_str("|\n");
     }
@@ -147,7 +179,11 @@ pub fn display_width(text: &str) -> usize {
     }
     let mut table = ComfyTable::new();
     table.add_row([text]);
-    table.column_max_content_widths().first().copied().map_or(0, usize::from)
+    table
+        .column_max_content_widths()
+        .first()
+        .copied()
+        .map_or(0, usize::from)
 }
 
 /// Escapes what Markdown or the HTML inside it would interpret; the text shows as it is.
@@ -170,7 +206,11 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let mut table = Table::new([("Path", Align::Left), ("Metric", Align::Left), ("New", Align::Right)]);
+        let mut table = Table::new([
+            ("Path", Align::Left),
+            ("Metric", Align::Left),
+            ("New", Align::Right),
+        ]);
         table.row(["reports/metrics.json", "accuracy", "0.841"]);
         table.row(["标签|x", "a_b", "12"]);
         table
@@ -210,6 +250,12 @@ mod tests {
     fn rows_are_made_to_fit() {
         let mut table = Table::new([("A", Align::Left), ("B", Align::Left)]);
         table.row(["1"]).row(["1", "2", "3"]);
-        assert_eq!(table.rows(), [vec!["1".to_owned(), String::new()], vec!["1".into(), "2".into()]]);
+        assert_eq!(
+            table.rows(),
+            [
+                vec!["1".to_owned(), String::new()],
+                vec!["1".into(), "2".into()]
+            ]
+        );
     }
 }

@@ -30,7 +30,7 @@ use crate::base::{self, ArtifactPath, ContentHash, ObjectId, fs};
 use super::Store;
 use super::cache::Held;
 use super::error::Error;
-use super::snapshot::{Presence, Present, Purpose};
+use super::snapshot::{Presence, Present, Purpose, Snapshotter};
 use super::stat::backdated;
 use super::tree::{Listing, ListingEntry};
 
@@ -348,7 +348,7 @@ impl Store {
         }
         if on_conflict != OnConflict::Overwrite {
             let none = Listing::default();
-            let left = self.snapshots.untracked(target, old.unwrap_or(&none))?;
+            let left = Snapshotter::untracked(target, old.unwrap_or(&none))?;
             if !left.is_empty() {
                 return Err(Error::InTheWay {
                     path: path.clone(),

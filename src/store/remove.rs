@@ -12,7 +12,7 @@ use crate::base::{self, ArtifactPath, ObjectId, fs};
 use super::Store;
 use super::error::Error;
 use super::materialise::{OnConflict, is_there, remove_empty_folders, remove_folder_if_empty};
-use super::snapshot::{Presence, Purpose};
+use super::snapshot::{Presence, Purpose, Snapshotter};
 use super::tree::Listing;
 
 /// What `remove` did.
@@ -61,7 +61,7 @@ impl Store {
     }
 
     fn remove_folder(&self, target: &Path, listing: &Listing) -> Result<(), Error> {
-        if self.snapshots.untracked(target, listing)?.is_empty() {
+        if Snapshotter::untracked(target, listing)?.is_empty() {
             return self.discard_aside(target);
         }
         for entry in listing.entries() {

@@ -486,11 +486,7 @@ impl Snapshotter {
 
     /// Returns the paths of all files below `absolute`, ignored ones too, that `tracked` lacks;
     /// leftovers of our own do not count.
-    pub(crate) fn untracked(
-        &self,
-        absolute: &Path,
-        tracked: &Listing,
-    ) -> Result<BTreeSet<String>, Error> {
+    pub(crate) fn untracked(absolute: &Path, tracked: &Listing) -> Result<BTreeSet<String>, Error> {
         let entries = walk(absolute, &|_, _| true)
             .map_err(|(at, e)| Error::from(base::Error::io("inspect", &at)(e)))?;
         let names = entries.into_iter().map(|e| e.relative);

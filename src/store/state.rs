@@ -308,31 +308,22 @@ impl Rows {
                 tx.prepare("INSERT OR REPLACE INTO trees VALUES (?1, ?2, ?3, ?4, ?5)")?;
             let mut members = tx.prepare("INSERT OR REPLACE INTO members VALUES (?1, ?2)")?;
             for path in &self.changed {
-                match self.files.get(path) {
-                    Some((stat, hash)) => {
-                        file.execute(params![path, stat.to_bytes(), hash.as_bytes()])?;
-                    }
-                    None => {
-                        drop_file.execute([path])?;
-                    }
+                if let Some((stat, hash)) = self.files.get(path) {
+                    file.execute(params![path, stat.to_bytes(), hash.as_bytes()])?;
+                } else {
+                    drop_file.execute([path])?;
                 }
-                match self.trees.get(path) {
-                    Some(row) => {
-                        let (size, files) = (row.size.cast_signed(), row.files.cast_signed());
-                        let (fingerprint, hash) = (row.fingerprint.as_bytes(), row.tree.as_bytes());
-                        tree.execute(params![path, fingerprint, hash, size, files])?;
-                    }
-                    None => {
-                        drop_tree.execute([path])?;
-                    }
+                if let Some(row) = self.trees.get(path) {
+                    let (size, files) = (row.size.cast_signed(), row.files.cast_signed());
+                    let (fingerprint, hash) = (row.fingerprint.as_bytes(), row.tree.as_bytes());
+                    tree.execute(params![path, fingerprint, hash, size, files])?;
+                } else {
+                    drop_tree.execute([path])?;
                 }
-                match self.members.get(path) {
-                    Some(entries) => {
-                        members.execute(params![path, encode(entries)])?;
-                    }
-                    None => {
-                        drop_members.execute([path])?;
-                    }
+                if let Some(entries) = self.members.get(path) {
+                    members.execute(params![path, encode(entries)])?;
+                } else {
+                    drop_members.execute([path])?;
                 }
             }
             Ok(())

@@ -363,7 +363,8 @@ fn verify_finds_damage_that_the_stat_hides_and_sweeps_leftovers() {
     w.write(".cvops/cache/tmp/.cvops-tmp-1-1", b"half an obj");
     w.write(".cvops/cache/blake3/zz/readme", b"?");
     let project = discover(w.dir.path(), None).unwrap();
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    // A day in 2100: every leftover is older.
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_hours(24 * 365 * 130);
     let sweep = Sweep::Before {
         project: &project,
         since: later,

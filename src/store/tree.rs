@@ -298,6 +298,10 @@ mod tests {
 
     #[test]
     fn the_format_is_pinned_and_the_reader_is_strict() {
+        #[track_caller]
+        fn check(text: &str, good: bool) {
+            assert_eq!(Listing::parse(text.as_bytes()).is_ok(), good, "{text}");
+        }
         let hash = ContentHash::of(b"x");
         let line = |path: &str, tail: &str| {
             format!("{{\"path\":\"{path}\",\"hash\":\"{hash}\",\"size\":1{tail}}}")
@@ -307,10 +311,6 @@ mod tests {
             let end = if lines.is_empty() { "" } else { "\n" };
             format!("{{\"format\":\"cvops.listing.v1\",\"files\":[\n{joined}{end}]}}\n")
         };
-        #[track_caller]
-        fn check(text: &str, good: bool) {
-            assert_eq!(Listing::parse(text.as_bytes()).is_ok(), good, "{text}");
-        }
         let (a, b) = (line("a", ""), line("b/c", ",\"exec\":true"));
         check(&file(&[]), true);
         check(&file(&[a.clone(), b.clone()]), true);

@@ -23,7 +23,7 @@ use super::error::Error;
 
 /// A cache outside the project may be in use by other projects, whose locks nobody here holds:
 /// their temporary files are left alone for so long.
-const SHARED_AGE_MIN: Duration = Duration::from_secs(24 * 3600);
+const SHARED_AGE_MIN: Duration = Duration::from_hours(24);
 
 /// What becomes of temporary files.
 #[derive(Clone, Copy, Debug)]

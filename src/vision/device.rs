@@ -1,5 +1,5 @@
 //! Where tensors live and who computes: the only file that knows back ends.
-//! Imports: burn, `base::doc`, vision::error.
+//! Imports: burn, `base::doc`, `vision::error`.
 
 use burn::tensor::Device as BurnDevice;
 

@@ -238,15 +238,6 @@ pub enum Error {
         /// `28×28×1`.
         found: String,
     },
-    /// Data with other classes than the model was trained on.
-    #[error(
-        "the model and the data name different classes: {}",
-        quoted_list(different)
-    )]
-    ClassesDiffer {
-        /// Names that only one of the two has; all when only the order differs.
-        different: Vec<String>,
-    },
 }
 
 impl Error {
@@ -384,8 +375,6 @@ impl ToDiagnostics for Error {
             }
             Self::InputSize { .. } => error("input-size")
                 .help("prepare the data with the same `preprocess.size` and `preprocess.channels`"),
-            Self::ClassesDiffer { .. } => error("classes-differ")
-                .help("evaluate on data prepared from the same classes, or train the model anew"),
         };
         vec![one]
     }

@@ -7,18 +7,18 @@
 //! Invariants: no stage, run, lock, HTTP or terminal; what happens is told through events; the same
 //! input and seed give the same bytes whatever the number of threads. Imports: base, report.
 
-mod error;
-pub mod params;
-pub mod image;
-pub mod dataset;
-pub mod shard;
-pub mod preprocess;
-pub mod augment;
-pub mod device;
-pub mod model;
-pub mod train;
-pub mod evaluate;
 pub mod artifact;
+pub mod augment;
+pub mod dataset;
+pub mod device;
+mod error;
+pub mod evaluate;
+pub mod image;
+pub mod model;
+pub mod params;
 pub mod predict;
+pub mod preprocess;
+pub mod shard;
+pub mod train;
 
 pub use error::Error;

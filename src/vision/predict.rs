@@ -1,4 +1,4 @@
-//! Asks a trained network about pictures. Imports: burn, base, vision::{artifact, device, image,
+//! Asks a trained network about pictures. Imports: burn, base, `vision::{artifact`, device, image,
 //! model, train}.
 
 use std::path::Path;

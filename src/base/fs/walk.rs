@@ -1,6 +1,6 @@
 //! A parallel walk with a sorted result.
 
-use std::fs::Metadata;
+use std::fs::{DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,30 +49,44 @@ fn folder(
             io::Error::other("folders are nested too deeply; is there a loop of symbolic links?");
         return Err((dir.to_owned(), error));
     }
-    let names: Vec<String> = std::fs::read_dir(dir)
+    let listed: Vec<(DirEntry, String)> = std::fs::read_dir(dir)
         .map_err(fail(dir))?
         .map(|entry| {
             let entry = entry.map_err(fail(dir))?;
-            entry.file_name().into_string().map_err(|name| {
-                (
-                    dir.join(name),
-                    io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8"),
-                )
-            })
+            let name = entry.file_name().into_string().map_err(|name| {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
+                (dir.join(name), error)
+            })?;
+            Ok((entry, name))
         })
         .collect::<Result<_, _>>()?;
-    let parts: Vec<Vec<Entry>> = names
+    let parts: Vec<Vec<Entry>> = listed
         .into_par_iter()
         .with_min_len(64)
-        .map(|name| {
-            let path = dir.join(&name);
+        .map(|(entry, name)| {
+            let path = entry.path();
             let relative = if relative.is_empty() {
                 name
             } else {
                 format!("{relative}/{name}")
             };
-            let metadata = std::fs::metadata(&path).map_err(fail(&path))?;
-            if !keep(&relative, metadata.is_dir()) {
+            let kind = entry.file_type().map_err(fail(&path))?;
+            // The entry's own metadata is found through the open folder: cheaper than by path, but
+            // it describes a link itself, not what it points to.
+            let metadata = if kind.is_symlink() {
+                match std::fs::metadata(&path) {
+                    Ok(metadata) => metadata,
+                    // An ignored link may lead nowhere.
+                    Err(_) if !keep(&relative, false) => return Ok(Vec::new()),
+                    Err(e) => return Err((path, e)),
+                }
+            } else {
+                if !keep(&relative, kind.is_dir()) {
+                    return Ok(Vec::new());
+                }
+                entry.metadata().map_err(fail(&path))?
+            };
+            if kind.is_symlink() && !keep(&relative, metadata.is_dir()) {
                 Ok(Vec::new())
             } else if metadata.is_dir() {
                 folder(&path, &relative, keep, depth + 1)

@@ -48,11 +48,15 @@ fn run_verify(ctx: &Ctx) -> Result<Outcome, CliError> {
     let lock = ctx.lock(&project, "cvops cache verify")?;
     let cache = Cache::open(&project);
     let bar = Progress::new(&ctx.out, "verifying", "objects");
-    let sweep = Sweep::Before { project: &project, since: lock.since() };
+    let sweep = Sweep::Before {
+        project: &project,
+        since: lock.since(),
+    };
     let report = verify(&cache, sweep, &ctx.cancel, &|event| match event {
         VerifyEvent::Started { objects } => bar.start(objects),
         VerifyEvent::Checked { .. } => bar.step(),
-        _ => {}
+        // The report names it.
+        VerifyEvent::Corrupt(_) => {}
     })?;
     bar.end();
     if ctx.out.form == Form::Json {
@@ -75,15 +79,29 @@ fn run_verify(ctx: &Ctx) -> Result<Outcome, CliError> {
         }
         for (listing, missing) in &report.incomplete {
             let count = units::count(missing.len(), "file");
-            ctx.out.result(&ctx.out.paint(Style::Bad, &format!("{listing} lacks {count}")));
+            ctx.out.result(
+                &ctx.out
+                    .paint(Style::Bad, &format!("{listing} lacks {count}")),
+            );
         }
         let what = format!(
             "{} ({}) verified",
-            units::count(usize::try_from(report.checked).unwrap_or(usize::MAX), "object"),
+            units::count(
+                usize::try_from(report.checked).unwrap_or(usize::MAX),
+                "object"
+            ),
             units::bytes(report.bytes)
         );
-        let end = if report.is_clean() { "all are what they should be" } else { "`cvops repro` makes what is missing anew" };
+        let end = if report.is_clean() {
+            "all are what they should be"
+        } else {
+            "`cvops repro` makes what is missing anew"
+        };
         ctx.out.result(&format!("{what}; {end}"));
     }
-    Ok(if report.is_clean() { Outcome::Done } else { Outcome::Failed })
+    Ok(if report.is_clean() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
 }

@@ -9,7 +9,6 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::render::diagnostic;
 use crate::pipeline::checkout::{CheckedOut, checkout};
-use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::Files;
 use crate::pipeline::{Plan, Reach};
 
@@ -26,11 +25,11 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Single)?;
     let _lock = ctx.lock(&project, "cvops checkout")?;
     let files = Files::open(&project, &ctx.cancel);
-    let lock = LockFile::read(&project.lock_file(), project.personality.lock_file)?;
+    let lock = Ctx::lock_file(&project)?;
     let results = checkout(&plan, &lock, &files, &ctx.cancel)?;
     files.finish();
     let mut failed = 0;
@@ -44,7 +43,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             CheckedOut::Placed { saved } => {
                 ctx.out.note(&format!("restored `{path}`"));
                 if let Some(object) = saved {
-                    ctx.out.note(&format!("  its old content is kept in the cache as {object}"));
+                    ctx.out.note(&format!(
+                        "  its old content is kept in the cache as {object}"
+                    ));
                 }
                 ("restored", saved.as_ref())
             }
@@ -69,5 +70,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if unchanged == results.len() {
         ctx.out.note("everything is in place already");
     }
-    Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+    Ok(if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
 }

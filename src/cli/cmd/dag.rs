@@ -3,7 +3,7 @@
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::pipeline::{Plan, Reach};
 use crate::report::{GraphView, NodeState, NodeView};
 
@@ -19,6 +19,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct DrawStyle {
     /// As a Mermaid flowchart
     #[arg(long)]
@@ -36,19 +37,25 @@ struct DrawStyle {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
-    let chosen: Vec<usize> = (0..graph.stages().len()).filter(|i| plan.contains(*i)).collect();
+    let chosen: Vec<usize> = (0..graph.stages().len())
+        .filter(|i| plan.contains(*i))
+        .collect();
     let place = |stage: usize| chosen.iter().position(|&c| c == stage);
     let edges: Vec<(usize, usize)> = graph
         .edges()
         .into_iter()
         .filter_map(|(from, to)| Some((place(from)?, place(to)?)))
         .collect();
-    let names: Vec<&str> = chosen.iter().map(|&i| graph.stages()[i].name.as_str()).collect();
+    let names: Vec<&str> = chosen
+        .iter()
+        .map(|&i| graph.stages()[i].name.as_str())
+        .collect();
     if ctx.out.form == Form::Json {
         let edges: Vec<_> = edges.iter().map(|&(a, b)| (names[a], names[b])).collect();
-        ctx.out.json(&serde_json::json!({"stages": names, "edges": edges}));
+        ctx.out
+            .json(&serde_json::json!({"stages": names, "edges": edges}));
         return Ok(Outcome::Done);
     }
     let nodes = chosen
@@ -74,7 +81,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else if style.svg {
         view.svg().to_string()
     } else {
-        view.ascii(ctx.out.width())
+        view.ascii(Out::width())
     };
     ctx.out.result(&text);
     Ok(Outcome::Done)

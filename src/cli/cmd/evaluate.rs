@@ -56,14 +56,20 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let params = EvaluateParams::read(section(ctx, &problems, "evaluate"));
     let params = problems.into_result(params)?;
     let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
-    let predictor =
-        Predictor::load(&ctx.dir.join(&args.model), &Device::pick(DeviceChoice::Auto)?)?;
+    let predictor = Predictor::load(
+        &ctx.dir.join(&args.model),
+        &Device::pick(DeviceChoice::Auto)?,
+    )?;
     let model = predictor.model();
     if model.classes != prepared.classes {
         return Err(CliError::usage(
             Diagnostic::error(
                 "other-classes",
-                format!("the model in `{}` knows other classes than `{}` holds", args.model.display(), args.data.display()),
+                format!(
+                    "the model in `{}` knows other classes than `{}` holds",
+                    args.model.display(),
+                    args.data.display()
+                ),
             )
             .note(format!("model: {}", model.classes.join(", ")))
             .note(format!("data: {}", prepared.classes.join(", ")))
@@ -74,7 +80,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let data = prepared.load(split)?;
     if data.labels.is_empty() {
         let path = prepared.dir().to_owned();
-        return Err(vision::Error::EmptySplit { path, split: split.name() }.into());
+        return Err(vision::Error::EmptySplit {
+            path,
+            split: split.name(),
+        }
+        .into());
     }
     let logits = predictor.predict(&data.pixels, &ctx.cancel)?;
     let input = EvaluationInput {
@@ -86,12 +96,21 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let evaluation = evaluate(input, &params);
     let history = read_history(&ctx.dir.join(&args.history), &args.history)?;
     let facts = [
-        ("Network".to_owned(), format!("{} parameters", model.plan.parameters())),
+        (
+            "Network".to_owned(),
+            format!("{} parameters", model.plan.parameters()),
+        ),
         (
             "Input".to_owned(),
-            format!("{}×{}×{}", prepared.height, prepared.width, prepared.channels),
+            format!(
+                "{}×{}×{}",
+                prepared.height, prepared.width, prepared.channels
+            ),
         ),
-        ("Judged on".to_owned(), format!("the {} split, {} images", split.name(), data.labels.len())),
+        (
+            "Judged on".to_owned(),
+            format!("the {} split, {} images", split.name(), data.labels.len()),
+        ),
         ("Data".to_owned(), prepared.content_hash.short()),
     ];
     let to = Destinations {
@@ -99,7 +118,15 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         plots: &ctx.dir.join(&args.plots),
         page: &ctx.dir.join(&args.page),
     };
-    write(&evaluation, Illustration { pixels: &data.pixels, history: &history, facts: &facts }, to)?;
+    write(
+        &evaluation,
+        Illustration {
+            pixels: &data.pixels,
+            history: &history,
+            facts: &facts,
+        },
+        to,
+    )?;
     match ctx.out.form {
         Form::Json => ctx.out.json(&json!({
             "images": evaluation.images, "accuracy": evaluation.accuracy,
@@ -135,11 +162,14 @@ fn read_history(path: &Path, shown: &Path) -> Result<Vec<EpochRecord>, CliError>
         .enumerate()
         .map(|(i, line)| {
             EpochRecord::from_json(line).map_err(|e| {
-                let headline = format!("line {} of `{}` is no epoch record: {e}", i + 1, shown.display());
-                CliError::usage(
-                    Diagnostic::error("history", headline)
-                        .help("it is written by `cvops train`; delete it to go without training curves"),
-                )
+                let headline = format!(
+                    "line {} of `{}` is no epoch record: {e}",
+                    i + 1,
+                    shown.display()
+                );
+                CliError::usage(Diagnostic::error("history", headline).help(
+                    "it is written by `cvops train`; delete it to go without training curves",
+                ))
             })
         })
         .collect()

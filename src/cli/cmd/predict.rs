@@ -9,7 +9,7 @@ use crate::base::{Diagnostic, fs as files};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
@@ -23,7 +23,9 @@ const CHUNK: usize = 1024;
 
 /// Say what pictures show
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cvops predict photo.jpg\n  cvops predict --json pictures/ > predictions.jsonl")]
+#[command(
+    after_help = "Examples:\n  cvops predict photo.jpg\n  cvops predict --json pictures/ > predictions.jsonl"
+)]
 pub(in crate::cli) struct Args {
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "PATH")]
@@ -40,11 +42,17 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
-    let predictor =
-        Predictor::load(&ctx.dir.join(&args.model), &Device::pick(DeviceChoice::Auto)?)?;
+    let predictor = Predictor::load(
+        &ctx.dir.join(&args.model),
+        &Device::pick(DeviceChoice::Auto)?,
+    )?;
     let limits = limits(ctx, args)?;
     let mut failed = 0;
-    let mut table = Table::new([("image", Align::Left), ("class", Align::Left), ("probability", Align::Right)]);
+    let mut table = Table::new([
+        ("image", Align::Left),
+        ("class", Align::Left),
+        ("probability", Align::Right),
+    ]);
     let paths = collect(ctx, &args.paths)?;
     for chunk in paths.chunks(CHUNK) {
         let target = predictor.model().target;
@@ -52,8 +60,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .par_iter()
             .map(|path| (path, load(&ctx.dir.join(path), limits, &target)))
             .collect();
-        let mut pixels =
-            Pixels::new(target.height as usize, target.width as usize, target.channels.count());
+        let mut pixels = Pixels::new(
+            target.height as usize,
+            target.width as usize,
+            target.channels.count(),
+        );
         for (_, image) in &decoded {
             if let Ok(image) = image {
                 pixels.push(image);
@@ -65,7 +76,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             match image {
                 Err(reason) => {
                     failed += 1;
-                    let text = format!("`{}` cannot be read as a picture: {reason}", path.display());
+                    let text =
+                        format!("`{}` cannot be read as a picture: {reason}", path.display());
                     let error = Diagnostic::error("not-a-picture", text);
                     match ctx.out.form {
                         Form::Text => diagnostic::show_all(&ctx.out, &[error]),
@@ -80,9 +92,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         }
     }
     if ctx.out.form == Form::Text && !table.rows().is_empty() {
-        ctx.out.result(&table.text(ctx.out.width()));
+        ctx.out.result(&table.text(Out::width()));
     }
-    Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+    Ok(if failed == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
 }
 
 fn limits(ctx: &Ctx, args: &Args) -> Result<Limits, CliError> {
@@ -106,13 +122,17 @@ fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
             continue;
         }
         let found = files::walk(&absolute, &|name, is_dir| {
-            !name.rsplit('/').next().unwrap_or(name).starts_with('.') && (is_dir || is_picture(name))
+            !name.rsplit('/').next().unwrap_or(name).starts_with('.')
+                && (is_dir || is_picture(name))
         })
         .map_err(|(path, e)| crate::base::Error::io("read", &path)(e))?;
         if found.is_empty() {
             return Err(CliError::usage(
-                Diagnostic::error("no-pictures", format!("`{}` holds no pictures", path.display()))
-                    .help("PNG and JPEG files are read (.png, .jpg, .jpeg)"),
+                Diagnostic::error(
+                    "no-pictures",
+                    format!("`{}` holds no pictures", path.display()),
+                )
+                .help("PNG and JPEG files are read (.png, .jpg, .jpeg)"),
             ));
         }
         all.extend(found.into_iter().map(|entry| path.join(entry.relative)));
@@ -120,7 +140,11 @@ fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     Ok(all)
 }
 
-fn load(path: &Path, limits: Limits, target: &crate::vision::image::Target) -> Result<Vec<u8>, String> {
+fn load(
+    path: &Path,
+    limits: Limits,
+    target: &crate::vision::image::Target,
+) -> Result<Vec<u8>, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     let picture = decode(&bytes, limits).map_err(|e| e.to_string())?;
     fit(&picture, target).map_err(|e| e.to_string())
@@ -135,11 +159,16 @@ fn show(ctx: &Ctx, args: &Args, classes: &[String], path: &Path, row: &[f64], ta
             .iter()
             .map(|&(class, p)| json!({"class": classes[class], "probability": p}))
             .collect();
-        ctx.out.json(&json!({"image": path, "class": classes[ranked[0].0], "top": top}));
+        ctx.out
+            .json(&json!({"image": path, "class": classes[ranked[0].0], "top": top}));
         return;
     }
     for (rank, &(class, p)) in ranked.iter().enumerate() {
-        let name = if rank == 0 { path.display().to_string() } else { String::new() };
+        let name = if rank == 0 {
+            path.display().to_string()
+        } else {
+            String::new()
+        };
         table.row([name, classes[class].clone(), format!("{p:.3}")]);
     }
 }

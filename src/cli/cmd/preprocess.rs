@@ -43,13 +43,24 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let observe = |event: PreprocessEvent| match event {
         PreprocessEvent::Scanned { images, classes } => {
             bar.start(images as u64);
-            ctx.out.note(&format!("{} in {} classes", units::count(images, "image"), classes));
+            ctx.out.note(&format!(
+                "{} in {} classes",
+                units::count(images, "image"),
+                classes
+            ));
         }
         PreprocessEvent::Progress { done, .. } => bar.at(done as u64),
         PreprocessEvent::Corrupt { path, reason } => bar.above(|| {
-            ctx.out.note(&ctx.out.paint(Style::Changed, &format!("left out {path}: {reason}")));
+            ctx.out.note(
+                &ctx.out
+                    .paint(Style::Changed, &format!("left out {path}: {reason}")),
+            );
         }),
-        PreprocessEvent::Written { shards, images, bytes } => bar.above(|| {
+        PreprocessEvent::Written {
+            shards,
+            images,
+            bytes,
+        } => bar.above(|| {
             ctx.out.note(&format!(
                 "wrote {} in {} ({})",
                 units::count(images, "image"),
@@ -58,8 +69,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             ));
         }),
     };
-    let card =
-        preprocess(&ctx.dir.join(&args.data), &ctx.dir.join(&args.out), &params, &ctx.cancel, &observe)?;
+    let card = preprocess(
+        &ctx.dir.join(&args.data),
+        &ctx.dir.join(&args.out),
+        &params,
+        &ctx.cancel,
+        &observe,
+    )?;
     bar.end();
     let total = |split: Split| card.counts.total(split);
     let (train, val, test) = (total(Split::Train), total(Split::Val), total(Split::Test));
@@ -69,7 +85,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "corrupt": card.corrupt.len(), "duplicates": card.duplicates.len(),
             "leakage": card.leakage.len(),
         })),
-        Form::Text => ctx.out.result(&format!("train {train}, val {val}, test {test} images")),
+        Form::Text => ctx
+            .out
+            .result(&format!("train {train}, val {val}, test {test} images")),
     }
     if !card.leakage.is_empty() {
         let text = format!(

@@ -12,7 +12,6 @@ use crate::cli::out::Form;
 use crate::cli::render::events::{Story, summary_json, summary_text};
 use crate::pipeline::decide::Force;
 use crate::pipeline::execute::{self, OnFailure, Options};
-use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, RunRecords, Workspace};
 use crate::pipeline::{Plan, Reach};
 
@@ -24,7 +23,10 @@ use super::status;
 /// or when an output is missing or was modified. Results of earlier runs are restored from the
 /// cache instead of computed again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not")]
+#[command(
+    after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
     /// Stages or outputs to bring up to date, with all they need (default: all stages)
     targets: Vec<String>,
@@ -54,7 +56,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let reach = match (args.single_item, args.downstream) {
         (true, _) => Reach::Single,
         (_, true) => Reach::Downstream,
@@ -62,26 +64,43 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     let plan = Plan::select(&graph, &args.targets, reach)?;
     let force = if args.force { Force::Yes } else { Force::No };
-    let records = if args.no_run_cache { RunRecords::Ignore } else { RunRecords::Use };
+    let records = if args.no_run_cache {
+        RunRecords::Ignore
+    } else {
+        RunRecords::Use
+    };
     if args.dry {
         status::show(ctx, &project, &plan, force, records)?;
         return Ok(Outcome::Done);
     }
     let _lock = ctx.lock(&project, "cvops repro")?;
     let files = Files::open(&project, &ctx.cancel);
-    let mut lock = LockFile::read(&project.lock_file(), project.personality.lock_file)?;
+    let mut lock = Ctx::lock_file(&project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     workspace.preflight(&plan)?;
     let options = Options {
-        jobs: args.jobs.map_or(project.config.jobs.unwrap_or(1), NonZeroUsize::get).max(1),
-        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+        jobs: args
+            .jobs
+            .map_or(project.config.jobs.unwrap_or(1), NonZeroUsize::get)
+            .max(1),
+        on_failure: if args.keep_going {
+            OnFailure::KeepGoing
+        } else {
+            OnFailure::Stop
+        },
         force,
         records,
         env: ctx.env.for_stages(),
     };
     let story = Story { out: &ctx.out };
-    let summary =
-        execute::execute(&plan, &mut lock, &mut workspace, &options, &ctx.cancel, &story)?;
+    let summary = execute::execute(
+        &plan,
+        &mut lock,
+        &mut workspace,
+        &options,
+        &ctx.cancel,
+        &story,
+    )?;
     files.finish();
     match ctx.out.form {
         Form::Json => ctx.out.json(&summary_json(&summary)),
@@ -95,7 +114,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             if ctx.out.form == Form::Json {
                 ctx.out.json(&json!({"event": "interrupted"}));
             }
-            ctx.out.note("interrupted: what finished is recorded, `cvops repro` goes on from there");
+            ctx.out
+                .note("interrupted: what finished is recorded, `cvops repro` goes on from there");
             Outcome::Interrupted
         }
     })

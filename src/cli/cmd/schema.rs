@@ -10,6 +10,7 @@ use crate::pipeline::spec;
 #[command(after_help = "Example:\n  cvops schema > .vscode/pipeline.schema.json")]
 pub(in crate::cli) struct Args {}
 
+#[expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     ctx.out.result(&format!("{:#}", spec::json_schema()));
     Ok(Outcome::Done)

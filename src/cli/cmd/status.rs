@@ -9,7 +9,6 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::decision;
 use crate::pipeline::decide::Force;
 use crate::pipeline::forecast::{Forecast, forecast};
-use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, RunRecords, Workspace};
 use crate::pipeline::{Plan, Reach, SkipReason, StageDecision};
 use crate::project::Project;
@@ -27,10 +26,14 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
     let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
-    Ok(if args.exit_code { outcome } else { Outcome::Done })
+    Ok(if args.exit_code {
+        outcome
+    } else {
+        Outcome::Done
+    })
 }
 
 /// Judges the stages of `plan`.
@@ -42,7 +45,7 @@ pub(super) fn judge(
     records: RunRecords,
 ) -> Result<Vec<Forecast>, CliError> {
     let files = Files::open(project, &ctx.cancel);
-    let lock = LockFile::read(&project.lock_file(), project.personality.lock_file)?;
+    let lock = Ctx::lock_file(project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
     files.finish();
@@ -58,7 +61,11 @@ pub(super) fn show(
     records: RunRecords,
 ) -> Result<Outcome, CliError> {
     let forecasts = judge(ctx, project, plan, force, records)?;
-    let stages: Vec<_> = plan.order().iter().map(|&i| &plan.graph().stages()[i]).collect();
+    let stages: Vec<_> = plan
+        .order()
+        .iter()
+        .map(|&i| &plan.graph().stages()[i])
+        .collect();
     let idle = |f: &Forecast| {
         matches!(
             f,
@@ -74,20 +81,34 @@ pub(super) fn show(
             .collect();
         ctx.out.json(&json!({"stages": rows}));
     } else {
-        let width = stages.iter().map(|s| s.name.as_str().chars().count()).max().unwrap_or(0);
+        let width = stages
+            .iter()
+            .map(|s| s.name.as_str().chars().count())
+            .max()
+            .unwrap_or(0);
         for (stage, forecast) in stages.iter().zip(&forecasts) {
             let style = match forecast {
                 f if idle(f) => Style::Dim,
                 Forecast::Certain(StageDecision::Run(_)) => Style::Changed,
                 _ => Style::Strong,
             };
-            let state = ctx.out.paint(style, &format!("{:<10}", decision::state(forecast)));
-            let line = format!("{:<width$}  {state}  {}", stage.name.as_str(), decision::because(forecast));
+            let state = ctx
+                .out
+                .paint(style, &format!("{:<10}", decision::state(forecast)));
+            let line = format!(
+                "{:<width$}  {state}  {}",
+                stage.name.as_str(),
+                decision::because(forecast)
+            );
             ctx.out.result(line.trim_end());
         }
         if !changes {
             ctx.out.note("everything is up to date");
         }
     }
-    Ok(if changes { Outcome::Changes } else { Outcome::Done })
+    Ok(if changes {
+        Outcome::Changes
+    } else {
+        Outcome::Done
+    })
 }

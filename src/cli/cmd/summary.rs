@@ -8,7 +8,7 @@ use crate::base::doc::Problems;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Out};
 use crate::cli::params::{ParamsArg, section};
 use crate::report::{Align, Table};
 use crate::vision::artifact::ModelArtifact;
@@ -85,7 +85,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         summary.parameters.to_string(),
         mega(summary.flops),
     ]);
-    let text = if args.md { table.markdown() } else { table.text(ctx.out.width()) };
+    let text = if args.md {
+        table.markdown()
+    } else {
+        table.text(Out::width())
+    };
     ctx.out.result(&text);
     Ok(Outcome::Done)
 }
@@ -99,11 +103,30 @@ fn declared(ctx: &Ctx, args: &Args) -> Result<Plan, CliError> {
     let data = ctx.dir.join(&args.data);
     let (input, classes) = if data.exists() {
         let prepared = Prepared::open(&data)?;
-        let Prepared { height, width, channels, .. } = prepared;
-        (Input { height, width, channels }, prepared.classes.len())
+        let Prepared {
+            height,
+            width,
+            channels,
+            ..
+        } = prepared;
+        (
+            Input {
+                height,
+                width,
+                channels,
+            },
+            prepared.classes.len(),
+        )
     } else {
         let (height, width) = (target.height as usize, target.width as usize);
-        (Input { height, width, channels: target.channels.count() }, args.classes)
+        (
+            Input {
+                height,
+                width,
+                channels: target.channels.count(),
+            },
+            args.classes,
+        )
     };
     Ok(Plan::new(&model, input, classes)?)
 }

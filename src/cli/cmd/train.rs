@@ -59,7 +59,14 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let out = ctx.dir.join(&args.out);
     let scratch = scratch(ctx, args, &out)?;
     let teller = Teller::new(&ctx.out);
-    let fitted = fit(&spec, &data, &device, Some(&scratch), &ctx.cancel, &|event| teller.tell(event))?;
+    let fitted = fit(
+        &spec,
+        &data,
+        &device,
+        Some(&scratch),
+        &ctx.cancel,
+        &|event| teller.tell(event),
+    )?;
     teller.bar.end();
     ModelArtifact::new(&fitted, &spec.params, &prepared).save(&out)?;
     write_history(&ctx.dir.join(&args.history), &fitted.history)?;
@@ -73,7 +80,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "val_accuracy": accuracy,
         })),
         Form::Text => {
-            let val = accuracy.map_or_else(String::new, |a| format!(", validation accuracy {a:.3}"));
+            let val =
+                accuracy.map_or_else(String::new, |a| format!(", validation accuracy {a:.3}"));
             ctx.out.result(&format!(
                 "model of epoch {} in {}{val}",
                 fitted.kept_epoch,
@@ -89,7 +97,10 @@ fn scratch(ctx: &Ctx, args: &Args, out: &Path) -> Result<PathBuf, CliError> {
     let dir = match ctx.env.get("CVOPS_SCRATCH") {
         Some(dir) => PathBuf::from(dir).join("checkpoints"),
         None => {
-            let name = out.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = out
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default();
             let dir = out.with_file_name(format!(".{name}-checkpoints"));
             if !args.resume {
                 fs::remove_dir_all(&dir).map_err(BaseError::io("remove", &dir))?;
@@ -119,24 +130,44 @@ struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     fn new(out: &'a Out) -> Self {
-        Self { out, bar: Progress::new(out, "training", "steps"), told: Mutex::new(Instant::now()) }
+        Self {
+            out,
+            bar: Progress::new(out, "training", "steps"),
+            told: Mutex::new(Instant::now()),
+        }
     }
 
     fn tell(&self, event: TrainEvent) {
         match event {
-            TrainEvent::Start { epochs, steps, images, val_images, parameters, device } => {
+            TrainEvent::Start {
+                epochs,
+                steps,
+                images,
+                val_images,
+                parameters,
+                device,
+            } => {
                 self.bar.start((epochs * steps) as u64);
                 self.say(&format!(
                     "{images} images, {val_images} for validation; {parameters} parameters; {device}"
                 ));
             }
             TrainEvent::Resumed { epochs_done } => {
-                self.say(&format!("going on after epoch {epochs_done} of an interrupted training"));
+                self.say(&format!(
+                    "going on after epoch {epochs_done} of an interrupted training"
+                ));
             }
             TrainEvent::CheckpointIgnored { reason } => {
                 self.say(&format!("starting anew: {reason}"));
             }
-            TrainEvent::Batch { epoch, step, steps, images_per_s, remaining, .. } => {
+            TrainEvent::Batch {
+                epoch,
+                step,
+                steps,
+                images_per_s,
+                remaining,
+                ..
+            } => {
                 self.bar.at(((epoch - 1) * steps + step) as u64);
                 self.now_and_then(|| {
                     format!(
@@ -145,7 +176,11 @@ impl<'a> Teller<'a> {
                     )
                 });
             }
-            TrainEvent::Epoch { record, seconds, is_best } => {
+            TrainEvent::Epoch {
+                record,
+                seconds,
+                is_best,
+            } => {
                 if let Ok(mut told) = self.told.lock() {
                     *told = Instant::now();
                 }
@@ -170,7 +205,9 @@ impl<'a> Teller<'a> {
         if self.out.draws() {
             return;
         }
-        let Ok(mut told) = self.told.lock() else { return };
+        let Ok(mut told) = self.told.lock() else {
+            return;
+        };
         if TELL_EVERY <= told.elapsed() {
             *told = Instant::now();
             self.out.note(&text());

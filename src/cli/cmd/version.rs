@@ -10,6 +10,7 @@ use crate::cli::out::Form;
 #[command(after_help = "Example:\n  cvops version --json")]
 pub(in crate::cli) struct Args {}
 
+#[expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     let version = env!("CARGO_PKG_VERSION");
     let features: Vec<&str> = [
@@ -21,9 +22,12 @@ pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     .filter_map(|(name, on)| on.then_some(name))
     .collect();
     match ctx.out.form {
-        Form::Text => ctx.out.result(&format!("cvops {version} ({})", features.join(", "))),
+        Form::Text => ctx
+            .out
+            .result(&format!("cvops {version} ({})", features.join(", "))),
         Form::Json => {
-            ctx.out.json(&serde_json::json!({"version": version, "features": features}));
+            ctx.out
+                .json(&serde_json::json!({"version": version, "features": features}));
         }
     }
     Ok(Outcome::Done)

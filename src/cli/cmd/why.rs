@@ -9,9 +9,12 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::decision;
 use crate::pipeline::decide::Force;
 use crate::pipeline::workspace::RunRecords;
-use crate::pipeline::{Forecast, Plan, Reach, StageDecision};
+use crate::pipeline::{Forecast, Plan, Reach, RunReason, StageDecision};
 
 use super::status;
+
+/// How many changed files are shown.
+const FILES_SHOWN: usize = 10;
 
 /// Explain why a stage must run, can be restored, or is unchanged
 #[derive(Debug, clap::Args)]
@@ -23,38 +26,70 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph(&project)?;
+    let graph = Ctx::graph(&project)?;
     let only = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Single)?;
     let plan = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Upstream)?;
     let forecasts = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
-    let found = plan.order().iter().zip(&forecasts).find(|(i, _)| only.order().contains(i));
-    let Some((&index, forecast)) = found else { return Ok(Outcome::Done) };
+    let found = plan
+        .order()
+        .iter()
+        .zip(&forecasts)
+        .find(|(i, _)| only.order().contains(i));
+    let Some((&index, forecast)) = found else {
+        return Ok(Outcome::Done);
+    };
     let stage = &graph.stages()[index];
     let name = ctx.out.paint(Style::Strong, stage.name.as_str());
     if ctx.out.form == Form::Json {
-        ctx.out.json(&json!(decision::to_json(stage.name.as_str(), forecast)));
+        ctx.out
+            .json(&json!(decision::to_json(stage.name.as_str(), forecast)));
         return Ok(Outcome::Done);
     }
     let (head, reasons) = match forecast {
-        Forecast::Certain(StageDecision::Run(reasons)) => (format!("{name} must run"), reasons.as_slice()),
-        Forecast::Certain(StageDecision::Restore { because, .. }) => {
-            (format!("{name} can be restored from an earlier run"), because.as_slice())
+        Forecast::Certain(StageDecision::Run(reasons)) => {
+            (format!("{name} must run"), reasons.as_slice())
         }
+        Forecast::Certain(StageDecision::Restore { because, .. }) => (
+            format!("{name} can be restored from an earlier run"),
+            because.as_slice(),
+        ),
         Forecast::Certain(StageDecision::Cached) => (format!("{name} is unchanged"), &[][..]),
-        Forecast::Certain(StageDecision::Skip(_)) => (format!("{name} is frozen and never runs"), &[][..]),
-        Forecast::DependsOn(_) => {
-            (format!("{name} depends {}", decision::because(forecast)), &[][..])
+        Forecast::Certain(StageDecision::Skip(_)) => {
+            (format!("{name} is frozen and never runs"), &[][..])
         }
+        Forecast::DependsOn(_) => (
+            format!("{name} depends {}", decision::because(forecast)),
+            &[][..],
+        ),
     };
     match reasons {
         [] => ctx.out.result(&head),
-        [one] => ctx.out.result(&format!("{head}: {}", decision::reason(one))),
+        [one] => {
+            ctx.out
+                .result(&format!("{head}: {}", decision::reason(one)));
+            show_files(ctx, one);
+        }
         many => {
             ctx.out.result(&format!("{head}:"));
             for reason in many {
                 ctx.out.result(&format!("  {}", decision::reason(reason)));
+                show_files(ctx, reason);
             }
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Lists the files behind a reason; of many, the first.
+fn show_files(ctx: &Ctx, reason: &RunReason) {
+    let files = decision::changed_files(reason);
+    for file in files.iter().take(FILES_SHOWN) {
+        ctx.out.result(&format!("    {file}"));
+    }
+    if FILES_SHOWN < files.len() {
+        ctx.out.result(&format!(
+            "    and {} more (`--json` lists all)",
+            files.len() - FILES_SHOWN
+        ));
+    }
 }

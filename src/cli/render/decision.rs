@@ -7,7 +7,7 @@ use crate::base::doc::Value;
 use crate::base::fs::Executable;
 use crate::pipeline::decide::Redeclared;
 use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
-use crate::store::Presence;
+use crate::store::{FileChange, Presence};
 
 /// Returns the short state of a stage, for a table.
 pub(in crate::cli) fn state(forecast: &Forecast) -> &'static str {
@@ -55,14 +55,25 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
         RunReason::AlwaysChanged => "always changed (so declared)".to_owned(),
         RunReason::NeverRun => "it never ran".to_owned(),
         RunReason::CommandChanged { old, new } => {
-            format!("command changed (`{}` -> `{}`)", old.join(" && "), new.join(" && "))
+            format!(
+                "command changed (`{}` -> `{}`)",
+                old.join(" && "),
+                new.join(" && ")
+            )
         }
-        RunReason::DependencyChanged { path, old, new } => match (old, new) {
+        RunReason::DependencyChanged {
+            path,
+            old,
+            new,
+            files,
+        } => match (old, new) {
             (None, _) => format!("dependency `{path}` added"),
             (_, None) => format!("dependency `{path}` dropped"),
-            (Some(old), Some(new)) => {
-                format!("dependency `{path}` changed ({})", change(old, new))
-            }
+            (Some(old), Some(new)) => format!(
+                "dependency `{path}` changed ({}{})",
+                change(old, new),
+                counts(files)
+            ),
         },
         RunReason::UpstreamChanged { path, stage } => {
             format!("upstream `{stage}` ran and its output `{path}` really changed")
@@ -79,9 +90,16 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
             variable(new.as_ref())
         ),
         RunReason::OutputMissing { path } => format!("output `{path}` is missing"),
-        RunReason::OutputModified { path, old, new } => {
-            format!("output `{path}` was modified ({})", change(old, new))
-        }
+        RunReason::OutputModified {
+            path,
+            old,
+            new,
+            files,
+        } => format!(
+            "output `{path}` was modified ({}{})",
+            change(old, new),
+            counts(files)
+        ),
         RunReason::OutputsRedeclared { path, how } => match how {
             Redeclared::Added => format!("output `{path}` is newly declared"),
             Redeclared::Dropped => format!("output `{path}` is no longer declared"),
@@ -99,6 +117,52 @@ fn change(old: &Presence, new: &Presence) -> String {
     }
 }
 
+/// Returns the changed files of a reason, one line each, as far as they are known.
+pub(in crate::cli) fn changed_files(reason: &RunReason) -> Vec<String> {
+    let (RunReason::DependencyChanged { files, .. } | RunReason::OutputModified { files, .. }) =
+        reason
+    else {
+        return Vec::new();
+    };
+    files
+        .iter()
+        .map(|change| match change {
+            FileChange::Added(path) => format!("added {path}"),
+            FileChange::Removed(path) => format!("removed {path}"),
+            FileChange::Modified(path) => format!("modified {path}"),
+        })
+        .collect()
+}
+
+fn counts(files: &[FileChange]) -> String {
+    let count = |wanted: fn(&FileChange) -> bool| files.iter().filter(|f| wanted(f)).count();
+    let parts: Vec<String> = [
+        (count(|f| matches!(f, FileChange::Added(_))), "added"),
+        (count(|f| matches!(f, FileChange::Removed(_))), "removed"),
+        (count(|f| matches!(f, FileChange::Modified(_))), "modified"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n != 0)
+    .map(|(n, word)| format!("{n} {word}"))
+    .collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
+    }
+}
+
+fn file_list(files: &[FileChange]) -> Vec<Json> {
+    files
+        .iter()
+        .map(|change| match change {
+            FileChange::Added(path) => json!({"change": "added", "path": path}),
+            FileChange::Removed(path) => json!({"change": "removed", "path": path}),
+            FileChange::Modified(path) => json!({"change": "modified", "path": path}),
+        })
+        .collect()
+}
+
 fn presence(presence: &Presence) -> String {
     match presence {
         Presence::Missing => "missing".to_owned(),
@@ -106,11 +170,18 @@ fn presence(presence: &Presence) -> String {
     }
 }
 
+/// Longer values are cut in sentences; `--json` has them whole.
+const VALUE_CHARS_MAX: usize = 60;
+
 fn value(value: Option<&Value>) -> String {
-    match value {
+    let text = match value {
         None => "none".to_owned(),
         Some(Value::Str(text)) => text.clone(),
         Some(other) => other.to_string(),
+    };
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -125,9 +196,9 @@ fn variable(value: Option<&Option<String>>) -> String {
 /// Returns the machine form of a forecast.
 pub(in crate::cli) fn to_json(stage: &str, forecast: &Forecast) -> Json {
     let reasons: Vec<Json> = match forecast {
-        Forecast::Certain(
-            StageDecision::Restore { because, .. } | StageDecision::Run(because),
-        ) => because.iter().map(reason_json).collect(),
+        Forecast::Certain(StageDecision::Restore { because, .. } | StageDecision::Run(because)) => {
+            because.iter().map(reason_json).collect()
+        }
         _ => Vec::new(),
     };
     let waits: Vec<String> = match forecast {
@@ -150,8 +221,13 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
         RunReason::CommandChanged { old, new } => {
             json!({"kind": "command_changed", "old": old, "new": new})
         }
-        RunReason::DependencyChanged { path, old, new } => json!({
-            "kind": "dependency_changed", "path": path.as_str(), "old": object(old), "new": object(new),
+        RunReason::DependencyChanged {
+            path,
+            old,
+            new,
+            files,
+        } => json!({
+            "kind": "dependency_changed", "path": path.as_str(), "old": object(old), "new": object(new), "files": file_list(files),
         }),
         RunReason::UpstreamChanged { path, stage } => {
             json!({"kind": "upstream_changed", "path": path.as_str(), "stage": stage.as_str()})
@@ -165,7 +241,12 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
         RunReason::OutputMissing { path } => {
             json!({"kind": "output_missing", "path": path.as_str()})
         }
-        RunReason::OutputModified { path, old, new } => json!({
+        RunReason::OutputModified {
+            path,
+            old,
+            new,
+            files,
+        } => json!({ "files": file_list(files),
             "kind": "output_modified", "path": path.as_str(),
             "old": object(&Some(*old)), "new": object(&Some(*new)),
         }),

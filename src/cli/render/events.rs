@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::base::{Observer, ToDiagnostics, units};
 use crate::cli::out::{Form, Out, Style};
-use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
 use crate::pipeline::StageDecision;
+use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
 
 use super::{decision, diagnostic};
 
@@ -19,9 +19,7 @@ impl Observer<Event> for Story<'_> {
     fn notify(&self, event: Event) {
         match self.out.form {
             Form::Json => {
-                if let Some(json) = to_json(&event) {
-                    self.out.json(&json);
-                }
+                self.out.json(&to_json(&event));
             }
             Form::Text => self.tell(&event),
         }
@@ -41,20 +39,35 @@ impl Story<'_> {
                     decision::reasons(because)
                 )),
                 StageDecision::Run(because) => {
-                    out.note(&format!("{}: running: {}", name(stage), decision::reasons(because)));
+                    out.note(&format!(
+                        "{}: running: {}",
+                        name(stage),
+                        decision::reasons(because)
+                    ));
                 }
             },
             Event::Started { stage, command } => {
-                out.note(&format!("{}", out.paint(Style::Dim, &format!("{stage} $ {command}"))));
+                out.note(
+                    &out.paint(Style::Dim, &format!("{stage} $ {command}"))
+                        .clone(),
+                );
             }
-            Event::Output { stage, stream, line } => {
+            Event::Output {
+                stage,
+                stream,
+                line,
+            } => {
                 let text = format!("{} {line}", out.paint(Style::Dim, &format!("{stage} |")));
                 match stream {
                     Stream::Out => out.result(&text),
                     Stream::Err => out.note(&text),
                 }
             }
-            Event::Saved { stage, path, object } => out.note(&format!(
+            Event::Saved {
+                stage,
+                path,
+                object,
+            } => out.note(&format!(
                 "{}: `{path}` was not in the cache; its content is kept there as {object}",
                 name(stage)
             )),
@@ -65,9 +78,17 @@ impl Story<'_> {
             Event::Finished { stage, how, took } => {
                 let took = units::duration(*took);
                 match how {
-                    Outcome::Ran => out.note(&format!("{}: {} in {took}", name(stage), out.paint(Style::Good, "done"))),
+                    Outcome::Ran => out.note(&format!(
+                        "{}: {} in {took}",
+                        name(stage),
+                        out.paint(Style::Good, "done")
+                    )),
                     Outcome::Restored => {
-                        out.note(&format!("{}: {} in {took}", name(stage), out.paint(Style::Good, "restored")));
+                        out.note(&format!(
+                            "{}: {} in {took}",
+                            name(stage),
+                            out.paint(Style::Good, "restored")
+                        ));
                     }
                     Outcome::Unchanged => out.note(&format!("{}: unchanged", name(stage))),
                     Outcome::Frozen => out.note(&format!("{}: frozen", name(stage))),
@@ -108,7 +129,10 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
         && summary.failed.is_empty()
         && summary.not_started.is_empty();
     if all_unchanged {
-        return format!("everything is up to date ({})", units::count(summary.done.len(), "stage"));
+        return format!(
+            "everything is up to date ({})",
+            units::count(summary.done.len(), "stage")
+        );
     }
     let total = summary.done.len() + summary.failed.len() + summary.not_started.len();
     format!("{}: {}", units::count(total, "stage"), parts.join(", "))
@@ -144,8 +168,8 @@ fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-fn to_json(event: &Event) -> Option<Value> {
-    Some(match event {
+fn to_json(event: &Event) -> Value {
+    match event {
         Event::Decided { stage, decision } => {
             let (what, because) = match decision {
                 StageDecision::Skip(_) => ("skip", &[][..]),
@@ -159,11 +183,19 @@ fn to_json(event: &Event) -> Option<Value> {
         Event::Started { stage, command } => {
             json!({"event": "started", "stage": stage.as_str(), "command": command})
         }
-        Event::Output { stage, stream, line } => json!({
+        Event::Output {
+            stage,
+            stream,
+            line,
+        } => json!({
             "event": "output", "stage": stage.as_str(), "line": line,
             "stream": match stream { Stream::Out => "stdout", Stream::Err => "stderr" },
         }),
-        Event::Saved { stage, path, object } => json!({
+        Event::Saved {
+            stage,
+            path,
+            object,
+        } => json!({
             "event": "saved", "stage": stage.as_str(), "path": path.as_str(), "object": object.to_string(),
         }),
         Event::RecordUnusable { stage, why } => {
@@ -181,5 +213,5 @@ fn to_json(event: &Event) -> Option<Value> {
             let names: Vec<String> = stages.iter().map(ToString::to_string).collect();
             json!({"event": "stopping", "stages": names})
         }
-    })
+    }
 }

@@ -53,7 +53,13 @@ pub fn execute(
 ) -> Result<Summary, Error> {
     let running = Running::default();
     let files = workspace.files;
-    let worker = Worker { files, env: &options.env, running: &running, cancel, events };
+    let worker = Worker {
+        files,
+        env: &options.env,
+        running: &running,
+        cancel,
+        events,
+    };
     let (sender, reports) = mpsc::channel();
     std::thread::scope(|scope| {
         let mut state = State::new(plan, lock, workspace, options, events);
@@ -61,8 +67,12 @@ pub fn execute(
         let mut killed = false;
         loop {
             while state.running < options.jobs && !state.closed && !cancel.is_requested() {
-                let Some(index) = state.next_ready() else { break };
-                let Some(job) = state.judge(index) else { continue };
+                let Some(index) = state.next_ready() else {
+                    break;
+                };
+                let Some(job) = state.judge(index) else {
+                    continue;
+                };
                 state.running += 1;
                 let (sender, worker) = (sender.clone(), &worker);
                 let stage = &plan.graph().stages()[index];
@@ -77,7 +87,12 @@ pub fn execute(
                         _ => worker.run(stage, &inputs, &key),
                     };
                     // The receiver lives until every worker has reported.
-                    let _ = sender.send(Report { stage: index, key, result, took: start.elapsed() });
+                    let _ = sender.send(Report {
+                        stage: index,
+                        key,
+                        result,
+                        took: start.elapsed(),
+                    });
                 });
             }
             if state.running == 0 {
@@ -146,12 +161,24 @@ impl<'a, 'w> State<'a, 'w> {
         options: &'a Options,
         events: &'a dyn Observer<Event>,
     ) -> Self {
-        let place: BTreeMap<usize, usize> =
-            plan.order().iter().enumerate().map(|(place, &stage)| (stage, place)).collect();
+        let place: BTreeMap<usize, usize> = plan
+            .order()
+            .iter()
+            .enumerate()
+            .map(|(place, &stage)| (stage, place))
+            .collect();
         let missing: BTreeMap<usize, usize> = plan
             .order()
             .iter()
-            .map(|&s| (s, plan.graph().upstream(s).filter(|u| place.contains_key(u)).count()))
+            .map(|&s| {
+                (
+                    s,
+                    plan.graph()
+                        .upstream(s)
+                        .filter(|u| place.contains_key(u))
+                        .count(),
+                )
+            })
             .collect();
         let ready = plan
             .order()
@@ -161,7 +188,8 @@ impl<'a, 'w> State<'a, 'w> {
             .collect();
         // Entries of stages that are no longer declared would only confuse a reader.
         let before = lock.stages.len();
-        let declared: BTreeSet<&StageName> = plan.graph().stages().iter().map(|s| &s.name).collect();
+        let declared: BTreeSet<&StageName> =
+            plan.graph().stages().iter().map(|s| &s.name).collect();
         lock.stages.retain(|name, _| declared.contains(name));
         let lock_is_stale = lock.stages.len() != before;
         Self {
@@ -205,10 +233,19 @@ impl<'a, 'w> State<'a, 'w> {
         let Options { force, records, .. } = *self.options;
         let judged = self
             .workspace
-            .judge(stage, self.lock, &rewritten, force, records, &BTreeMap::new())
+            .judge(
+                stage,
+                self.lock,
+                &rewritten,
+                force,
+                records,
+                &BTreeMap::new(),
+            )
             .map_err(|error| graph.at_its_line(stage, error))
             .and_then(|judged| match judged.decision {
-                StageDecision::Run(_) => Workspace::check_deps(graph, stage, &judged.inputs).map(|()| judged),
+                StageDecision::Run(_) => {
+                    Workspace::check_deps(graph, stage, &judged.inputs).map(|()| judged)
+                }
                 _ => Ok(judged),
             });
         let judged = match judged {
@@ -226,7 +263,10 @@ impl<'a, 'w> State<'a, 'w> {
             }
             StageDecision::Restore { .. } | StageDecision::Run(_) => None,
         };
-        self.events.notify(Event::Decided { stage: stage.name.clone(), decision });
+        self.events.notify(Event::Decided {
+            stage: stage.name.clone(),
+            decision,
+        });
         match outcome {
             Some(outcome) => {
                 self.settle(index, outcome, start.elapsed());
@@ -238,7 +278,12 @@ impl<'a, 'w> State<'a, 'w> {
 
     fn take(&mut self, report: Report) {
         self.running -= 1;
-        let Report { stage: index, key, result, took } = report;
+        let Report {
+            stage: index,
+            key,
+            result,
+            took,
+        } = report;
         let stage = &self.plan.graph().stages()[index];
         let kept = result.and_then(|done| {
             self.workspace.files.ignore_outs(stage)?;
@@ -246,7 +291,11 @@ impl<'a, 'w> State<'a, 'w> {
         });
         match kept {
             Ok(Done { outcome, entry }) => {
-                let changed = self.lock.stages.get(&stage.name).is_none_or(|old| old.outs != entry.outs);
+                let changed = self
+                    .lock
+                    .stages
+                    .get(&stage.name)
+                    .is_none_or(|old| old.outs != entry.outs);
                 if changed {
                     self.rewrote.insert(index);
                 }
@@ -315,8 +364,14 @@ impl<'a, 'w> State<'a, 'w> {
 
     fn finish(mut self) -> Summary {
         let stages = self.plan.graph().stages();
-        let left = self.plan.order().iter().filter(|s| !self.settled.contains(s));
-        self.summary.not_started.extend(left.map(|&s| stages[s].name.clone()));
+        let left = self
+            .plan
+            .order()
+            .iter()
+            .filter(|s| !self.settled.contains(s));
+        self.summary
+            .not_started
+            .extend(left.map(|&s| stages[s].name.clone()));
         self.summary.files_hashed = self.workspace.files.files_hashed();
         self.summary
     }

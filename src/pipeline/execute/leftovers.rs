@@ -87,13 +87,21 @@ pub fn remove_temporary(root: &Path) {
 fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
     let wanted = [b"CVOPS_ROOT=", root.as_os_str().as_encoded_bytes()].concat();
     let me = std::process::id();
-    let Ok(table) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(table) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in table.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i32>().ok())
+        else {
             continue;
         };
-        let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
+        let Ok(environ) = std::fs::read(entry.path().join("environ")) else {
+            continue;
+        };
         let mut vars = environ.split(|b| *b == 0);
         if !vars.clone().any(|v| v == wanted) || u32::try_from(pid) == Ok(me) {
             continue;

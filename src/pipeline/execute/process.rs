@@ -23,8 +23,14 @@ use crate::pipeline::spec::StageName;
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How often a silent command is asked whether it has ended (its pipes may be held open by others).
-const POLL_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-const NOTHING: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const POLL_EVERY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+const NOTHING: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// The process groups that run now, by stage.
 #[derive(Debug, Default)]
@@ -32,7 +38,10 @@ pub(super) struct Running(Mutex<BTreeMap<StageName, Pid>>);
 
 impl Running {
     fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<StageName, Pid>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        f(&mut self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Sends `signal` to every group; returns the stages.
@@ -71,14 +80,21 @@ impl Shell<'_> {
             .process_group(0)
             .spawn()?;
         let pid = Pid::from_child(&child);
-        self.running.with(|groups| groups.insert(self.stage.clone(), pid));
+        self.running
+            .with(|groups| groups.insert(self.stage.clone(), pid));
         // The coordinator signals the groups it knows of; one that starts just then is ours.
         if self.cancel.is_requested() {
             let _ = kill_process_group(pid, Signal::TERM);
         }
         let pipes = [
-            child.stdout.take().map(|p| Pipe::new(OwnedFd::from(p), Stream::Out)),
-            child.stderr.take().map(|p| Pipe::new(OwnedFd::from(p), Stream::Err)),
+            child
+                .stdout
+                .take()
+                .map(|p| Pipe::new(OwnedFd::from(p), Stream::Out)),
+            child
+                .stderr
+                .take()
+                .map(|p| Pipe::new(OwnedFd::from(p), Stream::Err)),
         ];
         let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
         self.running.with(|groups| groups.remove(self.stage));
@@ -91,8 +107,10 @@ impl Shell<'_> {
     fn follow(&self, child: &mut Child, mut pipes: Vec<Pipe>) -> io::Result<ExitStatus> {
         let mut ended = None;
         while !pipes.is_empty() {
-            let mut polled: Vec<PollFd<'_>> =
-                pipes.iter().map(|p| PollFd::new(&p.fd, PollFlags::IN)).collect();
+            let mut polled: Vec<PollFd<'_>> = pipes
+                .iter()
+                .map(|p| PollFd::new(&p.fd, PollFlags::IN))
+                .collect();
             let wait = if ended.is_some() { NOTHING } else { POLL_EVERY };
             match poll(&mut polled, Some(&wait)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -123,7 +141,11 @@ impl Shell<'_> {
 
     fn tell(&self, line: &[u8], stream: Stream) {
         let line = String::from_utf8_lossy(line).into_owned();
-        self.events.notify(Event::Output { stage: self.stage.clone(), stream, line });
+        self.events.notify(Event::Output {
+            stage: self.stage.clone(),
+            stream,
+            line,
+        });
     }
 }
 
@@ -136,7 +158,11 @@ struct Pipe {
 
 impl Pipe {
     fn new(fd: OwnedFd, stream: Stream) -> Self {
-        Self { fd, stream, line: Vec::new() }
+        Self {
+            fd,
+            stream,
+            line: Vec::new(),
+        }
     }
 
     /// Reads what is there and passes complete lines on; returns false at the pipe's end.

@@ -1,6 +1,7 @@
 //! One stage in a worker thread: secure and remove old outputs, run the commands, keep the new
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
@@ -8,7 +9,7 @@ use crate::pipeline::error::Error;
 use crate::pipeline::inputs::{Inputs, RunKey};
 use crate::pipeline::lock::LockEntry;
 use crate::pipeline::spec::{BeforeRun, StageSpec};
-use crate::pipeline::workspace::{Restored, Files};
+use crate::pipeline::workspace::{Files, Restored};
 use crate::store::Presence;
 
 use super::leftovers::Marker;
@@ -45,13 +46,19 @@ impl Worker<'_> {
             match self.files.restore(path, &object)? {
                 Restored::Placed { saved } => self.tell_saved(stage, path, saved),
                 Restored::Unusable { why } => {
-                    self.events.notify(Event::RecordUnusable { stage: stage.name.clone(), why });
+                    self.events.notify(Event::RecordUnusable {
+                        stage: stage.name.clone(),
+                        why,
+                    });
                     return self.run(stage, inputs, key);
                 }
             }
         }
         let outs = entry.outs.clone();
-        Ok(Done { outcome: Outcome::Restored, entry: self.entry(stage, inputs, outs) })
+        Ok(Done {
+            outcome: Outcome::Restored,
+            entry: entry_of(stage, inputs, outs),
+        })
     }
 
     /// Runs the stage's commands.
@@ -99,9 +106,10 @@ impl Worker<'_> {
                 stage: stage.name.clone(),
                 command: command.clone(),
             });
-            let status = shell
-                .run(command)
-                .map_err(|source| Error::Spawn { stage: stage.name.clone(), source })?;
+            let status = shell.run(command).map_err(|source| Error::Spawn {
+                stage: stage.name.clone(),
+                source,
+            })?;
             if self.cancel.is_requested() && !status.success() {
                 return Err(Error::Cancelled);
             }
@@ -114,36 +122,29 @@ impl Worker<'_> {
                 });
             }
         }
-        let mut outs = std::collections::BTreeMap::new();
+        let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
             match self.files.keep(path)? {
                 Presence::Missing => {
-                    return Err(Error::NotProduced { stage: stage.name.clone(), path: path.clone() });
+                    return Err(Error::NotProduced {
+                        stage: stage.name.clone(),
+                        path: path.clone(),
+                    });
                 }
                 kept @ Presence::Present(_) => {
                     outs.insert(path.clone(), kept);
                 }
             }
         }
+        for (path, presence) in &inputs.deps {
+            self.files.remember(path, presence)?;
+        }
         let scratch = self.files.scratch_of(&stage.name);
         fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
-        Ok(Done { outcome: Outcome::Ran, entry: self.entry(stage, inputs, outs) })
-    }
-
-    fn entry(
-        &self,
-        stage: &StageSpec,
-        inputs: &Inputs,
-        outs: std::collections::BTreeMap<ArtifactPath, Presence>,
-    ) -> LockEntry {
-        LockEntry {
-            commands: inputs.commands.clone(),
-            wdir: stage.wdir.clone(),
-            deps: inputs.deps.clone(),
-            params: inputs.params.clone(),
-            env: inputs.env.clone(),
-            outs,
-        }
+        Ok(Done {
+            outcome: Outcome::Ran,
+            entry: entry_of(stage, inputs, outs),
+        })
     }
 
     fn tell_saved(
@@ -154,7 +155,27 @@ impl Worker<'_> {
     ) {
         if let Some(object) = saved {
             let (stage, path) = (stage.name.clone(), path.clone());
-            self.events.notify(Event::Saved { stage, path, object });
+            self.events.notify(Event::Saved {
+                stage,
+                path,
+                object,
+            });
         }
+    }
+}
+
+/// Returns the record of a run of `stage`.
+fn entry_of(
+    stage: &StageSpec,
+    inputs: &Inputs,
+    outs: BTreeMap<ArtifactPath, Presence>,
+) -> LockEntry {
+    LockEntry {
+        commands: inputs.commands.clone(),
+        wdir: stage.wdir.clone(),
+        deps: inputs.deps.clone(),
+        params: inputs.params.clone(),
+        env: inputs.env.clone(),
+        outs,
     }
 }

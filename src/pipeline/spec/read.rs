@@ -43,13 +43,22 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
             .filter_map(|(name, value)| read_stage(&problems, name, value, stages_at.key(name)))
             .collect(),
         Some(other) => {
-            wrong_type(&problems, &stages_at, "a mapping from stage names to stages", other);
+            wrong_type(
+                &problems,
+                &stages_at,
+                "a mapping from stage names to stages",
+                other,
+            );
             Vec::new()
         }
     };
     root.finish();
     let stages = problems.into_result(stages)?;
-    Ok(Pipeline { stages, document, warnings: Vec::new() })
+    Ok(Pipeline {
+        stages,
+        document,
+        warnings: Vec::new(),
+    })
 }
 
 fn wrong_type(problems: &Problems<'_>, at: &KeyPath, expected: &str, got: &Value) {
@@ -102,21 +111,26 @@ fn read_stage(
     let base = wdir.as_ref().map_or("", ArtifactPath::as_str);
     let mut deps = BTreeMap::new();
     for (text, place) in listed(&fields, "deps") {
-        if let Some(path) = path_in(problems, base, &text, &place) {
-            if deps.insert(path.clone(), place.clone()).is_some() {
-                twice(problems, &place, &path);
-            }
+        if let Some(path) = path_in(problems, base, &text, &place)
+            && deps.insert(path.clone(), place.clone()).is_some()
+        {
+            twice(problems, &place, &path);
         }
     }
     let mut outs = BTreeMap::new();
-    for (key, kind) in
-        [("outs", OutKind::Data), ("metrics", OutKind::Metric), ("plots", OutKind::Plot)]
-    {
+    for (key, kind) in [
+        ("outs", OutKind::Data),
+        ("metrics", OutKind::Metric),
+        ("plots", OutKind::Plot),
+    ] {
         read_outs(&fields, key, kind, base, &mut outs);
     }
     let params = read_params(&fields, base);
     let env: BTreeSet<String> = fields.texts("env").into_iter().map(str::to_owned).collect();
-    let freshness = match (fields.bool("frozen", false), fields.bool("always_changed", false)) {
+    let freshness = match (
+        fields.bool("frozen", false),
+        fields.bool("always_changed", false),
+    ) {
         (true, _) => Freshness::Frozen,
         (false, true) => Freshness::AlwaysChanged,
         (false, false) => Freshness::ByInputs,
@@ -149,9 +163,19 @@ fn read_commands(fields: &Fields<'_, '_>) -> Vec<String> {
         );
         return Vec::new();
     }
-    let commands: Vec<String> = fields.texts("cmd").into_iter().map(|c| c.trim().to_owned()).collect();
+    let commands: Vec<String> = fields
+        .texts("cmd")
+        .into_iter()
+        .map(|c| c.trim().to_owned())
+        .collect();
     if commands.iter().any(String::is_empty) {
-        fields.problem("cmd", On::Value, "empty-command", format!("`{}` is empty", fields.path("cmd")), None);
+        fields.problem(
+            "cmd",
+            On::Value,
+            "empty-command",
+            format!("`{}` is empty", fields.path("cmd")),
+            None,
+        );
     }
     commands
 }
@@ -173,7 +197,12 @@ fn listed(fields: &Fields<'_, '_>, key: &'static str) -> Vec<(String, KeyPath)> 
     let at = fields.path(key);
     let list = matches!(fields.get(key), Some(Value::List(_)));
     let place = |i: usize| if list { at.index(i) } else { at.clone() };
-    fields.texts(key).into_iter().enumerate().map(|(i, t)| (t.to_owned(), place(i))).collect()
+    fields
+        .texts(key)
+        .into_iter()
+        .enumerate()
+        .map(|(i, t)| (t.to_owned(), place(i)))
+        .collect()
 }
 
 fn path_in(problems: &Problems<'_>, base: &str, text: &str, at: &KeyPath) -> Option<ArtifactPath> {
@@ -214,14 +243,20 @@ fn read_outs(
     let at = fields.path(key);
     let items: Vec<(KeyPath, &Value)> = match fields.get(key) {
         None => return,
-        Some(Value::List(items)) => items.iter().enumerate().map(|(i, v)| (at.index(i), v)).collect(),
+        Some(Value::List(items)) => items
+            .iter()
+            .enumerate()
+            .map(|(i, v)| (at.index(i), v))
+            .collect(),
         Some(one) => vec![(at.clone(), one)],
     };
     for (place, item) in items {
         let (text, declared, options) = match item {
             Value::Str(text) => (text, place.clone(), None),
             Value::Map(map) if map.len() == 1 => {
-                let Some((text, options)) = map.get_index(0) else { continue };
+                let Some((text, options)) = map.get_index(0) else {
+                    continue;
+                };
                 let inside = place.key(text);
                 match options {
                     Value::Map(_) | Value::Null => {}
@@ -240,8 +275,15 @@ fn read_outs(
         let (storage, before_run) = options.map_or((Storage::Cached, BeforeRun::Remove), |o| {
             read_out_options(&o, kind)
         });
-        let Some(path) = path_in(problems, base, text, &declared) else { continue };
-        let spec = OutSpec { kind, storage, before_run, declared: declared.clone() };
+        let Some(path) = path_in(problems, base, text, &declared) else {
+            continue;
+        };
+        let spec = OutSpec {
+            kind,
+            storage,
+            before_run,
+            declared: declared.clone(),
+        };
         if outs.insert(path.clone(), spec).is_some() {
             twice(problems, &declared, &path);
         }
@@ -249,9 +291,16 @@ fn read_outs(
 }
 
 fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, BeforeRun) {
-    let storage = if options.bool("cache", true) { Storage::Cached } else { Storage::Git };
-    let before_run =
-        if options.bool("persist", false) { BeforeRun::Keep } else { BeforeRun::Remove };
+    let storage = if options.bool("cache", true) {
+        Storage::Cached
+    } else {
+        Storage::Git
+    };
+    let before_run = if options.bool("persist", false) {
+        BeforeRun::Keep
+    } else {
+        BeforeRun::Remove
+    };
     for key in ["desc", "type", "remote"] {
         let _ = options.optional_text(key);
     }
@@ -264,7 +313,9 @@ fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, Before
             options.choice("direction", (), &[("max", ()), ("min", ())]);
         }
         OutKind::Plot => {
-            for key in ["x", "y", "x_label", "y_label", "title", "template", "header"] {
+            for key in [
+                "x", "y", "x_label", "y_label", "title", "template", "header",
+            ] {
                 let _ = options.get(key);
             }
         }
@@ -278,7 +329,9 @@ fn read_params(fields: &Fields<'_, '_>, base: &str) -> BTreeMap<ParamRef, KeyPat
     let mut params = BTreeMap::new();
     let at = fields.path("params");
     let mut add = |file: &str, key: Option<&str>, place: &KeyPath| {
-        let Some(file) = path_in(problems, base, file, place) else { return };
+        let Some(file) = path_in(problems, base, file, place) else {
+            return;
+        };
         let key = match key.map(str::parse::<KeyPath>) {
             None => KeyPath::root(),
             Some(Ok(key)) => key,
@@ -331,7 +384,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn pipeline(text: &str) -> Result<Pipeline, Error> {
-        read(Document::parse("pipeline.yaml", text.to_owned(), Format::Yaml)?)
+        read(Document::parse(
+            "pipeline.yaml",
+            text.to_owned(),
+            Format::Yaml,
+        )?)
     }
 
     #[test]
@@ -346,7 +403,10 @@ mod tests {
         let deps: Vec<_> = stage.deps.keys().map(ArtifactPath::as_str).collect();
         assert_eq!(deps, ["sub/x", "y"]);
         let params: Vec<_> = stage.params.keys().map(ToString::to_string).collect();
-        assert_eq!(params, ["sub/other.json:a.b", "sub/params.yaml:lr", "sub/whole.toml"]);
+        assert_eq!(
+            params,
+            ["sub/other.json:a.b", "sub/params.yaml:lr", "sub/whole.toml"]
+        );
         let out = |p: &str| &stage.outs[&p.parse::<ArtifactPath>().unwrap()];
         assert_eq!(out("sub/m").before_run, BeforeRun::Keep);
         assert_eq!(out("sub/r.json").storage, Storage::Git);
@@ -357,11 +417,21 @@ mod tests {
     #[test]
     fn every_problem_is_found_at_once() {
         let text = "stages:\n  bad name:\n    cmd: x\n  a:\n    dpes: [x]\n    outs: [/abs, o: {cahce: true}]\n  b: 3\n  c:\n    cmd: y\n    foreach: [1]\n";
-        let Err(Error::Document { problems, .. }) = pipeline(text) else { panic!() };
+        let Err(Error::Document { problems, .. }) = pipeline(text) else {
+            panic!()
+        };
         let codes: Vec<_> = problems.iter().map(|p| p.code).collect();
         assert_eq!(
             codes,
-            ["bad-name", "missing-key", "unknown-key", "bad-path", "unknown-key", "wrong-type", "unsupported-key"]
+            [
+                "bad-name",
+                "missing-key",
+                "unknown-key",
+                "bad-path",
+                "unknown-key",
+                "wrong-type",
+                "unsupported-key"
+            ]
         );
     }
 

@@ -6,7 +6,15 @@ use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
 pub(super) const NOT_YET: [&str; 9] = [
-    "foreach", "do", "matrix", "vars", "service", "resources", "executor", "retry", "timeout",
+    "foreach",
+    "do",
+    "matrix",
+    "vars",
+    "service",
+    "resources",
+    "executor",
+    "retry",
+    "timeout",
 ];
 
 /// Returns the JSON Schema (draft 2020-12) of `pipeline.yaml`, for editors.

@@ -1,4 +1,4 @@
-//! Horizontal bars with values and intervals. Imports: report::svg, report::chart::frame.
+//! Horizontal bars with values and intervals. Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 
@@ -50,16 +50,34 @@ impl BarChart {
         let values = || {
             self.bars
                 .iter()
-                .flat_map(|bar| [bar.value].into_iter().chain(bar.interval.into_iter().flat_map(|(a, b)| [a, b])))
+                .flat_map(|bar| {
+                    [bar.value]
+                        .into_iter()
+                        .chain(bar.interval.into_iter().flat_map(|(a, b)| [a, b]))
+                })
                 .filter(|value| value.is_finite())
         };
         let low = values().fold(0.0, f64::min);
         let high = self.axis_max.filter(|max| max.is_finite()).unwrap_or(0.0);
         let scale = Scale::between(low, values().fold(high, f64::max));
-        let labels: Vec<String> = self.bars.iter().map(|bar| fit_text(&bar.label, 12.0, LABEL_WIDTH_MAX)).collect();
-        let widest = labels.iter().map(|label| text_width(label, 12.0)).fold(0.0, f64::max);
-        let texts: Vec<String> = self.bars.iter().map(|bar| self.format.show(bar.value)).collect();
-        let value_room = texts.iter().map(|text| text_width(text, 11.0)).fold(0.0, f64::max);
+        let labels: Vec<String> = self
+            .bars
+            .iter()
+            .map(|bar| fit_text(&bar.label, 12.0, LABEL_WIDTH_MAX))
+            .collect();
+        let widest = labels
+            .iter()
+            .map(|label| text_width(label, 12.0))
+            .fold(0.0, f64::max);
+        let texts: Vec<String> = self
+            .bars
+            .iter()
+            .map(|bar| self.format.show(bar.value))
+            .collect();
+        let value_room = texts
+            .iter()
+            .map(|text| text_width(text, 11.0))
+            .fold(0.0, f64::max);
         let left = 20.0 + widest.min(LABEL_WIDTH_MAX) + 10.0;
         let width = WIDTH - left - value_room - 34.0;
         let bottom = top + ROW * self.bars.len().max(2) as f64;
@@ -71,7 +89,13 @@ impl BarChart {
             }
         }
         if !self.axis_title.is_empty() {
-            canvas.text(left + width / 2.0, bottom + 34.0, Anchor::Middle, "small muted", &self.axis_title);
+            canvas.text(
+                left + width / 2.0,
+                bottom + 34.0,
+                Anchor::Middle,
+                "small muted",
+                &self.axis_title,
+            );
         }
         let zero = at(0.0).unwrap_or(left);
         canvas.line("axis", (zero, top), (zero, bottom));
@@ -88,15 +112,33 @@ impl BarChart {
                 ));
             }
             if let Some((from, to)) = bar.interval.and_then(|(from, to)| at(from).zip(at(to))) {
-                let (a, b, y, up, down) = (Num(from), Num(to), Num(middle), Num(middle - 4.0), Num(middle + 4.0));
+                let (a, b, y, up, down) = (
+                    Num(from),
+                    Num(to),
+                    Num(middle),
+                    Num(middle - 4.0),
+                    Num(middle + 4.0),
+                );
                 canvas.raw(format_args!(
                     "<path class=\"whisker\" d=\"M{a} {y}L{b} {y}M{a} {up}L{a} {down}M{b} {up}L{b} {down}\"/>"
                 ));
             }
-            canvas.text(WIDTH - 20.0, middle + 4.0, Anchor::End, "small", &texts[index]);
+            canvas.text(
+                WIDTH - 20.0,
+                middle + 4.0,
+                Anchor::End,
+                "small",
+                &texts[index],
+            );
         }
         if self.bars.is_empty() {
-            canvas.text(left + width / 2.0, top + ROW, Anchor::Middle, "muted", "no data");
+            canvas.text(
+                left + width / 2.0,
+                top + ROW,
+                Anchor::Middle,
+                "muted",
+                "no data",
+            );
         }
         canvas.finish()
     }
@@ -106,7 +148,12 @@ impl BarChart {
         for bar in &self.bars {
             let _ = write!(text, " {}: {}", bar.label, self.format.show(bar.value));
             if let Some((from, to)) = bar.interval {
-                let _ = write!(text, " ({} to {})", self.format.show(from), self.format.show(to));
+                let _ = write!(
+                    text,
+                    " ({} to {})",
+                    self.format.show(from),
+                    self.format.show(to)
+                );
             }
             text.push('.');
         }

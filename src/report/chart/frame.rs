@@ -1,5 +1,5 @@
 //! The frame of a chart with two axes: margins, grid, marks, titles, legend.
-//! Imports: report::svg, report::chart::ticks.
+//! Imports: `report::svg`, `report::chart::ticks`.
 
 use super::ticks::{self, Ticks};
 use super::{WIDTH, colour, dashes};
@@ -27,13 +27,19 @@ impl Axis {
     /// Returns a linear axis.
     #[must_use]
     pub fn linear(title: &str) -> Self {
-        Self { title: title.to_owned(), scale: ScaleKind::Linear }
+        Self {
+            title: title.to_owned(),
+            scale: ScaleKind::Linear,
+        }
     }
 
     /// Returns a logarithmic axis.
     #[must_use]
     pub fn log(title: &str) -> Self {
-        Self { title: title.to_owned(), scale: ScaleKind::Log }
+        Self {
+            title: title.to_owned(),
+            scale: ScaleKind::Log,
+        }
     }
 }
 
@@ -43,6 +49,8 @@ pub(super) struct Scale {
     kind: ScaleKind,
     low: f64,
     high: f64,
+    /// Marks are at least this far apart; 1 for epochs and counts, which have no halves.
+    step_min: f64,
 }
 
 impl Scale {
@@ -54,26 +62,48 @@ impl Scale {
             high = high.max(value);
         }
         if high < low {
-            (low, high) = if kind == ScaleKind::Log { (0.1, 1.0) } else { (0.0, 1.0) };
+            (low, high) = if kind == ScaleKind::Log {
+                (0.1, 1.0)
+            } else {
+                (0.0, 1.0)
+            };
         }
-        if low == high {
+        if high <= low {
             (low, high) = match kind {
                 ScaleKind::Log => (low / 2.0, (high * 2.0).min(f64::MAX)),
                 ScaleKind::Linear if low == 0.0 => (0.0, 1.0),
                 ScaleKind::Linear => (low - low.abs() * 0.1, high + high.abs() * 0.1),
             };
         }
-        Self { kind, low, high }
+        Self {
+            kind,
+            low,
+            high,
+            step_min: 0.0,
+        }
     }
 
     /// Returns a linear scale with these ends.
     pub(super) fn between(low: f64, high: f64) -> Self {
-        Self { kind: ScaleKind::Linear, low, high: if low < high { high } else { low + 1.0 } }
+        Self {
+            kind: ScaleKind::Linear,
+            low,
+            high: if low < high { high } else { low + 1.0 },
+            step_min: 0.0,
+        }
+    }
+
+    /// Marks whole numbers only.
+    pub(super) fn whole(self) -> Self {
+        Self {
+            step_min: 1.0,
+            ..self
+        }
     }
 
     /// Widens a linear scale to round ends, so that curves do not touch the frame.
     pub(super) fn rounded(self, wanted: usize) -> Self {
-        let step = ticks::nice_step((self.high - self.low) / wanted as f64);
+        let step = ticks::nice_step((self.high - self.low) / wanted as f64).max(self.step_min);
         if self.kind == ScaleKind::Log || !step.is_finite() || step <= 0.0 {
             return self;
         }
@@ -84,7 +114,7 @@ impl Scale {
 
     pub(super) fn ticks(&self, wanted: usize) -> Ticks {
         match self.kind {
-            ScaleKind::Linear => ticks::linear(self.low, self.high, wanted),
+            ScaleKind::Linear => ticks::linear(self.low, self.high, wanted, self.step_min),
             ScaleKind::Log => ticks::logarithmic(self.low, self.high),
         }
     }
@@ -139,11 +169,21 @@ impl Frame {
     /// Draws grid, marks and titles; returns the plotting area.
     pub(super) fn draw(canvas: &mut Canvas, spec: &FrameSpec<'_>) -> Self {
         let y_ticks = spec.y.ticks(spec.y_ticks);
-        let marks = y_ticks.iter().map(|tick| text_width(&tick.1, 11.0)).fold(0.0, f64::max);
+        let marks = y_ticks
+            .iter()
+            .map(|tick| text_width(&tick.1, 11.0))
+            .fold(0.0, f64::max);
         let left = 20.0 + marks.max(16.0) + 8.0;
         // The title of the vertical axis stands level above it: no one likes to turn their head.
         let top = spec.top + if spec.y_title.is_empty() { 8.0 } else { 24.0 };
-        let frame = Self { x: spec.x, y: spec.y, left, top, width: WIDTH - left - spec.right, height: spec.height };
+        let frame = Self {
+            x: spec.x,
+            y: spec.y,
+            left,
+            top,
+            width: WIDTH - left - spec.right,
+            height: spec.height,
+        };
         if !spec.y_title.is_empty() {
             canvas.text(20.0, top - 12.0, Anchor::Start, "small muted", spec.y_title);
         }
@@ -162,7 +202,13 @@ impl Frame {
             }
         }
         if !spec.x_title.is_empty() {
-            canvas.text(left + frame.width / 2.0, bottom + 36.0, Anchor::Middle, "small muted", spec.x_title);
+            canvas.text(
+                left + frame.width / 2.0,
+                bottom + 36.0,
+                Anchor::Middle,
+                "small muted",
+                spec.x_title,
+            );
         }
         frame
     }
@@ -174,7 +220,9 @@ impl Frame {
 
     /// Returns the pixel row of a value.
     pub(super) fn y_at(&self, value: f64) -> Option<f64> {
-        self.y.at(value).map(|share| self.top + (1.0 - share) * self.height)
+        self.y
+            .at(value)
+            .map(|share| self.top + (1.0 - share) * self.height)
     }
 
     /// Says in the middle of the area that there is nothing to show.
@@ -186,11 +234,23 @@ impl Frame {
 
 /// Draws the title and, if there is one, a line below it; returns where the chart goes on.
 pub(super) fn heading(canvas: &mut Canvas, title: &str, below: &str) -> f64 {
-    canvas.text(20.0, 28.0, Anchor::Start, "title", &fit_text(title, 16.0, WIDTH - 40.0));
+    canvas.text(
+        20.0,
+        28.0,
+        Anchor::Start,
+        "title",
+        &fit_text(title, 16.0, WIDTH - 40.0),
+    );
     if below.is_empty() {
         return 38.0;
     }
-    canvas.text(20.0, 46.0, Anchor::Start, "small muted", &fit_text(below, 11.0, WIDTH - 40.0));
+    canvas.text(
+        20.0,
+        46.0,
+        Anchor::Start,
+        "small muted",
+        &fit_text(below, 11.0, WIDTH - 40.0),
+    );
     56.0
 }
 
@@ -224,7 +284,11 @@ const LEGEND_ROW: f64 = 19.0;
 
 /// Returns the height of the legend of these names.
 pub(super) fn legend_height(names: &[&str]) -> f64 {
-    if names.is_empty() { 0.0 } else { legend_rows(names).len() as f64 * LEGEND_ROW + 4.0 }
+    if names.is_empty() {
+        0.0
+    } else {
+        legend_rows(names).len() as f64 * LEGEND_ROW + 4.0
+    }
 }
 
 /// Draws the legend below `top`.

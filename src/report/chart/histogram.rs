@@ -1,6 +1,8 @@
-//! Counts per interval, stacked by kind. Imports: report::svg, report::chart::frame.
+//! Counts per interval, stacked by kind. Imports: `report::svg`, `report::chart::frame`.
 
-use super::frame::{BELOW, Frame, FrameSpec, Key, Scale, ScaleKind, heading, legend, legend_height};
+use super::frame::{
+    BELOW, Frame, FrameSpec, Key, Scale, ScaleKind, heading, legend, legend_height,
+};
 use super::{WIDTH, colour};
 use crate::report::svg::{Canvas, Num, Svg};
 
@@ -35,16 +37,28 @@ impl Histogram {
     #[must_use]
     pub fn svg(&self) -> Svg {
         let bins = self.edges.len().saturating_sub(1);
-        let count = |series: &HistogramSeries, bin: usize| series.counts.get(bin).copied().unwrap_or(0);
-        let total = |bin: usize| self.series.iter().map(|s| count(s, bin) as f64).sum::<f64>();
+        let count =
+            |series: &HistogramSeries, bin: usize| series.counts.get(bin).copied().unwrap_or(0);
+        let total = |bin: usize| {
+            self.series
+                .iter()
+                .map(|s| count(s, bin) as f64)
+                .sum::<f64>()
+        };
         let highest = (0..bins).map(total).fold(0.0, f64::max);
-        let names: Vec<&str> =
-            if 1 < self.series.len() { self.series.iter().map(|s| s.name.as_str()).collect() } else { Vec::new() };
+        let names: Vec<&str> = if 1 < self.series.len() {
+            self.series.iter().map(|s| s.name.as_str()).collect()
+        } else {
+            Vec::new()
+        };
         let legend_room = legend_height(&names);
         let y_title_room = if self.y_title.is_empty() { 8.0 } else { 24.0 };
         let height = 38.0 + legend_room + y_title_room + HEIGHT + BELOW;
         let sum: f64 = (0..bins).map(total).sum();
-        let description = format!("Histogram of {}: {sum} values in {bins} intervals.", self.x_title);
+        let description = format!(
+            "Histogram of {}: {sum} values in {bins} intervals.",
+            self.x_title
+        );
         let mut canvas = Canvas::new(WIDTH, height, &self.title, &description, "");
         let top = heading(&mut canvas, &self.title, "");
         legend(&mut canvas, &names, Key::Area, top);
@@ -52,7 +66,7 @@ impl Histogram {
             &mut canvas,
             &FrameSpec {
                 x: Scale::around(ScaleKind::Linear, self.edges.iter().copied()),
-                y: Scale::between(0.0, highest.max(1.0)).rounded(5),
+                y: Scale::between(0.0, highest.max(1.0)).whole().rounded(5),
                 x_title: &self.x_title,
                 y_title: &self.y_title,
                 top: top + legend_room,
@@ -65,11 +79,18 @@ impl Histogram {
             frame.say_empty(&mut canvas);
         }
         for bin in 0..bins {
-            let Some((from, to)) = frame.x_at(self.edges[bin]).zip(frame.x_at(self.edges[bin + 1])) else { continue };
+            let Some((from, to)) = frame
+                .x_at(self.edges[bin])
+                .zip(frame.x_at(self.edges[bin + 1]))
+            else {
+                continue;
+            };
             let mut below = 0.0;
             for (index, series) in self.series.iter().enumerate() {
                 let above = below + count(series, bin) as f64;
-                if let (true, Some(start), Some(end)) = (below < above, frame.y_at(above), frame.y_at(below)) {
+                if let (true, Some(start), Some(end)) =
+                    (below < above, frame.y_at(above), frame.y_at(below))
+                {
                     canvas.raw(format_args!(
                         "<rect style=\"fill:{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
                         colour(index),

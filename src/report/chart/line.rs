@@ -1,9 +1,9 @@
-//! Curves over a common axis. Imports: report::svg, report::chart::frame.
+//! Curves over a common axis. Imports: `report::svg`, `report::chart::frame`.
 
 use std::fmt::Write;
 
 use super::frame::{Axis, BELOW, Frame, FrameSpec, Key, Scale, heading, legend, legend_height};
-use super::{WIDTH, colour, dashes};
+use super::{NumberFormat, WIDTH, colour, dashes};
 use crate::report::escape::Escaped;
 use crate::report::svg::{Canvas, Num, Svg, fit_text, text_width};
 
@@ -50,16 +50,34 @@ impl LineChart {
     #[must_use]
     pub fn svg(&self) -> Svg {
         let points = || self.series.iter().flat_map(|series| series.points.iter());
-        let x = Scale::around(self.x.scale, points().filter(|p| p.1.is_finite()).map(|p| p.0));
-        let y = Scale::around(self.y.scale, points().filter(|p| p.0.is_finite()).map(|p| p.1)).rounded(6);
+        let x = Scale::around(
+            self.x.scale,
+            points().filter(|p| p.1.is_finite()).map(|p| p.0),
+        );
+        let x = if points().all(|p| !p.0.is_finite() || p.0.fract() == 0.0) {
+            x.whole()
+        } else {
+            x
+        };
+        let y = Scale::around(
+            self.y.scale,
+            points().filter(|p| p.0.is_finite()).map(|p| p.1),
+        )
+        .rounded(6);
         let names: Vec<&str> = match self.naming {
-            Naming::Legend if 1 < self.series.len() => self.series.iter().map(|s| s.name.as_str()).collect(),
+            Naming::Legend if 1 < self.series.len() => {
+                self.series.iter().map(|s| s.name.as_str()).collect()
+            }
             Naming::Legend | Naming::Direct => Vec::new(),
         };
         let right = match self.naming {
             Naming::Legend => 24.0,
             Naming::Direct => {
-                let widest = self.series.iter().map(|s| text_width(&s.name, 12.0)).fold(0.0, f64::max);
+                let widest = self
+                    .series
+                    .iter()
+                    .map(|s| text_width(&s.name, 12.0))
+                    .fold(0.0, f64::max);
                 widest.min(150.0) + 28.0
             }
         };
@@ -99,8 +117,14 @@ impl LineChart {
     fn description(&self) -> String {
         let mut text = format!("Line chart of {} over {}.", self.y.title, self.x.title);
         for series in &self.series {
-            if let Some((x, y)) = series.points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite()) {
-                let _ = write!(text, " {} ends at {y:.4} (at {x}).", series.name);
+            if let Some((x, y)) = series
+                .points
+                .iter()
+                .rev()
+                .find(|p| p.0.is_finite() && p.1.is_finite())
+            {
+                let y = NumberFormat::Decimals(4).show(*y);
+                let _ = write!(text, " {} ends at {y} (at {x}).", series.name);
             }
         }
         text
@@ -123,33 +147,38 @@ impl LineChart {
             let x = frame.left + frame.width + 10.0;
             let name = fit_text(&self.series[index].name, 12.0, 150.0);
             let (x, y, c) = (Num(x), Num(y + 4.0), colour(index));
-            canvas.raw(format_args!("<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(&name)));
+            canvas.raw(format_args!(
+                "<text class=\"s\" style=\"fill:{c}\" x=\"{x}\" y=\"{y}\">{}</text>",
+                Escaped(&name)
+            ));
         }
     }
 }
 
 /// Draws a curve; returns where it ends, `None` if no point of it can be shown.
 fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> Option<(f64, f64)> {
+    let places: Vec<Option<(f64, f64)>> = series
+        .points
+        .iter()
+        .map(|&(x, y)| frame.x_at(x).zip(frame.y_at(y)))
+        .collect();
+    let shown = |index: usize| places.get(index).copied().flatten();
     let mut path = String::new();
-    let mut dots = Vec::new();
-    let mut end = None;
-    let mut joined = false;
-    let mut alone = Vec::new();
-    for &(x, y) in &series.points {
-        let Some(point) = frame.x_at(x).zip(frame.y_at(y)) else {
-            joined = false;
-            continue;
-        };
-        let _ = write!(path, "{}{} {}", if joined { 'L' } else { 'M' }, Num(point.0), Num(point.1));
-        if joined {
-            alone.pop();
-            alone.push(false);
-        } else {
-            alone.push(true);
-        }
-        joined = true;
-        dots.push(point);
-        end = Some(point);
+    let mut has_lone_point = false;
+    for (index, (x, y)) in places
+        .iter()
+        .enumerate()
+        .filter_map(|(index, place)| Some((index, (*place)?)))
+    {
+        let joined = 0 < index && shown(index - 1).is_some();
+        let _ = write!(
+            path,
+            "{}{} {}",
+            if joined { 'L' } else { 'M' },
+            Num(x),
+            Num(y)
+        );
+        has_lone_point |= !joined && shown(index + 1).is_none();
     }
     let c = colour(index);
     canvas.raw(format_args!(
@@ -157,15 +186,13 @@ fn curve(canvas: &mut Canvas, frame: &Frame, index: usize, series: &Series) -> O
         dashes(index)
     ));
     // A point between two gaps has no line and would not be seen without its dot.
-    let radius = if series.points.len() <= DOTTED_POINTS_MAX || alone.contains(&true) { 2.6 } else { 0.0 };
-    if 0.0 < radius {
-        for (x, y) in dots {
+    if series.points.len() <= DOTTED_POINTS_MAX || has_lone_point {
+        for (x, y) in places.iter().flatten() {
+            let (x, y) = (Num(*x), Num(*y));
             canvas.raw(format_args!(
-                "<circle style=\"fill:{c}\" cx=\"{}\" cy=\"{}\" r=\"{radius}\"/>",
-                Num(x),
-                Num(y)
+                "<circle style=\"fill:{c}\" cx=\"{x}\" cy=\"{y}\" r=\"2.6\"/>"
             ));
         }
     }
-    end
+    places.into_iter().flatten().next_back()
 }

@@ -2,15 +2,15 @@
 //!
 //! Values that are not finite are left out of the drawing, and said to be missing where a number
 //! would stand. Every chart is readable without colour, in light and in dark, and describes itself
-//! in words for those who cannot see it. Imports: report::svg.
+//! in words for those who cannot see it. Imports: `report::svg`.
 
-mod ticks;
-mod frame;
-mod line;
 mod bar;
-mod histogram;
 mod confusion;
+mod frame;
+mod histogram;
+mod line;
 mod reliability;
+mod ticks;
 
 pub use bar::{Bar, BarChart};
 pub use confusion::ConfusionMatrix;

@@ -18,8 +18,17 @@ fn check(draw: impl Fn() -> Svg) {
 }
 
 fn line(x: Axis, y: Axis, naming: Naming, series: Vec<(String, Vec<(f64, f64)>)>) -> LineChart {
-    let series = series.into_iter().map(|(name, points)| Series { name, points }).collect();
-    LineChart { title: "Loss".into(), x, y, series, naming }
+    let series = series
+        .into_iter()
+        .map(|(name, points)| Series { name, points })
+        .collect();
+    LineChart {
+        title: "Loss".into(),
+        x,
+        y,
+        series,
+        naming,
+    }
 }
 
 proptest! {
@@ -81,16 +90,34 @@ proptest! {
 #[test]
 fn a_point_that_cannot_be_shown_leaves_a_gap() {
     let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0), (3.0, 4.0)];
-    let svg = line(Axis::linear("epoch"), Axis::linear("loss"), Naming::Legend, vec![("a".into(), points)]).svg();
-    let path = svg.as_str().split("d=\"").find(|part| part.contains('L') && part.matches('M').count() == 2);
+    let svg = line(
+        Axis::linear("epoch"),
+        Axis::linear("loss"),
+        Naming::Legend,
+        vec![("a".into(), points)],
+    )
+    .svg();
+    let path = svg
+        .as_str()
+        .split("d=\"")
+        .find(|part| part.contains('L') && part.matches('M').count() == 2);
     assert!(path.is_some(), "two pieces of one curve: {svg}");
 }
 
 #[test]
 fn charts_without_data_say_so() {
-    let empty = line(Axis::linear("epoch"), Axis::log("loss"), Naming::Legend, vec![("a".into(), vec![(1.0, -1.0)])]);
+    let empty = line(
+        Axis::linear("epoch"),
+        Axis::log("loss"),
+        Naming::Legend,
+        vec![("a".into(), vec![(1.0, -1.0)])],
+    );
     assert!(empty.svg().as_str().contains("no data"));
-    let matrix = ConfusionMatrix { title: "Confusion".into(), classes: vec![], counts: vec![] };
+    let matrix = ConfusionMatrix {
+        title: "Confusion".into(),
+        classes: vec![],
+        counts: vec![],
+    };
     assert!(matrix.svg().as_str().contains("no data"));
 }
 
@@ -99,7 +126,19 @@ fn large_matrices_have_no_numbers_and_stay_small() {
     let matrix = |n: usize| ConfusionMatrix {
         title: "Confusion".into(),
         classes: (0..n).map(|i| format!("class {i}")).collect(),
-        counts: (0..n).map(|row| (0..n).map(|column| if row == column { 90 } else { u64::from(row + 1 == column) }).collect()).collect(),
+        counts: (0..n)
+            .map(|row| {
+                (0..n)
+                    .map(|column| {
+                        if row == column {
+                            90
+                        } else {
+                            u64::from(row + 1 == column)
+                        }
+                    })
+                    .collect()
+            })
+            .collect(),
     };
     assert!(matrix(10).svg().as_str().contains(">90<"));
     let large = matrix(100).svg();

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
+/// Edges as pairs of nodes, from the upper to the lower.
+type Edges = Vec<(usize, usize)>;
+
 /// Splits edges into those that can all point down, and those that close a cycle. Our callers'
 /// graphs have none of the second kind; a drawing must still end if one has.
-pub(super) fn without_cycles(
-    nodes: usize,
-    edges: &[(usize, usize)],
-) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+pub(super) fn without_cycles(nodes: usize, edges: &[(usize, usize)]) -> (Edges, Edges) {
     #[derive(Clone, Copy, PartialEq)]
     enum Visit {
         Never,
@@ -81,7 +81,12 @@ pub(super) fn components(nodes: usize, edges: &[(usize, usize)]) -> Vec<Vec<usiz
 /// Returns the row of each node, by longest path from the top; nodes that nothing leads to stand
 /// right above their first reader. A row that is wider than `width_max` goes on in the next one,
 /// as in Coffman and Graham's layering. `edges` must be acyclic; a node alone may be wider.
-pub(super) fn rows(widths: &[i32], gap: i32, edges: &[(usize, usize)], width_max: i32) -> Vec<usize> {
+pub(super) fn rows(
+    widths: &[i32],
+    gap: i32,
+    edges: &[(usize, usize)],
+    width_max: i32,
+) -> Vec<usize> {
     let count = widths.len();
     let next = neighbours(count, edges.iter().copied());
     let previous = neighbours(count, edges.iter().map(|&(a, b)| (b, a)));
@@ -93,9 +98,10 @@ pub(super) fn rows(widths: &[i32], gap: i32, edges: &[(usize, usize)], width_max
         }
     }
     for node in 0..count {
-        if let (true, Some(reader)) =
-            (previous[node].is_empty(), next[node].iter().map(|&target| wanted[target]).min())
-        {
+        if let (true, Some(reader)) = (
+            previous[node].is_empty(),
+            next[node].iter().map(|&target| wanted[target]).min(),
+        ) {
             wanted[node] = reader - 1;
         }
     }
@@ -105,7 +111,12 @@ pub(super) fn rows(widths: &[i32], gap: i32, edges: &[(usize, usize)], width_max
     let mut used: Vec<i32> = Vec::new();
     for node in by_row {
         // `wanted` grows along each edge, so all that lead here have their row already.
-        let mut row = previous[node].iter().map(|&p| rows[p] + 1).max().unwrap_or(0).max(wanted[node]);
+        let mut row = previous[node]
+            .iter()
+            .map(|&p| rows[p] + 1)
+            .max()
+            .unwrap_or(0)
+            .max(wanted[node]);
         loop {
             if used.len() <= row {
                 used.resize(row + 1, 0);

@@ -54,7 +54,14 @@ fn sort_by_barycentre(row: &mut [usize], near: &[Vec<usize>], position: &mut [us
             let others = &near[element];
             let sum: usize = others.iter().map(|&other| position[other]).sum();
             // Elements without neighbours there keep their place.
-            (if others.is_empty() { position[element] as f64 } else { sum as f64 / others.len() as f64 }, element)
+            (
+                if others.is_empty() {
+                    position[element] as f64
+                } else {
+                    sum as f64 / others.len() as f64
+                },
+                element,
+            )
         })
         .collect();
     keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -74,7 +81,8 @@ fn swap_neighbours(
         for left in 1..row.len() {
             let (a, b) = (row[left - 1], row[left]);
             let cost = |a: usize, b: usize| {
-                pair_crossings(&upper[a], &upper[b], position) + pair_crossings(&lower[a], &lower[b], position)
+                pair_crossings(&upper[a], &upper[b], position)
+                    + pair_crossings(&lower[a], &lower[b], position)
             };
             if cost(b, a) < cost(a, b) {
                 row.swap(left - 1, left);
@@ -87,18 +95,28 @@ fn swap_neighbours(
 
 /// Counts crossings between the links of two elements when the first stands left of the second.
 fn pair_crossings(left: &[usize], right: &[usize], position: &[usize]) -> usize {
-    left.iter().map(|&l| right.iter().filter(|&&r| position[r] < position[l]).count()).sum()
+    left.iter()
+        .map(|&l| right.iter().filter(|&&r| position[r] < position[l]).count())
+        .sum()
 }
 
 fn crossings(links: &[Vec<(usize, usize)>], position: &[usize]) -> usize {
     links
         .iter()
         .map(|gap| {
-            let mut ends: Vec<(usize, usize)> = gap.iter().map(|&(a, b)| (position[a], position[b])).collect();
+            let mut ends: Vec<(usize, usize)> = gap
+                .iter()
+                .map(|&(a, b)| (position[a], position[b]))
+                .collect();
             ends.sort_unstable();
             ends.iter()
                 .enumerate()
-                .map(|(i, right)| ends[..i].iter().filter(|left| left.0 < right.0 && right.1 < left.1).count())
+                .map(|(i, right)| {
+                    ends[..i]
+                        .iter()
+                        .filter(|left| left.0 < right.0 && right.1 < left.1)
+                        .count()
+                })
                 .sum::<usize>()
         })
         .sum()

@@ -1,4 +1,4 @@
-//! Draws a layout as SVG. Imports: report::{escape, svg, graph::layout}.
+//! Draws a layout as SVG. Imports: `report::{escape`, svg, `graph::layout`}.
 
 use std::fmt::Write;
 
@@ -10,6 +10,8 @@ use crate::report::svg::{Anchor, Canvas, Num, Svg, fit_text, text_width};
 const MARGIN: i32 = 24;
 const LABEL_PX: f64 = 13.0;
 const DETAIL_PX: f64 = 11.0;
+/// How much wider bold letters are.
+const BOLD: f64 = 1.07;
 /// Longer lines of a box are cut.
 const TEXT_WIDTH_MAX: f64 = 320.0;
 /// Up to this many edges the description names each one for those who cannot see the picture.
@@ -44,15 +46,30 @@ pub(super) fn draw(view: &GraphView) -> Svg {
     let edges = view.clean_edges();
     let laid = layout(&sizes, &edges, &measures);
     let (width, height) = (laid.width + 2 * MARGIN, laid.height + 2 * MARGIN);
-    let mut canvas = Canvas::new(f64::from(width), f64::from(height), "Graph", &description(view, &edges), CSS);
+    let mut canvas = Canvas::new(
+        f64::from(width),
+        f64::from(height),
+        "Graph",
+        &description(view, &edges),
+        CSS,
+    );
     for wire in &laid.wires {
-        let points: Vec<(i32, i32)> = wire.points.iter().map(|&(x, y)| (x + MARGIN, y + MARGIN)).collect();
-        canvas.raw(format_args!("<path class=\"wire\" d=\"{}\"/>", rounded(&points)));
+        let points: Vec<(i32, i32)> = wire
+            .points
+            .iter()
+            .map(|&(x, y)| (x + MARGIN, y + MARGIN))
+            .collect();
+        canvas.raw(format_args!(
+            "<path class=\"wire\" d=\"{}\"/>",
+            rounded(&points)
+        ));
     }
     for wire in &laid.wires {
         if let Some(&(x, y)) = wire.points.last() {
             let (x, y) = (x + MARGIN, y + MARGIN);
-            canvas.raw(format_args!("<path class=\"head\" d=\"M{x} {y}l-4.5 -8h9z\"/>"));
+            canvas.raw(format_args!(
+                "<path class=\"head\" d=\"M{x} {y}l-4.5 -8h9z\"/>"
+            ));
         }
     }
     for ((node, rect), texts) in view.nodes.iter().zip(&laid.boxes).zip(&texts) {
@@ -66,7 +83,11 @@ fn description(view: &GraphView, edges: &[(usize, usize)]) -> String {
     if edges.len() <= EDGES_DESCRIBED_MAX {
         for (index, &(from, to)) in edges.iter().enumerate() {
             let mark = if index == 0 { ':' } else { ',' };
-            let _ = write!(text, "{mark} {} to {}", view.nodes[from].label, view.nodes[to].label);
+            let _ = write!(
+                text,
+                "{mark} {} to {}",
+                view.nodes[from].label, view.nodes[to].label
+            );
         }
     }
     text
@@ -84,27 +105,45 @@ impl Texts {
     fn of(node: &NodeView) -> Self {
         Self {
             label: fit_text(&one_line(&node.label), LABEL_PX, TEXT_WIDTH_MAX),
-            detail: node.detail.as_deref().map(|detail| fit_text(&one_line(detail), DETAIL_PX, TEXT_WIDTH_MAX)),
+            detail: node
+                .detail
+                .as_deref()
+                .map(|detail| fit_text(&one_line(detail), DETAIL_PX, TEXT_WIDTH_MAX)),
             mark: node.state.mark(),
         }
     }
 
     fn label_width(&self) -> f64 {
-        text_width(&self.label, LABEL_PX) + if self.mark.is_some() { Self::MARK_WIDTH } else { 0.0 }
+        text_width(&self.label, LABEL_PX) * BOLD
+            + if self.mark.is_some() {
+                Self::MARK_WIDTH
+            } else {
+                0.0
+            }
     }
 
     fn size(&self) -> (i32, i32) {
-        let detail = self.detail.as_deref().map_or(0.0, |detail| text_width(detail, DETAIL_PX));
+        let detail = self
+            .detail
+            .as_deref()
+            .map_or(0.0, |detail| text_width(detail, DETAIL_PX));
         // Even widths put the middle, where lines leave, on a whole pixel.
         let width = (self.label_width().max(detail) + 28.0).max(56.0).ceil() as i32;
-        (width + width % 2, if self.detail.is_some() { 50 } else { 34 })
+        (
+            width + width % 2,
+            if self.detail.is_some() { 50 } else { 34 },
+        )
     }
 }
 
 fn node_box(canvas: &mut Canvas, node: &NodeView, rect: Rect, texts: &Texts) {
     let (x, y) = (rect.x + MARGIN, rect.y + MARGIN);
     let (width, height) = (rect.width, rect.height);
-    let round = if node.state == NodeState::Input { height / 2 } else { 6 };
+    let round = if node.state == NodeState::Input {
+        height / 2
+    } else {
+        6
+    };
     canvas.raw(format_args!(
         "<g class=\"{}\"><title>{}</title><rect class=\"box\" x=\"{x}\" y=\"{y}\" width=\"{width}\" \
          height=\"{height}\" rx=\"{round}\"/>",
@@ -117,10 +156,26 @@ fn node_box(canvas: &mut Canvas, node: &NodeView, rect: Rect, texts: &Texts) {
         let start = middle - texts.label_width() / 2.0;
         canvas.text(start, label_y, Anchor::Start, "mark", mark);
     }
-    let shift = if texts.mark.is_some() { Texts::MARK_WIDTH / 2.0 } else { 0.0 };
-    canvas.text(middle + shift, label_y, Anchor::Middle, "label", &texts.label);
+    let shift = if texts.mark.is_some() {
+        Texts::MARK_WIDTH / 2.0
+    } else {
+        0.0
+    };
+    canvas.text(
+        middle + shift,
+        label_y,
+        Anchor::Middle,
+        "label",
+        &texts.label,
+    );
     if let Some(detail) = &texts.detail {
-        canvas.text(middle, label_y + 16.0, Anchor::Middle, "small muted", detail);
+        canvas.text(
+            middle,
+            label_y + 16.0,
+            Anchor::Middle,
+            "small muted",
+            detail,
+        );
     }
     canvas.raw(format_args!("</g>"));
 }

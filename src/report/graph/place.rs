@@ -65,8 +65,11 @@ pub(super) fn columns(
             let mut wanted = Vec::with_capacity(row.len());
             let mut weights = Vec::with_capacity(row.len());
             for &element in row {
-                let (first, second) =
-                    if down { (&upper[element], &lower[element]) } else { (&lower[element], &upper[element]) };
+                let (first, second) = if down {
+                    (&upper[element], &lower[element])
+                } else {
+                    (&lower[element], &upper[element])
+                };
                 let mean = match (mean(first, &centre), mean(second, &centre)) {
                     (Some(a), Some(b)) if both => f64::midpoint(a, b),
                     (Some(a), _) => a,
@@ -101,7 +104,9 @@ fn whole_columns(
             let body = bodies[element];
             match upper[element].first() {
                 Some(&from) if body.is_trunk => {
-                    wanted.push(f64::from(left[from] + bodies[from].width / 2 - body.width / 2));
+                    wanted.push(f64::from(
+                        left[from] + bodies[from].width / 2 - body.width / 2,
+                    ));
                     weights.push(weight(bodies, element, &upper[element]));
                 }
                 _ => {
@@ -121,7 +126,9 @@ fn whole_columns(
         }
     }
     let min = left.iter().copied().min().unwrap_or(0);
-    left.iter_mut().for_each(|x| *x -= min);
+    for x in &mut left {
+        *x -= min;
+    }
     left
 }
 
@@ -136,11 +143,16 @@ fn weight(bodies: &[Body], element: usize, near: &[usize]) -> f64 {
 }
 
 fn mean(others: &[usize], centre: &[f64]) -> Option<f64> {
-    (!others.is_empty()).then(|| others.iter().map(|&o| centre[o]).sum::<f64>() / others.len() as f64)
+    (!others.is_empty())
+        .then(|| others.iter().map(|&o| centre[o]).sum::<f64>() / others.len() as f64)
 }
 
 fn gap(left: Body, right: Body, gaps: Gaps) -> i32 {
-    if left.is_trunk || right.is_trunk { gaps.trunks } else { gaps.boxes }
+    if left.is_trunk || right.is_trunk {
+        gaps.trunks
+    } else {
+        gaps.boxes
+    }
 }
 
 /// Returns left edges as near as possible to the wanted ones (least weighted squares) such that
@@ -179,9 +191,16 @@ pub(super) fn ascending(values: &[f64], weights: &[f64]) -> Vec<f64> {
                 break;
             }
             pools.pop();
-            pool = ((mean * sum + pool.0 * pool.1) / (sum + pool.1), sum + pool.1, len + pool.2);
+            pool = (
+                (mean * sum + pool.0 * pool.1) / (sum + pool.1),
+                sum + pool.1,
+                len + pool.2,
+            );
         }
         pools.push(pool);
     }
-    pools.into_iter().flat_map(|(mean, _, len)| std::iter::repeat_n(mean, len)).collect()
+    pools
+        .into_iter()
+        .flat_map(|(mean, _, len)| std::iter::repeat_n(mean, len))
+        .collect()
 }

@@ -50,14 +50,18 @@ pub(super) fn tracks(nets: &[Net], apart: i32) -> (Vec<Option<usize>>, usize) {
 
 /// Returns the nets that need a track, from top to bottom, with few crossings.
 fn order(nets: &[Net]) -> Vec<usize> {
-    let mut waiting: Vec<usize> = (0..nets.len()).filter(|&net| !nets[net].is_straight()).collect();
+    let mut waiting: Vec<usize> = (0..nets.len())
+        .filter(|&net| !nets[net].is_straight())
+        .collect();
     let mut order: Vec<usize> = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
         // If each of the rest has to be above another, one shared column cannot be avoided.
         let free = waiting
             .iter()
             .position(|&net| {
-                waiting.iter().all(|&other| other == net || !must_be_above(&nets[other], &nets[net]))
+                waiting
+                    .iter()
+                    .all(|&other| other == net || !must_be_above(&nets[other], &nets[net]))
             })
             .unwrap_or(0);
         order.push(waiting.remove(free));
@@ -86,7 +90,10 @@ fn must_be_above(a: &Net, b: &Net) -> bool {
 
 fn crossings(above: &Net, below: &Net) -> usize {
     let inside = |(left, right): (i32, i32), columns: &[i32]| {
-        columns.iter().filter(|&&column| left < column && column < right).count()
+        columns
+            .iter()
+            .filter(|&&column| left < column && column < right)
+            .count()
     };
     inside(above.span(), &below.tops) + inside(below.span(), &above.bottoms)
 }
@@ -96,12 +103,18 @@ mod tests {
     use super::*;
 
     fn net(top: i32, bottoms: &[i32]) -> Net {
-        Net { tops: vec![top], bottoms: bottoms.to_vec() }
+        Net {
+            tops: vec![top],
+            bottoms: bottoms.to_vec(),
+        }
     }
 
     #[test]
     fn straight_nets_need_no_track() {
-        assert_eq!(tracks(&[net(3, &[3]), net(9, &[9])], 1), (vec![None, None], 0));
+        assert_eq!(
+            tracks(&[net(3, &[3]), net(9, &[9])], 1),
+            (vec![None, None], 0)
+        );
     }
 
     #[test]
@@ -112,7 +125,10 @@ mod tests {
 
     #[test]
     fn distant_nets_share_a_track() {
-        assert_eq!(tracks(&[net(0, &[4]), net(10, &[14])], 1), (vec![Some(0), Some(0)], 1));
+        assert_eq!(
+            tracks(&[net(0, &[4]), net(10, &[14])], 1),
+            (vec![Some(0), Some(0)], 1)
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Writes a graph as source text for Mermaid and for Graphviz, which draw it themselves.
-//! Imports: report::escape.
+//! Imports: `report::escape`.
 
 use std::fmt::Write;
 
@@ -13,9 +13,17 @@ pub(super) fn mermaid(view: &GraphView) -> String {
     for (index, node) in view.nodes.iter().enumerate() {
         let mut label = mermaid_text(&marked(node));
         if let Some(detail) = &node.detail {
-            let _ = write!(label, "<br/><small>{}</small>", mermaid_text(&one_line(detail)));
+            let _ = write!(
+                label,
+                "<br/><small>{}</small>",
+                mermaid_text(&one_line(detail))
+            );
         }
-        let (open, close) = if node.state == NodeState::Input { ("([", "])") } else { ("[", "]") };
+        let (open, close) = if node.state == NodeState::Input {
+            ("([", "])")
+        } else {
+            ("[", "]")
+        };
         let _ = writeln!(text, "    n{index}{open}\"{label}\"{close}");
     }
     for (from, to) in view.clean_edges() {
@@ -35,7 +43,11 @@ pub(super) fn mermaid(view: &GraphView) -> String {
             .collect();
         if !members.is_empty() {
             let word = state.word();
-            let _ = writeln!(text, "    classDef {word} {style}\n    class {} {word}", members.join(","));
+            let _ = writeln!(
+                text,
+                "    classDef {word} {style}\n    class {} {word}",
+                members.join(",")
+            );
         }
     }
     text
@@ -81,7 +93,11 @@ pub(super) fn dot(view: &GraphView) -> String {
             NodeState::Failed => ", color=\"#c43d1b\", penwidth=2",
             NodeState::Skipped => ", color=\"#9aa5b1\", fontcolor=\"#5a6675\"",
         };
-        let _ = writeln!(text, "    \"{}\" [label=\"{label}\"{style}];", dot_text(&one_line(&node.id)));
+        let _ = writeln!(
+            text,
+            "    \"{}\" [label=\"{label}\"{style}];",
+            dot_text(&one_line(&node.id))
+        );
     }
     for (from, to) in view.clean_edges() {
         let name = |node: usize| dot_text(&one_line(&view.nodes[node].id));

@@ -12,25 +12,39 @@ fn view(labels: &[&str], edges: &[(usize, usize)]) -> GraphView {
         detail: None,
         state: NodeState::Plain,
     };
-    GraphView { nodes: labels.iter().map(node).collect(), edges: edges.to_vec() }
+    GraphView {
+        nodes: labels.iter().map(node).collect(),
+        edges: edges.to_vec(),
+    }
 }
 
 fn check(labels: &[&str], edges: &[(usize, usize)], expected: &str) {
     let drawn = view(labels, edges).ascii(None);
-    assert_eq!(drawn.trim_end(), expected.trim_matches('\n'), "drawn:\n{drawn}");
+    assert_eq!(
+        drawn.trim_end(),
+        expected.trim_matches('\n'),
+        "drawn:\n{drawn}"
+    );
 }
 
 #[test]
 fn draws_nothing_and_one() {
     check(&[], &[], "");
-    check(&["train"], &[(0, 0), (0, 7)], "
+    check(
+        &["train"],
+        &[(0, 0), (0, 7)],
+        "
 ┌───────┐
 │ train │
-└───────┘");
+└───────┘",
+    );
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![any::<String>(), "[a-z@/.\"<&|`#\\\\-]{0,12}".prop_map(String::from)]
+    prop_oneof![
+        any::<String>(),
+        "[a-z@/.\"<&|`#\\\\-]{0,12}".prop_map(String::from)
+    ]
 }
 
 proptest! {
@@ -57,36 +71,132 @@ proptest! {
 }
 
 #[test]
-fn samples() {
-    std::fs::create_dir_all("/tmp/report-samples").unwrap();
-    let mut v = view(&["data/raw","preprocess","train","evaluate@test-1","publish@dev","publish@prod","evaluate@train-3","evaluate@train-1","evaluate@test-3","datä/läbels 标签.txt"],
-      &[(0,1),(1,2),(1,3),(1,6),(1,7),(1,8),(2,3),(2,4),(2,5),(2,6),(2,7),(2,8)]);
-    v.nodes[0].state = NodeState::Input; v.nodes[1].state = NodeState::Done; v.nodes[2].state=NodeState::Pending; v.nodes[3].state=NodeState::Failed; v.nodes[4].state=NodeState::Running; v.nodes[5].state=NodeState::Skipped; v.nodes[2].detail=Some("parameter `train.epochs` changed (2 -> 3)".into());
-    println!("{}", v.ascii(None));
-    std::fs::write("/tmp/report-samples/dag.svg", v.svg().as_str()).unwrap();
-    std::fs::write("/tmp/report-samples/dag.mmd", v.mermaid()).unwrap();
-    std::fs::write("/tmp/report-samples/dag.dot", v.dot()).unwrap();
-    for k in [14usize, 200] {
-        let names: Vec<String> = (0..k).map(|i| format!("stage-{i}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut x: u64 = 7; let mut edges = vec![];
-        for i in 1..k { for _ in 0..2 { x=x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407); let j=(x>>33) as usize % i; edges.push((j,i)); } }
-        let v = view(&names, &edges);
-        let t = std::time::Instant::now();
-        let s = v.ascii(None);
-        println!("{:?} width {} lines {}", t.elapsed(), s.lines().map(|l| l.chars().count()).max().unwrap(), s.lines().count());
-        if k < 50 { println!("{s}"); }
-        std::fs::write(format!("/tmp/report-samples/random{k}.txt"), s).unwrap();
-        std::fs::write(format!("/tmp/report-samples/random{k}.svg"), v.svg().as_str()).unwrap();
-    }
-    let names: Vec<String> = (0..41).map(|i| if i == 0 { "train".into() } else {format!("evaluate@{i}")}).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut e: Vec<_> = (1..40).map(|i| (0,i)).collect(); e.extend((1..40).map(|i|(i,40)));
-    let v = view(&names, &e);
-    println!("{}", v.ascii(Some(80)));
-    std::fs::write("/tmp/report-samples/fan.svg", v.svg().as_str()).unwrap();
-    let v = view(&["preprocess","train","evaluate"], &[(0,1),(1,2),(0,2)]);
-    println!("{}", v.ascii(Some(80)));
-    let v = view(&["a","b","c"], &[(0,1),(1,2),(2,0)]);
-    println!("{}", v.ascii(Some(80)));
+fn lines_pass_boxes_and_arrive_straight() {
+    check(
+        &["preprocess", "train", "evaluate"],
+        &[(0, 1), (1, 2), (0, 2)],
+        "
+   ┌────────────┐
+   │ preprocess │
+   └──────┬─────┘
+    ┌─────┤
+    ▼     │
+┌───────┐ │
+│ train │ │
+└───┬───┘ │
+    └──┐  │
+       ▼  ▼
+     ┌──────────┐
+     │ evaluate │
+     └──────────┘",
+    );
+}
+
+#[test]
+fn crossing_lines_are_not_branches() {
+    check(
+        &["a", "b", "c", "d"],
+        &[(0, 2), (0, 3), (1, 2), (1, 3)],
+        "
+  ┌───┐   ┌───┐
+  │ a │   │ b │
+  └─┬─┘   └─┬─┘
+  ┌─┴──────┐│
+  │  ┌─────│┴─┐
+  ▼  ▼     ▼  ▼
+┌─────┐   ┌─────┐
+│  c  │   │  d  │
+└─────┘   └─────┘",
+    );
+}
+
+#[test]
+fn lines_to_one_box_join() {
+    check(
+        &["a", "b", "c", "d", "all"],
+        &[(0, 4), (1, 4), (2, 4), (3, 4)],
+        "
+┌───┐   ┌───┐   ┌───┐   ┌───┐
+│ a │   │ b │   │ c │   │ d │
+└─┬─┘   └─┬─┘   └─┬─┘   └─┬─┘
+  └───────┴───┬───┴───────┘
+              ▼
+           ┌─────┐
+           │ all │
+           └─────┘",
+    );
+}
+
+#[test]
+fn wide_rows_are_broken() {
+    let labels = [
+        "train", "report@1", "report@2", "report@3", "report@4", "report@5",
+    ];
+    let edges: Vec<(usize, usize)> = (1..6).map(|target| (0, target)).collect();
+    let drawn = view(&labels, &edges).ascii(Some(32));
+    assert!(
+        drawn.lines().all(|line| line.chars().count() <= 32),
+        "{drawn}"
+    );
+    assert_eq!(drawn.matches('▼').count(), 5, "{drawn}");
+}
+
+#[test]
+fn parts_details_states_and_wide_letters() {
+    let mut view = view(&["数据/raw", "train", "old"], &[(0, 1)]);
+    view.nodes[0].state = NodeState::Input;
+    view.nodes[1].state = NodeState::Failed;
+    view.nodes[1].detail = Some("exit code 1".to_owned());
+    view.nodes[2].state = NodeState::Skipped;
+    let drawn = view.ascii(None);
+    let expected = "  ╭──────────╮     ┌───────┐
+  │ 数据/raw │     │ – old │
+  ╰─────┬────╯     └───────┘
+        ▼
+┌─────────────┐
+│   ✗ train   │
+│ exit code 1 │
+└─────────────┘
+";
+    assert_eq!(drawn, expected, "drawn:\n{drawn}");
+}
+
+#[test]
+fn a_cycle_is_named_and_not_followed() {
+    let drawn = view(&["a", "b"], &[(0, 1), (1, 0)]).ascii(None);
+    assert!(
+        drawn.ends_with("└───┘\n↺ b → a closes a cycle\n"),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn hundreds_of_nodes_are_drawn() {
+    let labels: Vec<String> = (0..300).map(|i| format!("stage-{i}")).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let edges: Vec<(usize, usize)> = (1..300)
+        .flat_map(|i| [(i * 7919 % i, i), (i / 2, i)])
+        .collect();
+    let view = view(&labels, &edges);
+    let drawn = view.ascii(Some(120));
+    assert!(
+        labels
+            .iter()
+            .all(|label| drawn.contains(&format!(" {label} ")))
+    );
+    assert_well_formed(view.svg().as_str());
+}
+
+#[test]
+fn sources_escape_what_their_readers_interpret() {
+    let mut view = view(&["a\"b\\N", "1. <x>"], &[(0, 1)]);
+    view.nodes[1].state = NodeState::Done;
+    assert_eq!(
+        view.mermaid(),
+        "flowchart TD\n    n0[\"a#34;b#92;N\"]\n    n1[\"✓ 1. #60;x#62;\"]\n    n0 --> n1\n    \
+         classDef done stroke:#00805d\n    class n1 done\n"
+    );
+    let dot = view.dot();
+    assert!(dot.contains(r#""a\"b\\N" [label="a\"b\\N"];"#), "{dot}");
+    assert!(dot.contains(r#""a\"b\\N" -> "1. <x>";"#), "{dot}");
 }

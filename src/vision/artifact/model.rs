@@ -87,7 +87,8 @@ impl ModelArtifact {
             path: manifest_path.clone(),
             problem,
         };
-        let target = target(&manifest.input).ok_or_else(|| wrong("`input` is not understood".to_owned()))?;
+        let target =
+            target(&manifest.input).ok_or_else(|| wrong("`input` is not understood".to_owned()))?;
         let input = Input {
             height: target.height as usize,
             width: target.width as usize,
@@ -112,10 +113,11 @@ impl ModelArtifact {
             return Err(wrong(format!("`{MANIFEST}` names another file")));
         }
         if ContentHash::of(&bytes).to_string() != manifest.weights.hash {
-            return Err(wrong(format!("it is not the file that `{MANIFEST}` was written for")));
+            return Err(wrong(format!(
+                "it is not the file that `{MANIFEST}` was written for"
+            )));
         }
-        let weights =
-            Weights::from_safetensors(&bytes, &plan).map_err(|e| wrong(e.to_string()))?;
+        let weights = Weights::from_safetensors(&bytes, &plan).map_err(|e| wrong(e.to_string()))?;
         Ok(Self {
             plan,
             weights,
@@ -205,7 +207,11 @@ fn check_normalisation(normalisation: &Normalisation, channels: usize) -> Result
         && std.len() == channels
         && mean.iter().all(|v| v.is_finite())
         && std.iter().all(|v| v.is_finite() && 0.0 < *v);
-    if usable { Ok(()) } else { Err("`normalisation` is not understood".to_owned()) }
+    if usable {
+        Ok(())
+    } else {
+        Err("`normalisation` is not understood".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -295,9 +301,15 @@ mod tests {
             "is a model of format version 2; this program reads version 1",
         );
         check(|dir| edit(dir, "cvops.model", "other"), "it does not say");
-        check(|dir| edit(dir, "\"dense\"", "\"dence\""), "unknown field `dence`");
+        check(
+            |dir| edit(dir, "\"dense\"", "\"dence\""),
+            "unknown field `dence`",
+        );
         check(|dir| edit(dir, "120", "121"), "`parameters` should be");
-        check(|dir| edit(dir, "\"stride\": 1", "\"stride\": 0"), "`architecture` does not fit");
+        check(
+            |dir| edit(dir, "\"stride\": 1", "\"stride\": 0"),
+            "`architecture` does not fit",
+        );
         check(
             |dir| fs::remove_file(&dir.join(WEIGHTS)).unwrap(),
             "model.safetensors` is not a model: the file is missing",

@@ -76,11 +76,18 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_the_binomial_distribution() {
         // 400 pictures, 80 % right: standard error √(0.8 · 0.2 / 400) = 0.02.
-        let pairs: Vec<(usize, usize)> =
-            (0..400).map(|i| (i % 2, if i % 5 == 0 { 1 - i % 2 } else { i % 2 })).collect();
+        let pairs: Vec<(usize, usize)> = (0..400)
+            .map(|i| (i % 2, if i % 5 == 0 { 1 - i % 2 } else { i % 2 }))
+            .collect();
         let got = intervals(&pairs, 2, 2000, 1).unwrap();
-        assert!((got.accuracy.low - (0.8 - 1.96 * 0.02)).abs() < 0.005, "{got:?}");
-        assert!((got.accuracy.high - (0.8 + 1.96 * 0.02)).abs() < 0.005, "{got:?}");
+        assert!(
+            (got.accuracy.low - (0.8 - 1.96 * 0.02)).abs() < 0.005,
+            "{got:?}"
+        );
+        assert!(
+            (got.accuracy.high - (0.8 + 1.96 * 0.02)).abs() < 0.005,
+            "{got:?}"
+        );
         assert_eq!(intervals(&pairs, 2, 2000, 1), Some(got));
         assert_eq!(intervals(&pairs, 2, 0, 1), None);
         assert_eq!(intervals(&[], 2, 10, 1), None);
@@ -91,7 +98,10 @@ mod tests {
         // numpy.quantile([1, 2, 4, 8], [0.025, 0.5, 0.975])
         let sorted = [1.0, 2.0, 4.0, 8.0];
         for (share, expected) in [(0.025, 1.075), (0.5, 3.0), (0.975, 7.7), (1.0, 8.0)] {
-            assert!((quantile(&sorted, share) - expected).abs() < 1e-12, "{share}");
+            assert!(
+                (quantile(&sorted, share) - expected).abs() < 1e-12,
+                "{share}"
+            );
         }
     }
 }

@@ -82,9 +82,8 @@ impl Average {
     /// scikit-learn averages over.
     #[must_use]
     pub fn macro_of(scores: &[ClassScores], confusion: &Confusion) -> Self {
-        let occurs = |i: &usize| {
-            0 < scores[*i].support || confusion.counts.iter().any(|row| 0 < row[*i])
-        };
+        let occurs =
+            |i: &usize| 0 < scores[*i].support || confusion.counts.iter().any(|row| 0 < row[*i]);
         let present: Vec<usize> = (0..scores.len()).filter(occurs).collect();
         Self::of(present.iter().map(|i| (scores[*i], 1.0)))
     }
@@ -113,7 +112,11 @@ impl Average {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 #[cfg(test)]

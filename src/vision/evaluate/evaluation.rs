@@ -90,9 +90,15 @@ pub fn evaluate(input: EvaluationInput<'_>, params: &EvaluateParams) -> Evaluati
         (probabilities.len(), probabilities.len(), classes),
         "one label, one path and one row for each picture"
     );
-    let decisions: Vec<usize> = probabilities.iter().map(|row| probability::decide(row)).collect();
-    let pairs: Vec<(usize, usize)> =
-        labels.iter().map(|l| *l as usize).zip(decisions.iter().copied()).collect();
+    let decisions: Vec<usize> = probabilities
+        .iter()
+        .map(|row| probability::decide(row))
+        .collect();
+    let pairs: Vec<(usize, usize)> = labels
+        .iter()
+        .map(|l| *l as usize)
+        .zip(decisions.iter().copied())
+        .collect();
     let confusion = Confusion::count(classes, pairs.iter().copied());
     let per_class = confusion.scores();
     let intervals = bootstrap::intervals(&pairs, classes, params.bootstrap, params.seed);
@@ -137,7 +143,11 @@ fn worst(
         })
     };
     let mut mistakes: Vec<Mistake> = pairs.iter().enumerate().filter_map(mistake).collect();
-    mistakes.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then(a.index.cmp(&b.index)));
+    mistakes.sort_by(|a, b| {
+        b.confidence
+            .total_cmp(&a.confidence)
+            .then(a.index.cmp(&b.index))
+    });
     mistakes.truncate(most);
     mistakes
 }
@@ -218,7 +228,11 @@ pub(super) mod tests {
         let worst = evaluate(input, &PARAMS).worst;
         assert_eq!(worst.len(), 5);
         assert!(worst.is_sorted_by(|a, b| b.confidence <= a.confidence));
-        assert!(worst.iter().all(|m| m.label != m.decision && m.label_probability < m.confidence));
+        assert!(
+            worst
+                .iter()
+                .all(|m| m.label != m.decision && m.label_probability < m.confidence)
+        );
     }
 
     #[test]
@@ -235,6 +249,9 @@ pub(super) mod tests {
             paths: &[],
         };
         let got = evaluate(input, &PARAMS);
-        assert_eq!((got.images, got.accuracy_interval, got.roc_auc), (0, None, None));
+        assert_eq!(
+            (got.images, got.accuracy_interval, got.roc_auc),
+            (0, None, None)
+        );
     }
 }

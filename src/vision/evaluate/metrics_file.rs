@@ -1,10 +1,12 @@
 //! The file `reports/metrics.json`: what `metrics diff` compares. Plain serde types; field order is
 //! file order, numbers are rounded to six decimals so that noise in the last digits is no change.
-//! Imports: `evaluate::*`.
+//! Imports: `evaluate::*`, `vision::train`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+use crate::vision::train::six;
 
 use super::bootstrap::Interval;
 use super::classification::Average;
@@ -76,7 +78,12 @@ impl<'a> From<&'a Evaluation> for MetricsFile<'a> {
             macro_f1_interval: evaluation.macro_f1_interval.map(Into::into),
             weighted: evaluation.weighted_average.into(),
             images: evaluation.images,
-            per_class: evaluation.classes.iter().zip(&evaluation.per_class).map(class).collect(),
+            per_class: evaluation
+                .classes
+                .iter()
+                .zip(&evaluation.per_class)
+                .map(class)
+                .collect(),
         }
     }
 }
@@ -98,8 +105,4 @@ impl From<Average> for AverageFormat {
             f1: six(average.f1),
         }
     }
-}
-
-fn six(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
 }

@@ -1,17 +1,17 @@
 //! How good a network is: numbers from predictions and labels, then files and a page from them.
 //!
 //! `evaluate` is pure: labels and logits in, an `Evaluation` out. `write` turns one into
-//! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, vision::{predict,
+//! `metrics.json`, SVG plots and a self-contained page. Imports: base, report, `vision::{predict`,
 //! image, train, error}.
 
-mod params;
-mod classification;
-mod probability;
 mod bootstrap;
+mod classification;
 mod evaluation;
 mod metrics_file;
-mod plots;
 mod page;
+mod params;
+mod plots;
+mod probability;
 mod write;
 
 pub use bootstrap::Interval;

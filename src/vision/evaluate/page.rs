@@ -1,4 +1,4 @@
-//! An evaluation as one self-contained page. Imports: report, base::units, `evaluate::{evaluation,
+//! An evaluation as one self-contained page. Imports: report, `base::units`, `evaluate::{evaluation,
 //! plots}`, `vision::image`.
 
 use crate::base::units;
@@ -26,7 +26,10 @@ pub(super) fn page(
     let mut sections = vec![
         Section {
             heading: "Summary".to_owned(),
-            blocks: vec![Block::Tiles(tiles(evaluation)), Block::Prose(in_words(evaluation))],
+            blocks: vec![
+                Block::Tiles(tiles(evaluation)),
+                Block::Prose(in_words(evaluation)),
+            ],
         },
         Section {
             heading: "Where it errs".to_owned(),
@@ -65,7 +68,10 @@ pub(super) fn page(
     let images = units::count(evaluation.images, "image");
     Page {
         title: "Evaluation".to_owned(),
-        subtitle: format!("{right} of {images} told right: {}", PERCENT.show(evaluation.accuracy)),
+        subtitle: format!(
+            "{right} of {images} told right: {}",
+            PERCENT.show(evaluation.accuracy)
+        ),
         facts: facts.to_vec(),
         sections,
         footer: String::new(),
@@ -75,7 +81,11 @@ pub(super) fn page(
 fn tiles(evaluation: &Evaluation) -> Vec<Tile> {
     let range = |interval: Option<Interval>, format: NumberFormat| {
         interval.map_or(String::new(), |i| {
-            format!("95 % interval {} to {}", format.show(i.low), format.show(i.high))
+            format!(
+                "95 % interval {} to {}",
+                format.show(i.low),
+                format.show(i.high)
+            )
         })
     };
     let tile = |label: &str, value: String, note: String| Tile {
@@ -99,13 +109,21 @@ fn tiles(evaluation: &Evaluation) -> Vec<Tile> {
             PERCENT.show(evaluation.top_k_accuracy),
             String::new(),
         ),
-        tile("log loss", THREE.show(evaluation.log_loss), "smaller is better".to_owned()),
+        tile(
+            "log loss",
+            THREE.show(evaluation.log_loss),
+            "smaller is better".to_owned(),
+        ),
         tile(
             "calibration error",
             PERCENT.show(evaluation.ece),
             "ECE, smaller is better".to_owned(),
         ),
-        tile("Brier score", THREE.show(evaluation.brier), "0 to 2, smaller is better".to_owned()),
+        tile(
+            "Brier score",
+            THREE.show(evaluation.brier),
+            "0 to 2, smaller is better".to_owned(),
+        ),
     ];
     if let Some(area) = evaluation.roc_auc {
         let note = "mean over classes, one against the rest".to_owned();
@@ -127,7 +145,10 @@ fn in_words(evaluation: &Evaluation) -> String {
     let counts = &evaluation.confusion.counts;
     let pairs = (0..counts.len()).flat_map(|i| (0..counts.len()).map(move |j| (i, j)));
     // The later of equals would win with `max_by_key`; the first is meant.
-    let most = pairs.filter(|(i, j)| i != j).rev().max_by_key(|(i, j)| counts[*i][*j]);
+    let most = pairs
+        .filter(|(i, j)| i != j)
+        .rev()
+        .max_by_key(|(i, j)| counts[*i][*j]);
     if let Some((i, j)) = most.filter(|(i, j)| 0 < counts[*i][*j]) {
         text += &format!(
             "Most frequent confusion: {} taken for {} ({} of {}).",
@@ -194,7 +215,12 @@ fn pictures(evaluation: &Evaluation, pixels: &Pixels) -> Vec<Picture> {
         let with = |class: &str, probability| format!("{class}, {}", PERCENT.show(probability));
         Picture {
             png: channels.map_or(Vec::new(), |channels| {
-                thumbnail(pixels.image(mistake.index), pixels.height(), pixels.width(), channels)
+                thumbnail(
+                    pixels.image(mistake.index),
+                    pixels.height(),
+                    pixels.width(),
+                    channels,
+                )
             }),
             alt: format!("{}: {label} taken for {decision}", mistake.path),
             facts: vec![

@@ -20,7 +20,11 @@ pub(super) struct Plot {
 
 /// Returns the charts of an evaluation.
 pub(super) fn evaluation_plots(evaluation: &Evaluation) -> Vec<Plot> {
-    vec![confusion(evaluation), per_class(evaluation), reliability(evaluation)]
+    vec![
+        confusion(evaluation),
+        per_class(evaluation),
+        reliability(evaluation),
+    ]
 }
 
 /// Returns the charts of a training; none without epochs.
@@ -51,14 +55,20 @@ pub(super) fn training_plots(history: &[EpochRecord]) -> Vec<Plot> {
             "training_loss.svg",
             "Training loss is measured while training: with dropout, changed pictures and smoothed \
              labels where they are on. It may lie above the validation loss for that reason.",
-            [("training", |r| Some(r.train_loss)), ("validation", |r| r.val_loss)],
+            [
+                ("training", |r| Some(r.train_loss)),
+                ("validation", |r| r.val_loss),
+            ],
         ),
         curves(
             "Accuracy",
             "share told right",
             "training_accuracy.svg",
             "A growing gap between the two curves is overfitting.",
-            [("training", |r| Some(r.train_accuracy)), ("validation", |r| r.val_accuracy)],
+            [
+                ("training", |r| Some(r.train_accuracy)),
+                ("validation", |r| r.val_accuracy),
+            ],
         ),
     ]
 }
@@ -126,9 +136,10 @@ fn reliability(evaluation: &Evaluation) -> Plot {
     let ece = NumberFormat::Percent(1).show(evaluation.ece);
     Plot {
         file: "reliability.svg",
-        caption: "On the diagonal, confidence can be taken at its word; below it, the network is too \
+        caption:
+            "On the diagonal, confidence can be taken at its word; below it, the network is too \
                   sure of itself."
-            .to_owned(),
+                .to_owned(),
         svg: ReliabilityDiagram {
             title: "Calibration".to_owned(),
             subtitle: format!("expected calibration error {ece}"),

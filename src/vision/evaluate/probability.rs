@@ -36,7 +36,9 @@ pub(super) fn decide(row: &[f64]) -> usize {
 /// `log_loss`.
 pub(super) fn log_loss(probabilities: &[Vec<f64>], labels: &[u32]) -> f64 {
     let loss = |(row, label): (&Vec<f64>, &u32)| {
-        -row[*label as usize].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+        -row[*label as usize]
+            .clamp(f64::EPSILON, 1.0 - f64::EPSILON)
+            .ln()
     };
     mean(probabilities.iter().zip(labels).map(loss))
 }
@@ -84,7 +86,13 @@ pub(super) fn bins(probabilities: &[Vec<f64>], labels: &[u32]) -> Vec<Bin> {
         *right += u64::from(decision == *label as usize);
     }
     let bin = |(i, (count, confidences, right)): (usize, (u64, f64, u64))| {
-        let of = |value: f64| if count == 0 { 0.0 } else { value / count as f64 };
+        let of = |value: f64| {
+            if count == 0 {
+                0.0
+            } else {
+                value / count as f64
+            }
+        };
         Bin {
             from: i as f64 / BINS as f64,
             to: (i + 1) as f64 / BINS as f64,
@@ -124,7 +132,7 @@ fn area(mut values: Vec<(f64, bool)>) -> Option<f64> {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut positives, mut rank_sum, mut start) = (0.0, 0.0, 0);
     for ties in values.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
-        let mean_rank = start as f64 + (ties.len() as f64 + 1.0) / 2.0;
+        let mean_rank = start as f64 + f64::midpoint(ties.len() as f64, 1.0);
         let hits = ties.iter().filter(|(_, is_positive)| *is_positive).count() as f64;
         positives += hits;
         rank_sum += hits * mean_rank;
@@ -158,7 +166,10 @@ mod tests {
     fn two_classes_four_pictures() {
         let rows = [[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]].map(Vec::from);
         let labels = [0, 1, 1, 0];
-        close(log_loss(&rows, &labels), -(0.9f64 * 0.4 * 0.7 * 0.8).ln() / 4.0);
+        close(
+            log_loss(&rows, &labels),
+            -(0.9f64 * 0.4 * 0.7 * 0.8).ln() / 4.0,
+        );
         close(brier(&rows, &labels), (0.02 + 0.72 + 0.18 + 0.08) / 4.0);
         // (0.9, right), (0.6, wrong), (0.7, right), (0.8, right): each in a bin of its own.
         let bins = bins(&rows, &labels);

@@ -46,19 +46,30 @@ pub fn write(
 ) -> Result<Vec<PathBuf>, Error> {
     let figures = plots::evaluation_plots(evaluation);
     let training = plots::training_plots(illustration.history);
-    let page =
-        page::page(evaluation, illustration.facts, illustration.pixels, &figures, &training);
+    let page = page::page(
+        evaluation,
+        illustration.facts,
+        illustration.pixels,
+        &figures,
+        &training,
+    );
     let mut metrics = serde_json::to_vec_pretty(&MetricsFile::from(evaluation))
         .map_err(|e| Error::io("write", to.metrics)(io::Error::other(e)))?;
     metrics.push(b'\n');
 
     let mut files = vec![(to.metrics.to_owned(), metrics)];
     for plot in figures.iter().chain(&training) {
-        files.push((to.plots.join(plot.file), plot.svg.as_str().as_bytes().to_vec()));
+        files.push((
+            to.plots.join(plot.file),
+            plot.svg.as_str().as_bytes().to_vec(),
+        ));
     }
     files.push((to.page.to_owned(), page.html().into_bytes()));
     for (path, bytes) in &files {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
         }
         fs::write_atomic(path, bytes).map_err(Error::io("write", path))?;

@@ -2,16 +2,16 @@
 //! (`conv`, `build`), shown (`summary`).
 //!
 //! Invariant: no tensor exists before `Plan::new` has said that all shapes fit. Imports: base,
-//! vision::{error}.
+//! `vision::{error`}.
 
-mod spec;
-mod read;
-mod plan;
-mod weights;
-mod init;
-mod conv;
 mod build;
+mod conv;
+mod init;
+mod plan;
+mod read;
+mod spec;
 mod summary;
+mod weights;
 
 pub(in crate::vision) use build::read_values;
 pub use build::{Dropout, Network};
@@ -20,3 +20,4 @@ pub use plan::{Input, Layer, PARAMETERS_MAX, Plan, Role, Shape, TensorPlan};
 pub use spec::{Activation, ConvBlock, Head, ModelSpec, Padding, Pool, Preset};
 pub use summary::{Summary, SummaryRow, summary};
 pub use weights::{Tensor, Weights, WeightsProblem};
+pub(in crate::vision) use weights::{f32_bytes, f32_values};

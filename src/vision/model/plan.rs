@@ -1,6 +1,6 @@
 //! Gives every layer of a declared network its shape, its tensors and its cost, before any tensor
 //! exists. Everything that must agree on names and shapes (initial weights, network, artifact,
-//! checkpoint, summary) takes them from here. Pure. Imports: vision::error.
+//! checkpoint, summary) takes them from here. Pure. Imports: `vision::error`.
 
 use crate::vision::Error;
 
@@ -185,11 +185,24 @@ impl Plan {
         let mut units = map.channels * map.height * map.width;
         let head = &spec.head;
         if head.global_pool != Pool::None {
-            let (what, flops) = (format!("global {}", pool_name(head.global_pool)), units as u64);
+            let (what, flops) = (
+                format!("global {}", pool_name(head.global_pool)),
+                units as u64,
+            );
             units = map.channels;
-            layers.push(Layer::without_tensors("head.pool", what, Shape::Flat(units), flops));
+            layers.push(Layer::without_tensors(
+                "head.pool",
+                what,
+                Shape::Flat(units),
+                flops,
+            ));
         } else if !spec.blocks.is_empty() {
-            layers.push(Layer::without_tensors("head.flatten", "flatten", Shape::Flat(units), 0));
+            layers.push(Layer::without_tensors(
+                "head.flatten",
+                "flatten",
+                Shape::Flat(units),
+                0,
+            ));
         }
         for (i, &out) in head.dense.iter().enumerate() {
             let role = Role::Weight { fan_in: units };
@@ -197,11 +210,19 @@ impl Plan {
             layers.push(Layer::dense(&format!("dense.{i}"), what, units, out, role));
             units = out;
             if 0.0 < head.dropout {
-                layers.push(Layer::dropout(format!("dense.{i}.dropout"), head.dropout, units));
+                layers.push(Layer::dropout(
+                    format!("dense.{i}.dropout"),
+                    head.dropout,
+                    units,
+                ));
             }
         }
         if head.dense.is_empty() && 0.0 < head.dropout {
-            layers.push(Layer::dropout("head.dropout".to_owned(), head.dropout, units));
+            layers.push(Layer::dropout(
+                "head.dropout".to_owned(),
+                head.dropout,
+                units,
+            ));
         }
         let role = Role::OutputWeight {
             fan_in: units,
@@ -282,7 +303,12 @@ impl Layer {
     }
 
     fn dropout(name: String, probability: f64, units: usize) -> Self {
-        Self::without_tensors(name, format!("dropout {probability}"), Shape::Flat(units), 0)
+        Self::without_tensors(
+            name,
+            format!("dropout {probability}"),
+            Shape::Flat(units),
+            0,
+        )
     }
 
     fn dense(name: &str, what: &str, units: usize, out: usize, role: Role) -> Self {
@@ -344,7 +370,11 @@ fn plan_block(
         Role::Weight { fan_in },
     )];
     if !block.batch_norm {
-        tensors.push(tensor(format!("{name}.conv.bias"), &[block.filters], Role::Zeros));
+        tensors.push(tensor(
+            format!("{name}.conv.bias"),
+            &[block.filters],
+            Role::Zeros,
+        ));
     }
     let padding = match block.padding {
         Padding::Valid => "valid",
@@ -400,11 +430,21 @@ fn plan_block(
         map.height /= size;
         map.width /= size;
         let what = format!("{} {size}×{size}", pool_name(block.pool));
-        layers.push(Layer::without_tensors(format!("{name}.pool"), what, map.shape(), flops));
+        layers.push(Layer::without_tensors(
+            format!("{name}.pool"),
+            what,
+            map.shape(),
+            flops,
+        ));
     }
     if 0.0 < block.dropout {
         let what = format!("dropout {}", block.dropout);
-        layers.push(Layer::without_tensors(format!("{name}.dropout"), what, map.shape(), 0));
+        layers.push(Layer::without_tensors(
+            format!("{name}.dropout"),
+            what,
+            map.shape(),
+            0,
+        ));
     }
     Ok(map)
 }
@@ -435,12 +475,23 @@ mod tests {
         assert_eq!(
             shapes,
             [
-                "33×33×32", "31×31×32", "15×15×32", "13×13×64", "11×11×64", "5×5×64", "1600", "128",
-                "128", "10"
+                "33×33×32",
+                "31×31×32",
+                "15×15×32",
+                "13×13×64",
+                "11×11×64",
+                "5×5×64",
+                "1600",
+                "128",
+                "128",
+                "10"
             ]
         );
         // Keras: model.count_params() of the same layers.
-        assert_eq!(plan.parameters(), 896 + 9248 + 18496 + 36928 + 204_928 + 1290);
+        assert_eq!(
+            plan.parameters(),
+            896 + 9248 + 18496 + 36928 + 204_928 + 1290
+        );
     }
 
     #[test]

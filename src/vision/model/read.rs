@@ -18,7 +18,7 @@
 //! | `head.dense` | list of 1 to 65536, at most 8 | `[128]`, or the preset's |
 //! | `head.dropout` | 0 to 0.95 | 0, or the preset's |
 //!
-//! Imports: base::doc.
+//! Imports: `base::doc`.
 
 use crate::base::doc::{Fields, KeyPath, On, Problems, Value};
 
@@ -27,11 +27,7 @@ use super::spec::{
     ModelSpec, POOL_SIZE_MAX, Padding, Pool, Preset, STRIDE_MAX, UNITS_MAX,
 };
 
-const POOLS: [(&str, Pool); 3] = [
-    ("max", Pool::Max),
-    ("avg", Pool::Avg),
-    ("none", Pool::None),
-];
+const POOLS: [(&str, Pool); 3] = [("max", Pool::Max), ("avg", Pool::Avg), ("none", Pool::None)];
 
 impl ModelSpec {
     /// Reads the section `model`; problems are reported to the document's collector and replaced by
@@ -50,7 +46,10 @@ impl ModelSpec {
                         key,
                         On::Key,
                         "conflicting-keys",
-                        format!("`{}` changes a preset, but `blocks` is given", fields.path(key)),
+                        format!(
+                            "`{}` changes a preset, but `blocks` is given",
+                            fields.path(key)
+                        ),
                         Some(help.to_owned()),
                     );
                 }
@@ -110,7 +109,10 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
     let plain = ConvBlock::plain(1);
     let filters = fields.optional_int("filters", 1..=FILTERS_MAX as u64);
     if !fields.has("filters") {
-        let headline = format!("`{}` needs `filters`, the number of output channels", fields.at());
+        let headline = format!(
+            "`{}` needs `filters`, the number of output channels",
+            fields.at()
+        );
         problems.report(fields.at(), On::Value, "missing-key", headline, "", None);
     }
     let kernel = fields.int("kernel", plain.kernel as u64, 1..=KERNEL_MAX as u64) as usize;
@@ -139,7 +141,11 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
             ],
         ),
         pool: fields.choice("pool", plain.pool, &POOLS),
-        pool_size: fields.int("pool_size", plain.pool_size as u64, 2..=POOL_SIZE_MAX as u64) as usize,
+        pool_size: fields.int(
+            "pool_size",
+            plain.pool_size as u64,
+            2..=POOL_SIZE_MAX as u64,
+        ) as usize,
         dropout: fields.float("dropout", plain.dropout, 0.0..=DROPOUT_MAX),
     };
     fields.finish();
@@ -189,9 +195,7 @@ mod tests {
         let problems = Problems::new(&document);
         let spec = ModelSpec::read(problems.fields(KeyPath::root().key("model")));
         problems.into_result(spec).map_err(|error| match error {
-            Error::Document { problems, .. } => {
-                problems.into_iter().map(|d| d.headline).collect()
-            }
+            Error::Document { problems, .. } => problems.into_iter().map(|d| d.headline).collect(),
             other => vec![other.to_string()],
         })
     }
@@ -204,9 +208,13 @@ mod tests {
         assert!(lenet.head.dense.is_empty());
         assert!((read("model: {dropout: 0.25}").unwrap().head.dropout - 0.25).abs() < 1e-12);
 
-        let spec = read("model:\n  blocks:\n    - {filters: 8, pool: avg, pool_size: 3}\n").unwrap();
+        let spec =
+            read("model:\n  blocks:\n    - {filters: 8, pool: avg, pool_size: 3}\n").unwrap();
         assert_eq!(spec.blocks.len(), 1);
-        assert_eq!((spec.blocks[0].pool, spec.blocks[0].pool_size), (Pool::Avg, 3));
+        assert_eq!(
+            (spec.blocks[0].pool, spec.blocks[0].pool_size),
+            (Pool::Avg, 3)
+        );
         assert_eq!(spec.head.dense, [128]);
     }
 
@@ -224,7 +232,10 @@ mod tests {
             "model: {preset: lenet, blocks: [{filters: 3}]}",
             &["`model.preset` changes a preset, but `blocks` is given"],
         );
-        check("model: {blocks: 3}", &["`model.blocks` must be a list of blocks"]);
+        check(
+            "model: {blocks: 3}",
+            &["`model.blocks` must be a list of blocks"],
+        );
         check(
             "model:\n  blocks:\n    - {kernel: 4, filtres: 8}\n    - 7\n",
             &[

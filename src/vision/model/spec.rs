@@ -112,7 +112,7 @@ pub enum Pool {
 pub enum Preset {
     /// The reference network for 35×35 colour images: four 3×3 convolutions, 0.6 million weights.
     Cnn35,
-    /// LeNet-5 (LeCun et al. 1998, <http://yann.lecun.com/exdb/lenet/>) with ReLU and max pooling.
+    /// LeNet-5 (`LeCun` et al. 1998, <http://yann.lecun.com/exdb/lenet/>) with ReLU and max pooling.
     Lenet,
 }
 
@@ -174,7 +174,11 @@ impl ModelSpec {
         self.blocks.len() <= BLOCKS_MAX
             && self.blocks.iter().all(block)
             && self.head.dense.len() <= DENSE_MAX
-            && self.head.dense.iter().all(|units| (1..=UNITS_MAX).contains(units))
+            && self
+                .head
+                .dense
+                .iter()
+                .all(|units| (1..=UNITS_MAX).contains(units))
             && (0.0..=DROPOUT_MAX).contains(&self.head.dropout)
     }
 }

@@ -67,7 +67,10 @@ impl Weights {
             .collect();
         let views = bytes.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
-            (*name, view.expect("a tensor has as many values as its shape says"))
+            (
+                *name,
+                view.expect("a tensor has as many values as its shape says"),
+            )
         });
         safetensors::serialize(views, None).expect("names and shapes always fit into the header")
     }
@@ -120,26 +123,24 @@ impl Weights {
                 });
             }
         }
-        match self.0.keys().find(|name| !expected.contains_key(name.as_str())) {
+        match self
+            .0
+            .keys()
+            .find(|name| !expected.contains_key(name.as_str()))
+        {
             Some(name) => Err(WeightsProblem::Unexpected(name.clone())),
             None => Ok(()),
         }
     }
-
-    /// Are all values finite?
-    #[must_use]
-    pub fn is_finite(&self) -> bool {
-        self.0.values().all(|t| t.values.iter().all(|v| v.is_finite()))
-    }
 }
 
 /// Returns `values` as little-endian bytes.
-pub(crate) fn f32_bytes(values: &[f32]) -> Vec<u8> {
+pub(in crate::vision) fn f32_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// Returns little-endian bytes as numbers; a torn last number is left out.
-pub(crate) fn f32_values(bytes: &[u8]) -> Vec<f32> {
+pub(in crate::vision) fn f32_values(bytes: &[u8]) -> Vec<f32> {
     let (numbers, _) = bytes.as_chunks::<4>();
     numbers.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
@@ -163,7 +164,10 @@ mod tests {
         let plan = plan();
         let weights = initial_weights(&plan, 7);
         let bytes = weights.to_safetensors();
-        assert_eq!(Weights::from_safetensors(&bytes, &plan), Ok(weights.clone()));
+        assert_eq!(
+            Weights::from_safetensors(&bytes, &plan),
+            Ok(weights.clone())
+        );
         assert_eq!(bytes, weights.to_safetensors());
     }
 

@@ -58,7 +58,7 @@ fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .into_iter()
         .map(|f| {
             (
-                f.relative.to_string(),
+                f.relative.clone(),
                 std::fs::read(dir.join(&f.relative)).unwrap(),
             )
         })

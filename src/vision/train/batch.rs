@@ -59,16 +59,13 @@ impl Normaliser {
     pub(in crate::vision) fn images(&self, pixels: &Pixels, from: usize, to: usize) -> Vec<f32> {
         let len = pixels.image_len();
         let mut images = vec![0.0; (to - from) * len];
-        images
-            .par_chunks_exact_mut(len)
-            .enumerate()
-            .for_each_init(
-                || vec![0.0; len],
-                |picture, (i, planes)| {
-                    augment::scale(pixels.image(from + i), picture);
-                    self.write(picture, planes);
-                },
-            );
+        images.par_chunks_exact_mut(len).enumerate().for_each_init(
+            || vec![0.0; len],
+            |picture, (i, planes)| {
+                augment::scale(pixels.image(from + i), picture);
+                self.write(picture, planes);
+            },
+        );
         images
     }
 }
@@ -136,24 +133,21 @@ impl Batcher<'_> {
             channels: pixels.channels(),
         };
         let mut images = vec![0.0; members.len() * len];
-        images
-            .par_chunks_exact_mut(len)
-            .zip(members)
-            .for_each_init(
-                || vec![0.0; len],
-                |picture, (planes, &member)| {
-                    let image = pixels.image(member);
-                    if self.augment.is_off() {
-                        augment::scale(image, picture);
-                    } else {
-                        // A stream of its own for each image and epoch: threads cannot matter.
-                        let index = (epoch as u64) << 32 | member as u64;
-                        let mut rng = rng::stream(self.seed, "augment", index);
-                        augment(image, shape, &self.augment, &mut rng, picture);
-                    }
-                    self.normaliser.write(picture, planes);
-                },
-            );
+        images.par_chunks_exact_mut(len).zip(members).for_each_init(
+            || vec![0.0; len],
+            |picture, (planes, &member)| {
+                let image = pixels.image(member);
+                if self.augment.is_off() {
+                    augment::scale(image, picture);
+                } else {
+                    // A stream of its own for each image and epoch: threads cannot matter.
+                    let index = (epoch as u64) << 32 | member as u64;
+                    let mut rng = rng::stream(self.seed, "augment", index);
+                    augment(image, shape, &self.augment, &mut rng, picture);
+                }
+                self.normaliser.write(picture, planes);
+            },
+        );
         let labels: Vec<u32> = members.iter().map(|&m| self.data.labels[m]).collect();
         let spread = self.label_smoothing / self.classes as f64;
         let mut targets = vec![spread as f32; labels.len() * self.classes];

@@ -29,7 +29,7 @@ use crate::base::ContentHash;
 use crate::base::canon::Canon;
 use crate::base::fs;
 use crate::vision::Error;
-use crate::vision::model::{Plan, Tensor, Weights};
+use crate::vision::model::{Plan, Tensor, Weights, f32_bytes, f32_values};
 
 use super::history::{EpochRecord, NUMBERS};
 
@@ -65,7 +65,8 @@ pub(super) enum Found {
 /// The folder cannot be written; the old checkpoint is then still there.
 pub(super) fn save(folder: &Path, key: ContentHash, checkpoint: &Checkpoint) -> Result<(), Error> {
     let path = folder.join(FILE);
-    let bytes = encode(key, checkpoint).map_err(|e| Error::io("write", &path)(io::Error::other(e)))?;
+    let bytes =
+        encode(key, checkpoint).map_err(|e| Error::io("write", &path)(io::Error::other(e)))?;
     fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
     fs::write_atomic(&path, &bytes).map_err(Error::io("write", &path))
 }
@@ -91,11 +92,13 @@ type Parts = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 fn encode(key: ContentHash, checkpoint: &Checkpoint) -> Result<Vec<u8>, SafeTensorError> {
     let mut parts = Parts::new();
-    let sets = [("last", Some(&checkpoint.last)), ("best", checkpoint.best.as_ref())];
+    let sets = [
+        ("last", Some(&checkpoint.last)),
+        ("best", checkpoint.best.as_ref()),
+    ];
     for (prefix, weights) in sets {
         for (name, tensor) in weights.iter().flat_map(|w| &w.0) {
-            let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            let part = (Dtype::F32, tensor.shape.clone(), bytes);
+            let part = (Dtype::F32, tensor.shape.clone(), f32_bytes(&tensor.values));
             parts.insert(format!("{prefix}/{name}"), part);
         }
     }
@@ -104,16 +107,29 @@ fn encode(key: ContentHash, checkpoint: &Checkpoint) -> Result<Vec<u8>, SafeTens
     let shape = vec![checkpoint.history.len(), NUMBERS];
     parts.insert("history".to_owned(), (Dtype::F64, shape, history));
     let mut put_bytes = |name: &str, bytes: &[u8]| {
-        parts.insert(name.to_owned(), (Dtype::U8, vec![bytes.len()], bytes.to_vec()));
+        parts.insert(
+            name.to_owned(),
+            (Dtype::U8, vec![bytes.len()], bytes.to_vec()),
+        );
     };
     put_bytes("optimiser", &checkpoint.optimiser);
     put_bytes("key", key.as_bytes());
-    let seal = seal(parts.iter().map(|(n, (_, shape, bytes))| (n.as_str(), &shape[..], &bytes[..])));
-    parts.insert("seal".to_owned(), (Dtype::U8, vec![32], seal.as_bytes().to_vec()));
+    let seal = seal(
+        parts
+            .iter()
+            .map(|(n, (_, shape, bytes))| (n.as_str(), &shape[..], &bytes[..])),
+    );
+    parts.insert(
+        "seal".to_owned(),
+        (Dtype::U8, vec![32], seal.as_bytes().to_vec()),
+    );
 
     let mut views = Vec::with_capacity(parts.len());
     for (name, (dtype, shape, bytes)) in &parts {
-        views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?));
+        views.push((
+            name.as_str(),
+            TensorView::new(*dtype, shape.clone(), bytes)?,
+        ));
     }
     safetensors::serialize(views, None)
 }
@@ -123,7 +139,11 @@ fn decode(bytes: &[u8], key: ContentHash, plan: &Plan) -> Result<Checkpoint, Str
     let file = SafeTensors::deserialize(bytes).map_err(|_| DAMAGED)?;
     let mut parts: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
     let sealed = parts.remove("seal").ok_or(DAMAGED)?;
-    let seal = seal(parts.iter().map(|(name, view)| (*name, view.shape(), view.data())));
+    let seal = seal(
+        parts
+            .iter()
+            .map(|(name, view)| (*name, view.shape(), view.data())),
+    );
     if sealed.data() != seal.as_bytes() {
         return Err(DAMAGED.to_owned());
     }
@@ -132,10 +152,19 @@ fn decode(bytes: &[u8], key: ContentHash, plan: &Plan) -> Result<Checkpoint, Str
     }
     let optimiser = parts.remove("optimiser").ok_or(DAMAGED)?.data().to_vec();
     let history = parts.remove("history").ok_or(DAMAGED)?;
-    let numbers: Vec<f64> =
-        history.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
-    let history: Vec<EpochRecord> =
-        numbers.as_chunks::<NUMBERS>().0.iter().map(|n| EpochRecord::from_numbers(*n)).collect();
+    let numbers: Vec<f64> = history
+        .data()
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|b| f64::from_le_bytes(*b))
+        .collect();
+    let history: Vec<EpochRecord> = numbers
+        .as_chunks::<NUMBERS>()
+        .0
+        .iter()
+        .map(|n| EpochRecord::from_numbers(*n))
+        .collect();
     let (mut last, mut best) = (Weights::default(), Weights::default());
     for (name, view) in parts {
         let (set, name) = match name.split_once('/') {
@@ -143,10 +172,9 @@ fn decode(bytes: &[u8], key: ContentHash, plan: &Plan) -> Result<Checkpoint, Str
             Some(("best", name)) => (&mut best, name),
             _ => return Err(DAMAGED.to_owned()),
         };
-        let chunks = view.data().as_chunks::<4>().0.iter();
         let tensor = Tensor {
             shape: view.shape().to_vec(),
-            values: chunks.map(|b| f32::from_le_bytes(*b)).collect(),
+            values: f32_values(view.data()),
         };
         set.0.insert(name.to_owned(), tensor);
     }
@@ -215,7 +243,10 @@ mod tests {
             Found::Nothing | Found::Unusable(_) => panic!("the checkpoint is usable"),
         }
         let other = ContentHash::of(b"another training");
-        assert!(matches!(load(&scratch, other, &plan), Ok(Found::Unusable(_))));
+        assert!(matches!(
+            load(&scratch, other, &plan),
+            Ok(Found::Unusable(_))
+        ));
 
         let path = scratch.join(FILE);
         let bytes = std::fs::read(&path).unwrap();

@@ -25,8 +25,10 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics with their names.
-    pub const NAMES: [(&'static str, Self); 2] =
-        [("val_loss", Self::ValLoss), ("val_accuracy", Self::ValAccuracy)];
+    pub const NAMES: [(&'static str, Self); 2] = [
+        ("val_loss", Self::ValLoss),
+        ("val_accuracy", Self::ValAccuracy),
+    ];
 
     /// Returns the figure of `record`, turned such that more is better.
     fn goodness(self, record: &EpochRecord) -> Option<f64> {

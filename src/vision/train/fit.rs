@@ -12,8 +12,8 @@ use crate::base::canon::Canon;
 use crate::base::{Cancel, ContentHash, Observer, rng};
 use crate::vision::Error;
 use crate::vision::device::Device;
-use crate::vision::model::{Dropout, Input, ModelSpec, Network, Plan, Weights, initial_weights};
 use crate::vision::model::read_values;
+use crate::vision::model::{Dropout, Input, ModelSpec, Network, Plan, Weights, initial_weights};
 use crate::vision::shard::{Prepared, Split, SplitData};
 
 use super::batch::{Batch, Batcher, Normalisation, Normaliser};
@@ -193,8 +193,12 @@ fn training_key(spec: &TrainSpec, data: &TrainData, device: &Device) -> ContentH
     let mut canon = Canon::new("cvops.training.v1");
     canon.text(env!("CARGO_PKG_VERSION")).text(device.name());
     // The derived form names every field: one that is added later is part of the key by itself.
-    canon.text(&format!("{:?}", spec.model)).text(&format!("{:?}", spec.params));
-    canon.text(&format!("{:?}", data.classes)).bytes(data.content_hash.as_bytes());
+    canon
+        .text(&format!("{:?}", spec.model))
+        .text(&format!("{:?}", spec.params));
+    canon
+        .text(&format!("{:?}", data.classes))
+        .bytes(data.content_hash.as_bytes());
     canon.finish()
 }
 
@@ -231,7 +235,9 @@ impl Tally {
             return Ok(());
         }
         let pending = std::mem::take(&mut self.pending);
-        let scalars = pending.iter().flat_map(|(loss, hits, _)| [loss.clone(), hits.clone()]);
+        let scalars = pending
+            .iter()
+            .flat_map(|(loss, hits, _)| [loss.clone(), hits.clone()]);
         let values = read_values(Tensor::cat(scalars.collect(), 0));
         for (pair, (_, _, images)) in values.as_chunks::<2>().0.iter().zip(&pending) {
             let [loss, hits] = pair.map(f64::from);
@@ -288,7 +294,9 @@ impl<'a> Training<'a> {
         let network = Network::new(self.plan, &checkpoint.last, &self.device);
         let network = network.map_err(|p| p.to_string())?;
         let bytes = Bytes::from_bytes_vec(checkpoint.optimiser);
-        let optimiser = optimiser(self.params).from_bytes(bytes).map_err(|e| e.to_string())?;
+        let optimiser = optimiser(self.params)
+            .from_bytes(bytes)
+            .map_err(|e| e.to_string())?;
         let best = match self.metric().best(&checkpoint.history) {
             Some(i) if i + 1 == checkpoint.history.len() => Some((i, checkpoint.last)),
             Some(i) => Some((i, checkpoint.best.ok_or("the best weights are missing")?)),
@@ -303,8 +311,13 @@ impl<'a> Training<'a> {
 
     fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let record = self.optimiser.to_record().into_bytes();
-        let optimiser = record.map_err(|e| Error::Optimiser { problem: e.to_string() })?;
-        let last_is_best = self.best.as_ref().is_some_and(|(i, _)| i + 1 == self.history.len());
+        let optimiser = record.map_err(|e| Error::Optimiser {
+            problem: e.to_string(),
+        })?;
+        let last_is_best = self
+            .best
+            .as_ref()
+            .is_some_and(|(i, _)| i + 1 == self.history.len());
         let best = self.best.as_ref().filter(|_| !last_is_best);
         Ok(Checkpoint {
             history: self.history.clone(),
@@ -315,11 +328,15 @@ impl<'a> Training<'a> {
     }
 
     fn network(&self) -> &Network {
-        self.network.as_ref().expect("the network is only away within a step")
+        self.network
+            .as_ref()
+            .expect("the network is only away within a step")
     }
 
     fn metric(&self) -> Metric {
-        self.params.early_stopping.map_or(Metric::ValLoss, |stopping| stopping.metric)
+        self.params
+            .early_stopping
+            .map_or(Metric::ValLoss, |stopping| stopping.metric)
     }
 
     /// Returns the best epoch (from 1) when training should stop.
@@ -333,9 +350,7 @@ impl<'a> Training<'a> {
     fn result(&self) -> (Weights, usize) {
         match (self.params.keep, &self.best) {
             (Keep::Best, Some((i, weights))) => (weights.clone(), i + 1),
-            (Keep::Best, None) | (Keep::Last, _) => {
-                (self.network().weights(), self.history.len())
-            }
+            (Keep::Best, None) | (Keep::Last, _) => (self.network().weights(), self.history.len()),
         }
     }
 
@@ -360,7 +375,12 @@ impl<'a> Training<'a> {
             step += 1;
             images_done += images;
             if step % READ_STEPS == 0 || step == steps {
-                let diverged = |value| Error::NotFinite { epoch: epoch + 1, step, value, rate };
+                let diverged = |value| Error::NotFinite {
+                    epoch: epoch + 1,
+                    step,
+                    value,
+                    rate,
+                };
                 tally.read().map_err(diverged)?;
             }
             let elapsed = started.elapsed().as_secs_f64();
@@ -380,7 +400,12 @@ impl<'a> Training<'a> {
         let (val_loss, val_accuracy) = self.validate(cancel)?.unzip();
         if let Some(value) = val_loss.filter(|loss| !loss.is_finite()) {
             let epoch = epoch + 1;
-            return Err(Error::NotFinite { epoch, step, value, rate });
+            return Err(Error::NotFinite {
+                epoch,
+                step,
+                value,
+                rate,
+            });
         }
         let record = EpochRecord {
             epoch: epoch + 1,
@@ -405,19 +430,31 @@ impl<'a> Training<'a> {
 
     fn rate(&self, step: usize) -> f64 {
         let steps = self.batcher.steps();
-        let (all, warmup) = (self.params.epochs * steps, self.params.warmup_epochs * steps);
-        self.params.schedule.rate(self.params.learning_rate, step, all, warmup)
+        let (all, warmup) = (
+            self.params.epochs * steps,
+            self.params.warmup_epochs * steps,
+        );
+        self.params
+            .schedule
+            .rate(self.params.learning_rate, step, all, warmup)
     }
 
     /// One step of the optimiser. Returns mean loss and number of hits, still on the device.
     fn step(&mut self, batch: Batch, rate: f64, dropout: &mut Dropout) -> (Tensor<1>, Tensor<1>) {
-        let network = self.network.take().expect("the network is only away within a step");
+        let network = self
+            .network
+            .take()
+            .expect("the network is only away within a step");
         let count = batch.labels.len();
         let images = images_tensor(batch.images, count, self.plan.input, &self.device);
         let targets = TensorData::new(batch.targets, [count, self.plan.classes]);
         let targets = Tensor::<2>::from_data(targets, &self.device);
         let logits = network.forward_train(images, dropout);
-        let hits = hits(logits.clone().without_autodiff(), &batch.labels, &self.val_device);
+        let hits = hits(
+            logits.clone().without_autodiff(),
+            &batch.labels,
+            &self.val_device,
+        );
         // Cross entropy against the (smoothed) targets, mean over the batch.
         let loss = (log_softmax(logits, 1) * targets).sum().neg() / count as f32;
         let gradients = GradientsParams::from_grads(loss.backward(), &network);

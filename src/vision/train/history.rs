@@ -37,7 +37,10 @@ impl EpochRecord {
             six(self.train_loss),
             six(self.train_accuracy)
         );
-        for (name, value) in [("val_loss", self.val_loss), ("val_accuracy", self.val_accuracy)] {
+        for (name, value) in [
+            ("val_loss", self.val_loss),
+            ("val_accuracy", self.val_accuracy),
+        ] {
             if let Some(value) = value {
                 line += &format!(",\"{name}\":{}", six(value));
             }
@@ -67,7 +70,14 @@ impl EpochRecord {
 
     /// Inverse of `to_numbers`.
     pub(super) fn from_numbers(numbers: [f64; NUMBERS]) -> Self {
-        let [epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy] = numbers;
+        let [
+            epoch,
+            lr,
+            train_loss,
+            train_accuracy,
+            val_loss,
+            val_accuracy,
+        ] = numbers;
         let known = |value: f64| (!value.is_nan()).then_some(value);
         Self {
             epoch: epoch as usize,
@@ -80,7 +90,8 @@ impl EpochRecord {
     }
 }
 
-fn six(value: f64) -> f64 {
+/// Rounds to the six decimals of our reports: noise in the last digits is no change.
+pub(in crate::vision) fn six(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 

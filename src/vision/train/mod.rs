@@ -5,26 +5,27 @@
 //! named stream of the seed that is opened anew in each epoch: `init`, `shuffle`, `augment`,
 //! `dropout`. What happens is told through `TrainEvent` only.
 //!
-//! Imports: base, vision::{device, model, augment, shard, error}.
+//! Imports: base, `vision::{device`, model, augment, shard, error}.
 
-mod params;
-mod event;
-mod history;
-mod schedule;
-mod early_stop;
 mod batch;
-mod optimiser;
 mod checkpoint;
+mod early_stop;
+mod event;
 mod fit;
+mod history;
+mod optimiser;
+mod params;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::vision) use batch::Normaliser;
 pub use batch::Normalisation;
+pub(in crate::vision) use batch::Normaliser;
 pub use early_stop::{EarlyStopping, Metric};
 pub use event::TrainEvent;
 pub(in crate::vision) use fit::images_tensor;
 pub use fit::{Fitted, Stop, TrainData, TrainSpec, fit};
 pub use history::EpochRecord;
+pub(in crate::vision) use history::six;
 pub use params::{Keep, OptimiserKind, TrainParams};
 pub use schedule::Schedule;

@@ -148,7 +148,9 @@ impl TrainParams {
     /// Returns the name of the optimiser as in `params.yaml`.
     #[must_use]
     pub fn optimiser_name(&self) -> &'static str {
-        let named = OptimiserKind::NAMES.iter().find(|(_, kind)| *kind == self.optimiser);
+        let named = OptimiserKind::NAMES
+            .iter()
+            .find(|(_, kind)| *kind == self.optimiser);
         named.map_or("", |(name, _)| *name)
     }
 }
@@ -175,9 +177,7 @@ mod tests {
         let problems = Problems::new(&document);
         let params = TrainParams::read(problems.fields(KeyPath::root().key("train")));
         problems.into_result(params).map_err(|error| match error {
-            Error::Document { problems, .. } => {
-                problems.into_iter().map(|d| d.headline).collect()
-            }
+            Error::Document { problems, .. } => problems.into_iter().map(|d| d.headline).collect(),
             other => vec![other.to_string()],
         })
     }

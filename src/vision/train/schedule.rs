@@ -88,7 +88,10 @@ mod tests {
             for steps in 1..8 {
                 for step in 0..steps {
                     let rate = schedule.rate(0.1, step, steps, 0);
-                    assert!((0.0..=0.1 + 1e-12).contains(&rate), "{schedule:?} {step}/{steps}");
+                    assert!(
+                        (0.0..=0.1 + 1e-12).contains(&rate),
+                        "{schedule:?} {step}/{steps}"
+                    );
                 }
             }
         }

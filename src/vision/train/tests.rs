@@ -100,7 +100,12 @@ impl Watch {
     }
 
     fn saw(&self, matches: impl Fn(&TrainEvent) -> bool) -> usize {
-        self.events.lock().unwrap().iter().filter(|e| matches(e)).count()
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|e| matches(e))
+            .count()
     }
 }
 
@@ -120,21 +125,32 @@ impl Observer<TrainEvent> for Watch {
 #[test]
 fn a_resumed_training_equals_an_uninterrupted_one() {
     for optimiser in ["adam", "adamw", "sgd"] {
-        let spec = spec(&PARAMS.replace("epochs: 4", &format!("optimiser: {optimiser}, epochs: 4")));
+        let spec =
+            spec(&PARAMS.replace("epochs: 4", &format!("optimiser: {optimiser}, epochs: 4")));
         let whole = Watch::new(None).fit(&spec, None).unwrap();
 
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("scratch");
         let first = Watch::new(Some(2));
         let error = first.fit(&spec, Some(&scratch)).unwrap_err();
-        assert!(matches!(error, Error::Cancelled(CancelReason::Interrupted)), "{error}");
+        assert!(
+            matches!(error, Error::Cancelled(CancelReason::Interrupted)),
+            "{error}"
+        );
         assert_eq!(first.saw(|e| matches!(e, TrainEvent::Checkpoint { .. })), 2);
 
         let second = Watch::new(None);
         let resumed = second.fit(&spec, Some(&scratch)).unwrap();
-        assert_eq!(second.saw(|e| matches!(e, TrainEvent::Resumed { epochs_done: 2 })), 1);
+        assert_eq!(
+            second.saw(|e| matches!(e, TrainEvent::Resumed { epochs_done: 2 })),
+            1
+        );
         assert_eq!(second.saw(|e| matches!(e, TrainEvent::Epoch { .. })), 2);
-        assert_eq!(resumed.weights.to_safetensors(), whole.weights.to_safetensors(), "{optimiser}");
+        assert_eq!(
+            resumed.weights.to_safetensors(),
+            whole.weights.to_safetensors(),
+            "{optimiser}"
+        );
         assert_eq!(resumed.history, whole.history);
         assert_eq!(resumed.kept_epoch, whole.kept_epoch);
     }
@@ -143,11 +159,16 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 #[test]
 fn a_checkpoint_of_another_training_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    Watch::new(None).fit(&spec(PARAMS), Some(folder.path())).unwrap();
+    Watch::new(None)
+        .fit(&spec(PARAMS), Some(folder.path()))
+        .unwrap();
     let other = spec(&PARAMS.replace("0.01", "0.02"));
     let watch = Watch::new(None);
     let fitted = watch.fit(&other, Some(folder.path())).unwrap();
-    assert_eq!(watch.saw(|e| matches!(e, TrainEvent::CheckpointIgnored { .. })), 1);
+    assert_eq!(
+        watch.saw(|e| matches!(e, TrainEvent::CheckpointIgnored { .. })),
+        1
+    );
     let fresh = Watch::new(None).fit(&other, None).unwrap();
     assert_eq!(fitted.weights, fresh.weights);
 }
@@ -156,8 +177,17 @@ fn a_checkpoint_of_another_training_is_left_alone() {
 fn the_number_of_threads_does_not_matter() {
     let spec = spec(PARAMS);
     let with_threads = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| Watch::new(None).fit(&spec, None).unwrap().weights.to_safetensors())
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            Watch::new(None)
+                .fit(&spec, None)
+                .unwrap()
+                .weights
+                .to_safetensors()
+        })
     };
     let one = with_threads(1);
     assert_eq!(one, with_threads(2));
@@ -166,7 +196,9 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn it_learns_what_is_there_to_learn() {
-    let text = PARAMS.replace("epochs: 4", "epochs: 12").replace("one_cycle", "constant");
+    let text = PARAMS
+        .replace("epochs: 4", "epochs: 12")
+        .replace("one_cycle", "constant");
     let fitted = Watch::new(None).fit(&spec(&text), None).unwrap();
     let last = fitted.history.last().unwrap();
     assert_eq!(last.val_accuracy, Some(1.0), "{:?}", fitted.history);
@@ -191,7 +223,15 @@ fn early_stopping_keeps_the_best_epoch() {
         ..data()
     };
     let watch = Watch::new(None);
-    let error = fit(&spec(&text), &data, &Device::cpu(), None, &watch.cancel, &watch).unwrap_err();
+    let error = fit(
+        &spec(&text),
+        &data,
+        &Device::cpu(),
+        None,
+        &watch.cancel,
+        &watch,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::NothingToStopBy), "{error}");
 }
 
@@ -202,8 +242,15 @@ fn without_validation_the_last_epoch_is_kept() {
         ..data()
     };
     let watch = Watch::new(None);
-    let fitted =
-        fit(&spec(PARAMS), &data, &Device::cpu(), None, &watch.cancel, &watch).unwrap();
+    let fitted = fit(
+        &spec(PARAMS),
+        &data,
+        &Device::cpu(),
+        None,
+        &watch.cancel,
+        &watch,
+    )
+    .unwrap();
     assert_eq!(fitted.kept_epoch, 4);
     assert!(fitted.history.iter().all(|r| r.val_loss.is_none()));
 }
