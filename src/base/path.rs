@@ -91,6 +91,13 @@ impl ArtifactPath {
         Self(format!("{}/{relative}", self.0))
     }
 
+    /// Returns the lower bound of all paths inside this directory, for range queries. It is no path
+    /// of anything.
+    #[must_use]
+    pub fn first_inside(&self) -> Self {
+        Self(format!("{}/", self.0))
+    }
+
     /// Returns the last part of the path.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -93,7 +93,8 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::UnknownTarget { .. }
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
-        | E::MissingParam { .. } => ErrorClass::Usage,
+        | E::MissingParam { .. }
+        | E::PersistLinked { .. } => ErrorClass::Usage,
         E::At { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }

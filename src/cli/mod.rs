@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
     }
     let out = out::Out::new(&args.global, &env);
     panic::install();
-    out::start_log(&args.global, &env);
+    out::start_log(&args.global, &env, &out);
     let cancel = Cancel::new();
     let ctx = Ctx::new(args.global, env, out, cancel);
     let result = match &ctx {

@@ -69,6 +69,11 @@ impl Out {
         self.color
     }
 
+    /// Was `-q` given?
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// May progress be drawn in place?
     pub(super) fn draws(&self) -> bool {
         self.terminal && !self.quiet && self.form == Form::Text
@@ -139,7 +144,7 @@ impl Out {
 }
 
 /// Sends tracing records to stderr: warnings always, more with `-v`, `-vv` or `CVOPS_LOG`.
-pub(super) fn start_log(global: &Global, env: &Env) {
+pub(super) fn start_log(global: &Global, env: &Env, out: &Out) {
     let level = match global.verbose {
         0 => "cvops=warn",
         1 => "cvops=info",
@@ -153,6 +158,7 @@ pub(super) fn start_log(global: &Global, env: &Env) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .without_time()
+        .with_ansi(out.color())
         .with_target(false)
         .try_init();
 }

@@ -8,7 +8,12 @@ use crate::base::{Cancel, CancelReason};
 
 /// Watches for signals from now on and tells `cancel`.
 pub(super) fn install(cancel: &Cancel) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    // `nohup` and shells that start background jobs ask for some signals to be ignored.
+    let ignored = ignored_at_start();
+    let wanted = [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|s| ignored & (1 << (s - 1)) == 0);
+    let Ok(mut signals) = Signals::new(wanted) else {
         return;
     };
     let cancel = cancel.clone();
@@ -28,4 +33,13 @@ pub(super) fn install(cancel: &Cancel) {
             cancel.request(reason);
         }
     });
+}
+
+/// Returns the set of signals that this process was started to ignore, bit n-1 for signal n (Linux:
+/// `SigIgn` of proc(5); elsewhere none).
+fn ignored_at_start() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }

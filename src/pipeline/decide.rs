@@ -140,6 +140,15 @@ pub enum Force {
     No,
 }
 
+/// May results of earlier runs be used?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunRecords {
+    /// Yes.
+    Use,
+    /// No: `--no-run-cache`.
+    Ignore,
+}
+
 /// All that the judgement is made of.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -155,6 +164,8 @@ pub struct Facts<'a> {
     pub rewritten: &'a BTreeMap<ArtifactPath, StageName>,
     /// `-f`.
     pub force: Force,
+    /// `--no-run-cache`.
+    pub records: RunRecords,
 }
 
 /// Judges one stage. `earlier_run` looks the run cache up and is only asked when it matters.
@@ -186,7 +197,7 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
         return StageDecision::Cached;
     }
     must_run.extend(changed);
-    if inputs_agree && only_content && !insisted {
+    if inputs_agree && only_content && !insisted && facts.records == RunRecords::Use {
         // Only the outputs differ from what the lock says about these very inputs.
         return StageDecision::Restore {
             entry: Box::new(locked.clone()),

@@ -103,6 +103,14 @@ pub enum Error {
         /// What is missing.
         why: String,
     },
+    /// A stage updates its output in place while the workspace shares its bytes with the cache.
+    #[error(
+        "stage `{stage}` has a `persist` output, which `cache.type: hardlink` or `symlink` would let it damage in the cache"
+    )]
+    PersistLinked {
+        /// The stage.
+        stage: StageName,
+    },
     /// Several things are wrong at once.
     #[error("{} problems", _0.len())]
     Several(
@@ -164,6 +172,8 @@ impl ToDiagnostics for Error {
                     None => format!("add it to `{file}`, or correct `params:`"),
                 })
             }
+            Self::PersistLinked { .. } => error("persist-linked")
+                .help("set `cache.type: [reflink, copy]` in `.cvops/config.yaml`"),
             Self::Spawn { .. } => error("spawn").help("check that `/bin/sh` and `wdir` exist"),
             Self::Failed { code, .. } => {
                 let diagnostic = error("stage-failed");

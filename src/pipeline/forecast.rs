@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use crate::base::ArtifactPath;
 use crate::store::Presence;
 
+use super::decide::RunRecords;
 use super::decide::{Force, StageDecision};
 use super::error::Error;
 use super::lock::LockFile;
 use super::plan::Plan;
 use super::spec::StageName;
-use super::workspace::{RunRecords, Workspace};
+use super::workspace::Workspace;
 
 /// What will happen to a stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +45,7 @@ pub fn forecast(
     for &index in plan.order() {
         let stage = &graph.stages()[index];
         let mut waits_for: Vec<StageName> = Vec::new();
-        for dep in stage.deps.keys() {
+        for dep in stage.reads() {
             for (out, producer) in graph.outs_touching(dep) {
                 let unknown = match by_stage.get(&producer) {
                     Some(Forecast::Certain(StageDecision::Run(_)) | Forecast::DependsOn(_)) => true,
@@ -59,9 +60,18 @@ pub fn forecast(
                 }
             }
         }
-        let judged = workspace
-            .judge(stage, lock, &BTreeMap::new(), force, records, &predicted)
-            .map_err(|error| graph.at_its_line(stage, error))?;
+        let judged =
+            match workspace.judge(stage, lock, &BTreeMap::new(), force, records, &predicted) {
+                Ok(judged) => judged,
+                // Its params come from a stage that has not run yet.
+                Err(Error::MissingParamsFile { .. } | Error::MissingParam { .. })
+                    if !waits_for.is_empty() =>
+                {
+                    by_stage.insert(index, Forecast::DependsOn(waits_for));
+                    continue;
+                }
+                Err(error) => return Err(graph.at_its_line(stage, error)),
+            };
         let forecast = if waits_for.is_empty() {
             Forecast::Certain(judged.decision)
         } else {

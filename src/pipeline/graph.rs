@@ -47,9 +47,8 @@ impl StageGraph {
         }
         for (consumer, stage) in stages.iter().enumerate() {
             let mut from: Vec<usize> = stage
-                .deps
-                .keys()
-                .flat_map(|dep| touching(&producers, dep))
+                .reads()
+                .flat_map(|path| touching(&producers, path))
                 .map(|(_, producer)| producer)
                 .collect();
             from.sort_unstable();
@@ -180,12 +179,10 @@ fn touching(
     let around = std::iter::once(dep.clone())
         .chain(dep.ancestors())
         .filter_map(|p| producers.get(&p).map(|&i| (p, i)));
-    // Paths inside `dep` sort between `dep` + "/" and `dep` + "0" (the character after "/").
+    // Paths inside `dep` follow each other, from `dep` + "/" on.
     let inside = producers
-        .range(dep.clone()..)
-        .skip_while(|(p, _)| *p == dep)
-        .take_while(|(p, _)| p.as_str().starts_with(dep.as_str()))
-        .filter(|(p, _)| dep.contains(p))
+        .range(dep.first_inside()..)
+        .take_while(|(p, _)| dep.contains(p))
         .map(|(p, &i)| (p.clone(), i));
     around.chain(inside).collect()
 }
@@ -257,6 +254,9 @@ fn file_order_toposort(graph: &DiGraph<usize, ()>) -> Vec<usize> {
     order
 }
 
+/// Stages of a circle that a message names.
+const NAMES_SHOWN: usize = 20;
+
 /// Describes every cycle as the path that a reader can follow, at the dep that closes it.
 fn cycles(
     graph: &DiGraph<usize, ()>,
@@ -273,10 +273,14 @@ fn cycles(
             continue;
         }
         let path = shortest_cycle(graph, first);
-        let names: Vec<String> = path
+        let mut names: Vec<String> = path
             .iter()
+            .take(NAMES_SHOWN)
             .map(|n| format!("`{}`", stages[n.index()].name))
             .collect();
+        if NAMES_SHOWN < path.len() {
+            names.push(format!("({} more)", path.len() - NAMES_SHOWN));
+        }
         // The last stage of the path needs something that `first` must wait for.
         let closing = path.last().copied().unwrap_or(first).index();
         let dep_of = |consumer: usize, producer: usize| -> (KeyPath, String) {
@@ -290,7 +294,7 @@ fn cycles(
                 )
         };
         let (at, dep) = dep_of(first.index(), closing);
-        let mut headline = if path.len() == 1 {
+        let headline = if path.len() == 1 {
             format!(
                 "stage `{}` depends on its own output `{dep}`",
                 stages[first.index()].name
@@ -302,7 +306,6 @@ fn cycles(
                 names[0]
             )
         };
-        headline.truncate(2000);
         problems.report(
             &at,
             On::Value,

@@ -88,6 +88,7 @@ fn encode(canon: &mut Canon, value: &Value) {
         Value::Null => canon.none(),
         Value::Bool(b) => canon.bytes(&[u8::from(*b)]),
         Value::Int(i) => canon.int((*i).into()),
+        Value::UInt(u) => canon.int((*u).into()),
         Value::Float(x) => canon.float(*x),
         Value::Str(s) => canon.text(s),
         Value::List(items) => {

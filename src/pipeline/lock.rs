@@ -128,6 +128,10 @@ fn way_out(mut diagnostic: Diagnostic) -> Diagnostic {
         .labels
         .first()
         .map_or("pipeline.lock", |l| l.source.name.as_str());
+    if diagnostic.code == "other-version" {
+        diagnostic.help = Some("update cvops to the version that wrote it".to_owned());
+        return diagnostic;
+    }
     diagnostic.help = Some(match diagnostic.help.take() {
         Some(help) if help.contains("conflict") => format!(
             "keep either side (`git checkout --theirs {name}`), then run `cvops repro`: it brings the lock up to date"

@@ -10,11 +10,18 @@ use crate::base::doc::{Document, KeyPath, Value};
 use super::error::Error;
 use super::spec::{ParamRef, StageSpec};
 
+/// By which a params file is known to be the one that was parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<std::time::SystemTime>,
+    size: u64,
+}
+
 /// Reads params files of one project on demand.
 #[derive(Debug)]
 pub struct ParamFiles {
     root: PathBuf,
-    read: BTreeMap<ArtifactPath, Option<Value>>,
+    read: BTreeMap<ArtifactPath, (Option<Stamp>, Option<Value>)>,
 }
 
 impl ParamFiles {
@@ -27,17 +34,22 @@ impl ParamFiles {
         }
     }
 
+    /// Returns the file's content, parsed again only if it was written since: a stage may write a
+    /// params file, and a person may edit one while stages run.
     fn file(&mut self, file: &ArtifactPath) -> Result<Option<&Value>, Error> {
-        if !self.read.contains_key(file) {
-            let path = file.under(&self.root);
-            let value = if path.exists() {
-                Some(Document::read(&path, file.as_str())?.root)
-            } else {
-                None
+        let path = file.under(&self.root);
+        let stamp = std::fs::metadata(&path).ok().map(|m| Stamp {
+            modified: m.modified().ok(),
+            size: m.len(),
+        });
+        if self.read.get(file).is_none_or(|(known, _)| *known != stamp) {
+            let value = match stamp {
+                Some(_) => Some(Document::read(&path, file.as_str())?.root),
+                None => None,
             };
-            self.read.insert(file.clone(), value);
+            self.read.insert(file.clone(), (stamp, value));
         }
-        Ok(self.read.get(file).and_then(Option::as_ref))
+        Ok(self.read.get(file).and_then(|(_, value)| value.as_ref()))
     }
 
     /// Returns the values that `stage` depends on.
@@ -61,7 +73,11 @@ impl ParamFiles {
                     return Err(Error::MissingParam {
                         stage: stage.name.clone(),
                         file: param.file.clone(),
-                        nearest: nearest(&key, known.iter().map(String::as_str)).map(str::to_owned),
+                        nearest: nearest(
+                            &key,
+                            known.iter().map(String::as_str).filter(|k| **k != *key),
+                        )
+                        .map(str::to_owned),
                         key,
                     });
                 }

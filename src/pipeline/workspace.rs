@@ -5,14 +5,15 @@
 //! run records, environment) and judges stages. Imports: base, project, store, and the pipeline's
 //! other files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{Project, ensure_ignored};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
-use super::decide::{self, Facts, Force, RunReason, StageDecision};
+use super::decide::{self, Facts, Force, RunReason, RunRecords, SkipReason, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
@@ -20,16 +21,7 @@ use super::lock::LockFile;
 use super::params::ParamFiles;
 use super::plan::Plan;
 use super::run_cache::RunCache;
-use super::spec::{StageName, StageSpec, Storage};
-
-/// May results of earlier runs be used?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunRecords {
-    /// Yes.
-    Use,
-    /// No: `--no-run-cache`.
-    Ignore,
-}
+use super::spec::{BeforeRun, Freshness, StageName, StageSpec, Storage};
 
 /// What came of putting a recorded output in place.
 #[derive(Debug)]
@@ -66,6 +58,12 @@ impl<'p> Files<'p> {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.project.root
+    }
+
+    /// Do files in the workspace share their bytes with the cache?
+    fn links(&self) -> bool {
+        let shares = |kind: &LinkKind| matches!(kind, LinkKind::Hardlink | LinkKind::Symlink);
+        self.project.config.link_kinds.iter().any(shares)
     }
 
     /// Returns where the lock file is.
@@ -147,7 +145,10 @@ impl<'p> Files<'p> {
         if self.store.contains(&object)? == Held::Whole {
             return Ok(None);
         }
-        Ok(self.store.save(path)?.object())
+        let saved = self.store.save(path)?.object();
+        // The stage may write in place right away.
+        self.store.make_durable()?;
+        Ok(saved)
     }
 
     /// Removes what stands at `path` after making sure that the cache has it; returns its object if
@@ -357,6 +358,19 @@ impl<'p> Workspace<'p> {
         records: RunRecords,
         predicted: &BTreeMap<ArtifactPath, Presence>,
     ) -> Result<Judged, Error> {
+        if stage.freshness == Freshness::Frozen {
+            // It never runs, so nothing it needs has to be there.
+            let inputs = Inputs {
+                commands: stage.commands.clone(),
+                deps: BTreeMap::new(),
+                params: BTreeMap::new(),
+                env: BTreeMap::new(),
+            };
+            return Ok(Judged {
+                inputs,
+                decision: StageDecision::Skip(SkipReason::Frozen),
+            });
+        }
         let inputs = self.inputs(stage, predicted)?;
         let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
@@ -370,9 +384,11 @@ impl<'p> Workspace<'p> {
             outs: &outs,
             rewritten,
             force,
+            records,
         };
         let earlier_run = || match records {
             RunRecords::Ignore => None,
+            RunRecords::Use if !can_be_reused(stage) => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
         let mut decision = decide::decide(&facts, &earlier_run);
@@ -394,26 +410,35 @@ impl<'p> Workspace<'p> {
     pub fn preflight(&mut self, plan: &Plan<'_>) -> Result<(), Error> {
         let graph = plan.graph();
         let mut problems = Vec::new();
+        // A broken params file would be reported by each stage that reads it.
+        let mut said = BTreeSet::new();
         for &index in plan.order() {
             let stage = &graph.stages()[index];
-            if let Err(error) = self.params.of_stage(stage) {
-                let error = graph.at_its_line(stage, error);
-                // A broken params file would be reported by each stage that reads it.
-                if !problems
-                    .iter()
-                    .any(|p: &Error| p.to_string() == error.to_string())
-                {
-                    problems.push(error);
-                }
+            if stage.freshness == Freshness::Frozen {
+                continue;
             }
-            for path in stage.deps.keys() {
-                let made = graph
+            let made = |path: &ArtifactPath| {
+                graph
                     .outs_touching(path)
                     .iter()
-                    .any(|(_, p)| plan.contains(*p));
-                if !made && !path.under(self.files.root()).exists() {
+                    .any(|(_, producer)| plan.contains(*producer))
+            };
+            // Params that a planned stage writes are read when it has run.
+            if !stage.params.keys().any(|param| made(&param.file))
+                && let Err(error) = self.params.of_stage(stage)
+                && said.insert(error.to_string())
+            {
+                problems.push(graph.at_its_line(stage, error));
+            }
+            for path in stage.deps.keys() {
+                if !made(path) && !path.under(self.files.root()).exists() {
                     problems.push(missing_dependency(graph, stage, path));
                 }
+            }
+            if !can_be_reused(stage) && self.files.links() {
+                problems.push(Error::PersistLinked {
+                    stage: stage.name.clone(),
+                });
             }
         }
         match problems.len() {
@@ -444,4 +469,14 @@ fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath
             .map(|p| graph.stages()[p].name.clone()),
     };
     graph.at_its_line(stage, error)
+}
+
+/// Are the outputs of `stage` a function of its inputs? Not if it builds on what was there before
+/// (`persist: true`): such a result is neither recorded for reuse nor replaced by an earlier one.
+#[must_use]
+pub fn can_be_reused(stage: &StageSpec) -> bool {
+    stage
+        .outs
+        .values()
+        .all(|out| out.before_run == BeforeRun::Remove)
 }

@@ -28,16 +28,20 @@ pub fn ensure_ignored(root: &Path, path: &ArtifactPath) -> Result<Option<PathBuf
     }
     let absolute = path.under(root);
     let dir = absolute.parent().unwrap_or(root);
+    let file = dir.join(FILE);
+    let pattern = pattern_for(path.name());
+    // The usual case, without building a matcher: our own line is there already.
+    if std::fs::read(&file).is_ok_and(|text| has_line(&text, pattern.as_bytes())) {
+        return Ok(None);
+    }
     if is_ignored(git_root, dir, &absolute) {
         return Ok(None);
     }
-    let file = dir.join(FILE);
     let old = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(base::Error::io("read", &file)(e).into()),
     };
-    let pattern = pattern_for(path.name());
     let Some(new) = with_line(&old, pattern.as_bytes()) else {
         return Ok(None);
     };
@@ -80,12 +84,14 @@ fn pattern_for(name: &str) -> String {
     pattern
 }
 
+fn has_line(text: &[u8], line: &[u8]) -> bool {
+    text.split(|b| *b == b'\n')
+        .any(|l| l.strip_suffix(b"\r").unwrap_or(l) == line)
+}
+
 /// Returns `old` with `line` appended in the file's own line ending, or `None` if it is there.
 fn with_line(old: &[u8], line: &[u8]) -> Option<Vec<u8>> {
-    let listed = old
-        .split(|b| *b == b'\n')
-        .any(|l| l.strip_suffix(b"\r").unwrap_or(l) == line);
-    if listed {
+    if has_line(old, line) {
         return None;
     }
     let ending: &[u8] = if old.windows(2).any(|w| w == b"\r\n") {

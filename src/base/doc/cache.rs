@@ -104,7 +104,7 @@ fn is_json(value: &Value) -> bool {
         Value::Float(x) => x.is_finite(),
         Value::List(items) => items.iter().all(is_json),
         Value::Map(map) => map.values().all(is_json),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Str(_) => true,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Str(_) => true,
     }
 }
 

@@ -8,7 +8,8 @@ use serde::de::{self, Deserialize, Deserializer, EnumAccess, MapAccess, SeqAcces
 /// A mapping in file order.
 pub type Map = IndexMap<String, Value>;
 
-/// One value of a document. Integers beyond 64 bits become floats, as YAML 1.2 readers do.
+/// One value of a document. Whole numbers beyond 64 bits are refused: they could only be kept
+/// inexactly, and a change in them would go unseen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, `~` or nothing.
@@ -17,6 +18,8 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number beyond `i64::MAX`; smaller ones are `Int`.
+    UInt(u64),
     /// A floating-point number.
     Float(f64),
     /// A text (TOML dates are texts as well).
@@ -34,7 +37,7 @@ impl Value {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
-            Self::Int(_) => "a whole number",
+            Self::Int(_) | Self::UInt(_) => "a whole number",
             Self::Float(_) => "a number",
             Self::Str(_) => "a text",
             Self::List(_) => "a list",
@@ -83,6 +86,7 @@ impl Value {
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Int(i) => Some(*i as f64),
+            Self::UInt(u) => Some(*u as f64),
             Self::Float(f) => Some(*f),
             _ => None,
         }
@@ -143,6 +147,7 @@ impl fmt::Display for Value {
             Self::Null => f.write_str("null"),
             Self::Bool(b) => write!(f, "{b}"),
             Self::Int(i) => write!(f, "{i}"),
+            Self::UInt(u) => write!(f, "{u}"),
             Self::Float(x) => write!(f, "{x:?}"),
             Self::Str(s) => f.write_str(&serde_json::Value::from(s.as_str()).to_string()),
             Self::List(items) => {
@@ -174,6 +179,7 @@ impl serde::Serialize for Value {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(b) => serializer.serialize_bool(*b),
             Self::Int(i) => serializer.serialize_i64(*i),
+            Self::UInt(u) => serializer.serialize_u64(*u),
             Self::Float(x) => serializer.serialize_f64(*x),
             Self::Str(s) => serializer.serialize_str(s),
             Self::List(items) => serializer.collect_seq(items),
@@ -232,15 +238,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E>(self, u: u64) -> Result<Value, E> {
-        Ok(i64::try_from(u).map_or(Value::Float(u as f64), Value::Int))
+        Ok(i64::try_from(u).map_or(Value::UInt(u), Value::Int))
     }
 
-    fn visit_i128<E>(self, i: i128) -> Result<Value, E> {
-        Ok(i64::try_from(i).map_or(Value::Float(i as f64), Value::Int))
+    fn visit_i128<E: de::Error>(self, i: i128) -> Result<Value, E> {
+        i64::try_from(i).map(Value::Int).map_err(|_| too_large(&i))
     }
 
-    fn visit_u128<E>(self, u: u128) -> Result<Value, E> {
-        Ok(i64::try_from(u).map_or(Value::Float(u as f64), Value::Int))
+    fn visit_u128<E: de::Error>(self, u: u128) -> Result<Value, E> {
+        u64::try_from(u)
+            .map_err(|_| too_large(&u))
+            .and_then(|u| self.visit_u64(u))
     }
 
     fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
@@ -284,4 +292,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
         Err(de::Error::custom("YAML tags (`!name`) are not supported"))
     }
+}
+
+fn too_large<E: de::Error>(number: &dyn fmt::Display) -> E {
+    E::custom(format!(
+        "`{number}` is beyond 64 bits; write it as a text in quotes"
+    ))
 }

@@ -11,8 +11,9 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::render::events::{Story, summary_json, summary_text};
 use crate::pipeline::decide::Force;
+use crate::pipeline::decide::RunRecords;
 use crate::pipeline::execute::{self, OnFailure, Options};
-use crate::pipeline::workspace::{Files, RunRecords, Workspace};
+use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach};
 
 use super::status;
@@ -92,7 +93,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         records,
         env: ctx.env.for_stages(),
     };
-    let story = Story { out: &ctx.out };
+    let story = Story::new(&ctx.out);
     let summary = execute::execute(
         &plan,
         &mut lock,

@@ -8,8 +8,9 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::decision;
 use crate::pipeline::decide::Force;
+use crate::pipeline::decide::RunRecords;
 use crate::pipeline::forecast::{Forecast, forecast};
-use crate::pipeline::workspace::{Files, RunRecords, Workspace};
+use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach, SkipReason, StageDecision};
 use crate::project::Project;
 

@@ -8,7 +8,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::decision;
 use crate::pipeline::decide::Force;
-use crate::pipeline::workspace::RunRecords;
+use crate::pipeline::decide::RunRecords;
 use crate::pipeline::{Forecast, Plan, Reach, RunReason, StageDecision};
 
 use super::status;

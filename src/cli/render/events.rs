@@ -1,18 +1,59 @@
 //! The story of a repro, line by line, as text or as JSON (one object per line).
 //! Imports: base, pipeline, out.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use crate::base::{Observer, ToDiagnostics, units};
 use crate::cli::out::{Form, Out, Style};
-use crate::pipeline::StageDecision;
 use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
+use crate::pipeline::{StageDecision, StageName};
 
 use super::{decision, diagnostic};
 
+/// Lines of a stage that are shown after its failure when `-q` kept them back.
+const HELD_BACK_LINES: usize = 50;
+
 /// Shows events as they come.
 pub(in crate::cli) struct Story<'a> {
-    pub(in crate::cli) out: &'a Out,
+    out: &'a Out,
+    held_back: Mutex<BTreeMap<StageName, VecDeque<String>>>,
+}
+
+impl<'a> Story<'a> {
+    /// Tells the story to `out`.
+    pub(in crate::cli) fn new(out: &'a Out) -> Self {
+        Self {
+            out,
+            held_back: Mutex::default(),
+        }
+    }
+
+    /// Keeps a line that `-q` does not show, in case the stage fails.
+    fn hold_back(&self, stage: &StageName, text: String) {
+        let mut held = self
+            .held_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let lines = held.entry(stage.clone()).or_default();
+        if lines.len() == HELD_BACK_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(text);
+    }
+
+    /// Shows what was kept back of a stage that failed.
+    fn release(&self, stage: &StageName) {
+        let mut held = self
+            .held_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for line in held.remove(stage).into_iter().flatten() {
+            self.out.error(&line);
+        }
+    }
 }
 
 impl Observer<Event> for Story<'_> {
@@ -29,7 +70,7 @@ impl Observer<Event> for Story<'_> {
 impl Story<'_> {
     fn tell(&self, event: &Event) {
         let out = self.out;
-        let name = |stage: &crate::pipeline::StageName| out.paint(Style::Strong, stage.as_str());
+        let name = |stage: &StageName| out.paint(Style::Strong, stage.as_str());
         match event {
             Event::Decided { stage, decision } => match decision {
                 StageDecision::Skip(_) | StageDecision::Cached => {}
@@ -60,6 +101,7 @@ impl Story<'_> {
                 let text = format!("{} {line}", out.paint(Style::Dim, &format!("{stage} |")));
                 match stream {
                     Stream::Out => out.result(&text),
+                    Stream::Err if out.is_quiet() => self.hold_back(stage, text),
                     Stream::Err => out.note(&text),
                 }
             }
@@ -70,6 +112,14 @@ impl Story<'_> {
             } => out.note(&format!(
                 "{}: `{path}` was not in the cache; its content is kept there as {object}",
                 name(stage)
+            )),
+            Event::InputsChanged { stage, what } => out.note(&format!(
+                "{}: {} changed while it ran; the next `cvops repro` runs it again",
+                name(stage),
+                what.iter()
+                    .map(|w| format!("`{w}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             )),
             Event::RecordUnusable { stage, why } => out.note(&format!(
                 "{}: the earlier result cannot be used ({why}); running instead",
@@ -94,7 +144,10 @@ impl Story<'_> {
                     Outcome::Frozen => out.note(&format!("{}: frozen", name(stage))),
                 }
             }
-            Event::Failed { error, .. } => diagnostic::show_all(out, &error.to_diagnostics()),
+            Event::Failed { stage, error, .. } => {
+                self.release(stage);
+                diagnostic::show_all(out, &error.to_diagnostics());
+            }
             Event::Stopping { stages } => {
                 let names: Vec<_> = stages.iter().map(|s| format!("`{s}`")).collect();
                 if !names.is_empty() {
@@ -147,9 +200,8 @@ pub(in crate::cli) fn summary_json(summary: &Summary) -> Value {
             json!({"stage": stage.as_str(), "outcome": outcome(*how), "seconds": took.as_secs_f64()})
         })
         .collect();
-    let names = |stages: &[crate::pipeline::StageName]| -> Vec<String> {
-        stages.iter().map(ToString::to_string).collect()
-    };
+    let names =
+        |stages: &[StageName]| -> Vec<String> { stages.iter().map(ToString::to_string).collect() };
     json!({
         "event": "done",
         "done": done,
@@ -198,6 +250,9 @@ fn to_json(event: &Event) -> Value {
         } => json!({
             "event": "saved", "stage": stage.as_str(), "path": path.as_str(), "object": object.to_string(),
         }),
+        Event::InputsChanged { stage, what } => {
+            json!({"event": "inputs_changed", "stage": stage.as_str(), "inputs": what})
+        }
         Event::RecordUnusable { stage, why } => {
             json!({"event": "record_unusable", "stage": stage.as_str(), "why": why})
         }

@@ -4,6 +4,7 @@
 //! just wrote: early cut-off falls out of that. Imports: base, and the pipeline's other files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,10 @@ use crate::pipeline::lock::{LockEntry, LockFile};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::spec::StageName;
 use crate::pipeline::workspace::{Judged, Workspace};
+use crate::store;
 
 use super::process::Running;
-use super::stage::{Done, Worker};
+use super::stage::{Done, Reuse, Worker};
 use super::{Event, OnFailure, Options, Outcome, Summary};
 
 /// The lock is rewritten at most this often while stages go on finishing.
@@ -80,12 +82,15 @@ pub fn execute(
                     let start = Instant::now();
                     let Judged { inputs, decision } = job;
                     let key = RunKey::of(stage, &inputs);
-                    let result = match &decision {
+                    // A panic must not leave the coordinator waiting for a report for ever.
+                    let work = AssertUnwindSafe(|| match &decision {
                         StageDecision::Restore { entry, .. } => {
                             worker.restore(stage, &inputs, &key, entry)
                         }
                         _ => worker.run(stage, &inputs, &key),
-                    };
+                    });
+                    let result = std::panic::catch_unwind(work)
+                        .unwrap_or(Err(Error::Bug("a worker panicked")));
                     // The receiver lives until every worker has reported.
                     let _ = sender.send(Report {
                         stage: index,
@@ -290,7 +295,11 @@ impl<'a, 'w> State<'a, 'w> {
             Ok(done)
         });
         match kept {
-            Ok(Done { outcome, entry }) => {
+            Ok(Done {
+                outcome,
+                entry,
+                reuse,
+            }) => {
                 let changed = self
                     .lock
                     .stages
@@ -299,7 +308,9 @@ impl<'a, 'w> State<'a, 'w> {
                 if changed {
                     self.rewrote.insert(index);
                 }
-                self.pending.push((key, entry.clone()));
+                if outcome == Outcome::Ran && reuse == Reuse::Yes {
+                    self.pending.push((key, entry.clone()));
+                }
                 self.lock.stages.insert(stage.name.clone(), entry);
                 self.lock_is_stale = true;
                 self.settle(index, outcome, took);
@@ -327,7 +338,10 @@ impl<'a, 'w> State<'a, 'w> {
     fn fail(&mut self, index: usize, error: Error, took: Duration) {
         self.settled.insert(index);
         let stage = self.plan.graph().stages()[index].name.clone();
-        if matches!(error, Error::Cancelled) {
+        if matches!(
+            error,
+            Error::Cancelled | Error::Store(store::Error::Cancelled)
+        ) {
             self.summary.not_started.push(stage);
             return;
         }
@@ -339,7 +353,7 @@ impl<'a, 'w> State<'a, 'w> {
     }
 
     fn commit_if_due(&mut self) -> Result<(), Error> {
-        if self.pending.is_empty() || self.committed_at.elapsed() < COMMIT_EVERY {
+        if !self.lock_is_stale || self.committed_at.elapsed() < COMMIT_EVERY {
             return Ok(());
         }
         self.commit()
@@ -348,7 +362,7 @@ impl<'a, 'w> State<'a, 'w> {
     /// Makes everything that finished durable: objects first, then the records, then the lock that
     /// names them.
     fn commit(&mut self) -> Result<(), Error> {
-        if !self.pending.is_empty() {
+        if self.lock_is_stale {
             self.workspace.files.sync()?;
             for (key, entry) in self.pending.drain(..) {
                 self.workspace.runs.record(&key, &entry)?;

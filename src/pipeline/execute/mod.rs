@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use crate::base::{ArtifactPath, ObjectId};
 
+use super::decide::RunRecords;
 use super::decide::{Force, StageDecision};
 use super::error::Error;
 use super::spec::StageName;
-use super::workspace::RunRecords;
 
 pub use coordinator::execute;
 pub use leftovers::{remove_temporary, stop_leftovers};
@@ -97,6 +97,14 @@ pub enum Event {
         path: ArtifactPath,
         /// Under which hash it is kept.
         object: ObjectId,
+    },
+    /// Inputs of a stage were changed while it ran: its result is recorded for what it was judged
+    /// by, will be made again by the next repro, and is never restored.
+    InputsChanged {
+        /// The stage.
+        stage: StageName,
+        /// Deps and params.
+        what: Vec<String>,
     },
     /// A record promised outputs that the cache no longer has whole; the stage runs instead.
     RecordUnusable {

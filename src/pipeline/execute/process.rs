@@ -12,9 +12,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::base::{Cancel, Observer};
+use crate::base::{Cancel, CancelReason, Observer};
 
 use super::{Event, Stream};
 use crate::pipeline::spec::StageName;
@@ -27,6 +27,8 @@ const POLL_EVERY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
+/// How often a stopped process group is asked whether it is gone.
+const GROUP_POLL: std::time::Duration = std::time::Duration::from_millis(20);
 const NOTHING: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -97,6 +99,14 @@ impl Shell<'_> {
                 .map(|p| Pipe::new(OwnedFd::from(p), Stream::Err)),
         ];
         let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
+        // The shell may die of the signal before its children do: a stopped stage is over when its
+        // whole group is, so the coordinator can still kill what does not heed SIGTERM.
+        while self.cancel.is_requested() && test_kill_process_group(pid).is_ok() {
+            if self.cancel.reason() == Some(CancelReason::SecondInterrupt) {
+                let _ = kill_process_group(pid, Signal::KILL);
+            }
+            std::thread::sleep(GROUP_POLL);
+        }
         self.running.with(|groups| groups.remove(self.stage));
         status
     }

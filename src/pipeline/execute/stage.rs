@@ -8,8 +8,9 @@ use crate::base::{ArtifactPath, Cancel, Observer, fs};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::{Inputs, RunKey};
 use crate::pipeline::lock::LockEntry;
+use crate::pipeline::params::{self, ParamFiles};
 use crate::pipeline::spec::{BeforeRun, StageSpec};
-use crate::pipeline::workspace::{Files, Restored};
+use crate::pipeline::workspace::{Files, Restored, can_be_reused};
 use crate::store::Presence;
 
 use super::leftovers::Marker;
@@ -30,6 +31,16 @@ pub(super) struct Worker<'a> {
 pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) entry: LockEntry,
+    pub(super) reuse: Reuse,
+}
+
+/// May the result be restored later, for the same inputs?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// Yes.
+    Yes,
+    /// No: it is not a function of the recorded inputs.
+    No,
 }
 
 impl Worker<'_> {
@@ -57,6 +68,7 @@ impl Worker<'_> {
         let outs = entry.outs.clone();
         Ok(Done {
             outcome: Outcome::Restored,
+            reuse: Reuse::Yes,
             entry: entry_of(stage, inputs, outs),
         })
     }
@@ -136,15 +148,47 @@ impl Worker<'_> {
                 }
             }
         }
-        for (path, presence) in &inputs.deps {
-            self.files.remember(path, presence)?;
+        let changed = self.inputs_changed(stage, inputs)?;
+        if changed.is_empty() {
+            for (path, presence) in &inputs.deps {
+                self.files.remember(path, presence)?;
+            }
+        } else {
+            let stage = stage.name.clone();
+            self.events.notify(Event::InputsChanged {
+                stage,
+                what: changed.clone(),
+            });
         }
         let scratch = self.files.scratch_of(&stage.name);
         fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
         Ok(Done {
             outcome: Outcome::Ran,
             entry: entry_of(stage, inputs, outs),
+            reuse: if changed.is_empty() && can_be_reused(stage) {
+                Reuse::Yes
+            } else {
+                Reuse::No
+            },
         })
+    }
+
+    /// Returns the deps and params that are not what they were when the stage was judged: whether
+    /// it read the old or the new ones cannot be known, so its result must not stand for either.
+    fn inputs_changed(&self, stage: &StageSpec, inputs: &Inputs) -> Result<Vec<String>, Error> {
+        let mut changed = Vec::new();
+        for (path, judged) in &inputs.deps {
+            if self.files.snapshot(path)? != *judged {
+                changed.push(path.to_string());
+            }
+        }
+        let now = ParamFiles::new(self.files.root()).of_stage(stage)?;
+        for (param, judged) in &inputs.params {
+            if !params::same(now.get(param), Some(judged)) {
+                changed.push(param.to_string());
+            }
+        }
+        Ok(changed)
     }
 
     fn tell_saved(

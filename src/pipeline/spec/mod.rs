@@ -10,8 +10,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::base::ArtifactPath;
 use crate::base::doc::{Document, KeyPath};
-use crate::base::{ArtifactPath, Diagnostic};
 
 pub use read::read;
 pub use schema::json_schema;
@@ -149,6 +149,16 @@ pub struct StageSpec {
     pub declared: KeyPath,
 }
 
+impl StageSpec {
+    /// Returns every path that the stage reads: deps, then params files (each as often as it has
+    /// keys).
+    pub fn reads(&self) -> impl Iterator<Item = &ArtifactPath> {
+        self.deps
+            .keys()
+            .chain(self.params.keys().map(|param| &param.file))
+    }
+}
+
 /// A pipeline file as read.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -156,6 +166,4 @@ pub struct Pipeline {
     pub stages: Vec<StageSpec>,
     /// The file, for messages about places found wrong later (cycles, overlaps).
     pub document: Document,
-    /// What is odd but no error.
-    pub warnings: Vec<Diagnostic>,
 }

@@ -14,6 +14,9 @@ use super::{
     BeforeRun, Freshness, OutKind, OutSpec, ParamRef, Pipeline, StageName, StageSpec, Storage,
 };
 
+/// What each stage last ran with.
+const LOCK_FILE: &str = "pipeline.lock";
+
 /// The params file of a key given without one.
 const PARAMS_FILE: &str = "params.yaml";
 
@@ -54,11 +57,7 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
     };
     root.finish();
     let stages = problems.into_result(stages)?;
-    Ok(Pipeline {
-        stages,
-        document,
-        warnings: Vec::new(),
-    })
+    Ok(Pipeline { stages, document })
 }
 
 fn wrong_type(problems: &Problems<'_>, at: &KeyPath, expected: &str, got: &Value) {
@@ -126,6 +125,24 @@ fn read_stage(
         read_outs(&fields, key, kind, base, &mut outs);
     }
     let params = read_params(&fields, base);
+    for (param, place) in &params {
+        if outs
+            .keys()
+            .any(|out: &ArtifactPath| out.contains(&param.file))
+        {
+            problems.report(
+                place,
+                On::Value,
+                "protected-output",
+                format!(
+                    "the stage both reads parameters from `{}` and writes it",
+                    param.file
+                ),
+                "read here",
+                Some("let another stage write it".to_owned()),
+            );
+        }
+    }
     let env: BTreeSet<String> = fields.texts("env").into_iter().map(str::to_owned).collect();
     let freshness = match (
         fields.bool("frozen", false),
@@ -168,7 +185,8 @@ fn read_commands(fields: &Fields<'_, '_>) -> Vec<String> {
         .into_iter()
         .map(|c| c.trim().to_owned())
         .collect();
-    if commands.iter().any(String::is_empty) {
+    let is_empty_list = matches!(fields.get("cmd"), Some(Value::List(items)) if items.is_empty());
+    if is_empty_list || commands.iter().any(String::is_empty) {
         fields.problem(
             "cmd",
             On::Value,
@@ -278,6 +296,17 @@ fn read_outs(
         let Some(path) = path_in(problems, base, text, &declared) else {
             continue;
         };
+        if let Some(why) = protected(problems.document(), base, &path) {
+            problems.report(
+                &declared,
+                On::Value,
+                "protected-output",
+                format!("`{path}` cannot be an output: {why}"),
+                "outputs are removed before their stage runs",
+                Some("let the stage write somewhere else".to_owned()),
+            );
+            continue;
+        }
         let spec = OutSpec {
             kind,
             storage,
@@ -288,6 +317,22 @@ fn read_outs(
             twice(problems, &declared, &path);
         }
     }
+}
+
+/// Says why removing `path` would destroy the project or the ground the stage stands on.
+fn protected(document: &Document, base: &str, path: &ArtifactPath) -> Option<&'static str> {
+    let first = path.as_str().split('/').next().unwrap_or_default();
+    match first {
+        ".git" => return Some("it belongs to git"),
+        ".cvops" | ".dvc" => return Some("it is the project's own state"),
+        _ => {}
+    }
+    if path.as_str() == document.source.name || path.as_str() == LOCK_FILE {
+        return Some("it describes the pipeline");
+    }
+    let wdir: Option<ArtifactPath> = base.parse().ok();
+    wdir.is_some_and(|wdir| path.contains(&wdir))
+        .then_some("the stage runs in it (`wdir`)")
 }
 
 fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, BeforeRun) {
