@@ -20,7 +20,7 @@ use cvops::pipeline::lock::LockFile;
 use cvops::pipeline::{Plan, Reach, StageGraph, spec};
 
 fn hash(c: &mut Criterion, dir: &Path) {
-    let bytes: Vec<u8> = (0..64u32 << 20).map(|i| (i * 31 >> 7) as u8).collect();
+    let bytes: Vec<u8> = (0..64u32 << 20).map(|i| ((i * 31) >> 7) as u8).collect();
     let path = dir.join("64MiB");
     fs::write(&path, &bytes).unwrap();
     let mut group = c.benchmark_group("hash_file");

@@ -32,18 +32,23 @@ impl Ctx {
         cancel: Cancel,
     ) -> Result<Self, (Out, CliError)> {
         let dir = global.directory.unwrap_or_else(|| PathBuf::from("."));
-        match dir.canonicalize() {
-            Ok(dir) => Ok(Self {
-                env,
-                out,
-                cancel,
-                dir,
-            }),
-            Err(e) => {
-                let error = crate::base::Error::io("open folder", &dir)(e);
-                Err((out, error.into()))
+        // A folder that is not there is a mistake in the arguments, unlike other failed file work.
+        let why = match dir.canonicalize() {
+            Ok(dir) if dir.is_dir() => {
+                return Ok(Self {
+                    env,
+                    out,
+                    cancel,
+                    dir,
+                });
             }
-        }
+            Ok(_) => "it is a file".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        let headline = format!("cannot work in the folder `{}`: {why}", dir.display());
+        let diagnostic =
+            Diagnostic::error("bad-folder", headline).help("check the path that follows `-C`");
+        Err((out, CliError::usage(diagnostic)))
     }
 
     /// Opens the project around the current folder.
@@ -94,6 +99,9 @@ impl Ctx {
             },
         )?;
         let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
+        if lock.last_holder_died() {
+            pipeline::execute::remove_temporary(&project.root);
+        }
         for stage in stopped {
             let text =
                 format!("stopped processes that a killed cvops left behind (stage `{stage}`)");

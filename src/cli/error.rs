@@ -94,6 +94,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. } => ErrorClass::Usage,
+        E::At { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }

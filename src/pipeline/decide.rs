@@ -99,7 +99,18 @@ pub enum RunReason {
     OutputsRedeclared {
         /// Its path.
         path: ArtifactPath,
+        /// Which of the two.
+        how: Redeclared,
     },
+}
+
+/// How the declaration of an output changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redeclared {
+    /// It is an output now.
+    Added,
+    /// It is none any more.
+    Dropped,
 }
 
 /// The judgement on one stage.
@@ -284,7 +295,10 @@ fn output_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
     let mut reasons = Vec::new();
     for path in facts.stage.outs.keys() {
         let Some(old) = locked.outs.get(path) else {
-            reasons.push(RunReason::OutputsRedeclared { path: path.clone() });
+            reasons.push(RunReason::OutputsRedeclared {
+                path: path.clone(),
+                how: Redeclared::Added,
+            });
             continue;
         };
         match facts.outs.get(path) {
@@ -305,7 +319,10 @@ fn output_changes(facts: &Facts<'_>, locked: &LockEntry) -> Vec<RunReason> {
         .keys()
         .filter(|p| !facts.stage.outs.contains_key(*p))
     {
-        reasons.push(RunReason::OutputsRedeclared { path: path.clone() });
+        reasons.push(RunReason::OutputsRedeclared {
+            path: path.clone(),
+            how: Redeclared::Dropped,
+        });
     }
     reasons
 }

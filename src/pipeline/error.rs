@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::base::diag::Label;
 use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
 use crate::{base, project, store};
 
@@ -108,6 +109,14 @@ pub enum Error {
         /// Each of them.
         Vec<Error>,
     ),
+    /// An error with the line of the pipeline file that asks for what is not there.
+    #[error("{error}")]
+    At {
+        /// What is wrong.
+        error: Box<Error>,
+        /// The place.
+        label: Box<Label>,
+    },
     /// Work was asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -123,6 +132,13 @@ impl ToDiagnostics for Error {
             Self::Base(e) => return e.to_diagnostics(),
             Self::Project(e) => return e.to_diagnostics(),
             Self::Store(e) => return e.to_diagnostics(),
+            Self::At { error, label } => {
+                let mut all = error.to_diagnostics();
+                for diagnostic in &mut all {
+                    diagnostic.labels.push(label.as_ref().clone());
+                }
+                return all;
+            }
             Self::Several(errors) => return errors.iter().flat_map(Self::to_diagnostics).collect(),
             Self::NoPipeline { file, .. } => error("no-pipeline").help(format!(
                 "write a `{file}` with at least one stage (`cvops schema` describes it)"

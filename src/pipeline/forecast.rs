@@ -59,7 +59,9 @@ pub fn forecast(
                 }
             }
         }
-        let judged = workspace.judge(stage, lock, &BTreeMap::new(), force, records, &predicted)?;
+        let judged = workspace
+            .judge(stage, lock, &BTreeMap::new(), force, records, &predicted)
+            .map_err(|error| graph.at_its_line(stage, error))?;
         let forecast = if waits_for.is_empty() {
             Forecast::Certain(judged.decision)
         } else {

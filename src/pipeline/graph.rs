@@ -11,6 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::base::ArtifactPath;
+use crate::base::diag::Label;
 use crate::base::doc::{Document, KeyPath, On, Problems};
 
 use super::error::Error;
@@ -26,6 +27,8 @@ pub struct StageGraph {
     order: Vec<usize>,
     by_name: BTreeMap<StageName, usize>,
     producers: BTreeMap<ArtifactPath, usize>,
+    /// The pipeline file, for messages.
+    document: Document,
 }
 
 impl StageGraph {
@@ -70,6 +73,7 @@ impl StageGraph {
             order,
             by_name,
             producers,
+            document,
         })
     }
 
@@ -99,6 +103,41 @@ impl StageGraph {
     /// Returns the outputs that `dep` is, lies in, or holds, with the number of their stage.
     pub fn outs_touching(&self, dep: &ArtifactPath) -> Vec<(ArtifactPath, usize)> {
         touching(&self.producers, dep)
+    }
+
+    /// Adds to an error about what `stage` needs the line that says so.
+    #[must_use]
+    pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
+        let place = match &error {
+            Error::MissingDependency { path, .. } => stage.deps.get(path),
+            Error::MissingParamsFile { file, .. } => stage
+                .params
+                .iter()
+                .find(|(param, _)| param.file == *file)
+                .map(|(_, at)| at),
+            Error::MissingParam { file, key, .. } => stage
+                .params
+                .iter()
+                .find(|(param, _)| param.file == *file && param.key.to_string() == *key)
+                .map(|(_, at)| at),
+            _ => None,
+        };
+        match place.and_then(|at| self.document.locate(at)) {
+            None => error,
+            Some(located) => {
+                let source = self.document.source.clone();
+                let span = located.key.unwrap_or(located.value);
+                let label = Box::new(Label {
+                    source,
+                    span,
+                    text: String::new(),
+                });
+                Error::At {
+                    error: Box::new(error),
+                    label,
+                }
+            }
+        }
     }
 
     /// Returns the stages in an order in which each comes after all it needs.

@@ -397,6 +397,7 @@ impl<'p> Workspace<'p> {
         for &index in plan.order() {
             let stage = &graph.stages()[index];
             if let Err(error) = self.params.of_stage(stage) {
+                let error = graph.at_its_line(stage, error);
                 // A broken params file would be reported by each stage that reads it.
                 if !problems
                     .iter()
@@ -435,11 +436,12 @@ impl<'p> Workspace<'p> {
 }
 
 fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
-    Error::MissingDependency {
+    let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
         producer: graph
             .producer_of(path)
             .map(|p| graph.stages()[p].name.clone()),
-    }
+    };
+    graph.at_its_line(stage, error)
 }

@@ -63,6 +63,7 @@ pub struct ProjectLock {
     file: File,
     access: Access,
     since: SystemTime,
+    last_holder_died: bool,
 }
 
 impl ProjectLock {
@@ -106,6 +107,8 @@ impl ProjectLock {
             }
             std::thread::sleep(POLL);
         }
+        // A holder that ends in an orderly way empties the text.
+        let last_holder_died = file.metadata().is_ok_and(|m| m.len() != 0);
         #[expect(
             clippy::disallowed_methods,
             reason = "the moment of taking the lock is its own"
@@ -126,6 +129,7 @@ impl ProjectLock {
             file,
             access,
             since,
+            last_holder_died,
         })
     }
 
@@ -139,6 +143,12 @@ impl ProjectLock {
             // Dropping the file gives the shared lock back at once.
             Ok(()) | Err(TryLockError::Error(_)) => None,
         }
+    }
+
+    /// Did the last holder die with the lock in its hands? Then it may have left things lying about.
+    #[must_use]
+    pub fn last_holder_died(&self) -> bool {
+        self.last_holder_died
     }
 
     /// Returns when the lock was taken: temporary files older than this belong to dead processes.

@@ -8,14 +8,25 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod bad_input;
+mod cache;
+mod checkout;
+mod concurrency;
+mod crash;
+mod dag;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod help;
+mod init;
 #[cfg(feature = "vision")]
 mod params_reference;
 #[cfg(feature = "vision")]
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
+mod random;
+mod repro;
+mod status;
 #[cfg(feature = "vision")]
 mod summary;
 mod support;
@@ -24,3 +35,4 @@ mod tidy;
 mod train;
 #[cfg(feature = "vision")]
 mod vision_bad_input;
+mod why;

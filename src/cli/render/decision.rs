@@ -4,6 +4,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::base::doc::Value;
+use crate::base::fs::Executable;
+use crate::pipeline::decide::Redeclared;
 use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
 use crate::store::{FileChange, Presence};
 
@@ -68,9 +70,8 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
             (None, _) => format!("dependency `{path}` added"),
             (_, None) => format!("dependency `{path}` dropped"),
             (Some(old), Some(new)) => format!(
-                "dependency `{path}` changed ({} -> {}{})",
-                presence(old),
-                presence(new),
+                "dependency `{path}` changed ({}{})",
+                change(old, new),
                 counts(files)
             ),
         },
@@ -95,14 +96,24 @@ pub(in crate::cli) fn reason(reason: &RunReason) -> String {
             new,
             files,
         } => format!(
-            "output `{path}` was modified ({} -> {}{})",
-            presence(old),
-            presence(new),
+            "output `{path}` was modified ({}{})",
+            change(old, new),
             counts(files)
         ),
-        RunReason::OutputsRedeclared { path } => {
-            format!("output `{path}` was declared or dropped since")
-        }
+        RunReason::OutputsRedeclared { path, how } => match how {
+            Redeclared::Added => format!("output `{path}` is newly declared"),
+            Redeclared::Dropped => format!("output `{path}` is no longer declared"),
+        },
+    }
+}
+
+fn change(old: &Presence, new: &Presence) -> String {
+    match (old, new) {
+        (Presence::Present(a), Presence::Present(b)) if a.object == b.object => match b.exec {
+            Executable::Yes => "now executable".to_owned(),
+            Executable::No => "no longer executable".to_owned(),
+        },
+        _ => format!("{} -> {}", presence(old), presence(new)),
     }
 }
 
@@ -239,7 +250,7 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
             "kind": "output_modified", "path": path.as_str(),
             "old": object(&Some(*old)), "new": object(&Some(*new)),
         }),
-        RunReason::OutputsRedeclared { path } => {
+        RunReason::OutputsRedeclared { path, .. } => {
             json!({"kind": "outputs_redeclared", "path": path.as_str()})
         }
     };

@@ -241,6 +241,7 @@ impl<'a, 'w> State<'a, 'w> {
                 records,
                 &BTreeMap::new(),
             )
+            .map_err(|error| graph.at_its_line(stage, error))
             .and_then(|judged| match judged.decision {
                 StageDecision::Run(_) => {
                     Workspace::check_deps(graph, stage, &judged.inputs).map(|()| judged)

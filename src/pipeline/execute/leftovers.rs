@@ -1,7 +1,8 @@
 //! Stops stage processes that outlived a killed cvops, before anything else touches their outputs.
 //!
-//! While a stage runs, a marker file names its process group. A marker that is there when the
-//! project lock has just been taken was left by a cvops that died. Process numbers are reused, so
+//! While a stage runs there is a marker file, written before its first process starts: no instant at
+//! which a process runs and nothing tells of it. A marker that is there when the project lock has
+//! just been taken was left by a cvops that died. Process numbers are reused, so
 //! a process counts as left over only if its environment says that it belongs to a stage of this
 //! very project (Linux: `/proc/PID/environ`). Imports: base, project, spec.
 
@@ -17,12 +18,11 @@ pub(super) struct Marker(PathBuf);
 
 impl Marker {
     /// Writes the marker of `stage` into the folder `dir`.
-    pub(super) fn write(dir: &Path, stage: &StageName, group: Pid) -> std::io::Result<Self> {
+    pub(super) fn write(dir: &Path, stage: &StageName) -> Result<Self, Error> {
         let path = dir.join(stage.as_str());
-        fs::create_dir_all(dir)?;
-        let mut staged = fs::Staged::new_in(dir)?;
-        std::io::Write::write_all(staged.file(), group.as_raw_nonzero().to_string().as_bytes())?;
-        staged.commit(&path)?;
+        fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
+        let staged = fs::Staged::new_in(dir).map_err(Error::io("write", &path))?;
+        staged.commit(&path).map_err(Error::io("write", &path))?;
         Ok(Self(path))
     }
 }
@@ -63,6 +63,24 @@ pub fn stop_leftovers(dir: &Path, root: &Path) -> Result<Vec<String>, Error> {
     }
     stopped.sort_unstable();
     Ok(stopped)
+}
+
+/// Removes temporary files that a cvops killed while it replaced a file left beside it in the
+/// workspace. Call it only while holding the project lock.
+pub fn remove_temporary(root: &Path) {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // What cannot be read or removed stays: this is tidiness, no condition for going on.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+            if is_folder && name != ".git" && name != ".cvops" {
+                folders.push(entry.path());
+            } else if !is_folder && name.to_str().is_some_and(fs::is_temp_name) {
+                let _ = fs::remove_file(&entry.path());
+            }
+        }
+    }
 }
 
 /// Returns the processes whose environment names `root` as their stage's project.

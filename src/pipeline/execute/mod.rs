@@ -28,7 +28,7 @@ use super::spec::StageName;
 use super::workspace::RunRecords;
 
 pub use coordinator::execute;
-pub use leftovers::stop_leftovers;
+pub use leftovers::{remove_temporary, stop_leftovers};
 
 /// What to do with the other stages when one fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,12 +67,8 @@ pub(super) struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// Runs `command` to its end; `started` is told the process group as soon as there is one.
-    pub(super) fn run(
-        &self,
-        command: &str,
-        started: &dyn Fn(Pid) -> io::Result<()>,
-    ) -> io::Result<ExitStatus> {
+    /// Runs `command` to its end.
+    pub(super) fn run(&self, command: &str) -> io::Result<ExitStatus> {
         let mut child = Command::new("/bin/sh")
             .arg("-c")
             .arg(command)
@@ -86,9 +82,8 @@ impl Shell<'_> {
         let pid = Pid::from_child(&child);
         self.running
             .with(|groups| groups.insert(self.stage.clone(), pid));
-        let noted = started(pid);
         // The coordinator signals the groups it knows of; one that starts just then is ours.
-        if self.cancel.is_requested() || noted.is_err() {
+        if self.cancel.is_requested() {
             let _ = kill_process_group(pid, Signal::TERM);
         }
         let pipes = [
@@ -103,7 +98,6 @@ impl Shell<'_> {
         ];
         let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
         self.running.with(|groups| groups.remove(self.stage));
-        noted?;
         status
     }
 

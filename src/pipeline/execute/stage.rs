@@ -97,7 +97,7 @@ impl Worker<'_> {
             cancel: self.cancel,
             events: self.events,
         };
-        let mut marker = None;
+        let _marker = Marker::write(&self.files.markers(), &stage.name)?;
         for command in &stage.commands {
             if self.cancel.is_requested() {
                 return Err(Error::Cancelled);
@@ -106,17 +106,10 @@ impl Worker<'_> {
                 stage: stage.name.clone(),
                 command: command.clone(),
             });
-            let note = std::cell::RefCell::new(&mut marker);
-            let status = shell
-                .run(command, &|group| {
-                    let written = Marker::write(&self.files.markers(), &stage.name, group)?;
-                    **note.borrow_mut() = Some(written);
-                    Ok(())
-                })
-                .map_err(|source| Error::Spawn {
-                    stage: stage.name.clone(),
-                    source,
-                })?;
+            let status = shell.run(command).map_err(|source| Error::Spawn {
+                stage: stage.name.clone(),
+                source,
+            })?;
             if self.cancel.is_requested() && !status.success() {
                 return Err(Error::Cancelled);
             }

@@ -13,11 +13,12 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
-mod filter;
+pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
 #[cfg(feature = "vision")]
 pub(crate) mod pictures;
+pub(crate) mod stages;
 
 /// A project folder and a home folder, both gone when this value is dropped.
 pub(crate) struct Project {
@@ -49,6 +50,11 @@ impl Project {
     /// Returns the project folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns the home folder of everything that is run.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Returns the absolute path of `path`.
@@ -237,7 +243,11 @@ impl Output {
 /// `[..]` matches within a line, `...` on a line of its own matches any lines.
 #[track_caller]
 pub(crate) fn check(output: &Output, expected: impl IntoData) {
-    snapbox::assert_data_eq!(output.transcript(), expected);
+    // A backslash in what was printed is one, not a path of another system.
+    snapbox::Assert::new()
+        .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
+        .normalize_paths(false)
+        .eq(output.transcript(), expected);
 }
 
 /// Splits a command line at spaces; '…' and "…" keep spaces and may be empty.

@@ -1,0 +1,128 @@
+//! Two commands in one project at the same time.
+
+use std::fs;
+use std::process::Stdio;
+
+use snapbox::str;
+
+use crate::support::stages::{wait_until, with_pipeline};
+use crate::support::{check, project};
+
+#[test]
+fn a_second_repro_waits_says_for_whom_and_finds_nothing_to_do() {
+    let p = with_pipeline(
+        "stages:\n  slow:\n    cmd: echo slow >> ~/runs; touch ~/started; while [ ! -e ~/go ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
+    );
+    let mut first = p.command("repro").stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the first repro holds the lock", || {
+        p.home().join("started").exists()
+    });
+    let log = p.home().join("second");
+    let mut second = p
+        .command("repro")
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
+    wait_until("the second says that it waits", || said().contains('\n'));
+    assert!(
+        said().starts_with(&format!(
+            "waiting for `cvops repro` (pid {}) to finish",
+            first.id()
+        )),
+        "{}",
+        said()
+    );
+    // Looking neither waits nor breaks anything.
+    check(
+        &p.cvops("status"),
+        str![[r#"
+slow  must run    it never ran
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("why slow"),
+        str![[r#"
+slow must run: it never ran
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("dag"),
+        str![[r#"
+┌──────┐
+│ slow │
+└──────┘
+[exit 0]
+"#]],
+    );
+    fs::write(p.home().join("go"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    assert!(
+        said().ends_with("slow: unchanged\neverything is up to date (1 stage)\n"),
+        "{}",
+        said()
+    );
+    assert_eq!(p.ran(), "slow");
+}
+
+#[test]
+fn status_in_a_loop_disturbs_no_repro() {
+    let stage = |i: usize| format!("  s{i}: {{cmd: 'echo {i} > s{i}', outs: [s{i}]}}\n");
+    let text: String = (0..30).map(stage).collect();
+    let p = with_pipeline(&format!("stages:\n{text}"));
+    let mut repro = p
+        .command("repro -j 2")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut looks = 0;
+    let status = loop {
+        p.ok("status");
+        looks += 1;
+        if let Some(status) = repro.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success() && 1 < looks);
+    let done = p.ok("repro --json").events("done");
+    assert!(
+        done[0]["done"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|d| d["outcome"] == "unchanged")
+    );
+    p.ok("cache verify");
+}
+
+#[test]
+fn two_projects_may_share_one_cache() {
+    let shared = project();
+    let text = "stages: {a: {cmd: seq 2000 > a, outs: [a]}, b: {cmd: mkdir b; cp a b/, deps: [a], outs: [b]}}\n";
+    let projects: Vec<_> = (0..3)
+        .map(|_| {
+            let p = with_pipeline(text);
+            p.write(
+                ".cvops/config.yaml",
+                format!("cache: {{dir: {}}}\n", shared.root().display()),
+            );
+            p
+        })
+        .collect();
+    let children: Vec<_> = projects
+        .iter()
+        .map(|p| p.command("repro").stderr(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    for p in &projects {
+        p.ok("cache verify");
+        p.remove("a").remove("b");
+        p.ok("repro");
+        assert_eq!(p.read("b/a"), p.read("a"));
+    }
+}

@@ -1,0 +1,159 @@
+//! `cvops status`: what a repro would do, and why.
+
+use snapbox::str;
+
+use crate::support::stages::{sample, with_pipeline};
+use crate::support::{Exit, check};
+
+#[test]
+fn each_state_has_its_word() {
+    let p = sample();
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  must run    it never ran
+top      must run    it never ran
+tally    must run    it never ran
+[exit 0]
+"#]],
+    );
+    p.ok("repro");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    p.write("params.yaml", "lines: 1\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  unchanged
+top      must run    parameter `lines` changed (2 -> 1)
+tally    depends     on what `top` will write
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("status prepare"),
+        str![[r#"
+prepare  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    p.ok("repro");
+    p.write("params.yaml", "lines: 2\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  unchanged
+top      restorable  parameter `lines` changed (1 -> 2)
+tally    restorable  dependency `top.txt` changed ([HASH] -> [HASH])
+[exit 0]
+"#]],
+    );
+    p.remove("upper.txt").write("tally.txt", "mine\n");
+    check(
+        &p.cvops("status tally"),
+        str![[r#"
+prepare  restorable  output `upper.txt` is missing
+top      restorable  parameter `lines` changed (1 -> 2)
+tally    restorable  dependency `top.txt` changed ([HASH] -> [HASH]) (and 1 more)
+[exit 0]
+"#]],
+    );
+    p.write("data/words.txt", "new\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  must run    dependency `data/words.txt` changed ([HASH] -> [HASH]) (and 1 more)
+top      must run    parameter `lines` changed (1 -> 2)
+tally    depends     on what `top` will write
+[exit 0]
+"#]],
+    );
+    p.edit(
+        "pipeline.yaml",
+        "    params: [lines]\n",
+        "    params: [lines]\n    frozen: true\n",
+    );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  must run    dependency `data/words.txt` changed ([HASH] -> [HASH]) (and 1 more)
+top      frozen
+tally    restorable  output `tally.txt` was modified ([HASH] -> [HASH])
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let p = sample();
+    let before = p.files();
+    p.ok("status");
+    assert_eq!(p.files(), before);
+    assert!(!p.exists("pipeline.lock"));
+    assert_eq!(p.ran(), "");
+}
+
+#[test]
+fn the_exit_code_tells_of_changes_only_when_asked() {
+    let p = sample();
+    assert_eq!(p.cvops("status").exit, Exit::Code(0));
+    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(3));
+    p.ok("repro");
+    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(0));
+    p.remove("top.txt");
+    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(3));
+    p.write("pipeline.yaml", "stages: 3\n");
+    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(2));
+}
+
+#[test]
+fn json_names_state_and_reasons() {
+    let p = sample();
+    p.ok("repro");
+    p.write("params.yaml", "lines: 1\n");
+    check(
+        &p.cvops("status --json"),
+        str![[r#"
+{"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
+[exit 0]
+"#]],
+    );
+    p.ok("repro");
+    p.write("params.yaml", "lines: 2\n")
+        .write("tally.txt", "mine\n");
+    let stages = p.ok("status --json").json()[0]["stages"].clone();
+    assert_eq!(stages[1]["state"], "restorable");
+    assert_eq!(stages[1]["reasons"][0]["old"], 1);
+    assert_eq!(stages[2]["state"], "restorable");
+}
+
+#[test]
+fn stages_that_may_be_cut_off_are_not_promised_to_run() {
+    let p = with_pipeline(
+        "stages:\n  a: {cmd: cp in mid, deps: [in], outs: [mid]}\n  b: {cmd: cp mid end, deps: [mid], outs: [end]}\n  c: {cmd: cp end x, deps: [end], outs: [x]}\n",
+    );
+    p.write("in", "1\n");
+    p.ok("repro");
+    p.write("in", "2\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  must run    dependency `in` changed ([HASH] -> [HASH])
+b  depends     on what `a` will write
+c  depends     on what `b` will write
+[exit 0]
+"#]],
+    );
+}
