@@ -28,10 +28,19 @@ use image::{ImageFormat, Rgb, RgbImage};
 /// One epoch suffices: how well the network knows its pictures does not change what asking costs.
 const PARAMS: &str = "model: {preset: cnn35}\ntrain: {epochs: 1, device: cpu}\n";
 
+/// Returns a PNG as of a photograph: smooth light with noise in the lowest bits, so that the file
+/// cannot be made much smaller than the pixels.
 fn png(side: u32, seed: u32) -> Vec<u8> {
     let picture = RgbImage::from_fn(side, side, |x, y| {
-        let level = |step: u32| (x * step + y * seed + x * y / 7) as u8;
-        Rgb([level(3), level(5), level(11)])
+        let level = |channel: u32| {
+            let light = 64 + (x + y) * 128 / (2 * side);
+            let mixed = (x + side * y + seed)
+                .wrapping_mul(3)
+                .wrapping_add(channel)
+                .wrapping_mul(0x9e37_79b1);
+            (light + (mixed >> 27)) as u8
+        };
+        Rgb([level(0), level(1), level(2)])
     });
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -40,16 +49,17 @@ fn png(side: u32, seed: u32) -> Vec<u8> {
 
 fn prepare(c: &mut Criterion, params: &PreprocessParams) {
     let mut group = c.benchmark_group("prepare");
-    group.throughput(Throughput::Elements(1));
     for side in [64, 512] {
         let bytes = png(side, 1);
-        group.bench_function(format!("decode and resize a PNG of {side}x{side}"), |b| {
-            b.iter(|| {
-                fit(
-                    &decode(black_box(&bytes), params.limits).unwrap(),
-                    &params.target,
-                )
-            });
+        let picture = decode(&bytes, params.limits).unwrap();
+        assert_eq!((picture.width, picture.height), (side, side));
+        let kib = bytes.len() >> 10;
+        group.throughput(Throughput::Bytes(picture.data.len() as u64));
+        group.bench_function(format!("decode a PNG of {side}x{side}, {kib} KiB"), |b| {
+            b.iter(|| decode(black_box(&bytes), params.limits).unwrap());
+        });
+        group.bench_function(format!("resize {side}x{side} to 35x35"), |b| {
+            b.iter(|| fit(black_box(&picture), &params.target).unwrap());
         });
     }
     group.finish();

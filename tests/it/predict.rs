@@ -46,7 +46,7 @@ data/raw/along/03.png  a[..]  0.[..]
         &p.cvops("predict data/raw/along/03.png --top 0"),
         str![[r#"
 --- stderr ---
-error: invalid value '0' for '--top <K>': number would be zero for non-zero type
+error: invalid value '0' for '--top <K>': 0 is not in 1..=1000
 
 For more information, try '--help'.
 [exit 2]

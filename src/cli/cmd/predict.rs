@@ -34,7 +34,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "DIR", default_value = "models/classifier")]
     model: PathBuf,
     /// How many classes to show for each picture
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     top: u64,
     #[command(flatten)]
     params: ParamsArg,
