@@ -182,45 +182,33 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
         must_run.push(RunReason::AlwaysChanged);
     }
     let insisted = !must_run.is_empty();
-    let Some(locked) = facts.locked else {
-        must_run.push(RunReason::NeverRun);
-        return run_or_restore(must_run, insisted, earlier_run);
+    let mut last_run_fits = false;
+    match facts.locked {
+        None => must_run.push(RunReason::NeverRun),
+        Some(locked) => {
+            let changed = input_changes(facts, locked);
+            let out_changes = output_changes(facts, locked);
+            if changed.is_empty() && out_changes.is_empty() && !insisted {
+                return StageDecision::Cached;
+            }
+            let redeclared = |r: &RunReason| matches!(r, RunReason::OutputsRedeclared { .. });
+            // If only the outputs' content differs, the last run itself can be put back.
+            last_run_fits = changed.is_empty() && !out_changes.iter().any(redeclared);
+            must_run.extend(changed);
+            must_run.extend(out_changes);
+        }
+    }
+    let entry = match facts.locked {
+        _ if insisted || facts.records == RunRecords::Ignore => None,
+        Some(locked) if last_run_fits => Some(locked.clone()),
+        _ => earlier_run(),
     };
-    let mut changed = input_changes(facts, locked);
-    let inputs_agree = changed.is_empty();
-    let out_changes = output_changes(facts, locked);
-    let only_content = !out_changes
-        .iter()
-        .any(|r| matches!(r, RunReason::OutputsRedeclared { .. }));
-    changed.extend(out_changes);
-    if changed.is_empty() && !insisted {
-        return StageDecision::Cached;
-    }
-    must_run.extend(changed);
-    if inputs_agree && only_content && !insisted && facts.records == RunRecords::Use {
-        // Only the outputs differ from what the lock says about these very inputs.
-        return StageDecision::Restore {
-            entry: Box::new(locked.clone()),
-            because: must_run,
-        };
-    }
-    run_or_restore(must_run, insisted, earlier_run)
-}
-
-fn run_or_restore(
-    reasons: Vec<RunReason>,
-    insisted: bool,
-    earlier_run: &dyn Fn() -> Option<LockEntry>,
-) -> StageDecision {
-    if insisted {
-        return StageDecision::Run(reasons);
-    }
-    match earlier_run() {
+    match entry {
         Some(entry) => StageDecision::Restore {
             entry: Box::new(entry),
-            because: reasons,
+            because: must_run,
         },
-        None => StageDecision::Run(reasons),
+        None => StageDecision::Run(must_run),
     }
 }
 

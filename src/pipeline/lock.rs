@@ -96,7 +96,7 @@ impl LockFile {
     ///
     /// # Errors
     /// Never in practice: the values come from YAML.
-    pub fn to_text(&self) -> Result<String, serde_yaml::Error> {
+    pub fn to_text(&self) -> std::io::Result<String> {
         let mut stages = Map::new();
         for (name, entry) in &self.stages {
             stages.insert(name.to_string(), entry.to_value());
@@ -106,7 +106,7 @@ impl LockFile {
         root.insert("stages".to_owned(), Value::Map(stages));
         Ok(format!(
             "# Written by cvops: what each stage last ran with and wrote. Commit it; do not edit it.\n{}",
-            serde_yaml::to_string(&Value::Map(root))?
+            Value::Map(root).to_yaml()?
         ))
     }
 
@@ -115,9 +115,7 @@ impl LockFile {
     /// # Errors
     /// The file cannot be written; the old one stays.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let text = self.to_text().map_err(|e| {
-            Error::io("write", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, e))
-        })?;
+        let text = self.to_text().map_err(Error::io("write", path))?;
         fs::write_atomic(path, text.as_bytes()).map_err(Error::io("write", path))
     }
 }

@@ -1,5 +1,6 @@
 //! Whatever is wrong: one clear message with place and way out, the promised exit code, and nothing
 //! lost.
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -62,6 +63,7 @@ error: `pipeline.yaml` cannot be parsed
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one transcript")]
 fn unknown_keys_and_wrong_types_all_at_once() {
     check_pipeline(
         "stages:\n  train:\n    cmd: echo\n    dpes: [x]\n    outs: {a: b}\n    frozen: maybe\n    params: 3\n  other: []\nstagse: {}\n",

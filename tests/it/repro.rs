@@ -779,7 +779,7 @@ use: unchanged
         |path: &str| fs::metadata(p.path(path)).unwrap().permissions().mode() & 0o111 != 0;
     assert!(executable("t.sh") && executable("d/u.sh") && !executable("d/plain"));
     let chmod = |path: &str, mode| {
-        fs::set_permissions(p.path(path), fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(p.path(path), fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod("in.sh", 0o755);
     check(

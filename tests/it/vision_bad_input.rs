@@ -295,6 +295,7 @@ error: `out` is a folder, and the history is a file
 // Parameters
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one transcript")]
 fn every_wrong_parameter_is_shown_at_once() {
     let p = stripes_project();
     p.write(

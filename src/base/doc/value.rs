@@ -101,6 +101,14 @@ impl Value {
         }
     }
 
+    /// Returns the value as YAML text, block style, keys in their order.
+    ///
+    /// # Errors
+    /// None that these values allow; what the writer says is passed on.
+    pub fn to_yaml(&self) -> std::io::Result<String> {
+        serde_yaml::to_string(self).map_err(std::io::Error::other)
+    }
+
     /// Applies YAML merge keys (`<<`): own keys win, earlier sources win over later ones.
     fn merge(map: Map) -> Result<Self, String> {
         if !map.contains_key("<<") {

@@ -21,7 +21,7 @@ use crate::pipeline::workspace::{Judged, Workspace};
 use crate::store;
 
 use super::process::Running;
-use super::stage::{Done, Reuse, Worker};
+use super::stage::{Done, Standing, Worker};
 use super::{Event, OnFailure, Options, Outcome, Summary};
 
 /// The lock is rewritten at most this often while stages go on finishing.
@@ -298,20 +298,23 @@ impl<'a, 'w> State<'a, 'w> {
             Ok(Done {
                 outcome,
                 entry,
-                reuse,
+                standing,
             }) => {
-                let changed = self
-                    .lock
-                    .stages
-                    .get(&stage.name)
-                    .is_none_or(|old| old.outs != entry.outs);
-                if changed {
+                let old = self.lock.stages.get(&stage.name);
+                if old.is_none_or(|old| old.outs != entry.outs) {
                     self.rewrote.insert(index);
                 }
-                if outcome == Outcome::Ran && reuse == Reuse::Yes {
+                if outcome == Outcome::Ran && standing == Standing::Reusable {
                     self.pending.push((key, entry.clone()));
                 }
-                self.lock.stages.insert(stage.name.clone(), entry);
+                match standing {
+                    Standing::Reusable | Standing::Last => {
+                        self.lock.stages.insert(stage.name.clone(), entry);
+                    }
+                    Standing::Unknown => {
+                        self.lock.stages.remove(&stage.name);
+                    }
+                }
                 self.lock_is_stale = true;
                 self.settle(index, outcome, took);
             }

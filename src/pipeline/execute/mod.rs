@@ -98,8 +98,8 @@ pub enum Event {
         /// Under which hash it is kept.
         object: ObjectId,
     },
-    /// Inputs of a stage were changed while it ran: its result is recorded for what it was judged
-    /// by, will be made again by the next repro, and is never restored.
+    /// Inputs of a stage were changed while it ran: its result is not recorded, and the next repro
+    /// makes it again.
     InputsChanged {
         /// The stage.
         stage: StageName,

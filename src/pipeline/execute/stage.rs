@@ -31,16 +31,18 @@ pub(super) struct Worker<'a> {
 pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) entry: LockEntry,
-    pub(super) reuse: Reuse,
+    pub(super) standing: Standing,
 }
 
-/// May the result be restored later, for the same inputs?
+/// What the result of a run may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reuse {
-    /// Yes.
-    Yes,
-    /// No: it is not a function of the recorded inputs.
-    No,
+pub(super) enum Standing {
+    /// It is what these inputs give: recorded, and restored whenever they come again.
+    Reusable,
+    /// It also depends on what was there before (`persist`): it is only the last result.
+    Last,
+    /// Inputs changed while it ran: nobody knows what it stands for, so it is not recorded.
+    Unknown,
 }
 
 impl Worker<'_> {
@@ -68,7 +70,7 @@ impl Worker<'_> {
         let outs = entry.outs.clone();
         Ok(Done {
             outcome: Outcome::Restored,
-            reuse: Reuse::Yes,
+            standing: Standing::Reusable,
             entry: entry_of(stage, inputs, outs),
         })
     }
@@ -165,10 +167,10 @@ impl Worker<'_> {
         Ok(Done {
             outcome: Outcome::Ran,
             entry: entry_of(stage, inputs, outs),
-            reuse: if changed.is_empty() && can_be_reused(stage) {
-                Reuse::Yes
-            } else {
-                Reuse::No
+            standing: match (changed.is_empty(), can_be_reused(stage)) {
+                (true, true) => Standing::Reusable,
+                (true, false) => Standing::Last,
+                (false, _) => Standing::Unknown,
             },
         })
     }
