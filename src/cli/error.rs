@@ -108,15 +108,48 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
 #[cfg(feature = "vision")]
 impl From<crate::vision::Error> for CliError {
     fn from(error: crate::vision::Error) -> Self {
-        use crate::vision::Error as E;
-        let class = match &error {
-            E::Base(e) => base_class(e),
-            E::Cancelled(_) => ErrorClass::Interrupted,
-            _ => ErrorClass::Failed,
-        };
+        let class = vision_class(&error);
         Self {
             class,
             diagnostics: error.to_diagnostics(),
         }
+    }
+}
+
+/// What was asked for cannot be (a path, a parameter, two things that do not go together): usage.
+/// What is there is bad (pictures, damaged files, a training that diverges): failed.
+#[cfg(feature = "vision")]
+fn vision_class(error: &crate::vision::Error) -> ErrorClass {
+    use crate::vision::Error as E;
+    match error {
+        E::Base(e) => base_class(e),
+        E::Cancelled(_) => ErrorClass::Interrupted,
+        E::NoDataset { .. }
+        | E::OutputInsideInput { .. }
+        | E::OutputNotOurs { .. }
+        | E::PreparedVersion { .. }
+        | E::EmptySplit { .. }
+        | E::ModelShape { .. }
+        | E::ModelTooLarge { .. }
+        | E::NoBackEnd { .. }
+        | E::NoDevice { .. }
+        | E::NothingToStopBy
+        | E::ModelVersion { .. }
+        | E::InputSize { .. } => ErrorClass::Usage,
+        E::NoClasses { .. }
+        | E::OneClass { .. }
+        | E::EmptyClasses { .. }
+        | E::UnknownClasses { .. }
+        | E::SplitTwice { .. }
+        | E::NoTrainSplit { .. }
+        | E::NameNotUtf8 { .. }
+        | E::TooManyCorrupt { .. }
+        | E::TooFewImages { .. }
+        | E::NotPrepared { .. }
+        | E::ModelLimits
+        | E::Weights(_)
+        | E::NotFinite { .. }
+        | E::Optimiser { .. }
+        | E::NotAModel { .. } => ErrorClass::Failed,
     }
 }

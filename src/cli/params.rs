@@ -1,13 +1,15 @@
-//! Sections of `params.yaml` for the vision commands. Imports: base, vision.
+//! Sections of `params.yaml` for the vision commands. Imports: base, vision, error.
 
 use std::path::{Path, PathBuf};
 
-use crate::base::Diagnostic;
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Fields, Format, KeyPath, Problems};
+use crate::base::{self, Diagnostic};
+use crate::vision;
 
 use super::ctx::Ctx;
 use super::error::CliError;
+use super::exit::ErrorClass;
 use super::render::diagnostic;
 
 /// The sections that this program reads, now or in later stages.
@@ -31,7 +33,45 @@ impl ParamsArg {
                 .note("there is no `params.yaml`: every parameter has its default");
             return Ok(Document::parse(&name, String::new(), Format::Yaml)?);
         }
-        Ok(Document::read(&path, &name)?)
+        Document::read(&path, &name).map_err(|error| {
+            let missing = matches!(&error, base::Error::Io { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound);
+            let mut error = CliError::from(error);
+            if missing {
+                error.class = ErrorClass::Usage;
+            }
+            error
+        })
+    }
+}
+
+/// Makes a vision error one of the command that points at the parameter which it comes from.
+pub(super) fn at_parameter(document: &Document, error: vision::Error) -> CliError {
+    let place = parameters(&error)
+        .iter()
+        .find_map(|path| document.locate(path));
+    let mut error = CliError::from(error);
+    if let (Some(place), Some(first)) = (place, error.diagnostics.first_mut()) {
+        let span = place.key.unwrap_or(place.value);
+        *first = first.clone().label(&document.source, span, "");
+    }
+    error
+}
+
+/// Returns the parameters to blame, the most exact first.
+fn parameters(error: &vision::Error) -> Vec<KeyPath> {
+    use vision::Error as E;
+    let section = |name: &str| KeyPath::root().key(name);
+    match error {
+        E::ModelShape { block, .. } => vec![
+            section("model").key("blocks").index(*block),
+            section("model").key("preset"),
+        ],
+        E::ModelTooLarge { .. } => vec![section("model")],
+        E::NoBackEnd { .. } | E::NoDevice { .. } => vec![section("train").key("device")],
+        E::NothingToStopBy => vec![section("train").key("early_stopping")],
+        E::EmptySplit { .. } => vec![section("evaluate").key("split")],
+        _ => Vec::new(),
     }
 }
 

@@ -257,6 +257,11 @@ impl Error {
     }
 }
 
+/// Rounds to three significant digits: 0.0029387 → 0.00294.
+fn three_digits(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
+}
+
 /// Formats names as `` `a`, `b` and 3 more ``.
 fn quoted_list(names: &[String]) -> String {
     let shown: Vec<String> = names
@@ -284,7 +289,7 @@ impl ToDiagnostics for Error {
             Self::NoClasses { loose_images: 0, .. } => error("no-classes")
                 .help("put the images into one folder per class: `data/cat/1.png`, `data/dog/2.jpg`"),
             Self::NoClasses { loose_images, .. } => error("no-classes")
-                .note(format!("{} lie directly in it", units::count(*loose_images, "image")))
+                .note(format!("directly in it: {}", units::count(*loose_images, "image")))
                 .help("put the images into one folder per class: the folder's name is the label"),
             Self::OneClass { class, .. } => error("one-class").help(format!(
                 "a classifier needs at least two classes: add another folder beside `{class}`"
@@ -361,7 +366,8 @@ impl ToDiagnostics for Error {
                 "set `preprocess.val` above 0, add a `val` folder, or remove `train.early_stopping`",
             ),
             Self::NotFinite { rate, .. } => error("diverged").help(format!(
-                "lower `train.learning_rate` (it was {rate:.2e}), warm up for an epoch (`train.warmup: 1`), or add `batch_norm: true`"
+                "lower `train.learning_rate` (it was {}), warm up for an epoch (`train.warmup: 1`), or add `batch_norm: true`",
+                three_digits(*rate)
             )),
             Self::Optimiser { .. } => error("optimiser"),
             Self::NotAModel { .. } => {

@@ -14,11 +14,25 @@ mod checkout;
 mod concurrency;
 mod crash;
 mod dag;
+#[cfg(feature = "vision")]
+mod evaluate;
 mod help;
 mod init;
+#[cfg(feature = "vision")]
+mod params_reference;
+#[cfg(feature = "vision")]
+mod predict;
+#[cfg(feature = "vision")]
+mod preprocess;
 mod random;
 mod repro;
 mod status;
+#[cfg(feature = "vision")]
+mod summary;
 mod support;
 mod tidy;
+#[cfg(feature = "vision")]
+mod train;
+#[cfg(feature = "vision")]
+mod vision_bad_input;
 mod why;

@@ -202,6 +202,8 @@ fn one_file_changed_in_a_folder_is_named() {
         .write("parts/b/3", "3\n");
     p.ok("repro");
     p.write("parts/a/2", "two\n").write("parts/b/4", "4\n");
+    check(&p.cvops("why join"), str![]);
+    check(&p.cvops("status"), str![]);
     check(
         &p.cvops("repro"),
         str![[r#"

@@ -18,19 +18,26 @@ pub struct Entry {
 /// Deepest folder nesting followed; a symbolic link to a parent would go on for ever.
 const DEPTH_MAX: usize = 128;
 
+/// Files that one task inspects: fewer would cost more in tasks than they save.
+const FILES_PER_TASK: usize = 256;
+
+/// Why a walk ended early: the path, and what the system said.
+type Failure = (PathBuf, io::Error);
+
 /// Returns all files below `root`, sorted bytewise by relative path. Folders for which
 /// `keep(relative, is_dir)` is false are not entered, such files are left out. Symbolic links are
 /// followed.
 ///
 /// # Errors
-/// The first (in path order) folder that cannot be read, file that cannot be inspected, name that
-/// is not UTF-8, or loop of links.
+/// A folder that cannot be read, a file that cannot be inspected, a name that is not UTF-8, or a
+/// loop of links.
 pub fn walk(
     root: &Path,
     keep: &(dyn Fn(&str, bool) -> bool + Sync),
-) -> Result<Vec<Entry>, (PathBuf, io::Error)> {
+) -> Result<Vec<Entry>, Failure> {
     let mut entries = folder(root, "", keep, 0)?;
-    entries.par_sort_unstable_by(|a, b| a.relative.cmp(&b.relative));
+    // Nearly sorted already, folder by folder: a stable sort finds the runs.
+    entries.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(entries)
 }
 
@@ -39,61 +46,79 @@ fn folder(
     relative: &str,
     keep: &(dyn Fn(&str, bool) -> bool + Sync),
     depth: usize,
-) -> Result<Vec<Entry>, (PathBuf, io::Error)> {
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |e: io::Error| (path, e)
-    };
+) -> Result<Vec<Entry>, Failure> {
     if depth > DEPTH_MAX {
         let error =
             io::Error::other("folders are nested too deeply; is there a loop of symbolic links?");
         return Err((dir.to_owned(), error));
     }
-    let listed: Vec<(DirEntry, String)> = std::fs::read_dir(dir)
-        .map_err(fail(dir))?
-        .map(|entry| {
-            let entry = entry.map_err(fail(dir))?;
-            let name = entry.file_name().into_string().map_err(|name| {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
-                (dir.join(name), error)
-            })?;
-            Ok((entry, name))
-        })
-        .collect::<Result<_, _>>()?;
-    let parts: Vec<Vec<Entry>> = listed
-        .into_par_iter()
-        .with_min_len(64)
-        .map(|(entry, name)| {
-            let path = entry.path();
-            let relative = if relative.is_empty() {
-                name
-            } else {
-                format!("{relative}/{name}")
-            };
-            let kind = entry.file_type().map_err(fail(&path))?;
-            // The entry's own metadata is found through the open folder: cheaper than by path, but
-            // it describes a link itself, not what it points to.
-            let metadata = if kind.is_symlink() {
-                match std::fs::metadata(&path) {
-                    Ok(metadata) => metadata,
-                    // An ignored link may lead nowhere.
-                    Err(_) if !keep(&relative, false) => return Ok(Vec::new()),
-                    Err(e) => return Err((path, e)),
-                }
-            } else {
-                if !keep(&relative, kind.is_dir()) {
-                    return Ok(Vec::new());
-                }
-                entry.metadata().map_err(fail(&path))?
-            };
-            if kind.is_symlink() && !keep(&relative, metadata.is_dir()) {
-                Ok(Vec::new())
-            } else if metadata.is_dir() {
-                folder(&path, &relative, keep, depth + 1)
-            } else {
-                Ok(vec![Entry { relative, metadata }])
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(dir).map_err(at(dir))? {
+        let entry = entry.map_err(at(dir))?;
+        let name = entry.file_name().into_string().map_err(|name| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
+            (dir.join(name), error)
+        })?;
+        let relative = if relative.is_empty() {
+            name
+        } else {
+            format!("{relative}/{name}")
+        };
+        let kind = entry.file_type().map_err(at(dir))?;
+        let is_dir = if kind.is_symlink() {
+            match std::fs::metadata(entry.path()) {
+                Ok(metadata) => metadata.is_dir(),
+                // An ignored link may lead nowhere.
+                Err(_) if !keep(&relative, false) => continue,
+                Err(e) => return Err((entry.path(), e)),
             }
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(parts.into_iter().flatten().collect())
+        } else {
+            kind.is_dir()
+        };
+        if !keep(&relative, is_dir) {
+            continue;
+        }
+        if is_dir {
+            folders.push((entry, relative));
+        } else {
+            files.push((entry, relative));
+        }
+    }
+    let by_name = |a: &(DirEntry, String), b: &(DirEntry, String)| a.1.cmp(&b.1);
+    files.sort_unstable_by(by_name);
+    folders.sort_unstable_by(by_name);
+    let (below, here) = rayon::join(
+        || {
+            let folders = folders.into_par_iter();
+            let walked = folders.map(|(entry, name)| folder(&entry.path(), &name, keep, depth + 1));
+            walked.collect::<Result<Vec<_>, _>>()
+        },
+        || {
+            let files = files.into_par_iter().with_min_len(FILES_PER_TASK);
+            files.map(inspect).collect::<Result<Vec<_>, _>>()
+        },
+    );
+    let mut entries = here?;
+    entries.extend(below?.into_iter().flatten());
+    Ok(entries)
+}
+
+fn inspect((entry, relative): (DirEntry, String)) -> Result<Entry, Failure> {
+    // The entry's own metadata is found through the open folder: cheaper than by path, but it
+    // describes a link itself, not what it points to.
+    let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    let metadata = if is_link {
+        std::fs::metadata(entry.path())
+    } else {
+        entry.metadata()
+    };
+    match metadata {
+        Ok(metadata) => Ok(Entry { relative, metadata }),
+        Err(e) => Err((entry.path(), e)),
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |e| (path, e)
 }

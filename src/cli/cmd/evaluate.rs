@@ -8,9 +8,9 @@ use crate::base::doc::Problems;
 use crate::base::{Diagnostic, Error as BaseError};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::vision;
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::evaluate::{
@@ -80,11 +80,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let data = prepared.load(split)?;
     if data.labels.is_empty() {
         let path = prepared.dir().to_owned();
-        return Err(vision::Error::EmptySplit {
+        let error = vision::Error::EmptySplit {
             path,
             split: split.name(),
-        }
-        .into());
+        };
+        return Err(at_parameter(&document, error));
     }
     let logits = predictor.predict(&data.pixels, &ctx.cancel)?;
     let input = EvaluationInput {
@@ -167,9 +167,13 @@ fn read_history(path: &Path, shown: &Path) -> Result<Vec<EpochRecord>, CliError>
                     i + 1,
                     shown.display()
                 );
-                CliError::usage(Diagnostic::error("history", headline).help(
+                let error = Diagnostic::error("history", headline).help(
                     "it is written by `cvops train`; delete it to go without training curves",
-                ))
+                );
+                CliError {
+                    class: ErrorClass::Failed,
+                    diagnostics: vec![error],
+                }
             })
         })
         .collect()

@@ -34,8 +34,8 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "DIR", default_value = "models/classifier")]
     model: PathBuf,
     /// How many classes to show for each picture
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    top: usize,
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    top: u64,
     #[command(flatten)]
     params: ParamsArg,
 }
@@ -153,7 +153,7 @@ fn load(
 fn show(ctx: &Ctx, args: &Args, classes: &[String], path: &Path, row: &[f64], table: &mut Table) {
     let mut ranked: Vec<(usize, f64)> = row.iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    ranked.truncate(args.top.max(1));
+    ranked.truncate(args.top as usize);
     if ctx.out.form == Form::Json {
         let top: Vec<_> = ranked
             .iter()

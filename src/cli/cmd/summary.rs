@@ -9,7 +9,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Out};
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::report::{Align, Table};
 use crate::vision::artifact::ModelArtifact;
 use crate::vision::model::{Input, ModelSpec, Plan, summary};
@@ -128,5 +128,5 @@ fn declared(ctx: &Ctx, args: &Args) -> Result<Plan, CliError> {
             args.classes,
         )
     };
-    Ok(Plan::new(&model, input, classes)?)
+    Plan::new(&model, input, classes).map_err(|e| at_parameter(&document, e))
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::base::doc::Problems;
-use crate::base::{Error as BaseError, fs, units};
+use crate::base::doc::{Document, Problems};
+use crate::base::{Diagnostic, Error as BaseError, fs, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Out};
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::cli::progress::Progress;
+use crate::vision;
 use crate::vision::artifact::ModelArtifact;
 use crate::vision::device::Device;
 use crate::vision::model::ModelSpec;
@@ -53,10 +54,12 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let model = ModelSpec::read(section(ctx, &problems, "model"));
     let params = TrainParams::read(section(ctx, &problems, "train"));
     let spec = problems.into_result(TrainSpec { model, params })?;
+    let device = Device::pick(spec.params.device).map_err(|e| at_parameter(&document, e))?;
+    let out = ctx.dir.join(&args.out);
+    let history = ctx.dir.join(&args.history);
+    check_destinations(args, &out, &history)?;
     let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
     let data = TrainData::load(&prepared)?;
-    let device = Device::pick(spec.params.device)?;
-    let out = ctx.dir.join(&args.out);
     let scratch = scratch(ctx, args, &out)?;
     let teller = Teller::new(&ctx.out);
     let fitted = fit(
@@ -66,10 +69,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Some(&scratch),
         &ctx.cancel,
         &|event| teller.tell(event),
-    )?;
+    );
     teller.bar.end();
+    let fitted = fitted.map_err(|error| unfinished(ctx, &document, &scratch, error))?;
     ModelArtifact::new(&fitted, &spec.params, &prepared).save(&out)?;
-    write_history(&ctx.dir.join(&args.history), &fitted.history)?;
+    write_history(&history, &fitted.history)?;
     // The result is safe: the checkpoints have done their work.
     fs::remove_dir_all(&scratch).map_err(BaseError::io("remove", &scratch))?;
     let kept = fitted.history.iter().find(|r| r.epoch == fitted.kept_epoch);
@@ -104,12 +108,62 @@ fn scratch(ctx: &Ctx, args: &Args, out: &Path) -> Result<PathBuf, CliError> {
             let dir = out.with_file_name(format!(".{name}-checkpoints"));
             if !args.resume {
                 fs::remove_dir_all(&dir).map_err(BaseError::io("remove", &dir))?;
+            } else if !dir.exists() {
+                ctx.out
+                    .note("there is no checkpoint to go on from: starting with epoch 1");
             }
             dir
         }
     };
-    fs::create_dir_all(&dir).map_err(BaseError::io("create folder", &dir))?;
     Ok(dir)
+}
+
+/// Finds out before the training, not after it, that its result has no place to go to.
+fn check_destinations(args: &Args, out: &Path, history: &Path) -> Result<(), CliError> {
+    let shown = args.out.display();
+    if out.exists() && !out.is_dir() {
+        let headline = format!("`{shown}` is a file, and a model is a folder");
+        let error = Diagnostic::error("output-not-ours", headline);
+        return Err(CliError::usage(
+            error.help("name another folder with `--out`"),
+        ));
+    }
+    if out.is_dir() && !out.join("model.json").exists() {
+        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+        let entries = std::fs::read_dir(out).map_err(BaseError::io("list folder", out))?;
+        if entries.flatten().any(|e| !hidden(&e.file_name())) {
+            let headline = format!("`{shown}` holds something else than a model");
+            let error = Diagnostic::error("output-not-ours", headline);
+            return Err(CliError::usage(
+                error.help("move it away, or name another folder with `--out`"),
+            ));
+        }
+    }
+    if history.is_dir() {
+        let shown = args.history.display();
+        let headline = format!("`{shown}` is a folder, and the history is a file");
+        let error = Diagnostic::error("output-not-ours", headline);
+        return Err(CliError::usage(error.help(format!(
+            "name a file: `--history {}`",
+            args.history.join("train.jsonl").display()
+        ))));
+    }
+    Ok(())
+}
+
+/// Says where the parameter is that does not fit, or how an interrupted training goes on.
+fn unfinished(ctx: &Ctx, document: &Document, scratch: &Path, error: vision::Error) -> CliError {
+    let can_go_on = matches!(error, vision::Error::Cancelled(_)) && scratch.exists();
+    let mut error = at_parameter(document, error);
+    if let (true, Some(first)) = (can_go_on, error.diagnostics.first_mut()) {
+        let command = match ctx.env.get("CVOPS_SCRATCH") {
+            Some(_) => "cvops repro",
+            None => "cvops train --resume",
+        };
+        let help = format!("`{command}` goes on after the last whole epoch");
+        *first = first.clone().help(help);
+    }
+    error
 }
 
 fn write_history(path: &Path, history: &[EpochRecord]) -> Result<(), CliError> {

@@ -27,6 +27,9 @@ pub(super) fn evaluation_plots(evaluation: &Evaluation) -> Vec<Plot> {
     ]
 }
 
+/// The files of `training_plots`.
+pub(super) const TRAINING_FILES: [&str; 2] = ["training_loss.svg", "training_accuracy.svg"];
+
 /// Returns the charts of a training; none without epochs.
 pub(super) fn training_plots(history: &[EpochRecord]) -> Vec<Plot> {
     if history.is_empty() {
@@ -52,7 +55,7 @@ pub(super) fn training_plots(history: &[EpochRecord]) -> Vec<Plot> {
         curves(
             "Loss",
             "mean cross entropy",
-            "training_loss.svg",
+            TRAINING_FILES[0],
             "Training loss is measured while training: with dropout, changed pictures and smoothed \
              labels where they are on. It may lie above the validation loss for that reason.",
             [
@@ -63,7 +66,7 @@ pub(super) fn training_plots(history: &[EpochRecord]) -> Vec<Plot> {
         curves(
             "Accuracy",
             "share told right",
-            "training_accuracy.svg",
+            TRAINING_FILES[1],
             "A growing gap between the two curves is overfitting.",
             [
                 ("training", |r| Some(r.train_accuracy)),

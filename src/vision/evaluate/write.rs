@@ -74,6 +74,11 @@ pub fn write(
         }
         fs::write_atomic(path, bytes).map_err(Error::io("write", path))?;
     }
+    // Without epochs, curves that lie there are of another training than the figures beside them.
+    for file in plots::TRAINING_FILES.iter().filter(|_| training.is_empty()) {
+        let path = to.plots.join(file);
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    }
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 

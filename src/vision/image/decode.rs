@@ -215,6 +215,11 @@ fn reason(error: image::ImageError) -> ImageError {
         other => {
             let words = std::error::Error::source(&other)
                 .map_or_else(|| other.to_string(), ToString::to_string);
+            // The PNG decoder prints its own types after this.
+            let words = words
+                .split(" while decoding ChunkType")
+                .next()
+                .unwrap_or_default();
             ImageError::Damaged {
                 reason: words.trim_end_matches('.').to_owned(),
             }

@@ -13,7 +13,11 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
-pub(crate) mod filter;
+mod filter;
+#[cfg(feature = "vision")]
+pub(crate) mod html;
+#[cfg(feature = "vision")]
+pub(crate) mod pictures;
 pub(crate) mod stages;
 
 /// A project folder and a home folder, both gone when this value is dropped.

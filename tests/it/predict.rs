@@ -1,0 +1,119 @@
+//! `cvops predict`: what pictures show.
+
+use snapbox::str;
+
+use crate::support::pictures::trained_project;
+use crate::support::{Exit, check};
+
+#[test]
+fn files_and_folders_are_told_in_order() {
+    let p = trained_project();
+    check(
+        &p.cvops("predict data/raw/along/03.png"),
+        str![[r#"
+image                  class[..]probability
+data/raw/along/03.png  a[..]  0.[..]
+[exit 0]
+"#]],
+    );
+    let output = p.ok("predict data/raw");
+    let images: Vec<&str> = output
+        .stdout
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let expected: Vec<String> = ["across", "along"]
+        .iter()
+        .flat_map(|class| (0..20).map(move |n| format!("data/raw/{class}/{n:02}.png")))
+        .collect();
+    assert_eq!(images, expected);
+}
+
+#[test]
+fn top_shows_more_classes_and_never_more_than_there_are() {
+    let p = trained_project();
+    check(
+        &p.cvops("predict data/raw/along/03.png --top 9"),
+        str![[r#"
+image                  class[..]probability
+data/raw/along/03.png  a[..]  0.[..]
+                       a[..]  0.[..]
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("predict data/raw/along/03.png --top 0"),
+        str![[r#"
+--- stderr ---
+error: invalid value '0' for '--top <K>': number would be zero for non-zero type
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn json_is_a_line_per_picture() {
+    let p = trained_project();
+    check(
+        &p.cvops("predict --json --top 2 data/raw/along/03.png data/raw/across/00.png"),
+        str![[r#"
+{"class":"a[..]","image":"data/raw/along/03.png","top":[{"class":"a[..]","probability":0.[..]},{"class":"a[..]","probability":0.[..]}]}
+{"class":"a[..]","image":"data/raw/across/00.png","top":[{"class":"a[..]","probability":0.[..]},{"class":"a[..]","probability":0.[..]}]}
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn one_bad_picture_fails_and_the_others_are_still_told() {
+    let p = trained_project();
+    p.write("bad.png", "hello\n");
+    let args = "bad.png data/raw/along/03.png missing.png";
+    check(
+        &p.cvops(&format!("predict {args}")),
+        str![[r#"
+image                  class[..]probability
+data/raw/along/03.png  a[..]  0.[..]
+--- stderr ---
+error: `bad.png` cannot be read as a picture: not a PNG or JPEG image (it is text)
+error: `missing.png` cannot be read as a picture: No such file or directory (os error 2)
+[exit 1]
+"#]],
+    );
+    let output = p.cvops(&format!("predict --json {args}"));
+    assert_eq!(output.exit, Exit::Code(1));
+    assert_eq!(output.stdout.lines().count(), 3);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn a_folder_without_pictures_is_no_success() {
+    let p = trained_project();
+    p.write("notes/a.txt", "hello\n");
+    check(
+        &p.cvops("predict notes"),
+        str![[r#"
+--- stderr ---
+error: `notes` holds no pictures
+ |
+ = help: PNG and JPEG files are read (.png, .jpg, .jpeg)
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("predict"),
+        str![[r#"
+--- stderr ---
+error: the following required arguments were not provided:
+  <PATH>...
+
+Usage: cvops predict <PATH>...
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
+}
