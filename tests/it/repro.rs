@@ -203,10 +203,26 @@ fn one_file_changed_in_a_folder_is_named() {
     p.ok("repro");
     p.write("parts/a/2", "two\n").write("parts/b/4", "4\n");
     check(
+        &p.cvops("why join"),
+        str![[r#"
+join must run: dependency `parts` changed ([HASH] -> [HASH]: 1 added, 1 modified)
+    modified a/2
+    added b/4
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+join  must run    dependency `parts` changed ([HASH] -> [HASH]: 1 added, 1 modified)
+[exit 0]
+"#]],
+    );
+    check(
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-join: running: dependency `parts` changed ([HASH] -> [HASH])
+join: running: dependency `parts` changed ([HASH] -> [HASH]: 1 added, 1 modified)
 join $ cat parts/*/* > all.txt
 join: done in [TIME]
 1 stage: 1 ran
@@ -219,7 +235,7 @@ join: done in [TIME]
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-join: restoring an earlier result: dependency `parts` changed ([HASH] -> [HASH])
+join: restoring an earlier result: dependency `parts` changed ([HASH] -> [HASH]: 1 removed, 1 modified)
 join: restored in [TIME]
 1 stage: 1 restored
 [exit 0]
