@@ -65,7 +65,10 @@ pub fn forecast(
                 Ok(judged) => judged,
                 // Its params come from a stage that has not run yet.
                 Err(Error::MissingParamsFile { .. } | Error::MissingParam { .. })
-                    if !waits_for.is_empty() =>
+                    if stage
+                        .params
+                        .keys()
+                        .any(|p| !graph.outs_touching(&p.file).is_empty()) =>
                 {
                     by_stage.insert(index, Forecast::DependsOn(waits_for));
                     continue;

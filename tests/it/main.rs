@@ -18,6 +18,7 @@ mod dag;
 mod evaluate;
 mod help;
 mod init;
+mod inputs;
 #[cfg(feature = "vision")]
 mod params_reference;
 #[cfg(feature = "vision")]
