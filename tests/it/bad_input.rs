@@ -745,7 +745,7 @@ error: the lock has version 9, this program reads version 1
 2 | schema: '9'
   |         ^^^
   |
-  = help: restore it from git, or delete `pipeline.lock`: `cvops repro` writes it anew and takes results from the run cache
+  = help: update cvops to the version that wrote it
 [exit 2]
 "#]],
     );
