@@ -17,7 +17,7 @@ pub(in crate::cli) fn show_all(out: &Out, diagnostics: &[Diagnostic]) {
     }
 }
 
-/// Returns the text form, with a blank line after it when it shows source lines.
+/// Returns the text form.
 pub(in crate::cli) fn to_text(diagnostic: &Diagnostic, color: bool) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
