@@ -143,6 +143,18 @@ fn collect_changes(
         }
         return;
     }
+    if let (Some(Value::List(a)), Some(Value::List(b))) = (old, new)
+        && a.len() == b.len()
+    {
+        for (index, (old, new)) in a.iter().zip(b).enumerate() {
+            let inner = ParamRef {
+                file: param.file.clone(),
+                key: param.key.index(index),
+            };
+            collect_changes(&inner, Some(old), Some(new), out);
+        }
+        return;
+    }
     out.push(ParamChange {
         name: param.to_string(),
         old: old.cloned(),
