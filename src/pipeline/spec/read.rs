@@ -482,7 +482,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_document_panics(text in "(stages:\n)?( {0,4}(a|cmd|deps|outs|params|plots):( x|\n| \\[x, {a: 1}\\]|)\n?){0,6}") {
+        fn no_document_panics(text in "(stages:\n)?( {0,4}(a|cmd|deps|outs|params|plots):( x|\n| \\[x, \\{a: 1\\}\\]|)\n?){0,6}") {
             let _ = pipeline(&text);
         }
     }
