@@ -99,7 +99,7 @@ t must run:
   parameter `train.lr` changed (0.1 -> none)
   parameter `train.opt.name` changed (adam -> sgd)
   parameter `train.opt.beta` changed (none -> 0.9)
-  parameter `train.sizes` changed ([1, 2] -> [1, 3])
+  parameter `train.sizes[1]` changed (2 -> 3)
   environment variable `SEED` changed (unset -> `7`)
 [exit 0]
 "#]],
@@ -107,7 +107,7 @@ t must run:
     check(
         &p.run(p.command("why t --json").env("SEED", "7")),
         str![[r#"
-{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":true,"old":null,"parameter":"all.json:k","text":"parameter `all.json:k` changed (null -> true)"},{"kind":"parameter_changed","new":"y","old":"x","parameter":"cfg.toml:a.b","text":"parameter `cfg.toml:a.b` changed (x -> y)"},{"kind":"parameter_changed","new":null,"old":0.1,"parameter":"train.lr","text":"parameter `train.lr` changed (0.1 -> none)"},{"kind":"parameter_changed","new":"sgd","old":"adam","parameter":"train.opt.name","text":"parameter `train.opt.name` changed (adam -> sgd)"},{"kind":"parameter_changed","new":0.9,"old":null,"parameter":"train.opt.beta","text":"parameter `train.opt.beta` changed (none -> 0.9)"},{"kind":"parameter_changed","new":[1,3],"old":[1,2],"parameter":"train.sizes","text":"parameter `train.sizes` changed ([1, 2] -> [1, 3])"},{"kind":"environment_changed","new":"7","old":null,"text":"environment variable `SEED` changed (unset -> `7`)","variable":"SEED"}],"stage":"t","state":"must run"}
+{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":true,"old":null,"parameter":"all.json:k","text":"parameter `all.json:k` changed (null -> true)"},{"kind":"parameter_changed","new":"y","old":"x","parameter":"cfg.toml:a.b","text":"parameter `cfg.toml:a.b` changed (x -> y)"},{"kind":"parameter_changed","new":null,"old":0.1,"parameter":"train.lr","text":"parameter `train.lr` changed (0.1 -> none)"},{"kind":"parameter_changed","new":"sgd","old":"adam","parameter":"train.opt.name","text":"parameter `train.opt.name` changed (adam -> sgd)"},{"kind":"parameter_changed","new":0.9,"old":null,"parameter":"train.opt.beta","text":"parameter `train.opt.beta` changed (none -> 0.9)"},{"kind":"parameter_changed","new":3,"old":2,"parameter":"train.sizes[1]","text":"parameter `train.sizes[1]` changed (2 -> 3)"},{"kind":"environment_changed","new":"7","old":null,"text":"environment variable `SEED` changed (unset -> `7`)","variable":"SEED"}],"stage":"t","state":"must run"}
 [exit 0]
 "#]],
     );
