@@ -38,6 +38,7 @@ impl Progress {
     }
 
     /// Sets how far it is.
+    #[cfg(feature = "vision")]
     pub(super) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }
@@ -48,6 +49,7 @@ impl Progress {
     }
 
     /// Writes lines above the bar.
+    #[cfg(feature = "vision")]
     pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
