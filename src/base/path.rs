@@ -1,7 +1,7 @@
 //! Typed paths: `ArtifactPath`, a place inside the project that cannot leave it. Imports: nothing.
 
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A project-relative path: UTF-8, `/`-separated, never empty, no `.` or `..`, no trailing slash.
@@ -56,20 +56,6 @@ impl ArtifactPath {
         } else {
             Ok(Self(parts.join("/")))
         }
-    }
-
-    /// Returns the project path of the absolute path `path` below `root`, or `None` outside it.
-    #[must_use]
-    pub fn from_absolute(root: &Path, path: &Path) -> Option<Self> {
-        let relative = path.strip_prefix(root).ok()?;
-        let mut parts = Vec::new();
-        for component in relative.components() {
-            match component {
-                Component::Normal(name) => parts.push(name.to_str()?),
-                _ => return None,
-            }
-        }
-        (!parts.is_empty()).then(|| Self(parts.join("/")))
     }
 
     /// Returns the path as text.

@@ -30,8 +30,6 @@ use super::spec::{Freshness, ParamRef, StageName, StageSpec};
 pub enum SkipReason {
     /// `frozen: true`.
     Frozen,
-    /// A stage it needs failed.
-    UpstreamFailed(StageName),
 }
 
 /// Why a stage must run (or be restored).

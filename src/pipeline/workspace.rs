@@ -13,7 +13,7 @@ use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{Project, ensure_ignored};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
-use super::decide::{self, Facts, Force, RunReason, RunRecords, SkipReason, StageDecision};
+use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
@@ -358,22 +358,20 @@ impl<'p> Workspace<'p> {
         records: RunRecords,
         predicted: &BTreeMap<ArtifactPath, Presence>,
     ) -> Result<Judged, Error> {
-        if stage.freshness == Freshness::Frozen {
-            // It never runs, so nothing it needs has to be there.
-            let inputs = Inputs {
+        // A frozen stage never runs, so nothing it names has to be there: `decide` asks no further.
+        let is_frozen = stage.freshness == Freshness::Frozen;
+        let inputs = if is_frozen {
+            Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
                 params: BTreeMap::new(),
                 env: BTreeMap::new(),
-            };
-            return Ok(Judged {
-                inputs,
-                decision: StageDecision::Skip(SkipReason::Frozen),
-            });
-        }
-        let inputs = self.inputs(stage, predicted)?;
+            }
+        } else {
+            self.inputs(stage, predicted)?
+        };
         let mut outs = BTreeMap::new();
-        for path in stage.outs.keys() {
+        for path in stage.outs.keys().filter(|_| !is_frozen) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
         let locked = lock.stages.get(&stage.name);

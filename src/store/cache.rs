@@ -179,18 +179,6 @@ impl Cache {
         }
     }
 
-    /// Opens the bytes of `object` for reading, verified if its stat is not the recorded one.
-    ///
-    /// # Errors
-    /// It is not there or corrupt, or cannot be read.
-    pub fn open_object(&self, object: &ObjectId) -> Result<File, Error> {
-        self.require_single(object)?;
-        let path = self.object_path(object);
-        File::open(&path)
-            .map_err(base::Error::io("open", &path))
-            .map_err(Error::from)
-    }
-
     /// Reads the directory listing `hash`; its bytes are always verified.
     ///
     /// # Errors

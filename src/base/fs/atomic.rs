@@ -151,17 +151,6 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Appends one line to a log file, creating it when needed. Not atomic: for logs and journals whose
-/// reader drops a torn last line.
-///
-/// # Errors
-/// The file cannot be opened or written.
-pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
-    fault::point("file.append")?;
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(format!("{line}\n").as_bytes())
-}
-
 /// Renames within one file system.
 ///
 /// # Errors

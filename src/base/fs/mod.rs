@@ -11,8 +11,8 @@ mod link;
 mod walk;
 
 pub use atomic::{
-    Staged, append_line, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file,
-    rename, sync_dir, sync_filesystem, temp_path, write_atomic,
+    Staged, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file, rename,
+    sync_dir, sync_filesystem, temp_path, write_atomic,
 };
 pub use link::{
     Executable, LinkKind, is_executable, place, set_executable, set_read_only, set_writable,

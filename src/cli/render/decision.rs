@@ -14,7 +14,6 @@ pub(in crate::cli) fn state(forecast: &Forecast) -> &'static str {
     match forecast {
         Forecast::Certain(decision) => match decision {
             StageDecision::Skip(SkipReason::Frozen) => "frozen",
-            StageDecision::Skip(SkipReason::UpstreamFailed(_)) => "skipped",
             StageDecision::Cached => "unchanged",
             StageDecision::Restore { .. } => "restorable",
             StageDecision::Run(_) => "must run",
@@ -27,7 +26,6 @@ pub(in crate::cli) fn state(forecast: &Forecast) -> &'static str {
 pub(in crate::cli) fn because(forecast: &Forecast) -> String {
     match forecast {
         Forecast::Certain(decision) => match decision {
-            StageDecision::Skip(SkipReason::UpstreamFailed(stage)) => format!("`{stage}` failed"),
             StageDecision::Skip(SkipReason::Frozen) | StageDecision::Cached => String::new(),
             StageDecision::Restore { because, .. } => reasons(because),
             StageDecision::Run(because) => reasons(because),

@@ -263,9 +263,7 @@ impl<'a, 'w> State<'a, 'w> {
         let decision = judged.decision.clone();
         let outcome = match &decision {
             StageDecision::Skip(SkipReason::Frozen) => Some(Outcome::Frozen),
-            StageDecision::Skip(SkipReason::UpstreamFailed(_)) | StageDecision::Cached => {
-                Some(Outcome::Unchanged)
-            }
+            StageDecision::Cached => Some(Outcome::Unchanged),
             StageDecision::Restore { .. } | StageDecision::Run(_) => None,
         };
         self.events.notify(Event::Decided {
