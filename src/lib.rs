@@ -1,11 +1,12 @@
-//! cvops: pipelines, training and evaluation of image classifiers in one fast binary.
+//! cvops: pipelines, training, evaluation and serving of image classifiers in one fast binary.
 //!
 //! The rooms in floor order; a room imports only rooms of lower floors (see ARCHITECTURE.md).
 
 // Floor 0: hashes, typed paths, files, documents with places, diagnostics.
 pub mod base;
 
-// Floor 1: where we are, and how numbers look.
+// Floor 1: where we are, how numbers look, how a server listens.
+pub mod http;
 pub mod project;
 pub mod report;
 
@@ -14,8 +15,17 @@ pub mod store;
 #[cfg(feature = "vision")]
 pub mod vision;
 
-// Floor 3: stages, judgement, execution.
+// Floor 3: stages, judgement, execution; what was run.
 pub mod pipeline;
+pub mod track;
 
-// Floor 7: arguments, rendering, exit codes.
+// Floor 4: what changed between two states; answers over HTTP.
+pub mod compare;
+#[cfg(feature = "vision")]
+pub mod serve;
+
+// Floor 5: recorded repros and sweeps.
+pub mod experiment;
+
+// Floor 6: arguments, rendering, exit codes.
 pub mod cli;

@@ -4,6 +4,7 @@
 
 pub mod cancel;
 pub mod canon;
+pub mod clock;
 pub mod db;
 pub mod diag;
 pub mod doc;

@@ -48,6 +48,9 @@ pub(super) struct Global {
     /// Print results for programs: one JSON document, or one per line
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Print tables as Markdown
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(super) md: bool,
 }
 
 /// When to use colours.

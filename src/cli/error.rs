@@ -1,7 +1,7 @@
 //! The error of a command: its class and what is shown. Every room's error becomes one here.
 
 use crate::base::{self, Diagnostic, ToDiagnostics};
-use crate::{pipeline, project, store};
+use crate::{compare, experiment, http, pipeline, project, store, track};
 
 use super::exit::ErrorClass;
 
@@ -103,6 +103,97 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
+    }
+}
+
+impl From<http::Error> for CliError {
+    fn from(error: http::Error) -> Self {
+        Self {
+            class: http_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn http_class(error: &http::Error) -> ErrorClass {
+    match error {
+        http::Error::Base(e) => base_class(e),
+    }
+}
+
+impl From<track::Error> for CliError {
+    fn from(error: track::Error) -> Self {
+        Self {
+            class: track_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn track_class(error: &track::Error) -> ErrorClass {
+    match error {
+        track::Error::Project(e) => project_class(e),
+        track::Error::Store(e) => store_class(e),
+        track::Error::Base(e) => base_class(e),
+    }
+}
+
+impl From<compare::Error> for CliError {
+    fn from(error: compare::Error) -> Self {
+        Self {
+            class: compare_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn compare_class(error: &compare::Error) -> ErrorClass {
+    match error {
+        compare::Error::Project(e) => project_class(e),
+        compare::Error::Store(e) => store_class(e),
+        compare::Error::Pipeline(e) => pipeline_class(e),
+        compare::Error::Track(e) => track_class(e),
+        compare::Error::Base(e) => base_class(e),
+    }
+}
+
+impl From<experiment::Error> for CliError {
+    fn from(error: experiment::Error) -> Self {
+        Self {
+            class: experiment_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn experiment_class(error: &experiment::Error) -> ErrorClass {
+    match error {
+        experiment::Error::Project(e) => project_class(e),
+        experiment::Error::Store(e) => store_class(e),
+        experiment::Error::Pipeline(e) => pipeline_class(e),
+        experiment::Error::Track(e) => track_class(e),
+        experiment::Error::Compare(e) => compare_class(e),
+        experiment::Error::Base(e) => base_class(e),
+    }
+}
+
+#[cfg(feature = "vision")]
+impl From<crate::serve::Error> for CliError {
+    fn from(error: crate::serve::Error) -> Self {
+        Self {
+            class: serve_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+#[cfg(feature = "vision")]
+fn serve_class(error: &crate::serve::Error) -> ErrorClass {
+    use crate::serve::Error as E;
+    match error {
+        E::Base(e) => base_class(e),
+        E::Http(e) => http_class(e),
+        E::Vision(e) => vision_class(e),
     }
 }
 

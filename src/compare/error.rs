@@ -1,0 +1,36 @@
+//! The error of this room. Imports: `base`, `project`, `store`, `pipeline`, `track`.
+
+use crate::base;
+use crate::base::diag::{Diagnostic, ToDiagnostics};
+
+/// What can go wrong with a comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// From the room `project`.
+    #[error(transparent)]
+    Project(#[from] crate::project::Error),
+    /// From the room `store`.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// From the room `pipeline`.
+    #[error(transparent)]
+    Pipeline(#[from] crate::pipeline::Error),
+    /// From the room `track`.
+    #[error(transparent)]
+    Track(#[from] crate::track::Error),
+    /// A file operation, document or database failed.
+    #[error(transparent)]
+    Base(#[from] base::Error),
+}
+
+impl ToDiagnostics for Error {
+    fn to_diagnostics(&self) -> Vec<Diagnostic> {
+        match self {
+            Self::Project(error) => error.to_diagnostics(),
+            Self::Store(error) => error.to_diagnostics(),
+            Self::Pipeline(error) => error.to_diagnostics(),
+            Self::Track(error) => error.to_diagnostics(),
+            Self::Base(error) => error.to_diagnostics(),
+        }
+    }
+}
