@@ -60,7 +60,7 @@ fn fact(path: &str) -> String {
 
 /// Returns when a process started; `None` if there is none, or only what a parent has yet to bury.
 ///
-/// proc_pid_stat(5): the command in parentheses may hold anything, so fields count from the last
+/// `proc_pid_stat(5)`: the command in parentheses may hold anything, so fields count from the last
 /// one; the state is field 3, the start time field 22.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

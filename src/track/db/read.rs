@@ -318,7 +318,7 @@ impl Tracking {
     ) -> Result<(), Error> {
         let mut each =
             |sql: &str,
-             add: &mut dyn FnMut(&mut Run, &Row<'_>) -> rusqlite::Result<Result<(), Error>>|
+             add: Add<'_>|
              -> Result<(), Error> {
                 let sql = sql.replace("$runs", of);
                 let results = self.rows(&sql, &[], |row| {
@@ -412,6 +412,9 @@ impl Tracking {
         work().map_err(|e| self.failed(e))
     }
 }
+
+/// Adds a row to the run it belongs to; the inner error is a value that this program does not know.
+type Add<'a> = &'a mut dyn FnMut(&mut Run, &Row<'_>) -> rusqlite::Result<Result<(), Error>>;
 
 /// Reads a run's own row; the inner error is a value that this program does not know.
 fn head(row: &Row<'_>) -> rusqlite::Result<Result<Run, Error>> {

@@ -300,12 +300,12 @@ fn put_stages(tx: &Transaction<'_>, run: i64, stages: &[StageRecord]) -> rusqlit
     if stages.is_empty() {
         return Ok(());
     }
-    let mut place: i64 = tx.query_row(
+    let first: i64 = tx.query_row(
         "SELECT coalesce(max(place) + 1, 0) FROM stages WHERE run = ?1",
         [run],
         |row| row.get(0),
     )?;
-    for stage in stages {
+    for (place, stage) in (first..).zip(stages) {
         tx.prepare_cached(
             "INSERT OR REPLACE INTO stages (run, name, place, outcome, took_ms, message)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -318,7 +318,6 @@ fn put_stages(tx: &Transaction<'_>, run: i64, stages: &[StageRecord]) -> rusqlit
             i64::try_from(stage.took.as_millis()).unwrap_or(i64::MAX),
             stage.message,
         ])?;
-        place += 1;
     }
     Ok(())
 }
