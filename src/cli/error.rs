@@ -25,7 +25,9 @@ impl CliError {
 fn base_class(error: &base::Error) -> ErrorClass {
     match error {
         base::Error::Io { .. } | base::Error::Database { .. } => ErrorClass::Failed,
-        base::Error::Document { .. } | base::Error::NewerDatabase { .. } => ErrorClass::Usage,
+        base::Error::Document { .. }
+        | base::Error::Edit { .. }
+        | base::Error::NewerDatabase { .. } => ErrorClass::Usage,
     }
 }
 
@@ -131,10 +133,19 @@ impl From<track::Error> for CliError {
 }
 
 fn track_class(error: &track::Error) -> ErrorClass {
+    use track::Error as E;
     match error {
-        track::Error::Project(e) => project_class(e),
-        track::Error::Store(e) => store_class(e),
-        track::Error::Base(e) => base_class(e),
+        E::Project(e) => project_class(e),
+        E::Store(e) => store_class(e),
+        E::Base(e) | E::Database(e) => base_class(e),
+        E::BadRecord { .. } => ErrorClass::Failed,
+        E::NoRuns
+        | E::UnknownRun { .. }
+        | E::AmbiguousRun { .. }
+        | E::UnknownExperiment { .. }
+        | E::UnknownMetric { .. }
+        | E::StillRunning { .. }
+        | E::UnknownTag { .. } => ErrorClass::Usage,
     }
 }
 

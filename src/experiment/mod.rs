@@ -2,6 +2,9 @@
 //!
 //! Imports: base, project, report, store, pipeline, track, compare.
 
+mod collect;
 pub mod error;
+pub mod tracked;
 
 pub use error::Error;
+pub use tracked::{Record, Recorded, RunName, repro};
