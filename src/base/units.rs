@@ -1,4 +1,4 @@
-//! Sizes, counts and durations as people read them: one formatter each. Imports: nothing.
+//! Sizes, counts and durations as people read them: one formatter each. Imports: jiff.
 
 use std::time::Duration;
 
@@ -34,6 +34,13 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
+/// Reads a duration as people write it: `90s`, `2h`, `1h 30m`; `None` if it is none or negative.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
+    signed.try_into().ok()
+}
+
 /// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
 #[must_use]
 pub fn count(n: usize, noun: &str) -> String {
@@ -56,6 +63,12 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(3400)), "3.4 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 m 05 s");
         assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 m");
+        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(
+            (parse_duration("-1s"), parse_duration("soon")),
+            (None, None)
+        );
         assert_eq!(
             (count(1, "stage"), count(0, "stage")),
             ("1 stage".into(), "0 stages".into())

@@ -4,7 +4,9 @@
 
 mod collect;
 pub mod error;
+pub mod sweep;
 pub mod tracked;
+pub mod workspace;
 
 pub use error::Error;
 pub use tracked::{Record, Recorded, RunName, repro};

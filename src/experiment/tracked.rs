@@ -263,9 +263,10 @@ impl Started {
             .iter()
             .map(|(stage, how, took)| stage_record(stage, outcome(*how), *took));
         let failed = summary.failed.iter().map(|stage| {
-            self.failed.get(stage).cloned().unwrap_or_else(|| {
-                stage_record(stage, StageOutcome::Failed, Duration::ZERO)
-            })
+            self.failed
+                .get(stage)
+                .cloned()
+                .unwrap_or_else(|| stage_record(stage, StageOutcome::Failed, Duration::ZERO))
         });
         let not_started = summary
             .not_started

@@ -57,7 +57,9 @@ impl Layout {
         let mut layout = Self::default();
         for stage in contents.graph.stages() {
             layout.folders.extend(stage.wdir.iter().cloned());
-            layout.folders.extend(stage.wdir.iter().flat_map(ArtifactPath::ancestors));
+            layout
+                .folders
+                .extend(stage.wdir.iter().flat_map(ArtifactPath::ancestors));
             if stage.freshness == Freshness::Frozen {
                 continue;
             }
@@ -109,7 +111,9 @@ impl WorkTree {
         fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
         let mut staged = fs::Staged::new_in(dir).map_err(base::Error::io("write", &path))?;
         std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", &path))?;
-        staged.commit(&path).map_err(base::Error::io("write", &path))
+        staged
+            .commit(&path)
+            .map_err(base::Error::io("write", &path))
     }
 
     /// Returns the tree as a project.
@@ -215,16 +219,28 @@ mod tests {
             fs::write_atomic(&path, content.as_bytes()).unwrap();
         }
         let project = crate::project::discover(&root, None).unwrap();
-        let graph = StageGraph::build(spec::read(text(PIPELINE, "pipeline.yaml")).unwrap()).unwrap();
+        let graph =
+            StageGraph::build(spec::read(text(PIPELINE, "pipeline.yaml")).unwrap()).unwrap();
         let params = BTreeMap::from([(
             "sub/params.yaml".parse().unwrap(),
             text("k: 2\n", "sub/params.yaml"),
         )]);
-        let contents = Contents { graph: &graph, params: &params, lock: &LockFile::default() };
+        let contents = Contents {
+            graph: &graph,
+            params: &params,
+            lock: &LockFile::default(),
+        };
         let place = project.layout.trials("s").join("1");
         let tree = WorkTree::create(&project, &place, &contents).unwrap();
-        let is_link = |path: &str| place.join(path).symlink_metadata().is_ok_and(|m| m.is_symlink());
-        assert!(is_link("src") && is_link("data/in") && is_link("sub/tool.sh") && is_link("frozen.txt"));
+        let is_link = |path: &str| {
+            place
+                .join(path)
+                .symlink_metadata()
+                .is_ok_and(|m| m.is_symlink())
+        };
+        assert!(
+            is_link("src") && is_link("data/in") && is_link("sub/tool.sh") && is_link("frozen.txt")
+        );
         assert!(!is_link("data") && !is_link("sub"));
         for absent in ["data/made", "sub/m.json", ".git", ".cvops"] {
             assert!(!place.join(absent).exists(), "{absent}");
@@ -235,7 +251,9 @@ mod tests {
 
         // What is linked has the same identity, and is known by the project's stat cache.
         let store = Store::open(&project, &Cancel::new());
-        let paths: Vec<ArtifactPath> = ["src", "data/in", "frozen.txt"].map(|p| p.parse().unwrap()).into();
+        let paths: Vec<ArtifactPath> = ["src", "data/in", "frozen.txt"]
+            .map(|p| p.parse().unwrap())
+            .into();
         let here: Vec<_> = paths.iter().map(|p| store.snapshot(p).unwrap()).collect();
         store.finish();
         let there = Store::open(tree.project(), &Cancel::new());
@@ -246,6 +264,9 @@ mod tests {
         drop(tree);
         assert!(!place.exists());
         assert!(root.join("src/lib/a.py").exists());
-        assert_eq!(remove_leftovers(&project, &project.layout.trials("s")).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            remove_leftovers(&project, &project.layout.trials("s")).unwrap(),
+            Vec::<String>::new()
+        );
     }
 }

@@ -67,5 +67,6 @@ impl Appender {
 #[must_use]
 pub fn is_locked(path: &Path) -> bool {
     // Dropping the file gives the shared lock back at once.
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

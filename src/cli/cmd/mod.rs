@@ -4,6 +4,8 @@ pub(super) mod cache;
 pub(super) mod checkout;
 pub(super) mod dag;
 pub(super) mod init;
+pub(super) mod params;
+pub(super) mod params_sweep;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod schema;

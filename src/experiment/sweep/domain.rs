@@ -106,7 +106,12 @@ impl Display for Interval {
             Number::Float => format!("{value:?}"),
             Number::Int => format!("{value:.0}"),
         };
-        write!(f, "{open}interval({},{}){close}", end(self.low), end(self.high))
+        write!(
+            f,
+            "{open}interval({},{}){close}",
+            end(self.low),
+            end(self.high)
+        )
     }
 }
 

@@ -19,7 +19,8 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan, Reach, StageDecision, StageName};
-use crate::project::Project;
+use crate::project::{Layout, Project};
+use crate::track::{Batch, End, Key, Metric, NewRun, RunId, Status, Tracking};
 
 use super::super::Error;
 use super::super::workspace::remove_leftovers;
@@ -140,7 +141,10 @@ pub enum Event {
 /// # Errors
 /// What makes going on pointless: the disk is full, a shared stage fails, the journal is in use or
 /// damaged, or the other parameters changed since the sweep began.
-#[expect(clippy::too_many_arguments, reason = "what a repro needs, and the sweep")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a repro needs, and the sweep"
+)]
 pub fn run(
     project: &Project,
     name: &str,
@@ -173,6 +177,7 @@ pub fn run(
     let bench = Bench {
         project,
         name,
+        parent: definition.run.as_deref().and_then(|id| id.parse().ok()),
         definition: &definition,
         plan,
         lock,
@@ -181,7 +186,10 @@ pub fn run(
         env: &options.env,
     };
     let lock = prepare(&bench, cancel, events)?;
-    let bench = Bench { lock: &lock, ..bench };
+    let bench = Bench {
+        lock: &lock,
+        ..bench
+    };
     let mut floor = Floor {
         bench: &bench,
         options,
@@ -194,9 +202,12 @@ pub fn run(
         fatal: None,
     };
     let why = floor.run(cancel, &stop_file);
-    let Floor { mut journal, fatal, .. } = floor;
+    let Floor {
+        mut journal, fatal, ..
+    } = floor;
     // The trees remove themselves; this is the folder around them.
     fs::remove_dir_all(&trees).map_err(base::Error::io("remove", &trees))?;
+    end_parent(&project.layout, &sweep, fatal.is_none().then_some(why));
     if let Some(error) = fatal {
         return Err(error);
     }
@@ -217,7 +228,8 @@ fn begin(
     journal: &mut Journal,
 ) -> Result<Sweep, Error> {
     match start {
-        Start::New(definition) => {
+        Start::New(mut definition) => {
+            definition.run = start_parent(&project.layout, name, &definition);
             journal.append(&definition.to_record())?;
             Ok(Sweep {
                 name: name.to_owned(),
@@ -250,13 +262,80 @@ fn begin(
     }
 }
 
+/// Begins the run that the trials' runs are parts of. The record is a guest: a sweep that cannot be
+/// recorded goes on without.
+fn start_parent(layout: &Layout, name: &str, definition: &Definition) -> Option<String> {
+    let tag = |key: &str, value: String| (format!("cvops.sweep{key}"), value);
+    let new = NewRun {
+        experiment: name.to_owned(),
+        name: Some(name.to_owned()),
+        parent: None,
+        started: clock::now(),
+        command: format!("cvops params sweep --name {name}"),
+        targets: definition.targets.clone(),
+        tags: BTreeMap::from([
+            tag("", name.to_owned()),
+            tag(".method", definition.method.name().to_owned()),
+            tag(".metric", definition.metric.to_string()),
+            tag(".goal", definition.goal.name().to_owned()),
+        ]),
+    };
+    match Tracking::open(layout).and_then(|mut tracking| tracking.create_run(&new)) {
+        Ok((id, _)) => Some(id.to_string()),
+        Err(error) => {
+            tracing::warn!(%error, "the sweep is not recorded as a run");
+            None
+        }
+    }
+}
+
+/// Ends that run, with the best metric as its own.
+fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>) {
+    let id = sweep
+        .definition
+        .run
+        .as_deref()
+        .and_then(|id| id.parse::<RunId>().ok());
+    let Some(id) = id else { return };
+    let now = clock::now();
+    let mut batch = Batch::default();
+    if let Some((trial, best)) = sweep.best() {
+        let metric = &sweep.definition.metric;
+        batch.metrics.push(Metric {
+            key: Key::new(metric.file.as_str(), metric.key.to_string()),
+            value: best.value,
+            step: 0,
+            at: now,
+        });
+        batch
+            .tags
+            .insert("cvops.sweep.best".to_owned(), trial.number.to_string());
+    }
+    let end = End {
+        status: match why {
+            Some(Why::Interrupted) => Status::Killed,
+            Some(Why::Failures) | None => Status::Failed,
+            Some(Why::Complete | Why::Stopped | Why::Timeout) => Status::Finished,
+        },
+        ended: now,
+        lock: None,
+        git: None,
+    };
+    if let Err(error) = Tracking::open(layout).and_then(|mut t| t.finish(id, &batch, &end)) {
+        tracing::warn!(%error, "the end of the sweep is not recorded");
+    }
+}
+
 /// Returns the number of trials in all.
 ///
 /// # Errors
 /// The method cannot search this space.
 pub fn total(definition: &Definition) -> Result<u64, SweepError> {
     let wanted = definition.trials.unwrap_or(u64::MAX);
-    let there_are = definition.method.trials(&definition.space)?.unwrap_or(u64::MAX);
+    let there_are = definition
+        .method
+        .trials(&definition.space)?
+        .unwrap_or(u64::MAX);
     Ok(wanted.min(there_are))
 }
 
@@ -269,22 +348,37 @@ pub fn shared_stages(plan: &Plan<'_>, definition: &Definition) -> Vec<usize> {
     for &index in plan.order() {
         let stage = &graph.stages()[index];
         let own = stage.freshness == Freshness::AlwaysChanged
-            || stage
-                .params
-                .keys()
-                .any(|p| definition.space.dimensions.iter().any(|d| overlap(p, &d.param)));
+            || stage.params.keys().any(|p| {
+                definition
+                    .space
+                    .dimensions
+                    .iter()
+                    .any(|d| overlap(p, &d.param))
+            });
         // A whole params file may also be a dep.
-        let reads = definition.space.files().iter().any(|f| stage.deps.keys().any(|d| d.contains(f)));
+        let reads = definition
+            .space
+            .files()
+            .iter()
+            .any(|f| stage.deps.keys().any(|d| d.contains(f)));
         if own || reads || graph.upstream(index).any(|u| differs.contains(&u)) {
             differs.insert(index);
         }
     }
-    plan.order().iter().copied().filter(|i| !differs.contains(i)).collect()
+    plan.order()
+        .iter()
+        .copied()
+        .filter(|i| !differs.contains(i))
+        .collect()
 }
 
 /// Makes sure that what all trials share is done once, before the first of them; returns the lock
 /// that knows it. Also looks at every source once, so that the trials need not hash them.
-fn prepare(bench: &Bench<'_>, cancel: &Cancel, events: &dyn Observer<Event>) -> Result<LockFile, Error> {
+fn prepare(
+    bench: &Bench<'_>,
+    cancel: &Cancel,
+    events: &dyn Observer<Event>,
+) -> Result<LockFile, Error> {
     let files = Files::open(bench.project, cancel);
     let mut workspace = Workspace::new(&files, bench.env);
     let graph = bench.plan.graph();
@@ -297,7 +391,13 @@ fn prepare(bench: &Bench<'_>, cancel: &Cancel, events: &dyn Observer<Event>) -> 
     }
     let targets: Vec<String> = names.iter().map(ToString::to_string).collect();
     let plan = Plan::select(graph, &targets, Reach::Single)?;
-    let forecasts = forecast(&plan, bench.lock, &mut workspace, Force::No, RunRecords::Use)?;
+    let forecasts = forecast(
+        &plan,
+        bench.lock,
+        &mut workspace,
+        Force::No,
+        RunRecords::Use,
+    )?;
     files.finish();
     let is_there = |f: &Forecast| {
         matches!(
@@ -313,7 +413,9 @@ fn prepare(bench: &Bench<'_>, cancel: &Cancel, events: &dyn Observer<Event>) -> 
     let begin = Instant::now();
     events.notify(Event::SharedStarted { stages: names });
     let lock = trial::run_shared(bench, &plan, cancel)?;
-    events.notify(Event::SharedFinished { took: begin.elapsed() });
+    events.notify(Event::SharedFinished {
+        took: begin.elapsed(),
+    });
     Ok(lock)
 }
 
@@ -334,7 +436,14 @@ struct Floor<'a> {
 impl Floor<'_> {
     fn run(&mut self, cancel: &Cancel, stop_file: &std::path::Path) -> Why {
         let mut queue = self.queue();
-        let mut next = self.sweep.trials.iter().map(|t| t.number).max().unwrap_or(0) + 1;
+        let mut next = self
+            .sweep
+            .trials
+            .iter()
+            .map(|t| t.number)
+            .max()
+            .unwrap_or(0)
+            + 1;
         let mut running: BTreeMap<u64, Cancel> = BTreeMap::new();
         let (sender, reports) = mpsc::channel();
         let bench = self.bench;
@@ -342,8 +451,10 @@ impl Floor<'_> {
         std::thread::scope(|scope| {
             loop {
                 let closed = self.closed(cancel, stop_file);
-                while closed.is_none() && running.len() < self.options.jobs && self.fatal.is_none() {
-                    let Some((number, values)) = queue.pop_front().or_else(|| self.propose(&mut next))
+                while closed.is_none() && running.len() < self.options.jobs && self.fatal.is_none()
+                {
+                    let Some((number, values)) =
+                        queue.pop_front().or_else(|| self.propose(&mut next))
                     else {
                         break;
                     };
@@ -373,7 +484,9 @@ impl Floor<'_> {
                         self.fatal.get_or_insert(error);
                     }
                 }
-                let reason = cancel.reason().or(self.fatal.as_ref().map(|_| CancelReason::Terminated));
+                let reason = cancel
+                    .reason()
+                    .or(self.fatal.as_ref().map(|_| CancelReason::Terminated));
                 if let Some(reason) = reason {
                     running.values().for_each(|token| token.request(reason));
                     if !std::mem::replace(&mut told, true) && !running.is_empty() {
@@ -386,7 +499,11 @@ impl Floor<'_> {
 
     /// Trials that were started and have no end.
     fn queue(&self) -> VecDeque<(u64, Vec<Value>)> {
-        let open = self.sweep.trials.iter().filter(|t| t.state == TrialState::Open);
+        let open = self
+            .sweep
+            .trials
+            .iter()
+            .filter(|t| t.state == TrialState::Open);
         open.map(|t| (t.number, t.values.clone())).collect()
     }
 
@@ -398,7 +515,11 @@ impl Floor<'_> {
             Some(Why::Failures)
         } else if stop_file.exists() {
             Some(Why::Stopped)
-        } else if self.options.timeout.is_some_and(|limit| limit <= self.begin.elapsed()) {
+        } else if self
+            .options
+            .timeout
+            .is_some_and(|limit| limit <= self.begin.elapsed())
+        {
             Some(Why::Timeout)
         } else {
             None
@@ -410,7 +531,12 @@ impl Floor<'_> {
         if self.total < number {
             return None;
         }
-        let Definition { space, method, seed, .. } = self.bench.definition;
+        let Definition {
+            space,
+            method,
+            seed,
+            ..
+        } = self.bench.definition;
         let values = method.propose(space, *seed, number)?;
         *next += 1;
         Some((number, values))
@@ -429,7 +555,10 @@ impl Floor<'_> {
                 state: TrialState::Open,
             });
         }
-        self.events.notify(Event::Started { trial: number, values: values.to_vec() });
+        self.events.notify(Event::Started {
+            trial: number,
+            values: values.to_vec(),
+        });
         Ok(())
     }
 
@@ -439,11 +568,28 @@ impl Floor<'_> {
             Ended::Fatal(error) => return Err(error),
             Ended::Finished(finished) => {
                 self.failures = 0;
-                let Finished { value, seconds, ran, restored, run } = finished.clone();
-                let record = Record::Finished { trial: number, value, seconds, ran, restored, run };
+                let Finished {
+                    value,
+                    seconds,
+                    ran,
+                    restored,
+                    run,
+                } = finished.clone();
+                let record = Record::Finished {
+                    trial: number,
+                    value,
+                    seconds,
+                    ran,
+                    restored,
+                    run,
+                };
                 (record, TrialState::Finished(finished))
             }
-            Ended::Failed { error, seconds, run } => {
+            Ended::Failed {
+                error,
+                seconds,
+                run,
+            } => {
                 self.failures += 1;
                 let record = Record::Failed {
                     trial: number,
@@ -451,7 +597,14 @@ impl Floor<'_> {
                     seconds,
                     run: run.clone(),
                 };
-                (record, TrialState::Failed { error, seconds, run })
+                (
+                    record,
+                    TrialState::Failed {
+                        error,
+                        seconds,
+                        run,
+                    },
+                )
             }
         };
         self.journal.append(&record)?;

@@ -134,7 +134,13 @@ pub fn parse(text: &str) -> Result<Override, GrammarError> {
 /// # Errors
 /// It breaks the grammar; the error marks the place.
 pub fn parse_spec(text: &str) -> Result<Domain, GrammarError> {
-    Parser { text, pos: 0, depth: 0 }.spec().map_err(|p| GrammarError {
+    Parser {
+        text,
+        pos: 0,
+        depth: 0,
+    }
+    .spec()
+    .map_err(|p| GrammarError {
         text: text.to_owned(),
         span: visible(text, p.span),
         problem: p.problem,
@@ -151,19 +157,28 @@ fn visible(text: &str, span: Span) -> Span {
     while 0 < start && (start == text.len() || !text.is_char_boundary(start)) {
         start -= 1;
     }
-    let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let end = text[start..]
+        .chars()
+        .next()
+        .map_or(start, |c| start + c.len_utf8());
     Span { start, end }
 }
 
 fn parse_override(text: &str) -> Result<Override, Problem> {
     let whole = |start: usize, end: usize| Span { start, end };
     if text.starts_with('~') {
-        return Err(Problem::at(whole(0, 1), "removing a parameter is not supported")
-            .help("edit the params file, or sweep the parameter over values that switch it off"));
+        return Err(
+            Problem::at(whole(0, 1), "removing a parameter is not supported").help(
+                "edit the params file, or sweep the parameter over values that switch it off",
+            ),
+        );
     }
     let Some(equals) = text.find('=') else {
-        return Err(Problem::at(whole(text.len(), text.len()), "expected `=` and the values to try")
-            .help("for example `train.learning_rate=0.1,0.01`"));
+        return Err(Problem::at(
+            whole(text.len(), text.len()),
+            "expected `=` and the values to try",
+        )
+        .help("for example `train.learning_rate=0.1,0.01`"));
     };
     let name = &text[..equals];
     let plain = name.trim_start_matches('+');
@@ -178,7 +193,10 @@ fn parse_override(text: &str) -> Result<Override, Problem> {
         None => (None, plain, start),
     };
     if file.as_deref() == Some("") {
-        return Err(Problem::at(whole(start, start + 1), "expected a file name before `:`"));
+        return Err(Problem::at(
+            whole(start, start + 1),
+            "expected a file name before `:`",
+        ));
     }
     let trimmed = key.trim();
     let key = trimmed

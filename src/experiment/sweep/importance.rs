@@ -43,12 +43,19 @@ pub fn importance(sweep: &Sweep) -> Vec<Importance> {
             let values = finished.iter().filter_map(|(values, _)| values.get(i));
             let (share, method) = match dimension.domain {
                 Domain::Interval(_) => {
-                    let numbers: Vec<f64> = values.filter_map(crate::base::doc::Value::as_f64).collect();
-                    (spearman(&numbers, &metrics).map(|r| r * r), "squared rank correlation")
+                    let numbers: Vec<f64> =
+                        values.filter_map(crate::base::doc::Value::as_f64).collect();
+                    (
+                        spearman(&numbers, &metrics).map(|r| r * r),
+                        "squared rank correlation",
+                    )
                 }
                 Domain::Choices { .. } => {
                     let groups: Vec<String> = values.map(ToString::to_string).collect();
-                    (epsilon_squared(&groups, &metrics), "variance between groups")
+                    (
+                        epsilon_squared(&groups, &metrics),
+                        "variance between groups",
+                    )
                 }
             };
             Importance {
@@ -78,7 +85,11 @@ fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
         yy += (b - my) * (b - my);
     }
     // One that never varies explains nothing.
-    Some(if xx * yy == 0.0 { 0.0 } else { xy / (xx * yy).sqrt() })
+    Some(if xx * yy == 0.0 {
+        0.0
+    } else {
+        xy / (xx * yy).sqrt()
+    })
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {
@@ -87,7 +98,10 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     while start < order.len() {
-        let same = order[start..].iter().take_while(|&&i| values[i] == values[order[start]]).count();
+        let same = order[start..]
+            .iter()
+            .take_while(|&&i| values[i] == values[order[start]])
+            .count();
         for &i in &order[start..start + same] {
             ranks[i] = start as f64 + (same as f64 - 1.0) / 2.0;
         }
@@ -143,7 +157,10 @@ mod tests {
         let groups: Vec<String> = ["a", "a", "a", "b", "b", "b"].map(str::to_owned).into();
         let all = epsilon_squared(&groups, &[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]).unwrap();
         assert!((all - 1.0).abs() < 1e-12);
-        assert_eq!(epsilon_squared(&groups, &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), Some(0.0));
+        assert_eq!(
+            epsilon_squared(&groups, &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]),
+            Some(0.0)
+        );
         // SSB 13.5, SSW 4, SST 17.5: (13.5 - 1 * 4 / 4) / 17.5
         let some = epsilon_squared(&groups, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
         assert!((some - 12.5 / 17.5).abs() < 1e-12);

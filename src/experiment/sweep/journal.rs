@@ -258,19 +258,23 @@ pub fn log_file(layout: &Layout, name: &str, trial: u64) -> PathBuf {
 /// Returns the names of all sweeps, sorted.
 #[must_use]
 pub fn names(layout: &Layout) -> Vec<String> {
-    let entries = std::fs::read_dir(layout.sweeps()).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(layout.sweeps())
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut names: Vec<String> = entries
-        .filter(|e| e.path().join(FILE).is_file())
         .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|name| exists(layout, name))
         .collect();
     names.sort_unstable();
     names
 }
 
-/// Does the sweep `name` exist?
+/// Does the sweep `name` exist? One whose driver died before its first line was whole does not: the
+/// name is free.
 #[must_use]
 pub fn exists(layout: &Layout, name: &str) -> bool {
-    folder(layout, name).join(FILE).is_file()
+    std::fs::read(folder(layout, name).join(FILE)).is_ok_and(|bytes| bytes.contains(&b'\n'))
 }
 
 /// Is a driver of the sweep `name` alive?
@@ -306,7 +310,8 @@ impl Journal {
         let bytes = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
         if whole < bytes.len() {
-            file.cut(whole as u64).map_err(base::Error::io("mend", &path))?;
+            file.cut(whole as u64)
+                .map_err(base::Error::io("mend", &path))?;
         }
         Ok(Self { file, path })
     }
@@ -316,9 +321,8 @@ impl Journal {
     /// # Errors
     /// The disk is full, or the file cannot be written.
     pub fn append(&mut self, record: &Record) -> Result<(), base::Error> {
-        let mut line = serde_json::to_vec(record).map_err(|e| {
-            base::Error::io("write", &self.path)(std::io::Error::other(e))
-        })?;
+        let mut line = serde_json::to_vec(record)
+            .map_err(|e| base::Error::io("write", &self.path)(std::io::Error::other(e)))?;
         line.push(b'\n');
         self.file
             .append(&line)
@@ -348,9 +352,7 @@ fn no_sweep(layout: &Layout, name: &str) -> SweepError {
     let error = SweepError::new("unknown-sweep", format!("there is no sweep `{name}`"));
     match base::diag::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
-        None if names.is_empty() => {
-            error.help("start one: `cvops params sweep train.epochs=1,2`")
-        }
+        None if names.is_empty() => error.help("start one: `cvops params sweep train.epochs=1,2`"),
         None => error.help(format!("sweeps: {}", names.join(", "))),
     }
 }
@@ -373,7 +375,8 @@ fn replay(name: &str, path: &Path, bytes: &[u8]) -> Result<Sweep, SweepError> {
             continue;
         }
         let at = index + 1;
-        let record: Record = serde_json::from_slice(line).map_err(|e| damaged(at, e.to_string()))?;
+        let record: Record =
+            serde_json::from_slice(line).map_err(|e| damaged(at, e.to_string()))?;
         match (&mut sweep, record) {
             (None, Record::Created(created)) => {
                 sweep = Some(Sweep {
@@ -383,20 +386,33 @@ fn replay(name: &str, path: &Path, bytes: &[u8]) -> Result<Sweep, SweepError> {
                     ended: None,
                 });
             }
-            (None, _) => return Err(damaged(at, "the first line must say what the sweep is about".to_owned())),
+            (None, _) => {
+                return Err(damaged(
+                    at,
+                    "the first line must say what the sweep is about".to_owned(),
+                ));
+            }
             (Some(sweep), record) => take(sweep, record).map_err(|e| damaged(at, e))?,
         }
     }
     sweep.ok_or_else(|| {
-        SweepError::new("empty-sweep", format!("the sweep `{name}` was stopped before it began"))
-            .help(format!("start it again: its folder `{}` holds nothing of worth", path.display()))
+        SweepError::new(
+            "empty-sweep",
+            format!("the sweep `{name}` was stopped before it began"),
+        )
+        .help(format!(
+            "start it again: its folder `{}` holds nothing of worth",
+            path.display()
+        ))
     })
 }
 
 fn take(sweep: &mut Sweep, record: Record) -> Result<(), String> {
     let end = |sweep: &mut Sweep, number: u64, state: TrialState| {
         let trial = sweep.trials.iter_mut().rev().find(|t| t.number == number);
-        trial.ok_or(format!("trial {number} ends without a start")).map(|t| t.state = state)
+        trial
+            .ok_or(format!("trial {number} ends without a start"))
+            .map(|t| t.state = state)
     };
     match record {
         Record::Created(_) => Err("a sweep begins once".to_owned()),
@@ -419,25 +435,56 @@ fn take(sweep: &mut Sweep, record: Record) -> Result<(), String> {
             match sweep.trials.iter_mut().find(|t| t.number == trial) {
                 // Started again after a kill.
                 Some(known) => known.state = TrialState::Open,
-                None => sweep.trials.push(Trial { number: trial, values, state: TrialState::Open }),
+                None => sweep.trials.push(Trial {
+                    number: trial,
+                    values,
+                    state: TrialState::Open,
+                }),
             }
             sweep.trials.sort_by_key(|t| t.number);
             Ok(())
         }
-        Record::Finished { trial, value, seconds, ran, restored, run } => end(
+        Record::Finished {
+            trial,
+            value,
+            seconds,
+            ran,
+            restored,
+            run,
+        } => end(
             sweep,
             trial,
-            TrialState::Finished(Finished { value, seconds, ran, restored, run }),
+            TrialState::Finished(Finished {
+                value,
+                seconds,
+                ran,
+                restored,
+                run,
+            }),
         ),
-        Record::Failed { trial, error, seconds, run } => {
-            end(sweep, trial, TrialState::Failed { error, seconds, run })
-        }
+        Record::Failed {
+            trial,
+            error,
+            seconds,
+            run,
+        } => end(
+            sweep,
+            trial,
+            TrialState::Failed {
+                error,
+                seconds,
+                run,
+            },
+        ),
     }
 }
 
 fn definition(created: Created) -> Result<Definition, String> {
     if created.version != VERSION {
-        return Err(format!("it is of version {}, this program reads {VERSION}", created.version));
+        return Err(format!(
+            "it is of version {}, this program reads {VERSION}",
+            created.version
+        ));
     }
     let mut space = Space::default();
     for line in &created.space {
@@ -446,8 +493,18 @@ fn definition(created: Created) -> Result<Definition, String> {
             key: line.key.parse().map_err(|e| format!("{e}"))?,
         };
         let domain: Domain = grammar::parse_spec(&line.spec).map_err(|e| e.problem)?;
-        let presence = if line.add { Expected::Any } else { Expected::Present };
-        space.add(Dimension { param, presence, domain }).map_err(|e| e.to_string())?;
+        let presence = if line.add {
+            Expected::Any
+        } else {
+            Expected::Present
+        };
+        space
+            .add(Dimension {
+                param,
+                presence,
+                domain,
+            })
+            .map_err(|e| e.to_string())?;
     }
     Ok(Definition {
         space,
@@ -512,7 +569,10 @@ mod tests {
             method: Method::Random,
             seed: 7,
             trials: Some(3),
-            metric: MetricRef { file: "m.json".parse().unwrap(), key: "val.acc".parse().unwrap() },
+            metric: MetricRef {
+                file: "m.json".parse().unwrap(),
+                key: "val.acc".parse().unwrap(),
+            },
             goal: Goal::Maximize,
             targets: vec!["train".into()],
             base: "abc".into(),
@@ -533,13 +593,31 @@ mod tests {
         journal.append(&definition.to_record()).unwrap();
         for trial in 1..=3 {
             let params = definition.named(&values);
-            journal.append(&Record::Started { trial, at_ms: 2, params }).unwrap();
+            journal
+                .append(&Record::Started {
+                    trial,
+                    at_ms: 2,
+                    params,
+                })
+                .unwrap();
         }
         let finished = |trial, value| Record::Finished {
-            trial, value, seconds: 1.5, ran: vec!["train".into()], restored: vec![], run: None,
+            trial,
+            value,
+            seconds: 1.5,
+            ran: vec!["train".into()],
+            restored: vec![],
+            run: None,
         };
         journal.append(&finished(2, 0.5)).unwrap();
-        journal.append(&Record::Failed { trial: 1, error: "no".into(), seconds: 1.0, run: None }).unwrap();
+        journal
+            .append(&Record::Failed {
+                trial: 1,
+                error: "no".into(),
+                seconds: 1.0,
+                run: None,
+            })
+            .unwrap();
         journal.file.append(b"{\"event\":\"fini").unwrap();
         drop(journal);
 
@@ -565,7 +643,17 @@ mod tests {
         let mut journal = Journal::open(&layout, "sweep-1").unwrap();
         journal.append(&definition_for_tests().to_record()).unwrap();
         journal.file.append(b"garbage\n").unwrap();
-        assert!(read(&layout, "sweep-1").unwrap_err().to_string().contains("line 2"));
-        assert!(read(&layout, "sweep-2").unwrap_err().to_string().contains("no sweep"));
+        assert!(
+            read(&layout, "sweep-1")
+                .unwrap_err()
+                .to_string()
+                .contains("line 2")
+        );
+        assert!(
+            read(&layout, "sweep-2")
+                .unwrap_err()
+                .to_string()
+                .contains("no sweep")
+        );
     }
 }

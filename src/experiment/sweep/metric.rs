@@ -68,8 +68,10 @@ impl Goal {
         match name {
             "maximize" | "max" => Ok(Self::Maximize),
             "minimize" | "min" => Ok(Self::Minimize),
-            _ => Err(SweepError::new("unknown-goal", format!("there is no goal `{name}`"))
-                .help("use `maximize` or `minimize`")),
+            _ => Err(
+                SweepError::new("unknown-goal", format!("there is no goal `{name}`"))
+                    .help("use `maximize` or `minimize`"),
+            ),
         }
     }
 
@@ -87,11 +89,7 @@ impl Goal {
 ///
 /// # Errors
 /// No stage of the plan writes it, or it is not clear which one is meant; what there is is listed.
-pub fn resolve(
-    text: Option<&str>,
-    plan: &Plan<'_>,
-    root: &Path,
-) -> Result<MetricRef, SweepError> {
+pub fn resolve(text: Option<&str>, plan: &Plan<'_>, root: &Path) -> Result<MetricRef, SweepError> {
     let files: Vec<ArtifactPath> = plan
         .order()
         .iter()
@@ -111,7 +109,10 @@ pub fn resolve(
         .iter()
         .map(|file| {
             let document = Document::read(&file.under(root), file.as_str()).ok();
-            (file.clone(), document.map_or_else(Vec::new, |d| numbers(&d.root)))
+            (
+                file.clone(),
+                document.map_or_else(Vec::new, |d| numbers(&d.root)),
+            )
         })
         .collect();
     let all = || -> Vec<String> {
@@ -123,14 +124,17 @@ pub fn resolve(
     match text {
         None => match &all()[..] {
             [only] => split(only, &files),
-            [] => Err(SweepError::new("which-metric", "which metric shall the sweep improve?")
-                .note(format!("metrics files: {}", listed(&files)))
-                .help(format!("name it: `--metric {}:KEY`", files[0]))),
-            several => Err(
+            [] => Err(
                 SweepError::new("which-metric", "which metric shall the sweep improve?")
-                    .note(format!("known metrics: {}", shortened(several)))
-                    .help(format!("name it: `--metric {}`", several[0])),
+                    .note(format!("metrics files: {}", listed(&files)))
+                    .help(format!("name it: `--metric {}:KEY`", files[0])),
             ),
+            several => Err(SweepError::new(
+                "which-metric",
+                "which metric shall the sweep improve?",
+            )
+            .note(format!("known metrics: {}", shortened(several)))
+            .help(format!("name it: `--metric {}`", several[0]))),
         },
         Some(text) if text.contains(':') => split(text, &files),
         Some(key) => {
@@ -153,7 +157,10 @@ pub fn resolve(
                     .note(format!("metrics files: {}", listed(&files)));
                     Err(error.help(match near {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("if it is a new one, name its file: `--metric {}:{key}`", files[0]),
+                        None => format!(
+                            "if it is a new one, name its file: `--metric {}:{key}`",
+                            files[0]
+                        ),
                     }))
                 }
                 (several, _) => Err(SweepError::new(
@@ -211,8 +218,13 @@ pub fn read(metric: &MetricRef, root: &Path) -> Result<f64, String> {
             let name = key.to_string();
             Err(match nearest(&name, known.iter().map(String::as_str)) {
                 Some(near) => format!("`{file}` has no metric `{name}`; did you mean `{near}`?"),
-                None if known.is_empty() => format!("`{file}` has no metric `{name}`, nor any other number"),
-                None => format!("`{file}` has no metric `{name}`; it has {}", shortened(&known)),
+                None if known.is_empty() => {
+                    format!("`{file}` has no metric `{name}`, nor any other number")
+                }
+                None => format!(
+                    "`{file}` has no metric `{name}`; it has {}",
+                    shortened(&known)
+                ),
             })
         }
     }
@@ -223,7 +235,9 @@ fn numbers(root: &Value) -> Vec<String> {
     fn visit(value: &Value, at: &KeyPath, out: &mut Vec<String>) {
         match value {
             Value::Map(map) => map.iter().for_each(|(k, v)| visit(v, &at.key(k), out)),
-            Value::Int(_) | Value::UInt(_) | Value::Float(_) if !at.is_root() => out.push(at.to_string()),
+            Value::Int(_) | Value::UInt(_) | Value::Float(_) if !at.is_root() => {
+                out.push(at.to_string())
+            }
             _ => {}
         }
     }
@@ -233,13 +247,22 @@ fn numbers(root: &Value) -> Vec<String> {
 }
 
 fn listed(files: &[ArtifactPath]) -> String {
-    files.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ")
+    files
+        .iter()
+        .map(|f| format!("`{f}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Lists names, not more than fit a message.
 fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 12;
-    let mut text = names.iter().take(SHOWN).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(|n| format!("`{n}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     if SHOWN < names.len() {
         text += &format!(" and {} more", names.len() - SHOWN);
     }

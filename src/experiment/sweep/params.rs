@@ -39,9 +39,14 @@ pub fn read(space: &Space, root: &Path) -> Result<Files, Error> {
             let empty = if format == Format::Json { "{}\n" } else { "" };
             Document::parse(file.as_str(), empty.to_owned(), format)?
         } else {
-            return Err(SweepError::new("missing-params-file", format!("there is no params file `{file}`"))
-                .help("check its name; a key is given as `KEY=…` for `params.yaml`, else as `FILE:KEY=…`")
-                .into());
+            return Err(SweepError::new(
+                "missing-params-file",
+                format!("there is no params file `{file}`"),
+            )
+            .help(
+                "check its name; a key is given as `KEY=…` for `params.yaml`, else as `FILE:KEY=…`",
+            )
+            .into());
         };
         files.insert(file, document);
     }
@@ -82,7 +87,9 @@ pub fn base_hash(plan: &Plan<'_>, space: &Space, root: &Path) -> Result<String, 
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(new) => {
                 let path = param.file.under(root);
-                let read = path.exists().then(|| Document::read(&path, param.file.as_str()));
+                let read = path
+                    .exists()
+                    .then(|| Document::read(&path, param.file.as_str()));
                 new.insert(read.transpose()?)
             }
         };
@@ -99,7 +106,10 @@ pub fn base_hash(plan: &Plan<'_>, space: &Space, root: &Path) -> Result<String, 
 }
 
 fn collect(at: &ParamRef, value: &Value, space: &Space, out: &mut BTreeMap<String, String>) {
-    let inner = |key: KeyPath| ParamRef { file: at.file.clone(), key };
+    let inner = |key: KeyPath| ParamRef {
+        file: at.file.clone(),
+        key,
+    };
     let swept = |at: &ParamRef| space.dimensions.iter().any(|d| d.param == *at);
     if swept(at) {
         return;

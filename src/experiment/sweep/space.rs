@@ -80,7 +80,11 @@ impl Space {
     /// Returns the params files, each once, in path order.
     #[must_use]
     pub fn files(&self) -> Vec<ArtifactPath> {
-        let mut files: Vec<_> = self.dimensions.iter().map(|d| d.param.file.clone()).collect();
+        let mut files: Vec<_> = self
+            .dimensions
+            .iter()
+            .map(|d| d.param.file.clone())
+            .collect();
         files.sort_unstable();
         files.dedup();
         files
@@ -110,8 +114,11 @@ pub fn check_key(dimension: &Dimension, root: &Value) -> Result<(), SweepError> 
         None => format!("write `+{name}=…` to add it, or look at `cvops params show`"),
     };
     Err(SweepError::of(
-        Diagnostic::error("unknown-parameter", format!("`{file}` has no parameter `{name}`"))
-            .help(help),
+        Diagnostic::error(
+            "unknown-parameter",
+            format!("`{file}` has no parameter `{name}`"),
+        )
+        .help(help),
     ))
 }
 

@@ -11,13 +11,15 @@ use std::time::Instant;
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
 use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{self, Event, OnFailure, Outcome, Summary};
+use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan};
 use crate::project::Project;
+use crate::track::RunId;
 
 use super::super::Error;
+use super::super::tracked::{self, Record};
 use super::super::workspace::{Contents, WorkTree};
 use super::journal::{self, Definition, Finished};
 use super::{metric, params};
@@ -32,6 +34,8 @@ pub(super) struct Bench<'a> {
     pub(super) plan: &'a Plan<'a>,
     /// What was last run, with the stages that all trials share.
     pub(super) lock: &'a LockFile,
+    /// The run that the trials' runs are parts of, if there could be one.
+    pub(super) parent: Option<RunId>,
     /// The params files of the swept parameters.
     pub(super) params: &'a params::Files,
     /// Variables for the stages' processes.
@@ -77,9 +81,34 @@ fn run_to_end(
     let space = &bench.definition.space;
     let files = params::with_values(bench.params, space, values)?;
     let tree = make_tree(bench, &number.to_string(), &files)?;
-    let log = Log::open(&journal::log_file(&bench.project.layout, bench.name, number))?;
-    log.line(&format!("# trial {number}: {}", describe(bench.definition, values)));
-    let (summary, _) = repro(bench, &tree, bench.plan, cancel, &log)?;
+    let log = Log::open(&journal::log_file(
+        &bench.project.layout,
+        bench.name,
+        number,
+    ))?;
+    log.line(&format!(
+        "# trial {number}: {}",
+        describe(bench.definition, values)
+    ));
+    let mut lock = bench.lock.clone();
+    let mut tags = BTreeMap::from([
+        ("cvops.sweep".to_owned(), bench.name.to_owned()),
+        ("cvops.trial".to_owned(), number.to_string()),
+    ]);
+    for (dimension, value) in space.dimensions.iter().zip(values) {
+        let name = format!("cvops.sweep.{}", dimension.param);
+        tags.insert(name, super::domain::Written(value).to_string());
+    }
+    let record = Record {
+        layout: bench.project.layout.clone(),
+        experiment: Some(bench.name.to_owned()),
+        name: Some(format!("{}-{number}", bench.name)),
+        parent: bench.parent,
+        tags,
+        command: format!("cvops params sweep --name {}", bench.name),
+        targets: bench.definition.targets.clone(),
+    };
+    let (summary, run) = repro(bench, &tree, bench.plan, &mut lock, &record, cancel, &log)?;
     let seconds = start.elapsed().as_secs_f64();
     if is_stopped(cancel) {
         return Ok(Ended::Interrupted);
@@ -89,21 +118,31 @@ fn run_to_end(
             return Err(error.into());
         }
         let error = headline(&error);
-        return Ok(Ended::Failed { error, seconds, run: None });
-    }
-    Ok(match metric::read(&bench.definition.metric, &tree.project().root) {
-        Ok(value) => Ended::Finished(Finished {
-            value,
+        return Ok(Ended::Failed {
+            error,
             seconds,
-            ran: stages(&summary, Outcome::Ran),
-            restored: stages(&summary, Outcome::Restored),
-            run: None,
-        }),
-        Err(error) => {
-            log.line(&format!("# {error}"));
-            Ended::Failed { error, seconds, run: None }
-        }
-    })
+            run,
+        });
+    }
+    Ok(
+        match metric::read(&bench.definition.metric, &tree.project().root) {
+            Ok(value) => Ended::Finished(Finished {
+                value,
+                seconds,
+                ran: stages(&summary, Outcome::Ran),
+                restored: stages(&summary, Outcome::Restored),
+                run,
+            }),
+            Err(error) => {
+                log.line(&format!("# {error}"));
+                Ended::Failed {
+                    error,
+                    seconds,
+                    run,
+                }
+            }
+        },
+    )
 }
 
 /// Runs the stages that all trials share, so that none of them has to; returns the lock that knows
@@ -115,7 +154,17 @@ pub(super) fn run_shared(
 ) -> Result<LockFile, Error> {
     let tree = make_tree(bench, "shared", bench.params)?;
     let log = Log::open(&journal::log_file(&bench.project.layout, bench.name, 0))?;
-    let (_, lock) = repro(bench, &tree, plan, cancel, &log)?;
+    let mut lock = bench.lock.clone();
+    let record = Record {
+        layout: bench.project.layout.clone(),
+        experiment: Some(bench.name.to_owned()),
+        name: Some(format!("{}-shared", bench.name)),
+        parent: bench.parent,
+        tags: BTreeMap::from([("cvops.sweep".to_owned(), bench.name.to_owned())]),
+        command: format!("cvops params sweep --name {}", bench.name),
+        targets: Vec::new(),
+    };
+    repro(bench, &tree, plan, &mut lock, &record, cancel, &log)?;
     if is_stopped(cancel) {
         return Err(pipeline::Error::Cancelled.into());
     }
@@ -139,21 +188,25 @@ fn repro(
     bench: &Bench<'_>,
     tree: &WorkTree,
     plan: &Plan<'_>,
+    lock: &mut LockFile,
+    record: &Record,
     cancel: &Cancel,
     log: &Log,
-) -> Result<(Summary, LockFile), Error> {
+) -> Result<(Summary, Option<String>), Error> {
     let files = Files::open(tree.project(), cancel);
     let mut workspace = Workspace::new(&files, bench.env);
-    let mut lock = bench.lock.clone();
-    let options = execute::Options {
+    let options = Options {
         jobs: 1,
         on_failure: OnFailure::Stop,
         force: Force::No,
         records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
     };
-    let summary = execute::execute(plan, &mut lock, &mut workspace, &options, cancel, log)?;
-    Ok((summary, lock))
+    let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
+    for warning in &done.warnings {
+        log.line(&format!("# {}", warning.headline));
+    }
+    Ok((done.summary, done.run.map(|run| run.id.to_string())))
 }
 
 fn stages(summary: &Summary, wanted: Outcome) -> Vec<String> {
@@ -173,7 +226,9 @@ pub fn describe(definition: &Definition, values: &[Value]) -> String {
 }
 
 fn is_stopped(cancel: &Cancel) -> bool {
-    cancel.reason().is_some_and(|r| CancelReason::Terminated <= r)
+    cancel
+        .reason()
+        .is_some_and(|r| CancelReason::Terminated <= r)
 }
 
 fn headline(error: &impl ToDiagnostics) -> String {
@@ -186,7 +241,10 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            return matches!(
+                io.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            );
         }
         cause = error.source();
     }
@@ -217,7 +275,10 @@ impl Log {
     }
 
     fn failure(&self) -> Option<pipeline::Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -233,13 +294,21 @@ impl Observer<Event> for Log {
                     Outcome::Unchanged => "unchanged",
                     Outcome::Frozen => "frozen",
                 };
-                self.line(&format!("# {stage}: {how} in {}", base::units::duration(took)));
+                self.line(&format!(
+                    "# {stage}: {how} in {}",
+                    base::units::duration(took)
+                ));
             }
             Event::RecordUnusable { stage, why } => {
-                self.line(&format!("# {stage}: the earlier result cannot be used ({why})"));
+                self.line(&format!(
+                    "# {stage}: the earlier result cannot be used ({why})"
+                ));
             }
             Event::InputsChanged { stage, what } => {
-                self.line(&format!("# {stage}: {} changed while it ran", what.join(", ")));
+                self.line(&format!(
+                    "# {stage}: {} changed while it ran",
+                    what.join(", ")
+                ));
             }
             Event::Failed { error, .. } => {
                 self.line(&format!("# {}", headline(&error)));

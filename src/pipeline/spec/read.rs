@@ -55,6 +55,8 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
             Vec::new()
         }
     };
+    // Read by those who sweep.
+    let _ = root.get("sweep");
     root.finish();
     let stages = problems.into_result(stages)?;
     Ok(Pipeline { stages, document })

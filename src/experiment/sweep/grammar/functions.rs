@@ -73,7 +73,10 @@ pub(super) fn call(
         "int" | "float" | "str" | "bool" => cast(name, span, args),
         "sort" => sort(span, args),
         "shuffle" => shuffle(span, args),
-        "glob" => Err(Problem::at(named, "`glob` is not supported").help("name the choices: `choice(a,b)`")),
+        "glob" => {
+            Err(Problem::at(named, "`glob` is not supported")
+                .help("name the choices: `choice(a,b)`"))
+        }
         _ => {
             let problem = Problem::at(named, format!("there is no function `{name}`"));
             Err(match nearest(name, NAMES) {
@@ -110,7 +113,12 @@ fn placed<'a>(
         match place.and_then(|p| found.get_mut(p)) {
             Some(slot) if slot.is_none() => *slot = Some(arg),
             Some(_) => return Err(Problem::at(arg.span, "given twice")),
-            None => return Err(Problem::at(span, format!("at most {} numbers", names.len()))),
+            None => {
+                return Err(Problem::at(
+                    span,
+                    format!("at most {} numbers", names.len()),
+                ));
+            }
         }
     }
     Ok(found)
@@ -137,7 +145,10 @@ fn range(span: Span, args: &[Arg]) -> Result<Domain, Problem> {
     // A hair is taken off, so that `range(0,0.3,0.1)` excludes its end although 0.3 / 0.1 > 3.
     let count = ((to - from) / by - 1e-9).ceil();
     if count <= 0.0 {
-        return Err(Problem::at(span, "this range is empty (its end is excluded)"));
+        return Err(Problem::at(
+            span,
+            "this range is empty (its end is excluded)",
+        ));
     }
     if CHOICES_MAX as f64 <= count {
         return Err(Problem::at(span, format!("more than {CHOICES_MAX} values")));
@@ -167,7 +178,10 @@ fn decimals(value: f64) -> usize {
 fn interval(span: Span, args: &[Arg]) -> Result<Domain, Problem> {
     let found = placed(span, &["start", "end"], args)?;
     let (Some(low), Some(high)) = (found[0], found[1]) else {
-        return Err(Problem::at(span, "`interval` needs two numbers: `interval(0,1)`"));
+        return Err(Problem::at(
+            span,
+            "`interval` needs two numbers: `interval(0,1)`",
+        ));
     };
     let (low, high) = (number(low)?.as_f64(), number(high)?.as_f64());
     match (low, high) {
@@ -177,13 +191,23 @@ fn interval(span: Span, args: &[Arg]) -> Result<Domain, Problem> {
             spread: Spread::Linear,
             number: Number::Float,
         })),
-        _ => Err(Problem::at(span, "the first number must not be above the second")),
+        _ => Err(Problem::at(
+            span,
+            "the first number must not be above the second",
+        )),
     }
 }
 
 fn tag(span: Span, mut args: Vec<Arg>) -> Result<Domain, Problem> {
-    let Some(Arg { element: Element::Domain(domain), .. }) = args.pop() else {
-        return Err(Problem::at(span, "`tag` needs a tag and an interval: `tag(log,interval(1e-4,1e-1))`"));
+    let Some(Arg {
+        element: Element::Domain(domain),
+        ..
+    }) = args.pop()
+    else {
+        return Err(Problem::at(
+            span,
+            "`tag` needs a tag and an interval: `tag(log,interval(1e-4,1e-1))`",
+        ));
     };
     for arg in &args {
         if !matches!(&arg.element, Element::Value(Value::Str(tag)) if tag == "log") {
@@ -198,24 +222,30 @@ fn tag(span: Span, mut args: Vec<Arg>) -> Result<Domain, Problem> {
                 ..interval
             }))
         }
-        (false, Domain::Interval(_)) => Err(Problem::at(
-            span,
-            "a logarithmic interval must lie above 0",
-        )),
-        (false, Domain::Choices { .. }) => {
-            Err(Problem::at(span, "`tag(log,…)` is for intervals"))
+        (false, Domain::Interval(_)) => {
+            Err(Problem::at(span, "a logarithmic interval must lie above 0"))
         }
+        (false, Domain::Choices { .. }) => Err(Problem::at(span, "`tag(log,…)` is for intervals")),
     }
 }
 
 fn cast(name: &str, span: Span, mut args: Vec<Arg>) -> Result<Element, Problem> {
     if args.is_empty() {
-        return Err(Problem::at(span, format!("`{name}` needs something to convert")));
+        return Err(Problem::at(
+            span,
+            format!("`{name}` needs something to convert"),
+        ));
     }
     if args.len() == 1
-        && let Some(Arg { element: Element::Value(value), span, .. }) = args.first()
+        && let Some(Arg {
+            element: Element::Value(value),
+            span,
+            ..
+        }) = args.first()
     {
-        return convert(name, value).map(Element::Value).ok_or_else(|| no_cast(name, value, *span));
+        return convert(name, value)
+            .map(Element::Value)
+            .ok_or_else(|| no_cast(name, value, *span));
     }
     let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
     let only = (args.len() == 1).then(|| args.pop()).flatten();
@@ -229,16 +259,19 @@ fn cast(name: &str, span: Span, mut args: Vec<Arg>) -> Result<Element, Problem> 
                 .iter()
                 .enumerate()
                 .map(|(i, v)| {
-                    let at = spans.get(i).filter(|_| 1 < spans.len()).copied().unwrap_or(span);
+                    let at = spans
+                        .get(i)
+                        .filter(|_| 1 < spans.len())
+                        .copied()
+                        .unwrap_or(span);
                     convert(name, v).ok_or_else(|| no_cast(name, v, at))
                 })
                 .collect::<Result<_, _>>()?,
             order,
         },
         Domain::Interval(interval) => Domain::Interval(match name {
-            "int" => whole_interval(interval).ok_or_else(|| {
-                Problem::at(span, "there is no whole number in this interval")
-            })?,
+            "int" => whole_interval(interval)
+                .ok_or_else(|| Problem::at(span, "there is no whole number in this interval"))?,
             "float" => Interval {
                 number: Number::Float,
                 ..interval
@@ -274,7 +307,9 @@ fn convert(name: &str, value: &Value) -> Option<Value> {
             return items.collect::<Option<_>>().map(Value::List);
         }
         Value::Map(map) => {
-            let items = map.iter().map(|(k, v)| Some((k.clone(), convert(name, v)?)));
+            let items = map
+                .iter()
+                .map(|(k, v)| Some((k.clone(), convert(name, v)?)));
             return items.collect::<Option<_>>().map(Value::Map);
         }
         _ => {}
@@ -334,7 +369,10 @@ fn sort(span: Span, args: Vec<Arg>) -> Result<Element, Problem> {
     let all_numbers = values.iter().all(|v| v.as_f64().is_some());
     let all_texts = values.iter().all(|v| v.as_str().is_some());
     if !all_numbers && !all_texts {
-        return Err(Problem::at(span, "only numbers or only texts can be sorted"));
+        return Err(Problem::at(
+            span,
+            "only numbers or only texts can be sorted",
+        ));
     }
     values.sort_by(|a, b| match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a.total_cmp(&b),

@@ -47,10 +47,19 @@ fn specs_read_as_hydra_reads_them() {
     reads("x=str(1,2.0)", "choice('1','2.0')");
     reads("x=bool(0,1)", "choice(false,true)");
     reads("lr=interval(0,1)", "interval(0.0,1.0)");
-    reads("lr=tag(log,interval(1e-4,1e-1))", "tag(log,interval(0.0001,0.1))");
+    reads(
+        "lr=tag(log,interval(1e-4,1e-1))",
+        "tag(log,interval(0.0001,0.1))",
+    );
     reads("d=int(interval(2,6))", "int(interval(2,6))");
-    reads("d=int(tag(log,interval(2,64)))", "int(tag(log,interval(2,64)))");
-    reads("d=tag(log,int(interval(2,64)))", "int(tag(log,interval(2,64)))");
+    reads(
+        "d=int(tag(log,interval(2,64)))",
+        "int(tag(log,interval(2,64)))",
+    );
+    reads(
+        "d=tag(log,int(interval(2,64)))",
+        "int(tag(log,interval(2,64)))",
+    );
     reads("opt=some/path-1.txt", "choice(some/path-1.txt)");
     reads("v=a=b", "choice('a=b')");
 }
@@ -61,11 +70,21 @@ fn keys_may_name_a_file_and_may_be_new() {
         let o = parse(text).unwrap();
         (o.file, o.key.to_string(), o.presence)
     };
-    assert_eq!(read("train.lr=1"), (None, "train.lr".to_owned(), Expected::Present));
-    assert_eq!(read("+a.b[0]=1"), (None, "a.b[0]".to_owned(), Expected::Any));
+    assert_eq!(
+        read("train.lr=1"),
+        (None, "train.lr".to_owned(), Expected::Present)
+    );
+    assert_eq!(
+        read("+a.b[0]=1"),
+        (None, "a.b[0]".to_owned(), Expected::Any)
+    );
     assert_eq!(
         read("conf/p.yaml:lr=1"),
-        (Some("conf/p.yaml".to_owned()), "lr".to_owned(), Expected::Present)
+        (
+            Some("conf/p.yaml".to_owned()),
+            "lr".to_owned(),
+            Expected::Present
+        )
     );
     assert_eq!(
         read("x=http://a:80"),
@@ -79,23 +98,67 @@ fn errors_mark_their_place() {
     fails("lr=", "=", "expected a value");
     fails("lr=0.1,", ",", "expected a value");
     fails("lr=choise(1,2)", "choise", "there is no function `choise`");
-    fails("lr=choice(1,2", "2", "expected `,` or `)` to close `choice(`");
-    fails("lr=choice()", "choice()", "`choice` needs at least one value");
-    fails("lr=interval(1,0)", "interval(1,0)", "the first number must not be above the second");
+    fails(
+        "lr=choice(1,2",
+        "2",
+        "expected `,` or `)` to close `choice(`",
+    );
+    fails(
+        "lr=choice()",
+        "choice()",
+        "`choice` needs at least one value",
+    );
+    fails(
+        "lr=interval(1,0)",
+        "interval(1,0)",
+        "the first number must not be above the second",
+    );
     fails("lr=interval(0,x)", "x", "expected a number");
-    fails("lr=tag(log,interval(0,1))", "tag(log,interval(0,1))", "a logarithmic interval must lie above 0");
-    fails("lr=tag(lin,interval(0,1))", "lin", "the only known tag is `log`");
-    fails("lr=range(4,1)", "range(4,1)", "this range is empty (its end is excluded)");
-    fails("lr=1,range(3)", "range(3)", "a function that gives several values cannot be one of several");
+    fails(
+        "lr=tag(log,interval(0,1))",
+        "tag(log,interval(0,1))",
+        "a logarithmic interval must lie above 0",
+    );
+    fails(
+        "lr=tag(lin,interval(0,1))",
+        "lin",
+        "the only known tag is `log`",
+    );
+    fails(
+        "lr=range(4,1)",
+        "range(4,1)",
+        "this range is empty (its end is excluded)",
+    );
+    fails(
+        "lr=1,range(3)",
+        "range(3)",
+        "a function that gives several values cannot be one of several",
+    );
     fails("lr=[1,2", "[", "this is not closed: expected `]`");
     fails("lr='abc", "'", "this quote is not closed");
-    fails("lr=nan", "nan", "`nan` is not a finite number; put it into quotes if a text is meant");
+    fails(
+        "lr=nan",
+        "nan",
+        "`nan` is not a finite number; put it into quotes if a text is meant",
+    );
     fails("~lr", "~", "removing a parameter is not supported");
     fails("x=glob(*)", "glob", "`glob` is not supported");
-    fails("a..b=1", "a..b", "`a..b` is not a key: expected names joined by dots, like `train.learning_rate` or `a.b[0]`");
+    fails(
+        "a..b=1",
+        "a..b",
+        "`a..b` is not a key: expected names joined by dots, like `train.learning_rate` or `a.b[0]`",
+    );
     fails("lr=1)", ")", "expected `,` or the end");
-    fails("n=range(0,1,1e-9)", "range(0,1,1e-9)", "more than 100000 values");
-    fails("n=int(interval(0.1,0.2))", "int(interval(0.1,0.2))", "there is no whole number in this interval");
+    fails(
+        "n=range(0,1,1e-9)",
+        "range(0,1,1e-9)",
+        "more than 100000 values",
+    );
+    fails(
+        "n=int(interval(0.1,0.2))",
+        "int(interval(0.1,0.2))",
+        "there is no whole number in this interval",
+    );
 }
 
 #[test]
@@ -123,14 +186,19 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn domains() -> impl Strategy<Value = Domain> {
-    let choices = (prop::collection::vec(values(), 1..4), any::<bool>()).prop_map(
-        |(values, shuffled)| Domain::Choices {
-            values,
-            order: if shuffled { Order::Shuffled } else { Order::Given },
-        },
-    );
-    let interval = (1u32..1000, 0u32..1000, any::<bool>(), any::<bool>()).prop_map(
-        |(low, more, log, int)| {
+    let choices =
+        (prop::collection::vec(values(), 1..4), any::<bool>()).prop_map(|(values, shuffled)| {
+            Domain::Choices {
+                values,
+                order: if shuffled {
+                    Order::Shuffled
+                } else {
+                    Order::Given
+                },
+            }
+        });
+    let interval =
+        (1u32..1000, 0u32..1000, any::<bool>(), any::<bool>()).prop_map(|(low, more, log, int)| {
             let scale = if int { 1.0 } else { 1000.0 };
             Domain::Interval(Interval {
                 low: f64::from(low) / scale,
@@ -138,8 +206,7 @@ fn domains() -> impl Strategy<Value = Domain> {
                 spread: if log { Spread::Log } else { Spread::Linear },
                 number: if int { Number::Int } else { Number::Float },
             })
-        },
-    );
+        });
     prop_oneof![choices, interval]
 }
 

@@ -12,7 +12,9 @@ const SPECIAL: &[char] = &[',', '(', ')', '[', ']', '{', '}', '\'', '"'];
 pub(in crate::experiment::sweep) fn reads_as_text(text: &str) -> bool {
     let mut chars = text.chars();
     let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+');
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == '/')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == '/')
         && chars.all(tame)
         && matches!(word(text), Ok(Value::Str(_)))
 }
@@ -68,8 +70,10 @@ impl Parser<'_> {
             return Err(Problem::at(self.here(), "expected a value"));
         }
         if text.contains('$') && self.rest()[len..].starts_with('{') {
-            return Err(Problem::at(self.since(start), "`${…}` is not supported here")
-                .help("write the value itself"));
+            return Err(
+                Problem::at(self.since(start), "`${…}` is not supported here")
+                    .help("write the value itself"),
+            );
         }
         let end = start + text.len();
         let value = word(text).map_err(|e| Problem::at(Span { start, end }, e))?;
@@ -142,7 +146,11 @@ impl Parser<'_> {
                 let start = self.pos;
                 let key = match self.value_until(&[':'])? {
                     Value::Str(text) => text,
-                    scalar @ (Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_)) => scalar.to_string(),
+                    scalar @ (Value::Null
+                    | Value::Bool(_)
+                    | Value::Int(_)
+                    | Value::UInt(_)
+                    | Value::Float(_)) => scalar.to_string(),
                     Value::List(_) | Value::Map(_) => {
                         return Err(Problem::at(self.since(start), "a key must be a plain text"));
                     }

@@ -49,7 +49,11 @@ pub fn propose(space: &Space, seed: u64, number: u64) -> Option<Vec<Value>> {
     let mut left = number.checked_sub(1)?;
     let mut values = Vec::with_capacity(space.dimensions.len());
     for (index, dimension) in space.dimensions.iter().enumerate().rev() {
-        let Domain::Choices { values: choices, order } = &dimension.domain else {
+        let Domain::Choices {
+            values: choices,
+            order,
+        } = &dimension.domain
+        else {
             return None;
         };
         let count = choices.len() as u64;
@@ -89,7 +93,11 @@ mod tests {
         assert_eq!(
             all,
             [
-                r#"[1, "x"]"#, r#"[1, "y"]"#, r#"[1, "z"]"#, r#"[2, "x"]"#, r#"[2, "y"]"#,
+                r#"[1, "x"]"#,
+                r#"[1, "y"]"#,
+                r#"[1, "z"]"#,
+                r#"[2, "x"]"#,
+                r#"[2, "y"]"#,
                 r#"[2, "z"]"#
             ]
         );
@@ -100,7 +108,9 @@ mod tests {
     fn a_shuffled_parameter_takes_each_value_once() {
         let space = space(&["a=shuffle(range(20))"]);
         let of_seed = |seed| -> Vec<i64> {
-            (1..=20).filter_map(|n| propose(&space, seed, n)?[0].as_i64()).collect()
+            (1..=20)
+                .filter_map(|n| propose(&space, seed, n)?[0].as_i64())
+                .collect()
         };
         let mut sorted = of_seed(1);
         assert_ne!(sorted, of_seed(2));
@@ -111,7 +121,12 @@ mod tests {
 
     #[test]
     fn an_interval_or_a_million_are_refused() {
-        assert!(size(&space(&["a=interval(0,1)"])).unwrap_err().to_string().contains("`a`"));
+        assert!(
+            size(&space(&["a=interval(0,1)"]))
+                .unwrap_err()
+                .to_string()
+                .contains("`a`")
+        );
         assert!(size(&space(&["a=range(2000)", "b=range(2000)"])).is_err());
     }
 }

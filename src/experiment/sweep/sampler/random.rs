@@ -16,7 +16,11 @@ const DIGITS: usize = 6;
 #[must_use]
 pub fn propose(space: &Space, seed: u64, number: u64) -> Vec<Value> {
     let mut rng = rng::stream(seed, "sweep.random", number);
-    space.dimensions.iter().map(|d| draw(&mut rng, &d.domain)).collect()
+    space
+        .dimensions
+        .iter()
+        .map(|d| draw(&mut rng, &d.domain))
+        .collect()
 }
 
 fn draw(rng: &mut ChaCha8Rng, domain: &Domain) -> Value {
@@ -28,7 +32,12 @@ fn draw(rng: &mut ChaCha8Rng, domain: &Domain) -> Value {
 
 /// Returns the number at `share` (0 to 1) of the way through the interval.
 fn within(share: f64, interval: &Interval) -> Value {
-    let Interval { low, high, spread, number } = *interval;
+    let Interval {
+        low,
+        high,
+        spread,
+        number,
+    } = *interval;
     // A whole number stands for the half on either side of it, so that the ends are as likely as
     // the others.
     let (from, to) = match number {
@@ -61,7 +70,12 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_and_number_only() {
-        let space = space(&["a=interval(0,1)", "b=tag(log,interval(1e-4,1e-1))", "c=x,y", "d=int(interval(2,6))"]);
+        let space = space(&[
+            "a=interval(0,1)",
+            "b=tag(log,interval(1e-4,1e-1))",
+            "c=x,y",
+            "d=int(interval(2,6))",
+        ]);
         assert_eq!(propose(&space, 7, 3), propose(&space, 7, 3));
         assert_ne!(propose(&space, 7, 3), propose(&space, 7, 4));
         assert_ne!(propose(&space, 7, 3), propose(&space, 8, 3));
@@ -76,7 +90,10 @@ mod tests {
             counts[values[0].as_i64().unwrap() as usize] += 1;
             below += u32::from(values[1].as_f64().unwrap() < 1e-2);
         }
-        assert!(counts[..2] == [0, 0] && counts[2..].iter().all(|c| (900..1100).contains(c)), "{counts:?}");
+        assert!(
+            counts[..2] == [0, 0] && counts[2..].iter().all(|c| (900..1100).contains(c)),
+            "{counts:?}"
+        );
         assert!((2350..2650).contains(&below), "{below}");
     }
 
