@@ -1,5 +1,7 @@
 //! The error of this room. Imports: `base`, `project`, `store`, `pipeline`, `track`, `compare`.
 
+use std::path::PathBuf;
+
 use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
 
@@ -33,6 +35,14 @@ pub enum Error {
         /// Each of them.
         Vec<GrammarError>,
     ),
+    /// A stage that all trials of a sweep share failed.
+    #[error("{error}")]
+    SharedStage {
+        /// Why.
+        error: Box<crate::pipeline::Error>,
+        /// Where its output is.
+        log: PathBuf,
+    },
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
@@ -51,6 +61,15 @@ impl ToDiagnostics for Error {
                 .iter()
                 .flat_map(GrammarError::to_diagnostics)
                 .collect(),
+            Self::SharedStage { error, log } => {
+                let mut all = error.to_diagnostics();
+                if let Some(last) = all.last_mut() {
+                    last.notes
+                        .push("every trial shares this stage, so none was started".to_owned());
+                    last.help = Some(format!("its output is in `{}`", log.display()));
+                }
+                all
+            }
             Self::Base(error) => error.to_diagnostics(),
         }
     }

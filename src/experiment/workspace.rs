@@ -12,7 +12,7 @@
 //! project, as it would in a plain repro. A `persist` output starts empty.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::doc::Document;
 use crate::base::fs::LinkKind;
@@ -93,24 +93,24 @@ impl WorkTree {
         let layout = Layout::of(contents);
         link(&project.root, root, None, &layout, project)?;
         for (path, document) in contents.params {
-            tree.write(path.under(root), document.source.text.as_bytes())?;
+            tree.write(&path.under(root), document.source.text.as_bytes())?;
         }
         let pipeline = std::fs::read(project.pipeline_file())
             .map_err(base::Error::io("read", &project.pipeline_file()))?;
-        tree.write(tree.project.pipeline_file(), &pipeline)?;
+        tree.write(&tree.project.pipeline_file(), &pipeline)?;
         let lock = contents.lock.to_text();
         let path = tree.project.lock_file();
         let lock = lock.map_err(base::Error::io("write", &path))?;
-        tree.write(path, lock.as_bytes())?;
+        tree.write(&path, lock.as_bytes())?;
         Ok(tree)
     }
 
     /// Writes a file of the tree. It need not survive a power loss: the tree does not either.
-    fn write(&self, path: PathBuf, bytes: &[u8]) -> Result<(), base::Error> {
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), base::Error> {
         let dir = path.parent().unwrap_or(&self.project.root);
         fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-        let mut staged = fs::Staged::new_in(dir).map_err(base::Error::io("write", &path))?;
-        std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", &path))?;
+        let mut staged = fs::Staged::new_in(dir).map_err(base::Error::io("write", path))?;
+        std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", path))?;
         staged
             .commit(&path)
             .map_err(base::Error::io("write", &path))

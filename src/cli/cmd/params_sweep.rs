@@ -14,7 +14,7 @@ use crate::base::units::parse_duration;
 use crate::base::{Diagnostic, clock};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{ErrorClass, Outcome};
 use crate::experiment;
 use crate::experiment::sweep::error::SweepError;
 use crate::experiment::sweep::metric::Goal;
@@ -45,7 +45,6 @@ const MAX_FAILURES: u64 = 5;
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  cvops params sweep train.learning_rate=0.001,0.01 train.batch_size=32,64 --metric accuracy\n  cvops params sweep 'train.learning_rate=tag(log,interval(1e-4,1e-1))' --trials 30 -j 2\n  cvops params sweep --resume --name sweep-1\n  cvops params sweep apply sweep-1 && cvops repro"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -70,7 +69,7 @@ pub(in crate::cli) struct Args {
     /// Seed of all draws (default: 0)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// What is improved: FILE:KEY, or KEY alone if one metrics file has it
+    /// What is improved: `FILE:KEY`, or `KEY` alone if one metrics file has it
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
     /// maximize or minimize (default: minimize losses and errors, maximize all else)
@@ -98,8 +97,8 @@ pub(in crate::cli) struct Args {
     #[arg(long, conflicts_with_all = ["resume", "apply_best"])]
     dry_run: bool,
     /// Not supported yet
-    #[arg(long, hide = true, num_args = 0..=1, value_name = "SETTINGS")]
-    asha: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "", value_name = "SETTINGS")]
+    asha: Option<String>,
     /// Not supported yet
     #[arg(long, hide = true, value_name = "NAME")]
     executor: Option<String>,
@@ -350,8 +349,9 @@ fn drive(
 
 /// Adds to an error that ended a sweep how it goes on.
 fn how_to_go_on(mut error: CliError, project: &Project, name: &str) -> CliError {
-    let begun = journal::read(&project.layout, name).is_ok_and(|s| !s.trials.is_empty());
-    if let Some(last) = error.diagnostics.last_mut().filter(|_| begun) {
+    // What was typed wrong is to be typed again; only work that broke off goes on.
+    let goes_on = error.class != ErrorClass::Usage && journal::exists(&project.layout, name);
+    if let Some(last) = error.diagnostics.last_mut().filter(|_| goes_on) {
         last.notes.push(format!(
             "finished trials are kept; `cvops params sweep --resume --name {name}` goes on"
         ));

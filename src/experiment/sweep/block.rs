@@ -209,7 +209,7 @@ fn read_parameters(fields: &Fields<'_, '_>, prefix: &str, space: &mut Space) {
                 }
             }
             Err(problem) => {
-                problems.report(&fields.path(name), On::Key, "bad-key", problem, "", None)
+                problems.report(&fields.path(name), On::Key, "bad-key", problem, "", None);
             }
         }
     }

@@ -185,7 +185,13 @@ pub fn run(
         stage_env: &options.stage_env,
         env: &options.env,
     };
-    let lock = prepare(&bench, cancel, events)?;
+    let lock = match prepare(&bench, cancel, events) {
+        Ok(lock) => lock,
+        Err(error) => {
+            end_parent(&project.layout, &sweep, None);
+            return Err(error);
+        }
+    };
     let bench = Bench {
         lock: &lock,
         ..bench
@@ -488,7 +494,9 @@ impl Floor<'_> {
                     .reason()
                     .or(self.fatal.as_ref().map(|_| CancelReason::Terminated));
                 if let Some(reason) = reason {
-                    running.values().for_each(|token| token.request(reason));
+                    for token in running.values() {
+                        token.request(reason);
+                    }
                     if !std::mem::replace(&mut told, true) && !running.is_empty() {
                         self.events.notify(Event::Stopping);
                     }

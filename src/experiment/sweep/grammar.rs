@@ -82,7 +82,7 @@ impl ToDiagnostics for GrammarError {
 #[derive(Debug)]
 pub(super) struct Problem {
     span: Span,
-    problem: String,
+    text: String,
     help: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Problem {
     fn at(span: Span, problem: impl Into<String>) -> Self {
         Self {
             span,
-            problem: problem.into(),
+            text: problem.into(),
             help: None,
         }
     }
@@ -124,7 +124,7 @@ pub fn parse(text: &str) -> Result<Override, GrammarError> {
     parse_override(text).map_err(|p| GrammarError {
         text: text.to_owned(),
         span: visible(text, p.span),
-        problem: p.problem,
+        problem: p.text,
         help: p.help,
     })
 }
@@ -143,7 +143,7 @@ pub fn parse_spec(text: &str) -> Result<Domain, GrammarError> {
     .map_err(|p| GrammarError {
         text: text.to_owned(),
         span: visible(text, p.span),
-        problem: p.problem,
+        problem: p.text,
         help: p.help,
     })
 }

@@ -6,6 +6,7 @@
 //! values. While a driver lives it holds a lock on the journal, so two cannot write and `status`
 //! knows whether the sweep runs. Imports: base, pipeline, project.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -56,8 +57,8 @@ pub enum Record {
         value: f64,
         /// How long it took.
         seconds: f64,
-        /// Stages whose commands ran.
-        ran: Vec<String>,
+        /// Stages whose commands ran, with how long each took in seconds.
+        ran: BTreeMap<String, f64>,
         /// Stages whose outputs came from the cache.
         restored: Vec<String>,
         /// The run it is recorded as.
@@ -186,8 +187,8 @@ pub struct Finished {
     pub value: f64,
     /// How long it took.
     pub seconds: f64,
-    /// Stages whose commands ran.
-    pub ran: Vec<String>,
+    /// Stages whose commands ran, with how long each took in seconds.
+    pub ran: BTreeMap<String, f64>,
     /// Stages whose outputs came from the cache.
     pub restored: Vec<String>,
     /// The run it is recorded as.
@@ -605,7 +606,7 @@ mod tests {
             trial,
             value,
             seconds: 1.5,
-            ran: vec!["train".into()],
+            ran: BTreeMap::from([("train".into(), 1.25)]),
             restored: vec![],
             run: None,
         };

@@ -236,7 +236,7 @@ fn numbers(root: &Value) -> Vec<String> {
         match value {
             Value::Map(map) => map.iter().for_each(|(k, v)| visit(v, &at.key(k), out)),
             Value::Int(_) | Value::UInt(_) | Value::Float(_) if !at.is_root() => {
-                out.push(at.to_string())
+                out.push(at.to_string());
             }
             _ => {}
         }

@@ -148,7 +148,7 @@ fn check_read(plan: &Plan<'_>, space: &Space) -> Result<(), SweepError> {
 /// It is no name, or taken.
 pub fn new_name(layout: &Layout, wanted: Option<&str>) -> Result<String, SweepError> {
     let Some(name) = wanted else {
-        let free = (1..)
+        let free = (1..=u32::MAX)
             .map(|n| format!("sweep-{n}"))
             .find(|n| !journal::exists(layout, n));
         return Ok(free.unwrap_or_default());

@@ -56,7 +56,12 @@ pub fn trials(sweep: &Sweep, is_running: bool) -> Table {
                 if is_best { "*" } else { "" }.to_owned(),
                 "done".to_owned(),
                 time(finished.seconds),
-                finished.ran.join(" "),
+                finished
+                    .ran
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 finished.restored.join(" "),
             ]),
         }

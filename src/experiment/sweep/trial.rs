@@ -117,7 +117,11 @@ fn run_to_end(
         if is_disk_full(&error) {
             return Err(error.into());
         }
-        let error = headline(&error);
+        let error = match &error {
+            // A long command is in the log; the stage and how it ended say enough here.
+            pipeline::Error::Failed { stage, how, .. } => format!("stage `{stage}` {how}"),
+            other => headline(other),
+        };
         return Ok(Ended::Failed {
             error,
             seconds,
@@ -129,8 +133,8 @@ fn run_to_end(
             Ok(value) => Ended::Finished(Finished {
                 value,
                 seconds,
-                ran: stages(&summary, Outcome::Ran),
-                restored: stages(&summary, Outcome::Restored),
+                ran: ran(&summary),
+                restored: restored(&summary),
                 run,
             }),
             Err(error) => {
@@ -169,7 +173,11 @@ pub(super) fn run_shared(
         return Err(pipeline::Error::Cancelled.into());
     }
     match log.failure() {
-        Some(error) => Err(error.into()),
+        Some(error) if is_disk_full(&error) => Err(error.into()),
+        Some(error) => Err(Error::SharedStage {
+            error: Box::new(error),
+            log: journal::log_file(&bench.project.layout, bench.name, 0),
+        }),
         None => Ok(lock),
     }
 }
@@ -209,8 +217,20 @@ fn repro(
     Ok((done.summary, done.run.map(|run| run.id.to_string())))
 }
 
-fn stages(summary: &Summary, wanted: Outcome) -> Vec<String> {
-    let done = summary.done.iter().filter(|(_, how, _)| *how == wanted);
+fn ran(summary: &Summary) -> BTreeMap<String, f64> {
+    let done = summary
+        .done
+        .iter()
+        .filter(|(_, how, _)| *how == Outcome::Ran);
+    done.map(|(stage, _, took)| (stage.to_string(), took.as_secs_f64()))
+        .collect()
+}
+
+fn restored(summary: &Summary) -> Vec<String> {
+    let done = summary
+        .done
+        .iter()
+        .filter(|(_, how, _)| *how == Outcome::Restored);
     done.map(|(stage, ..)| stage.to_string()).collect()
 }
 

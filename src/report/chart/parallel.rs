@@ -137,7 +137,7 @@ fn marks(axis: &ParallelAxis, scale: &Scale) -> Vec<(f64, String)> {
             .enumerate()
             .map(|(i, name)| (i as f64, name.clone()))
             .collect(),
-        ParallelScale::Numbers(_) => scale.ticks(5).iter().cloned().collect(),
+        ParallelScale::Numbers(_) => scale.ticks(5),
     }
 }
 
