@@ -138,10 +138,16 @@ impl Layout {
         self.state.join("sweeps")
     }
 
+    /// Returns the folder of the work trees of trials, one folder per sweep.
+    #[must_use]
+    pub fn all_trials(&self) -> PathBuf {
+        self.tmp().join("trials")
+    }
+
     /// Returns the folder of the work trees of a sweep's trials.
     #[must_use]
     pub fn trials(&self, sweep: &str) -> PathBuf {
-        self.tmp().join("trials").join(sweep)
+        self.all_trials().join(sweep)
     }
 
     /// Returns the folder of command logs.

@@ -390,8 +390,9 @@ fn with_a_full_disk_at_a_write_a_sweep_ends_and_goes_on_later() {
         |output, what| {
             // A record of the run that cannot be kept is a warning; everything else ends the sweep.
             let text = output.transcript();
-            assert!(text.contains("No space left on device"), "{what}: {text}");
             assert!(matches!(output.exit, Exit::Code(0 | 1)), "{what}: {text}");
+            let says_so = text.contains("No space left on device");
+            assert!(says_so || output.exit == Exit::Code(0), "{what}: {text}");
         },
     );
 }

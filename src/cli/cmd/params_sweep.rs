@@ -76,7 +76,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "GOAL")]
     goal: Option<String>,
     /// Stages or outputs that each trial brings up to date (default: all)
-    #[arg(long, value_name = "STAGE", num_args = 1.., value_delimiter = ',')]
+    #[arg(long, value_name = "STAGE,…", value_delimiter = ',')]
     targets: Vec<String>,
     /// Trials at the same time
     #[arg(short, long, value_name = "N")]

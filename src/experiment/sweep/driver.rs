@@ -159,8 +159,7 @@ pub fn run(
     let mut sweep = begin(project, name, start, plan, &mut journal)?;
     let stop_file = journal::stop_file(&project.layout, name);
     fs::remove_file(&stop_file).map_err(base::Error::io("remove", &stop_file))?;
-    let trees = project.layout.trials(name);
-    let stages = remove_leftovers(project, &trees)?;
+    let stages = sweep_up(project, name)?;
     if !stages.is_empty() {
         events.notify(Event::LeftoversStopped { stages });
     }
@@ -212,6 +211,7 @@ pub fn run(
         mut journal, fatal, ..
     } = floor;
     // The trees remove themselves; this is the folder around them.
+    let trees = project.layout.trials(name);
     fs::remove_dir_all(&trees).map_err(base::Error::io("remove", &trees))?;
     end_parent(&project.layout, &sweep, fatal.is_none().then_some(why));
     if let Some(error) = fatal {
@@ -266,6 +266,31 @@ fn begin(
             Ok(sweep)
         }
     }
+}
+
+/// Removes what killed sweeps left in their work trees, this one's and those of others that do not
+/// run; returns the stages of processes that were still at work there.
+fn sweep_up(project: &Project, own: &str) -> Result<Vec<String>, Error> {
+    let layout = &project.layout;
+    let mut stopped = Vec::new();
+    let entries = std::fs::read_dir(layout.all_trials())
+        .into_iter()
+        .flatten()
+        .flatten();
+    for name in entries.filter_map(|e| e.file_name().into_string().ok()) {
+        // Its lock is held meanwhile, so that its driver cannot begin just now.
+        let held = if name != own && journal::exists(layout, &name) {
+            match Journal::open(layout, &name) {
+                Ok(journal) => Some(journal),
+                Err(_) => continue,
+            }
+        } else {
+            None
+        };
+        stopped.extend(remove_leftovers(project, &layout.trials(&name))?);
+        drop(held);
+    }
+    Ok(stopped)
 }
 
 /// Begins the run that the trials' runs are parts of. The record is a guest: a sweep that cannot be

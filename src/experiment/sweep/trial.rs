@@ -213,6 +213,7 @@ fn repro(
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in &done.warnings {
         log.line(&format!("# {}", warning.headline));
+        tracing::warn!("{}", warning.headline);
     }
     Ok((done.summary, done.run.map(|run| run.id.to_string())))
 }
