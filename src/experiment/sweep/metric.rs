@@ -8,7 +8,7 @@ use crate::base::ArtifactPath;
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, KeyPath, Value};
 use crate::pipeline::Plan;
-use crate::pipeline::spec::OutKind;
+use crate::pipeline::spec::{Direction, OutKind};
 
 use super::error::SweepError;
 
@@ -36,18 +36,18 @@ pub enum Goal {
     Minimize,
 }
 
-/// Metrics with one of these in their name are better when they are smaller.
-const SMALLER: [&str; 5] = ["loss", "error", "ece", "brier", "latency"];
-
 impl Goal {
-    /// Returns the goal that a metric's name tells: errors and losses are to be small.
+    /// Returns the goal of `metric` when the user gives none: the direction that its file declares,
+    /// else what its name tells.
     #[must_use]
-    pub fn of_name(name: &str) -> Self {
-        let name = name.to_lowercase();
-        if SMALLER.iter().any(|word| name.contains(word)) {
-            Self::Minimize
-        } else {
-            Self::Maximize
+    pub fn of_metric(metric: &MetricRef, plan: &Plan<'_>) -> Self {
+        let mut stages = plan.order().iter().map(|&i| &plan.graph().stages()[i]);
+        let declared = stages
+            .find_map(|s| s.outs.get(&metric.file))
+            .and_then(|out| out.direction);
+        match declared.unwrap_or_else(|| Direction::of_name(&metric.key.to_string())) {
+            Direction::Max => Self::Maximize,
+            Direction::Min => Self::Minimize,
         }
     }
 

@@ -96,9 +96,7 @@ impl Request {
             Method::Random
         });
         let metric = metric::resolve(self.metric.as_deref(), plan, root)?;
-        let goal = self
-            .goal
-            .unwrap_or_else(|| Goal::of_name(&metric.key.to_string()));
+        let goal = self.goal.unwrap_or_else(|| Goal::of_metric(&metric, plan));
         let definition = Definition {
             method,
             seed: self.seed.unwrap_or(SEED_DEFAULT),
