@@ -90,6 +90,7 @@ commands! {
     Why => why,
     Dag => dag,
     Checkout => checkout,
+    Runs => runs,
     Cache => cache,
     #[cfg(feature = "vision")]
     Preprocess => preprocess,

@@ -185,6 +185,8 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
         experiment::Error::Base(e) => base_class(e),
+        experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
+        experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
     }
 }
 

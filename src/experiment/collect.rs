@@ -196,10 +196,10 @@ fn curves(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metric
         None => json_rows(&text),
         Some(separator) => separated_rows(&text, separator),
     };
-    let Some(counter) = STEP_COLUMNS
-        .iter()
-        .find(|name| rows.first().is_some_and(|row| row.iter().any(|(c, _)| c == *name)))
-    else {
+    let Some(counter) = STEP_COLUMNS.iter().find(|name| {
+        rows.first()
+            .is_some_and(|row| row.iter().any(|(c, _)| c == *name))
+    }) else {
         return Ok(Vec::new());
     };
     let mut metrics = Vec::new();
@@ -275,11 +275,18 @@ mod tests {
 
     #[test]
     fn every_number_of_a_metrics_file_counts() {
-        let json = r#"{"b": 1, "a": {"x": 0.5, "text": "no", "list": [1], "none": null}, "flag": true}"#;
+        let json =
+            r#"{"b": 1, "a": {"x": 0.5, "text": "no", "list": [1], "none": null}, "flag": true}"#;
         assert_eq!(read("m.json", json, numbers), "b@0=1 a.x@0=0.5");
         let python = r#"{"loss": NaN, "best": -Infinity, "n": 3}"#;
-        assert_eq!(read("m.json", python, numbers), "loss@0=NaN best@0=-inf n@0=3");
-        assert_eq!(read("m.yaml", "loss: .nan\nn: 1e-3\n", numbers), "loss@0=NaN n@0=0.001");
+        assert_eq!(
+            read("m.json", python, numbers),
+            "loss@0=NaN best@0=-inf n@0=3"
+        );
+        assert_eq!(
+            read("m.yaml", "loss: .nan\nn: 1e-3\n", numbers),
+            "loss@0=NaN n@0=0.001"
+        );
         assert_eq!(read("m.toml", "[a]\nb = 2\n", numbers), "a.b@0=2");
     }
 

@@ -232,6 +232,7 @@ impl Recorder<'_> {
     fn start(&self) -> Result<Started, track::Error> {
         let record = self.record;
         let mut tracking = Tracking::open(&record.layout)?;
+        tracking.close_abandoned()?;
         let (id, name) = tracking.create_run(&NewRun {
             experiment: record
                 .experiment
@@ -263,14 +264,15 @@ impl Started {
             .iter()
             .map(|(stage, how, took)| stage_record(stage, outcome(*how), *took));
         let failed = summary.failed.iter().map(|stage| {
-            self.failed.get(stage).cloned().unwrap_or_else(|| {
-                stage_record(stage, StageOutcome::Failed, Duration::ZERO)
-            })
+            self.failed
+                .get(stage)
+                .cloned()
+                .unwrap_or_else(|| stage_record(stage, StageOutcome::Failed, Duration::ZERO))
         });
         let not_started = summary
             .not_started
             .iter()
-            .map(|stage| stage_record(stage, StageOutcome::NotStarted, Duration::ZERO));
+            .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
         done.chain(failed).chain(not_started).collect()
     }
 }

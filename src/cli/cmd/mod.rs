@@ -6,6 +6,7 @@ pub(super) mod dag;
 pub(super) mod init;
 pub(super) mod repro;
 pub(super) mod root;
+pub(super) mod runs;
 pub(super) mod schema;
 pub(super) mod status;
 pub(super) mod version;

@@ -316,20 +316,17 @@ impl Tracking {
         place: &BTreeMap<i64, usize>,
         of: &str,
     ) -> Result<(), Error> {
-        let mut each =
-            |sql: &str,
-             add: Add<'_>|
-             -> Result<(), Error> {
-                let sql = sql.replace("$runs", of);
-                let results = self.rows(&sql, &[], |row| {
-                    let number: i64 = row.get(0)?;
-                    match place.get(&number).and_then(|i| runs.get_mut(*i)) {
-                        Some((_, run)) => add(run, row),
-                        None => Ok(Ok(())),
-                    }
-                })?;
-                results.into_iter().collect()
-            };
+        let mut each = |sql: &str, add: Add<'_>| -> Result<(), Error> {
+            let sql = sql.replace("$runs", of);
+            let results = self.rows(&sql, &[], |row| {
+                let number: i64 = row.get(0)?;
+                match place.get(&number).and_then(|i| runs.get_mut(*i)) {
+                    Some((_, run)) => add(run, row),
+                    None => Ok(Ok(())),
+                }
+            })?;
+            results.into_iter().collect()
+        };
         each(
             "SELECT run, file, key, value FROM params WHERE run IN ($runs)",
             &mut |run, row| {
