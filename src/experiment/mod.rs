@@ -2,11 +2,13 @@
 //!
 //! Imports: base, project, report, store, pipeline, track, compare.
 
+pub mod apply;
 mod collect;
 pub mod error;
 pub mod sweep;
 pub mod tracked;
 pub mod workspace;
 
+pub use apply::{Applied, Gone, apply};
 pub use error::Error;
 pub use tracked::{Record, Recorded, RunName, repro};

@@ -232,6 +232,7 @@ impl Recorder<'_> {
     fn start(&self) -> Result<Started, track::Error> {
         let record = self.record;
         let mut tracking = Tracking::open(&record.layout)?;
+        tracking.close_abandoned()?;
         let (id, name) = tracking.create_run(&NewRun {
             experiment: record
                 .experiment
@@ -271,7 +272,7 @@ impl Started {
         let not_started = summary
             .not_started
             .iter()
-            .map(|stage| stage_record(stage, StageOutcome::NotStarted, Duration::ZERO));
+            .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
         done.chain(failed).chain(not_started).collect()
     }
 }

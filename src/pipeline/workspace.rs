@@ -251,6 +251,17 @@ impl<'p> Files<'p> {
         Ok(())
     }
 
+    /// Can the recorded output `path` be had: is it in the cache, or in place already?
+    ///
+    /// # Errors
+    /// The cache or the workspace cannot be read.
+    pub fn has(&self, path: &ArtifactPath, recorded: &Presence) -> Result<bool, Error> {
+        let Some(object) = recorded.object() else {
+            return Ok(false);
+        };
+        Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+    }
+
     /// Makes every object written so far durable.
     ///
     /// # Errors

@@ -212,7 +212,7 @@ pub enum StageOutcome {
     /// It failed.
     Failed,
     /// It was not started, or stopped before its end.
-    NotStarted,
+    NotFinished,
 }
 
 impl StageOutcome {
@@ -225,7 +225,7 @@ impl StageOutcome {
             Self::Unchanged => "unchanged",
             Self::Frozen => "frozen",
             Self::Failed => "failed",
-            Self::NotStarted => "not_started",
+            Self::NotFinished => "not_finished",
         }
     }
 }
@@ -240,7 +240,7 @@ impl FromStr for StageOutcome {
             "unchanged" => Ok(Self::Unchanged),
             "frozen" => Ok(Self::Frozen),
             "failed" => Ok(Self::Failed),
-            "not_started" => Ok(Self::NotStarted),
+            "not_finished" => Ok(Self::NotFinished),
             other => Err(format!("the outcome `{other}`")),
         }
     }

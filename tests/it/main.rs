@@ -27,6 +27,7 @@ mod predict;
 mod preprocess;
 mod random;
 mod repro;
+mod runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

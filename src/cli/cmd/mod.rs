@@ -11,6 +11,7 @@ pub(super) mod params_sweep;
 pub(super) mod plots;
 pub(super) mod repro;
 pub(super) mod root;
+pub(super) mod runs;
 pub(super) mod schema;
 pub(super) mod status;
 pub(super) mod unfreeze;

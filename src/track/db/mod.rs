@@ -133,7 +133,9 @@ impl Tracking {
     pub fn open(layout: &Layout) -> Result<Self, Error> {
         let path = layout.tracking_db();
         let dir = layout.state_dir();
-        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        if !dir.is_dir() {
+            fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        }
         let db = db::open(&path, MIGRATIONS).map_err(Error::Database)?;
         let this = Self { db, path };
         let set_up = || -> rusqlite::Result<()> {
