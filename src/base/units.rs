@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(3400)), "3.4 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 m 05 s");
         assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 m");
-        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
         assert_eq!(
             (parse_duration("-1s"), parse_duration("soon")),
