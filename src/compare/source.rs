@@ -298,9 +298,10 @@ impl<'p> Reader<'p> {
                 if files.is_empty() && git.read_at(&commit, path)?.is_some() {
                     files.push(path.clone());
                 }
-                match files.is_empty() {
-                    true => self.files_recorded(side, path),
-                    false => Ok(files),
+                if files.is_empty() {
+                    self.files_recorded(side, path)
+                } else {
+                    Ok(files)
                 }
             }
         }
@@ -438,10 +439,13 @@ impl<'p> Reader<'p> {
             side.title(),
             object.short()
         );
-        self.warn(
-            Diagnostic::warning("not-in-cache", headline)
-                .help("check that revision out and run `cvops repro` to make it again"),
-        );
+        let help = match side.source {
+            Source::Workspace | Source::LastRun => "`cvops repro` makes it again",
+            Source::Revision { .. } => {
+                "check that revision out and run `cvops repro` to make it again"
+            }
+        };
+        self.warn(Diagnostic::warning("not-in-cache", headline).help(help));
         Ok(false)
     }
 }

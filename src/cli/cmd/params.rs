@@ -75,7 +75,7 @@ struct DiffArgs {
 
 #[derive(Debug, clap::Args)]
 struct SetArgs {
-    /// What to set; FILE:KEY=VALUE names the file
+    /// What to set; `FILE:KEY=VALUE` names the file
     #[arg(value_name = "KEY=VALUE", required = true)]
     assignments: Vec<String>,
     /// The params file (default: params.yaml of the project)
