@@ -22,7 +22,7 @@ pub enum Error {
     #[error(transparent)]
     Base(#[from] base::Error),
     /// A target that no side has.
-    #[error("there is no `{target}` on either side")]
+    #[error("`{target}` is neither declared nor there")]
     UnknownTarget {
         /// What the user asked for.
         target: ArtifactPath,

@@ -12,7 +12,7 @@ use crate::base::diag::nearest;
 use crate::base::doc::{Document, Format, Map, ParseCache, Value};
 use crate::base::{self, ArtifactPath, Diagnostic, ObjectId, fs};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec::{self, Axes, Direction, OutKind, Pipeline};
+use crate::pipeline::spec::{self, Axes, Direction, OutKind, ParamRef, Pipeline};
 use crate::project::{self, Commit, Git, Project};
 use crate::store::{Cache, Held};
 
@@ -51,6 +51,15 @@ pub struct Side {
 }
 
 impl Side {
+    /// Does this side know only what was recorded?
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        match self.source {
+            Source::LastRun => true,
+            Source::Workspace | Source::Revision { .. } => false,
+        }
+    }
+
     /// Returns the name for headings and JSON.
     #[must_use]
     pub fn title(&self) -> &str {
@@ -67,6 +76,8 @@ impl Side {
 pub struct Subjects {
     /// Params files.
     pub params: BTreeSet<ArtifactPath>,
+    /// The params that stages read: all that a lock knows.
+    pub read: BTreeSet<ParamRef>,
     /// Metrics files, with the direction that is declared.
     pub metrics: BTreeMap<ArtifactPath, Option<Direction>>,
     /// Plots: files or folders.
@@ -78,12 +89,14 @@ impl Subjects {
         let shown = &pipeline.shown;
         let mut subjects = Self {
             params: shown.params.iter().cloned().collect(),
+            read: BTreeSet::new(),
             metrics: shown.metrics.clone(),
             plots: shown.plots.clone(),
         };
         for stage in &pipeline.stages {
             let files = stage.params.keys().map(|param| param.file.clone());
             subjects.params.extend(files);
+            subjects.read.extend(stage.params.keys().cloned());
             for (path, out) in &stage.outs {
                 match out.kind {
                     OutKind::Data => {}
@@ -101,6 +114,16 @@ impl Subjects {
             }
         }
         subjects
+    }
+
+    /// Does a stage read this key of a params file, alone or in a section?
+    #[must_use]
+    pub fn reads(&self, file: &ArtifactPath, key: &str) -> bool {
+        let mut params = self.read.iter().filter(|param| param.file == *file);
+        params.any(|param| match key.strip_prefix(&param.key.to_string()) {
+            Some(rest) => param.key.is_root() || rest.is_empty() || rest.starts_with(['.', '[']),
+            None => false,
+        })
     }
 }
 

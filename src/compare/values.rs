@@ -62,7 +62,7 @@ pub fn metrics(
     let mut roots = Roots::new();
     for file in files {
         if let Some(bytes) = reader.read(side, file)? {
-            let root = document(side, file, bytes)?.root;
+            let root = document(side, file, bytes).map_err(as_metrics)?.root;
             if matches!(root, Value::Str(_) | Value::Null | Value::Bool(_)) {
                 return Err(Error::NoMetrics {
                     file: shown(side, file),
@@ -73,6 +73,19 @@ pub fn metrics(
         }
     }
     Ok(roots)
+}
+
+/// Says of a broken file what a metrics file is.
+fn as_metrics(error: Error) -> Error {
+    let Error::Base(base::Error::Document { name, mut problems }) = error else {
+        return error;
+    };
+    for problem in &mut problems {
+        problem.help.get_or_insert_with(|| {
+            "a metrics file holds a mapping of names to numbers: {\"accuracy\": 0.9}".to_owned()
+        });
+    }
+    Error::Base(base::Error::Document { name, problems })
 }
 
 /// Returns params by key: a list of scalars is one value, one that holds sections is opened.
