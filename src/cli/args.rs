@@ -95,6 +95,7 @@ commands! {
     Metrics => metrics,
     Params => params,
     Plots => plots,
+    Runs => runs,
     Cache => cache,
     #[cfg(feature = "vision")]
     Preprocess => preprocess,

@@ -32,14 +32,14 @@ pub fn params(
     let mut roots = Roots::new();
     for file in files {
         let read = match side.source {
-            Source::LastRun => None,
+            Source::LastRun | Source::Run { .. } => None,
             Source::Workspace | Source::Revision { .. } => reader.read(side, file)?,
         };
         let root = match (read, &side.source) {
             (Some(bytes), _) => Some(document(side, file, bytes)?.root),
             (None, Source::Workspace) => None,
             // A params file outside git: the lock of that revision knows what stages read.
-            (None, Source::LastRun | Source::Revision { .. }) => {
+            (None, Source::LastRun | Source::Run { .. } | Source::Revision { .. }) => {
                 reader.recorded_params(side)?.remove(file)
             }
         };
@@ -69,6 +69,8 @@ pub fn metrics(
                     kind: root.kind(),
                 });
             }
+            roots.insert(file.clone(), root);
+        } else if let Some(root) = Reader::recorded_metrics(side, file) {
             roots.insert(file.clone(), root);
         }
     }
@@ -113,7 +115,9 @@ fn keys_of(roots: &Roots, flatten: fn(&KeyPath, &Value, &mut FileValues)) -> Val
 pub(super) fn shown(side: &Side, file: &ArtifactPath) -> String {
     match side.source {
         Source::Workspace => file.to_string(),
-        Source::LastRun | Source::Revision { .. } => format!("{file} at {}", side.title()),
+        Source::LastRun | Source::Run { .. } | Source::Revision { .. } => {
+            format!("{file} at {}", side.title())
+        }
     }
 }
 

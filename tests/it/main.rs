@@ -31,6 +31,7 @@ mod predict;
 mod preprocess;
 mod random;
 mod repro;
+mod runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

@@ -10,6 +10,7 @@ pub(super) mod params;
 pub(super) mod plots;
 pub(super) mod repro;
 pub(super) mod root;
+pub(super) mod runs;
 pub(super) mod schema;
 pub(super) mod status;
 pub(super) mod unfreeze;
