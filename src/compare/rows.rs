@@ -45,13 +45,13 @@ fn json_lines(name: &str, text: &str) -> Result<Vec<DataRow>, Error> {
         if line.trim().is_empty() {
             continue;
         }
-        // Python writes NaN, which is no JSON; in YAML it is a text, and no point in a curve.
-        let value = serde_json::from_str::<Value>(line).or_else(|e| {
-            match line.contains("NaN") || line.contains("Infinity") {
-                true => serde_yaml::from_str(line).map_err(|_| e),
-                false => Err(e),
+        let value = match serde_json::from_str::<Value>(line) {
+            // Python writes NaN, which is no JSON; in YAML it is a text, and no point in a curve.
+            Err(_) if line.contains("NaN") || line.contains("Infinity") => {
+                Ok(Document::parse(name, line.to_owned(), Format::Yaml)?.root)
             }
-        });
+            read => read,
+        };
         match value {
             Ok(Value::Map(map)) => rows.push(map),
             Ok(other) => {

@@ -367,9 +367,10 @@ pub fn work_tree(root: &Path) -> Result<WorkTree, Error> {
         branch: header("# branch.head ")
             .filter(|head| *head != "(detached)")
             .map(str::to_owned),
-        changes: match text.lines().any(|line| !line.starts_with('#')) {
-            true => Changes::Some,
-            false => Changes::None,
+        changes: if text.lines().all(|line| line.starts_with('#')) {
+            Changes::None
+        } else {
+            Changes::Some
         },
     })
 }

@@ -69,8 +69,24 @@ fn statuses(p: &Project) -> String {
 #[test]
 fn a_repro_that_runs_something_is_recorded_and_one_that_does_not_is_not() {
     let p = study();
-    check(&p.cvops("runs list"), str![]);
-    check(&p.cvops("runs show"), str![]);
+    check(
+        &p.cvops("runs list"),
+        str![[r#"
+--- stderr ---
+no run is recorded yet: every `cvops repro` that runs or restores a stage records one
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs show"),
+        str![[r#"
+--- stderr ---
+error: no run is recorded in this project
+ |
+ = help: every `cvops repro` that runs or restores a stage records one
+[exit 2]
+"#]],
+    );
     let first = p.ok("repro");
     assert!(
         first.transcript().contains("recorded as `[RUN]`"),
@@ -100,7 +116,18 @@ fn no_track_records_nothing() {
     let output = p.ok("repro --no-track");
     assert!(!output.stderr.contains("recorded"), "{}", output.stderr);
     assert!(!p.exists(".cvops/tracking.db"));
-    check(&p.cvops("repro --no-track --name x"), str![]);
+    check(
+        &p.cvops("repro --no-track --name x"),
+        str![[r#"
+--- stderr ---
+error: the argument '--no-track' cannot be used with '--name <NAME>'
+
+Usage: cvops repro --no-track [TARGETS]...
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -111,14 +138,57 @@ fn runs_are_listed_with_metrics_and_the_params_in_which_they_differ() {
     p.ok("repro --name second");
     p.edit("params.yaml", "lr: 3 ", "lr: 2 ");
     p.ok("repro --name third --experiment other");
-    check_squeezed(&p.cvops("runs list"), str![]);
-    check_squeezed(&p.cvops("exp list --sort accuracy -n 2 --md"), str![]);
+    check_squeezed(
+        &p.cvops("runs list"),
+        str![[r#"
+Name  Id  Started  Status  Took  Stages  accuracy  per_class.cat  train.lr
+third  [HASH]  [DATE]  finished  [TIME]  2 ran  2  0.5  2
+second  [HASH]  [DATE]  finished  [TIME]  2 ran  3  0.5  3
+first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  0.5  1
+[exit 0]
+"#]],
+    );
+    check_squeezed(
+        &p.cvops("exp list --sort accuracy -n 2 --md"),
+        str![[r#"
+| Name  | Id  | Started  | Status  |  Took | Stages | accuracy | per\_class.cat | train.lr |
+| ------ | -------- | ---------------- | -------- | ----: | ------ | -------: | -------------: | -------: |
+| second | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  3 |  0.5 |  3 |
+| third  | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  2 |  0.5 |  2 |
+--- stderr ---
+2 of 3 runs; `--all` lists the others
+[exit 0]
+"#]],
+    );
     check_squeezed(
         &p.cvops("runs list --sort curve.jsonl:loss --metric per_class.cat --experiment Default"),
-        str![],
+        str![[r#"
+Name  Id  Started  Status  Took  Stages  loss  per_class.cat  train.lr
+first  [HASH]  [DATE]  finished  [TIME]  2 ran  1.25  0.5  1
+second  [HASH]  [DATE]  finished  [TIME]  2 ran  3.25  0.5  3
+[exit 0]
+"#]],
     );
-    check(&p.cvops("runs list --sort acuracy"), str![]);
-    check(&p.cvops("runs list --experiment othr"), str![]);
+    check(
+        &p.cvops("runs list --sort acuracy"),
+        str![[r#"
+--- stderr ---
+error: no run has the metric `acuracy`
+ |
+ = help: did you mean `accuracy`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("runs list --experiment othr"),
+        str![[r#"
+--- stderr ---
+error: there is no experiment `othr`
+ |
+ = help: did you mean `other`?
+[exit 2]
+"#]],
+    );
     let run = &runs(&p)[0];
     assert_eq!(run["experiment"], "other");
     assert_eq!(run["params"]["params.yaml"]["train.lr"], 2);
@@ -129,10 +199,66 @@ fn runs_are_listed_with_metrics_and_the_params_in_which_they_differ() {
 fn a_run_is_shown_with_all_that_is_known_of_it() {
     let p = study();
     p.ok("repro --name first evaluate");
-    check_squeezed(&p.cvops("runs show"), str![]);
-    check(&p.cvops("runs show first --curve loss"), str![]);
-    check(&p.cvops("runs show last --curve los"), str![]);
-    check(&p.cvops("runs show frist"), str![]);
+    check_squeezed(
+        &p.cvops("runs show"),
+        str![[r#"
+run  first
+id  a55a21a6e61e4ee38d18ff1233c39695
+experiment  Default
+status  finished
+started  [DATE]
+took  [TIME]
+command  cvops repro --name first evaluate
+
+Stage  Outcome  Took
+train  ran  [TIME]
+evaluate  ran  [TIME]
+
+File  Param  Value
+params.yaml  train.epochs  2
+params.yaml  train.lr  1
+
+File  Metric  Value  Step
+curve.jsonl  loss  1.25  2
+metrics.json  accuracy  1
+metrics.json  per_class.cat  0.5
+
+Output  Stage  Size  Object
+curve.jsonl  train  47 B  [HASH]
+metrics.json  evaluate  40 B  [HASH]
+model.bin  train  8 B  [HASH]
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs show first --curve loss"),
+        str![[r#"
+Step  loss
+   1   1.5
+   2  1.25
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs show last --curve los"),
+        str![[r#"
+--- stderr ---
+error: no run has the metric `los`
+ |
+ = help: did you mean `loss`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("runs show frist"),
+        str![[r#"
+--- stderr ---
+error: there is no run `frist`
+ |
+ = help: did you mean `first`?
+[exit 2]
+"#]],
+    );
     let id = runs(&p)[0]["id"].as_str().unwrap().to_owned();
     let shown = p
         .ok(&format!("runs show {} --json", &id[..6]))
@@ -171,9 +297,40 @@ fn two_runs_are_compared() {
     p.ok("repro --name first");
     p.edit("params.yaml", "lr: 1 ", "lr: 3 ");
     p.ok("repro --name second");
-    check(&p.cvops("runs diff first"), str![]);
-    check(&p.cvops("runs diff second first --md --exit-code"), str![]);
-    check(&p.cvops("runs diff second --exit-code"), str![]);
+    check(
+        &p.cvops("runs diff first"),
+        str![[r#"
+File         Param     first  second
+params.yaml  train.lr      1       3
+
+File          Metric    first  second  Change
+curve.jsonl   loss       1.25    3.25       2
+metrics.json  accuracy      1       3       2
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs diff second first --md --exit-code"),
+        str![[r#"
+| File        | Param    | second | first |
+| ----------- | -------- | -----: | ----: |
+| params.yaml | train.lr |      3 |     1 |
+
+| File         | Metric   | second | first | Change |
+| ------------ | -------- | -----: | ----: | -----: |
+| curve.jsonl  | loss     |   3.25 |  1.25 |     -2 |
+| metrics.json | accuracy |      3 |     1 |     -2 |
+[exit 3]
+"#]],
+    );
+    check(
+        &p.cvops("runs diff second --exit-code"),
+        str![[r#"
+--- stderr ---
+`second` is compared with itself
+[exit 0]
+"#]],
+    );
     let diff = p.ok("runs diff first second --json").json().remove(0);
     assert_eq!(diff["params"][0]["key"], "train.lr");
     assert_eq!(
@@ -191,7 +348,20 @@ fn a_run_is_applied_and_nothing_of_what_was_there_is_lost() {
     p.ok("repro --name second");
     p.write("model.bin", "made by hand\n");
     let output = p.cvops("runs apply first");
-    check(&output, str![]);
+    check(
+        &output,
+        str![[r#"
+--- stderr ---
+`train.lr`: 3 -> 1
+restored `curve.jsonl`
+restored `metrics.json`
+restored `model.bin`
+the old content of `model.bin` is kept in the cache as [HASH]
+the old content of `params.yaml` is kept in the cache as [HASH]
+the workspace is as the run `first` left it
+[exit 0]
+"#]],
+    );
     let saved = blake3::hash(b"made by hand\n").to_hex();
     assert_eq!(p.cached(&saved), "made by hand\n");
     assert_eq!(
@@ -199,8 +369,24 @@ fn a_run_is_applied_and_nothing_of_what_was_there_is_lost() {
         "# how to train\ntrain:\n  lr: 1   # the learning rate\n  epochs: 2\nunused: 1\n"
     );
     assert_eq!(p.read("model.bin"), "model 1\n");
-    check(&p.cvops("status"), str![]);
-    check(&p.cvops("runs apply first"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+train     unchanged
+evaluate  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs apply first"),
+        str![[r#"
+--- stderr ---
+the workspace is as the run `first` left it
+[exit 0]
+"#]],
+    );
 }
 
 #[test]
@@ -217,13 +403,36 @@ fn what_is_gone_from_the_cache_is_named_before_anything_changes() {
     ));
     let params = p.read("params.yaml");
     let lock = p.read("pipeline.lock");
-    check(&p.cvops("runs apply first"), str![]);
+    check(
+        &p.cvops("runs apply first"),
+        str![[r#"
+--- stderr ---
+error: 1 output of the run `first` cannot be restored
+ |
+ = note: `model.bin` is not in the cache
+ = help: with `--force` the rest is applied, and `cvops repro` makes these anew
+[exit 1]
+"#]],
+    );
     assert_eq!(
         (p.read("params.yaml"), p.read("pipeline.lock")),
         (params, lock)
     );
     assert_eq!(p.read("model.bin"), "model 3\n");
-    check(&p.cvops("runs apply first --force"), str![]);
+    check(
+        &p.cvops("runs apply first --force"),
+        str![[r#"
+--- stderr ---
+`train.lr`: 3 -> 1
+restored `curve.jsonl`
+restored `metrics.json`
+the old content of `params.yaml` is kept in the cache as [HASH]
+`model.bin` is not in the cache; `cvops repro` makes it anew
+the run `first` is applied
+warning: `train` is not as it was: output `model.bin` was modified ([HASH] -> [HASH])
+[exit 0]
+"#]],
+    );
     p.ok("repro");
     assert_eq!(p.read("model.bin"), "model 1\n");
 }
@@ -234,7 +443,16 @@ fn applying_says_what_else_is_different() {
     p.ok("repro --name first");
     p.edit("pipeline.yaml", "\\\"cat\\\":0.5", "\\\"cat\\\":0.75");
     p.ok("repro --name second");
-    check(&p.cvops("runs apply first"), str![]);
+    check(
+        &p.cvops("runs apply first"),
+        str![[r#"
+--- stderr ---
+restored `metrics.json`
+the run `first` is applied
+warning: `evaluate` is not as it was: command changed (`echo "{\"accuracy\":$(tr -dc 0-9 < model.bin), \"per_class\":{\"cat\":0.5}}" > metrics.json` -> `echo "{\"accuracy\":$(tr -dc 0-9 < model.bin), \"per_class\":{\"cat\":0.75}}" > metrics.json`)
+[exit 0]
+"#]],
+    );
 }
 
 #[test]
@@ -244,8 +462,38 @@ fn a_failed_run_is_recorded_with_what_finished() {
     );
     p.write("params.yaml", "a: {b: 7}\n");
     assert_eq!(p.cvops("repro --name sad").exit, Exit::Code(1));
-    check_squeezed(&p.cvops("runs show"), str![]);
-    check_squeezed(&p.cvops("runs list"), str![]);
+    check_squeezed(
+        &p.cvops("runs show"),
+        str![[r#"
+run  sad
+id  19840b044a1d42a8bbaea9ca4869c41b
+experiment  Default
+status  failed
+started  [DATE]
+took  [TIME]
+command  cvops repro --name sad
+
+Stage  Outcome  Took  Why
+good  ran  [TIME]
+bad  failed  [TIME]  stage `bad` failed: `exit 3` exited with code 3
+after  not finished
+
+File  Param  Value
+params.yaml  a.b  7
+
+Output  Stage  Size  Object
+good.txt  good  2 B  [HASH]
+[exit 0]
+"#]],
+    );
+    check_squeezed(
+        &p.cvops("runs list"),
+        str![[r#"
+Name  Id  Started  Status  Took  Stages
+sad  [HASH]  [DATE]  failed  [TIME]  1 ran, 1 failed, 1 not finished
+[exit 0]
+"#]],
+    );
 }
 
 #[test]
@@ -272,7 +520,16 @@ fn ctrl_c_and_kill_are_told_from_each_other_and_both_from_an_end() {
     let mut child = begin("interrupted");
     assert_eq!(statuses(&p), "running");
     let refused = p.cvops("runs rm interrupted");
-    check(&refused, str![]);
+    check(
+        &refused,
+        str![[r#"
+--- stderr ---
+error: the run `interrupted` is still going on
+ |
+ = help: wait for it, or stop it with Ctrl-C where it runs
+[exit 2]
+"#]],
+    );
     assert_eq!(stop(&mut child, Signal::INT).code(), Some(130));
     assert_eq!(statuses(&p), "killed");
     assert!(runs(&p)[0]["ended"].is_string());
@@ -295,7 +552,14 @@ fn ctrl_c_and_kill_are_told_from_each_other_and_both_from_an_end() {
 "#]],
     );
     assert_eq!(statuses(&p), "");
-    check(&p.cvops("runs rm --all-failed"), str![]);
+    check(
+        &p.cvops("runs rm --all-failed"),
+        str![[r#"
+--- stderr ---
+no run failed
+[exit 0]
+"#]],
+    );
 }
 
 #[test]
@@ -305,14 +569,61 @@ fn a_record_that_cannot_be_written_costs_no_result() {
         ".cvops/tracking.db",
         "this is no database, and long enough to be read as one",
     );
-    check_squeezed(&p.cvops("repro -q"), str![]);
+    check_squeezed(
+        &p.cvops("repro -q"),
+        str![[r#"
+--- stderr ---
+warning: this run is not recorded: could not use the database `[ROOT]/.cvops/tracking.db`: file is not a database
+|
+= note: results of stages do not depend on it: lock and cache are as they were
+= help: if it is damaged, move it aside (`mv [ROOT]/.cvops/tracking.db [ROOT]/.cvops/tracking.db.damaged`): the next run starts a new one
+[exit 0]
+"#]],
+    );
     assert_eq!(p.read("model.bin"), "model 1\n");
-    check(&p.cvops("status"), str![]);
-    check(&p.cvops("runs list"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+train     unchanged
+evaluate  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs list"),
+        str![[r#"
+--- stderr ---
+error: could not use the database `[ROOT]/.cvops/tracking.db`: file is not a database
+ |
+ = note: results of stages do not depend on it: lock and cache are as they were
+ = help: if it is damaged, move it aside (`mv [ROOT]/.cvops/tracking.db [ROOT]/.cvops/tracking.db.damaged`): the next run starts a new one
+[exit 1]
+"#]],
+    );
     p.write(".cvops/tracking.db", newer_database());
     p.remove("model.bin");
-    check_squeezed(&p.cvops("repro -q"), str![]);
-    check(&p.cvops("runs list"), str![]);
+    check_squeezed(
+        &p.cvops("repro -q"),
+        str![[r#"
+--- stderr ---
+warning: this run is not recorded: the database `[ROOT]/.cvops/tracking.db` was written by a newer version of cvops (schema 99)
+|
+= help: update cvops
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs list"),
+        str![[r#"
+--- stderr ---
+error: the database `[ROOT]/.cvops/tracking.db` was written by a newer version of cvops (schema 99)
+ |
+ = help: update cvops
+[exit 2]
+"#]],
+    );
     let json = p.edit("params.yaml", "lr: 1 ", "lr: 3 ").ok("repro --json");
     let done = json.events("done").remove(0);
     assert!(done["run"].is_null());
@@ -339,7 +650,16 @@ fn a_metrics_file_that_cannot_be_read_is_left_out_with_a_warning() {
         "stages:\n  bad: {cmd: 'echo \"{broken\" > m.json', metrics: [m.json]}\n  odd: {cmd: 'echo \"{\\\"loss\\\": NaN, \\\"best\\\": -Infinity}\" > n.json', metrics: [n.json]}\n",
     );
     let output = p.ok("repro -q");
-    check(&output, str![]);
+    check(
+        &output,
+        str![[r#"
+--- stderr ---
+warning: the numbers in `m.json` are not part of the run: `m.json` is not valid
+ |
+ = help: let the stage `bad` write JSON, YAML or TOML there
+[exit 0]
+"#]],
+    );
     let run = &runs(&p)[0];
     assert_eq!(run["metrics"]["n.json"]["loss"], "NaN");
     assert_eq!(run["metrics"]["n.json"]["best"], "-Infinity");
@@ -367,12 +687,60 @@ fn two_repros_at_once_are_two_runs_or_one() {
 fn tags_are_set_and_removed() {
     let p = study();
     p.ok("repro --name first");
-    check(&p.cvops("runs tag last kind=baseline 'note=a = b'"), str![]);
-    check(&p.cvops("runs tag first --remove kind"), str![]);
-    check(&p.cvops("runs tag first --remove nite"), str![]);
-    check(&p.cvops("runs tag first nonsense"), str![]);
-    check(&p.cvops("runs rm first"), str![]);
-    check(&p.cvops("runs tag last a=b"), str![]);
+    check(
+        &p.cvops("runs tag last kind=baseline 'note=a = b'"),
+        str![[r#"
+kind=baseline
+note=a = b
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs tag first --remove kind"),
+        str![[r#"
+note=a = b
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs tag first --remove nite"),
+        str![[r#"
+--- stderr ---
+error: the run `first` has no tag `nite`
+ |
+ = help: did you mean `note`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("runs tag first nonsense"),
+        str![[r#"
+--- stderr ---
+error: `nonsense` is not a tag
+ |
+ = help: write `KEY=VALUE`, for example `stage=baseline`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("runs rm first"),
+        str![[r#"
+removed first ([HASH])
+--- stderr ---
+1 record removed; objects stay in the cache
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("runs tag last a=b"),
+        str![[r#"
+--- stderr ---
+error: no run is recorded in this project
+ |
+ = help: every `cvops repro` that runs or restores a stage records one
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
