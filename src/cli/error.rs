@@ -54,6 +54,7 @@ fn project_class(error: &project::Error) -> ErrorClass {
     match error {
         project::Error::Base(e) => base_class(e),
         project::Error::Cancelled => ErrorClass::Interrupted,
+        project::Error::Git { .. } => ErrorClass::Failed,
         _ => ErrorClass::Usage,
     }
 }
@@ -165,6 +166,10 @@ fn compare_class(error: &compare::Error) -> ErrorClass {
         compare::Error::Pipeline(e) => pipeline_class(e),
         compare::Error::Track(e) => track_class(e),
         compare::Error::Base(e) => base_class(e),
+        compare::Error::UnknownTarget { .. }
+        | compare::Error::NotText { .. }
+        | compare::Error::NoMetrics { .. }
+        | compare::Error::NoTable { .. } => ErrorClass::Usage,
     }
 }
 
