@@ -30,7 +30,7 @@ pub(super) struct SidesArg {
 
 impl SidesArg {
     /// Opens both sides.
-    pub(super) fn open(&self, ctx: &Ctx, reader: &mut Reader<'_>) -> Result<[Side; 2], CliError> {
+    pub(super) fn open(&self, reader: &mut Reader<'_>) -> Result<[Side; 2], CliError> {
         let new = match &self.new {
             Some(word) => reader.side(word)?,
             None => reader.workspace()?,
@@ -39,11 +39,15 @@ impl SidesArg {
             Some(word) => reader.side(word)?,
             None => reader.baseline()?,
         };
+        Ok([old, new])
+    }
+
+    /// Says so if the last repro stands in for a commit that is not there.
+    pub(super) fn note(&self, ctx: &Ctx, old: &Side) {
         if self.old.is_none() && old.source == Source::LastRun {
             ctx.out
                 .note("there is no git commit to compare with: `lock` is the last `cvops repro`");
         }
-        Ok([old, new])
     }
 }
 

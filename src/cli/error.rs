@@ -166,7 +166,8 @@ fn compare_class(error: &compare::Error) -> ErrorClass {
         compare::Error::Pipeline(e) => pipeline_class(e),
         compare::Error::Track(e) => track_class(e),
         compare::Error::Base(e) => base_class(e),
-        compare::Error::UnknownTarget { .. }
+        compare::Error::UnknownSide { .. }
+        | compare::Error::UnknownTarget { .. }
         | compare::Error::NotText { .. }
         | compare::Error::NoMetrics { .. }
         | compare::Error::NoTable { .. } => ErrorClass::Usage,

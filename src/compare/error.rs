@@ -21,8 +21,16 @@ pub enum Error {
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
+    /// A word that names neither a revision nor a run.
+    #[error("`{word}` is neither a git revision nor a run")]
+    UnknownSide {
+        /// What the user typed.
+        word: String,
+        /// The nearest branch, tag or run.
+        nearest: Option<String>,
+    },
     /// A target that no side has.
-    #[error("there is no `{target}` on either side")]
+    #[error("`{target}` is neither declared nor there")]
     UnknownTarget {
         /// What the user asked for.
         target: ArtifactPath,
@@ -64,6 +72,14 @@ impl ToDiagnostics for Error {
             Self::Pipeline(error) => return error.to_diagnostics(),
             Self::Track(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),
+            Self::UnknownSide { nearest, .. } => {
+                Diagnostic::error("unknown-side", message).help(match nearest {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => {
+                        "`git log --oneline` and `cvops runs list` show what there is".to_owned()
+                    }
+                })
+            }
             Self::UnknownTarget { nearest, known, .. } => {
                 let help = match (nearest, known.as_slice()) {
                     (Some(near), _) => format!("did you mean `{near}`?"),

@@ -9,12 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::diag::nearest;
-use crate::base::doc::{Document, Format, Map, ParseCache, Value};
+use crate::base::doc::{Document, Format, KeyPath, Map, ParseCache, Value};
 use crate::base::{self, ArtifactPath, Diagnostic, ObjectId, fs};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec::{self, Axes, Direction, OutKind, Pipeline};
+use crate::pipeline::spec::{self, Axes, Direction, OutKind, ParamRef, Pipeline};
 use crate::project::{self, Commit, Git, Project};
 use crate::store::{Cache, Held};
+use crate::track::{self, Run, RunId, Tracking};
 
 use super::error::Error;
 
@@ -37,6 +38,13 @@ pub enum Source {
         /// Which it is.
         commit: Commit,
     },
+    /// A run.
+    Run {
+        /// Its name.
+        name: String,
+        /// Its identity.
+        id: RunId,
+    },
 }
 
 /// A source with what is declared there.
@@ -48,16 +56,27 @@ pub struct Side {
     pub subjects: Subjects,
     /// What was recorded there; read when first needed.
     lock: Option<LockFile>,
+    /// The run, if it is one.
+    run: Option<Box<Run>>,
 }
 
 impl Side {
+    /// Does this side know only what was recorded?
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        match self.source {
+            Source::LastRun | Source::Run { .. } => true,
+            Source::Workspace | Source::Revision { .. } => false,
+        }
+    }
+
     /// Returns the name for headings and JSON.
     #[must_use]
     pub fn title(&self) -> &str {
         match &self.source {
             Source::Workspace => WORKSPACE,
             Source::LastRun => LOCK,
-            Source::Revision { name, .. } => name,
+            Source::Revision { name, .. } | Source::Run { name, .. } => name,
         }
     }
 }
@@ -67,6 +86,8 @@ impl Side {
 pub struct Subjects {
     /// Params files.
     pub params: BTreeSet<ArtifactPath>,
+    /// The params that stages read: all that a lock knows.
+    pub read: BTreeSet<ParamRef>,
     /// Metrics files, with the direction that is declared.
     pub metrics: BTreeMap<ArtifactPath, Option<Direction>>,
     /// Plots: files or folders.
@@ -78,12 +99,14 @@ impl Subjects {
         let shown = &pipeline.shown;
         let mut subjects = Self {
             params: shown.params.iter().cloned().collect(),
+            read: BTreeSet::new(),
             metrics: shown.metrics.clone(),
             plots: shown.plots.clone(),
         };
         for stage in &pipeline.stages {
             let files = stage.params.keys().map(|param| param.file.clone());
             subjects.params.extend(files);
+            subjects.read.extend(stage.params.keys().cloned());
             for (path, out) in &stage.outs {
                 match out.kind {
                     OutKind::Data => {}
@@ -101,6 +124,16 @@ impl Subjects {
             }
         }
         subjects
+    }
+
+    /// Does a stage read this key of a params file, alone or in a section?
+    #[must_use]
+    pub fn reads(&self, file: &ArtifactPath, key: &str) -> bool {
+        let mut params = self.read.iter().filter(|param| param.file == *file);
+        params.any(|param| match key.strip_prefix(&param.key.to_string()) {
+            Some(rest) => param.key.is_root() || rest.is_empty() || rest.starts_with(['.', '[']),
+            None => false,
+        })
     }
 }
 
@@ -149,20 +182,47 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// Returns the side that `word` names: `workspace`, `lock`, or a git revision.
+    /// Returns the side that `word` names: `workspace`, `lock`, a git revision, or a run.
     ///
     /// # Errors
     /// Nothing has this name; the pipeline file is broken.
     pub fn side(&mut self, word: &str) -> Result<Side, Error> {
-        let source = match word {
-            WORKSPACE => Source::Workspace,
-            LOCK => Source::LastRun,
-            word => Source::Revision {
-                name: word.to_owned(),
-                commit: self.git()?.resolve(word)?,
-            },
+        match word {
+            WORKSPACE => return self.open_side(Source::Workspace),
+            LOCK => return self.open_side(Source::LastRun),
+            _ => {}
+        }
+        let no_revision = match self.git().and_then(|git| git.resolve(word)) {
+            Ok(commit) => {
+                let name = word.to_owned();
+                return self.open_side(Source::Revision { name, commit });
+            }
+            Err(error) => error,
         };
-        self.open_side(source)
+        let run = match Tracking::open_existing(&self.project.layout)? {
+            Some(tracking) => tracking.find(word),
+            None => Err(track::Error::NoRuns),
+        };
+        match (run, no_revision) {
+            (Ok(run), _) => {
+                let (name, id) = (run.name.clone(), run.id);
+                let mut side = self.open_side(Source::Run { name, id })?;
+                side.run = Some(Box::new(run));
+                Ok(side)
+            }
+            (Err(track::Error::NoRuns), no_revision) => Err(no_revision.into()),
+            (Err(track::Error::UnknownRun { nearest: run, .. }), no_revision) => {
+                let revision = match no_revision {
+                    project::Error::UnknownRevision { nearest, .. } => nearest,
+                    _ => None,
+                };
+                Err(Error::UnknownSide {
+                    word: word.to_owned(),
+                    nearest: revision.or(run),
+                })
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// Returns the side that the workspace is compared with when nothing is said: `HEAD`, or where
@@ -210,7 +270,7 @@ impl<'p> Reader<'p> {
             None => self.read_pipeline()?,
         };
         let there = match &source {
-            Source::Workspace | Source::LastRun => subjects.clone(),
+            Source::Workspace | Source::LastRun | Source::Run { .. } => subjects.clone(),
             Source::Revision { name, commit } => {
                 self.subjects_at(name, &commit.clone(), &text, &subjects)?
             }
@@ -220,6 +280,7 @@ impl<'p> Reader<'p> {
             source,
             subjects: there,
             lock: None,
+            run: None,
         })
     }
 
@@ -272,7 +333,7 @@ impl<'p> Reader<'p> {
     pub fn read(&mut self, side: &mut Side, path: &ArtifactPath) -> Result<Option<Vec<u8>>, Error> {
         match side.source.clone() {
             Source::Workspace => read_file(self.project, path),
-            Source::LastRun => self.read_recorded(side, path),
+            Source::LastRun | Source::Run { .. } => self.read_recorded(side, path),
             Source::Revision { commit, .. } => match self.git()?.read_at(&commit, path)? {
                 Some(bytes) => Ok(Some(bytes)),
                 None => self.read_recorded(side, path),
@@ -291,7 +352,7 @@ impl<'p> Reader<'p> {
     ) -> Result<Vec<ArtifactPath>, Error> {
         match side.source.clone() {
             Source::Workspace => files_below(self.project, path),
-            Source::LastRun => self.files_recorded(side, path),
+            Source::LastRun | Source::Run { .. } => self.files_recorded(side, path),
             Source::Revision { commit, .. } => {
                 let git = self.git()?;
                 let mut files = git.files_at(&commit, path)?;
@@ -316,6 +377,12 @@ impl<'p> Reader<'p> {
         side: &mut Side,
     ) -> Result<BTreeMap<ArtifactPath, Value>, Error> {
         let mut files: BTreeMap<ArtifactPath, Value> = BTreeMap::new();
+        if let Some(run) = &side.run {
+            for (key, value) in &run.params {
+                put_key(&mut files, key, value);
+            }
+            return Ok(files);
+        }
         for entry in self.lock(side)?.stages.values() {
             for (param, value) in &entry.params {
                 let root = files
@@ -325,6 +392,18 @@ impl<'p> Reader<'p> {
             }
         }
         Ok(files)
+    }
+
+    /// Returns the numbers that the record of a run holds itself, file by file; they outlive the
+    /// files in the cache.
+    #[must_use]
+    pub fn recorded_metrics(side: &Side, file: &ArtifactPath) -> Option<Value> {
+        let mut files = BTreeMap::new();
+        let metrics = side.run.iter().flat_map(|run| &run.metrics);
+        for metric in metrics.filter(|metric| metric.key.file == file.as_str()) {
+            put_key(&mut files, &metric.key, &Value::Float(metric.value));
+        }
+        files.remove(file)
     }
 
     fn lock<'s>(&mut self, side: &'s mut Side) -> Result<&'s LockFile, Error> {
@@ -338,6 +417,14 @@ impl<'p> Reader<'p> {
     fn read_lock(&mut self, source: &Source) -> Result<LockFile, Error> {
         let name = self.project.personality.lock_file;
         match source {
+            Source::Run { id, .. } => {
+                let tracking = Tracking::open_existing(&self.project.layout)?;
+                let text = tracking.map(|t| t.lock_text(*id)).transpose()?.flatten();
+                Ok(match text {
+                    Some(text) => LockFile::parse(name, text)?,
+                    None => LockFile::default(),
+                })
+            }
             Source::Workspace | Source::LastRun => {
                 let path = self.project.lock_file();
                 Ok(LockFile::read(&path, name, &self.parsed)?)
@@ -440,6 +527,8 @@ impl<'p> Reader<'p> {
             object.short()
         );
         let help = match side.source {
+            // What counts of a run is in its record.
+            Source::Run { .. } => return Ok(false),
             Source::Workspace | Source::LastRun => "`cvops repro` makes it again",
             Source::Revision { .. } => {
                 "check that revision out and run `cvops repro` to make it again"
@@ -448,6 +537,23 @@ impl<'p> Reader<'p> {
         self.warn(Diagnostic::warning("not-in-cache", headline).help(help));
         Ok(false)
     }
+}
+
+/// Puts a value of a run's record at its place.
+fn put_key(files: &mut BTreeMap<ArtifactPath, Value>, key: &track::Key, value: &Value) {
+    let Ok(file) = key.file.parse::<ArtifactPath>() else {
+        return;
+    };
+    let keys = match key.key.as_str() {
+        "" => KeyPath::root(),
+        text => text.parse().unwrap_or_else(|_| KeyPath::root().key(text)),
+    };
+    let nothing = || Value::Map(Map::new());
+    super::values::put(
+        files.entry(file).or_insert_with(nothing),
+        keys.keys(),
+        value,
+    );
 }
 
 /// Reads a file of the workspace.

@@ -33,14 +33,14 @@ pub fn params(
     let mut roots = Roots::new();
     for file in files {
         let read = match side.source {
-            Source::LastRun => None,
+            Source::LastRun | Source::Run { .. } => None,
             Source::Workspace | Source::Revision { .. } => reader.read(side, file)?,
         };
         let root = match (read, &side.source) {
             (Some(bytes), _) => Some(document(side, file, bytes)?.root),
             (None, Source::Workspace) => None,
             // A params file outside git: the lock of that revision knows what stages read.
-            (None, Source::LastRun | Source::Revision { .. }) => {
+            (None, Source::LastRun | Source::Run { .. } | Source::Revision { .. }) => {
                 reader.recorded_params(side)?.remove(file)
             }
         };
@@ -63,7 +63,7 @@ pub fn metrics(
     let mut roots = Roots::new();
     for file in files {
         if let Some(bytes) = reader.read(side, file)? {
-            let root = document(side, file, bytes)?.root;
+            let root = document(side, file, bytes).map_err(as_metrics)?.root;
             if matches!(root, Value::Str(_) | Value::Null | Value::Bool(_)) {
                 return Err(Error::NoMetrics {
                     file: shown(side, file),
@@ -71,9 +71,24 @@ pub fn metrics(
                 });
             }
             roots.insert(file.clone(), root);
+        } else if let Some(root) = Reader::recorded_metrics(side, file) {
+            roots.insert(file.clone(), root);
         }
     }
     Ok(roots)
+}
+
+/// Says of a broken file what a metrics file is.
+fn as_metrics(error: Error) -> Error {
+    let Error::Base(base::Error::Document { name, mut problems }) = error else {
+        return error;
+    };
+    for problem in &mut problems {
+        problem.help.get_or_insert_with(|| {
+            "a metrics file holds a mapping of names to numbers: {\"accuracy\": 0.9}".to_owned()
+        });
+    }
+    Error::Base(base::Error::Document { name, problems })
 }
 
 /// Returns params by key: a list of scalars is one value, one that holds sections is opened.
@@ -124,7 +139,9 @@ fn keys_of(roots: &Roots, flatten: fn(&KeyPath, &Value, &mut FileValues)) -> Val
 pub(super) fn shown(side: &Side, file: &ArtifactPath) -> String {
     match side.source {
         Source::Workspace => file.to_string(),
-        Source::LastRun | Source::Revision { .. } => format!("{file} at {}", side.title()),
+        Source::LastRun | Source::Run { .. } | Source::Revision { .. } => {
+            format!("{file} at {}", side.title())
+        }
     }
 }
 

@@ -16,11 +16,15 @@ mod crash;
 mod dag;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod freeze;
 mod help;
 mod init;
 mod inputs;
+mod metrics;
+mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod plots;
 #[cfg(feature = "vision")]
 mod predict;
 #[cfg(feature = "vision")]

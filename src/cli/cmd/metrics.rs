@@ -120,7 +120,7 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
 fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let mut reader = Reader::open(&project);
-    let [mut old, mut new] = args.sides.open(ctx, &mut reader)?;
+    let [mut old, mut new] = args.sides.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
     let files = choose(
         &mut reader,
@@ -131,6 +131,7 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     if files.is_empty() {
         return Err(none_declared());
     }
+    args.sides.note(ctx, &old);
     let after = values::metrics(&mut reader, &mut new, &files)?;
     let before = values::metrics(&mut reader, &mut old, &files)?;
     warn(ctx, &reader.take_warnings());

@@ -136,7 +136,7 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
 fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let mut reader = Reader::open(&project);
-    let [mut old, mut new] = args.sides.open(ctx, &mut reader)?;
+    let [mut old, mut new] = args.sides.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
     let files = choose(
         &mut reader,
@@ -147,11 +147,16 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     if files.is_empty() {
         return Err(none_declared());
     }
+    args.sides.note(ctx, &old);
     let after = values::params(&mut reader, &mut new, &files)?;
     let before = values::params(&mut reader, &mut old, &files)?;
     warn(ctx, &reader.take_warnings());
     let (before, after) = (values::param_keys(&before), values::param_keys(&after));
-    let rows = diff::rows(&before, &after, &|_, _| None);
+    let mut rows = diff::rows(&before, &after, &|_, _| None);
+    // A record holds what stages read; that it lacks the rest is no difference.
+    for side in [&old, &new].into_iter().filter(|side| side.is_record()) {
+        rows.retain(|row| side.subjects.reads(&row.path, &row.key));
+    }
     let is_changed = |row: &&Row| row.verdict != Verdict::Same;
     let has_changes = rows.iter().any(|row| is_changed(&row));
     let chosen: Vec<&Row> = rows
@@ -262,13 +267,32 @@ fn assignment(
             .parse()
             .map_err(|e| usage(format!("{e}"), "give the file with --file"))?,
     };
-    let value = Document::parse(left, right.to_owned(), Format::Yaml).map_err(|_| {
+    let value = typed(right).ok_or_else(|| {
         usage(
             format!("the value of `{left}` is no YAML: `{right}`"),
-            "put a text with special characters in quotes inside quotes: note='\"a: b\"'",
+            "close the bracket or quote, or put the whole value in quotes inside quotes: '\"[a\"'",
         )
     })?;
-    Ok((file, key, value.root))
+    Ok((file, key, value))
+}
+
+/// Reads a value as YAML does between brackets: on a command line, `a: b`, `- a` and `a # b` are
+/// texts and neither sections, lists nor comments.
+fn typed(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let is_enclosed = text.starts_with(['[', '{', '"', '\'']);
+    let as_text = || Value::Str(text.to_owned());
+    if !is_enclosed && (text.starts_with('#') || text.contains(" #")) {
+        return Some(as_text());
+    }
+    let parsed = Document::parse("value", text.to_owned(), Format::Yaml).map(|d| d.root);
+    match parsed {
+        Ok(value) if is_enclosed => Some(value),
+        Ok(Value::Str(_) | Value::List(_) | Value::Map(_)) => Some(as_text()),
+        Ok(scalar) => Some(scalar),
+        Err(_) if is_enclosed => None,
+        Err(_) => Some(as_text()),
+    }
 }
 
 /// Returns the text of a params file, and what it says.

@@ -74,7 +74,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let (mut sides, targets, output): (Vec<Side>, _, _) = match &args.action {
         Action::Show(args) => (vec![reader.workspace()?], &args.targets, &args.output),
         Action::Diff(args) => {
-            let sides = args.sides.open(ctx, &mut reader)?;
+            let sides = args.sides.open(&mut reader)?;
             (sides.into(), &args.targets, &args.output)
         }
     };
@@ -84,6 +84,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "plots",
             "list the file under `plots` of its stage: `plots: [reports/train.jsonl]`",
         ));
+    }
+    if let Action::Diff(args) = &args.action {
+        args.sides.note(ctx, &sides[0]);
     }
     let (plots, warnings) = plots::read(&mut reader, &mut sides, &targets)?;
     warn(ctx, &warnings);
