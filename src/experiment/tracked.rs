@@ -1,4 +1,5 @@
-//! A repro that records itself as a run. Imports: base, project, pipeline, track.
+//! A repro that records itself as a run. Imports: base, project, pipeline, track,
+//! collect.
 //!
 //! A recorder listens to the events of the repro. The run begins when the first stage is about to
 //! run or be restored: a repro that does nothing records nothing and does not even look for the
@@ -11,7 +12,9 @@
 //! ended without.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
@@ -19,9 +22,9 @@ use crate::base::{Cancel, CancelReason, Observer, clock};
 use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
-use crate::project::Layout;
+use crate::project::{Layout, git};
 use crate::track::{
-    self, Batch, DEFAULT_EXPERIMENT, End, NewRun, RunId, StageOutcome, StageRecord, Status,
+    self, Batch, DEFAULT_EXPERIMENT, End, Git, NewRun, RunId, StageOutcome, StageRecord, Status,
     Tracking,
 };
 
@@ -37,6 +40,8 @@ pub struct Record {
     /// The project whose database keeps the run. A trial in a workspace of its own is recorded
     /// with the project it belongs to.
     pub layout: Layout,
+    /// The top folder of that project, where git is asked.
+    pub root: PathBuf,
     /// The experiment; `None`: the default one.
     pub experiment: Option<String>,
     /// The run's name; `None`: one is made up.
@@ -113,7 +118,7 @@ pub fn repro(
             ended: clock::now(),
             // The lock as it is on disk: what could not be written there is no state to go back to.
             lock: std::fs::read_to_string(workspace.files.lock_path()).ok(),
-            git: None,
+            git: started.git.take().and_then(|git| git.join().ok()?),
         };
         if state.problem.is_none()
             && let Err(error) = started.tracking.finish(started.run.id, &batch, &end)
@@ -172,6 +177,8 @@ struct Started {
     pending: Vec<StageRecord>,
     written_at: Instant,
     failed: BTreeMap<StageName, StageRecord>,
+    /// Asks git while the first stage runs; nothing comes of it outside a repository.
+    git: Option<JoinHandle<Option<Git>>>,
 }
 
 impl Observer<Event> for Recorder<'_> {
@@ -251,6 +258,10 @@ impl Recorder<'_> {
             pending: Vec::new(),
             written_at: Instant::now(),
             failed: BTreeMap::new(),
+            git: Some(std::thread::spawn({
+                let root = record.root.clone();
+                move || git_facts(&root)
+            })),
         })
     }
 }
@@ -275,6 +286,16 @@ impl Started {
             .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
         done.chain(failed).chain(not_started).collect()
     }
+}
+
+/// Returns where the repository around the project stands.
+fn git_facts(root: &Path) -> Option<Git> {
+    let tree = git::work_tree(root).ok()?;
+    Some(Git {
+        commit: tree.commit?.as_str().to_owned(),
+        branch: tree.branch,
+        dirty: tree.changes == git::Changes::Some,
+    })
 }
 
 fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> StageRecord {
