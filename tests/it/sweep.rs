@@ -360,6 +360,11 @@ error: there is no parameter to sweep
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn what_cannot_be_searched_or_improved_is_said() {
+    let p = trainer();
     check(
         &p.cvops("params sweep lr=interval(0,1) --method grid --metric score"),
         str![[r#"
@@ -455,6 +460,11 @@ error: `~lr` cannot be read as KEY=SPEC
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn names_of_sweeps_are_looked_up_with_care() {
+    let p = trainer();
     check(
         &p.cvops("params sweep best"),
         str![[r#"
