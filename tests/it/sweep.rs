@@ -317,7 +317,11 @@ recorded as `[RUN]`; `cvops runs show` shows it
     p.ok("params sweep apply sweep-1 --trial 4");
     assert!(p.read("params.yaml").contains("depth: 2"));
     p.ok("params sweep lr=0.11 --metric metrics.json:score --apply-best");
-    assert!(p.read("params.yaml").contains("lr: 0.11   # too fast"));
+    let text = p.read("params.yaml");
+    assert!(
+        text.contains("lr: 0.11 ") && text.contains("# too fast"),
+        "{text}"
+    );
 }
 
 #[test]
