@@ -19,7 +19,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Normalisation;
+pub use batch::{Normalisation, Sample};
 pub(in crate::vision) use batch::Normaliser;
 pub use early_stop::{EarlyStopping, Metric};
 pub use event::TrainEvent;
