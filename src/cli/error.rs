@@ -116,8 +116,11 @@ impl From<http::Error> for CliError {
 }
 
 fn http_class(error: &http::Error) -> ErrorClass {
+    use http::Error as E;
     match error {
-        http::Error::Base(e) => base_class(e),
+        E::Base(e) => base_class(e),
+        E::PortForbidden { .. } | E::AddressNotHere { .. } => ErrorClass::Usage,
+        E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
     }
 }
 
