@@ -209,7 +209,12 @@ fn explain(
     };
     let other = || {
         let msg = "Input could not be read";
-        FieldProblem::new("value_error", [json!("body"), json!(key)], msg, &Value::Null)
+        FieldProblem::new(
+            "value_error",
+            [json!("body"), json!(key)],
+            msg,
+            &Value::Null,
+        )
     };
     Refusal::invalid(vec![problem.unwrap_or_else(other)])
 }
@@ -217,7 +222,10 @@ fn explain(
 /// Says where a body stops being JSON.
 pub(super) fn json_invalid(body: &[u8], error: &serde_json::Error) -> Refusal {
     let lines = body.split_inclusive(|&b| b == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
     let offset = before + error.column().saturating_sub(1);
     let words = error.to_string();
     let words = words.split(" at line").next().unwrap_or_default();
@@ -291,7 +299,11 @@ mod tests {
             base64_bytes("data:text/plain,hi"),
             Err("the data: URL is not base64".to_owned())
         );
-        assert!(base64_bytes("a b!").unwrap_err().contains("not valid base64"));
+        assert!(
+            base64_bytes("a b!")
+                .unwrap_err()
+                .contains("not valid base64")
+        );
     }
 
     #[test]
@@ -324,6 +336,9 @@ mod tests {
         let many = json_many(br#"{"images": ["aGk=", "?"]}"#).unwrap();
         assert_eq!((many[0].is_ok(), many[1].is_ok()), (true, false));
         let refusal = json_many(br#"{"images": ["a", 1]}"#).unwrap_err();
-        assert_eq!(refusal.item()["detail"][0]["loc"], json!(["body", "images", 1]));
+        assert_eq!(
+            refusal.item()["detail"][0]["loc"],
+            json!(["body", "images", 1])
+        );
     }
 }

@@ -27,6 +27,14 @@ pub enum Error {
         /// The model's folder as given.
         path: PathBuf,
     },
+    /// The host to listen on has no address.
+    #[error("the host `{host}` is not known: {problem}")]
+    UnknownHost {
+        /// As given.
+        host: String,
+        /// The system's words.
+        problem: String,
+    },
     /// A thread, a runtime or a metric could not be made.
     #[error("the server could not be started: {problem}")]
     Start {
@@ -56,6 +64,8 @@ impl ToDiagnostics for Error {
             Self::NotFinite { .. } => {
                 error("not-finite").help("train the model anew: `cvops repro -f train`")
             }
+            Self::UnknownHost { .. } => error("unknown-host")
+                .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
             Self::Start { .. } => error("server-start"),
             Self::Vision(error) => return error.to_diagnostics(),
             Self::Http(error) => return error.to_diagnostics(),

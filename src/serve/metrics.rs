@@ -28,9 +28,7 @@ const QUEUE_SECONDS: [f64; 12] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
 ];
 const BATCH_SIZES: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
-const RATIOS: [f64; 12] = [
-    0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0,
-];
+const RATIOS: [f64; 12] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
 /// Classes with a counter of their own; the others share the label `other`.
 const CLASSES_MAX: usize = 100;
 const OTHER_CLASSES: &str = "other";
@@ -472,10 +470,7 @@ impl ModelMetrics {
 /// Returns -Σ p ln p / ln n: 0 for certainty, 1 where all n classes are equally likely.
 fn entropy(probabilities: &[f32]) -> f64 {
     let positive = probabilities.iter().filter(|p| 0.0 < **p);
-    let sum: f64 = positive
-        .map(|p| f64::from(*p))
-        .map(|p| -p * p.ln())
-        .sum();
+    let sum: f64 = positive.map(|p| f64::from(*p)).map(|p| -p * p.ln()).sum();
     (sum / (probabilities.len() as f64).ln()).clamp(0.0, 1.0)
 }
 

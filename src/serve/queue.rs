@@ -234,6 +234,24 @@ impl State {
 }
 
 impl Slots {
+    /// Adds the slots of `other`, of the same queue.
+    pub(super) fn join(&mut self, mut other: Self) {
+        self.count += std::mem::take(&mut other.count);
+    }
+
+    /// Takes one slot out.
+    ///
+    /// # Panics
+    /// If none is left.
+    pub(super) fn split_one(&mut self) -> Self {
+        assert!(0 < self.count, "a slot is taken for each picture");
+        self.count -= 1;
+        Self {
+            queue: Arc::clone(&self.queue),
+            count: 1,
+        }
+    }
+
     /// Uses one slot for `picture`.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::http::{Asked, Problem, ProblemCode, Rendered, RequestId, Response, StatusCode};
 use crate::vision::image::{FORMATS, ImageError};
 
-use super::metrics::{DecodeFailure, Rejection, SeenFormat};
+use super::metrics::{DecodeFailure, Metrics, Rejection, SeenFormat};
 
 /// No more than this of what was sent is repeated in an answer.
 const ECHO_BYTES_MAX: usize = 256;
@@ -178,8 +178,7 @@ impl Refusal {
             | ImageError::TooManyBytes { .. } => {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 let detail = format!("the picture is {error}");
-                return Self::new(status, "image_too_large", detail)
-                    .counted(Rejection::PixelLimit);
+                return Self::new(status, "image_too_large", detail).counted(Rejection::PixelLimit);
             }
             ImageError::Empty => DecodeFailure::Empty,
             ImageError::NotAnImage { .. } => DecodeFailure::NotAnImage,
@@ -237,7 +236,10 @@ fn body(detail: &Value, code: &str, id: &RequestId) -> Rendered {
 }
 
 /// Puts a problem that arose before a handler was asked into the same words.
-pub(super) fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
+pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) -> Rendered {
+    if problem.code == ProblemCode::BodyTooLarge {
+        metrics.rejected(Rejection::BodyLimit);
+    }
     body(
         &json!(problem.detail),
         problem.code.as_str(),

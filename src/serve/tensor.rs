@@ -26,7 +26,11 @@ impl<'de> serde::Deserialize<'de> for Tensor {
         }
         .deserialize(deserializer)?;
         Ok(Self {
-            shape: reader.shape.into_iter().map(Option::unwrap_or_default).collect(),
+            shape: reader
+                .shape
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect(),
             values: reader.values,
         })
     }
@@ -88,7 +92,9 @@ impl<'de> Visitor<'de> for Level<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { reader, depth } = self;
         if depth == DIMENSIONS_MAX || reader.rank.is_some_and(|rank| rank <= depth) {
-            return Err(A::Error::custom("numbers and lists are mixed, or nested too deeply"));
+            return Err(A::Error::custom(
+                "numbers and lists are mixed, or nested too deeply",
+            ));
         }
         if reader.shape.len() == depth {
             reader.shape.push(None);
