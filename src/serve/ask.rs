@@ -90,11 +90,11 @@ impl Ask {
             match key {
                 "top_k" => match top_k(value) {
                     Ok(k) => options.top_k = Some(k),
-                    Err(problem) => problems.push(problem),
+                    Err(problem) => problems.push(*problem),
                 },
                 "threshold" => match threshold(value) {
                     Ok(threshold) => options.threshold = Some(threshold),
-                    Err(problem) => problems.push(problem),
+                    Err(problem) => problems.push(*problem),
                 },
                 _ => {}
             }
@@ -111,40 +111,41 @@ fn loc(key: &str) -> [Value; 2] {
     [json!("query"), json!(key)]
 }
 
-fn top_k(value: &str) -> Result<usize, FieldProblem> {
+fn top_k(value: &str) -> Result<usize, Box<FieldProblem>> {
     let input = json!(value);
     let Ok(k) = value.parse::<i64>() else {
         let msg = "Input should be a valid integer, unable to parse string as an integer";
-        return Err(FieldProblem::new("int_parsing", loc("top_k"), msg, &input));
+        let problem = FieldProblem::new("int_parsing", loc("top_k"), msg, &input);
+        return Err(Box::new(problem));
     };
     match usize::try_from(k) {
         Ok(k) if 0 < k => Ok(k),
         _ => {
             let msg = "Input should be greater than or equal to 1";
             let problem = FieldProblem::new("greater_than_equal", loc("top_k"), msg, &input);
-            Err(problem.ctx(json!({"ge": 1})))
+            Err(Box::new(problem.ctx(json!({"ge": 1}))))
         }
     }
 }
 
-fn threshold(value: &str) -> Result<f32, FieldProblem> {
+fn threshold(value: &str) -> Result<f32, Box<FieldProblem>> {
     let input = json!(value);
     match value.parse::<f32>() {
         Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
         Ok(threshold) if threshold < 0.0 => {
             let msg = "Input should be greater than or equal to 0";
             let problem = FieldProblem::new("greater_than_equal", loc("threshold"), msg, &input);
-            Err(problem.ctx(json!({"ge": 0})))
+            Err(Box::new(problem.ctx(json!({"ge": 0}))))
         }
         Ok(threshold) if 1.0 < threshold => {
             let msg = "Input should be less than or equal to 1";
             let problem = FieldProblem::new("less_than_equal", loc("threshold"), msg, &input);
-            Err(problem.ctx(json!({"le": 1})))
+            Err(Box::new(problem.ctx(json!({"le": 1}))))
         }
         _ => {
             let msg = "Input should be a valid number, unable to parse string as a number";
             let problem = FieldProblem::new("float_parsing", loc("threshold"), msg, &input);
-            Err(problem)
+            Err(Box::new(problem))
         }
     }
 }

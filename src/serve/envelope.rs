@@ -9,6 +9,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::http::StatusCode;
@@ -18,6 +19,9 @@ use super::refusal::{FieldProblem, Refusal};
 /// Names of the form fields that hold a picture; the first is the one that is missed.
 const ONE: [&str; 2] = ["file", "image"];
 const MANY: [&str; 4] = ["files", "file", "images", "image"];
+
+/// Larger JSON bodies are not explained in detail when they have another form than expected.
+const EXPLAINED_BYTES_MAX: usize = 64 << 10;
 
 /// Padding may be left out: many clients do.
 const BASE64_CONFIG: GeneralPurposeConfig =
@@ -139,7 +143,7 @@ pub(super) fn json_one(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     match serde_json::from_slice::<OneImage<'_>>(body) {
         Ok(one) => base64_bytes(&one.image).map_err(|problem| {
             let loc = [json!("body"), json!("image")];
-            Refusal::invalid(vec![bad_base64(loc, problem)])
+            Refusal::invalid(vec![bad_base64(loc, &problem)])
         }),
         Err(_) => Err(explain(body, "image", |image, loc| {
             let msg = "Input should be a valid string";
@@ -150,21 +154,17 @@ pub(super) fn json_one(body: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 /// Returns the bytes of the pictures of a JSON body; what is no base64 is a problem of that picture.
 pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Refusal> {
-    let many = match serde_json::from_slice::<ManyImages<'_>>(body) {
-        Ok(many) => many,
-        Err(_) => {
-            return Err(explain(body, "images", |images, loc| {
-                let Some(items) = images.as_array() else {
-                    let msg = "Input should be a valid list";
-                    return Some(FieldProblem::new("list_type", loc, msg, images));
-                };
-                let position = items.iter().position(|item| !item.is_string())?;
-                let loc = loc.into_iter().chain([json!(position)]);
-                let msg = "Input should be a valid string";
-                let item = &items[position];
-                Some(FieldProblem::new("string_type", loc, msg, item))
-            }));
-        }
+    let Ok(many) = serde_json::from_slice::<ManyImages<'_>>(body) else {
+        return Err(explain(body, "images", |images, loc| {
+            let Some(items) = images.as_array() else {
+                let msg = "Input should be a valid list";
+                return Some(FieldProblem::new("list_type", loc, msg, images));
+            };
+            let position = items.iter().position(|item| !item.is_string())?;
+            let loc = loc.into_iter().chain([json!(position)]);
+            let msg = "Input should be a valid string";
+            Some(FieldProblem::new("string_type", loc, msg, &items[position]))
+        }));
     };
     if many.images.is_empty() {
         let loc = [json!("body"), json!("images")];
@@ -175,13 +175,13 @@ pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Re
     let decode = |(i, text): (usize, &Cow<'_, str>)| {
         base64_bytes(text).map_err(|problem| {
             let loc = [json!("body"), json!("images"), json!(i)];
-            Refusal::invalid(vec![bad_base64(loc, problem)])
+            Refusal::invalid(vec![bad_base64(loc, &problem)])
         })
     };
     Ok(many.images.iter().enumerate().map(decode).collect())
 }
 
-fn bad_base64(loc: impl IntoIterator<Item = Value>, problem: String) -> FieldProblem {
+fn bad_base64(loc: impl IntoIterator<Item = Value>, problem: &str) -> FieldProblem {
     let msg = format!("Value error, {problem}");
     FieldProblem::new("value_error", loc, msg, &Value::Null)
 }
@@ -193,7 +193,14 @@ fn explain(
     key: &str,
     check: impl FnOnce(&Value, [Value; 2]) -> Option<FieldProblem>,
 ) -> Refusal {
-    let value: Value = match serde_json::from_slice(body) {
+    // A tree of values takes many times the memory of its text: the whole of a large body is only
+    // looked at for its syntax.
+    let value = if body.len() <= EXPLAINED_BYTES_MAX {
+        serde_json::from_slice::<Value>(body)
+    } else {
+        serde_json::from_slice::<IgnoredAny>(body).map(|_| Value::Null)
+    };
+    let value = match value {
         Ok(value) => value,
         Err(error) => return json_invalid(body, &error),
     };

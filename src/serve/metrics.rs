@@ -190,7 +190,7 @@ pub(super) struct ModelMetrics {
 /// Registers families; the names are ours, so a failure is a bug that the start reports.
 struct Families<'r>(&'r Registry);
 
-fn start_error(error: prometheus::Error) -> Error {
+fn start_error(error: &prometheus::Error) -> Error {
     Error::Start {
         problem: error.to_string(),
     }
@@ -202,7 +202,7 @@ impl Families<'_> {
         collector: prometheus::Result<C>,
     ) -> Result<C, Error> {
         let registered = collector.and_then(|c| self.0.register(Box::new(c.clone())).map(|()| c));
-        registered.map_err(start_error)
+        registered.map_err(|e| start_error(&e))
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
@@ -225,6 +225,60 @@ impl Families<'_> {
     }
 }
 
+/// Registers what counts requests that do not reach the network.
+fn refusals(f: &Families<'_>) -> Result<(IntCounterVec, IntCounterVec), Error> {
+    let rejected = f.counters(
+        "cvops_requests_rejected_total",
+        "Requests refused before inference",
+        &["reason"],
+    )?;
+    for reason in Rejection::ALL {
+        rejected.with_label_values(&[reason.label()]);
+    }
+    let decode_failures = f.counters(
+        "cvops_image_decode_failures_total",
+        "Pictures that could not be decoded",
+        &["format", "reason"],
+    )?;
+    for format in SeenFormat::ALL {
+        for reason in DecodeFailure::ALL {
+            decode_failures.with_label_values(&[format.label(), reason.label()]);
+        }
+    }
+    Ok((rejected, decode_failures))
+}
+
+/// Registers what counts prediction requests.
+fn requests(f: &Families<'_>, model: &str) -> Result<IntCounterVec, Error> {
+    let requests = f.counters(
+        "cvops_inference_requests_total",
+        "Prediction requests by outcome",
+        &["model", "version", "protocol", "outcome"],
+    )?;
+    for outcome in RequestOutcome::ALL {
+        requests.with_label_values(&[model, VERSION, NATIVE, outcome.label()]);
+    }
+    Ok(requests)
+}
+
+/// Registers what tells about this program and its process.
+fn process(f: &Families<'_>, build: Build) -> Result<(), Error> {
+    let info = f.gauges(
+        "cvops_build_info",
+        "What this program is",
+        &["version", "commit", "rustc", "features"],
+    )?;
+    info.with_label_values(&[build.version, build.commit, build.rustc, build.features])
+        .set(1);
+    #[cfg(target_os = "linux")]
+    {
+        let collector = prometheus::process_collector::ProcessCollector::for_self();
+        let registered = f.0.register(Box::new(collector));
+        registered.map_err(|e| start_error(&e))?;
+    }
+    Ok(())
+}
+
 impl Metrics {
     /// Registers everything in `registry` for the model called `model`.
     ///
@@ -239,32 +293,8 @@ impl Metrics {
         let f = Families(registry);
         let of_model = ["model", "version"];
         let this = [model, VERSION];
-        let rejected = f.counters(
-            "cvops_requests_rejected_total",
-            "Requests refused before inference",
-            &["reason"],
-        )?;
-        for reason in Rejection::ALL {
-            rejected.with_label_values(&[reason.label()]);
-        }
-        let decode_failures = f.counters(
-            "cvops_image_decode_failures_total",
-            "Pictures that could not be decoded",
-            &["format", "reason"],
-        )?;
-        for format in SeenFormat::ALL {
-            for reason in DecodeFailure::ALL {
-                decode_failures.with_label_values(&[format.label(), reason.label()]);
-            }
-        }
-        let requests = f.counters(
-            "cvops_inference_requests_total",
-            "Prediction requests by outcome",
-            &["model", "version", "protocol", "outcome"],
-        )?;
-        for outcome in RequestOutcome::ALL {
-            requests.with_label_values(&[model, VERSION, NATIVE, outcome.label()]);
-        }
+        let (rejected, decode_failures) = refusals(&f)?;
+        let requests = requests(&f, model)?;
         let stages = f.histograms(
             "cvops_inference_stage_duration_seconds",
             "Time in each stage of a prediction",
@@ -288,20 +318,8 @@ impl Metrics {
             let family = f.counters(name, help, &["model"])?;
             Ok::<_, Error>(family.with_label_values(&[model]))
         };
-        let info = f.gauges(
-            "cvops_build_info",
-            "What this program is",
-            &["version", "commit", "rustc", "features"],
-        )?;
-        info.with_label_values(&[build.version, build.commit, build.rustc, build.features])
-            .set(1);
+        process(&f, build)?;
         f.add(QueueCollector::new(model, queue))?;
-        #[cfg(target_os = "linux")]
-        registry
-            .register(Box::new(
-                prometheus::process_collector::ProcessCollector::for_self(),
-            ))
-            .map_err(start_error)?;
         let ready = f.gauges(
             "cvops_model_ready",
             "Is the model loaded and warmed up?",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Rejection};
 
 use crate::http::{
     Response, Route, RouteTable, StatusCode, exposition_response,
@@ -55,9 +55,8 @@ pub(super) fn table(config: &Config) -> RouteTable {
 
 /// Returns the filter that answers the routes of the table.
 pub(super) fn filter(
-    service: &Arc<Service>,
-) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone + use<> {
-    let service = Arc::clone(service);
+    service: Arc<Service>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     let with = warp::any().map(move || Arc::clone(&service));
     let predict = warp::path!("predict")
         .and(warp::post())

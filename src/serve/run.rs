@@ -119,7 +119,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     let rendering = Arc::clone(&service);
     let app = App::new(
         routes::table(&service.config),
-        routes::filter(&service),
+        routes::filter(Arc::clone(&service)),
         move |problem, asked| render(&rendering.metrics, problem, asked),
         &http_metrics,
     );
