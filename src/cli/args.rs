@@ -121,6 +121,7 @@ commands! {
     Serve => serve,
     #[cfg(feature = "vision")]
     Summary => summary,
+    Health => health,
     Schema => schema,
     Root => root,
     Version => version,

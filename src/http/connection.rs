@@ -35,8 +35,8 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// What a connection and its requests tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Visit {
-    /// A request is being answered.
-    pub(super) busy: AtomicBool,
+    /// There was a request.
+    pub(super) greeted: AtomicBool,
     /// The last answer ends the connection while the client may still be sending.
     pub(super) lingers: AtomicBool,
 }
@@ -94,13 +94,12 @@ pub(super) async fn serve(
     }
 }
 
-/// Ends when the connection has had time for a request and has none.
+/// Ends when the connection has had time for its first request and sent none; hyper takes it for one
+/// that is about to send and would wait.
 async fn silence(visit: &Visit) {
-    loop {
-        tokio::time::sleep(FIRST_REQUEST).await;
-        if !visit.busy.load(Ordering::SeqCst) {
-            return;
-        }
+    tokio::time::sleep(FIRST_REQUEST).await;
+    if visit.greeted.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -22,7 +22,6 @@ use super::run::Server;
 /// One request on its way.
 pub(super) struct Record {
     server: Arc<Server>,
-    visit: Arc<Visit>,
     start: Instant,
     method: Method,
     /// Number of its path in the table; one past the last for unknown ones.
@@ -38,17 +37,16 @@ impl Record {
     /// Notes that a request has come in.
     pub(super) fn start(
         server: &Arc<Server>,
-        visit: &Arc<Visit>,
+        visit: &Visit,
         method: Method,
         path: usize,
         id: RequestId,
     ) -> Self {
         server.in_flight.fetch_add(1, Ordering::SeqCst);
-        visit.busy.store(true, Ordering::SeqCst);
+        visit.greeted.store(true, Ordering::SeqCst);
         server.app.of_routes[path].in_progress.inc();
         Self {
             server: Arc::clone(server),
-            visit: Arc::clone(visit),
             start: Instant::now(),
             method,
             path,
@@ -96,7 +94,6 @@ impl Drop for Record {
                 "the client went away"
             ),
         }
-        self.visit.busy.store(false, Ordering::SeqCst);
         self.server.finished.fetch_add(1, Ordering::SeqCst);
         self.server.in_flight.fetch_sub(1, Ordering::SeqCst);
     }

@@ -16,6 +16,7 @@ mod crash;
 mod dag;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod health;
 mod help;
 mod init;
 mod inputs;
@@ -27,6 +28,7 @@ mod predict;
 mod preprocess;
 mod random;
 mod repro;
+mod service;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;
