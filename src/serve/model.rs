@@ -123,11 +123,20 @@ impl ModelSlot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<[i64; 4]>);
 
-/// Returns the stamp of the model in `dir`.
-///
-/// # Errors
-/// The file that is missing.
-pub(super) fn look(dir: &Path) -> Result<Stamp, PathBuf> {
+impl ModelSource {
+    /// Returns the stamp of the model.
+    ///
+    /// # Errors
+    /// The file that is missing, as the user would name it.
+    pub(super) fn look(&self) -> Result<Stamp, PathBuf> {
+        look(&self.dir).map_err(|missing| {
+            let name = missing.file_name().unwrap_or_default();
+            self.shown.join(name)
+        })
+    }
+}
+
+fn look(dir: &Path) -> Result<Stamp, PathBuf> {
     let files = ModelArtifact::look(dir)?;
     let stamp = |file: &PathBuf| {
         let meta = std::fs::metadata(file).map_err(|_| file.clone())?;

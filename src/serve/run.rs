@@ -106,7 +106,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         metrics,
         registry,
     });
-    let looked = model::look(&service.source.dir);
+    let looked = service.source.look();
     let loaded = match &looked {
         Ok(_) => Some(load(&service)?),
         Err(missing) => {
@@ -214,7 +214,7 @@ enum Looked {
 }
 
 fn look_once(service: &Service, observe: &Observer, seen: Option<Stamp>) -> Looked {
-    let stamp = match model::look(&service.source.dir) {
+    let stamp = match service.source.look() {
         Ok(stamp) => stamp,
         Err(missing) => {
             service.model.set(Status::Absent { missing });
