@@ -28,6 +28,8 @@ mod predict;
 mod preprocess;
 mod random;
 mod repro;
+#[cfg(feature = "vision")]
+mod serve;
 mod service;
 mod status;
 #[cfg(feature = "vision")]

@@ -8,7 +8,7 @@ mod fit;
 mod pixels;
 mod thumbnail;
 
-pub use decode::{ImageError, Layout, Limits, Picture, decode};
+pub use decode::{FORMATS, ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
 pub use pixels::Pixels;
 pub use thumbnail::thumbnail;

@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
+#[cfg(feature = "vision")]
+pub(crate) mod client;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
