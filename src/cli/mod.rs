@@ -17,6 +17,8 @@ mod params;
 mod progress;
 mod render;
 mod signal;
+#[cfg(feature = "vision")]
+mod templates;
 
 use std::process::ExitCode;
 

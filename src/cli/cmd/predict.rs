@@ -14,7 +14,7 @@ use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
 use crate::vision::device::{Device, DeviceChoice};
-use crate::vision::image::{EXTENSIONS, FORMATS, Limits, Pixels, decode, fit, is_picture_name};
+use crate::vision::image::{EXTENSIONS, FORMAT_LIST, Limits, Pixels, decode, fit, is_picture_name};
 use crate::vision::params::PreprocessParams;
 use crate::vision::predict::Predictor;
 
@@ -128,7 +128,10 @@ fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
                     "no-pictures",
                     format!("`{}` holds no pictures", path.display()),
                 )
-                .help(format!("{FORMATS} files are read (.{})", EXTENSIONS.join(", ."))),
+                .help(format!(
+                    "{FORMAT_LIST} files are read (.{})",
+                    EXTENSIONS.join(", .")
+                )),
             ));
         }
         all.extend(found.into_iter().map(|entry| path.join(entry.relative)));

@@ -53,9 +53,9 @@ pub struct ImageFile {
 }
 
 /// A folder entry: its name, and whether it is (a link to) a folder.
-struct Entry {
-    name: String,
-    is_dir: bool,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) is_dir: bool,
 }
 
 /// Finds classes and pictures below `root`. No picture is opened.
@@ -257,7 +257,7 @@ impl Found {
 }
 
 /// Lists a folder sorted by name, without hidden entries and what macOS' archiver leaves behind.
-fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
+pub(super) fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list folder", folder))? {
         let entry = entry.map_err(Error::io("list folder", folder))?;

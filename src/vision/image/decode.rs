@@ -13,7 +13,7 @@ use image::codecs::{
 };
 use image::{DynamicImage, ImageDecoder, ImageFormat};
 
-use super::format::FORMATS;
+use super::format::FORMAT_LIST;
 
 /// Memory a decoder may take per pixel: 16-bit RGBA is 8 bytes, and there may be one copy.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -75,7 +75,7 @@ pub enum ImageError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// Not a picture of a format that is read.
-    #[error("not a {} image ({content})", FORMATS)]
+    #[error("not a {} image ({content})", FORMAT_LIST)]
     NotAnImage {
         /// What it seems to be: `it is text`, `it is an AVIF image`.
         content: &'static str,
@@ -555,7 +555,11 @@ mod tests {
     /// A picture of 24 x 16 in each format beyond PNG and JPEG: left half dark, right half light.
     fn others() -> Vec<(&'static str, Vec<u8>)> {
         let picture = DynamicImage::ImageRgb8(image::RgbImage::from_fn(24, 16, |x, _| {
-            image::Rgb(if x < 12 { [10, 20, 30] } else { [200, 210, 220] })
+            image::Rgb(if x < 12 {
+                [10, 20, 30]
+            } else {
+                [200, 210, 220]
+            })
         }));
         let encoded = |format: ImageFormat| {
             let mut out = Cursor::new(Vec::new());
@@ -682,16 +686,16 @@ mod tests {
             bytes
         };
         let entries = [
-            entry(256, 3, 2),  // width
-            entry(257, 3, 1),  // height
-            entry(258, 3, 8),  // bits
-            entry(259, 3, 1),  // no compression
-            entry(262, 3, 1),  // black is zero
-            entry(273, 4, 8),  // the strip begins after the header
-            entry(274, 3, 6),  // turned
-            entry(277, 3, 1),  // one value per pixel
-            entry(278, 3, 1),  // one row per strip
-            entry(279, 4, 2),  // bytes in the strip
+            entry(256, 3, 2), // width
+            entry(257, 3, 1), // height
+            entry(258, 3, 8), // bits
+            entry(259, 3, 1), // no compression
+            entry(262, 3, 1), // black is zero
+            entry(273, 4, 8), // the strip begins after the header
+            entry(274, 3, 6), // turned
+            entry(277, 3, 1), // one value per pixel
+            entry(278, 3, 1), // one row per strip
+            entry(279, 4, 2), // bytes in the strip
         ];
         let mut tiff = b"II\x2A\0\x0A\0\0\0\x05\xFA".to_vec();
         tiff.extend((entries.len() as u16).to_le_bytes());

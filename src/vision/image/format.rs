@@ -3,8 +3,11 @@
 
 use std::path::Path;
 
-/// The formats for people, in the order in which they are met.
-pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF or TIFF";
+/// The formats by name, in the order in which they are met.
+pub const FORMATS: [&str; 6] = ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"];
+
+/// The same within a sentence: "a … image", "… files".
+pub const FORMAT_LIST: &str = "PNG, JPEG, WebP, BMP, GIF or TIFF";
 
 /// Extensions of files that are tried; what is inside decides how they are decoded.
 pub const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
@@ -16,4 +19,14 @@ pub fn is_picture_name(name: &str) -> bool {
         .extension()
         .and_then(|e| e.to_str())
         .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_names_every_format() {
+        assert_eq!(FORMAT_LIST.replace(" or ", ", "), FORMATS.join(", "));
+    }
 }

@@ -11,6 +11,6 @@ mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
-pub use format::{EXTENSIONS, FORMATS, is_picture_name};
+pub use format::{EXTENSIONS, FORMAT_LIST, FORMATS, is_picture_name};
 pub use pixels::Pixels;
 pub use thumbnail::thumbnail;
