@@ -20,6 +20,8 @@ mod help;
 mod init;
 mod inputs;
 #[cfg(feature = "vision")]
+mod monitoring;
+#[cfg(feature = "vision")]
 mod params_reference;
 #[cfg(feature = "vision")]
 mod predict;
