@@ -18,6 +18,8 @@ mod dag;
 mod evaluate;
 mod help;
 mod init;
+#[cfg(feature = "vision")]
+mod init_template;
 mod inputs;
 #[cfg(feature = "vision")]
 mod monitoring;

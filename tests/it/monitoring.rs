@@ -56,7 +56,7 @@ fn dashboard_expressions() -> Vec<String> {
         .collect()
 }
 
-/// The series that an expression of PromQL reads: its names that are neither functions, keywords,
+/// The series that an expression of `PromQL` reads: its names that are neither functions, keywords,
 /// labels nor durations.
 fn series(expression: &str) -> BTreeSet<String> {
     const KEYWORDS: [&str; 6] = ["and", "bool", "by", "group_left", "on", "or"];

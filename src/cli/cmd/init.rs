@@ -14,7 +14,8 @@ use crate::project;
 ///
 /// With `--template vision` the folder becomes a running project: the pictures are looked for in
 /// `data/` and beside it (one folder per class, or `train`, `val` and `test` above them), and
-/// `pipeline.yaml` and `params.yaml` are written for them. A file that exists is never overwritten.
+/// `pipeline.yaml` and `params.yaml` are written for them. `--template monitoring` adds the containers
+/// of server, Prometheus and Grafana. A file that exists is never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  mkdir cats && cd cats && cvops init\n  cvops init --template vision && cvops repro\n\nDoing it again changes nothing."

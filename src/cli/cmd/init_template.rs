@@ -24,9 +24,9 @@ const PLACEHOLDER: &str = "data/images";
 /// What the project begins with.
 #[derive(Debug, clap::Args)]
 pub(super) struct TemplateArgs {
-    /// Begin with a pipeline
+    /// Begin with these files; may be given more than once
     #[arg(long, value_name = "NAME")]
-    template: Option<Template>,
+    template: Vec<Template>,
     /// Folder of pictures, inside the project; found by itself if not given
     #[arg(long, value_name = "DIR", requires = "template")]
     data: Option<PathBuf>,
@@ -35,40 +35,62 @@ pub(super) struct TemplateArgs {
 impl TemplateArgs {
     /// Was a template asked for?
     pub(super) fn is_given(&self) -> bool {
-        self.template.is_some()
+        !self.template.is_empty()
     }
 }
 
-/// The pipelines to begin with.
+/// What there is to begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Template {
     /// Preprocess, train, evaluate and serve a classifier of pictures
     Vision,
+    /// Server, Prometheus and Grafana as containers, with dashboard and alerts
+    Monitoring,
 }
 
 pub(super) fn run(ctx: &Ctx, args: &TemplateArgs) -> Result<Outcome, CliError> {
-    let search = search(ctx, args)?;
-    let found = search.found.as_ref();
-    let data = found.map_or(PLACEHOLDER, |found| &found.path);
-    let starter = found.map_or_else(Starter::unseen, |found| Starter::of(&found.dataset));
+    let wants = |template| args.template.contains(&template);
+    let search = if wants(Template::Vision) {
+        Some(search(ctx, args)?)
+    } else {
+        None
+    };
+    let mut files = Vec::new();
+    if let Some(search) = &search {
+        let found = search.found.as_ref();
+        let data = found.map_or(PLACEHOLDER, |found| &found.path);
+        let starter = found.map_or_else(Starter::unseen, |found| Starter::of(&found.dataset));
+        files.extend(templates::vision(data, &starter));
+    }
+    if wants(Template::Monitoring) {
+        files.extend(templates::monitoring());
+    }
 
     let mut created = create(ctx)?;
     let mut kept = Vec::new();
-    for (name, text) in templates::vision(data, &starter) {
+    for (name, text) in files {
         let path = ctx.dir.join(name);
         if path.exists() {
             kept.push(name);
         } else {
+            let folder = path.parent().unwrap_or(&ctx.dir);
+            fs::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
             fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))?;
             created.push(name.to_owned());
         }
     }
-    if found.is_none() && !ctx.dir.join(PLACEHOLDER).exists() {
-        let folder = ctx.dir.join(PLACEHOLDER);
+    let folder = ctx.dir.join(PLACEHOLDER);
+    let awaits = search.as_ref().is_some_and(|search| search.found.is_none());
+    if awaits && !folder.exists() {
         fs::create_dir_all(&folder).map_err(base::Error::io("create folder", &folder))?;
         created.push(format!("{PLACEHOLDER}/"));
     }
-    show(ctx, search, &created, &kept);
+    show(ctx, search.as_ref(), &created, &kept);
+    if wants(Template::Monitoring) {
+        ctx.out.note(
+            "next: build the image `cvops:local` once, in a clone of cvops (`docker build -f deploy/Dockerfile -t cvops:local .`), then `docker compose up` here",
+        );
+    }
     Ok(Outcome::Done)
 }
 
@@ -161,8 +183,9 @@ fn inside(ctx: &Ctx, data: &Path) -> Result<String, CliError> {
     }
 }
 
-fn show(ctx: &Ctx, search: Search, created: &[String], kept: &[&str]) {
-    let found = search.found.as_ref();
+fn show(ctx: &Ctx, search: Option<&Search>, created: &[String], kept: &[&str]) {
+    let found = search.and_then(|search| search.found.as_ref());
+    let also = search.map_or(&[][..], |search| &search.also);
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({
             "created": created,
@@ -170,7 +193,7 @@ fn show(ctx: &Ctx, search: Search, created: &[String], kept: &[&str]) {
             "data": found.map(|found| &found.path),
             "images": found.map(|found| found.dataset.images.len()),
             "classes": found.map(|found| &found.dataset.classes),
-            "also": search.also,
+            "also": also,
         }));
         return;
     }
@@ -180,14 +203,14 @@ fn show(ctx: &Ctx, search: Search, created: &[String], kept: &[&str]) {
             units::count(dataset.images.len(), "picture"),
             dataset.classes.len(),
         ));
-        for other in &search.also {
+        for other in also {
             ctx.out.note(&format!(
                 "also found {other}; to use that, remove the files and give `--data {other}`"
             ));
         }
     }
     if created.is_empty() {
-        ctx.out.result("nothing to do: this is a project already");
+        ctx.out.result("nothing to do: all of it is there already");
     }
     for name in created {
         ctx.out.result(&format!("created {name}"));
@@ -197,15 +220,18 @@ fn show(ctx: &Ctx, search: Search, created: &[String], kept: &[&str]) {
             "kept {name} as it is; to begin anew, move it away and run this again"
         ));
     }
-    if found.is_some() {
-        ctx.out
-            .note("next: `cvops repro` prepares the pictures, trains a network and judges it");
-        return;
+    match search {
+        Some(Search { found: Some(_), .. }) => ctx
+            .out
+            .note("next: `cvops repro` prepares the pictures, trains a network and judges it"),
+        Some(Search { refused, .. }) => {
+            if let Some(refused) = refused {
+                ctx.out.note(&refused.to_string());
+            }
+            ctx.out.note(&format!(
+                "found no pictures: put one folder per class into {PLACEHOLDER} ({PLACEHOLDER}/cat/1.jpg, {PLACEHOLDER}/dog/1.jpg), then run `cvops repro`"
+            ));
+        }
+        None => {}
     }
-    if let Some(refused) = search.refused {
-        ctx.out.note(&refused.to_string());
-    }
-    ctx.out.note(&format!(
-        "found no pictures: put one folder per class into {PLACEHOLDER} ({PLACEHOLDER}/cat/1.jpg, {PLACEHOLDER}/dog/1.jpg), then run `cvops repro`"
-    ));
 }
