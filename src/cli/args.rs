@@ -101,6 +101,7 @@ commands! {
     Predict => predict,
     #[cfg(feature = "vision")]
     Summary => summary,
+    Health => health,
     Schema => schema,
     Root => root,
     Version => version,

@@ -94,12 +94,16 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
+        | E::PortShared { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
         E::At { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
         | E::NotProduced { .. }
+        | E::PortTaken { .. }
+        | E::ServiceEnded { .. }
+        | E::ServiceNotReady { .. }
         | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
@@ -116,8 +120,11 @@ impl From<http::Error> for CliError {
 }
 
 fn http_class(error: &http::Error) -> ErrorClass {
+    use http::Error as E;
     match error {
-        http::Error::Base(e) => base_class(e),
+        E::Base(e) => base_class(e),
+        E::PortForbidden { .. } | E::AddressNotHere { .. } => ErrorClass::Usage,
+        E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
     }
 }
 

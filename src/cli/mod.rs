@@ -16,6 +16,7 @@ mod panic;
 mod params;
 mod progress;
 mod render;
+mod services;
 mod signal;
 #[cfg(feature = "vision")]
 mod templates;

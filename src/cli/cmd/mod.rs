@@ -3,6 +3,7 @@
 pub(super) mod cache;
 pub(super) mod checkout;
 pub(super) mod dag;
+pub(super) mod health;
 pub(super) mod init;
 pub(super) mod repro;
 pub(super) mod root;

@@ -4,6 +4,7 @@
 
 mod read;
 mod schema;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::base::doc::{Document, KeyPath};
 
 pub use read::read;
 pub use schema::json_schema;
+pub use service::ServiceSpec;
 
 /// The name of a stage: letters, digits, `_`, `-` and `.`; unique in its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,6 +145,8 @@ pub struct StageSpec {
     pub outs: BTreeMap<ArtifactPath, OutSpec>,
     /// When it is up to date.
     pub freshness: Freshness,
+    /// It runs until it is stopped instead of to its end: it has no outputs and is never done.
+    pub service: Option<ServiceSpec>,
     /// A sentence for people.
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.

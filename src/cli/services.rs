@@ -1,0 +1,44 @@
+//! Services at the end of a `repro`: which there are, and running those that were named.
+//! Imports: pipeline, ctx, render.
+
+use std::ffi::OsString;
+
+use crate::pipeline::Plan;
+use crate::pipeline::execute::service::{self, Ended};
+use crate::pipeline::workspace::Files;
+
+use super::ctx::Ctx;
+use super::error::CliError;
+use super::exit::Outcome;
+use super::out::Style;
+use super::render::events::{self, Story};
+
+/// Says of the services of `plan` that are not started how that is done.
+pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
+    for index in plan.order() {
+        let stage = &plan.graph().stages()[*index];
+        if stage.service.is_some() && !plan.services().contains(index) {
+            let name = stage.name.as_str();
+            let shown = ctx.out.paint(Style::Strong, name);
+            ctx.out.note(&events::is_a_service(&shown, name));
+        }
+    }
+}
+
+/// Runs the services that `plan` was asked for, in the foreground, until Ctrl-C or the end of one.
+/// Call it without the project lock, when all they need is up to date.
+pub(super) fn run(
+    ctx: &Ctx,
+    plan: &Plan<'_>,
+    files: &Files<'_>,
+    env: &[(String, OsString)],
+    story: &Story<'_>,
+) -> Result<Outcome, CliError> {
+    let stages = plan.graph().stages();
+    let chosen: Vec<_> = plan.services().iter().map(|&i| &stages[i]).collect();
+    let ended = service::run(&chosen, files, env, &ctx.cancel, story)?;
+    Ok(match ended {
+        Ended::Failed => Outcome::Failed,
+        Ended::Stopped => Outcome::Interrupted,
+    })
+}
