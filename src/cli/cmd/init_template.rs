@@ -71,7 +71,8 @@ pub(super) fn run(ctx: &Ctx, args: &TemplateArgs) -> Result<Outcome, CliError> {
     for (name, text) in files {
         let path = ctx.dir.join(name);
         if path.exists() {
-            kept.push(name);
+            let same = std::fs::read(&path).is_ok_and(|there| there == text.as_bytes());
+            kept.extend((!same).then_some(name));
         } else {
             let folder = path.parent().unwrap_or(&ctx.dir);
             fs::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
@@ -173,6 +174,10 @@ fn inside(ctx: &Ctx, data: &Path) -> Result<String, CliError> {
             )
         }
         Some(name) if !name.chars().any(char::is_control) => Ok(name.to_owned()),
+        None if ctx.dir.starts_with(&absolute) => refuse(
+            format!("the project lies inside `{shown}`"),
+            format!("put the pictures into a folder of the project, such as `{PLACEHOLDER}`"),
+        ),
         _ => refuse(
             format!(
                 "`{shown}` is not inside the project `{}`",
@@ -205,7 +210,7 @@ fn show(ctx: &Ctx, search: Option<&Search>, created: &[String], kept: &[&str]) {
         ));
         for other in also {
             ctx.out.note(&format!(
-                "also found {other}; to use that, remove the files and give `--data {other}`"
+                "also found {other}; for that, remove pipeline.yaml and params.yaml and run this again with `--data {other}`"
             ));
         }
     }
