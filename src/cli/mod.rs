@@ -18,6 +18,8 @@ mod progress;
 mod render;
 mod services;
 mod signal;
+#[cfg(feature = "vision")]
+mod templates;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,11 @@ mod evaluate;
 mod health;
 mod help;
 mod init;
+#[cfg(feature = "vision")]
+mod init_template;
 mod inputs;
+#[cfg(feature = "vision")]
+mod monitoring;
 #[cfg(feature = "vision")]
 mod params_reference;
 #[cfg(feature = "vision")]

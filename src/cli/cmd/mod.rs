@@ -15,6 +15,8 @@ pub(super) mod why;
 #[cfg(feature = "vision")]
 pub(super) mod evaluate;
 #[cfg(feature = "vision")]
+mod init_template;
+#[cfg(feature = "vision")]
 pub(super) mod predict;
 #[cfg(feature = "vision")]
 pub(super) mod preprocess;
