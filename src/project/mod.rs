@@ -7,6 +7,7 @@
 pub mod config;
 pub mod discover;
 pub mod error;
+pub mod git;
 pub mod gitignore;
 pub mod ignore;
 pub mod init;
@@ -17,6 +18,7 @@ pub mod personality;
 pub use config::Config;
 pub use discover::{Project, discover};
 pub use error::Error;
+pub use git::{Commit, Git};
 pub use gitignore::ensure_ignored;
 pub use ignore::Ignore;
 pub use init::init;

@@ -10,6 +10,8 @@ use super::escape::Escaped;
 use super::svg::Svg;
 use super::table::{Align, Table};
 
+pub use super::table::Tone;
+
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -52,6 +54,8 @@ pub enum Block {
     },
     /// A grid of pictures.
     Pictures(Vec<Picture>),
+    /// Images as large as charts, two beside each other where the screen is wide enough.
+    Images(Vec<Image>),
 }
 
 /// A key figure.
@@ -74,6 +78,61 @@ pub struct Chart {
     pub caption: String,
 }
 
+/// An image from a file, with a caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The bytes of the file; embedded as they are.
+    pub bytes: Vec<u8>,
+    /// What kind of file it is.
+    pub kind: ImageKind,
+    /// What a screen reader says instead of the image.
+    pub alt: String,
+    /// What it shows; may be empty.
+    pub caption: String,
+}
+
+/// Kinds of image files that browsers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// GIF.
+    Gif,
+    /// WebP.
+    Webp,
+    /// SVG; inside an image it can run no script and load nothing.
+    Svg,
+}
+
+impl ImageKind {
+    /// Returns the kind that a file name's extension (in lower case, without the dot) tells.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Some(match extension {
+            "png" => Self::Png,
+            "jpg" | "jpeg" => Self::Jpeg,
+            "gif" => Self::Gif,
+            "webp" => Self::Webp,
+            "svg" => Self::Svg,
+            _ => return None,
+        })
+    }
+
+    /// Returns the media type (IANA).
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+            Self::Webp => "image/webp",
+            Self::Svg => "image/svg+xml",
+        }
+    }
+}
+
 /// A small picture with facts below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -94,17 +153,6 @@ pub struct PictureFact {
     pub value: String,
     /// Whether it is good news.
     pub tone: Tone,
-}
-
-/// Whether something is good news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Neither good nor bad.
-    Neutral,
-    /// Right.
-    Good,
-    /// Wrong.
-    Bad,
 }
 
 const CSS: &str = include_str!("page.css");
@@ -228,6 +276,7 @@ fn add_block(html: &mut String, block: &Block) {
         }
         Block::Table { table, caption } => add_table(html, table, caption),
         Block::Pictures(pictures) => add_pictures(html, pictures),
+        Block::Images(images) => add_images(html, images),
     }
 }
 
@@ -274,10 +323,17 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
         );
     }
     html.push_str("</tr></thead>\n<tbody>\n");
-    for row in table.rows() {
+    for (at, row) in table.rows().iter().enumerate() {
         html.push_str("<tr>");
         for (index, cell) in row.iter().enumerate() {
-            let (class, cell) = (class(index), Escaped(cell));
+            let class = match (table.tone_of(at, index), table.columns()[index].align) {
+                (Tone::Neutral, _) => class(index),
+                (Tone::Good, Align::Left) => " class=\"good\"",
+                (Tone::Good, Align::Right) => " class=\"r good\"",
+                (Tone::Bad, Align::Left) => " class=\"bad\"",
+                (Tone::Bad, Align::Right) => " class=\"r bad\"",
+            };
+            let cell = Escaped(cell);
             if index == 0 {
                 add(html, format_args!("<th scope=\"row\"{class}>{cell}</th>"));
             } else {
@@ -287,6 +343,28 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table></div>\n");
+}
+
+fn add_images(html: &mut String, images: &[Image]) {
+    html.push_str("<div class=\"charts\">\n");
+    for image in images {
+        let (alt, data) = (Escaped(&image.alt), STANDARD.encode(&image.bytes));
+        add(
+            html,
+            format_args!(
+                "<figure class=\"chart\"><img src=\"data:{};base64,{data}\" alt=\"{alt}\">",
+                image.kind.media_type()
+            ),
+        );
+        if !image.caption.is_empty() {
+            add(
+                html,
+                format_args!("<figcaption>{}</figcaption>", Escaped(&image.caption)),
+            );
+        }
+        html.push_str("</figure>\n");
+    }
+    html.push_str("</div>\n");
 }
 
 fn add_pictures(html: &mut String, pictures: &[Picture]) {

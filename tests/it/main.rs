@@ -16,22 +16,27 @@ mod crash;
 mod dag;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod freeze;
 mod health;
 mod help;
 mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod metrics;
 #[cfg(feature = "vision")]
 mod monitoring;
+mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod plots;
 #[cfg(feature = "vision")]
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
 mod random;
 mod repro;
+mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;

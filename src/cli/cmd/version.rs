@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     .filter_map(|(name, on)| on.then_some(name))
     .collect();
     match ctx.out.form {
-        Form::Text => ctx
+        Form::Text | Form::Md => ctx
             .out
             .result(&format!("cvops {version} ({})", features.join(", "))),
         Form::Json => {

@@ -62,7 +62,7 @@ impl Observer<Event> for Story<'_> {
             Form::Json => {
                 self.out.json(&to_json(&event));
             }
-            Form::Text => self.tell(&event),
+            Form::Text | Form::Md => self.tell(&event),
         }
     }
 }

@@ -71,7 +71,8 @@ pub fn json_schema() -> Value {
         "description": "Stages of a pipeline: what each runs, reads and writes",
         "type": "object",
         "additionalProperties": false,
-        "properties": {"stages": {
+        "properties": {
+        "stages": {
             "type": "object",
             "description": "stages by name",
             "propertyNames": {"pattern": "^[\\p{L}\\p{N}_][\\p{L}\\p{N}_.-]*$"},
@@ -99,7 +100,7 @@ pub fn json_schema() -> Value {
                         "outputs with numbers to compare",
                         merged(json!({"direction": {"enum": ["max", "min"]}})),
                     ),
-                    "plots": outs("outputs to look at", merged(plot_options)),
+                    "plots": outs("outputs to look at", merged(plot_options.clone())),
                     "frozen": flag("true: never run"),
                     "always_changed": flag("true: run each time"),
                     "service": super::service::json_schema(),
@@ -107,6 +108,13 @@ pub fn json_schema() -> Value {
                     "meta": {"description": "anything; not read"},
                 },
             },
-        }},
+        },
+        "params": texts("params files to show and compare, beside those that stages read"),
+        "metrics": outs(
+            "metrics files to show and compare, beside those that stages write",
+            json!({"direction": {"enum": ["max", "min"]}}),
+        ),
+        "plots": outs("plots to show and compare, beside those that stages write", plot_options),
+        },
     })
 }
