@@ -1,5 +1,5 @@
 //! Sizes, counts and durations as people read and write them: one formatter each, and one reader of
-//! durations. Imports: nothing.
+//! durations. Imports: jiff.
 
 use std::time::Duration;
 
@@ -36,24 +36,19 @@ pub fn duration(d: Duration) -> String {
 }
 
 /// How a duration is written, for messages.
-pub const DURATION_FORM: &str = "a number of seconds, or a number with `ms`, `s`, `m` or `h`";
+pub const DURATION_FORM: &str = "a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`";
 
-/// Reads a duration: `30`, `1.5` (seconds), `500ms`, `30s`, `2m`, `1h`; more than nothing and at most
-/// a year.
+/// Reads a duration: a number of seconds, or numbers with units (`500ms`, `90s`, `1h 30m`); more than
+/// nothing and at most a year.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    const YEAR: f64 = 365.0 * 24.0 * 3600.0;
+    const YEAR: Duration = Duration::from_hours(365 * 24);
     let text = text.trim();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match text[digits.len()..].trim() {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
+    let read = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?,
     };
-    let seconds = digits.trim().parse::<f64>().ok()? * factor;
-    (0.0 < seconds && seconds <= YEAR).then(|| Duration::from_secs_f64(seconds))
+    (Duration::ZERO < read && read <= YEAR).then_some(read)
 }
 
 /// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
@@ -85,6 +80,7 @@ mod tests {
             ("30s", Some(30_000)),
             (" 2 m ", Some(120_000)),
             ("1h", Some(3_600_000)),
+            ("1h 30m", Some(5_400_000)),
             ("", None),
             ("s", None),
             ("0", None),

@@ -44,6 +44,7 @@ mod status;
 #[cfg(feature = "vision")]
 mod summary;
 mod support;
+mod sweep;
 mod tidy;
 #[cfg(feature = "vision")]
 mod train;

@@ -8,6 +8,7 @@ pub(super) mod health;
 pub(super) mod init;
 pub(super) mod metrics;
 pub(super) mod params;
+pub(super) mod params_sweep;
 pub(super) mod plots;
 pub(super) mod repro;
 pub(super) mod root;

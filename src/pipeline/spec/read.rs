@@ -58,6 +58,8 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
             Vec::new()
         }
     };
+    // Read by those who sweep.
+    let _ = root.get("sweep");
     let shown = Shown::read(&root);
     root.finish();
     let (stages, shown) = problems.into_result((stages, shown))?;

@@ -72,6 +72,7 @@ pub fn json_schema() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
+        "sweep": sweep(),
         "stages": {
             "type": "object",
             "description": "stages by name",
@@ -115,6 +116,37 @@ pub fn json_schema() -> Value {
             json!({"direction": {"enum": ["max", "min"]}}),
         ),
         "plots": outs("plots to show and compare, beside those that stages write", plot_options),
+        },
+    })
+}
+
+/// The block that `cvops params sweep` reads; key names follow W&B's sweep files.
+fn sweep() -> Value {
+    let number = |about: &str| json!({"type": "integer", "minimum": 1, "description": about});
+    json!({
+        "type": "object",
+        "description": "what `cvops params sweep` searches when it is given no parameters",
+        "properties": {
+            "name": {"type": "string", "description": "the sweep's name"},
+            "method": {"enum": ["grid", "random"], "description": "default: grid when there are only choices, else random"},
+            "metric": {
+                "description": "what is improved: FILE:KEY, or {name, goal}",
+                "oneOf": [{"type": "string"}, {"type": "object", "properties": {
+                    "name": {"type": "string"}, "goal": {"enum": ["maximize", "minimize"]},
+                }}],
+            },
+            "trials": number("trials in all"),
+            "run_cap": number("the same as trials"),
+            "jobs": number("trials at the same time"),
+            "max_parallel": number("the same as jobs"),
+            "seed": {"type": "integer", "minimum": 0, "description": "seed of all draws"},
+            "timeout": {"type": "string", "description": "no trial starts after this time: 90s, 2h"},
+            "targets": {"type": "array", "items": {"type": "string"}, "description": "stages that each trial brings up to date"},
+            "on_failure": {"type": "object", "properties": {"max_failures": number("failed trials in a row that end the sweep")}},
+            "parameters": {
+                "type": "object",
+                "description": "by key: a list of values, a SPEC such as `interval(0,1)`, or {values}, {value}, {min, max, distribution, q}",
+            },
         },
     })
 }
