@@ -95,7 +95,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
-        E::At { error, .. } => pipeline_class(error),
+        E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }

@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod ctx;
+mod doctor;
 mod env;
 mod error;
 mod exit;
@@ -15,8 +16,10 @@ mod panic;
 #[cfg(feature = "vision")]
 mod params;
 mod progress;
+mod reference;
 mod render;
 mod signal;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,10 @@ use exit::Outcome;
 
 /// Runs the command that the process was started with.
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line comes in here; clap has not understood it when it is asked again"
+)]
 pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
@@ -39,7 +46,12 @@ pub fn main() -> ExitCode {
             } else {
                 exit::DONE
             };
-            let _ = error.print();
+            if error.use_stderr() && usage::wants_json(std::env::args_os()) {
+                let shown = render::diagnostic::event(&usage::diagnostic(&error));
+                out::machine_line(&shown);
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(code);
         }
     };

@@ -8,6 +8,7 @@
 mod atomic;
 pub mod fault;
 mod link;
+mod probe;
 mod walk;
 
 pub use atomic::{
@@ -17,4 +18,5 @@ pub use atomic::{
 pub use link::{
     Executable, LinkKind, is_executable, place, set_executable, set_read_only, set_writable,
 };
+pub use probe::{Volume, volume, working_links};
 pub use walk::{Entry, walk};

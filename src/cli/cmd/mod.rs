@@ -2,8 +2,11 @@
 
 pub(super) mod cache;
 pub(super) mod checkout;
+pub(super) mod completions;
 pub(super) mod dag;
+pub(super) mod doctor;
 pub(super) mod init;
+pub(super) mod man;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod schema;
