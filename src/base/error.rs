@@ -26,6 +26,16 @@ pub enum Error {
         /// All problems found, in source order.
         problems: Vec<Diagnostic>,
     },
+    /// A document cannot be changed in the way that was asked, with everything else kept.
+    #[error("`{key}` of `{name}` cannot be changed: {why}")]
+    Edit {
+        /// The file as shown to the user.
+        name: String,
+        /// The key.
+        key: String,
+        /// What stands in the way.
+        why: String,
+    },
     /// An SQLite database failed.
     #[error("could not use the database `{}`: {source}", path.display())]
     Database {
@@ -86,6 +96,10 @@ impl ToDiagnostics for Error {
                 vec![diagnostic]
             }
             Self::Document { problems, .. } => problems.clone(),
+            Self::Edit { name, .. } => vec![
+                Diagnostic::error("edit", self.to_string())
+                    .help(format!("change `{name}` by hand; nothing was written")),
+            ],
             Self::NewerDatabase { .. } => {
                 vec![Diagnostic::error("newer-database", self.to_string()).help("update cvops")]
             }

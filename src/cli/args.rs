@@ -102,6 +102,7 @@ commands! {
     #[cfg(feature = "vision")]
     Summary => summary,
     Doctor => doctor,
+    Config => config,
     Schema => schema,
     Completions => completions,
     Man => man,

@@ -44,7 +44,9 @@ impl CliError {
 fn base_class(error: &base::Error) -> ErrorClass {
     match error {
         base::Error::Io { .. } | base::Error::Database { .. } => ErrorClass::Failed,
-        base::Error::Document { .. } | base::Error::NewerDatabase { .. } => ErrorClass::Usage,
+        base::Error::Document { .. }
+        | base::Error::Edit { .. }
+        | base::Error::NewerDatabase { .. } => ErrorClass::Usage,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The only writer to stdout and stderr. Results go to stdout, everything else to stderr; a line is
-//! written whole, so the output of concurrent stages never mixes within one. Imports: args.
+//! written whole, so the output of concurrent stages never mixes within one. Imports: report, args.
 #![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+
+use crate::report::{Table, Tone};
 
 use super::args::{ColorChoice, Global};
 use super::env::Env;
@@ -13,6 +15,8 @@ use super::env::Env;
 pub(super) enum Form {
     /// For people.
     Text,
+    /// `--md`: for people, tables as Markdown.
+    Md,
     /// `--json`.
     Json,
 }
@@ -54,7 +58,11 @@ impl Out {
                 terminal && env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb")
             }
         };
-        let form = if global.json { Form::Json } else { Form::Text };
+        let form = match (global.json, global.md) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Md,
+            (false, false) => Form::Text,
+        };
         Self {
             form,
             color,
@@ -76,7 +84,7 @@ impl Out {
 
     /// May progress be drawn in place?
     pub(super) fn draws(&self) -> bool {
-        self.terminal && !self.quiet && self.form == Form::Text
+        self.terminal && !self.quiet && self.form != Form::Json
     }
 
     /// Returns the terminal's width in columns, if stdout is one.
@@ -109,6 +117,20 @@ impl Out {
         self.write(std::io::stdout(), text);
     }
 
+    /// Writes a table as a result: as Markdown with `--md`, else fitted to the terminal. The JSON
+    /// form is the command's own.
+    pub(super) fn table(&self, table: &Table) {
+        let paint = |tone, text: &str| match tone {
+            Tone::Neutral => text.to_owned(),
+            Tone::Good => self.paint(Style::Good, text),
+            Tone::Bad => self.paint(Style::Bad, text),
+        };
+        self.result(&match self.form {
+            Form::Md => table.markdown(),
+            Form::Text | Form::Json => table.painted(Self::width(), &paint),
+        });
+    }
+
     /// Writes a JSON result on one line.
     pub(super) fn json(&self, value: &serde_json::Value) {
         self.write(std::io::stdout(), &value.to_string());
@@ -116,7 +138,7 @@ impl Out {
 
     /// Writes a remark, unless `-q` or `--json` was given.
     pub(super) fn note(&self, text: &str) {
-        if !self.quiet && self.form == Form::Text {
+        if !self.quiet && self.form != Form::Json {
             self.write(std::io::stderr(), text);
         }
     }

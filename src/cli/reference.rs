@@ -143,7 +143,7 @@ fn option(text: &mut String, arg: &Arg) {
     };
     let shown = match names.split_last() {
         Some((last, shorter)) => {
-            let shorter: String = shorter.iter().map(|n| format!("`{n}`, ")).collect();
+            let shorter = shorter.iter().fold(String::new(), |s, n| s + "`" + n + "`, ");
             format!("{shorter}`{last}{value}`")
         }
         None => format!("`{}{many}`", value.trim()),

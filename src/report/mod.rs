@@ -15,4 +15,4 @@ pub mod table;
 pub use graph::{GraphView, NodeState, NodeView};
 pub use page::Page;
 pub use svg::Svg;
-pub use table::{Align, Column, Table};
+pub use table::{Align, Column, Table, Tone};

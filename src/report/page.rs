@@ -10,6 +10,8 @@ use super::escape::Escaped;
 use super::svg::Svg;
 use super::table::{Align, Table};
 
+pub use super::table::Tone;
+
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -94,17 +96,6 @@ pub struct PictureFact {
     pub value: String,
     /// Whether it is good news.
     pub tone: Tone,
-}
-
-/// Whether something is good news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Neither good nor bad.
-    Neutral,
-    /// Right.
-    Good,
-    /// Wrong.
-    Bad,
 }
 
 const CSS: &str = include_str!("page.css");
@@ -274,10 +265,17 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
         );
     }
     html.push_str("</tr></thead>\n<tbody>\n");
-    for row in table.rows() {
+    for (at, row) in table.rows().iter().enumerate() {
         html.push_str("<tr>");
         for (index, cell) in row.iter().enumerate() {
-            let (class, cell) = (class(index), Escaped(cell));
+            let class = match (table.tone_of(at, index), table.columns()[index].align) {
+                (Tone::Neutral, _) => class(index),
+                (Tone::Good, Align::Left) => " class=\"good\"",
+                (Tone::Good, Align::Right) => " class=\"r good\"",
+                (Tone::Bad, Align::Left) => " class=\"bad\"",
+                (Tone::Bad, Align::Right) => " class=\"r bad\"",
+            };
+            let cell = Escaped(cell);
             if index == 0 {
                 add(html, format_args!("<th scope=\"row\"{class}>{cell}</th>"));
             } else {

@@ -1,5 +1,6 @@
 //! Tables of short texts, for the terminal and for Markdown. Imports: `report::escape`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as ComfyTable, TableStyle};
@@ -13,6 +14,17 @@ pub enum Align {
     Left,
     /// Numbers.
     Right,
+}
+
+/// Whether something is good news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Neither good nor bad.
+    Neutral,
+    /// Right, or better.
+    Good,
+    /// Wrong, or worse.
+    Bad,
 }
 
 /// A column's heading and alignment.
@@ -29,6 +41,8 @@ pub struct Column {
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
+    /// Tones other than neutral, by row and column.
+    tones: BTreeMap<(usize, usize), Tone>,
 }
 
 impl Table {
@@ -45,6 +59,7 @@ impl Table {
         Self {
             columns,
             rows: Vec::new(),
+            tones: BTreeMap::new(),
         }
     }
 
@@ -54,6 +69,23 @@ impl Table {
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
         self
+    }
+
+    /// Says of one cell of the last row whether it is good news; shown where there are colours.
+    pub fn tone(&mut self, column: usize, tone: Tone) -> &mut Self {
+        if let Some(row) = self.rows.len().checked_sub(1) {
+            self.tones.insert((row, column), tone);
+        }
+        self
+    }
+
+    /// Returns whether the cell is good news.
+    #[must_use]
+    pub fn tone_of(&self, row: usize, column: usize) -> Tone {
+        self.tones
+            .get(&(row, column))
+            .copied()
+            .unwrap_or(Tone::Neutral)
     }
 
     /// Returns the columns.
@@ -73,6 +105,17 @@ impl Table {
     /// cells are wrapped to fit it.
     #[must_use]
     pub fn text(&self, width: Option<u16>) -> String {
+        self.render(width, None)
+    }
+
+    /// Returns the same with each cell that has a tone painted. A cell that had to be wrapped stays
+    /// as it is.
+    #[must_use]
+    pub fn painted(&self, width: Option<u16>, paint: &dyn Fn(Tone, &str) -> String) -> String {
+        self.render(width, Some(paint))
+    }
+
+    fn render(&self, width: Option<u16>, paint: Option<&dyn Fn(Tone, &str) -> String>) -> String {
         if self.columns.is_empty() {
             return String::new();
         }
@@ -85,11 +128,20 @@ impl Table {
                 .set_width(width.max(1));
         }
         table.set_header(self.columns.iter().map(|column| one_line(&column.title)));
-        table.add_rows(
-            self.rows
-                .iter()
-                .map(|row| row.iter().map(|cell| one_line(cell))),
-        );
+        for (at, row) in self.rows.iter().enumerate() {
+            table.add_row(row.iter().enumerate().map(|(column, text)| {
+                let text = one_line(text);
+                let mark = match self.tone_of(at, column) {
+                    Tone::Neutral => None,
+                    Tone::Good => Some(GOOD),
+                    Tone::Bad => Some(BAD),
+                };
+                match mark.filter(|_| paint.is_some()) {
+                    None => text,
+                    Some(mark) => format!("{mark}{}{END}", text.replace([GOOD, BAD, END], "")),
+                }
+            }));
+        }
         for (index, column) in self.columns.iter().enumerate() {
             if let Some(target) = table.column_mut(index) {
                 let right_padding = if index + 1 == self.columns.len() {
@@ -106,7 +158,10 @@ impl Table {
         }
         let mut text = String::new();
         for line in table.lines() {
-            text.push_str(line.trim_end());
+            match paint {
+                None => text.push_str(line.trim_end()),
+                Some(paint) => text.push_str(&painted_line(line.trim_end(), paint)),
+            }
             text.push('\n');
         }
         text
@@ -169,6 +224,35 @@ impl Table {
     }
 }
 
+/// Marks around a cell with a tone, exchanged for colours after the table is laid out: invisible
+/// operators of Unicode, which take no width. Colour codes would count as text.
+const GOOD: char = '\u{2061}';
+const BAD: char = '\u{2062}';
+const END: char = '\u{2063}';
+
+/// Exchanges the marks of a line for colours; of a cell that was wrapped they are dropped.
+fn painted_line(line: &str, paint: &dyn Fn(Tone, &str) -> String) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find([GOOD, BAD]) {
+        let tone = if rest[at..].starts_with(GOOD) {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        out.push_str(&rest[..at]);
+        rest = &rest[at + GOOD.len_utf8()..];
+        if let Some(end) = rest.find([GOOD, BAD, END])
+            && rest[end..].starts_with(END)
+        {
+            out.push_str(&paint(tone, &rest[..end]));
+            rest = &rest[end + END.len_utf8()..];
+        }
+    }
+    out.push_str(rest);
+    out.replace(END, "")
+}
+
 /// Returns how many terminal columns a text of one line takes.
 ///
 /// Asked of the crate that pads our tables, so that boxes and tables agree about wide characters.
@@ -226,6 +310,22 @@ mod tests {
         );
         assert_eq!(Table::new([]).text(None), "");
         assert_eq!(Table::new([("A", Align::Left)]).text(Some(20)), "A\n");
+    }
+
+    #[test]
+    fn tones_are_colours_and_change_nothing_else() {
+        let mut table = sample();
+        table.tone(2, Tone::Good);
+        let paint = |tone, text: &str| format!("<{tone:?} {text}>");
+        assert_eq!(table.text(None), sample().text(None));
+        assert_eq!(
+            table.painted(None, &paint),
+            table.text(None).replace("   12\n", "   <Good 12>\n")
+        );
+        // Too narrow for the cell: the same without paint.
+        let mut wide = Table::new([("A", Align::Left)]);
+        wide.row(["much too long for this"]).tone(0, Tone::Bad);
+        assert_eq!(wide.painted(Some(8), &paint), wide.text(Some(8)));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 mod cache;
 mod document;
+pub mod edit;
 mod key_path;
 mod locate;
+mod node;
 mod read;
 mod value;
 

@@ -109,6 +109,23 @@ impl Value {
         serde_yaml::to_string(self).map_err(std::io::Error::other)
     }
 
+    /// Do two values say the same? `NaN` equals itself, and the order of keys does not count.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(x), Self::Float(y)) => x == y || (x.is_nan() && y.is_nan()),
+            (Self::List(x), Self::List(y)) => {
+                x.len() == y.len() && x.iter().zip(y).all(|(a, b)| a.same(b))
+            }
+            (Self::Map(x), Self::Map(y)) => {
+                x.len() == y.len()
+                    && x.iter()
+                        .all(|(key, a)| y.get(key).is_some_and(|b| a.same(b)))
+            }
+            _ => self == other,
+        }
+    }
+
     /// Applies YAML merge keys (`<<`): own keys win, earlier sources win over later ones.
     fn merge(map: Map) -> Result<Self, String> {
         if !map.contains_key("<<") {

@@ -35,7 +35,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Action::Dir => {
             let dir = ctx.project()?.config.cache_dir;
             match ctx.out.form {
-                Form::Text => ctx.out.result(&dir.display().to_string()),
+                Form::Text | Form::Md => ctx.out.result(&dir.display().to_string()),
                 Form::Json => ctx.out.json(&json!({"dir": dir})),
             }
             Ok(Outcome::Done)

@@ -51,7 +51,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
             CheckedOut::Failed(error) => {
                 failed += 1;
-                if ctx.out.form == Form::Text {
+                if ctx.out.form != Form::Json {
                     diagnostic::show_all(&ctx.out, &error.to_diagnostics());
                 }
                 ("failed", None)

@@ -19,19 +19,15 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct DrawStyle {
     /// As a Mermaid flowchart
     #[arg(long)]
     mermaid: bool,
-    /// As a Mermaid flowchart in a Markdown code block
-    #[arg(long)]
-    md: bool,
     /// In Graphviz's DOT language
-    #[arg(long)]
+    #[arg(long, conflicts_with = "md")]
     dot: bool,
     /// As a self-contained SVG picture
-    #[arg(long)]
+    #[arg(long, conflicts_with = "md")]
     svg: bool,
 }
 
@@ -72,10 +68,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         .collect();
     let view = GraphView { nodes, edges };
     let style = &args.style;
-    let text = if style.mermaid {
-        view.mermaid()
-    } else if style.md {
+    let text = if ctx.out.form == Form::Md {
         format!("```mermaid\n{}\n```", view.mermaid().trim_end())
+    } else if style.mermaid {
+        view.mermaid()
     } else if style.dot {
         view.dot()
     } else if style.svg {

@@ -8,6 +8,7 @@ use crate::cli::doctor::{Verdict, examine};
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
+use crate::report::{Align, Table};
 
 /// Look for what is wrong with this machine and project, and say how to mend it
 ///
@@ -41,6 +42,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         ctx.out.json(&json!({
             "checks": rows, "problems": problems, "warnings": warnings,
         }));
+    } else if ctx.out.form == Form::Md {
+        let mut table = Table::new(["check", "verdict", "found", "help"].map(|c| (c, Align::Left)));
+        for f in &findings {
+            let help = f.help.as_deref().unwrap_or_default();
+            table.row([f.what, f.verdict.name(), &f.text, help]);
+        }
+        ctx.out.table(&table);
     } else {
         let width = findings.iter().map(|f| f.what.len()).max().unwrap_or(0);
         for finding in &findings {

@@ -137,7 +137,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "macro_f1": evaluation.macro_average.f1, "log_loss": evaluation.log_loss,
             "ece": evaluation.ece, "metrics": args.metrics, "page": args.page,
         })),
-        Form::Text => {
+        Form::Text | Form::Md => {
             let interval = evaluation.accuracy_interval.map_or_else(String::new, |i| {
                 format!(" (95 % interval {:.3} to {:.3})", i.low, i.high)
             });

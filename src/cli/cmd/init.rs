@@ -26,10 +26,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
         .collect();
     match ctx.out.form {
         Form::Json => ctx.out.json(&serde_json::json!({"created": names})),
-        Form::Text if names.is_empty() => {
+        Form::Text | Form::Md if names.is_empty() => {
             ctx.out.result("nothing to do: this is a project already");
         }
-        Form::Text => {
+        Form::Text | Form::Md => {
             for name in &names {
                 ctx.out.result(&format!("created {name}"));
             }

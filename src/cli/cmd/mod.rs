@@ -3,6 +3,7 @@
 pub(super) mod cache;
 pub(super) mod checkout;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod dag;
 pub(super) mod doctor;
 pub(super) mod init;

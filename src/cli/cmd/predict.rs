@@ -9,7 +9,7 @@ use crate::base::{Diagnostic, fs as files};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::{Form, Out};
+use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
@@ -84,7 +84,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
                         format!("`{}` cannot be read as a picture: {reason}", path.display());
                     let error = Diagnostic::error("not-a-picture", text);
                     match ctx.out.form {
-                        Form::Text => diagnostic::show_all(&ctx.out, &[error]),
+                        Form::Text | Form::Md => diagnostic::show_all(&ctx.out, &[error]),
                         Form::Json => ctx.out.json(&json!({"image": path, "error": reason})),
                     }
                 }
@@ -95,8 +95,8 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
-    if ctx.out.form == Form::Text && !table.rows().is_empty() {
-        ctx.out.result(&table.text(Out::width()));
+    if ctx.out.form != Form::Json && !table.rows().is_empty() {
+        ctx.out.table(&table);
     }
     Ok(if failed == 0 {
         Outcome::Done

@@ -89,7 +89,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "corrupt": card.corrupt.len(), "duplicates": card.duplicates.len(),
             "leakage": card.leakage.len(),
         })),
-        Form::Text => ctx
+        Form::Text | Form::Md => ctx
             .out
             .result(&format!("train {train}, val {val}, test {test} images")),
     }

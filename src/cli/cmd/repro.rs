@@ -105,7 +105,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     files.finish();
     match ctx.out.form {
         Form::Json => ctx.out.json(&summary_json(&summary)),
-        Form::Text => ctx.out.note(&summary_text(&summary)),
+        Form::Text | Form::Md => ctx.out.note(&summary_text(&summary)),
     }
     tracing::info!(files_hashed = summary.files_hashed, "repro is done");
     Ok(match ctx.cancel.reason() {

@@ -13,7 +13,7 @@ pub(in crate::cli) struct Args {}
 pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     let root = ctx.project()?.root;
     match ctx.out.form {
-        Form::Text => ctx.out.result(&root.display().to_string()),
+        Form::Text | Form::Md => ctx.out.result(&root.display().to_string()),
         Form::Json => ctx.out.json(&serde_json::json!({"root": root})),
     }
     Ok(Outcome::Done)

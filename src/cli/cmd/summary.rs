@@ -8,7 +8,7 @@ use crate::base::doc::Problems;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::{Form, Out};
+use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::report::{Align, Table};
 use crate::vision::artifact::ModelArtifact;
@@ -31,9 +31,6 @@ pub(in crate::cli) struct Args {
     /// Number of classes, where there is no prepared data
     #[arg(long, value_name = "N", default_value_t = 10)]
     classes: usize,
-    /// As a Markdown table
-    #[arg(long)]
-    md: bool,
     #[command(flatten)]
     params: ParamsArg,
 }
@@ -89,12 +86,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         summary.parameters.to_string(),
         mega(summary.flops),
     ]);
-    let text = if args.md {
-        table.markdown()
-    } else {
-        table.text(Out::width())
-    };
-    ctx.out.result(&text);
+    ctx.out.table(&table);
     Ok(Outcome::Done)
 }
 

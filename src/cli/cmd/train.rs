@@ -87,7 +87,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "model": args.out, "epochs": fitted.history.len(), "kept_epoch": fitted.kept_epoch,
             "val_accuracy": accuracy,
         })),
-        Form::Text => {
+        Form::Text | Form::Md => {
             let val =
                 accuracy.map_or_else(String::new, |a| format!(", validation accuracy {a:.3}"));
             ctx.out.result(&format!(
@@ -244,7 +244,7 @@ impl<'a> Teller<'a> {
                 }
                 let text = epoch_line(&record, seconds, is_best);
                 self.bar.above(|| match self.out.form {
-                    Form::Text => self.out.result(&text),
+                    Form::Text | Form::Md => self.out.result(&text),
                     Form::Json => {}
                 });
             }

@@ -15,7 +15,7 @@ pub(in crate::cli) struct Args {}
 #[expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 pub(in crate::cli) fn run(ctx: &Ctx, _: &Args) -> Result<Outcome, CliError> {
     match ctx.out.form {
-        Form::Text => ctx.out.result(&line()),
+        Form::Text | Form::Md => ctx.out.result(&line()),
         Form::Json => ctx
             .out
             .json(&serde_json::json!({"version": VERSION, "features": features()})),

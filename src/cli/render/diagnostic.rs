@@ -11,7 +11,7 @@ use crate::cli::out::{Form, Out};
 pub(in crate::cli) fn show_all(out: &Out, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
         match out.form {
-            Form::Text => out.error(&to_text(diagnostic, out.color())),
+            Form::Text | Form::Md => out.error(&to_text(diagnostic, out.color())),
             Form::Json => out.json(&event(diagnostic)),
         }
     }

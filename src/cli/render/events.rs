@@ -66,7 +66,7 @@ impl Observer<Event> for Story<'_> {
             Form::Json => {
                 self.out.json(&to_json(&event));
             }
-            Form::Text => self.tell(&event),
+            Form::Text | Form::Md => self.tell(&event),
         }
     }
 }

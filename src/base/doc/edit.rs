@@ -1,0 +1,628 @@
+//! Changes one value of a document and nothing else: comments, order, quoting and layout of
+//! everything around it stay as they are, byte for byte.
+//!
+//! **How.** The text is parsed into places (`node`). A value that is there is replaced in its span,
+//! in its own quoting; a new key gets a line (or, between braces, a place) after the last of its
+//! section. Then the new text is read again and compared with what it should say. If anything else
+//! came out (an anchor whose copies would change too, a layout this does not understand), the edit
+//! is refused and the message asks to make it by hand: a file is never written that says something
+//! unasked. Imports: `base::{doc, error}`.
+
+use crate::base::Error;
+use crate::base::diag::Span;
+
+use super::document::{Document, Format};
+use super::key_path::{Key, KeyPath};
+use super::node::{self, Entry, Layout, Node, Quotes, Shape, colon_after};
+use super::value::{Map, Value};
+
+/// Returns `document` with `value` at `path`; sections on the way that are missing are created.
+/// A mapping is set key by key, so that what is equal in it keeps its layout.
+///
+/// # Errors
+/// The way leads through something that holds no keys, or the layout is beyond this editor.
+pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    let mut expected = document.root.clone();
+    insert(&mut expected, path.keys(), value).map_err(|why| refuse(document, path, why))?;
+    let mut edited = document.clone();
+    for (at, value) in steps(&document.root, path, value) {
+        let text = match &value {
+            Some(value) => set_one(&edited, &at, value),
+            None => remove_one(&edited, &at),
+        };
+        edited = reread(document, path, text)?;
+    }
+    check(document, path, edited, &expected)
+}
+
+/// Returns `document` without the value at `path`.
+///
+/// # Errors
+/// There is no such value, or the layout is beyond this editor.
+pub fn remove(document: &Document, path: &KeyPath) -> Result<Document, Error> {
+    let mut expected = document.root.clone();
+    if !take(&mut expected, path.keys()) {
+        return Err(refuse(document, path, "it is not there".to_owned()));
+    }
+    let edited = reread(document, path, remove_one(document, path))?;
+    check(document, path, edited, &expected)
+}
+
+fn refuse(document: &Document, path: &KeyPath, why: String) -> Error {
+    Error::Edit {
+        name: document.source.name.clone(),
+        key: path.to_string(),
+        why,
+    }
+}
+
+/// Parses the text of an edit.
+fn reread(
+    document: &Document,
+    path: &KeyPath,
+    text: Result<String, String>,
+) -> Result<Document, Error> {
+    let text = text.map_err(|why| refuse(document, path, why))?;
+    Document::parse(&document.source.name, text, document.format)
+        .map_err(|_| refuse(document, path, "its layout is too unusual".to_owned()))
+}
+
+/// Lets an edit pass that says what it should.
+fn check(
+    document: &Document,
+    path: &KeyPath,
+    edited: Document,
+    expected: &Value,
+) -> Result<Document, Error> {
+    match difference(expected, &edited.root, &KeyPath::root()) {
+        None => Ok(edited),
+        Some(other) if other == *path || path.is_root() => Err(refuse(
+            document,
+            path,
+            "its layout is too unusual".to_owned(),
+        )),
+        Some(other) => Err(refuse(
+            document,
+            path,
+            format!("`{other}` would change with it (an anchor, or an unusual layout)"),
+        )),
+    }
+}
+
+/// Returns the first place where two values differ.
+fn difference(a: &Value, b: &Value, at: &KeyPath) -> Option<KeyPath> {
+    if a.same(b) {
+        return None;
+    }
+    match (a, b) {
+        (Value::Map(x), Value::Map(y)) => {
+            x.keys()
+                .chain(y.keys())
+                .find_map(|key| match (x.get(key), y.get(key)) {
+                    (Some(a), Some(b)) => difference(a, b, &at.key(key)),
+                    _ => Some(at.key(key)),
+                })
+        }
+        (Value::List(x), Value::List(y)) if x.len() == y.len() => x
+            .iter()
+            .zip(y)
+            .enumerate()
+            .find_map(|(i, (a, b))| difference(a, b, &at.index(i))),
+        _ => Some(at.clone()),
+    }
+}
+
+/// Breaks an edit down where old and new have the same shape; `None` removes.
+fn steps(root: &Value, path: &KeyPath, value: &Value) -> Vec<(KeyPath, Option<Value>)> {
+    match (path.get(root), value) {
+        (Some(old), new) if old.same(new) => Vec::new(),
+        (Some(Value::Map(old)), Value::Map(new)) if !old.is_empty() && !new.is_empty() => {
+            let set = new
+                .iter()
+                .flat_map(|(key, value)| steps(root, &path.key(key), value));
+            let gone = old.keys().filter(|key| !new.contains_key(*key));
+            // New keys first: a section that is emptied on the way would lose its layout.
+            set.chain(gone.map(|key| (path.key(key), None))).collect()
+        }
+        (Some(Value::List(old)), Value::List(new)) if old.len() == new.len() => new
+            .iter()
+            .enumerate()
+            .flat_map(|(i, value)| steps(root, &path.index(i), value))
+            .collect(),
+        // Longer or shorter: what is new is appended, what is too much goes from the end.
+        (Some(Value::List(old)), Value::List(new)) if !old.is_empty() && !new.is_empty() => {
+            let set = new.iter().enumerate().flat_map(|(i, value)| {
+                let at = path.index(i);
+                if i < old.len() {
+                    steps(root, &at, value)
+                } else {
+                    vec![(at, Some(value.clone()))]
+                }
+            });
+            let gone = (new.len()..old.len()).rev();
+            set.chain(gone.map(|i| (path.index(i), None))).collect()
+        }
+        _ => vec![(path.clone(), Some(value.clone()))],
+    }
+}
+
+/// Sets a value in a value, as the edit should.
+fn insert(root: &mut Value, keys: &[Key], value: &Value) -> Result<(), String> {
+    let Some((first, rest)) = keys.split_first() else {
+        *root = value.clone();
+        return Ok(());
+    };
+    match (first, &mut *root) {
+        (Key::Name(name), Value::Map(map)) => {
+            insert(map.entry(name.clone()).or_insert(Value::Null), rest, value)
+        }
+        (Key::Name(name), Value::Null) => {
+            let mut map = Map::new();
+            insert(map.entry(name.clone()).or_insert(Value::Null), rest, value)?;
+            *root = Value::Map(map);
+            Ok(())
+        }
+        (Key::Index(index), Value::List(items)) if *index <= items.len() => {
+            if *index == items.len() {
+                items.push(Value::Null);
+            }
+            insert(&mut items[*index], rest, value)
+        }
+        (Key::Index(index), Value::List(items)) => Err(format!(
+            "the list has {} items, there is no item {index}",
+            items.len()
+        )),
+        (Key::Name(name), other) => Err(format!("{} holds no key `{name}`", other.kind())),
+        (Key::Index(_), other) => Err(format!("{} holds no items", other.kind())),
+    }
+}
+
+/// Removes a value; says whether it was there.
+fn take(root: &mut Value, keys: &[Key]) -> bool {
+    let Some((first, rest)) = keys.split_first() else {
+        return false;
+    };
+    match (first, root) {
+        (Key::Name(name), Value::Map(map)) if rest.is_empty() => map.shift_remove(name).is_some(),
+        (Key::Name(name), Value::Map(map)) => map.get_mut(name).is_some_and(|v| take(v, rest)),
+        (Key::Index(i), Value::List(items)) if rest.is_empty() && *i < items.len() => {
+            items.remove(*i);
+            true
+        }
+        (Key::Index(i), Value::List(items)) => items.get_mut(*i).is_some_and(|v| take(v, rest)),
+        _ => false,
+    }
+}
+
+/// A way through the tree: the deepest node that is there, its parent's entry, and what is left.
+struct Found<'n, 'k> {
+    /// The nodes from the root down to the deepest one.
+    nodes: Vec<&'n Node>,
+    /// The entry of the deepest node, if it has a key.
+    entry: Option<&'n Entry>,
+    rest: &'k [Key],
+}
+
+fn find<'n, 'k>(root: &'n Node, keys: &'k [Key]) -> Found<'n, 'k> {
+    let mut found = Found {
+        nodes: vec![root],
+        entry: None,
+        rest: keys,
+    };
+    let mut node = root;
+    while let Some((first, rest)) = found.rest.split_first() {
+        let (entry, next) = match (first, &node.shape) {
+            (Key::Name(name), Shape::Map(_, entries)) => {
+                match entries.iter().find(|e| e.name.as_ref() == Some(name)) {
+                    Some(entry) => (Some(entry), &entry.value),
+                    None => break,
+                }
+            }
+            (Key::Index(index), Shape::List(_, items)) => match items.get(*index) {
+                Some(item) => (None, item),
+                None => break,
+            },
+            _ => break,
+        };
+        node = next;
+        found.nodes.push(node);
+        found.entry = entry;
+        found.rest = rest;
+    }
+    found
+}
+
+const BY_LAYOUT: &str = "its layout is too unusual";
+
+/// Returns the text with one value set.
+fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String, String> {
+    let text = &document.source.text;
+    if document.format == Format::Toml {
+        return set_toml(document, path, value);
+    }
+    let is_json = document.format == Format::Json;
+    let Some(root) = node::tree(text) else {
+        return Ok(append(
+            text,
+            &entry_lines(text, path.keys(), value, 0, is_json)?,
+        ));
+    };
+    let found = find(&root, path.keys());
+    let node = found.nodes.last().copied().unwrap_or(&root);
+    let in_flow = is_json || is_in_flow(&found.nodes);
+    if found.rest.is_empty() {
+        return replace(text, node, found.entry, value, in_flow, is_json);
+    }
+    match (&node.shape, found.rest) {
+        (Shape::Map(Layout::Flow, entries), rest) => {
+            let shown = flow_entry(rest, value, is_json)?;
+            let last = entries.last().map(|e| (e.key.start, e.end));
+            Ok(add_in_flow(text, node.span, last, &shown))
+        }
+        (Shape::Map(Layout::Block, entries), rest) => {
+            let last = entries.last().ok_or(BY_LAYOUT)?;
+            let indent = column(text, node.span.start);
+            let at = line_end(text, last.end);
+            Ok(add_lines(
+                text,
+                at,
+                &entry_lines(text, rest, value, indent, is_json)?,
+            ))
+        }
+        (Shape::List(Layout::Flow, items), [Key::Index(_)]) => {
+            let last = items.last().map(|i| (i.span.start, i.span.end));
+            Ok(add_in_flow(text, node.span, last, &flow(value, is_json)))
+        }
+        (Shape::List(Layout::Block, items), [Key::Index(_)]) => {
+            let last = items.last().ok_or(BY_LAYOUT)?;
+            let indent = column(text, node.span.start);
+            let line = format!("{}- {}", " ".repeat(indent), flow(value, is_json));
+            Ok(add_lines(text, line_end(text, last.span.end), &line))
+        }
+        (Shape::Empty, rest) => match found.entry {
+            // Nothing but comments.
+            None if found.nodes.len() == 1 => {
+                Ok(append(text, &entry_lines(text, rest, value, 0, is_json)?))
+            }
+            Some(entry) if !in_flow => {
+                let indent = column(text, entry.key.start) + indent_width(&root, text);
+                let at = line_end(text, entry.key.end);
+                Ok(add_lines(
+                    text,
+                    at,
+                    &entry_lines(text, rest, value, indent, is_json)?,
+                ))
+            }
+            _ => Err(BY_LAYOUT.to_owned()),
+        },
+        (Shape::Alias, _) => Err("it is a copy of another value (`*name`)".to_owned()),
+        _ => Err(BY_LAYOUT.to_owned()),
+    }
+}
+
+fn is_in_flow(nodes: &[&Node]) -> bool {
+    nodes.iter().rev().skip(1).any(|node| {
+        matches!(
+            node.shape,
+            Shape::Map(Layout::Flow, _) | Shape::List(Layout::Flow, _)
+        )
+    })
+}
+
+/// Returns the text with the value of a node replaced.
+fn replace(
+    text: &str,
+    node: &Node,
+    entry: Option<&Entry>,
+    value: &Value,
+    in_flow: bool,
+    is_json: bool,
+) -> Result<String, String> {
+    let shown = match (value, &node.shape) {
+        (Value::Str(s), Shape::Scalar(Quotes::Single)) if is_one_line(s) => {
+            format!("'{}'", s.replace('\'', "''"))
+        }
+        (Value::Str(s), Shape::Scalar(Quotes::Double)) => quoted(s),
+        _ if in_flow => flow(value, is_json),
+        _ => scalar_or_flow(value, is_json),
+    };
+    let put =
+        |span: Span, shown: &str| format!("{}{shown}{}", &text[..span.start], &text[span.end..]);
+    match (&node.shape, entry) {
+        (Shape::Alias | Shape::Scalar(_) | Shape::Map(Layout::Flow, _), _)
+        | (Shape::List(Layout::Flow, _), _) => Ok(put(node.span, &shown)),
+        (Shape::Empty, Some(entry)) => {
+            let colon = colon_after(text, entry.key.end).ok_or(BY_LAYOUT)?;
+            Ok(put(
+                Span {
+                    start: colon,
+                    end: colon,
+                },
+                &format!(" {shown}"),
+            ))
+        }
+        // The block goes, the value stands behind its key.
+        (Shape::Map(Layout::Block, _) | Shape::List(Layout::Block, _), Some(entry)) => {
+            let colon = colon_after(text, entry.key.end).ok_or(BY_LAYOUT)?;
+            let begins = text[..node.span.start].rfind('\n').map_or(0, |i| i + 1);
+            if begins <= colon {
+                return Err(BY_LAYOUT.to_owned());
+            }
+            let head = format!("{} {shown}{}", &text[..colon], &text[colon..begins]);
+            let rest = &text[line_end(text, node.span.end)..];
+            let rest = rest.strip_prefix("\r\n").or(rest.strip_prefix('\n'));
+            Ok(format!("{head}{}", rest.unwrap_or_default()))
+        }
+        (_, None) => Err(BY_LAYOUT.to_owned()),
+    }
+}
+
+/// Adds an entry to a flow collection whose brackets are at the ends of `span`; `last` is where its
+/// last entry starts and ends.
+fn add_in_flow(text: &str, span: Span, last: Option<(usize, usize)>, shown: &str) -> String {
+    let Some((start, end)) = last else {
+        let inside = span.start + 1;
+        return format!("{}{shown}{}", &text[..inside], &text[inside..]);
+    };
+    // One entry on each line stays one entry on each line.
+    let line = text[..start].rfind('\n').map_or(0, |i| i + 1);
+    let indent = &text[line..start];
+    let between = if span.start < line && indent.trim().is_empty() {
+        format!(",{}{indent}", newline(text))
+    } else {
+        ", ".to_owned()
+    };
+    format!("{}{between}{shown}{}", &text[..end], &text[end..])
+}
+
+/// Returns `a: {b: value}` for the keys a and b.
+fn flow_entry(keys: &[Key], value: &Value, is_json: bool) -> Result<String, String> {
+    let Some((Key::Name(name), rest)) = keys.split_first() else {
+        return Err("there is no list to put it into".to_owned());
+    };
+    let key = flow(&Value::Str(name.clone()), is_json);
+    match rest {
+        [] => Ok(format!("{key}: {}", flow(value, is_json))),
+        _ => Ok(format!("{key}: {{{}}}", flow_entry(rest, value, is_json)?)),
+    }
+}
+
+/// Returns the lines of a new block entry, without the last line break.
+fn entry_lines(
+    text: &str,
+    keys: &[Key],
+    value: &Value,
+    indent: usize,
+    is_json: bool,
+) -> Result<String, String> {
+    if is_json {
+        return Ok(format!("{{{}}}", flow_entry(keys, value, is_json)?));
+    }
+    let Some((Key::Name(name), rest)) = keys.split_first() else {
+        return Err("there is no list to put it into".to_owned());
+    };
+    let head = format!(
+        "{}{}:",
+        " ".repeat(indent),
+        flow(&Value::Str(name.clone()), false)
+    );
+    match (rest, value) {
+        ([], Value::Map(map)) if !map.is_empty() => {
+            let mut lines = vec![head];
+            for (key, value) in map {
+                let key = [Key::Name(key.clone())];
+                lines.push(entry_lines(text, &key, value, indent + 2, is_json)?);
+            }
+            Ok(lines.join(newline(text)))
+        }
+        ([], value) => Ok(format!("{head} {}", scalar_or_flow(value, is_json))),
+        _ => {
+            let inner = entry_lines(text, rest, value, indent + 2, is_json)?;
+            Ok(format!("{head}{}{inner}", newline(text)))
+        }
+    }
+}
+
+/// Puts lines behind the line that ends at `at`.
+fn add_lines(text: &str, at: usize, lines: &str) -> String {
+    format!("{}{}{lines}{}", &text[..at], newline(text), &text[at..])
+}
+
+/// Puts lines at the end of the text.
+fn append(text: &str, lines: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') {
+        format!("{text}{lines}{}", newline(text))
+    } else {
+        format!("{text}{}{lines}", newline(text))
+    }
+}
+
+fn newline(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
+}
+
+/// Returns where the line of `from` ends, before its line break.
+fn line_end(text: &str, from: usize) -> usize {
+    let end = text[from..].find('\n').map_or(text.len(), |i| from + i);
+    if text[from..end].ends_with('\r') {
+        end - 1
+    } else {
+        end
+    }
+}
+
+/// Returns the column of a byte in its line, in characters.
+fn column(text: &str, at: usize) -> usize {
+    let line = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    text[line..at].chars().count()
+}
+
+/// Returns by how much the file indents: what its first block inside a block does, else two.
+fn indent_width(root: &Node, text: &str) -> usize {
+    let Shape::Map(Layout::Block, entries) = &root.shape else {
+        return 2;
+    };
+    entries
+        .iter()
+        .find_map(|e| match &e.value.shape {
+            Shape::Map(Layout::Block, _) => {
+                column(text, e.value.span.start).checked_sub(column(text, e.key.start))
+            }
+            _ => None,
+        })
+        .filter(|width| 0 < *width)
+        .unwrap_or(2)
+}
+
+fn is_one_line(text: &str) -> bool {
+    !text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
+}
+
+/// Returns a text in double quotes; JSON's escapes are YAML's as well (YAML 1.2, section 5.7).
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Returns a value on one line, for a place outside brackets.
+fn scalar_or_flow(value: &Value, is_json: bool) -> String {
+    match value {
+        Value::Str(text) if !is_json && is_one_line(text) => plain(text),
+        other => flow(other, is_json),
+    }
+}
+
+/// Returns a text without quotes where YAML reads it as the same text, else with them.
+fn plain(text: &str) -> String {
+    match serde_yaml::to_string(text) {
+        Ok(shown) if !shown.trim_end().contains('\n') => shown.trim_end().to_owned(),
+        _ => quoted(text),
+    }
+}
+
+/// Returns a value on one line, for any place.
+fn flow(value: &Value, is_json: bool) -> String {
+    match value {
+        Value::Str(text) if !is_json && is_one_line(text) => {
+            // Between brackets more characters mean something; quotes do no harm.
+            let is_harmless = |c: char| c.is_alphanumeric() || "_-./+ ".contains(c);
+            match plain(text) {
+                shown if text.chars().all(is_harmless) => shown,
+                _ => quoted(text),
+            }
+        }
+        Value::Float(x) if !is_json && !x.is_finite() => match (x.is_nan(), *x < 0.0) {
+            (true, _) => ".nan".to_owned(),
+            (false, true) => "-.inf".to_owned(),
+            (false, false) => ".inf".to_owned(),
+        },
+        Value::List(items) => {
+            let shown: Vec<_> = items.iter().map(|v| flow(v, is_json)).collect();
+            format!("[{}]", shown.join(", "))
+        }
+        Value::Map(map) => {
+            let shown: Vec<_> = map
+                .iter()
+                .map(|(k, v)| {
+                    let key = flow(&Value::Str(k.clone()), is_json);
+                    format!("{key}: {}", flow(v, is_json))
+                })
+                .collect();
+            format!("{{{}}}", shown.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// TOML: a value that is there is replaced in its place.
+fn set_toml(document: &Document, path: &KeyPath, value: &Value) -> Result<String, String> {
+    let text = &document.source.text;
+    let place = path
+        .get(&document.root)
+        .and_then(|_| document.locate(path))
+        .ok_or("a new key of a TOML file has to be written by hand")?;
+    let shown = toml::Value::try_from(value).map_err(|e| e.to_string())?;
+    let span = place.value;
+    Ok(format!(
+        "{}{shown}{}",
+        &text[..span.start],
+        &text[span.end..]
+    ))
+}
+
+/// Returns the text without one value.
+fn remove_one(document: &Document, path: &KeyPath) -> Result<String, String> {
+    if document.format == Format::Toml {
+        return Err("a key of a TOML file has to be removed by hand".to_owned());
+    }
+    let text = &document.source.text;
+    let root = node::tree(text).ok_or(BY_LAYOUT)?;
+    let found = find(&root, path.keys());
+    let [.., parent, node] = found.nodes[..] else {
+        return Err(BY_LAYOUT.to_owned());
+    };
+    if !found.rest.is_empty() {
+        return Err("it comes from somewhere else (an anchor or merge key)".to_owned());
+    }
+    let (layout, spans, empty): (_, Vec<Span>, _) = match &parent.shape {
+        Shape::Map(layout, entries) => {
+            let span = |e: &Entry| Span {
+                start: e.key.start,
+                end: e.end,
+            };
+            (*layout, entries.iter().map(span).collect(), "{}")
+        }
+        Shape::List(layout, items) => (*layout, items.iter().map(|i| i.span).collect(), "[]"),
+        _ => return Err(BY_LAYOUT.to_owned()),
+    };
+    let start = found.entry.map_or(node.span.start, |e| e.key.start);
+    let at = spans
+        .iter()
+        .position(|s| s.start == start)
+        .ok_or(BY_LAYOUT)?;
+    let cut = |span: Span| format!("{}{}", &text[..span.start], &text[span.end..]);
+    match (layout, spans.len()) {
+        (_, 1) => {
+            let keys = path.keys();
+            let above = keys[..keys.len() - 1]
+                .iter()
+                .fold(KeyPath::root(), |p, k| match k {
+                    Key::Name(name) => p.key(name),
+                    Key::Index(index) => p.index(*index),
+                });
+            let nothing = if empty == "{}" {
+                Value::Map(Map::new())
+            } else {
+                Value::List(Vec::new())
+            };
+            if above.is_root() {
+                return Ok(append(&cut(parent.span), empty));
+            }
+            set_one(document, &above, &nothing)
+        }
+        (Layout::Flow, n) if at + 1 < n => Ok(cut(Span {
+            start,
+            end: spans[at + 1].start,
+        })),
+        (Layout::Flow, _) => Ok(cut(Span {
+            start: spans[at - 1].end,
+            end: spans[at].end,
+        })),
+        (Layout::Block, _) => {
+            let line = text[..start].rfind('\n').map_or(0, |i| i + 1);
+            let lead = text[line..start].trim();
+            let is_dash = matches!(parent.shape, Shape::List(..)) && lead == "-";
+            if !lead.is_empty() && !is_dash {
+                return Err(BY_LAYOUT.to_owned());
+            }
+            let end = line_end(text, spans[at].end);
+            let rest = &text[end..];
+            let rest = rest.strip_prefix("\r\n").or(rest.strip_prefix('\n'));
+            Ok(format!("{}{}", &text[..line], rest.unwrap_or_default()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
