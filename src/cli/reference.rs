@@ -143,7 +143,9 @@ fn option(text: &mut String, arg: &Arg) {
     };
     let shown = match names.split_last() {
         Some((last, shorter)) => {
-            let shorter = shorter.iter().fold(String::new(), |s, n| s + "`" + n + "`, ");
+            let shorter = shorter
+                .iter()
+                .fold(String::new(), |s, n| s + "`" + n + "`, ");
             format!("{shorter}`{last}{value}`")
         }
         None => format!("`{}{many}`", value.trim()),

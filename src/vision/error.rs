@@ -413,3 +413,32 @@ impl ToDiagnostics for Error {
         vec![one]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_already_is_not_suggested() {
+        let help = |warms_up, normalises| {
+            let precautions = Precautions {
+                warms_up,
+                normalises,
+            };
+            steadier(0.123_456, precautions)
+        };
+        assert_eq!(
+            help(false, false),
+            "lower `train.learning_rate` (it was 0.123), warm up for an epoch (`train.warmup: 1`), \
+             or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, false),
+            "lower `train.learning_rate` (it was 0.123), or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, true),
+            "lower `train.learning_rate` (it was 0.123)"
+        );
+    }
+}

@@ -731,6 +731,38 @@ error: `pipeline.lock` cannot be parsed
 }
 
 #[test]
+fn a_lock_entry_with_a_bad_path_or_key_is_named() {
+    let p = sample();
+    p.ok("repro");
+    let entry = |line: &str| format!("schema: '1'\nstages:\n  top:\n    cmd: x\n{line}");
+    for (line, said) in [
+        ("    wdir: ../up\n", "`../up` lies outside the project"),
+        ("    params: {/etc/x: {a: 1}}\n", "`/etc/x` is absolute"),
+        ("    params: {params.yaml: {'a[': 1}}\n", "a["),
+        (
+            "    params: {params.yaml: 3}\n",
+            "must be a mapping of parameters to values",
+        ),
+        (
+            "    env: {HOME: 3}\n",
+            "`stages.top.env.HOME` must be a text or nothing",
+        ),
+        ("    deps: [{path: ../x}]\n", "no valid `path`"),
+    ] {
+        p.write("pipeline.lock", entry(line));
+        let output = p.cvops("status");
+        assert_eq!(output.exit, Exit::Code(2), "{line}");
+        assert!(
+            output.stderr.contains(said)
+                && output.stderr.contains("--> pipeline.lock:5:")
+                && output.stderr.contains("delete `pipeline.lock`"),
+            "{line}\n{}",
+            output.transcript()
+        );
+    }
+}
+
+#[test]
 fn a_lock_of_another_version_or_broken() {
     let p = sample();
     p.ok("repro");

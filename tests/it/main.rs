@@ -12,13 +12,16 @@ mod bad_input;
 mod cache;
 mod checkout;
 mod concurrency;
+mod config;
 mod crash;
 mod dag;
+mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod help;
 mod init;
 mod inputs;
+mod manual;
 #[cfg(feature = "vision")]
 mod params_reference;
 #[cfg(feature = "vision")]

@@ -157,3 +157,22 @@ c  depends     on what `b` will write
 "#]],
     );
 }
+
+#[test]
+fn a_dependency_that_a_repro_would_miss_is_mentioned() {
+    let p = with_pipeline("stages:\n  a: {cmd: cp in mid, deps: [in], outs: [mid]}\n");
+    check(&p.cvops("status"), str![]);
+    check(&p.cvops("repro --dry"), str![]);
+    check(&p.cvops("why a"), str![]);
+    let report = p.ok("status --json").json()[0].clone();
+    assert_eq!(report["problems"][0]["code"], "missing-dependency");
+    p.write("in", "1\n");
+    let report = p.ok("status --json").json()[0].clone();
+    assert_eq!(report["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn a_pipeline_without_stages() {
+    let p = with_pipeline("stages: {}\n");
+    check(&p.cvops("status"), str![]);
+}

@@ -263,6 +263,7 @@ fn toml_root(text: &str) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::doc::Document;
 
     #[track_caller]
     fn check(format: Format, text: &str, path: &str, key: Option<&str>, value: &str) {
