@@ -17,7 +17,11 @@ pub(super) fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
 
 /// Returns clap's error in the one form of message.
 pub(super) fn diagnostic(error: &clap::Error) -> Diagnostic {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let is_cut_short = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    );
+    if is_cut_short {
         return Diagnostic::error("usage", "the command is not complete")
             .help("`--help` shows what may follow");
     }

@@ -52,11 +52,15 @@ error: `pipeline.yaml` cannot be parsed
         "stages:\n  a: {cmd: x}\n  a: {cmd: y}\n",
         str![[r#"
 --- stderr ---
-error: `pipeline.yaml` cannot be parsed
- --> pipeline.yaml:2:3
+error: `pipeline.yaml` has the key `a` twice
+ --> pipeline.yaml:3:3
   |
 2 |   a: {cmd: x}
-  |   ^ stages: duplicate key `a`
+  |   - first time
+3 |   a: {cmd: y}
+  |   ^ second time
+  |
+  = help: drop one of the two, or rename it
 [exit 2]
 "#]],
     );
@@ -301,6 +305,21 @@ error: stage `b` needs `data/void`, which does not exist
 first  must run    it never ran
 a      must run    it never ran
 b      must run    it never ran
+--- stderr ---
+warning: stage `a` needs `data/nothing.csv`, which does not exist
+ --> pipeline.yaml:3:22
+  |
+3 |   a: {cmd: x, deps: [data/nothing.csv], outs: [a]}
+  |                      ^^^^^^^^^^^^^^^^
+  |
+  = help: create `data/nothing.csv`, or correct the dep in the pipeline file
+warning: stage `b` needs `data/void`, which does not exist
+ --> pipeline.yaml:4:22
+  |
+4 |   b: {cmd: x, deps: [data/void], outs: [b]}
+  |                      ^^^^^^^^^
+  |
+  = help: create `data/void`, or correct the dep in the pipeline file
 [exit 0]
 "#]],
     );
@@ -498,6 +517,7 @@ a: running: it never ran
 a $ mkfifo a
 error: `[ROOT]/a` is a named pipe, not a file or folder
  |
+ = note: while putting the output `a` into the cache
  = help: remove it, or list it in `.cvopsignore`
 1 stage: 1 failed
 [exit 1]
@@ -639,8 +659,7 @@ error: `top.txt` cannot be restored: the cache cannot give back `[HASH]`: missin
         str![[r#"
 --- stderr ---
 prepare: unchanged
-top: restoring an earlier result: output `top.txt` is missing
-top: the earlier result cannot be used (the cache cannot give back `[HASH]`: missing `[HASH]`); running instead
+top: running: output `top.txt` is missing
 top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
 top: done in [TIME]
 tally: unchanged
@@ -849,6 +868,7 @@ prepare: running: it never ran
 prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
 error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on device (os error 28)
  |
+ = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
 [exit 1]
@@ -864,6 +884,7 @@ error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on
 prepare: running: it never ran
 error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on device (os error 28)
  |
+ = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
 [exit 1]
@@ -956,7 +977,7 @@ error: could not open `[ROOT]/.cvops/tmp/locks/project.lock`: Permission denied 
         &as_nobody(&p, "init").unwrap(),
         str![[r#"
 --- stderr ---
-error: could not write `[ROOT]/.cvops/config.yaml`: Permission denied (os error 13) at path "[ROOT]/.cvops/.cvops-tmp-[..]"
+error: could not write `[ROOT]/.cvops/config.yaml`: Permission denied (os error 13)
  |
  = help: give yourself permission (`ls -ld` shows owner and mode), then run the same command again
 [exit 1]
@@ -1112,7 +1133,7 @@ error: `pipeline.yaml` declares no stages
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-everything is up to date (0 stages)
+the pipeline has no stages yet (`cvops schema` describes them)
 [exit 0]
 "#]],
     );

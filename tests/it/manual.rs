@@ -19,7 +19,19 @@ fn completion_scripts_for_every_shell() {
             assert!(script.contains(word), "{shell} knows no `{word}`");
         }
     }
-    check(&p.cvops("completions tcsh"), str![]);
+    check(
+        &p.cvops("completions tcsh"),
+        str![[r#"
+--- stderr ---
+error: invalid value 'tcsh' for '<SHELL>'
+  [possible values: bash, elvish, fish, powershell, zsh]
+
+  tip: a similar value exists: 'zsh'
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -54,8 +66,26 @@ fn manual_pages() {
         );
         assert!(p.read(&format!("pages/{name}")).contains(".SH NAME"));
     }
-    check(&p.cvops("man pages"), str![]);
-    check(&p.cvops("man --markdown"), str![]);
+    check(
+        &p.cvops("man pages"),
+        str![[r#"
+nothing to do: every page says this already
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("man --markdown"),
+        str![[r#"
+--- stderr ---
+error: the following required arguments were not provided:
+  <DIR>
+
+Usage: cvops man --markdown <DIR>
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -101,9 +131,33 @@ fn the_reference_says_what_the_help_says() {
 #[test]
 fn arguments_that_are_not_understood_as_json() {
     let p = project();
-    check(&p.cvops("rpro --json"), str![]);
-    check(&p.cvops("repro --jobs none --json"), str![]);
-    check(&p.cvops("--json"), str![]);
-    check(&p.cvops("--json cache"), str![]);
+    check(
+        &p.cvops("rpro --json"),
+        str![[r#"
+{"error":{"code":"usage","help":"some similar subcommands exist: 'preprocess', 'repro'","message":"unrecognized subcommand 'rpro'","notes":["Usage: cvops [OPTIONS] <COMMAND>"],"places":[],"severity":"error"},"event":"error"}
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("repro --jobs none --json"),
+        str![[r#"
+{"error":{"code":"usage","help":null,"message":"invalid value 'none' for '--jobs <N>': invalid digit found in string","notes":[],"places":[],"severity":"error"},"event":"error"}
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("--json"),
+        str![[r#"
+{"error":{"code":"usage","help":null,"message":"'cvops' requires a subcommand but one was not provided [subcommands: init, repro, status, why, dag, checkout, cache, preprocess, train, evaluate, predict, summary, doctor, config, schema, completions, man, root, version, help]","notes":["Usage: cvops [OPTIONS] <COMMAND>"],"places":[],"severity":"error"},"event":"error"}
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("--json cache"),
+        str![[r#"
+{"error":{"code":"usage","help":"`--help` shows what may follow","message":"the command is not complete","notes":[],"places":[],"severity":"error"},"event":"error"}
+[exit 2]
+"#]],
+    );
     assert_eq!(p.cvops("repro --help --json").exit, Exit::Code(0));
 }

@@ -1152,7 +1152,15 @@ fn an_output_that_moves_between_cache_and_git_is_listed_anew_without_a_run() {
     p.ok("repro");
     assert_eq!(p.read(".gitignore"), "/m.json\n/o\n");
     p.write("pipeline.yaml", of("{cache: false}"));
-    check(&p.cvops("repro"), str![]);
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+a: unchanged
+everything is up to date (1 stage)
+[exit 0]
+"#]],
+    );
     assert_eq!(p.read(".gitignore"), "/o\n");
     p.write("pipeline.yaml", of("{cache: true}"));
     p.ok("repro");
@@ -1170,7 +1178,29 @@ fn a_fresh_clone_runs_what_the_committed_lock_names() {
     p.ok("repro");
     p.ran();
     p.remove(".cvops").remove("upper.txt").remove("top.txt");
-    check(&p.cvops("status"), str![]);
-    check(&p.cvops("repro"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  must run    output `upper.txt` is missing
+top      depends     on what `prepare` will write
+tally    depends     on what `top` will write
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+prepare: running: output `upper.txt` is missing
+prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
+prepare: done in [TIME]
+top: running: output `top.txt` is missing
+top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
+top: done in [TIME]
+tally: unchanged
+3 stages: 2 ran, 1 unchanged
+[exit 0]
+"#]],
+    );
     assert_eq!(p.ran(), "prepare top");
 }

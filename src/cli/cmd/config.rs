@@ -162,7 +162,8 @@ fn set(ctx: &Ctx, key: &str, value: &str, level: LevelArgs) -> Result<Outcome, C
     let file = file_to_change(ctx, level)?;
     let edited = edit::set(&read(&file)?, &setting.path(), &setting.value_of(value))?;
     // Shown with its place in the text that would have been written.
-    let document = file.check(edited.source.text.clone())?;
+    let checked = file.check(edited.source.text.clone());
+    let document = checked.map_err(|error| not_written(&file, error.into()))?;
     write(ctx, &file, &document)?;
     let value = setting.text_in(&document).unwrap_or_default();
     if ctx.out.form == Form::Json {
@@ -176,6 +177,15 @@ fn set(ctx: &Ctx, key: &str, value: &str, level: LevelArgs) -> Result<Outcome, C
         warn_overridden(ctx, setting, file.origin)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Says that a refused value has changed nothing.
+fn not_written(file: &SettingsFile, mut error: CliError) -> CliError {
+    let note = format!("`{}` was not changed", file.name);
+    for diagnostic in &mut error.diagnostics {
+        diagnostic.notes.push(note.clone());
+    }
+    error
 }
 
 fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
