@@ -36,7 +36,8 @@ pub fn duration(d: Duration) -> String {
 }
 
 /// How a duration is written, for messages.
-pub const DURATION_FORM: &str = "a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`";
+pub const DURATION_FORM: &str =
+    "a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`";
 
 /// Reads a duration: a number of seconds, or numbers with units (`500ms`, `90s`, `1h 30m`); more than
 /// nothing and at most a year.

@@ -20,7 +20,7 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "cvops", version, styles = STYLES, propagate_version = true)]
 #[command(
-    after_help = "Example:\n  cvops repro        bring every stage up to date, running only what changed"
+    after_help = "Every day:\n  cvops repro          bring every stage up to date, running only what changed\n  cvops metrics diff   what that changed in the metrics\n  cvops params sweep   the best parameters\n  cvops serve          the model over HTTP, on port 5001\n\nExample:\n  mkdir cats && cd cats && cvops init\n\n`cvops help COMMAND` explains a command; `cvops doctor` finds out what is wrong."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -128,7 +128,11 @@ commands! {
     #[cfg(feature = "vision")]
     Summary => summary,
     Health => health,
+    Doctor => doctor,
+    Config => config,
     Schema => schema,
+    Completions => completions,
+    Man => man,
     Root => root,
     Version => version,
 }

@@ -1,5 +1,7 @@
 //! The error of a command: its class and what is shown. Every room's error becomes one here.
 
+use std::path::Path;
+
 use crate::base::{self, Diagnostic, ToDiagnostics};
 use crate::{compare, experiment, http, pipeline, project, store, track};
 
@@ -19,6 +21,23 @@ impl CliError {
             class: ErrorClass::Usage,
             diagnostics: vec![diagnostic],
         }
+    }
+
+    /// Shows paths below `dir` relative to it: the user typed `data/raw`, and the rooms below were
+    /// handed the whole path.
+    pub(super) fn seen_from(mut self, dir: &Path) -> Self {
+        // Below the top folder every path is as long as it can be.
+        if dir.parent().is_none() {
+            return self;
+        }
+        let prefix = format!("`{}/", dir.display());
+        let shorten = |text: &mut String| *text = text.replace(&prefix, "`");
+        for diagnostic in &mut self.diagnostics {
+            shorten(&mut diagnostic.headline);
+            diagnostic.notes.iter_mut().for_each(shorten);
+            diagnostic.help.iter_mut().for_each(shorten);
+        }
+        self
     }
 }
 
@@ -99,7 +118,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingParam { .. }
         | E::PortShared { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
-        E::At { error, .. } => pipeline_class(error),
+        E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }

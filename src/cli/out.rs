@@ -165,6 +165,11 @@ impl Out {
     }
 }
 
+/// Writes a JSON line to stdout before there is an `Out`: the arguments could not be read.
+pub(super) fn machine_line(value: &serde_json::Value) {
+    let _ = writeln!(std::io::stdout(), "{value}");
+}
+
 /// Sends tracing records to stderr: warnings always, more with `-v`, `-vv` or `CVOPS_LOG`.
 pub(super) fn start_log(global: &Global, env: &Env, out: &Out, format: LogFormat) {
     let level = match global.verbose {

@@ -158,6 +158,14 @@ pub enum Error {
         /// The stage.
         stage: StageName,
     },
+    /// An output could not be put into the cache.
+    #[error("{error}")]
+    Keeping {
+        /// What went wrong.
+        error: Box<Error>,
+        /// The output.
+        path: ArtifactPath,
+    },
     /// Several things are wrong at once.
     #[error("{} problems", _0.len())]
     Several(
@@ -180,6 +188,21 @@ pub enum Error {
     Bug(&'static str),
 }
 
+impl Error {
+    /// Returns a closure for `map_err` that names the output being put into the cache; being asked
+    /// to stop has nothing to do with it.
+    pub(crate) fn keeping(path: &ArtifactPath) -> impl FnOnce(Self) -> Self + use<> {
+        let path = path.clone();
+        move |error| match error {
+            stopped @ (Self::Cancelled | Self::Store(store::Error::Cancelled)) => stopped,
+            error => Self::Keeping {
+                error: Box::new(error),
+                path,
+            },
+        }
+    }
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -191,6 +214,15 @@ impl ToDiagnostics for Error {
                 let mut all = error.to_diagnostics();
                 for diagnostic in &mut all {
                     diagnostic.labels.push(label.as_ref().clone());
+                }
+                return all;
+            }
+            Self::Keeping { error, path } => {
+                let mut all = error.to_diagnostics();
+                for diagnostic in &mut all {
+                    diagnostic
+                        .notes
+                        .push(format!("while putting the output `{path}` into the cache"));
                 }
                 return all;
             }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{Project, ensure_ignored};
+use crate::project::{InGit, Project, update_gitignore};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -133,6 +133,15 @@ impl<'p> Files<'p> {
     /// It cannot be read or stored.
     pub fn keep(&self, path: &ArtifactPath) -> Result<Presence, Error> {
         Ok(self.store.save(path)?)
+    }
+
+    /// Could the cache give back what `recorded` names for the outputs of `stage`? Looks only for the
+    /// objects themselves: neither at their bytes nor at the files of folders.
+    fn may_have(&self, stage: &StageSpec, recorded: &BTreeMap<ArtifactPath, Presence>) -> bool {
+        stage.outs.keys().all(|path| {
+            let object = recorded.get(path).and_then(Presence::object);
+            object.is_some_and(|object| self.store.cache.object_path(&object).exists())
+        })
     }
 
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
@@ -270,16 +279,21 @@ impl<'p> Files<'p> {
         Ok(self.store.make_durable()?)
     }
 
-    /// Adds the cached outputs of `stage` to the `.gitignore` files beside them.
+    /// Makes the `.gitignore` files beside the outputs of `stages` list those that the cache holds
+    /// and not those that are left to git.
     ///
     /// # Errors
     /// A `.gitignore` cannot be written.
-    pub fn ignore_outs(&self, stage: &StageSpec) -> Result<(), Error> {
-        for (path, out) in &stage.outs {
-            if out.storage == Storage::Cached {
-                ensure_ignored(&self.project.root, path)?;
-            }
-        }
+    pub fn ignore_outs<'s>(
+        &self,
+        stages: impl IntoIterator<Item = &'s StageSpec>,
+    ) -> Result<(), Error> {
+        let outs = stages.into_iter().flat_map(|stage| &stage.outs);
+        let wanted = outs.map(|(path, out)| match out.storage {
+            Storage::Cached => (path, InGit::Ignored),
+            Storage::Git => (path, InGit::Visible),
+        });
+        update_gitignore(&self.project.root, wanted)?;
         Ok(())
     }
 
@@ -411,6 +425,12 @@ impl<'p> Workspace<'p> {
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
         let mut decision = decide::decide(&facts, &earlier_run);
+        // A record without its objects (a fresh clone, whose lock came with git) is no result yet.
+        if let StageDecision::Restore { entry, because } = &mut decision
+            && !self.files.may_have(stage, &entry.outs)
+        {
+            decision = StageDecision::Run(std::mem::take(because));
+        }
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
             because: reasons, ..
@@ -421,12 +441,22 @@ impl<'p> Workspace<'p> {
         Ok(Judged { inputs, decision })
     }
 
-    /// Finds what would stop the plan later: missing params, and deps that neither exist nor are
-    /// written by a planned stage. Better now than after an hour of training.
+    /// Finds what would stop the plan later. Better now than after an hour of training.
     ///
     /// # Errors
     /// All problems found.
     pub fn preflight(&mut self, plan: &Plan<'_>) -> Result<(), Error> {
+        let mut problems = self.obstacles(plan);
+        match problems.len() {
+            0 => Ok(()),
+            1 => Err(problems.remove(0)),
+            _ => Err(Error::Several(problems)),
+        }
+    }
+
+    /// Returns what would stop the plan: missing params, deps that neither exist nor are written by
+    /// a planned stage, outputs that would damage the cache. In the order of the plan.
+    pub fn obstacles(&mut self, plan: &Plan<'_>) -> Vec<Error> {
         let graph = plan.graph();
         let mut problems = Vec::new();
         // A broken params file would be reported by each stage that reads it.
@@ -461,11 +491,7 @@ impl<'p> Workspace<'p> {
                 });
             }
         }
-        match problems.len() {
-            0 => Ok(()),
-            1 => Err(problems.remove(0)),
-            _ => Err(Error::Several(problems)),
-        }
+        problems
     }
 
     /// Checks, right before a stage runs, that all its deps are there.

@@ -205,6 +205,8 @@ pub enum Error {
         value: f64,
         /// The learning rate of the last step.
         rate: f64,
+        /// What the parameters do already against it.
+        precautions: Precautions,
     },
     /// The optimiser's state cannot be saved.
     #[error("the state of the optimiser could not be saved: {problem}")]
@@ -256,6 +258,33 @@ impl Error {
             path: path.clone(),
             problem: problem.to_string(),
         }
+    }
+}
+
+/// Which of the usual means against a diverging training are in use already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precautions {
+    /// The learning rate rises slowly, by `train.warmup` or by `schedule: one_cycle`.
+    pub warms_up: bool,
+    /// The network normalises its batches.
+    pub normalises: bool,
+}
+
+/// Says what keeps a training finite, without what is done already.
+fn steadier(rate: f64, precautions: Precautions) -> String {
+    let mut steps = vec![format!(
+        "lower `train.learning_rate` (it was {})",
+        three_digits(rate)
+    )];
+    if !precautions.warms_up {
+        steps.push("warm up for an epoch (`train.warmup: 1`)".to_owned());
+    }
+    if !precautions.normalises {
+        steps.push("add `batch_norm: true`".to_owned());
+    }
+    match steps.pop() {
+        Some(last) if !steps.is_empty() => format!("{}, or {last}", steps.join(", ")),
+        last => last.unwrap_or_default(),
     }
 }
 
@@ -367,10 +396,9 @@ impl ToDiagnostics for Error {
             Self::NothingToStopBy => error("no-validation").help(
                 "set `preprocess.val` above 0, add a `val` folder, or remove `train.early_stopping`",
             ),
-            Self::NotFinite { rate, .. } => error("diverged").help(format!(
-                "lower `train.learning_rate` (it was {}), warm up for an epoch (`train.warmup: 1`), or add `batch_norm: true`",
-                three_digits(*rate)
-            )),
+            Self::NotFinite {
+                rate, precautions, ..
+            } => error("diverged").help(steadier(*rate, *precautions)),
             Self::Optimiser { .. } => error("optimiser"),
             Self::NotAModel { .. } => {
                 error("not-a-model").help("run `cvops train` (or `cvops repro`) to write it anew")
@@ -385,5 +413,34 @@ impl ToDiagnostics for Error {
                 .help("prepare the data with the same `preprocess.size` and `preprocess.channels`"),
         };
         vec![one]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_already_is_not_suggested() {
+        let help = |warms_up, normalises| {
+            let precautions = Precautions {
+                warms_up,
+                normalises,
+            };
+            steadier(0.123_456, precautions)
+        };
+        assert_eq!(
+            help(false, false),
+            "lower `train.learning_rate` (it was 0.123), warm up for an epoch (`train.warmup: 1`), \
+             or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, false),
+            "lower `train.learning_rate` (it was 0.123), or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, true),
+            "lower `train.learning_rate` (it was 0.123)"
+        );
     }
 }

@@ -12,8 +12,10 @@ mod bad_input;
 mod cache;
 mod checkout;
 mod concurrency;
+mod config;
 mod crash;
 mod dag;
+mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
@@ -23,6 +25,7 @@ mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod manual;
 mod metrics;
 #[cfg(feature = "vision")]
 mod monitoring;

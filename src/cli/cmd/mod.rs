@@ -2,10 +2,15 @@
 
 pub(super) mod cache;
 pub(super) mod checkout;
+pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod dag;
+pub(super) mod doctor;
 pub(super) mod freeze;
 pub(super) mod health;
 pub(super) mod init;
+pub(super) mod init;
+pub(super) mod man;
 pub(super) mod metrics;
 pub(super) mod params;
 pub(super) mod params_sweep;

@@ -29,7 +29,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(&project)?;
     let only = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Single)?;
     let plan = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Upstream)?;
-    let forecasts = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let (forecasts, obstacles) = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     let found = plan
         .order()
         .iter()
@@ -80,6 +80,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
+    status::warn(ctx, &obstacles);
     Ok(Outcome::Done)
 }
 

@@ -16,6 +16,10 @@ use super::{decision, diagnostic};
 /// Lines of a stage that are shown after its failure when `-q` kept them back.
 const HELD_BACK_LINES: usize = 50;
 
+/// What a pipeline that is still empty gets told.
+pub(in crate::cli) const NO_STAGES: &str =
+    "the pipeline has no stages yet (`cvops schema` describes them)";
+
 /// Shows events as they come.
 pub(in crate::cli) struct Story<'a> {
     out: &'a Out,
@@ -188,6 +192,9 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
     }
     if !summary.not_started.is_empty() {
         parts.push(format!("{} not started", summary.not_started.len()));
+    }
+    if summary.done.len() + summary.failed.len() + summary.not_started.len() == 0 {
+        return NO_STAGES.to_owned();
     }
     let done = summary.done.len() - summary.count(Outcome::Service);
     let all_unchanged = summary.count(Outcome::Unchanged) == done

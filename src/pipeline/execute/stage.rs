@@ -85,9 +85,10 @@ impl Worker<'_> {
     ) -> Result<Done, Error> {
         for (path, out) in &stage.outs {
             let saved = match out.before_run {
-                BeforeRun::Remove => self.files.remove(path)?,
-                BeforeRun::Keep => self.files.secure(path)?,
+                BeforeRun::Remove => self.files.remove(path),
+                BeforeRun::Keep => self.files.secure(path),
             };
+            let saved = saved.map_err(Error::keeping(path))?;
             self.tell_saved(stage, path, saved);
             self.files.create_parent(path)?;
         }
@@ -129,7 +130,7 @@ impl Worker<'_> {
         }
         let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
-            match self.files.keep(path)? {
+            match self.files.keep(path).map_err(Error::keeping(path))? {
                 Presence::Missing => {
                     return Err(Error::NotProduced {
                         stage: stage.name.clone(),
