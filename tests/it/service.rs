@@ -36,7 +36,8 @@ fn with_service(port: u16, command: &str) -> Project {
     p
 }
 
-/// A running cvops whose output lies in two files of the home folder.
+/// A running cvops whose output lies in two files of the home folder. One that a failed test leaves
+/// behind is stopped, with its service.
 struct Running<'p> {
     project: &'p Project,
     child: Child,
@@ -55,6 +56,16 @@ fn start<'p>(project: &'p Project, args: &str, port: u16) -> Running<'p> {
         project,
         child,
         port,
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::TERM);
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
     }
 }
 
