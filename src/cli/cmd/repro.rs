@@ -86,6 +86,9 @@ impl Args {
             keep_going: false,
             dry: false,
             no_run_cache: false,
+            name: None,
+            experiment: None,
+            no_track: false,
         }
     }
 }
@@ -130,6 +133,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         env: ctx.env.for_stages(),
     };
     let story = Story::new(&ctx.out);
+    services::preflight(&plan, &files, &story)?;
     let Recorded {
         summary,
         run,
