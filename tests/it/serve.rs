@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::support::client::{Server, base64, failed_start, form, receive, request};
+use crate::support::client::{Server, base64, connect, failed_start, form, receive, request};
 use crate::support::pictures::{claims, png, prepared_project, stripes, trained_project};
 use crate::support::stages::wait_until;
 use crate::support::{Exit, Project, check};
@@ -725,11 +725,12 @@ fn many_clients_at_once_are_answered_alike() {
     let header = format!("Content-Type: {content_type}\r\n");
     let bytes = request("POST /predict", &header, &body);
     let expected = server.post("/predict", "image/png", &picture).json()["class_id"].clone();
+    let port = server.port;
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    let mut stream = server.connect();
+                    let mut stream = connect(port);
                     stream.write_all(&bytes).unwrap();
                     let answer = receive(&mut stream);
                     assert_eq!(answer.status, 200, "{}", answer.text());
