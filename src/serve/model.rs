@@ -6,7 +6,7 @@
 //! the hash of the weights (`vision::artifact`). Requests read the model through one atomic
 //! pointer; who holds it keeps its model, whatever is loaded meanwhile.
 //!
-//! Imports: base, vision, arc-swap, rayon, `serve::{metrics, error}`.
+//! Imports: base, vision, arc-swap, `serve::{metrics, queue, error}`.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,16 @@ use crate::vision::train::Sample;
 
 use super::Error;
 use super::metrics::{Metrics, ModelMetrics};
+use super::queue::Queue;
 
 /// The version of every model that is served from a folder; a registry counts its own.
 pub(super) const VERSION: &str = "1";
 /// How often a server without a model looks for one.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Pictures of the batches that are computed before the first client comes: one alone, and a few. A
+/// full batch would take memory that a server may never need again, and a tenth of a second.
+const WARM_UP: [usize; 2] = [1, 2];
 
 /// What the lock says about a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,16 +152,12 @@ fn look(dir: &Path) -> Result<Stamp, PathBuf> {
     files.iter().map(stamp).collect::<Result<_, _>>().map(Stamp)
 }
 
-/// Loads the model of `source` and asks it once with one picture and once with `batch_max`, so that
-/// the first client does not pay for page faults, and a network without numbers is never served.
+/// Loads the model of `source` and asks it about blank pictures on the model thread, so that the
+/// first client does not pay for page faults, and a network without numbers is never served.
 ///
 /// # Errors
 /// It is damaged, of another format version, or not what the lock records (if that is asked for).
-pub(super) fn load(
-    source: &ModelSource,
-    batch_max: usize,
-    metrics: &Metrics,
-) -> Result<Model, Error> {
+pub(super) fn load(source: &ModelSource, queue: &Queue, metrics: &Metrics) -> Result<Model, Error> {
     let began = Instant::now();
     let artifact = ModelArtifact::load(&source.dir)?;
     let path = || source.shown.clone();
@@ -172,8 +173,16 @@ pub(super) fn load(
         (LockState::Absent, Strictness::Refuse) => return Err(Error::LockAbsent { path: path() }),
     }
     let weights = artifact.weights_hash();
-    let predictor = Predictor::new(artifact, &Device::pick(DeviceChoice::Auto)?)?;
-    if !warm_up(&predictor, batch_max)? {
+    let loaded = queue.on_model_thread(move || {
+        let predictor = Predictor::new(artifact, &Device::pick(DeviceChoice::Auto)?)?;
+        let is_finite = warm_up(&predictor)?;
+        Ok::<_, Error>((predictor, is_finite))
+    });
+    let panicked = || Error::Start {
+        problem: "the network panicked".to_owned(),
+    };
+    let (predictor, is_finite) = loaded.ok_or_else(panicked)??;
+    if !is_finite {
         return Err(Error::NotFinite { path: path() });
     }
     Ok(Model {
@@ -187,16 +196,11 @@ pub(super) fn load(
 }
 
 /// Returns whether all answers to blank pictures are finite.
-fn warm_up(predictor: &Predictor, batch_max: usize) -> Result<bool, Error> {
-    // In a pool of one, as the model thread does: the shared pool is not even started.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let pool = pool.map_err(|e| Error::Start {
-        problem: e.to_string(),
-    })?;
+fn warm_up(predictor: &Predictor) -> Result<bool, Error> {
     let blank = vec![0; predictor.model().target.image_len()];
-    for pictures in [1, batch_max] {
+    for pictures in WARM_UP {
         let samples = vec![Sample::Bytes(&blank); pictures];
-        let logits = pool.install(|| predictor.predict_batch(&samples))?;
+        let logits = predictor.predict_batch(&samples)?;
         if !logits.rows.iter().all(|value| value.is_finite()) {
             return Ok(false);
         }
@@ -208,7 +212,7 @@ fn warm_up(predictor: &Predictor, batch_max: usize) -> Result<bool, Error> {
 pub(super) mod tests {
     use super::*;
     use crate::serve::metrics::Build;
-    use crate::serve::queue::Queue;
+    use crate::serve::worker::{self, Batching};
 
     pub(in crate::serve) const BUILD: Build = Build {
         version: "0",
@@ -223,7 +227,14 @@ pub(super) mod tests {
         let metrics = Metrics::new(&registry, "tiny", BUILD, &queue).unwrap();
         let dir = tempfile::tempdir().unwrap();
         ModelArtifact::tiny().save(dir.path()).unwrap();
-        Arc::new(load(&source(dir.path(), LockState::Absent), 2, &metrics).unwrap())
+        let batching = Batching {
+            max: 1,
+            wait: Duration::ZERO,
+        };
+        worker::start(Arc::clone(&queue), batching).unwrap();
+        let model = load(&source(dir.path(), LockState::Absent), &queue, &metrics).unwrap();
+        queue.close();
+        Arc::new(model)
     }
 
     fn source(dir: &Path, state: LockState) -> ModelSource {

@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -79,6 +79,17 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<Result<Answer, Failure>>,
 }
 
+/// Something that is to be done on the model thread between two batches.
+pub(super) type Errand = Box<dyn FnOnce() + Send>;
+
+/// What the model thread does next.
+pub(super) enum Work {
+    /// Compute these.
+    Batch(Vec<Job>),
+    /// Do this.
+    Errand(Errand),
+}
+
 /// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full {
@@ -98,6 +109,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
+    errands: VecDeque<Errand>,
     /// Slots taken: pictures that are decoded, wait, or are computed.
     taken: usize,
     closed: bool,
@@ -157,12 +169,15 @@ impl Queue {
         seconds.clamp(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX) as u64
     }
 
-    /// Waits for work and takes the next batch: at most `batch_max` pictures of one model, the
-    /// oldest first. Jobs that nobody waits for any more are dropped. `None` when the queue was
-    /// closed and is empty.
-    pub(super) fn next_batch(&self, batch_max: usize, wait: Duration) -> Option<Vec<Job>> {
+    /// Waits for work and takes the next: an errand, or a batch of at most `batch_max` pictures of
+    /// one model, the oldest first. Jobs that nobody waits for any more are dropped. `None` when the
+    /// queue was closed and is empty.
+    pub(super) fn next_work(&self, batch_max: usize, wait: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
+            if let Some(errand) = state.errands.pop_front() {
+                return Some(Work::Errand(errand));
+            }
             state.drop_dead(Instant::now());
             if let Some(first) = state.waiting.front() {
                 let full_at = first.since + wait;
@@ -192,7 +207,28 @@ impl Queue {
             }
             batch.push(job);
         }
-        Some(batch)
+        Some(Work::Batch(batch))
+    }
+
+    /// Does `errand` on the model thread and returns what it made; `None` if it panicked, or if the
+    /// queue is closed. The thread's memory is warm then, and not that of another one.
+    pub(super) fn on_model_thread<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let errand = Box::new(move || {
+            let _ = sender.send(errand());
+        });
+        {
+            let mut state = self.lock();
+            if state.closed {
+                return None;
+            }
+            state.errands.push_back(errand);
+        }
+        self.changed.notify_one();
+        receiver.recv().ok()
     }
 
     /// Gives back the slots of a computed batch, which took `took`.
@@ -291,6 +327,13 @@ mod tests {
     use super::*;
     use crate::serve::model::tests::tiny_model;
 
+    fn next_batch(queue: &Queue, batch_max: usize) -> usize {
+        match queue.next_work(batch_max, Duration::ZERO) {
+            Some(Work::Batch(batch)) => batch.len(),
+            Some(Work::Errand(_)) | None => 0,
+        }
+    }
+
     fn submit(slots: &mut Slots, model: &Arc<Model>, deadline: Instant) -> Pending {
         slots.submit(model, Picture::Bytes(vec![0; 3]), deadline)
     }
@@ -318,16 +361,15 @@ mod tests {
         for model in [&first, &first, &first, &second, &first] {
             pending.push(submit(&mut slots, model, far));
         }
-        let sizes: Vec<usize> = (0..4)
-            .map(|_| queue.next_batch(2, Duration::ZERO).unwrap().len())
-            .collect();
+        let sizes: Vec<usize> = (0..4).map(|_| next_batch(&queue, 2)).collect();
         assert_eq!(sizes, [2, 1, 1, 1]);
         // Slots are held until the batch is done.
         assert_eq!(queue.taken(), 5);
         queue.done(5, Duration::from_secs(10));
         assert_eq!(queue.taken(), 0);
         queue.close();
-        assert!(queue.next_batch(2, Duration::ZERO).is_none());
+        assert!(queue.next_work(2, Duration::ZERO).is_none());
+        assert_eq!(queue.on_model_thread(|| 1), None);
     }
 
     #[test]
@@ -340,8 +382,7 @@ mod tests {
         let _late = submit(&mut slots, &model, now);
         drop(submit(&mut slots, &model, far));
         let _alive = submit(&mut slots, &model, far);
-        let batch = queue.next_batch(8, Duration::ZERO).unwrap();
-        assert_eq!((batch.len(), queue.taken()), (1, 1));
+        assert_eq!((next_batch(&queue, 8), queue.taken()), (1, 1));
     }
 
     #[test]

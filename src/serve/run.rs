@@ -106,6 +106,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         metrics,
         registry,
     });
+    worker::start(Arc::clone(&queue), batching)?;
     let looked = service.source.look();
     let loaded = match &looked {
         Ok(_) => Some(load(&service)?),
@@ -115,7 +116,6 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
             None
         }
     };
-    worker::start(Arc::clone(&queue), batching)?;
     let rendering = Arc::clone(&service);
     let app = App::new(
         routes::table(&service.config),
@@ -181,7 +181,7 @@ fn ready(model: &Model) -> ServerEvent {
 
 /// Loads the model and lets requests find it.
 fn load(service: &Service) -> Result<Arc<Model>, Error> {
-    let loaded = model::load(&service.source, service.config.batch_max, &service.metrics);
+    let loaded = model::load(&service.source, &service.queue, &service.metrics);
     let model = Arc::new(loaded?);
     service.metrics.loaded(&model);
     service.model.set(Status::Ready(Arc::clone(&model)));

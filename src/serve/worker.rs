@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::model::Model;
-use super::queue::{Answer, Failure, Job, Queue};
+use super::queue::{Answer, Failure, Job, Queue, Work};
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +35,19 @@ pub(super) fn start(queue: Arc<Queue>, batching: Batching) -> Result<(), Error> 
             problem: e.to_string(),
         })?;
     pool.spawn(move || {
-        while let Some(batch) = queue.next_batch(batching.max, batching.wait) {
-            let began = Instant::now();
-            let pictures = batch.len();
-            run(batch, began);
-            queue.done(pictures, began.elapsed());
+        while let Some(work) = queue.next_work(batching.max, batching.wait) {
+            match work {
+                Work::Batch(batch) => {
+                    let began = Instant::now();
+                    let pictures = batch.len();
+                    run(batch, began);
+                    queue.done(pictures, began.elapsed());
+                }
+                Work::Errand(errand) => {
+                    // Who asked for it learns of a panic by getting no answer.
+                    let _ = catch_unwind(AssertUnwindSafe(errand));
+                }
+            }
         }
     });
     Ok(())

@@ -95,6 +95,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         source,
         build: BUILD,
     };
+    small_pages();
     let drained = serve(ctx, options)?;
     if 0 < drained.aborted {
         let requests = units::count(drained.aborted as usize, "request");
@@ -128,6 +129,15 @@ const BUILD: Build = Build {
         (true, true) => "vision,cuda,wgpu",
     },
 };
+
+/// Keeps the allocator from taking memory in pages of 2 MiB, of which a server touches a corner each:
+/// with them an idle one is half as large again. After `--repro`: trainings are faster with them.
+fn small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "large pages stay on");
+    }
+}
 
 /// Reads the section `serve`; flags go before it.
 fn config(ctx: &Ctx, args: &Args) -> Result<Config, CliError> {

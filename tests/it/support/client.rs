@@ -13,7 +13,7 @@ use super::stages::wait_until;
 use super::{Output, Project};
 
 /// How long an answer may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server; killed when the test is over.
 pub(crate) struct Server {
@@ -90,9 +90,7 @@ impl Server {
 
     /// Opens a connection.
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.port)
     }
 
     /// Sends a request with these headers (one per line) and waits for the answer.
@@ -180,6 +178,13 @@ impl Answer {
         };
         format!("{} {}", self.status, code.as_str().unwrap_or("-"))
     }
+}
+
+/// Opens a connection to a port of this machine.
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 /// Returns the bytes of a request that wants the connection closed after its answer.
