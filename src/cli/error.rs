@@ -201,6 +201,8 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Base(e) => base_class(e),
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
+        E::UnknownHost { .. } | E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
+        E::NotFinite { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }
 

@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     }
     let out = out::Out::new(&args.global, &env);
     panic::install();
-    out::start_log(&args.global, &env, &out);
+    out::start_log(&args.global, &env, &out, args.command.log_format());
     let cancel = Cancel::new();
     let ctx = Ctx::new(args.global, env, out, cancel);
     let result = match &ctx {

@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use serde_json::json;
+
 use crate::pipeline::Plan;
 use crate::pipeline::execute::service::{self, Ended};
 use crate::pipeline::workspace::Files;
@@ -10,7 +12,7 @@ use crate::pipeline::workspace::Files;
 use super::ctx::Ctx;
 use super::error::CliError;
 use super::exit::Outcome;
-use super::out::Style;
+use super::out::{Form, Style};
 use super::render::events::{self, Story};
 
 /// Says of the services of `plan` that are not started how that is done.
@@ -39,6 +41,11 @@ pub(super) fn run(
     let ended = service::run(&chosen, files, env, &ctx.cancel, story)?;
     Ok(match ended {
         Ended::Failed => Outcome::Failed,
-        Ended::Stopped => Outcome::Interrupted,
+        Ended::Stopped => {
+            if ctx.out.form == Form::Json {
+                ctx.out.json(&json!({"event": "interrupted"}));
+            }
+            Outcome::Interrupted
+        }
     })
 }

@@ -19,7 +19,7 @@ use super::problem::{Asked, Problem, Rendered};
 use super::routes::RouteTable;
 
 /// Puts a problem into the words of the protocol that its path belongs to.
-pub type Render = fn(&Problem, &Asked<'_>) -> Rendered;
+pub(super) type Render = Arc<dyn Fn(&Problem, &Asked<'_>) -> Rendered + Send + Sync>;
 
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -50,7 +50,12 @@ impl App {
     /// in memory; a HEAD request reaches it as GET. What it rejects is answered by warp's own words,
     /// so it should end with `.recover(…)` or reject nothing. Series of the routes are created in
     /// `metrics` with 0.
-    pub fn new<F>(routes: RouteTable, filter: F, render: Render, metrics: &Metrics) -> Self
+    pub fn new<F>(
+        routes: RouteTable,
+        filter: F,
+        render: impl Fn(&Problem, &Asked<'_>) -> Rendered + Send + Sync + 'static,
+        metrics: &Metrics,
+    ) -> Self
     where
         F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
         F::Extract: Reply,
@@ -71,7 +76,7 @@ impl App {
         Self {
             routes: Arc::new(routes),
             handler,
-            render,
+            render: Arc::new(render),
             metrics: metrics.clone(),
             of_routes: Arc::new(of_routes),
         }

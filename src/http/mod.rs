@@ -35,7 +35,7 @@ mod tests;
 
 pub use hyper::{Method, StatusCode, header};
 
-pub use app::{App, Render};
+pub use app::App;
 pub use bind::{Bound, bind};
 pub use error::Error;
 pub use exposition::{EXPOSITION_TYPE, exposition, exposition_response};

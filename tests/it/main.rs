@@ -16,6 +16,7 @@ mod crash;
 mod dag;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod health;
 mod help;
 mod init;
 #[cfg(feature = "vision")]
@@ -31,6 +32,9 @@ mod predict;
 mod preprocess;
 mod random;
 mod repro;
+#[cfg(feature = "vision")]
+mod serve;
+mod service;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

@@ -21,6 +21,8 @@ pub(super) mod predict;
 #[cfg(feature = "vision")]
 pub(super) mod preprocess;
 #[cfg(feature = "vision")]
+pub(super) mod serve;
+#[cfg(feature = "vision")]
 pub(super) mod summary;
 #[cfg(feature = "vision")]
 pub(super) mod train;

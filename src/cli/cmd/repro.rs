@@ -59,6 +59,23 @@ pub(in crate::cli) struct Args {
     no_run_cache: bool,
 }
 
+#[cfg(feature = "vision")]
+impl Args {
+    /// Asks for `targets` with all they need, and nothing else out of the ordinary.
+    pub(super) fn of_targets(targets: Vec<String>) -> Self {
+        Self {
+            targets,
+            force: false,
+            single_item: false,
+            downstream: false,
+            jobs: None,
+            keep_going: false,
+            dry: false,
+            no_run_cache: false,
+        }
+    }
+}
+
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;

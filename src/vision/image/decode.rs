@@ -25,6 +25,8 @@ const DECODER_BYTES_EXTRA: u64 = 16 << 20;
 pub struct Limits {
     /// Largest width × height.
     pub pixels_max: u64,
+    /// Largest width, and largest height.
+    pub side_max: u32,
     /// Largest file, in bytes.
     pub file_bytes_max: u64,
 }
@@ -93,6 +95,16 @@ pub enum ImageError {
         /// The limit on width × height.
         pixels_max: u64,
     },
+    /// Wider or higher than allowed.
+    #[error("too large: {width}x{height} pixels, the limit for a side is {side_max} (`max_side`)")]
+    SideTooLong {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+        /// The limit on each of them.
+        side_max: u32,
+    },
     /// More bytes than allowed.
     #[error("too large: {bytes} bytes, the limit is {bytes_max}")]
     TooManyBytes {
@@ -120,6 +132,9 @@ pub enum ImageError {
         reason: String,
     },
 }
+
+/// The formats that are read, for messages.
+pub const FORMATS: [&str; 2] = ["PNG", "JPEG"];
 
 /// Returns the picture in `bytes`, upright.
 ///
@@ -197,6 +212,13 @@ fn upright(
     memory: image::Limits,
 ) -> Result<Picture, ImageError> {
     let (width, height) = decoder.dimensions();
+    if limits.side_max < width.max(height) {
+        return Err(ImageError::SideTooLong {
+            width,
+            height,
+            side_max: limits.side_max,
+        });
+    }
     if limits.pixels_max < u64::from(width) * u64::from(height) {
         return Err(ImageError::TooManyPixels {
             width,
@@ -344,6 +366,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         pixels_max: 1 << 20,
+        side_max: 1 << 16,
         file_bytes_max: 1 << 20,
     };
 
