@@ -108,7 +108,9 @@ mod tests {
         let _ = ModelSpec::read(section("model"));
         let train = TrainParams::read(section("train"));
         let evaluate = EvaluateParams::read(section("evaluate"));
+        let serve = crate::serve::Config::read(section("serve"));
         problems.into_result(()).unwrap();
+        assert_eq!(serve.port, 5001);
         assert_eq!((preprocess.val, preprocess.test), (0.1, 0.2));
         assert_eq!((train.batch_size, evaluate.top_k), (64, 3));
     }

@@ -182,7 +182,7 @@ pub(super) struct ModelInfo<'a> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a request; multer reads it")]
 pub(super) struct PredictForm {
-    /// A PNG or JPEG file.
+    /// A PNG, JPEG, WebP, BMP, GIF or TIFF file.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     file: Vec<u8>,
 }
@@ -191,7 +191,7 @@ pub(super) struct PredictForm {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a request; multer reads it")]
 pub(super) struct BatchForm {
-    /// PNG or JPEG files.
+    /// PNG, JPEG, WebP, BMP, GIF or TIFF files.
     #[schema(value_type = Vec<String>, format = Binary)]
     files: Vec<Vec<u8>>,
 }
@@ -203,7 +203,7 @@ pub(super) struct BatchForm {
     reason = "describes a request; the envelope reads it borrowed"
 )]
 pub(super) struct ImageJson {
-    /// Base64 of a PNG or JPEG file, or a `data:` URL.
+    /// Base64 of a PNG, JPEG, WebP, BMP, GIF or TIFF file, or a `data:` URL.
     #[schema(example = "iVBORw0KGgo…")]
     image: String,
 }
@@ -215,7 +215,7 @@ pub(super) struct ImageJson {
     reason = "describes a request; the envelope reads it borrowed"
 )]
 pub(super) struct ImagesJson {
-    /// Base64 of PNG or JPEG files, or `data:` URLs.
+    /// Base64 of PNG, JPEG, WebP, BMP, GIF or TIFF files, or `data:` URLs.
     images: Vec<String>,
 }
 

@@ -18,6 +18,7 @@ use prometheus::{
 use super::Error;
 use super::model::{Model, VERSION};
 use super::queue::Queue;
+use crate::vision::image::Format;
 
 /// Seconds of stages and of loading.
 const SECONDS: [f64; 14] = [
@@ -87,14 +88,6 @@ impl RequestOutcome {
     }
 }
 
-/// The format a damaged picture seems to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SeenFormat {
-    Png,
-    Jpeg,
-    Other,
-}
-
 /// Why a picture could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DecodeFailure {
@@ -102,26 +95,29 @@ pub(super) enum DecodeFailure {
     NotAnImage,
     Truncated,
     Damaged,
+    Unsupported,
 }
 
-impl SeenFormat {
-    const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::Other];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpeg",
-            Self::Other => "other",
-        }
+/// The label of a picture's format.
+fn format_label(format: Option<Format>) -> &'static str {
+    match format {
+        Some(Format::Png) => "png",
+        Some(Format::Jpeg) => "jpeg",
+        Some(Format::WebP) => "webp",
+        Some(Format::Bmp) => "bmp",
+        Some(Format::Gif) => "gif",
+        Some(Format::Tiff) => "tiff",
+        None => "other",
     }
 }
 
 impl DecodeFailure {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Empty,
         Self::NotAnImage,
         Self::Truncated,
         Self::Damaged,
+        Self::Unsupported,
     ];
 
     fn label(self) -> &'static str {
@@ -130,6 +126,7 @@ impl DecodeFailure {
             Self::NotAnImage => "not_an_image",
             Self::Truncated => "truncated",
             Self::Damaged => "damaged",
+            Self::Unsupported => "unsupported",
         }
     }
 }
@@ -240,9 +237,9 @@ fn refusals(f: &Families<'_>) -> Result<(IntCounterVec, IntCounterVec), Error> {
         "Pictures that could not be decoded",
         &["format", "reason"],
     )?;
-    for format in SeenFormat::ALL {
+    for format in Format::ALL.map(Some).into_iter().chain([None]) {
         for reason in DecodeFailure::ALL {
-            decode_failures.with_label_values(&[format.label(), reason.label()]);
+            decode_failures.with_label_values(&[format_label(format), reason.label()]);
         }
     }
     Ok((rejected, decode_failures))
@@ -394,9 +391,9 @@ impl Metrics {
     }
 
     /// Counts a picture that could not be decoded.
-    pub(super) fn undecodable(&self, format: SeenFormat, reason: DecodeFailure) {
+    pub(super) fn undecodable(&self, format: Option<Format>, reason: DecodeFailure) {
         self.decode_failures
-            .with_label_values(&[format.label(), reason.label()])
+            .with_label_values(&[format_label(format), reason.label()])
             .inc();
     }
 

@@ -18,8 +18,8 @@ pub(super) fn document() -> Document {
 #[openapi(
     info(
         title = "cvops",
-        description = "Predictions of an image classifier. Pictures are PNG or JPEG files of any \
-                       size; they are brought to the model's size as they were for training.",
+        description = "Predictions of an image classifier. Pictures are PNG, JPEG, WebP, BMP, \
+                       GIF or TIFF files of any size; they are brought to the model's size as they were for training.",
     ),
     paths(
         predict, predict_batch, predict_model, health, health_live, health_ready, healthz, readyz,

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::{Asked, Problem, ProblemCode, Rendered, RequestId, Response, StatusCode};
-use crate::vision::image::{FORMATS, ImageError};
+use crate::vision::image::{FORMAT_LIST, Format, ImageError};
 
-use super::metrics::{DecodeFailure, Metrics, Rejection, SeenFormat};
+use super::metrics::{DecodeFailure, Metrics, Rejection};
 
 /// No more than this of what was sent is repeated in an answer.
 const ECHO_BYTES_MAX: usize = 256;
@@ -101,7 +101,7 @@ pub(super) struct Refusal {
     /// Under which reason it is counted, if it is a refusal before inference.
     pub(super) rejection: Option<Rejection>,
     /// For pictures that cannot be decoded.
-    pub(super) undecodable: Option<(SeenFormat, DecodeFailure)>,
+    pub(super) undecodable: Option<(Option<Format>, DecodeFailure)>,
 }
 
 impl Refusal {
@@ -183,27 +183,19 @@ impl Refusal {
             ImageError::Empty => DecodeFailure::Empty,
             ImageError::NotAnImage { .. } => DecodeFailure::NotAnImage,
             ImageError::Truncated => DecodeFailure::Truncated,
+            ImageError::Unsupported { .. } => DecodeFailure::Unsupported,
             ImageError::Damaged { .. } | ImageError::Unreadable { .. } => DecodeFailure::Damaged,
         };
-        let format = if bytes.starts_with(b"\x89PNG") {
-            SeenFormat::Png
-        } else if bytes.starts_with(b"\xFF\xD8\xFF") {
-            SeenFormat::Jpeg
-        } else {
-            SeenFormat::Other
-        };
-        let formats = FORMATS.join(" and ");
+        let format = Format::of(bytes);
         let detail = match failure {
-            DecodeFailure::Empty | DecodeFailure::NotAnImage => {
-                format!("{error}; {formats} are read")
-            }
-            DecodeFailure::Truncated | DecodeFailure::Damaged => {
-                let seen = match format {
-                    SeenFormat::Png => "a PNG image",
-                    SeenFormat::Jpeg => "a JPEG image",
-                    SeenFormat::Other => "unknown content",
-                };
-                format!("{error} (it is {seen}); {formats} are read")
+            // The error itself names the formats.
+            DecodeFailure::NotAnImage => error.to_string(),
+            DecodeFailure::Empty => format!("{error}; {FORMAT_LIST} files are read"),
+            DecodeFailure::Truncated | DecodeFailure::Damaged | DecodeFailure::Unsupported => {
+                let seen = format.map_or("unknown content".to_owned(), |format| {
+                    format!("a {} image", format.name())
+                });
+                format!("{error} (it is {seen}); {FORMAT_LIST} files are read")
             }
         };
         let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "image_decode", detail);
@@ -270,13 +262,13 @@ mod tests {
             refusal.item(),
             json!({
                 "code": "image_decode",
-                "detail": "not a PNG or JPEG image (it is text); PNG and JPEG are read",
+                "detail": "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)",
             })
         );
         let refusal = Refusal::image(&ImageError::Truncated, b"\x89PNG\r\n");
         assert_eq!(
             refusal.undecodable,
-            Some((SeenFormat::Png, DecodeFailure::Truncated))
+            Some((Some(Format::Png), DecodeFailure::Truncated))
         );
     }
 }

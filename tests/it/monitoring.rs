@@ -3,14 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::Project;
 use crate::support::pictures::{stripes, trained_project};
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/cvops-serving.json";
@@ -250,60 +246,13 @@ fn the_compose_file_mounts_what_is_there_and_opens_nothing_to_the_world() {
     assert_eq!(default, ["cvops", "grafana", "prometheus"]);
 }
 
-/// A server that is stopped when the test ends, however it ends.
-struct Server {
-    child: Child,
-    port: u64,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// Starts `cvops serve` on a free port and waits until it is ready.
-    fn start(p: &Project) -> Self {
-        let mut command = p.command("serve --port 0 --json");
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let mut server = Self { child, port: 0 };
-        for line in BufReader::new(stdout).lines() {
-            let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            match text(&event["event"]) {
-                "listening" => server.port = event["port"].as_u64().unwrap(),
-                "ready" => return server,
-                _ => {}
-            }
-        }
-        panic!("the server ended before it was ready");
-    }
-
-    /// Sends a request and returns the whole answer.
-    fn ask(&self, head: &str, body: &[u8]) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port as u16)).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n\r\n"
-        )
-        .unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-}
-
 #[test]
 fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
     let p = trained_project();
-    let server = Server::start(&p);
-    let answer = server.ask("POST /predict", &stripes(0, 0));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let exposition = server.ask("GET /metrics", b"");
+    let server = p.serve_ready("");
+    let answer = server.post("/predict", "image/png", stripes(0, 0));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let exposition = server.get("/metrics").text();
     let exposed: BTreeSet<&str> = exposition
         .lines()
         .filter(|line| !line.starts_with('#'))

@@ -27,7 +27,7 @@ use super::repro;
 
 /// Answer prediction requests over HTTP
 ///
-/// Serves the model at `POST /predict` (a PNG or JPEG as form field `file`, as the body, or as
+/// Serves the model at `POST /predict` (a picture as form field `file`, as the body, or as
 /// base64 in JSON), with `/health/ready`, `/metrics`, `/docs` and a page to drop a picture on at
 /// `/`. Without a model it starts and waits for one. Ctrl-C and SIGTERM let open requests finish.
 #[derive(Debug, clap::Args)]

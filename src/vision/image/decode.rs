@@ -133,9 +133,6 @@ pub enum ImageError {
     },
 }
 
-/// The formats that are read, for messages.
-pub const FORMATS: [&str; 2] = ["PNG", "JPEG"];
-
 /// Returns the picture in `bytes`, upright.
 ///
 /// 16-bit values are scaled to 8 bits, palettes are looked up, CMYK becomes RGB, alpha is kept.

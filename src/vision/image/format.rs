@@ -3,10 +3,65 @@
 
 use std::path::Path;
 
-/// The formats by name, in the order in which they are met.
-pub const FORMATS: [&str; 6] = ["PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF"];
+use image::ImageFormat;
 
-/// The same within a sentence: "a … image", "… files".
+/// A format that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Portable Network Graphics.
+    Png,
+    /// JPEG, with or without EXIF.
+    Jpeg,
+    /// WebP, lossy or lossless.
+    WebP,
+    /// Windows bitmap.
+    Bmp,
+    /// GIF; the first frame counts.
+    Gif,
+    /// TIFF; the first page counts.
+    Tiff,
+}
+
+impl Format {
+    /// All of them, in the order in which they are met.
+    pub const ALL: [Self; 6] = [
+        Self::Png,
+        Self::Jpeg,
+        Self::WebP,
+        Self::Bmp,
+        Self::Gif,
+        Self::Tiff,
+    ];
+
+    /// Returns the format that a file's first bytes claim.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match image::guess_format(bytes).ok()? {
+            ImageFormat::Png => Some(Self::Png),
+            ImageFormat::Jpeg => Some(Self::Jpeg),
+            ImageFormat::WebP => Some(Self::WebP),
+            ImageFormat::Bmp => Some(Self::Bmp),
+            ImageFormat::Gif => Some(Self::Gif),
+            ImageFormat::Tiff => Some(Self::Tiff),
+            _ => None,
+        }
+    }
+
+    /// Returns its name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "PNG",
+            Self::Jpeg => "JPEG",
+            Self::WebP => "WebP",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
+            Self::Tiff => "TIFF",
+        }
+    }
+}
+
+/// The formats within a sentence: "a … image", "… files".
 pub const FORMAT_LIST: &str = "PNG, JPEG, WebP, BMP, GIF or TIFF";
 
 /// Extensions of files that are tried; what is inside decides how they are decoded.
@@ -27,6 +82,7 @@ mod tests {
 
     #[test]
     fn the_sentence_names_every_format() {
-        assert_eq!(FORMAT_LIST.replace(" or ", ", "), FORMATS.join(", "));
+        let names = Format::ALL.map(Format::name);
+        assert_eq!(FORMAT_LIST.replace(" or ", ", "), names.join(", "));
     }
 }

@@ -9,8 +9,8 @@ mod format;
 mod pixels;
 mod thumbnail;
 
-pub use decode::{FORMATS, ImageError, Layout, Limits, Picture, decode};
+pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
-pub use format::{EXTENSIONS, FORMAT_LIST, FORMATS, is_picture_name};
+pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
 pub use thumbnail::thumbnail;
