@@ -210,15 +210,21 @@ impl<'p> Reader<'p> {
                 side.run = Some(Box::new(run));
                 Ok(side)
             }
-            (Err(track::Error::NoRuns), no_revision) => Err(no_revision.into()),
+            (Err(track::Error::NoRuns), no_revision)
+            | (
+                _,
+                no_revision
+                @ (project::Error::UnsafeRepository { .. } | project::Error::Git { .. }),
+            ) => Err(no_revision.into()),
             (Err(track::Error::UnknownRun { nearest: run, .. }), no_revision) => {
-                let revision = match no_revision {
-                    project::Error::UnknownRevision { nearest, .. } => nearest,
-                    _ => None,
+                let (revision, git) = match no_revision {
+                    project::Error::UnknownRevision { nearest, .. } => (nearest, None),
+                    other => (None, Some(other.to_string())),
                 };
                 Err(Error::UnknownSide {
                     word: word.to_owned(),
                     nearest: revision.or(run),
+                    git,
                 })
             }
             (Err(error), _) => Err(error.into()),
