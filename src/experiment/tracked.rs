@@ -18,9 +18,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
-use crate::base::{Cancel, CancelReason, Observer, clock};
+use crate::base::{ArtifactPath, Cancel, CancelReason, Observer, clock};
 use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
+use crate::pipeline::spec::Storage;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
 use crate::project::{Layout, git};
 use crate::track::{
@@ -30,6 +31,9 @@ use crate::track::{
 
 use super::collect;
 use super::error::Error;
+
+/// The file that keeps cached outputs out of git.
+const GITIGNORE: &str = ".gitignore";
 
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
@@ -90,6 +94,8 @@ pub fn repro(
     events: &dyn Observer<Event>,
 ) -> Result<Recorded, Error> {
     let recorder = Recorder {
+        plan,
+        lock_path: workspace.files.lock_path(),
         record,
         events,
         state: Mutex::default(),
@@ -158,6 +164,9 @@ fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
 
 /// Listens to a repro and writes the run.
 struct Recorder<'a> {
+    plan: &'a Plan<'a>,
+    /// Where the lock file is.
+    lock_path: PathBuf,
     record: &'a Record,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
@@ -259,10 +268,35 @@ impl Recorder<'_> {
             written_at: Instant::now(),
             failed: BTreeMap::new(),
             git: Some(std::thread::spawn({
-                let root = record.root.clone();
-                move || git_facts(&root)
+                let (root, written) = (record.root.clone(), self.written());
+                move || git_facts(&root, &written)
             })),
         })
+    }
+}
+
+impl Recorder<'_> {
+    /// Returns the files of git that a repro itself writes: what counts as a change is what its
+    /// results were made from, and these may be written while git looks.
+    fn written(&self) -> Vec<ArtifactPath> {
+        let mut written: Vec<ArtifactPath> = Vec::new();
+        let mut ignore = |folder: Option<ArtifactPath>| {
+            let name = folder.map_or_else(|| GITIGNORE.to_owned(), |f| format!("{f}/{GITIGNORE}"));
+            written.extend(name.parse::<ArtifactPath>());
+        };
+        let mut outs = Vec::new();
+        for (path, out) in self.plan.graph().stages().iter().flat_map(|s| &s.outs) {
+            match out.storage {
+                Storage::Git => outs.push(path.clone()),
+                Storage::Cached => ignore(path.parent()),
+            }
+        }
+        written.extend(outs);
+        let lock = self.lock_path.file_name().and_then(|name| name.to_str());
+        written.extend(lock.and_then(|name| name.parse::<ArtifactPath>().ok()));
+        written.sort();
+        written.dedup();
+        written
     }
 }
 
@@ -289,8 +323,8 @@ impl Started {
 }
 
 /// Returns where the repository around the project stands.
-fn git_facts(root: &Path) -> Option<Git> {
-    let tree = git::work_tree(root).ok()?;
+fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
+    let tree = git::work_tree(root, written).ok()?;
     Some(Git {
         commit: tree.commit?.as_str().to_owned(),
         branch: tree.branch,

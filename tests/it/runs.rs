@@ -543,6 +543,8 @@ error: the run `interrupted` is still going on
     assert_eq!(statuses(&p), "killed killed");
     assert!(runs(&p)[0]["ended"].is_null());
 
+    check(&p.cvops("runs apply killed"), str![]);
+
     fs::write(p.home().join("go"), "").unwrap();
     p.ok("repro --name last-one");
     assert_eq!(statuses(&p), "finished killed killed");
@@ -665,6 +667,28 @@ warning: the numbers in `m.json` are not part of the run: `m.json` is not valid
     let run = &runs(&p)[0];
     assert_eq!(run["metrics"]["n.json"]["loss"], "NaN");
     assert_eq!(run["metrics"]["n.json"]["best"], "-Infinity");
+}
+
+#[test]
+fn a_run_knows_where_git_stood() {
+    let p = study();
+    p.git_init();
+    p.ok("repro");
+    let git = runs(&p)[0]["git"].clone();
+    assert_eq!(git["commit"], p.git("rev-parse HEAD").trim());
+    assert_eq!(
+        (&git["branch"], &git["dirty"]),
+        (&"main".into(), &false.into())
+    );
+    // What a repro writes says nothing about what it was made from.
+    p.git("add --all");
+    p.git("commit --quiet --message results");
+    p.write("metrics.json", "{}\n");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], false);
+    p.edit("params.yaml", "lr: 1 ", "lr: 3 ");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], true);
 }
 
 #[test]
