@@ -111,9 +111,7 @@ impl WorkTree {
         fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
         let mut staged = fs::Staged::new_in(dir).map_err(base::Error::io("write", path))?;
         std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", path))?;
-        staged
-            .commit(&path)
-            .map_err(base::Error::io("write", &path))
+        staged.commit(path).map_err(base::Error::io("write", path))
     }
 
     /// Returns the tree as a project.
@@ -193,7 +191,7 @@ mod tests {
     use crate::pipeline::spec;
     use crate::store::Store;
 
-    const PIPELINE: &str = "stages:\n  a:\n    cmd: x\n    wdir: sub\n    deps: [../data, ../src]\n    params: [k]\n    outs: [../data/made]\n    metrics: [m.json]\n  f:\n    cmd: y\n    frozen: true\n    outs: [frozen.txt]\n";
+    const PIPELINE: &str = "stages:\n  a:\n    cmd: x\n    wdir: sub\n    deps: [../data/in, ../src]\n    params: [k]\n    outs: [../data/made]\n    metrics: [m.json]\n  f:\n    cmd: y\n    frozen: true\n    outs: [frozen.txt]\n";
 
     fn text(text: &str, name: &str) -> Document {
         Document::parse(name, text.to_owned(), Format::Yaml).unwrap()

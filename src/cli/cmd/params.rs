@@ -49,7 +49,7 @@ enum Action {
         after_help = "Examples:\n  cvops params set train.epochs=20 train.optimiser=sgd\n  cvops params set model.toml:layers=3\n  cvops params set --add train.note='first try'"
     )]
     Set(SetArgs),
-    Sweep(params_sweep::Args),
+    Sweep(Box<params_sweep::Args>),
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ use super::space::{Dimension, Space};
 /// The version of the lines this program writes and reads.
 const VERSION: u32 = 1;
 const FILE: &str = "journal.jsonl";
+/// How often, and after what time, a lock that somebody else has is tried again.
+const PEEKS: u32 = 10;
+const PEEK: Duration = Duration::from_millis(10);
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -301,7 +305,16 @@ impl Journal {
         fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
         let path = dir.join(FILE);
         let file = fs::Appender::open(&path).map_err(base::Error::io("open", &path))?;
-        if !file.try_lock().map_err(base::Error::io("lock", &path))? {
+        let mut is_ours = file.try_lock().map_err(base::Error::io("lock", &path))?;
+        // `status` holds a shared lock for an instant, to see whether the sweep runs.
+        for _ in 0..PEEKS {
+            if is_ours {
+                break;
+            }
+            std::thread::sleep(PEEK);
+            is_ours = file.try_lock().map_err(base::Error::io("lock", &path))?;
+        }
+        if !is_ours {
             return Err(SweepError::new("sweep-runs", format!("the sweep `{name}` is running already"))
                 .help(format!("watch it with `cvops params sweep status {name}`, or end it with `cvops params sweep stop {name}`"))
                 .into());

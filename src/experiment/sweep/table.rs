@@ -8,7 +8,7 @@ use crate::report::{Align, Table, Tone};
 use super::domain::Written;
 use super::journal::{Sweep, TrialState};
 
-/// Returns the table of all trials, in their order; the best one is marked with `*`.
+/// Returns the table of all trials, in their order; the best one is marked.
 #[must_use]
 pub fn trials(sweep: &Sweep, is_running: bool) -> Table {
     let definition = &sweep.definition;
@@ -53,7 +53,7 @@ pub fn trials(sweep: &Sweep, is_running: bool) -> Table {
             }
             TrialState::Finished(finished) => row.extend([
                 number(finished.value),
-                if is_best { "*" } else { "" }.to_owned(),
+                if is_best { "best" } else { "" }.to_owned(),
                 "done".to_owned(),
                 time(finished.seconds),
                 finished

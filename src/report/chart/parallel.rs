@@ -58,7 +58,7 @@ impl ParallelCoordinates {
     /// Returns the chart.
     #[must_use]
     pub fn svg(&self) -> Svg {
-        let css = ".cvops-svg .way{fill:none;stroke:var(--c0);stroke-width:1.5;stroke-linejoin:round}.cvops-svg .best{fill:none;stroke:var(--c1);stroke-width:3;stroke-linejoin:round}";
+        let css = ".cvops-svg .way{fill:none;stroke:var(--c0);stroke-width:1.5;stroke-linejoin:round}.cvops-svg .halo{paint-order:stroke;stroke:var(--paper);stroke-width:3px}.cvops-svg .best{fill:none;stroke:var(--c1);stroke-width:3;stroke-linejoin:round}";
         let below = if self.subtitle.is_empty() { 38.0 } else { 56.0 };
         let height = below + 34.0 + HEIGHT + 24.0;
         let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), css);
@@ -93,9 +93,16 @@ impl ParallelCoordinates {
             for (value, text) in marks(axis, scale) {
                 if let Some(share) = scale.at(value) {
                     let level = y(share);
-                    canvas.line("axis", (left - 4.0, level), (left, level));
                     let text = fit_text(&text, 11.0, gap.min(SIDE) - 10.0);
-                    canvas.text(left - 7.0, level + 4.0, Anchor::End, "small muted", &text);
+                    // The last axis has room on its right only.
+                    let (side, anchor) = if 0 < index && index + 1 == self.axes.len() {
+                        (1.0, Anchor::Start)
+                    } else {
+                        (-1.0, Anchor::End)
+                    };
+                    canvas.line("axis", (left, level), (left + 4.0 * side, level));
+                    let at = left + 7.0 * side;
+                    canvas.text(at, level + 4.0, anchor, "small muted halo", &text);
                 }
             }
         }

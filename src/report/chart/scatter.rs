@@ -39,8 +39,14 @@ impl ScatterChart {
                 .iter()
                 .filter(|p| p.x.is_finite() && p.y.is_finite())
         };
-        let x = Scale::around(self.x.scale, shown().map(|p| p.x)).rounded(6);
-        let y = Scale::around(self.y.scale, shown().map(|p| p.y)).rounded(6);
+        let x = Scale::around(self.x.scale, shown().map(|p| p.x));
+        let x = if shown().all(|p| p.x.fract() == 0.0) {
+            x.whole()
+        } else {
+            x
+        };
+        let x = x.padded(0.04);
+        let y = Scale::around(self.y.scale, shown().map(|p| p.y)).padded(0.06);
         let css = ".cvops-svg .dot{fill:var(--c0);fill-opacity:.65}.cvops-svg .mark{fill:var(--c1);stroke:var(--ink);stroke-width:1.5}";
         let mut canvas = Canvas::new(
             WIDTH,
