@@ -370,7 +370,9 @@ fn large_bodies_are_refused_whether_they_announce_their_size_or_not() {
     let head = "POST /predict HTTP/1.1\r\nHost: test\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     let piece = [b"100000\r\n", vec![0; 0x10_0000].as_slice(), b"\r\n"].concat();
-    while stream.write_all(&piece).is_ok() {}
+    for _ in 0..12 {
+        stream.write_all(&piece).unwrap();
+    }
     assert_eq!(receive(&mut stream).outcome(), "413 body_too_large");
     // A small picture in pieces is as good as in one.
     let mut stream = server.connect();
