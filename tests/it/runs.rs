@@ -48,10 +48,14 @@ fn check_squeezed(output: &Output, expected: impl snapbox::IntoData) {
             cells.collect::<Vec<_>>().join("  ")
         })
         .collect();
+    let mut text = lines.join("\n");
+    while text.contains("----") {
+        text = text.replace("----", "---");
+    }
     snapbox::Assert::new()
         .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
         .normalize_paths(false)
-        .eq(lines.join("\n"), expected);
+        .eq(text, expected);
 }
 
 /// Returns the runs as JSON, the newest first.
@@ -107,7 +111,7 @@ error: no run is recorded in this project
     assert_eq!(run["name"], third["run"]["name"]);
     assert_eq!(run["stages"][1]["outcome"], "restored");
     // A restored stage has metrics as well.
-    assert_eq!(run["metrics"]["metrics.json"]["accuracy"], 1);
+    assert_eq!(run["metrics"]["metrics.json"]["accuracy"], 1.0);
 }
 
 #[test]
@@ -332,11 +336,9 @@ metrics.json  accuracy      1       3       2
 "#]],
     );
     let diff = p.ok("runs diff first second --json").json().remove(0);
-    assert_eq!(diff["params"][0]["key"], "train.lr");
-    assert_eq!(
-        (&diff["params"][0]["old"], &diff["params"][0]["new"]),
-        (&1.into(), &3.into())
-    );
+    let lr = &diff["params"]["params.yaml"]["train.lr"];
+    assert_eq!((&lr["old"], &lr["new"]), (&1.into(), &3.into()));
+    assert_eq!(diff["metrics"]["curve.jsonl"]["loss"]["diff"], 2.0);
     assert_eq!(diff["a"]["name"], "first");
 }
 
@@ -541,6 +543,8 @@ error: the run `interrupted` is still going on
     assert_eq!(statuses(&p), "killed killed");
     assert!(runs(&p)[0]["ended"].is_null());
 
+    check(&p.cvops("runs apply killed"), str![]);
+
     fs::write(p.home().join("go"), "").unwrap();
     p.ok("repro --name last-one");
     assert_eq!(statuses(&p), "finished killed killed");
@@ -663,6 +667,28 @@ warning: the numbers in `m.json` are not part of the run: `m.json` is not valid
     let run = &runs(&p)[0];
     assert_eq!(run["metrics"]["n.json"]["loss"], "NaN");
     assert_eq!(run["metrics"]["n.json"]["best"], "-Infinity");
+}
+
+#[test]
+fn a_run_knows_where_git_stood() {
+    let p = study();
+    p.git_init();
+    p.ok("repro");
+    let git = runs(&p)[0]["git"].clone();
+    assert_eq!(git["commit"], p.git("rev-parse HEAD").trim());
+    assert_eq!(
+        (&git["branch"], &git["dirty"]),
+        (&"main".into(), &false.into())
+    );
+    // What a repro writes says nothing about what it was made from.
+    p.git("add --all");
+    p.git("commit --quiet --message results");
+    p.write("metrics.json", "{}\n");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], false);
+    p.edit("params.yaml", "lr: 1 ", "lr: 3 ");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], true);
 }
 
 #[test]
