@@ -44,8 +44,6 @@ pub struct Record {
     /// The project whose database keeps the run. A trial in a workspace of its own is recorded
     /// with the project it belongs to.
     pub layout: Layout,
-    /// The top folder of that project, where git is asked.
-    pub root: PathBuf,
     /// The experiment; `None`: the default one.
     pub experiment: Option<String>,
     /// The run's name; `None`: one is made up.
@@ -268,8 +266,8 @@ impl Recorder<'_> {
             written_at: Instant::now(),
             failed: BTreeMap::new(),
             git: Some(std::thread::spawn({
-                let (root, written) = (record.root.clone(), self.written());
-                move || git_facts(&root, &written)
+                let (state, written) = (record.layout.state_dir().to_owned(), self.written());
+                move || git_facts(state.parent()?, &written)
             })),
         })
     }

@@ -254,7 +254,7 @@ there is no git commit to compare with: `lock` is the last `cvops repro`
 error: `HEAD` is neither a git revision nor a run
  |
  = note: `[ROOT]` is not inside a git repository
- = help: `git log --oneline` and `cvops runs list` show what there is
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );
@@ -267,7 +267,7 @@ error: `HEAD` is neither a git revision nor a run
 error: `HEAD` is neither a git revision nor a run
  |
  = note: the program `git` was not found
- = help: `git log --oneline` and `cvops runs list` show what there is
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );
@@ -299,7 +299,7 @@ there is no git commit to compare with: `lock` is the last `cvops repro`
 error: `HEAD` is neither a git revision nor a run
  |
  = note: the git repository around `[ROOT]` has no commit yet
- = help: `git log --oneline` and `cvops runs list` show what there is
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );

@@ -308,6 +308,11 @@ error: `../outside.yaml` lies outside the project
 "#]],
     );
     assert_eq!(p.read("params.yaml"), PARAMS);
+}
+
+#[test]
+fn set_refuses_files_that_it_cannot_edit() {
+    let p = tuned();
     p.write("params.yaml", "base: &b {x: 1}\ncopy: *b\n");
     check(
         &p.cvops("params set base.x=2"),

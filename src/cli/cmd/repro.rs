@@ -201,7 +201,6 @@ impl Args {
     fn record(&self, project: &Project) -> Record {
         Record {
             layout: project.layout.clone(),
-            root: project.root.clone(),
             experiment: self.experiment.clone(),
             name: self.name.clone(),
             parent: None,
