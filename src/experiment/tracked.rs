@@ -322,6 +322,8 @@ impl Started {
 
 /// Returns where the repository around the project stands.
 fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
+    // Starting a program costs milliseconds; a look for its folder does not.
+    root.ancestors().find(|dir| dir.join(".git").exists())?;
     let tree = git::work_tree(root, written).ok()?;
     Some(Git {
         commit: tree.commit?.as_str().to_owned(),
