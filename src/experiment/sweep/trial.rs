@@ -101,6 +101,7 @@ fn run_to_end(
     }
     let record = Record {
         layout: bench.project.layout.clone(),
+        root: bench.project.root.clone(),
         experiment: Some(bench.name.to_owned()),
         name: Some(format!("{}-{number}", bench.name)),
         parent: bench.parent,
@@ -161,6 +162,7 @@ pub(super) fn run_shared(
     let mut lock = bench.lock.clone();
     let record = Record {
         layout: bench.project.layout.clone(),
+        root: bench.project.root.clone(),
         experiment: Some(bench.name.to_owned()),
         name: Some(format!("{}-shared", bench.name)),
         parent: bench.parent,
