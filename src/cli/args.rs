@@ -89,7 +89,13 @@ commands! {
     Status => status,
     Why => why,
     Dag => dag,
+    Freeze => freeze,
+    Unfreeze => unfreeze,
     Checkout => checkout,
+    Metrics => metrics,
+    Params => params,
+    Plots => plots,
+    Runs => runs,
     Cache => cache,
     #[cfg(feature = "vision")]
     Preprocess => preprocess,

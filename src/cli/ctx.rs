@@ -7,6 +7,7 @@ use crate::base::{Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{self, StageGraph, spec};
 use crate::project::{self, Access, Project, ProjectLock};
+use crate::track::Tracking;
 
 use super::args::Global;
 use super::env::Env;
@@ -101,6 +102,10 @@ impl Ctx {
         let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
         if lock.last_holder_died() {
             pipeline::execute::remove_temporary(&project.root);
+            // A database that cannot be used is told of by the command that needs it.
+            let closed = Tracking::open_existing(&project.layout)
+                .and_then(|tracking| tracking.map_or(Ok(0), |mut t| t.close_abandoned()));
+            tracing::debug!(?closed, "marked runs of dead processes as killed");
         }
         for stage in stopped {
             let text =

@@ -1,4 +1,4 @@
-//! The only reader of environment variables. Imports: base.
+//! The only reader of environment variables and, beside clap, of the command line. Imports: base.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is the door through which the environment comes in"
@@ -69,6 +69,23 @@ impl Env {
             .map(|path| vec![("PATH".to_owned(), path)])
             .unwrap_or_default()
     }
+}
+
+/// Returns the command as typed, with quotes where a shell would need them.
+pub(super) fn command_line() -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-+./:=@%,".contains(c);
+    let words = std::env::args_os().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        if word.is_empty() || !word.chars().all(plain) {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        } else {
+            word.into_owned()
+        }
+    });
+    std::iter::once("cvops".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Arms a fault point when `CVOPS_CRASH_AT=n` (the process dies there) or `CVOPS_FAIL_AT=n:errno`

@@ -72,6 +72,7 @@ fn project_class(error: &project::Error) -> ErrorClass {
     match error {
         project::Error::Base(e) => base_class(e),
         project::Error::Cancelled => ErrorClass::Interrupted,
+        project::Error::Git { .. } => ErrorClass::Failed,
         _ => ErrorClass::Usage,
     }
 }
@@ -151,10 +152,19 @@ impl From<track::Error> for CliError {
 }
 
 fn track_class(error: &track::Error) -> ErrorClass {
+    use track::Error as E;
     match error {
-        track::Error::Project(e) => project_class(e),
-        track::Error::Store(e) => store_class(e),
-        track::Error::Base(e) => base_class(e),
+        E::Project(e) => project_class(e),
+        E::Store(e) => store_class(e),
+        E::Base(e) | E::Database(e) => base_class(e),
+        E::BadRecord { .. } => ErrorClass::Failed,
+        E::NoRuns
+        | E::UnknownRun { .. }
+        | E::AmbiguousRun { .. }
+        | E::UnknownExperiment { .. }
+        | E::UnknownMetric { .. }
+        | E::StillRunning { .. }
+        | E::UnknownTag { .. } => ErrorClass::Usage,
     }
 }
 
@@ -174,6 +184,11 @@ fn compare_class(error: &compare::Error) -> ErrorClass {
         compare::Error::Pipeline(e) => pipeline_class(e),
         compare::Error::Track(e) => track_class(e),
         compare::Error::Base(e) => base_class(e),
+        compare::Error::UnknownSide { .. }
+        | compare::Error::UnknownTarget { .. }
+        | compare::Error::NotText { .. }
+        | compare::Error::NoMetrics { .. }
+        | compare::Error::NoTable { .. } => ErrorClass::Usage,
     }
 }
 
@@ -194,6 +209,8 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
         experiment::Error::Base(e) => base_class(e),
+        experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
+        experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
     }
 }
 

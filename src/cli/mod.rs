@@ -6,6 +6,7 @@
 
 mod args;
 mod cmd;
+mod compare;
 mod ctx;
 mod doctor;
 mod env;

@@ -1,7 +1,7 @@
 //! The error of this room. Imports: `base`, `project`, `store`, `pipeline`, `track`, `compare`.
 
-use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
+use crate::base::{self, ArtifactPath, units};
 
 /// What can go wrong with an experiment.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,24 @@ pub enum Error {
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
+    /// A run ended without a lock.
+    #[error("the run `{name}` left no results to go back to")]
+    NothingToApply {
+        /// The run's name.
+        name: String,
+    },
+    /// Outputs of a run cannot be had any more.
+    #[error("{} of the run `{name}` cannot be restored", units::count(paths.len(), "output"))]
+    OutputsGone {
+        /// The run's name.
+        name: String,
+        /// The outputs.
+        paths: Vec<ArtifactPath>,
+    },
 }
+
+/// How many outputs are named.
+const PATHS_SHOWN: usize = 20;
 
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
@@ -35,6 +52,27 @@ impl ToDiagnostics for Error {
             Self::Track(error) => error.to_diagnostics(),
             Self::Compare(error) => error.to_diagnostics(),
             Self::Base(error) => error.to_diagnostics(),
+            Self::NothingToApply { .. } => {
+                vec![
+                    Diagnostic::error("nothing-to-apply", self.to_string())
+                        .help("choose a run that finished a stage: `cvops runs list`"),
+                ]
+            }
+            Self::OutputsGone { paths, .. } => {
+                let mut diagnostic = Diagnostic::error("outputs-gone", self.to_string());
+                for path in paths.iter().take(PATHS_SHOWN) {
+                    diagnostic = diagnostic.note(format!("`{path}` is not in the cache"));
+                }
+                if PATHS_SHOWN < paths.len() {
+                    let more = paths.len() - PATHS_SHOWN;
+                    diagnostic = diagnostic.note(format!("and {more} more"));
+                }
+                vec![
+                    diagnostic.help(
+                        "with `--force` the rest is applied, and `cvops repro` makes these anew",
+                    ),
+                ]
+            }
         }
     }
 }

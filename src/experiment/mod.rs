@@ -2,6 +2,11 @@
 //!
 //! Imports: base, project, report, store, pipeline, track, compare.
 
+pub mod apply;
+mod collect;
 pub mod error;
+pub mod tracked;
 
+pub use apply::{Applied, Gone, apply};
 pub use error::Error;
+pub use tracked::{Record, Recorded, RunName, repro};

@@ -65,6 +65,14 @@ impl LockFile {
         Self::of_document(&document)
     }
 
+    /// Reads what `to_text` wrote; `name` is how messages call it.
+    ///
+    /// # Errors
+    /// The text is broken or of another version.
+    pub fn parse(name: &str, text: String) -> Result<Self, Error> {
+        Self::of_document(&Document::parse(name, text, Format::Yaml)?)
+    }
+
     fn of_document(document: &Document) -> Result<Self, Error> {
         let problems = Problems::new(document);
         let root = problems.fields(KeyPath::root());

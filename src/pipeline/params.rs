@@ -88,7 +88,8 @@ impl ParamFiles {
 }
 
 /// Returns every key path of a document, sections included.
-fn leaves(root: &Value) -> Vec<String> {
+#[must_use]
+pub fn leaves(root: &Value) -> Vec<String> {
     fn visit(value: &Value, at: &KeyPath, out: &mut Vec<String>) {
         if !at.is_root() {
             out.push(at.to_string());

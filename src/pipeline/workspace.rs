@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{InGit, Project, update_gitignore};
@@ -21,7 +22,7 @@ use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
 use super::plan::Plan;
 use super::run_cache::RunCache;
-use super::spec::{BeforeRun, Freshness, StageName, StageSpec, Storage};
+use super::spec::{BeforeRun, Freshness, ParamRef, StageName, StageSpec, Storage};
 
 /// What came of putting a recorded output in place.
 #[derive(Debug)]
@@ -259,6 +260,17 @@ impl<'p> Files<'p> {
         Ok(())
     }
 
+    /// Can the recorded output `path` be had: is it in the cache, or in place already?
+    ///
+    /// # Errors
+    /// The cache or the workspace cannot be read.
+    pub fn has(&self, path: &ArtifactPath, recorded: &Presence) -> Result<bool, Error> {
+        let Some(object) = recorded.object() else {
+            return Ok(false);
+        };
+        Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+    }
+
     /// Makes every object written so far durable.
     ///
     /// # Errors
@@ -326,6 +338,14 @@ impl<'p> Workspace<'p> {
             params: ParamFiles::new(&files.project.root),
             env,
         }
+    }
+
+    /// Returns the values of the params of `stage` as they are now.
+    ///
+    /// # Errors
+    /// A params file or key is missing.
+    pub fn params(&mut self, stage: &StageSpec) -> Result<BTreeMap<ParamRef, Value>, Error> {
+        self.params.of_stage(stage)
     }
 
     /// Returns the inputs of `stage`; deps in `predicted` are taken from there.

@@ -37,6 +37,47 @@ pub enum Error {
         /// What is wrong with which line.
         problem: String,
     },
+    /// There is no `git` program.
+    #[error("the program `git` was not found")]
+    NoGitProgram,
+    /// The project lies in no git repository.
+    #[error("`{}` is not inside a git repository", root.display())]
+    NoRepository {
+        /// The project root.
+        root: PathBuf,
+    },
+    /// The git repository has no commit.
+    #[error("the git repository around `{}` has no commit yet", root.display())]
+    NoCommits {
+        /// The project root.
+        root: PathBuf,
+    },
+    /// git does not trust the repository, because it belongs to somebody else.
+    #[error("git refuses to read the repository around `{}`: it belongs to another user", root.display())]
+    UnsafeRepository {
+        /// The project root.
+        root: PathBuf,
+    },
+    /// No commit has this name.
+    #[error("`{revision}` is no branch, tag or commit")]
+    UnknownRevision {
+        /// What the user typed.
+        revision: String,
+        /// The nearest branch or tag.
+        nearest: Option<String>,
+    },
+    /// Several objects begin with these digits.
+    #[error("`{revision}` is the beginning of several commits")]
+    AmbiguousRevision {
+        /// What the user typed.
+        revision: String,
+    },
+    /// git failed in a way that is not foreseen.
+    #[error("`git` failed: {problem}")]
+    Git {
+        /// Its words.
+        problem: String,
+    },
     /// A file or document problem.
     #[error(transparent)]
     Base(#[from] base::Error),
@@ -57,6 +98,28 @@ impl ToDiagnostics for Error {
             }
             Self::IgnorePattern { .. } => Diagnostic::error("ignore-pattern", message)
                 .help("the grammar is that of `.gitignore` (`git help gitignore`)"),
+            Self::NoGitProgram => Diagnostic::error("no-git", message)
+                .help("install git, or leave the revision out to compare with the last `cvops repro`"),
+            Self::NoRepository { .. } => Diagnostic::error("no-repository", message)
+                .help("run `git init` and commit, or leave the revision out to compare with the last `cvops repro`"),
+            Self::NoCommits { .. } => Diagnostic::error("no-commits", message)
+                .help("commit once, or leave the revision out to compare with the last `cvops repro`"),
+            Self::UnsafeRepository { root } => Diagnostic::error("unsafe-repository", message)
+                .help(format!(
+                    "if you trust it: `git config --global --add safe.directory '{}'`",
+                    root.display()
+                )),
+            Self::UnknownRevision { nearest, .. } => {
+                Diagnostic::error("unknown-revision", message).help(match nearest {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "`git branch --all`, `git tag` and `git log --oneline` list what there is".to_owned(),
+                })
+            }
+            Self::AmbiguousRevision { .. } => {
+                Diagnostic::error("ambiguous-revision", message).help("give more digits")
+            }
+            Self::Git { .. } => Diagnostic::error("git", message)
+                .help("`git status` in this folder may say more"),
             Self::Base(error) => return error.to_diagnostics(),
         };
         vec![diagnostic]

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod discover;
 pub mod error;
+pub mod git;
 pub mod gitignore;
 pub mod ignore;
 pub mod init;
@@ -18,6 +19,7 @@ pub mod settings;
 pub use config::Config;
 pub use discover::{Project, discover, find_root};
 pub use error::Error;
+pub use git::{Commit, Git};
 pub use gitignore::{InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
 pub use init::init;

@@ -54,6 +54,8 @@ pub enum Block {
     },
     /// A grid of pictures.
     Pictures(Vec<Picture>),
+    /// Images as large as charts, two beside each other where the screen is wide enough.
+    Images(Vec<Image>),
 }
 
 /// A key figure.
@@ -74,6 +76,61 @@ pub struct Chart {
     pub svg: Svg,
     /// How to read it; may be empty.
     pub caption: String,
+}
+
+/// An image from a file, with a caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The bytes of the file; embedded as they are.
+    pub bytes: Vec<u8>,
+    /// What kind of file it is.
+    pub kind: ImageKind,
+    /// What a screen reader says instead of the image.
+    pub alt: String,
+    /// What it shows; may be empty.
+    pub caption: String,
+}
+
+/// Kinds of image files that browsers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// PNG.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// GIF.
+    Gif,
+    /// WebP.
+    Webp,
+    /// SVG; inside an image it can run no script and load nothing.
+    Svg,
+}
+
+impl ImageKind {
+    /// Returns the kind that a file name's extension (in lower case, without the dot) tells.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Some(match extension {
+            "png" => Self::Png,
+            "jpg" | "jpeg" => Self::Jpeg,
+            "gif" => Self::Gif,
+            "webp" => Self::Webp,
+            "svg" => Self::Svg,
+            _ => return None,
+        })
+    }
+
+    /// Returns the media type (IANA).
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Gif => "image/gif",
+            Self::Webp => "image/webp",
+            Self::Svg => "image/svg+xml",
+        }
+    }
 }
 
 /// A small picture with facts below it.
@@ -219,6 +276,7 @@ fn add_block(html: &mut String, block: &Block) {
         }
         Block::Table { table, caption } => add_table(html, table, caption),
         Block::Pictures(pictures) => add_pictures(html, pictures),
+        Block::Images(images) => add_images(html, images),
     }
 }
 
@@ -285,6 +343,28 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table></div>\n");
+}
+
+fn add_images(html: &mut String, images: &[Image]) {
+    html.push_str("<div class=\"charts\">\n");
+    for image in images {
+        let (alt, data) = (Escaped(&image.alt), STANDARD.encode(&image.bytes));
+        add(
+            html,
+            format_args!(
+                "<figure class=\"chart\"><img src=\"data:{};base64,{data}\" alt=\"{alt}\">",
+                image.kind.media_type()
+            ),
+        );
+        if !image.caption.is_empty() {
+            add(
+                html,
+                format_args!("<figcaption>{}</figcaption>", Escaped(&image.caption)),
+            );
+        }
+        html.push_str("</figure>\n");
+    }
+    html.push_str("</div>\n");
 }
 
 fn add_pictures(html: &mut String, pictures: &[Picture]) {

@@ -36,6 +36,9 @@ pub struct Column {
     pub align: Align,
 }
 
+/// Shows a text in the colour of a tone.
+pub type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
 /// A table: columns, and rows with one cell per column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -111,11 +114,11 @@ impl Table {
     /// Returns the same with each cell that has a tone painted. A cell that had to be wrapped stays
     /// as it is.
     #[must_use]
-    pub fn painted(&self, width: Option<u16>, paint: &dyn Fn(Tone, &str) -> String) -> String {
+    pub fn painted(&self, width: Option<u16>, paint: Paint<'_>) -> String {
         self.render(width, Some(paint))
     }
 
-    fn render(&self, width: Option<u16>, paint: Option<&dyn Fn(Tone, &str) -> String>) -> String {
+    fn render(&self, width: Option<u16>, paint: Option<Paint<'_>>) -> String {
         if self.columns.is_empty() {
             return String::new();
         }
@@ -231,7 +234,7 @@ const BAD: char = '\u{2062}';
 const END: char = '\u{2063}';
 
 /// Exchanges the marks of a line for colours; of a cell that was wrapped they are dropped.
-fn painted_line(line: &str, paint: &dyn Fn(Tone, &str) -> String) -> String {
+fn painted_line(line: &str, paint: Paint<'_>) -> String {
     let mut out = String::new();
     let mut rest = line;
     while let Some(at) = rest.find([GOOD, BAD]) {

@@ -432,6 +432,7 @@ error: stage `a` failed: `trian --fast` exited with code 127
  = note: exit code 127 means that the shell did not find a command
  = help: check its spelling, and that it is installed and on PATH
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -449,6 +450,7 @@ error: stage `a` failed: `./tool` exited with code 126
  = note: exit code 126 means that a command was found but may not be run
  = help: make it executable (`chmod +x`)
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -467,6 +469,7 @@ error: stage `a` failed: `echo half > a; echo oh no >&2; exit 7` exited with cod
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -480,6 +483,7 @@ error: stage `a` failed: `kill -9 $$` was killed by signal 9
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -504,6 +508,7 @@ error: stage `a` did not produce its output `b/c.txt`
  |
  = help: let the command write `b/c.txt`, or drop it from `outs`
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -520,6 +525,7 @@ error: `[ROOT]/a` is a named pipe, not a file or folder
  = note: while putting the output `a` into the cache
  = help: remove it, or list it in `.cvopsignore`
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -535,6 +541,7 @@ error: stage `a` failed: `x` exited with code 127
  = note: exit code 127 means that the shell did not find a command
  = help: check its spelling, and that it is installed and on PATH
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -564,6 +571,7 @@ a: restoring an earlier result: output `a` was modified ([HASH] -> [HASH])
 a: `a` was not in the cache; its content is kept there as [HASH]
 a: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -606,6 +614,7 @@ top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt >
 top: done in [TIME]
 tally: unchanged
 3 stages: 1 ran, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -664,6 +673,7 @@ top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt >
 top: done in [TIME]
 tally: unchanged
 3 stages: 1 ran, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -712,6 +722,7 @@ a: the earlier result cannot be used (the cache cannot give back `[HASH].dir`: m
 a $ mkdir d; echo 1 > d/x; echo 2 > d/y
 a: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -838,6 +849,7 @@ top: restored in [TIME]
 tally: restoring an earlier result: it never ran
 tally: restored in [TIME]
 3 stages: 3 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -871,6 +883,7 @@ error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on
  = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -887,6 +900,7 @@ error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on
  = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -1051,6 +1065,7 @@ a: running: dependency `n` changed ([HASH] -> [HASH])
 a $ cat n > a; echo a >> ~/runs
 a: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -1313,6 +1328,7 @@ error: stage `a` failed: `cvops repro && echo > a` exited with code 2
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -1333,8 +1349,10 @@ a | b: running: it never ran
 a | b $ echo > b
 a | b: done in [TIME]
 a | 1 stage: 1 ran
+a | recorded as `[RUN]`; `cvops runs show` shows it
 a: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );

@@ -269,6 +269,7 @@ slow: `out.txt` was not in the cache; its content is kept there as [HASH]
 slow $ echo $$ > ~/pid; while [ ! -e go-not-yet ]; do echo spoilt >> out.txt; sleep 0.02; done; echo good > out.txt
 slow: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );

@@ -18,18 +18,23 @@ mod dag;
 mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod freeze;
 mod help;
 mod init;
 mod inputs;
 mod manual;
+mod metrics;
+mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod plots;
 #[cfg(feature = "vision")]
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
 mod random;
 mod repro;
+mod runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

@@ -25,6 +25,7 @@ tally: running: it never ran
 tally $ echo tally >> ~/runs; grep -c . top.txt > tally.txt
 tally: done in [TIME]
 3 stages: 3 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -138,6 +139,7 @@ tally: running: upstream `top` ran and its output `top.txt` really changed
 tally $ echo tally >> ~/runs; grep -c . top.txt > tally.txt
 tally: done in [TIME]
 3 stages: 2 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -153,6 +155,7 @@ top: restored in [TIME]
 tally: restoring an earlier result: upstream `top` ran and its output `top.txt` really changed
 tally: restored in [TIME]
 3 stages: 2 restored, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -182,6 +185,7 @@ prepare: done in [TIME]
 top: unchanged
 tally: unchanged
 3 stages: 1 ran, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -226,6 +230,7 @@ join: running: dependency `parts` changed ([HASH] -> [HASH]: 1 added, 1 modified
 join $ cat parts/*/* > all.txt
 join: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -238,6 +243,7 @@ join: done in [TIME]
 join: restoring an earlier result: dependency `parts` changed ([HASH] -> [HASH]: 1 removed, 1 modified)
 join: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -260,6 +266,7 @@ tally: running: command changed (`echo tally >> ~/runs; grep -c . top.txt > tall
 tally $ echo tally >> ~/runs; grep -c I top.txt > tally.txt
 tally: done in [TIME]
 3 stages: 1 ran, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -281,6 +288,7 @@ e: running: environment variable `COLOUR` changed (unset -> `red`)
 e $ echo ${COLOUR-none} $OTHER > e.txt
 e: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -301,6 +309,7 @@ everything is up to date (1 stage)
 e: restoring an earlier result: environment variable `COLOUR` changed (`red` -> unset)
 e: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -322,6 +331,7 @@ top: restoring an earlier result: output `top.txt` is missing
 top: restored in [TIME]
 tally: unchanged
 3 stages: 1 restored, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -347,6 +357,7 @@ top: `top.txt` was not in the cache; its content is kept there as [HASH]
 top: restored in [TIME]
 tally: unchanged
 3 stages: 1 restored, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -406,6 +417,7 @@ prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
 prepare: done in [TIME]
 top: frozen
 2 stages: 1 ran, 1 frozen
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -428,6 +440,7 @@ now $ echo now >> ~/runs; echo 1 > now.txt
 now: done in [TIME]
 use: unchanged
 2 stages: 1 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -476,6 +489,7 @@ fn cached_outputs_are_ignored_by_git_and_others_are_not() {
 m: restoring an earlier result: output `metrics.json` is missing
 m: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -509,6 +523,7 @@ w: running: parameter `sub/params.yaml:x` changed (1 -> 2)
 w $ cat in.txt ../top.txt > out.txt
 w: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -532,6 +547,7 @@ error: stage `l` failed: `echo two >&2; exit 3` exited with code 3
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 1 stage: 1 failed
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -549,6 +565,7 @@ l | two
 l $ echo three
 l: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -573,6 +590,7 @@ tally: running: forced
 tally $ echo tally >> ~/runs; grep -c . top.txt > tally.txt
 tally: done in [TIME]
 3 stages: 3 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -587,6 +605,7 @@ top: running: parameter `lines` changed (2 -> 1)
 top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
 top: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -666,6 +685,7 @@ error: stage `bad` failed: `exit 1` exited with code 1
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 3 stages: 1 failed, 2 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -683,6 +703,7 @@ good: running: it never ran
 good $ echo > good
 good: done in [TIME]
 3 stages: 1 ran, 1 failed, 1 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -700,6 +721,7 @@ worse $ cp bad worse
 worse: done in [TIME]
 good: unchanged
 3 stages: 2 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -718,6 +740,7 @@ dir: running: it never ran
 dir $ mkdir -p o/d; echo > o/d/f
 dir: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -730,6 +753,7 @@ other: running: it never ran
 other $ echo > other
 other: done in [TIME]
 2 stages: 1 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -788,6 +812,7 @@ tool: restoring an earlier result: output `d` is missing (and 1 more)
 tool: restored in [TIME]
 use: unchanged
 2 stages: 1 restored, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -807,6 +832,7 @@ use: running: dependency `in.sh` changed (now executable)
 use $ sh in.sh > use.txt
 use: done in [TIME]
 2 stages: 1 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -819,6 +845,7 @@ tool: restoring an earlier result: output `t.sh` was modified (no longer executa
 tool: restored in [TIME]
 use: unchanged
 2 stages: 1 restored, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -848,6 +875,7 @@ many: restoring an earlier result: dependency `n.txt` changed ([HASH] -> [HASH])
 many: `out` was not in the cache; its content is kept there as [HASH].dir
 many: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -883,6 +911,7 @@ größe: running: it never ran
 größe $ mkdir -p 'aus gabe/日本 語'; cp 'ein gabe/ä ö.txt' "aus gabe/日本 語/it's.txt"
 größe: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -894,6 +923,7 @@ größe: done in [TIME]
 größe: restoring an earlier result: output `aus gabe/日本 語` is missing
 größe: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -922,6 +952,7 @@ bg: running: it never ran
 bg $ (sleep 20; echo > ~/late) & echo $! > ~/pid; echo done > out.txt
 bg: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -1033,6 +1064,7 @@ hello: running: it never ran
 hello $ echo hello
 hello: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -1075,6 +1107,7 @@ fn an_empty_folder_and_an_empty_file_are_outputs_too() {
 a: restoring an earlier result: output `d` is missing (and 1 more)
 a: restored in [TIME]
 1 stage: 1 restored
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
@@ -1105,6 +1138,7 @@ top: unchanged
 total: restoring an earlier result: it never ran
 total: restored in [TIME]
 3 stages: 1 restored, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );

@@ -16,6 +16,10 @@ use super::key_path::{Key, KeyPath};
 use super::node::{self, Entry, Layout, Node, Quotes, Shape, colon_after};
 use super::value::{Map, Value};
 
+mod spell;
+
+use spell::{flow, is_one_line, quoted, scalar_or_flow};
+
 /// Returns `document` with `value` at `path`; sections on the way that are missing are created.
 /// A mapping is set key by key, so that what is equal in it keeps its layout.
 ///
@@ -251,7 +255,12 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
     let node = found.nodes.last().copied().unwrap_or(&root);
     let in_flow = is_json || is_in_flow(&found.nodes);
     if found.rest.is_empty() {
-        return replace(text, node, found.entry, value, in_flow, is_json);
+        let shown = if in_flow {
+            flow(value, is_json)
+        } else {
+            scalar_or_flow(value, is_json)
+        };
+        return replace(text, node, found.entry, value, shown);
     }
     match (&node.shape, found.rest) {
         (Shape::Map(Layout::Flow, entries), rest) => {
@@ -309,37 +318,36 @@ fn is_in_flow(nodes: &[&Node]) -> bool {
     })
 }
 
-/// Returns the text with the value of a node replaced.
+/// Returns the text with the value of a node replaced by `shown`, a text by its old quotes.
 fn replace(
     text: &str,
     node: &Node,
     entry: Option<&Entry>,
     value: &Value,
-    in_flow: bool,
-    is_json: bool,
+    shown: String,
 ) -> Result<String, String> {
     let shown = match (value, &node.shape) {
         (Value::Str(s), Shape::Scalar(Quotes::Single)) if is_one_line(s) => {
             format!("'{}'", s.replace('\'', "''"))
         }
         (Value::Str(s), Shape::Scalar(Quotes::Double)) => quoted(s),
-        _ if in_flow => flow(value, is_json),
-        _ => scalar_or_flow(value, is_json),
+        _ => shown,
     };
-    let put =
-        |span: Span, shown: &str| format!("{}{shown}{}", &text[..span.start], &text[span.end..]);
     match (&node.shape, entry) {
-        (Shape::Alias | Shape::Scalar(_) | Shape::Map(Layout::Flow, _), _)
-        | (Shape::List(Layout::Flow, _), _) => Ok(put(node.span, &shown)),
+        (
+            Shape::Alias
+            | Shape::Scalar(_)
+            | Shape::Map(Layout::Flow, _)
+            | Shape::List(Layout::Flow, _),
+            _,
+        ) => Ok(put(text, node.span, &shown)),
         (Shape::Empty, Some(entry)) => {
             let colon = colon_after(text, entry.key.end).ok_or(BY_LAYOUT)?;
-            Ok(put(
-                Span {
-                    start: colon,
-                    end: colon,
-                },
-                &format!(" {shown}"),
-            ))
+            let place = Span {
+                start: colon,
+                end: colon,
+            };
+            Ok(put(text, place, &format!(" {shown}")))
         }
         // The block goes, the value stands behind its key.
         (Shape::Map(Layout::Block, _) | Shape::List(Layout::Block, _), Some(entry)) => {
@@ -355,6 +363,23 @@ fn replace(
         }
         (_, None) => Err(BY_LAYOUT.to_owned()),
     }
+}
+
+/// Puts `shown` in the place of a span. A comment behind it stays in its column where there is room.
+fn put(text: &str, span: Span, shown: &str) -> String {
+    let (before, old, after) = (
+        &text[..span.start],
+        &text[span.start..span.end],
+        &text[span.end..],
+    );
+    let comment = after.trim_start_matches(' ');
+    let blanks = after.len() - comment.len();
+    if blanks < 2 || !comment.starts_with('#') || old.contains('\n') {
+        return format!("{before}{shown}{after}");
+    }
+    let column = old.chars().count() + blanks;
+    let blanks = column.saturating_sub(shown.chars().count()).max(2);
+    format!("{before}{shown}{}{comment}", " ".repeat(blanks))
 }
 
 /// Adds an entry to a flow collection whose brackets are at the ends of `span`; `last` is where its
@@ -472,67 +497,6 @@ fn indent_width(root: &Node, text: &str) -> usize {
         })
         .filter(|width| 0 < *width)
         .unwrap_or(2)
-}
-
-fn is_one_line(text: &str) -> bool {
-    !text
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
-}
-
-/// Returns a text in double quotes; JSON's escapes are YAML's as well (YAML 1.2, section 5.7).
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Returns a value on one line, for a place outside brackets.
-fn scalar_or_flow(value: &Value, is_json: bool) -> String {
-    match value {
-        Value::Str(text) if !is_json && is_one_line(text) => plain(text),
-        other => flow(other, is_json),
-    }
-}
-
-/// Returns a text without quotes where YAML reads it as the same text, else with them.
-fn plain(text: &str) -> String {
-    match serde_yaml::to_string(text) {
-        Ok(shown) if !shown.trim_end().contains('\n') => shown.trim_end().to_owned(),
-        _ => quoted(text),
-    }
-}
-
-/// Returns a value on one line, for any place.
-fn flow(value: &Value, is_json: bool) -> String {
-    match value {
-        Value::Str(text) if !is_json && is_one_line(text) => {
-            // Between brackets more characters mean something; quotes do no harm.
-            let is_harmless = |c: char| c.is_alphanumeric() || "_-./+ ".contains(c);
-            match plain(text) {
-                shown if text.chars().all(is_harmless) => shown,
-                _ => quoted(text),
-            }
-        }
-        Value::Float(x) if !is_json && !x.is_finite() => match (x.is_nan(), *x < 0.0) {
-            (true, _) => ".nan".to_owned(),
-            (false, true) => "-.inf".to_owned(),
-            (false, false) => ".inf".to_owned(),
-        },
-        Value::List(items) => {
-            let shown: Vec<_> = items.iter().map(|v| flow(v, is_json)).collect();
-            format!("[{}]", shown.join(", "))
-        }
-        Value::Map(map) => {
-            let shown: Vec<_> = map
-                .iter()
-                .map(|(k, v)| {
-                    let key = flow(&Value::Str(k.clone()), is_json);
-                    format!("{key}: {}", flow(v, is_json))
-                })
-                .collect();
-            format!("{{{}}}", shown.join(", "))
-        }
-        other => other.to_string(),
-    }
 }
 
 /// TOML: a value that is there is replaced in its place.

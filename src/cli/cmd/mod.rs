@@ -6,12 +6,18 @@ pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod dag;
 pub(super) mod doctor;
+pub(super) mod freeze;
 pub(super) mod init;
 pub(super) mod man;
+pub(super) mod metrics;
+pub(super) mod params;
+pub(super) mod plots;
 pub(super) mod repro;
 pub(super) mod root;
+pub(super) mod runs;
 pub(super) mod schema;
 pub(super) mod status;
+pub(super) mod unfreeze;
 pub(super) mod version;
 pub(super) mod why;
 

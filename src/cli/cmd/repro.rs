@@ -1,20 +1,25 @@
 //! `cvops repro`: bring stages up to date, running only what changed.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use serde_json::json;
 
 use crate::base::CancelReason;
 use crate::cli::ctx::Ctx;
+use crate::cli::env::command_line;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
+use crate::cli::out::{Form, Style};
+use crate::cli::render::diagnostic;
 use crate::cli::render::events::{Story, summary_json, summary_text};
+use crate::experiment::{self, Record, Recorded};
 use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
 use crate::pipeline::execute::{self, OnFailure, Options};
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach};
+use crate::project::Project;
 
 use super::status;
 
@@ -52,6 +57,15 @@ pub(in crate::cli) struct Args {
     /// Run even if an earlier run had the same inputs
     #[arg(long)]
     no_run_cache: bool,
+    /// Call the run so (default: a name is made up)
+    #[arg(short, long, value_name = "NAME", conflicts_with_all = ["no_track", "dry"])]
+    name: Option<String>,
+    /// Record the run with this experiment
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_track", "dry"])]
+    experiment: Option<String>,
+    /// Do not record a run
+    #[arg(long)]
+    no_track: bool,
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -94,18 +108,46 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         env: ctx.env.for_stages(),
     };
     let story = Story::new(&ctx.out);
-    let summary = execute::execute(
-        &plan,
-        &mut lock,
-        &mut workspace,
-        &options,
-        &ctx.cancel,
-        &story,
-    )?;
+    let Recorded {
+        summary,
+        run,
+        warnings,
+    } = if args.no_track {
+        let (cancel, lock) = (&ctx.cancel, &mut lock);
+        Recorded {
+            summary: execute::execute(&plan, lock, &mut workspace, &options, cancel, &story)?,
+            run: None,
+            warnings: Vec::new(),
+        }
+    } else {
+        let record = args.record(&project);
+        experiment::repro(
+            &plan,
+            &mut lock,
+            &mut workspace,
+            &options,
+            &record,
+            &ctx.cancel,
+            &story,
+        )?
+    };
     files.finish();
+    diagnostic::show_all(&ctx.out, &warnings);
     match ctx.out.form {
-        Form::Json => ctx.out.json(&summary_json(&summary)),
-        Form::Text | Form::Md => ctx.out.note(&summary_text(&summary)),
+        Form::Json => {
+            let run = run.map(|run| json!({"id": run.id.to_string(), "name": run.name}));
+            let mut done = summary_json(&summary);
+            done["run"] = json!(run);
+            ctx.out.json(&done);
+        }
+        Form::Text | Form::Md => {
+            ctx.out.note(&summary_text(&summary));
+            if let Some(run) = run {
+                let name = ctx.out.paint(Style::Strong, &run.name);
+                ctx.out
+                    .note(&format!("recorded as `{name}`; `cvops runs show` shows it"));
+            }
+        }
     }
     tracing::info!(files_hashed = summary.files_hashed, "repro is done");
     Ok(match ctx.cancel.reason() {
@@ -120,4 +162,19 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             Outcome::Interrupted
         }
     })
+}
+
+impl Args {
+    /// Says what the run is to be recorded as.
+    fn record(&self, project: &Project) -> Record {
+        Record {
+            layout: project.layout.clone(),
+            experiment: self.experiment.clone(),
+            name: self.name.clone(),
+            parent: None,
+            tags: BTreeMap::new(),
+            command: command_line(),
+            targets: self.targets.clone(),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 mod read;
 mod schema;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::base::doc::{Document, KeyPath};
 
 pub use read::read;
 pub use schema::json_schema;
+pub use shown::{Axes, Direction, Shown};
 
 /// The name of a stage: letters, digits, `_`, `-` and `.`; unique in its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +111,10 @@ pub struct OutSpec {
     pub storage: Storage,
     /// What happens to it before a run.
     pub before_run: BeforeRun,
+    /// In which direction a metric improves, where it is said.
+    pub direction: Option<Direction>,
+    /// What a plot shows on its axes.
+    pub axes: Axes,
     /// Where it is declared, for messages.
     pub declared: KeyPath,
 }
@@ -164,6 +170,8 @@ impl StageSpec {
 pub struct Pipeline {
     /// The stages in file order.
     pub stages: Vec<StageSpec>,
+    /// Files to show that the top level names.
+    pub shown: Shown,
     /// The file, for messages about places found wrong later (cycles, overlaps).
     pub document: Document,
 }

@@ -10,8 +10,10 @@ use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error};
 
 use super::schema::NOT_YET;
+use super::shown;
 use super::{
-    BeforeRun, Freshness, OutKind, OutSpec, ParamRef, Pipeline, StageName, StageSpec, Storage,
+    Axes, BeforeRun, Direction, Freshness, OutKind, OutSpec, ParamRef, Pipeline, Shown, StageName,
+    StageSpec, Storage,
 };
 
 /// What each stage last ran with.
@@ -55,9 +57,14 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
             Vec::new()
         }
     };
+    let shown = Shown::read(&root);
     root.finish();
-    let stages = problems.into_result(stages)?;
-    Ok(Pipeline { stages, document })
+    let (stages, shown) = problems.into_result((stages, shown))?;
+    Ok(Pipeline {
+        stages,
+        shown,
+        document,
+    })
 }
 
 fn wrong_type(problems: &Problems<'_>, at: &KeyPath, expected: &str, got: &Value) {
@@ -223,7 +230,12 @@ fn listed(fields: &Fields<'_, '_>, key: &'static str) -> Vec<(String, KeyPath)> 
         .collect()
 }
 
-fn path_in(problems: &Problems<'_>, base: &str, text: &str, at: &KeyPath) -> Option<ArtifactPath> {
+pub(super) fn path_in(
+    problems: &Problems<'_>,
+    base: &str,
+    text: &str,
+    at: &KeyPath,
+) -> Option<ArtifactPath> {
     match ArtifactPath::parse_in(base, text) {
         Ok(path) => Some(path),
         Err(e) => {
@@ -290,9 +302,18 @@ fn read_outs(
                 continue;
             }
         };
-        let (storage, before_run) = options.map_or((Storage::Cached, BeforeRun::Remove), |o| {
-            read_out_options(&o, kind)
-        });
+        let axes = match (kind, item) {
+            (OutKind::Plot, Value::Map(map)) => map
+                .get_index(0)
+                .and_then(|(_, options)| options.as_map())
+                .map(shown::axes)
+                .unwrap_or_default(),
+            _ => Axes::default(),
+        };
+        let (storage, before_run, direction) = options
+            .map_or((Storage::Cached, BeforeRun::Remove, None), |o| {
+                read_out_options(&o, kind)
+            });
         let Some(path) = path_in(problems, base, text, &declared) else {
             continue;
         };
@@ -311,6 +332,8 @@ fn read_outs(
             kind,
             storage,
             before_run,
+            direction,
+            axes,
             declared: declared.clone(),
         };
         if outs.insert(path.clone(), spec).is_some() {
@@ -335,7 +358,10 @@ fn protected(document: &Document, base: &str, path: &ArtifactPath) -> Option<&'s
         .then_some("the stage runs in it (`wdir`)")
 }
 
-fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, BeforeRun) {
+fn read_out_options(
+    options: &Fields<'_, '_>,
+    kind: OutKind,
+) -> (Storage, BeforeRun, Option<Direction>) {
     let storage = if options.bool("cache", true) {
         Storage::Cached
     } else {
@@ -352,10 +378,12 @@ fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, Before
     for key in ["labels", "meta", "push"] {
         let _ = options.get(key);
     }
+    let mut direction = None;
     match kind {
         OutKind::Data => {}
         OutKind::Metric => {
-            options.choice("direction", (), &[("max", ()), ("min", ())]);
+            let names = [("max", Some(Direction::Max)), ("min", Some(Direction::Min))];
+            direction = options.choice("direction", None, &names);
         }
         OutKind::Plot => {
             for key in [
@@ -366,7 +394,7 @@ fn read_out_options(options: &Fields<'_, '_>, kind: OutKind) -> (Storage, Before
         }
     }
     options.check_unknown();
-    (storage, before_run)
+    (storage, before_run, direction)
 }
 
 fn read_params(fields: &Fields<'_, '_>, base: &str) -> BTreeMap<ParamRef, KeyPath> {
@@ -455,8 +483,26 @@ mod tests {
         let out = |p: &str| &stage.outs[&p.parse::<ArtifactPath>().unwrap()];
         assert_eq!(out("sub/m").before_run, BeforeRun::Keep);
         assert_eq!(out("sub/r.json").storage, Storage::Git);
+        assert_eq!(out("sub/r.json").direction, Some(Direction::Max));
         assert_eq!(out("sub/p.svg").kind, OutKind::Plot);
         assert_eq!(stage.freshness, Freshness::AlwaysChanged);
+    }
+
+    #[test]
+    fn the_top_level_names_files_to_show() {
+        let shown = pipeline(
+            "stages: {a: {cmd: x}}\nparams: [p.yaml]\nmetrics: [m.json, {n.json: {direction: min}}]\nplots:\n  - h.csv\n  - g.jsonl: {x: epoch, y: [loss, accuracy]}\n  - both: {x: epoch, y: {a.csv: loss, b.csv: [loss]}}\n",
+        )
+        .unwrap()
+        .shown;
+        let path = |p: &str| p.parse::<ArtifactPath>().unwrap();
+        assert_eq!(shown.params, [path("p.yaml")]);
+        assert_eq!(shown.metrics[&path("n.json")], Some(Direction::Min));
+        assert_eq!(shown.metrics[&path("m.json")], None);
+        assert_eq!(shown.plots[&path("g.jsonl")].y, ["loss", "accuracy"]);
+        assert_eq!(shown.plots[&path("b.csv")].title.as_deref(), Some("both"));
+        assert_eq!(shown.plots.len(), 4);
+        assert!(pipeline("stages: {a: {cmd: x}}\nmetrics: [1]\n").is_err());
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub fn json_schema() -> Value {
         "description": "Stages of a pipeline: what each runs, reads and writes",
         "type": "object",
         "additionalProperties": false,
-        "properties": {"stages": {
+        "properties": {
+        "stages": {
             "type": "object",
             "description": "stages by name",
             "propertyNames": {"pattern": "^[\\p{L}\\p{N}_][\\p{L}\\p{N}_.-]*$"},
@@ -100,13 +101,20 @@ pub fn json_schema() -> Value {
                         "outputs with numbers to compare",
                         merged(json!({"direction": {"enum": ["max", "min"]}})),
                     ),
-                    "plots": outs("outputs to look at", merged(plot_options)),
+                    "plots": outs("outputs to look at", merged(plot_options.clone())),
                     "frozen": flag("true: never run"),
                     "always_changed": flag("true: run each time"),
                     "desc": text("a sentence for people"),
                     "meta": {"description": "anything; not read"},
                 },
             },
-        }},
+        },
+        "params": texts("params files to show and compare, beside those that stages read"),
+        "metrics": outs(
+            "metrics files to show and compare, beside those that stages write",
+            json!({"direction": {"enum": ["max", "min"]}}),
+        ),
+        "plots": outs("plots to show and compare, beside those that stages write", plot_options),
+        },
     })
 }

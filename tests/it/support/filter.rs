@@ -1,11 +1,11 @@
 //! What differs between two runs of the same thing, replaced by its kind: `[HASH]`, `[TIME]`,
-//! `[PID]`, `[RATE]`. A transcript that holds only what is promised can be compared byte for byte.
+//! `[PID]`, `[RATE]`, `[RUN]`, `[DATE]`. A transcript that holds only what is promised can be compared byte for byte.
 
 /// A filter looks at the start of a text and says how many bytes to replace by what.
 type Filter = fn(&str) -> Option<(usize, &'static str)>;
 
 /// Tried in this order at each place where a word begins.
-const FILTERS: [Filter; 4] = [hash, rate, duration, pid];
+const FILTERS: [Filter; 6] = [hash, date, rate, duration, pid, run];
 
 /// Replaces the volatile parts of `text`.
 pub(crate) fn volatile(text: &str) -> String {
@@ -29,6 +29,31 @@ pub(crate) fn volatile(text: &str) -> String {
         rest = &rest[len..];
     }
     out
+}
+
+/// A name that a run was given by chance: `brave-otter-412`.
+fn run(text: &str) -> Option<(usize, &'static str)> {
+    let mut words = text.splitn(3, '-');
+    let mut word = || {
+        let word = words.next()?;
+        let is_word = 3 <= word.len() && word.bytes().all(|b| b.is_ascii_lowercase());
+        is_word.then_some(word.len())
+    };
+    let (first, second) = (word()?, word()?);
+    let start = first + second + 2;
+    let rest = text.get(start..)?;
+    (number(rest) == Some(3) && ends_word(&rest[3..])).then_some((start + 3, "[RUN]"))
+}
+
+/// A date with a time: `2026-03-01 14:05`.
+fn date(text: &str) -> Option<(usize, &'static str)> {
+    const SHAPE: &[u8] = b"0000-00-00 00:00";
+    let bytes = text.as_bytes().get(..SHAPE.len())?;
+    let fits = bytes.iter().zip(SHAPE).all(|(b, shape)| match shape {
+        b'0' => b.is_ascii_digit(),
+        other => b == other,
+    });
+    fits.then_some((SHAPE.len(), "[DATE]"))
 }
 
 /// A content hash (64 hexadecimal digits) or its short form (8, at least one of them a digit).
@@ -129,4 +154,8 @@ fn only_what_varies_is_replaced() {
         "held by `repro`, pid [PID], for [TIME]",
     );
     check("größe é1 s", "größe é1 s");
+    check(
+        "recorded as `brave-otter-412` at 2026-03-01 14:05; not my-run-1 or a-b-123",
+        "recorded as `[RUN]` at [DATE]; not my-run-1 or a-b-123",
+    );
 }

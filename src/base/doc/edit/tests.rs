@@ -47,6 +47,8 @@ fn check_refused(before: &str, key: &str, new: &str, why: &str) {
 
 #[test]
 fn scalars_are_replaced_in_their_place() {
+    check("a: 0.5    # one\n", "a", "0.25", "a: 0.25   # one\n");
+    check("a: 0.5  # one\n", "a", "0.25", "a: 0.25  # one\n");
     check("a: 1  # one\nb: 2\n", "a", "3", "a: 3  # one\nb: 2\n");
     check(
         "a: {b: [1, 2], c: x}\n",
@@ -68,7 +70,7 @@ fn scalars_are_replaced_in_their_place() {
 #[test]
 fn an_absent_value_gets_one() {
     check("a:\nb: 1\n", "a", "2", "a: 2\nb: 1\n");
-    check("a:   # later\nb: 1\n", "a", "2", "a: 2   # later\nb: 1\n");
+    check("a:   # later\nb: 1\n", "a", "2", "a: 2  # later\nb: 1\n");
     check("s:\n  a:\n  b: 1\n", "s.a", "[1]", "s:\n  a: [1]\n  b: 1\n");
 }
 

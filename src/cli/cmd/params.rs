@@ -1,0 +1,334 @@
+//! `cvops params show|diff|set`: the parameters, how they changed, and a way to change them.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use serde_json::{Map, json};
+
+use crate::base::diag::nearest;
+use crate::base::doc::{Document, Format, KeyPath, Value, edit};
+use crate::base::{self, ArtifactPath, Diagnostic, fs};
+use crate::cli::compare::{
+    ChangeColumn, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, diff_json, diff_table,
+    in_project, nothing_declared, show_values, warn,
+};
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::compare::diff::show;
+use crate::compare::source::choose;
+use crate::compare::{Reader, Row, Verdict, diff, values};
+use crate::project::Project;
+
+/// Show parameters, how they changed, and change them
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the parameters of the workspace, of revisions or of runs
+    #[command(after_help = "Examples:\n  cvops params show\n  cvops params show HEAD workspace")]
+    Show(ShowArgs),
+    /// Compare the parameters of two revisions, runs or the workspace
+    #[command(
+        after_help = "Examples:\n  cvops params diff                  HEAD against the workspace\n  cvops params diff lock             the last repro against the workspace\n  cvops params diff v1.0 main --md"
+    )]
+    Diff(DiffArgs),
+    /// Change parameters, keeping comments, order and layout of the file
+    ///
+    /// Values are read as YAML: 3 is a number, '3' a text, [1, 2] a list.
+    #[command(
+        after_help = "Examples:\n  cvops params set train.epochs=20 train.optimiser=sgd\n  cvops params set model.toml:layers=3\n  cvops params set --add train.note='first try'"
+    )]
+    Set(SetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    revisions: RevisionsArg,
+    #[command(flatten)]
+    targets: TargetsArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct DiffArgs {
+    #[command(flatten)]
+    sides: SidesArg,
+    #[command(flatten)]
+    targets: TargetsArg,
+    /// Also parameters that did not change
+    #[arg(long)]
+    all: bool,
+    /// Without the column of files
+    #[arg(long)]
+    no_path: bool,
+    /// Exit with 3 if a parameter changed
+    #[arg(long)]
+    exit_code: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct SetArgs {
+    /// What to set; `FILE:KEY=VALUE` names the file
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    assignments: Vec<String>,
+    /// The params file (default: params.yaml of the project)
+    #[arg(long, value_name = "FILE")]
+    file: Option<String>,
+    /// Create keys that are not there
+    #[arg(long)]
+    add: bool,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    match &args.action {
+        Action::Show(args) => run_show(ctx, args),
+        Action::Diff(args) => run_diff(ctx, args),
+        Action::Set(args) => run_set(ctx, args),
+    }
+}
+
+fn none_declared() -> CliError {
+    nothing_declared(
+        "params",
+        "list what a stage reads under `params` of that stage: `params: [train]`",
+    )
+}
+
+fn look(path: PathColumn) -> Look {
+    Look {
+        key: "param",
+        precision: None,
+        path,
+        change: ChangeColumn::Hidden,
+    }
+}
+
+fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
+    let project = ctx.project()?;
+    let mut reader = Reader::open(&project);
+    let mut sides = args.revisions.open(&mut reader)?;
+    let targets = args.targets.paths(ctx, &project)?;
+    let mut refs: Vec<_> = sides.iter_mut().collect();
+    let files = choose(&mut reader, &mut refs, &targets, &|subjects| {
+        subjects.params.iter().cloned().collect()
+    })?;
+    if files.is_empty() {
+        return Err(none_declared());
+    }
+    let mut shown = Vec::new();
+    for side in &mut sides {
+        let roots = values::params(&mut reader, side, &files)?;
+        shown.push((side.title().to_owned(), roots));
+    }
+    warn(ctx, &reader.take_warnings());
+    let look = look(PathColumn::Shown);
+    show_values(ctx, &args.revisions, &shown, values::param_keys, look);
+    Ok(Outcome::Done)
+}
+
+fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
+    let project = ctx.project()?;
+    let mut reader = Reader::open(&project);
+    let [mut old, mut new] = args.sides.open(&mut reader)?;
+    let targets = args.targets.paths(ctx, &project)?;
+    let files = choose(
+        &mut reader,
+        &mut [&mut old, &mut new],
+        &targets,
+        &|subjects| subjects.params.iter().cloned().collect(),
+    )?;
+    if files.is_empty() {
+        return Err(none_declared());
+    }
+    args.sides.note(ctx, &old);
+    let after = values::params(&mut reader, &mut new, &files)?;
+    let before = values::params(&mut reader, &mut old, &files)?;
+    warn(ctx, &reader.take_warnings());
+    let (before, after) = (values::param_keys(&before), values::param_keys(&after));
+    let mut rows = diff::rows(&before, &after, &|_, _| None);
+    // A record holds what stages read; that it lacks the rest is no difference.
+    for side in [&old, &new].into_iter().filter(|side| side.is_record()) {
+        rows.retain(|row| side.subjects.reads(&row.path, &row.key));
+    }
+    let is_changed = |row: &&Row| row.verdict != Verdict::Same;
+    let has_changes = rows.iter().any(|row| is_changed(&row));
+    let chosen: Vec<&Row> = rows
+        .iter()
+        .filter(|row| args.all || is_changed(row))
+        .collect();
+    if ctx.out.form == Form::Json {
+        ctx.out.json(&diff_json(&chosen));
+    } else if chosen.is_empty() {
+        ctx.out.note("no parameter changed");
+    } else {
+        let path = if args.no_path {
+            PathColumn::Hidden
+        } else {
+            PathColumn::Shown
+        };
+        ctx.out
+            .table(&diff_table(&chosen, [old.title(), new.title()], look(path)));
+    }
+    Ok(if args.exit_code && has_changes {
+        Outcome::Changes
+    } else {
+        Outcome::Done
+    })
+}
+
+/// The params file of a key given without one.
+const PARAMS_FILE: &str = "params.yaml";
+
+fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
+    let project = ctx.project()?;
+    // What is on disk, and what shall be. Nothing is written before everything is understood.
+    let mut files: BTreeMap<ArtifactPath, (String, Document)> = BTreeMap::new();
+    let mut changes: Vec<(ArtifactPath, KeyPath, Option<Value>, Value)> = Vec::new();
+    for text in &args.assignments {
+        let (file, key, value) = assignment(ctx, &project, args, text)?;
+        let (before, document) = match files.remove(&file) {
+            Some(known) => known,
+            None => read(&project, &file, args)?,
+        };
+        let old = key.get(&document.root).cloned();
+        if old.is_none() && !args.add {
+            return Err(unknown_key(&document, &key));
+        }
+        let edited = edit::set(&document, &key, &value)?;
+        files.insert(file.clone(), (before, edited));
+        changes.push((file, key, old, value));
+    }
+    for (file, (before, edited)) in &files {
+        if *before != edited.source.text {
+            let path = project.absolute(file);
+            fs::write_atomic(&path, edited.source.text.as_bytes())
+                .map_err(base::Error::io("write", &path))?;
+        }
+    }
+    if ctx.out.form == Form::Json {
+        let mut shown: BTreeMap<String, Map<String, serde_json::Value>> = BTreeMap::new();
+        for (file, key, old, new) in &changes {
+            let keys = shown.entry(file.to_string()).or_default();
+            keys.insert(key.to_string(), json!({"old": old, "new": new}));
+        }
+        ctx.out.json(&json!(shown));
+        return Ok(Outcome::Done);
+    }
+    for (file, key, old, new) in &changes {
+        let was = match old {
+            Some(old) if old.same(new) => "unchanged".to_owned(),
+            Some(old) => format!("was {}", show(Some(old), None)),
+            None => "new".to_owned(),
+        };
+        ctx.out.result(&format!(
+            "{file}: {key} = {} ({was})",
+            show(Some(new), None)
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Takes `file:key=value` apart.
+fn assignment(
+    ctx: &Ctx,
+    project: &Project,
+    args: &SetArgs,
+    text: &str,
+) -> Result<(ArtifactPath, KeyPath, Value), CliError> {
+    let usage = |headline: String, help: &str| {
+        CliError::usage(Diagnostic::error("bad-assignment", headline).help(help))
+    };
+    let Some((left, right)) = text.split_once('=') else {
+        return Err(usage(
+            format!("`{text}` sets nothing"),
+            "write KEY=VALUE, for example train.epochs=20",
+        ));
+    };
+    let (file, key) = match left.rsplit_once(':') {
+        Some((file, key)) => (Some(file), key),
+        None => (args.file.as_deref(), left),
+    };
+    let key: KeyPath = key.trim().parse().map_err(|e| {
+        usage(
+            format!("{e}"),
+            "write KEY=VALUE, for example train.epochs=20",
+        )
+    })?;
+    let file = match file {
+        Some(file) => in_project(ctx, project, file)?,
+        None => PARAMS_FILE
+            .parse()
+            .map_err(|e| usage(format!("{e}"), "give the file with --file"))?,
+    };
+    let value = typed(right).ok_or_else(|| {
+        usage(
+            format!("the value of `{left}` is no YAML: `{right}`"),
+            "close the bracket or quote, or put the whole value in quotes inside quotes: '\"[a\"'",
+        )
+    })?;
+    Ok((file, key, value))
+}
+
+/// Reads a value as YAML does between brackets: on a command line, `a: b`, `- a` and `a # b` are
+/// texts and neither sections, lists nor comments.
+fn typed(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let is_enclosed = text.starts_with(['[', '{', '"', '\'']);
+    let as_text = || Value::Str(text.to_owned());
+    if !is_enclosed && (text.starts_with('#') || text.contains(" #")) {
+        return Some(as_text());
+    }
+    let parsed = Document::parse("value", text.to_owned(), Format::Yaml).map(|d| d.root);
+    match parsed {
+        Ok(value) if is_enclosed => Some(value),
+        Ok(Value::Str(_) | Value::List(_) | Value::Map(_)) => Some(as_text()),
+        Ok(scalar) => Some(scalar),
+        Err(_) if is_enclosed => None,
+        Err(_) => Some(as_text()),
+    }
+}
+
+/// Returns the text of a params file, and what it says.
+fn read(
+    project: &Project,
+    file: &ArtifactPath,
+    args: &SetArgs,
+) -> Result<(String, Document), CliError> {
+    let path = project.absolute(file);
+    if !path.exists() {
+        if args.add {
+            let format = Format::of_path(&path);
+            let text = match format {
+                Format::Json => "{}\n".to_owned(),
+                Format::Yaml | Format::Toml => String::new(),
+            };
+            return Ok((String::new(), Document::parse(file.as_str(), text, format)?));
+        }
+        let headline = format!("there is no params file `{file}`");
+        return Err(CliError::usage(
+            Diagnostic::error("no-params-file", headline)
+                .help("`--add` creates it; `--file` names another"),
+        ));
+    }
+    let document = Document::read(&path, file.as_str())?;
+    Ok((document.source.text.clone(), document))
+}
+
+/// The error for a key that is not there, with the nearest that is.
+fn unknown_key(document: &Document, key: &KeyPath) -> CliError {
+    let name = key.to_string();
+    let known = crate::pipeline::params::leaves(&document.root);
+    let help = match nearest(&name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? (`--add` creates a new key)"),
+        None => "`cvops params show` lists what there is; `--add` creates a new key".to_owned(),
+    };
+    let headline = format!("`{}` has no key `{name}`", document.source.name);
+    CliError::usage(Diagnostic::error("unknown-param", headline).help(help))
+}

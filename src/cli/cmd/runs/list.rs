@@ -1,0 +1,162 @@
+//! `cvops runs list`.
+
+use serde_json::{Value as Json, json};
+
+use crate::base::units;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::project::Project;
+use crate::report::{Align, Table, Tone};
+use crate::track::overview::{differing_params, headings, main_metrics};
+use crate::track::{Filter, Key, Order, Run, Status, Tracking};
+
+use super::text;
+
+/// Columns of metrics that are shown unless they are asked for.
+const METRICS_SHOWN: usize = 4;
+/// Columns of params.
+const PARAMS_SHOWN: usize = 6;
+
+/// List runs, the newest first: metrics, and the parameters in which they differ
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cvops runs list --sort accuracy\n  cvops runs list --metric loss --metric reports/metrics.json:macro.f1"
+)]
+pub(super) struct Args {
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    number: usize,
+    /// All of them
+    #[arg(long, conflicts_with = "number")]
+    all: bool,
+    /// Only runs of this experiment
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+    /// The best by this metric first: the lowest for losses, errors and latencies, else the highest
+    #[arg(long, value_name = "METRIC")]
+    sort: Option<String>,
+    /// With `--sort`: the other way round
+    #[arg(long, requires = "sort")]
+    reverse: bool,
+    /// Show this metric, given as `KEY` or `FILE:KEY` (may be repeated)
+    #[arg(long, value_name = "METRIC")]
+    metric: Vec<String>,
+}
+
+pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, CliError> {
+    let Some(tracking) = Tracking::open_existing(&project.layout)? else {
+        return Ok(nothing(ctx));
+    };
+    let total = tracking.count()?;
+    if total == 0 {
+        return Ok(nothing(ctx));
+    }
+    let order = match &args.sort {
+        None => Order::Newest,
+        Some(metric) if lower_is_better(metric) == args.reverse => Order::Highest(metric.clone()),
+        Some(metric) => Order::Lowest(metric.clone()),
+    };
+    let runs = tracking.list(&Filter {
+        experiment: args.experiment.clone(),
+        order,
+        limit: (!args.all).then_some(args.number),
+        ..Filter::default()
+    })?;
+    if ctx.out.form == Form::Json {
+        let rows: Vec<Json> = runs.iter().map(text::json).collect();
+        ctx.out.json(&json!({"runs": rows, "total": total}));
+        return Ok(Outcome::Done);
+    }
+    let mut metrics: Vec<Key> = Vec::new();
+    for name in args.sort.iter().chain(&args.metric) {
+        let key = tracking.metric_key(name)?;
+        if !metrics.contains(&key) {
+            metrics.push(key);
+        }
+    }
+    if args.metric.is_empty() {
+        let sorted_by = metrics.first().cloned();
+        let more = main_metrics(&runs, METRICS_SHOWN);
+        metrics.extend(
+            more.into_iter()
+                .filter(|key| Some(key) != sorted_by.as_ref()),
+        );
+    }
+    let mut params = differing_params(&runs);
+    let left_out = params.len().saturating_sub(PARAMS_SHOWN);
+    params.truncate(PARAMS_SHOWN);
+    ctx.out.table(&table(&runs, &metrics, &params));
+    if left_out != 0 {
+        ctx.out.note(&format!(
+            "{} more differ; `--json` has all",
+            units::count(left_out, "parameter")
+        ));
+    }
+    if args.experiment.is_none() && runs.len() < total {
+        ctx.out.note(&format!(
+            "{} of {total} runs; `--all` lists the others",
+            runs.len()
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+fn nothing(ctx: &Ctx) -> Outcome {
+    if ctx.out.form == Form::Json {
+        ctx.out.json(&json!({"runs": [], "total": 0}));
+    }
+    ctx.out.note(
+        "no run is recorded yet: every `cvops repro` that runs or restores a stage records one",
+    );
+    Outcome::Done
+}
+
+fn table(runs: &[Run], metrics: &[Key], params: &[Key]) -> Table {
+    const FIXED: [(&str, Align); 6] = [
+        ("Name", Align::Left),
+        ("Id", Align::Left),
+        ("Started", Align::Left),
+        ("Status", Align::Left),
+        ("Took", Align::Right),
+        ("Stages", Align::Left),
+    ];
+    let titles: Vec<String> = headings(metrics)
+        .into_iter()
+        .chain(headings(params))
+        .collect();
+    let values = titles.iter().map(|title| (title.as_str(), Align::Right));
+    let mut table = Table::new(FIXED.into_iter().chain(values));
+    for run in runs {
+        let fixed = [
+            run.name.clone(),
+            run.id.short(),
+            text::when(run),
+            text::status(run.status),
+            text::took(run),
+            text::stages(run),
+        ];
+        let metrics = metrics
+            .iter()
+            .map(|key| run.metric(key).map(text::number).unwrap_or_default());
+        let params = params
+            .iter()
+            .map(|key| run.params.get(key).map(text::value).unwrap_or_default());
+        table.row(fixed.into_iter().chain(metrics).chain(params));
+        match run.status {
+            Status::Failed => table.tone(3, Tone::Bad),
+            Status::Finished => table.tone(3, Tone::Good),
+            Status::Running | Status::Killed => &mut table,
+        };
+    }
+    table
+}
+
+/// Is a metric of this name better when it is lower? (The rule of `direction` in `pipeline.yaml`.)
+fn lower_is_better(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["loss", "error", "ece", "brier", "latency"]
+        .iter()
+        .any(|word| name.contains(word))
+}

@@ -1,0 +1,216 @@
+//! `cvops runs show`.
+
+use serde_json::json;
+
+use crate::base::clock;
+use crate::base::units;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::project::Project;
+use crate::report::{Align, Table, Tone};
+use crate::track::{Key, Run, StageOutcome, Tracking};
+
+use super::text;
+
+/// Show a run: parameters, metrics, stages, outputs
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cvops runs show\n  cvops runs show brave-otter-412 --curve val_loss"
+)]
+pub(super) struct Args {
+    /// A name, the first digits of an id, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// Show the values of this metric over its steps instead
+    #[arg(long, value_name = "METRIC")]
+    curve: Option<String>,
+}
+
+pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, CliError> {
+    let tracking = super::open(project)?;
+    let run = tracking.find(&args.run)?;
+    if let Some(metric) = &args.curve {
+        return curve(ctx, &tracking, &run, metric);
+    }
+    if ctx.out.form == Form::Json {
+        ctx.out.json(&text::json(&run));
+        return Ok(Outcome::Done);
+    }
+    ctx.out.result(&head(ctx, &run));
+    let section = |title: &str, table: Table| {
+        if !table.rows().is_empty() {
+            let title = match ctx.out.form {
+                Form::Md => format!("\n### {title}\n\n"),
+                Form::Text | Form::Json => "\n".to_owned(),
+            };
+            ctx.out.result(&title);
+            ctx.out.table(&table);
+        }
+    };
+    section("Stages", stages(&run));
+    section("Params", params(&run));
+    section("Metrics", metrics(&run));
+    section("Outputs", outputs(&run));
+    Ok(Outcome::Done)
+}
+
+fn head(ctx: &Ctx, run: &Run) -> String {
+    let mut lines = vec![
+        ("run", text::name(&ctx.out, run)),
+        ("id", run.id.to_string()),
+        ("experiment", run.experiment.clone()),
+        (
+            "status",
+            ctx.out
+                .paint(text::style(run.status), &text::status(run.status)),
+        ),
+        ("started", clock::local(run.started)),
+    ];
+    if let Some(took) = run.took() {
+        lines.push(("took", units::duration(took)));
+    }
+    lines.push(("command", run.command.clone()));
+    if let Some(parent) = &run.parent {
+        lines.push(("part of", parent.to_string()));
+    }
+    if let Some(git) = &run.git {
+        let branch = git.branch.as_deref().unwrap_or("no branch");
+        let dirty = if git.dirty { ", with changes" } else { "" };
+        let commit: String = git.commit.chars().take(10).collect();
+        lines.push(("git", format!("{commit} ({branch}{dirty})")));
+    }
+    for (key, value) in &run.tags {
+        lines.push(("tag", format!("{key}={value}")));
+    }
+    let start = if ctx.out.form == Form::Md { "- " } else { "" };
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(what, value)| format!("{start}{what:<10}  {value}"))
+        .collect();
+    lines.join("\n")
+}
+
+fn stages(run: &Run) -> Table {
+    let mut table = Table::new([
+        ("Stage", Align::Left),
+        ("Outcome", Align::Left),
+        ("Took", Align::Right),
+        ("Why", Align::Left),
+    ]);
+    for stage in &run.stages {
+        let took = match stage.outcome {
+            StageOutcome::Ran | StageOutcome::Restored | StageOutcome::Failed => {
+                units::duration(stage.took)
+            }
+            StageOutcome::Unchanged | StageOutcome::Frozen | StageOutcome::NotFinished => {
+                String::new()
+            }
+        };
+        let outcome = stage.outcome.as_str().replace('_', " ");
+        let why = stage.message.clone().unwrap_or_default();
+        table.row([stage.name.clone(), outcome, took, why]);
+        if stage.outcome == StageOutcome::Failed {
+            table.tone(1, Tone::Bad);
+        }
+    }
+    if run.stages.iter().all(|stage| stage.message.is_none()) {
+        table = without_last(&table);
+    }
+    table
+}
+
+/// Returns the table without its last column.
+fn without_last(table: &Table) -> Table {
+    let columns = table.columns();
+    let kept = columns.len().saturating_sub(1);
+    let mut smaller = Table::new(
+        columns
+            .iter()
+            .take(kept)
+            .map(|c| (c.title.as_str(), c.align)),
+    );
+    for row in table.rows() {
+        smaller.row(row.iter().take(kept).cloned());
+    }
+    smaller
+}
+
+fn params(run: &Run) -> Table {
+    let mut table = Table::new([
+        ("File", Align::Left),
+        ("Param", Align::Left),
+        ("Value", Align::Left),
+    ]);
+    for (Key { file, key }, value) in &run.params {
+        table.row([file.clone(), key.clone(), text::value(value)]);
+    }
+    table
+}
+
+fn metrics(run: &Run) -> Table {
+    let mut table = Table::new([
+        ("File", Align::Left),
+        ("Metric", Align::Left),
+        ("Value", Align::Right),
+        ("Step", Align::Right),
+    ]);
+    for metric in &run.metrics {
+        let Key { file, key } = &metric.key;
+        let step = match metric.step {
+            0 => String::new(),
+            step => step.to_string(),
+        };
+        table.row([file.clone(), key.clone(), text::number(metric.value), step]);
+    }
+    if run.metrics.iter().all(|metric| metric.step == 0) {
+        table = without_last(&table);
+    }
+    table
+}
+
+fn outputs(run: &Run) -> Table {
+    let mut table = Table::new([
+        ("Output", Align::Left),
+        ("Stage", Align::Left),
+        ("Size", Align::Right),
+        ("Object", Align::Left),
+    ]);
+    for artifact in &run.artifacts {
+        table.row([
+            artifact.path.clone(),
+            artifact.stage.clone(),
+            units::bytes(artifact.size),
+            artifact.object.short(),
+        ]);
+    }
+    table
+}
+
+/// Shows the history of one metric.
+fn curve(ctx: &Ctx, tracking: &Tracking, run: &Run, metric: &str) -> Result<Outcome, CliError> {
+    // The run's own metrics first: another run may have the key in another file.
+    let own = run.metrics.iter().find(|m| m.key.is_called(metric));
+    let key = match own {
+        Some(own) => own.key.clone(),
+        None => tracking.metric_key(metric)?,
+    };
+    let points = tracking.history(run.id, &key)?;
+    if ctx.out.form == Form::Json {
+        let rows: Vec<_> = points
+            .iter()
+            .map(|p| json!({"step": p.step, "value": text::number_json(p.value), "at": p.at.to_string()}))
+            .collect();
+        ctx.out.json(
+            &json!({"run": run.id.to_string(), "file": key.file, "key": key.key, "points": rows}),
+        );
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new([("Step", Align::Right), (key.key.as_str(), Align::Right)]);
+    for point in &points {
+        table.row([point.step.to_string(), text::number(point.value)]);
+    }
+    ctx.out.table(&table);
+    Ok(Outcome::Done)
+}

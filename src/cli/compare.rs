@@ -1,0 +1,291 @@
+//! What `metrics`, `params` and `plots` share: which sides, which files, and tables of both.
+//! Imports: base, compare, project, report, ctx, error, out, render.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::base::{ArtifactPath, Diagnostic};
+use crate::compare::diff::show;
+use crate::compare::values::{Roots, Values};
+use crate::compare::{Reader, Row, Side, Source, Verdict};
+use crate::project::Project;
+use crate::project::git::Which;
+use crate::report::{Align, Table, Tone};
+
+use super::ctx::Ctx;
+use super::error::CliError;
+use super::out::Form;
+use super::render::diagnostic;
+
+/// The two sides of a comparison.
+#[derive(Debug, clap::Args)]
+pub(super) struct SidesArg {
+    /// The old side: a git revision, a run, `workspace`, or `lock` for the last repro (default:
+    /// HEAD, or without git the last repro)
+    #[arg(value_name = "A")]
+    old: Option<String>,
+    /// The new side (default: workspace)
+    #[arg(value_name = "B")]
+    new: Option<String>,
+}
+
+impl SidesArg {
+    /// Opens both sides.
+    pub(super) fn open(&self, reader: &mut Reader<'_>) -> Result<[Side; 2], CliError> {
+        let new = match &self.new {
+            Some(word) => reader.side(word)?,
+            None => reader.workspace()?,
+        };
+        let old = match &self.old {
+            Some(word) => reader.side(word)?,
+            None => reader.baseline()?,
+        };
+        Ok([old, new])
+    }
+
+    /// Says so if the last repro stands in for a commit that is not there.
+    pub(super) fn note(&self, ctx: &Ctx, old: &Side) {
+        if self.old.is_none() && old.source == Source::LastRun {
+            ctx.out
+                .note("there is no git commit to compare with: `lock` is the last `cvops repro`");
+        }
+    }
+}
+
+/// Whose values to show.
+#[derive(Debug, clap::Args)]
+pub(super) struct RevisionsArg {
+    /// Git revisions, runs, `workspace`, or `lock` for the last repro (default: workspace)
+    #[arg(value_name = "REV")]
+    revisions: Vec<String>,
+    /// Also those of all branches
+    #[arg(short = 'a', long)]
+    all_branches: bool,
+    /// Also those of all tags
+    #[arg(short = 'T', long)]
+    all_tags: bool,
+    /// Also those of all commits
+    #[arg(short = 'A', long)]
+    all_commits: bool,
+}
+
+impl RevisionsArg {
+    /// Opens all of them; the workspace comes first unless others are named.
+    pub(super) fn open(&self, reader: &mut Reader<'_>) -> Result<Vec<Side>, CliError> {
+        let mut sides = Vec::new();
+        if self.revisions.is_empty() {
+            sides.push(reader.workspace()?);
+        }
+        for word in &self.revisions {
+            sides.push(reader.side(word)?);
+        }
+        for (wanted, which) in [
+            (self.all_branches, Which::Branches),
+            (self.all_tags, Which::Tags),
+            (self.all_commits, Which::Commits),
+        ] {
+            if wanted {
+                sides.extend(reader.sides_of(which)?);
+            }
+        }
+        Ok(sides)
+    }
+
+    /// Is nothing but the workspace shown, because nothing was said?
+    fn is_default(&self) -> bool {
+        self.revisions.is_empty() && !self.all_branches && !self.all_tags && !self.all_commits
+    }
+}
+
+/// Which files.
+#[derive(Debug, clap::Args)]
+pub(super) struct TargetsArg {
+    /// Only these files (default: all that pipeline.yaml declares)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    targets: Vec<String>,
+}
+
+impl TargetsArg {
+    /// Returns them as places in the project.
+    pub(super) fn paths(
+        &self,
+        ctx: &Ctx,
+        project: &Project,
+    ) -> Result<Vec<ArtifactPath>, CliError> {
+        let paths = self
+            .targets
+            .iter()
+            .map(|text| in_project(ctx, project, text));
+        paths.collect()
+    }
+}
+
+/// Returns the place in the project of a path that the user typed where they stand.
+pub(super) fn in_project(
+    ctx: &Ctx,
+    project: &Project,
+    text: &str,
+) -> Result<ArtifactPath, CliError> {
+    let inside = |path: &std::path::Path| {
+        let inside = path.strip_prefix(&project.root).ok()?;
+        inside.to_str().map(str::to_owned)
+    };
+    let base = inside(&ctx.dir).unwrap_or_default();
+    // An absolute path into the project is as good as a relative one.
+    let parsed = match inside(std::path::Path::new(text)) {
+        Some(relative) => ArtifactPath::parse_in("", &relative),
+        None => ArtifactPath::parse_in(&base, text),
+    };
+    parsed.map_err(|e| CliError::usage(Diagnostic::error("bad-path", e.to_string())))
+}
+
+/// Shows warnings where they cannot be taken for a result.
+pub(super) fn warn(ctx: &Ctx, warnings: &[Diagnostic]) {
+    for warning in warnings {
+        ctx.out
+            .error(&diagnostic::to_text(warning, ctx.out.color()));
+    }
+}
+
+/// The error when a project declares nothing to show.
+pub(super) fn nothing_declared(what: &str, help: &str) -> CliError {
+    CliError::usage(
+        Diagnostic::error(
+            "nothing-declared",
+            format!("the pipeline file declares no {what}"),
+        )
+        .help(help),
+    )
+}
+
+/// How values are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// The heading of the key: `metric`, `param`.
+    pub(super) key: &'static str,
+    /// Digits behind the point; `None`: all.
+    pub(super) precision: Option<usize>,
+    /// Is there a column for the file?
+    pub(super) path: PathColumn,
+    /// Is there a column for the difference?
+    pub(super) change: ChangeColumn,
+}
+
+/// Is there a column for the file?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathColumn {
+    Shown,
+    Hidden,
+}
+
+/// Is there a column for the difference?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeColumn {
+    Shown,
+    Hidden,
+}
+
+/// Returns both sides as a table, what worsened in red.
+pub(super) fn diff_table(rows: &[&Row], titles: [&str; 2], look: Look) -> Table {
+    let mut columns = vec![("path", Align::Left), (look.key, Align::Left)];
+    columns.extend(titles.map(|title| (title, Align::Right)));
+    columns.push(("change", Align::Right));
+    let skipped = usize::from(look.path == PathColumn::Hidden);
+    let kept = columns.len() - usize::from(look.change == ChangeColumn::Hidden);
+    let mut table = Table::new(columns[skipped..kept].iter().copied());
+    for row in rows {
+        let cells = [
+            row.path.to_string(),
+            row.key.clone(),
+            show(row.old.as_ref(), look.precision),
+            show(row.new.as_ref(), look.precision),
+            show(row.change.as_ref(), look.precision),
+        ];
+        table.row(cells.into_iter().take(kept).skip(skipped));
+        if look.change == ChangeColumn::Shown {
+            let tone = match row.verdict {
+                Verdict::Better => Tone::Good,
+                Verdict::Worse => Tone::Bad,
+                Verdict::Same | Verdict::Changed => Tone::Neutral,
+            };
+            table.tone(kept - skipped - 1, tone);
+        }
+    }
+    table
+}
+
+/// Returns both sides as DVC prints them: `{file: {key: {old, new, diff}}}`.
+pub(super) fn diff_json(rows: &[&Row]) -> Json {
+    let mut files = Map::new();
+    for row in rows {
+        let mut entry = json!({"old": row.old, "new": row.new});
+        if let (Some(change), Some(entry)) = (&row.change, entry.as_object_mut()) {
+            entry.insert("diff".to_owned(), json!(change));
+        }
+        let file = files
+            .entry(row.path.to_string())
+            .or_insert_with(|| Json::Object(Map::new()));
+        if let Some(keys) = file.as_object_mut() {
+            keys.insert(row.key.clone(), entry);
+        }
+    }
+    Json::Object(files)
+}
+
+/// Shows the values of several sides: one column for each.
+pub(super) fn show_values(
+    ctx: &Ctx,
+    revisions: &RevisionsArg,
+    sides: &[(String, Roots)],
+    keys: fn(&Roots) -> Values,
+    look: Look,
+) {
+    if ctx.out.form == Form::Json {
+        // As DVC: what nobody named has no name.
+        let shown = sides.iter().map(|(title, roots)| {
+            let name = if revisions.is_default() { "" } else { title };
+            let files: Map<String, Json> = roots
+                .iter()
+                .map(|(file, root)| (file.to_string(), json!({"data": root})))
+                .collect();
+            (name.to_owned(), json!({"data": files}))
+        });
+        ctx.out.json(&Json::Object(shown.collect()));
+        return;
+    }
+    let values: Vec<Values> = sides.iter().map(|(_, roots)| keys(roots)).collect();
+    let mut columns = vec![("path", Align::Left), (look.key, Align::Left)];
+    let is_one = sides.len() == 1;
+    let titles = sides.iter().map(|(title, _)| title.as_str());
+    columns.extend(titles.map(|t| (if is_one { "value" } else { t }, Align::Right)));
+    let mut table = Table::new(columns);
+    let mut rows: Vec<(&ArtifactPath, &str)> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let files: std::collections::BTreeSet<_> = values.iter().flat_map(|v| v.keys()).collect();
+    for file in files {
+        for key in values
+            .iter()
+            .filter_map(|v| v.get(file))
+            .flat_map(|v| v.keys())
+        {
+            if seen.insert((file, key)) {
+                rows.push((file, key));
+            }
+        }
+    }
+    for (file, key) in rows {
+        let cell = |side: &Values| {
+            let value = side.get(file).and_then(|keys| keys.get(key));
+            show(value, look.precision)
+        };
+        let cells = values.iter().map(cell);
+        table.row([file.to_string(), key.to_owned()].into_iter().chain(cells));
+    }
+    if table.rows().is_empty() {
+        ctx.out.note(&format!(
+            "there are no {}s yet: `cvops repro` makes them",
+            look.key
+        ));
+    } else {
+        ctx.out.table(&table);
+    }
+}

@@ -1,0 +1,144 @@
+//! Plots of several sides: tables to draw, images to show. Imports: base, pipeline, report, source,
+//! rows, values.
+
+use std::path::Path;
+
+use crate::base::diag::ToDiagnostics;
+use crate::base::{ArtifactPath, Diagnostic};
+use crate::pipeline::spec::Axes;
+use crate::report::page::ImageKind;
+
+use super::error::Error;
+use super::rows::{self, DataRow};
+use super::source::{self, Reader, Side};
+use super::values::shown;
+
+/// Larger images would make a page that nobody opens.
+const IMAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// One plot file on all sides.
+#[derive(Clone, Debug)]
+pub struct Plot {
+    /// The file.
+    pub path: ArtifactPath,
+    /// What it puts on its axes, where that is declared.
+    pub axes: Axes,
+    /// Its content on each side, in the order of the sides.
+    pub versions: Vec<Version>,
+}
+
+/// A plot file on one side.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The name of the side.
+    pub side: String,
+    /// What is there.
+    pub content: Content,
+}
+
+/// What a plot file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// It is not there, or cannot be shown.
+    Absent,
+    /// Rows to draw.
+    Rows(Vec<DataRow>),
+    /// An image to show as it is.
+    Image(ImageKind, Vec<u8>),
+}
+
+/// Reads the plots of `sides` that `targets` choose (all of them if there are none). A file that
+/// cannot be shown is left out, with a warning.
+///
+/// # Errors
+/// An unknown target; git, the lock or the cache cannot be read.
+pub fn read(
+    reader: &mut Reader<'_>,
+    sides: &mut [Side],
+    targets: &[ArtifactPath],
+) -> Result<(Vec<Plot>, Vec<Diagnostic>), Error> {
+    let mut refs: Vec<&mut Side> = sides.iter_mut().collect();
+    let chosen = source::choose(reader, &mut refs, targets, &|subjects| {
+        subjects.plots.keys().cloned().collect()
+    })?;
+    let mut plots: Vec<Plot> = Vec::new();
+    let mut warnings = Vec::new();
+    for declared in &chosen {
+        let mut files = Vec::new();
+        for side in &mut *sides {
+            files.extend(reader.files(side, declared)?);
+        }
+        files.sort();
+        files.dedup();
+        if files.is_empty() {
+            let headline = format!("`{declared}` is not there yet");
+            warnings.push(
+                Diagnostic::warning("no-plot", headline).help("`cvops repro` runs its stage"),
+            );
+        }
+        for path in files {
+            let axes = sides
+                .iter()
+                .rev()
+                .find_map(|side| side.subjects.plots.get(declared).cloned());
+            let mut versions = Vec::new();
+            for side in &mut *sides {
+                let content = match reader.read(side, &path)? {
+                    None => Content::Absent,
+                    Some(bytes) => content(&path, &shown(side, &path), bytes, &mut warnings),
+                };
+                let side = side.title().to_owned();
+                versions.push(Version { side, content });
+            }
+            if versions.iter().any(|v| v.content != Content::Absent) {
+                plots.push(Plot {
+                    path,
+                    axes: axes.unwrap_or_default(),
+                    versions,
+                });
+            }
+        }
+    }
+    warnings.extend(reader.take_warnings());
+    Ok((plots, warnings))
+}
+
+fn content(
+    path: &ArtifactPath,
+    name: &str,
+    bytes: Vec<u8>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Content {
+    let extension = Path::new(path.as_str())
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_lowercase();
+    if let Some(kind) = ImageKind::of_extension(&extension) {
+        if IMAGE_BYTES_MAX < bytes.len() {
+            let size = crate::base::units::bytes(bytes.len() as u64);
+            let headline =
+                format!("`{name}` is left out: an image of {size} is too large for a page");
+            warnings.push(Diagnostic::warning("large-image", headline));
+            return Content::Absent;
+        }
+        return Content::Image(kind, bytes);
+    }
+    match rows::read(name, &extension, &bytes) {
+        Some(Ok(rows)) => Content::Rows(rows),
+        Some(Err(error)) => {
+            for mut diagnostic in error.to_diagnostics() {
+                diagnostic.severity = crate::base::Severity::Warning;
+                warnings.push(diagnostic);
+            }
+            Content::Absent
+        }
+        None => {
+            let headline = format!("`{name}` is left out: it is neither a table nor an image");
+            warnings.push(Diagnostic::warning("no-plot-file", headline).help(
+                "shown are .jsonl, .json, .yaml, .csv, .tsv, .svg, .png, .jpg, .gif and .webp",
+            ));
+            Content::Absent
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Params and metrics files as values by key. Imports: base, source.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::base::doc::{Document, Format, Key, KeyPath, Map, Value};
+use crate::base::{self, ArtifactPath};
+
+use super::error::Error;
+use super::source::{Reader, Side, Source};
+
+/// The values of one file, by key, in file order.
+pub type FileValues = IndexMap<String, Value>;
+
+/// The values of one side, by file. A file that is there but holds no values has no keys.
+pub type Values = BTreeMap<ArtifactPath, FileValues>;
+
+/// What the files of one side hold.
+pub type Roots = BTreeMap<ArtifactPath, Value>;
+
+/// Reads params files of a side. Of the last repro: what its stages read.
+///
+/// # Errors
+/// A file cannot be read or is broken (its place is shown).
+pub fn params(
+    reader: &mut Reader<'_>,
+    side: &mut Side,
+    files: &[ArtifactPath],
+) -> Result<Roots, Error> {
+    let mut roots = Roots::new();
+    for file in files {
+        let read = match side.source {
+            Source::LastRun | Source::Run { .. } => None,
+            Source::Workspace | Source::Revision { .. } => reader.read(side, file)?,
+        };
+        let root = match (read, &side.source) {
+            (Some(bytes), _) => Some(document(side, file, bytes)?.root),
+            (None, Source::Workspace) => None,
+            // A params file outside git: the lock of that revision knows what stages read.
+            (None, Source::LastRun | Source::Run { .. } | Source::Revision { .. }) => {
+                reader.recorded_params(side)?.remove(file)
+            }
+        };
+        if let Some(root) = root {
+            roots.insert(file.clone(), root);
+        }
+    }
+    Ok(roots)
+}
+
+/// Reads metrics files of a side.
+///
+/// # Errors
+/// A file cannot be read, is broken (its place is shown) or holds nothing like a metric.
+pub fn metrics(
+    reader: &mut Reader<'_>,
+    side: &mut Side,
+    files: &[ArtifactPath],
+) -> Result<Roots, Error> {
+    let mut roots = Roots::new();
+    for file in files {
+        if let Some(bytes) = reader.read(side, file)? {
+            let root = document(side, file, bytes).map_err(as_metrics)?.root;
+            if matches!(root, Value::Str(_) | Value::Null | Value::Bool(_)) {
+                return Err(Error::NoMetrics {
+                    file: shown(side, file),
+                    kind: root.kind(),
+                });
+            }
+            roots.insert(file.clone(), root);
+        } else if let Some(root) = Reader::recorded_metrics(side, file) {
+            roots.insert(file.clone(), root);
+        }
+    }
+    Ok(roots)
+}
+
+/// Says of a broken file what a metrics file is.
+fn as_metrics(error: Error) -> Error {
+    let Error::Base(base::Error::Document { name, mut problems }) = error else {
+        return error;
+    };
+    for problem in &mut problems {
+        problem.help.get_or_insert_with(|| {
+            "a metrics file holds a mapping of names to numbers: {\"accuracy\": 0.9}".to_owned()
+        });
+    }
+    Error::Base(base::Error::Document { name, problems })
+}
+
+/// Returns params by key: a list of scalars is one value, one that holds sections is opened.
+#[must_use]
+pub fn param_keys(roots: &Roots) -> Values {
+    keys_of(roots, flatten_params)
+}
+
+/// Returns metrics by key: numbers, texts and truth values; lists are left out.
+#[must_use]
+pub fn metric_keys(roots: &Roots) -> Values {
+    keys_of(roots, flatten_metrics)
+}
+
+fn keys_of(roots: &Roots, flatten: fn(&KeyPath, &Value, &mut FileValues)) -> Values {
+    let files = roots.iter().map(|(file, root)| {
+        let mut keys = FileValues::new();
+        flatten(&KeyPath::root(), root, &mut keys);
+        (file.clone(), keys)
+    });
+    files.collect()
+}
+
+/// Returns how messages call a file of a side.
+pub(super) fn shown(side: &Side, file: &ArtifactPath) -> String {
+    match side.source {
+        Source::Workspace => file.to_string(),
+        Source::LastRun | Source::Run { .. } | Source::Revision { .. } => {
+            format!("{file} at {}", side.title())
+        }
+    }
+}
+
+fn document(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Document, Error> {
+    let name = shown(side, file);
+    let format = Format::of_path(Path::new(file.as_str()));
+    let text = String::from_utf8(bytes).map_err(|_| Error::NotText { file: name.clone() })?;
+    Ok(parse(&name, text, format)?)
+}
+
+/// Parses a file; Python's `NaN` and `Infinity` in JSON, which has no word for them, are numbers.
+fn parse(name: &str, text: String, format: Format) -> Result<Document, base::Error> {
+    let has_special = text.contains("NaN") || text.contains("Infinity");
+    if format != Format::Json || !has_special {
+        return Document::parse(name, text, format);
+    }
+    match Document::parse(name, text.clone(), Format::Json) {
+        Ok(document) => Ok(document),
+        // YAML reads the rest of JSON alike, and the words as texts.
+        Err(error) => match Document::parse(name, text, Format::Yaml) {
+            Ok(mut document) if matches!(document.root, Value::Map(_) | Value::List(_)) => {
+                special_numbers(&mut document.root);
+                Ok(document)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn special_numbers(value: &mut Value) {
+    match value {
+        Value::Str(text) => {
+            let number = match text.as_str() {
+                "NaN" => f64::NAN,
+                "Infinity" => f64::INFINITY,
+                "-Infinity" => f64::NEG_INFINITY,
+                _ => return,
+            };
+            *value = Value::Float(number);
+        }
+        Value::List(items) => items.iter_mut().for_each(special_numbers),
+        Value::Map(map) => map.values_mut().for_each(special_numbers),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) => {}
+    }
+}
+
+fn flatten_params(at: &KeyPath, value: &Value, keys: &mut FileValues) {
+    match value {
+        Value::Map(map) if !map.is_empty() => {
+            for (key, inner) in map {
+                flatten_params(&at.key(key), inner, keys);
+            }
+        }
+        Value::List(items) if items.iter().any(|i| matches!(i, Value::Map(_))) => {
+            for (i, inner) in items.iter().enumerate() {
+                flatten_params(&at.index(i), inner, keys);
+            }
+        }
+        Value::Null if at.is_root() => {}
+        Value::Map(_) if at.is_root() => {}
+        leaf => {
+            keys.insert(at.to_string(), leaf.clone());
+        }
+    }
+}
+
+fn flatten_metrics(at: &KeyPath, value: &Value, keys: &mut FileValues) {
+    match value {
+        Value::Map(map) => {
+            for (key, inner) in map {
+                flatten_metrics(&at.key(key), inner, keys);
+            }
+        }
+        // DVC leaves lists and nothings out as well.
+        Value::List(_) | Value::Null => {}
+        leaf if at.is_root() => {
+            // A file that is one number: `0.93`.
+            if leaf.as_f64().is_some() {
+                keys.insert(String::new(), leaf.clone());
+            }
+        }
+        leaf => {
+            keys.insert(at.to_string(), leaf.clone());
+        }
+    }
+}
+
+/// Puts a value at a key, creating sections; what stands in the way is replaced.
+pub(super) fn put(root: &mut Value, keys: &[Key], value: &Value) {
+    let Some((first, rest)) = keys.split_first() else {
+        *root = value.clone();
+        return;
+    };
+    match first {
+        Key::Name(name) => {
+            if !matches!(root, Value::Map(_)) {
+                *root = Value::Map(Map::new());
+            }
+            if let Value::Map(map) = root {
+                put(map.entry(name.clone()).or_insert(Value::Null), rest, value);
+            }
+        }
+        Key::Index(index) => {
+            if !matches!(root, Value::List(_)) {
+                *root = Value::List(Vec::new());
+            }
+            if let Value::List(items) = root {
+                if items.len() <= *index {
+                    items.resize(index + 1, Value::Null);
+                }
+                put(&mut items[*index], rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str, format: Format, how: fn(&KeyPath, &Value, &mut FileValues)) -> String {
+        let mut keys = FileValues::new();
+        let root = parse("f", text.to_owned(), format).unwrap().root;
+        how(&KeyPath::root(), &root, &mut keys);
+        let shown = keys.iter().map(|(key, value)| format!("{key}={value}"));
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn metrics_are_numbers_and_texts_in_file_order() {
+        let text = r#"{"b": 1, "a": {"x": 0.5, "note": "n", "l": [1], "none": null}, "ok": true}"#;
+        assert_eq!(
+            keys(text, Format::Json, flatten_metrics),
+            r#"b=1 a.x=0.5 a.note="n" ok=true"#
+        );
+        assert_eq!(keys("0.5", Format::Json, flatten_metrics), "=0.5");
+        assert_eq!(
+            keys(
+                r#"{"a": NaN, "b": [-Infinity], "c": "NaN!"}"#,
+                Format::Json,
+                flatten_metrics
+            ),
+            r#"a=NaN c="NaN!""#
+        );
+        assert!(parse("f", "NaN of nothing: [".to_owned(), Format::Json).is_err());
+        assert!(parse("f", "NaN".to_owned(), Format::Json).is_err());
+    }
+
+    #[test]
+    fn params_keep_lists_of_scalars() {
+        let text = "a: [1, 2]\nb: [{c: 1}, {c: {d: x}}]\ne: {}\nf:\n";
+        assert_eq!(
+            keys(text, Format::Yaml, flatten_params),
+            r#"a=[1, 2] b[0].c=1 b[1].c.d="x" e={} f=null"#
+        );
+        assert_eq!(keys("", Format::Yaml, flatten_params), "");
+    }
+
+    #[test]
+    fn recorded_keys_become_a_file_again() {
+        let mut root = Value::Map(Map::new());
+        for (key, value) in [("a.b", 1), ("a.c[1]", 2), ("d", 3)] {
+            put(
+                &mut root,
+                key.parse::<KeyPath>().unwrap().keys(),
+                &Value::Int(value),
+            );
+        }
+        assert_eq!(
+            root.to_string(),
+            r#"{"a": {"b": 1, "c": [null, 2]}, "d": 3}"#
+        );
+    }
+}

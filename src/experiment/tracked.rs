@@ -1,0 +1,296 @@
+//! A repro that records itself as a run. Imports: base, project, pipeline, track.
+//!
+//! A recorder listens to the events of the repro. The run begins when the first stage is about to
+//! run or be restored: a repro that does nothing records nothing and does not even look for the
+//! database. What became of stages is written while the repro goes on, at most every quarter of a
+//! second, so that a killed repro leaves what it had; everything else at the end, in one
+//! transaction.
+//!
+//! **The record is a guest.** The results of stages are written down by the pipeline, before and
+//! without the record. Whatever goes wrong here becomes a warning; the repro ends as it would have
+//! ended without.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
+use crate::base::{Cancel, CancelReason, Observer, clock};
+use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
+use crate::pipeline::lock::LockFile;
+use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
+use crate::project::Layout;
+use crate::track::{
+    self, Batch, DEFAULT_EXPERIMENT, End, NewRun, RunId, StageOutcome, StageRecord, Status,
+    Tracking,
+};
+
+use super::collect;
+use super::error::Error;
+
+/// Stages are recorded at most this often while the repro goes on.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// What to record a repro as.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The project whose database keeps the run. A trial in a workspace of its own is recorded
+    /// with the project it belongs to.
+    pub layout: Layout,
+    /// The experiment; `None`: the default one.
+    pub experiment: Option<String>,
+    /// The run's name; `None`: one is made up.
+    pub name: Option<String>,
+    /// The run that this one is a part of.
+    pub parent: Option<RunId>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// The command, as typed.
+    pub command: String,
+    /// The stages or outputs asked for.
+    pub targets: Vec<String>,
+}
+
+/// By what a run can be found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunName {
+    /// Its id.
+    pub id: RunId,
+    /// Its name.
+    pub name: String,
+}
+
+/// What came of a recorded repro.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What became of the stages.
+    pub summary: Summary,
+    /// The run; `None`: nothing ran, or it could not be recorded.
+    pub run: Option<RunName>,
+    /// What could not be recorded, as warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Executes `plan` as `pipeline::execute` does, and records it as a run.
+///
+/// # Errors
+/// As `pipeline::execute`. A record that cannot be written is a warning.
+pub fn repro(
+    plan: &Plan<'_>,
+    lock: &mut LockFile,
+    workspace: &mut Workspace<'_>,
+    options: &Options,
+    record: &Record,
+    cancel: &Cancel,
+    events: &dyn Observer<Event>,
+) -> Result<Recorded, Error> {
+    let recorder = Recorder {
+        record,
+        events,
+        state: Mutex::default(),
+    };
+    let result = execute::execute(plan, lock, workspace, options, cancel, &recorder);
+    let mut state = recorder
+        .state
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let mut warnings = Vec::new();
+    let run = state.started.as_ref().map(|s| s.run.clone());
+    if let Some(started) = &mut state.started {
+        let (mut batch, status) = match &result {
+            Ok(summary) => {
+                let batch = collect::batch(plan, lock, workspace, summary, &mut warnings);
+                (batch, status(cancel, summary))
+            }
+            Err(_) => (Batch::default(), Status::Failed),
+        };
+        batch.stages = match &result {
+            Ok(summary) => started.stages_of(summary),
+            Err(_) => std::mem::take(&mut started.pending),
+        };
+        let end = End {
+            status,
+            ended: clock::now(),
+            // The lock as it is on disk: what could not be written there is no state to go back to.
+            lock: std::fs::read_to_string(workspace.files.lock_path()).ok(),
+            git: None,
+        };
+        if state.problem.is_none()
+            && let Err(error) = started.tracking.finish(started.run.id, &batch, &end)
+        {
+            state.problem = Some(error);
+        }
+    }
+    if let Some(problem) = &state.problem {
+        warnings.extend(not_recorded(problem));
+    }
+    Ok(Recorded {
+        summary: result?,
+        run: run.filter(|_| state.problem.is_none()),
+        warnings,
+    })
+}
+
+fn status(cancel: &Cancel, summary: &Summary) -> Status {
+    match cancel.reason() {
+        Some(
+            CancelReason::Interrupted | CancelReason::SecondInterrupt | CancelReason::Terminated,
+        ) => Status::Killed,
+        Some(CancelReason::StageFailed) | None if summary.failed.is_empty() => Status::Finished,
+        Some(CancelReason::StageFailed) | None => Status::Failed,
+    }
+}
+
+/// Turns an error into warnings that say what it means for the repro: nothing.
+fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
+    let mut warnings = problem.to_diagnostics();
+    for warning in &mut warnings {
+        warning.severity = Severity::Warning;
+        warning.headline = format!("this run is not recorded: {}", warning.headline);
+    }
+    warnings
+}
+
+/// Listens to a repro and writes the run.
+struct Recorder<'a> {
+    record: &'a Record,
+    events: &'a dyn Observer<Event>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    started: Option<Started>,
+    /// The first thing that went wrong; nothing is written after it.
+    problem: Option<track::Error>,
+}
+
+struct Started {
+    tracking: Tracking,
+    run: RunName,
+    /// Stages that are not written yet.
+    pending: Vec<StageRecord>,
+    written_at: Instant,
+    failed: BTreeMap<StageName, StageRecord>,
+}
+
+impl Observer<Event> for Recorder<'_> {
+    fn notify(&self, event: Event) {
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.problem.is_none()
+                && let Err(error) = self.take_note(&mut state, &event)
+            {
+                state.problem = Some(error);
+            }
+        }
+        self.events.notify(event);
+    }
+}
+
+impl Recorder<'_> {
+    fn take_note(&self, state: &mut State, event: &Event) -> Result<(), track::Error> {
+        let record = match event {
+            Event::Decided {
+                decision: StageDecision::Run(_) | StageDecision::Restore { .. },
+                ..
+            } if state.started.is_none() => {
+                state.started = Some(self.start()?);
+                return Ok(());
+            }
+            Event::Finished { stage, how, took } => stage_record(stage, outcome(*how), *took),
+            Event::Failed { stage, error, took } => StageRecord {
+                message: Some(error.to_string()),
+                ..stage_record(stage, StageOutcome::Failed, *took)
+            },
+            Event::Decided { .. }
+            | Event::Started { .. }
+            | Event::Output { .. }
+            | Event::Saved { .. }
+            | Event::InputsChanged { .. }
+            | Event::RecordUnusable { .. }
+            | Event::Stopping { .. } => return Ok(()),
+        };
+        let Some(started) = &mut state.started else {
+            return Ok(());
+        };
+        if let Event::Failed { stage, .. } = event {
+            started.failed.insert(stage.clone(), record.clone());
+        }
+        started.pending.push(record);
+        if started.written_at.elapsed() < WRITE_EVERY {
+            return Ok(());
+        }
+        let batch = Batch {
+            stages: std::mem::take(&mut started.pending),
+            ..Batch::default()
+        };
+        started.written_at = Instant::now();
+        started.tracking.log_batch(started.run.id, &batch)
+    }
+
+    fn start(&self) -> Result<Started, track::Error> {
+        let record = self.record;
+        let mut tracking = Tracking::open(&record.layout)?;
+        tracking.close_abandoned()?;
+        let (id, name) = tracking.create_run(&NewRun {
+            experiment: record
+                .experiment
+                .clone()
+                .unwrap_or_else(|| DEFAULT_EXPERIMENT.to_owned()),
+            name: record.name.clone(),
+            parent: record.parent,
+            started: clock::now(),
+            command: record.command.clone(),
+            targets: record.targets.clone(),
+            tags: record.tags.clone(),
+        })?;
+        Ok(Started {
+            tracking,
+            run: RunName { id, name },
+            pending: Vec::new(),
+            written_at: Instant::now(),
+            failed: BTreeMap::new(),
+        })
+    }
+}
+
+impl Started {
+    /// Returns what became of every stage of the plan, those that finished before the run began
+    /// included.
+    fn stages_of(&self, summary: &Summary) -> Vec<StageRecord> {
+        let done = summary
+            .done
+            .iter()
+            .map(|(stage, how, took)| stage_record(stage, outcome(*how), *took));
+        let failed = summary.failed.iter().map(|stage| {
+            self.failed
+                .get(stage)
+                .cloned()
+                .unwrap_or_else(|| stage_record(stage, StageOutcome::Failed, Duration::ZERO))
+        });
+        let not_started = summary
+            .not_started
+            .iter()
+            .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
+        done.chain(failed).chain(not_started).collect()
+    }
+}
+
+fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> StageRecord {
+    StageRecord {
+        name: stage.to_string(),
+        outcome,
+        took,
+        message: None,
+    }
+}
+
+fn outcome(outcome: Outcome) -> StageOutcome {
+    match outcome {
+        Outcome::Ran => StageOutcome::Ran,
+        Outcome::Restored => StageOutcome::Restored,
+        Outcome::Unchanged => StageOutcome::Unchanged,
+        Outcome::Frozen => StageOutcome::Frozen,
+    }
+}

@@ -1,0 +1,429 @@
+//! The `git` program behind one file: what is in the repository around the project, at a revision.
+//!
+//! One `git cat-file --batch` answers every question about objects (is there a repository, what is
+//! `HEAD`, what does a file hold there): starting git costs milliseconds, asking it again
+//! microseconds. It is started by `open` and answers when first asked, so a caller has that time
+//! for work of its own. Nothing is ever written. Imports: `base`, `project::error`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::base::diag::nearest;
+use crate::base::{self, ArtifactPath};
+
+use super::error::Error;
+
+/// A running git that answers questions about one project's repository.
+#[derive(Debug)]
+pub struct Git {
+    root: PathBuf,
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// What it said before it ended.
+    said: Option<String>,
+    /// Listed once, when first needed.
+    files: BTreeMap<(Commit, ArtifactPath), Vec<ArtifactPath>>,
+}
+
+/// A commit's full object name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Commit(String);
+
+impl Commit {
+    /// Returns all digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns as many digits as git shows to people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..self.0.len().min(7)]
+    }
+}
+
+/// What stands in the work tree, compared with the last commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkTree {
+    /// The commit that is checked out; `None`: there is none yet.
+    pub commit: Option<Commit>,
+    /// The branch; `None`: a commit is checked out by itself.
+    pub branch: Option<String>,
+    /// Were tracked files changed since?
+    pub changes: Changes,
+}
+
+/// Which commits to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The tips of all branches.
+    Branches,
+    /// All tags.
+    Tags,
+    /// All commits of all branches and tags.
+    Commits,
+}
+
+/// Were tracked files changed since the last commit?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// No.
+    None,
+    /// Yes.
+    Some,
+}
+
+/// An object as git hands it over.
+struct Object {
+    id: String,
+    kind: String,
+    bytes: Vec<u8>,
+}
+
+impl Git {
+    /// Starts git for the repository around the project at `root`.
+    ///
+    /// # Errors
+    /// There is no `git` program. That there is no repository is found out by the first question.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let mut child = command(root)
+            .args(["cat-file", "--batch"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| start_failed(root, e))?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(ask), Some(answers)) => Ok(Self {
+                root: root.to_owned(),
+                child,
+                ask,
+                answers: BufReader::new(answers),
+                said: None,
+                files: BTreeMap::new(),
+            }),
+            _ => Err(Error::Git {
+                problem: "its pipes were not connected".to_owned(),
+            }),
+        }
+    }
+
+    /// Returns the commit that `revision` names: a branch, a tag, a hash, `HEAD~2`, …
+    ///
+    /// # Errors
+    /// There is no repository, it has no commit yet, or nothing of this name (the nearest branch or
+    /// tag is suggested).
+    pub fn resolve(&mut self, revision: &str) -> Result<Commit, Error> {
+        // git reads a line, and would take an option-like or empty word for something else.
+        let is_word = !revision.is_empty() && !revision.contains(['\n', '\0', ':']);
+        if is_word {
+            match self.object(&format!("{revision}^{{commit}}"))? {
+                Answer::Object(object) => return Ok(Commit(object.id)),
+                Answer::Ambiguous => {
+                    return Err(Error::AmbiguousRevision {
+                        revision: revision.to_owned(),
+                    });
+                }
+                Answer::Missing => {}
+            }
+        }
+        if let Answer::Missing = self.object("HEAD^{commit}")? {
+            return Err(Error::NoCommits {
+                root: self.root.clone(),
+            });
+        }
+        let names = self.names();
+        Err(Error::UnknownRevision {
+            revision: revision.to_owned(),
+            nearest: nearest(revision, names.iter().map(String::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// Returns the bytes of a file at a commit, or `None` if it is not there (or is a folder).
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn read_at(
+        &mut self,
+        commit: &Commit,
+        path: &ArtifactPath,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if path.as_str().contains('\n') {
+            return Ok(None);
+        }
+        match self.object(&format!("{}:./{path}", commit.as_str()))? {
+            Answer::Object(object) if object.kind == "blob" => Ok(Some(object.bytes)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the files below a folder at a commit, sorted; none if there is no such folder.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn files_at(
+        &mut self,
+        commit: &Commit,
+        folder: &ArtifactPath,
+    ) -> Result<Vec<ArtifactPath>, Error> {
+        let known = (commit.clone(), folder.clone());
+        if let Some(files) = self.files.get(&known) {
+            return Ok(files.clone());
+        }
+        let mut files = Vec::new();
+        self.files_below(commit, folder, &mut files)?;
+        files.sort();
+        self.files.insert(known, files.clone());
+        Ok(files)
+    }
+
+    fn files_below(
+        &mut self,
+        commit: &Commit,
+        folder: &ArtifactPath,
+        files: &mut Vec<ArtifactPath>,
+    ) -> Result<(), Error> {
+        let Answer::Object(object) = self.object(&format!("{}:./{folder}", commit.as_str()))?
+        else {
+            return Ok(());
+        };
+        if object.kind != "tree" {
+            return Ok(());
+        }
+        for (mode, name) in tree_entries(&object.bytes, object.id.len() / 2) {
+            let path = folder.join(&name);
+            match mode {
+                Mode::Folder => self.files_below(commit, &path, files)?,
+                Mode::File => files.push(path),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for one object by an expression of git's revision grammar (gitrevisions(7)).
+    fn object(&mut self, expression: &str) -> Result<Answer, Error> {
+        let mut header = String::new();
+        let asked = writeln!(self.ask, "{expression}").and_then(|()| self.ask.flush());
+        let answered = asked.and_then(|()| self.answers.read_line(&mut header));
+        match answered {
+            Ok(n) if 0 < n => {}
+            _ => return Err(self.why_it_ended()),
+        }
+        let mut words = header.trim_end().rsplitn(3, ' ');
+        let (last, middle, first) = (words.next(), words.next(), words.next());
+        if last == Some("missing") {
+            return Ok(Answer::Missing);
+        }
+        if last == Some("ambiguous") {
+            return Ok(Answer::Ambiguous);
+        }
+        let parsed = (|| Some((first?, middle?, last?.parse::<usize>().ok()?)))();
+        let Some((id, kind, size)) = parsed else {
+            return Err(Error::Git {
+                problem: format!("it answered `{}`", header.trim_end()),
+            });
+        };
+        // One line break follows the object.
+        let mut bytes = vec![0; size + 1];
+        if self.answers.read_exact(&mut bytes).is_err() {
+            return Err(self.why_it_ended());
+        }
+        bytes.truncate(size);
+        Ok(Answer::Object(Object {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            bytes,
+        }))
+    }
+
+    /// Reads what git said before it ended.
+    fn why_it_ended(&mut self) -> Error {
+        let child = &mut self.child;
+        let said = self.said.get_or_insert_with(|| {
+            let mut said = String::new();
+            if let Some(stderr) = &mut child.stderr {
+                let _ = stderr.read_to_string(&mut said);
+            }
+            said
+        });
+        failure(&self.root, said)
+    }
+
+    /// Returns the commits of all branches or tags by name, or all commits by the beginning of their
+    /// hash, newest first.
+    ///
+    /// # Errors
+    /// There is no repository, or git failed.
+    pub fn list(&self, which: Which) -> Result<Vec<(String, Commit)>, Error> {
+        let mut command = command(&self.root);
+        // The second hash is the commit behind a tag that is an object of its own.
+        let format = "--format=%(refname:short) %(objectname) %(*objectname)";
+        match which {
+            Which::Branches => command.args(["for-each-ref", format, "refs/heads"]),
+            Which::Tags => command.args(["for-each-ref", format, "refs/tags"]),
+            Which::Commits => command.args(["log", "--all", "--format=%h %H"]),
+        };
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| start_failed(&self.root, e))?;
+        if !output.status.success() {
+            return Err(failure(
+                &self.root,
+                &String::from_utf8_lossy(&output.stderr),
+            ));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let commits = text.lines().filter_map(|line| {
+            let mut words = line.split(' ').filter(|word| !word.is_empty());
+            let name = words.next()?;
+            Some((name.to_owned(), Commit(words.next_back()?.to_owned())))
+        });
+        Ok(commits.collect())
+    }
+
+    /// Returns the names of branches and tags, for suggestions.
+    fn names(&self) -> Vec<String> {
+        let output = command(&self.root)
+            .args(["for-each-ref", "--format=%(refname:short)"])
+            .stdin(Stdio::null())
+            .output();
+        let text = output.map(|o| o.stdout).unwrap_or_default();
+        let names = String::from_utf8_lossy(&text);
+        names
+            .lines()
+            .chain(["HEAD", "workspace"])
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Drop for Git {
+    fn drop(&mut self) {
+        // It ends when its input does; killing spares the wait for that.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+enum Answer {
+    Object(Object),
+    Missing,
+    Ambiguous,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    File,
+    Folder,
+}
+
+/// Splits a tree object (gitformat: `mode name NUL id`, ids of `id_bytes` bytes); submodules and
+/// names that are not UTF-8 are left out.
+fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String)> {
+    let mut entries = Vec::new();
+    while let Some(end) = bytes.iter().position(|b| *b == 0) {
+        let head = std::str::from_utf8(&bytes[..end]).ok();
+        if let Some((mode, name)) = head.and_then(|h| h.split_once(' ')) {
+            match mode {
+                "40000" => entries.push((Mode::Folder, name.to_owned())),
+                "160000" => {}
+                _ => entries.push((Mode::File, name.to_owned())),
+            }
+        }
+        bytes = bytes.get(end + 1 + id_bytes..).unwrap_or_default();
+    }
+    entries
+}
+
+/// Returns the state of the work tree around the project at `root`.
+///
+/// # Errors
+/// There is no `git` program or no repository.
+pub fn work_tree(root: &Path) -> Result<WorkTree, Error> {
+    let output = command(root)
+        .args([
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "--untracked-files=no",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| start_failed(root, e))?;
+    if !output.status.success() {
+        return Err(failure(root, &String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let header = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    Ok(WorkTree {
+        commit: header("# branch.oid ")
+            .filter(|oid| *oid != "(initial)")
+            .map(|oid| Commit(oid.to_owned())),
+        branch: header("# branch.head ")
+            .filter(|head| *head != "(detached)")
+            .map(str::to_owned),
+        changes: if text.lines().all(|line| line.starts_with('#')) {
+            Changes::None
+        } else {
+            Changes::Some
+        },
+    })
+}
+
+fn command(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(root)
+        // What it says is read, and nothing is refreshed or asked on the way.
+        .env("LC_ALL", "C")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0");
+    command
+}
+
+fn start_failed(root: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::NoGitProgram,
+        _ => base::Error::io("start `git` in", root)(error).into(),
+    }
+}
+
+/// Makes what git said an error.
+fn failure(root: &Path, said: &str) -> Error {
+    let root = root.to_owned();
+    if said.contains("dubious ownership") {
+        Error::UnsafeRepository { root }
+    } else if said.contains("not a git repository") {
+        Error::NoRepository { root }
+    } else {
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty());
+        Error::Git {
+            problem: line.unwrap_or("it ended without a word").to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_split() {
+        let mut bytes = Vec::new();
+        for (mode, name) in [("100644", "a b"), ("40000", "dir"), ("160000", "sub")] {
+            bytes.extend(format!("{mode} {name}\0").bytes());
+            bytes.extend([0; 20]);
+        }
+        let names: Vec<_> = tree_entries(&bytes, 20)
+            .into_iter()
+            .map(|(mode, name)| (mode == Mode::Folder, name))
+            .collect();
+        assert_eq!(names, [(false, "a b".to_owned()), (true, "dir".to_owned())]);
+        assert!(tree_entries(b"broken", 20).is_empty());
+    }
+}

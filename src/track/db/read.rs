@@ -1,0 +1,474 @@
+//! Finding and reading runs. Imports: base, run, owner, rusqlite.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Row, ToSql};
+
+use crate::base::ObjectId;
+use crate::base::diag::nearest;
+use crate::track::error::Error;
+use crate::track::run::{Artifact, Git, Key, Metric, Point, Run, RunId, StageRecord, Status};
+
+use super::{Tracking, time, write};
+
+/// Shorter beginnings of an id are refused: they would soon name several runs.
+const PREFIX_MIN: usize = 4;
+
+/// How many runs are looked through for the one that was probably meant.
+const NEAREST_AMONG: usize = 1000;
+
+/// Runs whose details are read by one statement.
+const CHUNK: usize = 500;
+
+/// The last of all runs.
+const LAST: &str = "last";
+
+/// In which order runs are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The one that began last first.
+    #[default]
+    Newest,
+    /// By the last value of the metric called so, the highest first; runs without it at the end.
+    Highest(String),
+    /// The lowest first.
+    Lowest(String),
+}
+
+/// Which runs are listed. The default lists all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those of this experiment.
+    pub experiment: Option<String>,
+    /// Only parts of this run.
+    pub parent: Option<RunId>,
+    /// Only those that ended so (or go on).
+    pub status: Vec<Status>,
+    /// The order.
+    pub order: Order,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+impl Tracking {
+    /// Finds a run by its id, the beginning of its id (at least 4 digits), its name, or `last`.
+    ///
+    /// # Errors
+    /// There is none, or several.
+    pub fn find(&self, text: &str) -> Result<Run, Error> {
+        if text == LAST {
+            let filter = Filter {
+                limit: Some(1),
+                ..Filter::default()
+            };
+            return self.list(&filter)?.pop().ok_or(Error::NoRuns);
+        }
+        let mut found = self.heads("r.name = ?1", &[&text], "")?;
+        let is_hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if found.is_empty() && is_hex && PREFIX_MIN <= text.len() {
+            // `g` follows the last hexadecimal digit.
+            let end = format!("{text}g");
+            found = self.heads("r.id >= ?1 AND r.id < ?2", &[&text, &end], "")?;
+        }
+        if found.len() == 1 {
+            self.fill(&mut found)?;
+        }
+        let mut runs: Vec<Run> = found.into_iter().map(|(_, run)| run).collect();
+        match runs.len() {
+            0 => Err(self.unknown(text)?),
+            1 => Ok(runs.remove(0)),
+            _ => Err(Error::AmbiguousRun {
+                text: text.to_owned(),
+                candidates: runs
+                    .into_iter()
+                    .map(|run| (run.name, run.id.to_string()))
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Returns the run with this id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn get(&self, id: RunId) -> Result<Run, Error> {
+        self.find(&id.to_string())
+    }
+
+    fn unknown(&self, text: &str) -> Result<Error, Error> {
+        let newest = format!("LIMIT {NEAREST_AMONG}");
+        let runs = self.heads("TRUE", &[], &newest)?;
+        if runs.is_empty() {
+            return Ok(Error::NoRuns);
+        }
+        let names = runs.iter().map(|(_, run)| run.name.as_str());
+        Ok(Error::UnknownRun {
+            nearest: nearest(text, names.chain([LAST])).map(str::to_owned),
+            text: text.to_owned(),
+        })
+    }
+
+    /// Lists runs with all that is recorded of them.
+    ///
+    /// # Errors
+    /// The experiment or metric asked for is unknown, or the database cannot be read.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Run>, Error> {
+        let mut conditions = vec!["TRUE".to_owned()];
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        if let Some(name) = &filter.experiment {
+            let known = self.experiments()?;
+            if !known.contains(name) {
+                return Err(Error::UnknownExperiment {
+                    name: name.clone(),
+                    nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+                });
+            }
+            values.push(Box::new(name.clone()));
+            conditions.push(format!("e.name = ?{}", values.len()));
+        }
+        if let Some(parent) = filter.parent {
+            values.push(Box::new(parent.to_string()));
+            conditions.push(format!("r.parent = ?{}", values.len()));
+        }
+        let order = match &filter.order {
+            Order::Newest => String::new(),
+            Order::Highest(metric) | Order::Lowest(metric) => {
+                let key = self.metric_key(metric)?;
+                values.push(Box::new(key.key));
+                let mut of = format!("run = r.number AND key = ?{}", values.len());
+                if metric.contains(':') {
+                    values.push(Box::new(key.file));
+                    of.push_str(&format!(" AND file = ?{}", values.len()));
+                }
+                let value = format!("(SELECT value FROM metrics WHERE {of} ORDER BY id LIMIT 1)");
+                let way = match filter.order {
+                    Order::Lowest(_) => "ASC",
+                    _ => "DESC",
+                };
+                format!("{value} IS NULL, {value} {way},")
+            }
+        };
+        // The status of a run whose process died is known only after a look at the process, so
+        // rows are chosen by status here and not by SQL; then the limit is applied here as well.
+        let limit = match filter.limit {
+            Some(n) if filter.status.is_empty() => format!("LIMIT {n}"),
+            _ => String::new(),
+        };
+        let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
+        let mut runs = self.heads_ordered(&conditions.join(" AND "), &values, &order, &limit)?;
+        if !filter.status.is_empty() {
+            runs.retain(|(_, run)| filter.status.contains(&run.status));
+            runs.truncate(filter.limit.unwrap_or(usize::MAX));
+        }
+        self.fill(&mut runs)?;
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// Returns how many runs there are.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn count(&self) -> Result<usize, Error> {
+        let n: i64 = self
+            .db
+            .query_row(
+                "SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|e| self.failed(e))?;
+        Ok(usize::try_from(n).unwrap_or(0))
+    }
+
+    /// Returns the names of the experiments.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn experiments(&self) -> Result<Vec<String>, Error> {
+        self.rows(
+            "SELECT name FROM experiments WHERE lifecycle_stage = 'active' ORDER BY id",
+            &[],
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns the key of the metric that a person calls `name`: a key, or `file:key`.
+    ///
+    /// # Errors
+    /// No run has it.
+    pub fn metric_key(&self, name: &str) -> Result<Key, Error> {
+        let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], |row| {
+            Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        if let Some(key) = keys.iter().find(|key| key.is_called(name)) {
+            return Ok(key.clone());
+        }
+        let full: Vec<String> = keys.iter().map(Key::to_string).collect();
+        let known = keys
+            .iter()
+            .map(|k| k.key.as_str())
+            .chain(full.iter().map(String::as_str));
+        Err(Error::UnknownMetric {
+            name: name.to_owned(),
+            nearest: nearest(name, known).map(str::to_owned),
+        })
+    }
+
+    /// Returns the history of a metric, by step and time; empty if the run does not have it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn history(&self, id: RunId, key: &Key) -> Result<Vec<Point>, Error> {
+        let rows = self.rows(
+            "SELECT p.step, p.at_ms, p.value FROM points p
+             JOIN metrics m ON m.id = p.metric JOIN runs r ON r.number = m.run
+             WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3 ORDER BY p.step, p.at_ms, p.rowid",
+            &[&id.to_string(), &key.file, &key.key],
+            |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)),
+        )?;
+        rows.into_iter()
+            .map(|(step, at, value)| {
+                Ok(Point {
+                    step,
+                    at: time(at)?,
+                    value,
+                })
+            })
+            .collect()
+    }
+
+    /// Returns the lock as it stood after the run.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn lock_text(&self, id: RunId) -> Result<Option<String>, Error> {
+        self.db
+            .query_row(
+                "SELECT l.text FROM runs r JOIN locks l ON l.id = r.lock WHERE r.id = ?1",
+                [id.to_string()],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|e| self.failed(e))
+    }
+
+    /// Returns every object that a run refers to: what a clean-up of the cache must keep.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn objects(&self) -> Result<BTreeSet<ObjectId>, Error> {
+        self.rows("SELECT DISTINCT object FROM artifacts", &[], |row| {
+            row.get::<_, String>(0)
+        })?
+        .into_iter()
+        .map(|text| object(&text))
+        .collect()
+    }
+
+    fn heads(
+        &self,
+        condition: &str,
+        values: &[&dyn ToSql],
+        limit: &str,
+    ) -> Result<Vec<(i64, Run)>, Error> {
+        self.heads_ordered(condition, values, "", limit)
+    }
+
+    /// Reads runs without params, metrics, stages, artifacts and tags, with their numbers.
+    fn heads_ordered(
+        &self,
+        condition: &str,
+        values: &[&dyn ToSql],
+        order: &str,
+        limit: &str,
+    ) -> Result<Vec<(i64, Run)>, Error> {
+        let sql = format!(
+            "SELECT r.number, r.id, r.name, e.name, r.parent, r.status, r.started_ms, r.ended_ms,
+                    r.command, r.targets, r.git_commit, r.git_branch, r.git_dirty, r.owner
+             FROM runs r JOIN experiments e ON e.id = r.experiment
+             WHERE r.lifecycle_stage = 'active' AND {condition} ORDER BY {order} r.number DESC {limit}"
+        );
+        self.rows(&sql, values, |row| Ok((row.get(0)?, head(row)?)))?
+            .into_iter()
+            .map(|(number, run)| Ok((number, run?)))
+            .collect()
+    }
+
+    /// Reads what `heads` left out.
+    fn fill(&self, runs: &mut [(i64, Run)]) -> Result<(), Error> {
+        let place: BTreeMap<i64, usize> = runs
+            .iter()
+            .enumerate()
+            .map(|(place, (number, _))| (*number, place))
+            .collect();
+        let numbers: Vec<String> = runs.iter().map(|(number, _)| number.to_string()).collect();
+        for chunk in numbers.chunks(CHUNK) {
+            let of = chunk.join(",");
+            self.fill_chunk(runs, &place, &of)?;
+        }
+        Ok(())
+    }
+
+    fn fill_chunk(
+        &self,
+        runs: &mut [(i64, Run)],
+        place: &BTreeMap<i64, usize>,
+        of: &str,
+    ) -> Result<(), Error> {
+        let mut each = |sql: &str, add: Add<'_>| -> Result<(), Error> {
+            let sql = sql.replace("$runs", of);
+            let results = self.rows(&sql, &[], |row| {
+                let number: i64 = row.get(0)?;
+                match place.get(&number).and_then(|i| runs.get_mut(*i)) {
+                    Some((_, run)) => add(run, row),
+                    None => Ok(Ok(())),
+                }
+            })?;
+            results.into_iter().collect()
+        };
+        each(
+            "SELECT run, file, key, value FROM params WHERE run IN ($runs)",
+            &mut |run, row| {
+                let value: String = row.get(3)?;
+                run.params.insert(key(row)?, write::of_json(&value));
+                Ok(Ok(()))
+            },
+        )?;
+        each(
+            "SELECT run, file, key, value, step, at_ms FROM metrics WHERE run IN ($runs) ORDER BY id",
+            &mut |run, row| {
+                let (value, step) = (number(row, 3)?, row.get(4)?);
+                let key = key(row)?;
+                Ok(time(row.get(5)?).map(|at| {
+                    run.metrics.push(Metric {
+                        key,
+                        value,
+                        step,
+                        at,
+                    });
+                }))
+            },
+        )?;
+        each(
+            "SELECT run, key, value FROM tags WHERE run IN ($runs)",
+            &mut |run, row| {
+                run.tags.insert(row.get(1)?, row.get(2)?);
+                Ok(Ok(()))
+            },
+        )?;
+        each(
+            "SELECT run, path, object, size, files, stage FROM artifacts WHERE run IN ($runs) ORDER BY path",
+            &mut |run, row| {
+                let hash: String = row.get(2)?;
+                let (path, stage) = (row.get(1)?, row.get(5)?);
+                let size: i64 = row.get(3)?;
+                let files: Option<i64> = row.get(4)?;
+                Ok(object(&hash).map(|object| {
+                    run.artifacts.push(Artifact {
+                        path,
+                        object,
+                        size: u64::try_from(size).unwrap_or(0),
+                        files: files.and_then(|n| u64::try_from(n).ok()),
+                        stage,
+                    });
+                }))
+            },
+        )?;
+        each(
+            "SELECT run, name, outcome, took_ms, message FROM stages WHERE run IN ($runs) ORDER BY run, place",
+            &mut |run, row| {
+                let (name, outcome, message): (_, String, _) =
+                    (row.get(1)?, row.get(2)?, row.get(4)?);
+                let took = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0));
+                Ok(outcome
+                    .parse()
+                    .map_err(|what| Error::BadRecord { what })
+                    .map(|outcome| {
+                        run.stages.push(StageRecord {
+                            name,
+                            outcome,
+                            took,
+                            message,
+                        });
+                    }))
+            },
+        )
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let work = || -> rusqlite::Result<Vec<T>> {
+            let mut statement = self.db.prepare(sql)?;
+            statement.query_map(values, read)?.collect()
+        };
+        work().map_err(|e| self.failed(e))
+    }
+}
+
+/// Adds a row to the run it belongs to; the inner error is a value that this program does not know.
+type Add<'a> = &'a mut dyn FnMut(&mut Run, &Row<'_>) -> rusqlite::Result<Result<(), Error>>;
+
+/// Reads a run's own row; the inner error is a value that this program does not know.
+fn head(row: &Row<'_>) -> rusqlite::Result<Result<Run, Error>> {
+    let id: String = row.get(1)?;
+    let parent: Option<String> = row.get(4)?;
+    let status: String = row.get(5)?;
+    let (started, ended): (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
+    let targets: String = row.get(9)?;
+    let commit: Option<String> = row.get(10)?;
+    let (branch, dirty): (_, Option<bool>) = (row.get(11)?, row.get(12)?);
+    let owner: Option<String> = row.get(13)?;
+    let (name, experiment, command) = (row.get(2)?, row.get(3)?, row.get(8)?);
+    let git = commit.map(|commit| Git {
+        commit,
+        branch,
+        dirty: dirty.unwrap_or(false),
+    });
+    let build = || {
+        let unknown = |what: String| Error::BadRecord { what };
+        let status = match status.parse().map_err(unknown)? {
+            Status::Running if write::is_abandoned(owner.as_deref()) => Status::Killed,
+            status => status,
+        };
+        let parse = |text: &str| text.parse::<RunId>().map_err(|e| unknown(e.to_string()));
+        Ok(Run {
+            id: parse(&id)?,
+            name,
+            experiment,
+            parent: parent.as_deref().map(parse).transpose()?,
+            status,
+            started: time(started)?,
+            ended: ended.map(time).transpose()?,
+            command,
+            targets: serde_json::from_str(&targets).unwrap_or_default(),
+            git,
+            stages: Vec::new(),
+            params: BTreeMap::new(),
+            metrics: Vec::new(),
+            artifacts: Vec::new(),
+            tags: BTreeMap::new(),
+        })
+    };
+    Ok(build())
+}
+
+/// Reads a param's or metric's name from columns 1 and 2.
+fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    Ok(Key::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+}
+
+/// Reads a number; NULL stands for NaN, which SQLite does not keep.
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
+    Ok(row.get::<_, Option<f64>>(column)?.unwrap_or(f64::NAN))
+}
+
+fn object(text: &str) -> Result<ObjectId, Error> {
+    text.parse().map_err(|_| Error::BadRecord {
+        what: format!("the object `{text}`"),
+    })
+}

@@ -1,0 +1,365 @@
+//! Runs written and read back, by several processes' worth of connections.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::base::doc::Value;
+use crate::base::{ContentHash, ObjectId};
+use crate::project::personality::CVOPS;
+use crate::track::run::{
+    Artifact, Batch, End, Git, Key, Metric, NewRun, Param, Run, RunId, StageOutcome, StageRecord,
+    Status,
+};
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap()
+}
+
+fn new_run(name: Option<&str>) -> NewRun {
+    NewRun {
+        experiment: "Default".into(),
+        name: name.map(str::to_owned),
+        parent: None,
+        started: at(1_000),
+        command: "cvops repro".into(),
+        targets: vec!["train".into()],
+        tags: BTreeMap::from([("note".into(), "first".into())]),
+    }
+}
+
+fn metric(key: &str, value: f64, step: i64) -> Metric {
+    Metric {
+        key: Key::new("m.json", key),
+        value,
+        step,
+        at: at(2_000),
+    }
+}
+
+fn end(status: Status, lock: Option<&str>) -> End {
+    End {
+        status,
+        ended: at(3_500),
+        lock: lock.map(str::to_owned),
+        git: None,
+    }
+}
+
+fn project() -> (tempfile::TempDir, Layout) {
+    let tmp = tempfile::tempdir().unwrap();
+    let layout = Layout::new(tmp.path(), &CVOPS);
+    (tmp, layout)
+}
+
+fn names(runs: &[Run]) -> String {
+    runs.iter()
+        .map(|r| r.name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn a_run_comes_back_as_it_was_recorded() {
+    let (_tmp, layout) = project();
+    assert!(Tracking::open_existing(&layout).unwrap().is_none());
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let (id, name) = tracking.create_run(&new_run(None)).unwrap();
+    assert_eq!(name, id.default_name());
+    assert_eq!(tracking.get(id).unwrap().status, Status::Running);
+    let batch = Batch {
+        params: vec![
+            Param {
+                key: Key::new("params.yaml", "train.lr"),
+                value: Value::Float(1.0),
+            },
+            Param {
+                key: Key::new("params.yaml", "train.limit"),
+                value: Value::Float(f64::INFINITY),
+            },
+            Param {
+                key: Key::new("params.yaml", "model.blocks"),
+                value: Value::List(vec![Value::Int(1), Value::Str("a".into())]),
+            },
+        ],
+        metrics: vec![
+            metric("loss", 0.5, 1),
+            metric("loss", f64::NAN, 2),
+            metric("accuracy", f64::INFINITY, 0),
+        ],
+        tags: BTreeMap::from([("note".into(), "second".into())]),
+        artifacts: vec![Artifact {
+            path: "models/a".into(),
+            object: ObjectId::Tree(ContentHash::of(b"a")),
+            size: 12,
+            files: Some(2),
+            stage: "train".into(),
+        }],
+        stages: vec![StageRecord {
+            name: "train".into(),
+            outcome: StageOutcome::Failed,
+            took: Duration::from_millis(1234),
+            message: Some("it failed".into()),
+        }],
+    };
+    tracking.log_batch(id, &batch).unwrap();
+    let git = Git {
+        commit: "c".repeat(40),
+        branch: Some("main".into()),
+        dirty: true,
+    };
+    let end = End {
+        git: Some(git.clone()),
+        ..end(Status::Failed, Some("lock text"))
+    };
+    tracking.finish(id, &Batch::default(), &end).unwrap();
+
+    let reader = Tracking::open_existing(&layout).unwrap().unwrap();
+    let run = reader.find("last").unwrap();
+    assert_eq!((run.id, run.status), (id, Status::Failed));
+    assert_eq!(run.took(), Some(Duration::from_millis(2500)));
+    assert_eq!(run.git, Some(git));
+    assert_eq!(run.targets, ["train"]);
+    assert_eq!(run.tags["note"], "second");
+    assert_eq!(
+        (&run.stages, &run.artifacts),
+        (&batch.stages, &batch.artifacts)
+    );
+    let params: BTreeMap<_, _> = batch.params.into_iter().map(|p| (p.key, p.value)).collect();
+    assert_eq!(run.params, params);
+    assert!(run.metric(&Key::new("m.json", "loss")).unwrap().is_nan());
+    assert_eq!(run.metrics[1].value, f64::INFINITY);
+    let history = reader.history(id, &Key::new("m.json", "loss")).unwrap();
+    assert_eq!(history.len(), 2);
+    assert_eq!((history[0].step, history[0].value), (1, 0.5));
+    assert_eq!(reader.lock_text(id).unwrap().as_deref(), Some("lock text"));
+    assert_eq!(reader.objects().unwrap().len(), 1);
+}
+
+#[test]
+fn runs_are_found_by_id_beginning_name_and_last() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    assert!(matches!(tracking.find("last"), Err(Error::NoRuns)));
+    assert!(matches!(tracking.find("x"), Err(Error::NoRuns)));
+    let (a, _) = tracking.create_run(&new_run(Some("first"))).unwrap();
+    let (b, _) = tracking.create_run(&new_run(Some("twin"))).unwrap();
+    let (c, _) = tracking.create_run(&new_run(Some("twin"))).unwrap();
+    assert_eq!(tracking.find("first").unwrap().id, a);
+    assert_eq!(tracking.find(&b.to_string()).unwrap().id, b);
+    assert_eq!(tracking.find(&b.to_string()[..12]).unwrap().id, b);
+    assert_eq!(tracking.find("last").unwrap().id, c);
+    match tracking.find("twin") {
+        Err(Error::AmbiguousRun { candidates, .. }) => {
+            let ids: Vec<_> = candidates.into_iter().map(|(_, id)| id).collect();
+            assert_eq!(ids, [c.to_string(), b.to_string()]);
+        }
+        other => panic!("{other:?}"),
+    }
+    match tracking.find("frist") {
+        Err(Error::UnknownRun { nearest, .. }) => assert_eq!(nearest.as_deref(), Some("first")),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        tracking.find(&a.to_string()[..3]),
+        Err(Error::UnknownRun { .. })
+    ));
+}
+
+#[test]
+fn lists_are_ordered_filtered_and_cut() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let mut add = |name: &str, experiment: &str, loss: Option<f64>, status: Status| {
+        let new = NewRun {
+            experiment: experiment.into(),
+            ..new_run(Some(name))
+        };
+        let (id, _) = tracking.create_run(&new).unwrap();
+        let batch = Batch {
+            metrics: loss.map(|l| metric("loss", l, 0)).into_iter().collect(),
+            ..Batch::default()
+        };
+        tracking.finish(id, &batch, &end(status, None)).unwrap();
+    };
+    add("a", "Default", Some(0.3), Status::Finished);
+    add("b", "Default", Some(0.1), Status::Failed);
+    add("c", "other", None, Status::Finished);
+    add("d", "other", Some(0.2), Status::Killed);
+    let list = |filter: Filter| names(&tracking.list(&filter).unwrap());
+    assert_eq!(list(Filter::default()), "d c b a");
+    let lowest = Filter {
+        order: Order::Lowest("loss".into()),
+        ..Filter::default()
+    };
+    assert_eq!(list(lowest.clone()), "b d a c");
+    let highest = Filter {
+        order: Order::Highest("m.json:loss".into()),
+        limit: Some(2),
+        ..Filter::default()
+    };
+    assert_eq!(list(highest), "a d");
+    let other = Filter {
+        experiment: Some("other".into()),
+        ..lowest
+    };
+    assert_eq!(list(other), "d c");
+    let failed = Filter {
+        status: vec![Status::Failed, Status::Killed],
+        limit: Some(1),
+        ..Filter::default()
+    };
+    assert_eq!(list(failed), "d");
+    let unknown = Filter {
+        order: Order::Lowest("los".into()),
+        ..Filter::default()
+    };
+    assert!(matches!(
+        tracking.list(&unknown),
+        Err(Error::UnknownMetric { nearest: Some(n), .. }) if n == "loss"
+    ));
+    assert_eq!(tracking.count().unwrap(), 4);
+}
+
+#[test]
+fn the_last_value_is_that_of_the_highest_step() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let (id, _) = tracking.create_run(&new_run(None)).unwrap();
+    let batch = Batch {
+        metrics: vec![
+            metric("m", 3.0, 3),
+            metric("m", 1.0, 1),
+            metric("m", 4.0, 3),
+        ],
+        ..Batch::default()
+    };
+    tracking.log_batch(id, &batch).unwrap();
+    let run = tracking.get(id).unwrap();
+    assert_eq!((run.metrics[0].value, run.metrics[0].step), (4.0, 3));
+}
+
+#[test]
+fn a_run_of_a_dead_process_was_killed() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let (mine, _) = tracking.create_run(&new_run(None)).unwrap();
+    let (dead, _) = tracking.create_run(&new_run(None)).unwrap();
+    let (foreign, _) = tracking.create_run(&new_run(None)).unwrap();
+    let set = "UPDATE runs SET owner = ?2 WHERE id = ?1";
+    let of_me: String = tracking
+        .db
+        .query_row("SELECT owner FROM runs", [], |row| row.get(0))
+        .unwrap();
+    let of_dead = format!("{of_me}9");
+    tracking
+        .db
+        .execute(set, [dead.to_string(), of_dead])
+        .unwrap();
+    tracking
+        .db
+        .execute(
+            "UPDATE runs SET owner = NULL WHERE id = ?1",
+            [foreign.to_string()],
+        )
+        .unwrap();
+    let status = |tracking: &Tracking, id: RunId| tracking.get(id).unwrap().status;
+    assert_eq!(status(&tracking, dead), Status::Killed);
+    assert_eq!(tracking.close_abandoned().unwrap(), 1);
+    assert_eq!(tracking.close_abandoned().unwrap(), 0);
+    assert_eq!(status(&tracking, mine), Status::Running);
+    assert_eq!(status(&tracking, foreign), Status::Running);
+    let stored: String = tracking
+        .db
+        .query_row(
+            "SELECT status FROM runs WHERE id = ?1",
+            [dead.to_string()],
+            |r| r.get(0),
+        )
+        .unwrap();
+    assert_eq!(stored, "KILLED");
+}
+
+#[test]
+fn deleting_takes_all_that_belongs_to_a_run_and_nothing_else() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let batch = Batch {
+        metrics: vec![metric("m", 1.0, 0)],
+        tags: BTreeMap::from([("a".into(), "b".into())]),
+        ..Batch::default()
+    };
+    let mut add = |lock: &str| {
+        let (id, _) = tracking.create_run(&new_run(None)).unwrap();
+        tracking
+            .finish(id, &batch, &end(Status::Finished, Some(lock)))
+            .unwrap();
+        id
+    };
+    let (a, b) = (add("shared"), add("shared"));
+    let c = add("own");
+    let (going_on, _) = tracking.create_run(&new_run(None)).unwrap();
+    let run = tracking.get(going_on).unwrap();
+    assert!(matches!(
+        tracking.delete(&[run]),
+        Err(Error::StillRunning { .. })
+    ));
+    let gone = [tracking.get(a).unwrap(), tracking.get(c).unwrap()];
+    tracking.delete(&gone).unwrap();
+    let count = |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        tracking.db.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(
+        (
+            count("runs"),
+            count("metrics"),
+            count("points"),
+            count("locks")
+        ),
+        (2, 1, 1, 1)
+    );
+    assert_eq!(tracking.lock_text(b).unwrap().as_deref(), Some("shared"));
+}
+
+#[test]
+fn a_reader_does_not_wait_for_a_writer() {
+    let (_tmp, layout) = project();
+    let mut writer = Tracking::open(&layout).unwrap();
+    writer.create_run(&new_run(Some("seen"))).unwrap();
+    let tx = writer
+        .db
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    tx.execute("UPDATE runs SET name = 'unseen'", []).unwrap();
+    let reader = Tracking::open_existing(&layout).unwrap().unwrap();
+    assert_eq!(names(&reader.list(&Filter::default()).unwrap()), "seen");
+    tx.commit().unwrap();
+    assert_eq!(names(&reader.list(&Filter::default()).unwrap()), "unseen");
+}
+
+#[test]
+fn damaged_and_newer_databases_are_named() {
+    let (_tmp, layout) = project();
+    fs::create_dir_all(layout.state_dir()).unwrap();
+    fs::write_atomic(
+        &layout.tracking_db(),
+        b"no database at all, but long enough",
+    )
+    .unwrap();
+    let Err(Error::Database(base::Error::Database { path, .. })) = Tracking::open(&layout) else {
+        panic!("it opened");
+    };
+    assert_eq!(path, layout.tracking_db());
+    fs::remove_file(&layout.tracking_db()).unwrap();
+    let tracking = Tracking::open(&layout).unwrap();
+    tracking.db.pragma_update(None, "user_version", 99).unwrap();
+    drop(tracking);
+    assert!(matches!(
+        Tracking::open(&layout),
+        Err(Error::Database(base::Error::NewerDatabase {
+            schema: 99,
+            ..
+        }))
+    ));
+}
