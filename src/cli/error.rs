@@ -1,7 +1,5 @@
 //! The error of a command: its class and what is shown. Every room's error becomes one here.
 
-use std::path::Path;
-
 use crate::base::{self, Diagnostic, ToDiagnostics};
 use crate::{compare, experiment, http, pipeline, project, store, track};
 
@@ -25,7 +23,8 @@ impl CliError {
 
     /// Shows paths below `dir` relative to it: the user typed `data/raw`, and the rooms below were
     /// handed the whole path.
-    pub(super) fn seen_from(mut self, dir: &Path) -> Self {
+    #[cfg(feature = "vision")]
+    pub(super) fn seen_from(mut self, dir: &std::path::Path) -> Self {
         // Below the top folder every path is as long as it can be.
         if dir.parent().is_none() {
             return self;

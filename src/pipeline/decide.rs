@@ -11,8 +11,9 @@
 //! cut-off needs no rule of its own: an upstream stage that ran and wrote the same bytes leaves the
 //! dependency's hash as the lock has it, so nothing here holds.
 //!
-//! What is judged restorable is decided from records only; whether the objects still are in the
-//! cache is for the caller to find out, who runs the stage if they are not.
+//! A record without its objects is no result: the lock of a fresh clone names what only another
+//! machine has. The caller says which it can give back, by a quick look; where more turns out to be
+//! lacking when it is put in place, the stage runs after all.
 //! Imports: base, store, spec, inputs, params, lock.
 
 use std::collections::BTreeMap;
@@ -169,8 +170,13 @@ pub struct Facts<'a> {
     pub records: RunRecords,
 }
 
-/// Judges one stage. `earlier_run` looks the run cache up and is only asked when it matters.
-pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) -> StageDecision {
+/// Judges one stage. `earlier_run` looks the run cache up, `can_give_back` asks the cache for a run's
+/// outputs; both are only asked when it matters.
+pub fn decide(
+    facts: &Facts<'_>,
+    earlier_run: &dyn Fn() -> Option<LockEntry>,
+    can_give_back: &dyn Fn(&LockEntry) -> bool,
+) -> StageDecision {
     let stage = facts.stage;
     if stage.service.is_some() {
         return StageDecision::Skip(SkipReason::Service);
@@ -207,7 +213,7 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
         Some(locked) if last_run_fits => Some(locked.clone()),
         _ => earlier_run(),
     };
-    match entry {
+    match entry.filter(can_give_back) {
         Some(entry) => StageDecision::Restore {
             entry: Box::new(entry),
             because: must_run,

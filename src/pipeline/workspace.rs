@@ -18,7 +18,7 @@ use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
-use super::lock::LockFile;
+use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
 use super::plan::Plan;
 use super::run_cache::RunCache;
@@ -424,13 +424,8 @@ impl<'p> Workspace<'p> {
             RunRecords::Use if !can_be_reused(stage) => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
-        let mut decision = decide::decide(&facts, &earlier_run);
-        // A record without its objects (a fresh clone, whose lock came with git) is no result yet.
-        if let StageDecision::Restore { entry, because } = &mut decision
-            && !self.files.may_have(stage, &entry.outs)
-        {
-            decision = StageDecision::Run(std::mem::take(because));
-        }
+        let can_give_back = |entry: &LockEntry| self.files.may_have(stage, &entry.outs);
+        let mut decision = decide::decide(&facts, &earlier_run, &can_give_back);
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
             because: reasons, ..

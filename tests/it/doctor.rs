@@ -120,6 +120,8 @@ fn what_stops_a_repro_is_a_problem() {
             ),
         ]
     );
+    p.write("pipeline.yaml", "stages: {}\n");
+    says(&p, "pipeline", "warning", "pipeline.yaml has no stages yet");
     p.write("pipeline.yaml", "stages: {a: {cmd: x, dpes: [y]}}\n");
     says(&p, "pipeline", "problem", "unknown key `dpes`");
     p.write("params.yaml", "x: [\n");

@@ -224,4 +224,5 @@ the pipeline has no stages yet (`cvops schema` describes them)
 [exit 0]
 "#]],
     );
+    check(&p.cvops("dag"), str![]);
 }

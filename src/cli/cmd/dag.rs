@@ -4,6 +4,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Out};
+use crate::cli::render::events::NO_STAGES;
 use crate::pipeline::{Plan, Reach};
 use crate::report::{GraphView, NodeState, NodeView};
 
@@ -53,6 +54,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         ctx.out
             .json(&serde_json::json!({"stages": names, "edges": edges}));
         return Ok(Outcome::Done);
+    }
+    if names.is_empty() {
+        ctx.out.note(NO_STAGES);
     }
     let nodes = chosen
         .iter()

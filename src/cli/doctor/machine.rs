@@ -5,14 +5,13 @@ use std::process::Command;
 
 use crate::base::units;
 use crate::cli::cmd::version;
-use crate::cli::ctx::Ctx;
 
 use super::Finding;
 
 /// Where `cvops serve` listens unless told otherwise.
 const PORT: u16 = 5001;
 
-pub(super) fn examine(ctx: &Ctx) -> Vec<Finding> {
+pub(super) fn examine() -> Vec<Finding> {
     let mut findings = vec![
         Finding::ok("cvops", version::line()),
         git(),
@@ -20,9 +19,7 @@ pub(super) fn examine(ctx: &Ctx) -> Vec<Finding> {
         processor(),
     ];
     #[cfg(feature = "vision")]
-    findings.extend(devices(ctx));
-    #[cfg(not(feature = "vision"))]
-    let _ = ctx;
+    findings.push(devices());
     findings.push(port());
     findings
 }
@@ -94,10 +91,9 @@ fn features() -> Vec<&'static str> {
 
 /// Says on what a network would be trained, and why not on what `params.yaml` could ask for.
 #[cfg(feature = "vision")]
-fn devices(ctx: &Ctx) -> Vec<Finding> {
+fn devices() -> Finding {
     use crate::vision::Error;
     use crate::vision::device::{Device, DeviceChoice};
-    let _ = ctx;
     let mut parts = vec!["cpu".to_owned()];
     let mut missing = None;
     for (name, choice) in [("cuda", DeviceChoice::Cuda), ("wgpu", DeviceChoice::Wgpu)] {
@@ -108,14 +104,14 @@ fn devices(ctx: &Ctx) -> Vec<Finding> {
         }
     }
     let text = parts.join(", ");
-    vec![match missing {
+    match missing {
         None => Finding::ok("devices", text),
         Some(name) => Finding::warning(
             "devices",
             format!("{text}; no {name} device was found"),
             "check that its driver is installed",
         ),
-    }]
+    }
 }
 
 fn port() -> Finding {

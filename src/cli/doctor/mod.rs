@@ -109,7 +109,7 @@ fn some<T: ToString>(items: &[T]) -> String {
 
 /// Looks at everything, in the order in which it is shown.
 pub(super) fn examine(ctx: &Ctx) -> Vec<Finding> {
-    let mut findings = machine::examine(ctx);
+    let mut findings = machine::examine();
     let (mut more, opened) = project::examine(ctx);
     findings.append(&mut more);
     if let Some(project) = opened {

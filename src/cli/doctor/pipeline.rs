@@ -69,8 +69,14 @@ fn stages(ctx: &Ctx, project: &Project, graph: &StageGraph) -> Vec<Finding> {
         .collect();
     if findings.is_empty() {
         let file = project.personality.pipeline_file;
-        let stages = units::count(graph.stages().len(), "stage");
-        findings.push(Finding::ok("pipeline", format!("{file}: {stages}")));
+        findings.push(match graph.stages().len() {
+            0 => Finding::warning(
+                "pipeline",
+                format!("{file} has no stages yet"),
+                "`cvops schema` describes them",
+            ),
+            n => Finding::ok("pipeline", format!("{file}: {}", units::count(n, "stage"))),
+        });
     }
     findings
 }
