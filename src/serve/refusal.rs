@@ -265,7 +265,7 @@ mod tests {
                 "detail": "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)",
             })
         );
-        let refusal = Refusal::image(&ImageError::Truncated, b"\x89PNG\r\n");
+        let refusal = Refusal::image(&ImageError::Truncated, b"\x89PNG\r\n\x1a\n");
         assert_eq!(
             refusal.undecodable,
             Some((Some(Format::Png), DecodeFailure::Truncated))
