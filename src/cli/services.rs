@@ -5,9 +5,9 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
-use crate::pipeline::Plan;
 use crate::pipeline::execute::service::{self, Ended};
 use crate::pipeline::workspace::Files;
+use crate::pipeline::{Plan, StageSpec};
 
 use super::ctx::Ctx;
 use super::error::CliError;
@@ -27,6 +27,20 @@ pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
     }
 }
 
+/// Makes sure, before an hour of training, that the services `plan` was asked for can start.
+pub(super) fn preflight(
+    plan: &Plan<'_>,
+    files: &Files<'_>,
+    story: &Story<'_>,
+) -> Result<(), CliError> {
+    Ok(service::check(&chosen(plan), files, story)?)
+}
+
+fn chosen<'g>(plan: &Plan<'g>) -> Vec<&'g StageSpec> {
+    let stages = plan.graph().stages();
+    plan.services().iter().map(|&i| &stages[i]).collect()
+}
+
 /// Runs the services that `plan` was asked for, in the foreground, until Ctrl-C or the end of one.
 /// Call it without the project lock, when all they need is up to date.
 pub(super) fn run(
@@ -36,9 +50,7 @@ pub(super) fn run(
     env: &[(String, OsString)],
     story: &Story<'_>,
 ) -> Result<Outcome, CliError> {
-    let stages = plan.graph().stages();
-    let chosen: Vec<_> = plan.services().iter().map(|&i| &stages[i]).collect();
-    let ended = service::run(&chosen, files, env, &ctx.cancel, story)?;
+    let ended = service::run(&chosen(plan), files, env, &ctx.cancel, story)?;
     Ok(match ended {
         Ended::Failed => Outcome::Failed,
         Ended::Stopped => {

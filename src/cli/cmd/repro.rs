@@ -116,6 +116,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         env: ctx.env.for_stages(),
     };
     let story = Story::new(&ctx.out);
+    services::preflight(&plan, &files, &story)?;
     let summary = execute::execute(
         &plan,
         &mut lock,

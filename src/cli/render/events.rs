@@ -190,10 +190,11 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
         parts.push(format!("{} not started", summary.not_started.len()));
     }
     let done = summary.done.len() - summary.count(Outcome::Service);
-    let all_unchanged = summary.count(Outcome::Unchanged) == done
-        && summary.failed.is_empty()
-        && summary.not_started.is_empty();
-    if all_unchanged {
+    let went_wrong = !summary.failed.is_empty() || !summary.not_started.is_empty();
+    if done == 0 && summary.count(Outcome::Service) != 0 && !went_wrong {
+        return String::new();
+    }
+    if summary.count(Outcome::Unchanged) == done && !went_wrong {
         return format!("everything is up to date ({})", units::count(done, "stage"));
     }
     let total = done + summary.failed.len() + summary.not_started.len();

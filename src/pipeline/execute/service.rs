@@ -9,7 +9,7 @@
 //! the same service stops them, others leave them alone (`leftovers`).
 //! Imports: base, spec, workspace, execute.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,11 +62,53 @@ enum Message {
     Over { service: usize, error: Error },
 }
 
+/// Makes sure that those of `stages` that are services can start: stops what a killed cvops left of
+/// them, and checks that their ports are free, since what answers there must be the service itself.
+///
+/// # Errors
+/// A port is in use, or two of the services want the same.
+pub fn check(
+    stages: &[&StageSpec],
+    files: &Files<'_>,
+    events: &dyn Observer<Event>,
+) -> Result<(), Error> {
+    let mut ports_taken: BTreeMap<u16, &StageSpec> = BTreeMap::new();
+    for stage in stages {
+        let Some(ServiceSpec { port, .. }) = stage.service else {
+            continue;
+        };
+        if let Some(other) = ports_taken.insert(port, stage) {
+            return Err(Error::PortShared {
+                first: other.name.clone(),
+                second: stage.name.clone(),
+                port,
+            });
+        }
+        if stop_service(files.root(), &stage.name) {
+            events.notify(Event::LeftoverStopped {
+                stage: stage.name.clone(),
+            });
+            let since = Instant::now();
+            while !ports::is_free(port) && since.elapsed() < RELEASE_WITHIN {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        if !ports::is_free(port) {
+            return Err(Error::PortTaken {
+                stage: stage.name.clone(),
+                port,
+                owner: ports::owner(port),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Starts `stages` (those that are services), tells when each is ready, and returns when all have
 /// ended. `env` are variables for their processes, beside those this process has.
 ///
 /// # Errors
-/// Nothing was started: a port is in use, or a folder cannot be written.
+/// Nothing was started: as `check`, or a folder cannot be written.
 pub fn run(
     stages: &[&StageSpec],
     files: &Files<'_>,
@@ -74,13 +116,13 @@ pub fn run(
     cancel: &Cancel,
     events: &dyn Observer<Event>,
 ) -> Result<Ended, Error> {
+    check(stages, files, events)?;
     let mut services = Vec::new();
     for stage in stages {
         if let Some(spec) = &stage.service {
-            services.push(Service::prepare(stage, spec, files, env, events)?);
+            services.push(Service::prepare(stage, spec, files, env)?);
         }
     }
-    check_ports(&services)?;
     let running = Running::default();
     // Stops the services; `cancel` is the user's alone.
     let stop = Cancel::new();
@@ -165,8 +207,9 @@ fn supervise(
         }
         if let Some(reason) = stop.reason() {
             let since = *stopping.get_or_insert_with(|| {
-                let stages = running.signal(Signal::TERM);
+                let stages = running.stages();
                 events.notify(Event::Stopping { stages });
+                running.signal(Signal::TERM);
                 Instant::now()
             });
             if !killed && (reason == CancelReason::SecondInterrupt || GRACE < since.elapsed()) {
@@ -194,17 +237,7 @@ impl<'a> Service<'a> {
         spec: &'a ServiceSpec,
         files: &Files<'_>,
         env: &[(String, OsString)],
-        events: &dyn Observer<Event>,
     ) -> Result<Self, Error> {
-        if stop_service(files.root(), &stage.name) {
-            events.notify(Event::LeftoverStopped {
-                stage: stage.name.clone(),
-            });
-            let since = Instant::now();
-            while !ports::is_free(spec.port) && since.elapsed() < RELEASE_WITHIN {
-                std::thread::sleep(LOOK_EVERY);
-            }
-        }
         let scratch = files.scratch_of(&stage.name).join("service");
         fs::create_dir_all(&scratch).map_err(base::Error::io("create folder", &scratch))?;
         let mut env = environment(env, files.root(), &stage.name, &scratch);
@@ -302,26 +335,4 @@ impl<'a> Service<'a> {
             std::thread::sleep(ASK_EVERY);
         }
     }
-}
-
-/// Checks that each service can have its port: what answers there must be the service itself.
-fn check_ports(services: &[Service<'_>]) -> Result<(), Error> {
-    for (number, service) in services.iter().enumerate() {
-        let port = service.spec.port;
-        if let Some(other) = services[..number].iter().find(|o| o.spec.port == port) {
-            return Err(Error::PortShared {
-                first: other.stage.name.clone(),
-                second: service.stage.name.clone(),
-                port,
-            });
-        }
-        if !ports::is_free(port) {
-            return Err(Error::PortTaken {
-                stage: service.stage.name.clone(),
-                port,
-                owner: ports::owner(port),
-            });
-        }
-    }
-    Ok(())
 }
