@@ -507,12 +507,39 @@ fn a_damaged_or_newer_model_does_not_start() {
         "models/classifier/model.json",
         manifest.replace("\"version\": 1", "\"version\": 2"),
     );
-    check(&failed_start(&p, ""), str![]);
+    check(
+        &failed_start(&p, ""),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]/models/classifier/model.json` is a model of format version 2; this program reads version 1
+ |
+ = help: update cvops, or train the model anew with this version
+[exit 2]
+"#]],
+    );
     p.write("models/classifier/model.json", &manifest);
     p.write("models/classifier/model.safetensors", "damaged");
-    check(&failed_start(&p, ""), str![]);
+    check(
+        &failed_start(&p, ""),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]/models/classifier/model.safetensors` is not a model: it is not the file that `model.json` was written for
+ |
+ = help: run `cvops train` (or `cvops repro`) to write it anew
+[exit 1]
+"#]],
+    );
     p.write("models/classifier/model.json", "{");
-    check(&failed_start(&p, ""), str![]);
+    check(
+        &failed_start(&p, ""),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]/models/classifier/model.json` is not a model: EOF while parsing an object at line 1 column 1
+ |
+ = help: run `cvops train` (or `cvops repro`) to write it anew
+[exit 1]
+"#]],
+    );
 }
 
 #[test]
@@ -528,9 +555,36 @@ fn arguments_and_parameters_are_checked() {
         "{}",
         busy.transcript()
     );
-    check(&failed_start(&p, "--host nowhere.invalid"), str![]);
+    check(
+        &failed_start(&p, "--host nowhere.invalid"),
+        str![[r#"
+--- stderr ---
+error: the host `nowhere.invalid` is not known: [..]
+ |
+ = help: use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses
+[exit 2]
+"#]],
+    );
     with_params(&p, "serve: {prot: 80, batch_max: 0}\n");
-    check(&failed_start(&p, ""), str![]);
+    check(
+        &failed_start(&p, ""),
+        str![[r#"
+--- stderr ---
+error: unknown key `prot` in `serve`
+ --> params.yaml:7:9
+  |
+7 | serve: {prot: 80, batch_max: 0}
+  |         ^^^^ not a known key
+  |
+  = help: did you mean `port`?
+error: `serve.batch_max` must be a whole number from 1 to 1024
+ --> params.yaml:7:30
+  |
+7 | serve: {prot: 80, batch_max: 0}
+  |                              ^ out of range
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -604,13 +658,31 @@ fn the_lock_is_compared_with_the_model() {
         p.serve_log()
             .contains("is not the one that the lock records")
     );
-    check(&failed_start(&p, "--strict"), str![]);
+    check(
+        &failed_start(&p, "--strict"),
+        str![[r#"
+--- stderr ---
+error: the model `models/classifier` is not the one that the lock records
+ |
+ = help: bring it up to date with `cvops repro`, or serve it as it is without `--strict`
+[exit 2]
+"#]],
+    );
     // Outside of any project.
     let elsewhere = trained_project();
     let server = elsewhere.serve_ready("--model models/classifier");
     assert_eq!(server.get("/model").json()["lock"], "absent");
     drop(server);
-    check(&failed_start(&elsewhere, "--strict"), str![]);
+    check(
+        &failed_start(&elsewhere, "--strict"),
+        str![[r#"
+--- stderr ---
+error: no lock records the model `models/classifier`
+ |
+ = help: serve an output of the pipeline, or leave out `--strict`
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
