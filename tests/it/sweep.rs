@@ -272,9 +272,42 @@ fn apply_keeps_comments_and_the_next_repro_restores_all() {
     let p = trainer();
     p.ok("params sweep lr=0.1,0.2 depth=1,2 +opt.nesterov=true --metric metrics.json:score");
     p.ran();
-    check(&p.cvops("params sweep apply"), str![]);
-    snapbox::assert_data_eq!(p.read("params.yaml"), str![]);
-    check(&p.cvops("repro"), str![]);
+    check(
+        &p.cvops("params sweep apply"),
+        str![[r#"
+lr: 0.3 → 0.1
+depth: 4 → 1
+opt.nesterov: (none) → true
+--- stderr ---
+trial 1 of sweep-1 is applied; `cvops repro` restores its outputs
+[exit 0]
+"#]],
+    );
+    snapbox::assert_data_eq!(
+        p.read("params.yaml"),
+        str![[r#"
+# How fast it learns.
+lr: 0.1   # too fast
+
+depth: 1
+opt: {kind: sgd, nesterov: true}
+name: x
+
+"#]]
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+prepare: restoring an earlier result: it never ran
+prepare: restored in [TIME]
+train: restoring an earlier result: it never ran
+train: restored in [TIME]
+2 stages: 2 restored
+recorded as `[RUN]`; `cvops runs show` shows it
+[exit 0]
+"#]],
+    );
     assert_eq!(p.ran(), "");
     assert_eq!(
         p.read("metrics.json"),
@@ -360,6 +393,11 @@ error: there is no parameter to sweep
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn what_cannot_be_searched_or_improved_is_said() {
+    let p = trainer();
     check(
         &p.cvops("params sweep lr=interval(0,1) --method grid --metric score"),
         str![[r#"
@@ -455,6 +493,11 @@ error: `~lr` cannot be read as KEY=SPEC
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn names_of_sweeps_are_looked_up_with_care() {
+    let p = trainer();
     check(
         &p.cvops("params sweep best"),
         str![[r#"
@@ -507,11 +550,30 @@ error: the sweep `one` is not running
 "#]],
     );
     p.ok("repro");
-    check(&p.cvops("params sweep lr=1 --metric scor"), str![]);
+    check(
+        &p.cvops("params sweep lr=1 --metric scor"),
+        str![[r#"
+--- stderr ---
+error: no metrics file has the metric `scor`
+ |
+ = note: metrics files: `metrics.json`
+ = help: did you mean `score`?
+[exit 2]
+"#]],
+    );
     // Other parameters changed: the trials could not be compared.
     p.edit("params.yaml", "depth: 4", "depth: 5");
-    check(&p.cvops("params sweep --resume"), str![]);
-    check(&p.cvops("params sweep --resume --name one"), str![]);
+    check(
+        &p.cvops("params sweep --resume"),
+        str![[r#"
+--- stderr ---
+error: parameters that the sweep `one` does not vary have changed since it began
+ |
+ = note: its further trials could not be compared with those that are done
+ = help: bring the old values back, or start a sweep of another name
+[exit 2]
+"#]],
+    );
 }
 
 /// Starts a sweep as the leader of a process group of its own.
