@@ -27,6 +27,11 @@ bench NAME="noop":
     cargo build --release
     scripts/bench/{{ NAME }}.sh
 
+# Check rules, dashboard and containers by their own tools, and with a real Prometheus
+monitoring:
+    cargo build --release
+    scripts/check-monitoring.sh
+
 # Build the API documentation
 docs:
     cargo doc --no-deps --document-private-items

@@ -64,6 +64,15 @@ pub(super) enum ColorChoice {
     Never,
 }
 
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON document per line
+    Json,
+}
+
 macro_rules! commands {
     ($($(#[$meta:meta])* $variant:ident => $module:ident,)*) => {
         /// The commands.
@@ -73,6 +82,15 @@ macro_rules! commands {
         }
 
         impl Command {
+            /// Returns how log lines look; servers have a flag for it.
+            pub(super) fn log_format(&self) -> LogFormat {
+                match self {
+                    #[cfg(feature = "vision")]
+                    Self::Serve(args) => args.log_format(),
+                    _ => LogFormat::Text,
+                }
+            }
+
             /// Runs the command.
             pub(super) fn run(&self, ctx: &Ctx) -> Result<Outcome, CliError> {
                 match self {
@@ -106,7 +124,10 @@ commands! {
     #[cfg(feature = "vision")]
     Predict => predict,
     #[cfg(feature = "vision")]
+    Serve => serve,
+    #[cfg(feature = "vision")]
     Summary => summary,
+    Health => health,
     Doctor => doctor,
     Config => config,
     Schema => schema,

@@ -115,12 +115,16 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
+        | E::PortShared { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
         E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
         | E::NotProduced { .. }
+        | E::PortTaken { .. }
+        | E::ServiceEnded { .. }
+        | E::ServiceNotReady { .. }
         | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
@@ -137,8 +141,11 @@ impl From<http::Error> for CliError {
 }
 
 fn http_class(error: &http::Error) -> ErrorClass {
+    use http::Error as E;
     match error {
-        http::Error::Base(e) => base_class(e),
+        E::Base(e) => base_class(e),
+        E::PortForbidden { .. } | E::AddressNotHere { .. } => ErrorClass::Usage,
+        E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
     }
 }
 
@@ -208,6 +215,8 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Pipeline(e) => pipeline_class(e),
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
+        experiment::Error::Sweep(_) | experiment::Error::Grammar(_) => ErrorClass::Usage,
+        experiment::Error::SharedStage { error, .. } => pipeline_class(error),
         experiment::Error::Base(e) => base_class(e),
         experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
         experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
@@ -231,6 +240,8 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Base(e) => base_class(e),
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
+        E::UnknownHost { .. } | E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
+        E::NotFinite { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }
 

@@ -19,7 +19,10 @@ mod params;
 mod progress;
 mod reference;
 mod render;
+mod services;
 mod signal;
+#[cfg(feature = "vision")]
+mod templates;
 mod usage;
 
 use std::process::ExitCode;
@@ -62,7 +65,7 @@ pub fn main() -> ExitCode {
     }
     let out = out::Out::new(&args.global, &env);
     panic::install();
-    out::start_log(&args.global, &env, &out);
+    out::start_log(&args.global, &env, &out, args.command.log_format());
     let cancel = Cancel::new();
     let ctx = Ctx::new(args.global, env, out, cancel);
     let result = match &ctx {

@@ -141,8 +141,8 @@ impl Subjects {
 #[derive(Debug)]
 pub struct Reader<'p> {
     project: &'p Project,
-    /// Started with the reader: it comes up while the workspace is read.
-    git: Result<Git, Option<project::Error>>,
+    /// Started when first needed, or ahead by `expect_git`.
+    git: Option<Git>,
     cache: Cache,
     parsed: ParseCache,
     /// The pipeline file in the workspace: its text and what it declares.
@@ -156,7 +156,7 @@ impl<'p> Reader<'p> {
     pub fn open(project: &'p Project) -> Self {
         Self {
             project,
-            git: Git::open(&project.root).map_err(Some),
+            git: None,
             cache: Cache::open(project),
             parsed: ParseCache::new(project.layout.parsed()),
             here: None,
@@ -175,11 +175,18 @@ impl<'p> Reader<'p> {
         }
     }
 
+    /// Starts git, so that it comes up while other things are read. That there is none is told when
+    /// it is asked something.
+    pub fn expect_git(&mut self) {
+        let _ = self.git();
+    }
+
     fn git(&mut self) -> Result<&mut Git, project::Error> {
-        match &mut self.git {
-            Ok(git) => Ok(git),
-            Err(error) => Err(error.take().unwrap_or(project::Error::NoGitProgram)),
-        }
+        let git = match self.git.take() {
+            Some(git) => git,
+            None => Git::open(&self.project.root)?,
+        };
+        Ok(self.git.insert(git))
     }
 
     /// Returns the side that `word` names: `workspace`, `lock`, a git revision, or a run.
@@ -210,15 +217,21 @@ impl<'p> Reader<'p> {
                 side.run = Some(Box::new(run));
                 Ok(side)
             }
-            (Err(track::Error::NoRuns), no_revision) => Err(no_revision.into()),
+            (Err(track::Error::NoRuns), no_revision)
+            | (
+                _,
+                no_revision
+                @ (project::Error::UnsafeRepository { .. } | project::Error::Git { .. }),
+            ) => Err(no_revision.into()),
             (Err(track::Error::UnknownRun { nearest: run, .. }), no_revision) => {
-                let revision = match no_revision {
-                    project::Error::UnknownRevision { nearest, .. } => nearest,
-                    _ => None,
+                let (revision, git) = match no_revision {
+                    project::Error::UnknownRevision { nearest, .. } => (nearest, None),
+                    other => (None, Some(other.to_string())),
                 };
                 Err(Error::UnknownSide {
                     word: word.to_owned(),
                     nearest: revision.or(run),
+                    git,
                 })
             }
             (Err(error), _) => Err(error.into()),

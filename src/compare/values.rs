@@ -1,4 +1,4 @@
-//! Params and metrics files as values by key. Imports: base, source.
+//! Params and metrics files as values by key. Imports: base, pipeline, source.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use crate::base::doc::{Document, Format, Key, KeyPath, Map, Value};
 use crate::base::{self, ArtifactPath};
+use crate::pipeline::spec::ParamRef;
 
 use super::error::Error;
 use super::source::{Reader, Side, Source};
@@ -100,6 +101,29 @@ pub fn param_keys(roots: &Roots) -> Values {
 #[must_use]
 pub fn metric_keys(roots: &Roots) -> Values {
     keys_of(roots, flatten_metrics)
+}
+
+/// Returns recorded params by key, as `param_keys` does those of files.
+#[must_use]
+pub fn recorded_param_keys(params: &BTreeMap<ParamRef, Value>) -> Values {
+    let mut values = Values::new();
+    for (param, value) in params {
+        let keys = values.entry(param.file.clone()).or_default();
+        flatten_params(&param.key, value, keys);
+    }
+    values
+}
+
+/// Returns the metrics in the text of one file, by key, as `metric_keys` does.
+///
+/// # Errors
+/// The file is broken (its place is shown).
+pub fn metrics_of_text(file: &ArtifactPath, text: String) -> Result<FileValues, Error> {
+    let format = Format::of_path(Path::new(file.as_str()));
+    let mut keys = FileValues::new();
+    let root = parse(file.as_str(), text, format)?.root;
+    flatten_metrics(&KeyPath::root(), &root, &mut keys);
+    Ok(keys)
 }
 
 fn keys_of(roots: &Roots, flatten: fn(&KeyPath, &Value, &mut FileValues)) -> Values {

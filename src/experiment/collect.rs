@@ -1,13 +1,14 @@
 //! What there is to record when a repro has ended: params, metrics, curves, artifacts.
-//! Imports: base, pipeline, store, track.
+//! Imports: base, compare, pipeline, store, track.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::clock::{self, Timestamp};
-use crate::base::diag::Diagnostic;
-use crate::base::doc::{Document, Format, KeyPath, Value};
-use crate::base::{ArtifactPath, Error};
+use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
+use crate::base::doc::Value;
+use crate::base::{self, ArtifactPath};
+use crate::compare::{Error, rows, values};
 use crate::pipeline::execute::Summary;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{OutKind, ParamRef};
@@ -18,8 +19,8 @@ use crate::track::{Artifact, Batch, Key, Metric, Param};
 /// Columns that count the rows of a table of metrics, in the order in which they are looked for.
 const STEP_COLUMNS: [&str; 5] = ["step", "epoch", "iteration", "iter", "batch"];
 
-/// Rows of a table beyond this are left out.
-const ROWS_MAX: usize = 100_000;
+/// File endings of tables.
+const CURVES: [&str; 4] = ["jsonl", "ndjson", "csv", "tsv"];
 
 /// Gathers everything but the stages. Files that cannot be read are left out, with a warning.
 pub(super) fn batch(
@@ -67,11 +68,11 @@ fn params(
     workspace: &mut Workspace<'_>,
     is_done: &dyn Fn(&StageName) -> bool,
 ) -> Vec<Param> {
-    let mut values: BTreeMap<ParamRef, Value> = BTreeMap::new();
+    let mut latest: BTreeMap<ParamRef, Value> = BTreeMap::new();
     let recorded = |name: &StageName| lock.stages.get(name).map(|entry| entry.params.clone());
     for (index, stage) in plan.graph().stages().iter().enumerate() {
         if !plan.contains(index) {
-            values.extend(recorded(&stage.name).unwrap_or_default());
+            latest.extend(recorded(&stage.name).unwrap_or_default());
         }
     }
     // What was asked for comes last: it wins where another stage saw an older value.
@@ -81,30 +82,16 @@ fn params(
         } else {
             workspace.params(stage).ok()
         };
-        values.extend(params.unwrap_or_default());
+        latest.extend(params.unwrap_or_default());
     }
     let mut params = Vec::new();
-    for (param, value) in &values {
-        leaves(&param.key, value, &mut |key, value| {
-            params.push(Param {
-                key: Key::new(param.file.as_str(), key.to_string()),
-                value: value.clone(),
-            });
-        });
+    for (file, keys) in values::recorded_param_keys(&latest) {
+        params.extend(keys.into_iter().map(|(key, value)| Param {
+            key: Key::new(file.as_str(), key),
+            value,
+        }));
     }
     params
-}
-
-/// Visits all values below `value` that are no mappings with keys.
-fn leaves<'v>(at: &KeyPath, value: &'v Value, visit: &mut dyn FnMut(&KeyPath, &'v Value)) {
-    match value {
-        Value::Map(map) if !map.is_empty() => {
-            for (key, inner) in map {
-                leaves(&at.key(key), inner, visit);
-            }
-        }
-        leaf => visit(at, leaf),
-    }
 }
 
 fn add_metrics(
@@ -122,16 +109,16 @@ fn add_metrics(
         };
         match result {
             Ok(found) => metrics.extend(found),
-            Err(error) => warnings.push(
-                Diagnostic::warning(
-                    "metrics-not-recorded",
-                    format!("the numbers in `{path}` are not part of the run: {error}"),
-                )
-                .help(format!(
-                    "let the stage `{}` write JSON, YAML or TOML there",
-                    stage.name
-                )),
-            ),
+            Err(error) => {
+                let mut problems = error.to_diagnostics();
+                for problem in &mut problems {
+                    problem.severity = Severity::Warning;
+                    let why = &problem.headline;
+                    problem.headline =
+                        format!("the numbers in `{path}` are not part of the run: {why}");
+                }
+                warnings.extend(problems);
+            }
         }
     }
 }
@@ -142,119 +129,66 @@ fn numbers(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metri
     if full.is_dir() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(&full).map_err(Error::io("read", &full))?;
-    let name = path.as_str();
-    let format = Format::of_path(&full);
-    let document = Document::parse(name, text.clone(), format).or_else(|error| match format {
-        // Python writes NaN and Infinity into JSON, which allows neither; as YAML they are texts.
-        Format::Json => Document::parse(name, text, Format::Yaml).map_err(|_| error),
-        Format::Yaml | Format::Toml => Err(error),
-    })?;
-    let mut metrics = Vec::new();
-    leaves(&KeyPath::root(), &document.root, &mut |key, value| {
-        if let Some(number) = number(value) {
-            metrics.push(Metric {
-                key: Key::new(name, key.to_string()),
-                value: number,
-                step: 0,
-                at: now,
-            });
-        }
+    let text = std::fs::read_to_string(&full).map_err(base::Error::io("read", &full))?;
+    let keys = values::metrics_of_text(path, text)?;
+    let numbers = keys.into_iter().filter_map(|(key, value)| {
+        Some(Metric {
+            key: Key::new(path.as_str(), key),
+            value: value.as_f64()?,
+            step: 0,
+            at: now,
+        })
     });
-    Ok(metrics)
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value.as_str() {
-        Some(text) => special(text),
-        None => value.as_f64(),
-    }
-}
-
-/// Reads what JSON has no number for, in the spellings of Python and YAML.
-fn special(text: &str) -> Option<f64> {
-    match text {
-        "NaN" | "nan" => Some(f64::NAN),
-        "Infinity" | "inf" => Some(f64::INFINITY),
-        "-Infinity" | "-inf" => Some(f64::NEG_INFINITY),
-        _ => None,
-    }
+    Ok(numbers.collect())
 }
 
 /// Reads a table of numbers over steps (JSON lines, CSV or TSV with a heading); a file without a
 /// column that counts steps is none, and no mistake.
 fn curves(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metric>, Error> {
     let full = path.under(root);
-    let separator = match full.extension().and_then(|e| e.to_str()) {
-        Some("jsonl") => None,
-        Some("csv") => Some(','),
-        Some("tsv") => Some('\t'),
-        _ => return Ok(Vec::new()),
+    let extension = full.extension().and_then(|e| e.to_str()).unwrap_or("");
+    if !CURVES.contains(&extension) || full.is_dir() {
+        return Ok(Vec::new());
+    }
+    let bytes = std::fs::read(&full).map_err(base::Error::io("read", &full))?;
+    let rows = match rows::read(path.as_str(), extension, &bytes) {
+        Some(rows) => rows?,
+        None => return Ok(Vec::new()),
     };
-    let text = std::fs::read_to_string(&full).map_err(Error::io("read", &full))?;
-    let rows: Vec<Vec<(String, f64)>> = match separator {
-        None => json_rows(&text),
-        Some(separator) => separated_rows(&text, separator),
-    };
-    let Some(counter) = STEP_COLUMNS.iter().find(|name| {
-        rows.first()
-            .is_some_and(|row| row.iter().any(|(c, _)| c == *name))
-    }) else {
+    let Some(counter) = STEP_COLUMNS
+        .iter()
+        .find(|name| rows.first().is_some_and(|row| row.contains_key(**name)))
+    else {
         return Ok(Vec::new());
     };
     let mut metrics = Vec::new();
     for row in rows {
-        let Some((_, step)) = row.iter().find(|(column, _)| column == counter) else {
+        let Some(step) = row.get(*counter).and_then(Value::as_f64) else {
             continue;
         };
-        let step = *step as i64;
         for (column, value) in row.iter().filter(|(column, _)| column != counter) {
-            metrics.push(Metric {
-                key: Key::new(path.as_str(), column),
-                value: *value,
-                step,
-                at: now,
-            });
+            if let Some(value) = number(value) {
+                metrics.push(Metric {
+                    key: Key::new(path.as_str(), column),
+                    value,
+                    step: step as i64,
+                    at: now,
+                });
+            }
         }
     }
     Ok(metrics)
 }
 
-fn json_rows(text: &str) -> Vec<Vec<(String, f64)>> {
-    text.lines()
-        .take(ROWS_MAX)
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .map(|row| {
-            let cells = row.as_map().into_iter().flatten();
-            cells
-                .filter_map(|(column, value)| Some((column.clone(), number(value)?)))
-                .collect()
-        })
-        .collect()
-}
-
-/// Numbers need no quotes: a cell with quotes is a text and left out.
-fn separated_rows(text: &str, separator: char) -> Vec<Vec<(String, f64)>> {
-    let mut lines = text.lines();
-    let heading: Vec<&str> = lines
-        .next()
-        .unwrap_or_default()
-        .split(separator)
-        .map(|column| column.trim().trim_matches('"'))
-        .collect();
-    lines
-        .take(ROWS_MAX)
-        .map(|line| {
-            heading
-                .iter()
-                .zip(line.split(separator))
-                .filter_map(|(column, cell)| {
-                    let value = special(cell.trim()).or_else(|| cell.trim().parse().ok())?;
-                    Some(((*column).to_owned(), value))
-                })
-                .collect()
-        })
-        .collect()
+/// Reads a number, also those that tables have as words, in the spellings of Python and YAML.
+fn number(value: &Value) -> Option<f64> {
+    match value.as_str() {
+        None => value.as_f64(),
+        Some("NaN" | "nan" | ".nan") => Some(f64::NAN),
+        Some("Infinity" | "inf" | ".inf") => Some(f64::INFINITY),
+        Some("-Infinity" | "-inf" | "-.inf") => Some(f64::NEG_INFINITY),
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -297,7 +231,7 @@ mod tests {
         let csv = "\"step\",loss,name\n0,1.5,\"a\"\n1,nan,\"b\"\n";
         assert_eq!(read("t.csv", csv, curves), "loss@0=1.5 loss@1=NaN");
         assert_eq!(read("t.tsv", "a\tb\n1\t2\n", curves), "");
-        assert_eq!(read("t.json", "[]", curves), "");
+        assert_eq!(read("t.png", "\u{0}", curves), "");
         assert_eq!(read("t.jsonl", "", curves), "");
     }
 }

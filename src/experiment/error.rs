@@ -1,7 +1,12 @@
 //! The error of this room. Imports: `base`, `project`, `store`, `pipeline`, `track`, `compare`.
 
+use std::path::PathBuf;
+
 use crate::base::diag::{Diagnostic, ToDiagnostics};
 use crate::base::{self, ArtifactPath, units};
+
+use super::sweep::error::SweepError;
+use super::sweep::grammar::GrammarError;
 
 /// What can go wrong with an experiment.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +26,23 @@ pub enum Error {
     /// From the room `compare`.
     #[error(transparent)]
     Compare(#[from] crate::compare::Error),
+    /// A mistake in what a sweep is asked to do.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// Arguments that break the grammar of sweeps.
+    #[error("{} cannot be read", base::units::count(_0.len(), "argument"))]
+    Grammar(
+        /// Each of them.
+        Vec<GrammarError>,
+    ),
+    /// A stage that all trials of a sweep share failed.
+    #[error("{error}")]
+    SharedStage {
+        /// Why.
+        error: Box<crate::pipeline::Error>,
+        /// Where its output is.
+        log: PathBuf,
+    },
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
@@ -51,6 +73,20 @@ impl ToDiagnostics for Error {
             Self::Pipeline(error) => error.to_diagnostics(),
             Self::Track(error) => error.to_diagnostics(),
             Self::Compare(error) => error.to_diagnostics(),
+            Self::Sweep(error) => error.to_diagnostics(),
+            Self::Grammar(errors) => errors
+                .iter()
+                .flat_map(GrammarError::to_diagnostics)
+                .collect(),
+            Self::SharedStage { error, log } => {
+                let mut all = error.to_diagnostics();
+                if let Some(last) = all.last_mut() {
+                    last.notes
+                        .push("every trial shares this stage, so none was started".to_owned());
+                    last.help = Some(format!("its output is in `{}`", log.display()));
+                }
+                all
+            }
             Self::Base(error) => error.to_diagnostics(),
             Self::NothingToApply { .. } => {
                 vec![

@@ -5,7 +5,9 @@
 pub mod apply;
 mod collect;
 pub mod error;
+pub mod sweep;
 pub mod tracked;
+pub mod workspace;
 
 pub use apply::{Applied, Gone, apply};
 pub use error::Error;

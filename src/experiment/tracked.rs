@@ -1,4 +1,5 @@
-//! A repro that records itself as a run. Imports: base, project, pipeline, track.
+//! A repro that records itself as a run. Imports: base, project, pipeline, track,
+//! collect.
 //!
 //! A recorder listens to the events of the repro. The run begins when the first stage is about to
 //! run or be restored: a repro that does nothing records nothing and does not even look for the
@@ -11,22 +12,28 @@
 //! ended without.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
-use crate::base::{Cancel, CancelReason, Observer, clock};
+use crate::base::{ArtifactPath, Cancel, CancelReason, Observer, clock};
 use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
+use crate::pipeline::spec::Storage;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
-use crate::project::Layout;
+use crate::project::{Layout, git};
 use crate::track::{
-    self, Batch, DEFAULT_EXPERIMENT, End, NewRun, RunId, StageOutcome, StageRecord, Status,
+    self, Batch, DEFAULT_EXPERIMENT, End, Git, NewRun, RunId, StageOutcome, StageRecord, Status,
     Tracking,
 };
 
 use super::collect;
 use super::error::Error;
+
+/// The file that keeps cached outputs out of git.
+const GITIGNORE: &str = ".gitignore";
 
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
@@ -85,6 +92,8 @@ pub fn repro(
     events: &dyn Observer<Event>,
 ) -> Result<Recorded, Error> {
     let recorder = Recorder {
+        plan,
+        lock_path: workspace.files.lock_path(),
         record,
         events,
         state: Mutex::default(),
@@ -113,7 +122,7 @@ pub fn repro(
             ended: clock::now(),
             // The lock as it is on disk: what could not be written there is no state to go back to.
             lock: std::fs::read_to_string(workspace.files.lock_path()).ok(),
-            git: None,
+            git: started.git.take().and_then(|git| git.join().ok()?),
         };
         if state.problem.is_none()
             && let Err(error) = started.tracking.finish(started.run.id, &batch, &end)
@@ -153,6 +162,9 @@ fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
 
 /// Listens to a repro and writes the run.
 struct Recorder<'a> {
+    plan: &'a Plan<'a>,
+    /// Where the lock file is.
+    lock_path: PathBuf,
     record: &'a Record,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
@@ -172,6 +184,8 @@ struct Started {
     pending: Vec<StageRecord>,
     written_at: Instant,
     failed: BTreeMap<StageName, StageRecord>,
+    /// Asks git while the first stage runs; nothing comes of it outside a repository.
+    git: Option<JoinHandle<Option<Git>>>,
 }
 
 impl Observer<Event> for Recorder<'_> {
@@ -251,7 +265,36 @@ impl Recorder<'_> {
             pending: Vec::new(),
             written_at: Instant::now(),
             failed: BTreeMap::new(),
+            git: Some(std::thread::spawn({
+                let (state, written) = (record.layout.state_dir().to_owned(), self.written());
+                move || git_facts(state.parent()?, &written)
+            })),
         })
+    }
+}
+
+impl Recorder<'_> {
+    /// Returns the files of git that a repro itself writes: what counts as a change is what its
+    /// results were made from, and these may be written while git looks.
+    fn written(&self) -> Vec<ArtifactPath> {
+        let mut written: Vec<ArtifactPath> = Vec::new();
+        let mut ignore = |folder: Option<ArtifactPath>| {
+            let name = folder.map_or_else(|| GITIGNORE.to_owned(), |f| format!("{f}/{GITIGNORE}"));
+            written.extend(name.parse::<ArtifactPath>());
+        };
+        let mut outs = Vec::new();
+        for (path, out) in self.plan.graph().stages().iter().flat_map(|s| &s.outs) {
+            match out.storage {
+                Storage::Git => outs.push(path.clone()),
+                Storage::Cached => ignore(path.parent()),
+            }
+        }
+        written.extend(outs);
+        let lock = self.lock_path.file_name().and_then(|name| name.to_str());
+        written.extend(lock.and_then(|name| name.parse::<ArtifactPath>().ok()));
+        written.sort();
+        written.dedup();
+        written
     }
 }
 
@@ -275,6 +318,18 @@ impl Started {
             .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
         done.chain(failed).chain(not_started).collect()
     }
+}
+
+/// Returns where the repository around the project stands.
+fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
+    // Starting a program costs milliseconds; a look for its folder does not.
+    root.ancestors().find(|dir| dir.join(".git").exists())?;
+    let tree = git::work_tree(root, written).ok()?;
+    Some(Git {
+        commit: tree.commit?.as_str().to_owned(),
+        branch: tree.branch,
+        dirty: tree.changes == git::Changes::Some,
+    })
 }
 
 fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> StageRecord {

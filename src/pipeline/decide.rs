@@ -4,7 +4,8 @@
 //! a `StageDecision`. Used by `forecast` (predicted inputs) and `execute` (real inputs), so that
 //! `cvops status` and `cvops repro` can never disagree.
 //!
-//! The order of reasons is the contract's: frozen, forced, always changed, command, dependency,
+//! A service is passed over: it is never done, so there is nothing to be up to date. The order of
+//! reasons is the contract's: frozen, forced, always changed, command, dependency,
 //! parameter, environment, output. All reasons that hold are kept; the first leads. A dependency
 //! that changed because an upstream stage ran in this very command is reported as such. Early
 //! cut-off needs no rule of its own: an upstream stage that ran and wrote the same bytes leaves the
@@ -31,6 +32,8 @@ use super::spec::{Freshness, ParamRef, StageName, StageSpec};
 pub enum SkipReason {
     /// `frozen: true`.
     Frozen,
+    /// It is a service: it runs until it is stopped, and only when it is asked for by name.
+    Service,
 }
 
 /// Why a stage must run (or be restored).
@@ -175,6 +178,9 @@ pub fn decide(
     can_give_back: &dyn Fn(&LockEntry) -> bool,
 ) -> StageDecision {
     let stage = facts.stage;
+    if stage.service.is_some() {
+        return StageDecision::Skip(SkipReason::Service);
+    }
     if stage.freshness == Freshness::Frozen {
         return StageDecision::Skip(SkipReason::Frozen);
     }

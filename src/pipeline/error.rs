@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::base::diag::Label;
-use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::base::ports::Owner;
+use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics, units};
 use crate::{base, project, store};
 
 use super::spec::StageName;
@@ -94,6 +96,51 @@ pub enum Error {
         stage: StageName,
         /// The output.
         path: ArtifactPath,
+    },
+    /// The port of a service is not free.
+    #[error(
+        "service `{stage}` cannot start: port {port} is in use{}",
+        owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+    )]
+    PortTaken {
+        /// The service.
+        stage: StageName,
+        /// Its port.
+        port: u16,
+        /// Who listens there, if the system tells.
+        owner: Option<Owner>,
+    },
+    /// Two services that are to run at once want one port.
+    #[error("services `{first}` and `{second}` both want port {port}")]
+    PortShared {
+        /// One.
+        first: StageName,
+        /// The other.
+        second: StageName,
+        /// The port.
+        port: u16,
+    },
+    /// A service ended although nobody asked it to.
+    #[error("service `{stage}` ended by itself: `{command}` {how}")]
+    ServiceEnded {
+        /// The service.
+        stage: StageName,
+        /// Its last command.
+        command: String,
+        /// `exited with code 3`, `was killed by signal 9`.
+        how: String,
+        /// The last lines it wrote.
+        lines: Vec<String>,
+    },
+    /// A service did not become ready in time.
+    #[error("service `{stage}` was not ready within {}: {last}", units::duration(*after))]
+    ServiceNotReady {
+        /// The service.
+        stage: StageName,
+        /// How long it had.
+        after: Duration,
+        /// What was asked and came of it the last time.
+        last: String,
     },
     /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
     #[error("`{path}` cannot be restored: {why}")]
@@ -222,6 +269,26 @@ impl ToDiagnostics for Error {
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
             )),
+            Self::PortTaken { port, owner, .. } => error("port-busy").help(match owner {
+                Some(owner) => format!(
+                    "stop it (`kill {}`), or give the service another `port`",
+                    owner.pid
+                ),
+                None => format!(
+                    "`ss -ltnp 'sport = :{port}'` shows who holds it; or give the service another `port`"
+                ),
+            }),
+            Self::PortShared { .. } => {
+                error("port-shared").help("start one of them, or give each its own `port`")
+            }
+            Self::ServiceEnded { lines, .. } => {
+                let diagnostic = error("service-ended");
+                let said = lines.iter().fold(diagnostic, |d, line| d.note(format!("it said: {line}")));
+                said.help("a service runs until it is stopped; mend the cause and start it again")
+            }
+            Self::ServiceNotReady { .. } => error("service-not-ready").help(
+                "if it needs longer, set `ready_timeout` of its `service`; if it listens elsewhere, correct `port` or `ready`",
+            ),
             Self::NotRestorable { .. } => {
                 error("not-restorable").help("`cvops repro` makes it anew")
             }

@@ -76,6 +76,12 @@ impl StageGraph {
         })
     }
 
+    /// Returns the pipeline file, for what else stands in it.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// Returns all stages, in file order.
     #[must_use]
     pub fn stages(&self) -> &[StageSpec] {

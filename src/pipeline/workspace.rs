@@ -392,9 +392,10 @@ impl<'p> Workspace<'p> {
         records: RunRecords,
         predicted: &BTreeMap<ArtifactPath, Presence>,
     ) -> Result<Judged, Error> {
-        // A frozen stage never runs, so nothing it names has to be there: `decide` asks no further.
-        let is_frozen = stage.freshness == Freshness::Frozen;
-        let inputs = if is_frozen {
+        // A frozen stage never runs and a service is never judged by its inputs, so nothing they name
+        // has to be there: `decide` asks no further.
+        let is_passed_over = stage.freshness == Freshness::Frozen || stage.service.is_some();
+        let inputs = if is_passed_over {
             Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
@@ -405,7 +406,7 @@ impl<'p> Workspace<'p> {
             self.inputs(stage, predicted)?
         };
         let mut outs = BTreeMap::new();
-        for path in stage.outs.keys().filter(|_| !is_frozen) {
+        for path in stage.outs.keys().filter(|_| !is_passed_over) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
         let locked = lock.stages.get(&stage.name);
@@ -457,7 +458,8 @@ impl<'p> Workspace<'p> {
         let mut said = BTreeSet::new();
         for &index in plan.order() {
             let stage = &graph.stages()[index];
-            if stage.freshness == Freshness::Frozen {
+            let stays_out = stage.service.is_some() && !plan.services().contains(&index);
+            if stage.freshness == Freshness::Frozen || stays_out {
                 continue;
             }
             let made = |path: &ArtifactPath| {

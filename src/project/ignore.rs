@@ -141,7 +141,9 @@ pub enum PathKind {
     Folder,
 }
 
-fn is_always_ignored(name: &str) -> bool {
+/// Does this name never belong to a dependency or an output (state folders, our temporary files)?
+#[must_use]
+pub fn is_always_ignored(name: &str) -> bool {
     name == CVOPS.state_dir || name == ".git" || name == DVC_DIR || is_temp_name(name)
 }
 

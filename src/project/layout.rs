@@ -8,6 +8,8 @@ use super::personality::Personality;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     state: PathBuf,
+    /// The state folder of the project whose results and knowledge are used as well.
+    shared: Option<PathBuf>,
 }
 
 impl Layout {
@@ -16,7 +18,28 @@ impl Layout {
     pub fn new(root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            shared: None,
         }
+    }
+
+    /// Returns the layout of a work tree at `root` that shares results (run cache) and knowledge
+    /// (stat cache) with this project, and has temporary things of its own.
+    #[must_use]
+    pub fn of_work_tree(&self, root: &Path, personality: &Personality) -> Self {
+        Self {
+            state: root.join(personality.state_dir),
+            shared: Some(self.shared_state().to_owned()),
+        }
+    }
+
+    /// Is this the layout of a work tree that belongs to another project?
+    #[must_use]
+    pub fn is_work_tree(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    fn shared_state(&self) -> &Path {
+        self.shared.as_deref().unwrap_or(&self.state)
     }
 
     /// Returns the state folder itself.
@@ -46,19 +69,25 @@ impl Layout {
     /// Returns the default cache folder; `cache.dir` may put it elsewhere.
     #[must_use]
     pub fn default_cache(&self) -> PathBuf {
-        self.state.join("cache")
+        self.shared_state().join("cache")
     }
 
     /// Returns the run cache: results of earlier runs by their inputs.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.state.join("runs")
+        self.shared_state().join("runs")
     }
 
     /// Returns the stat cache; it may be deleted at any time.
     #[must_use]
     pub fn state_db(&self) -> PathBuf {
-        self.state.join("state.db")
+        self.shared_state().join("state.db")
+    }
+
+    /// Returns the record of runs.
+    #[must_use]
+    pub fn tracking_db(&self) -> PathBuf {
+        self.state.join("tracking.db")
     }
 
     /// Returns the record of runs.
@@ -107,6 +136,24 @@ impl Layout {
     #[must_use]
     pub fn project_lock(&self) -> PathBuf {
         self.locks().join("project.lock")
+    }
+
+    /// Returns the folder of sweeps, one folder each.
+    #[must_use]
+    pub fn sweeps(&self) -> PathBuf {
+        self.state.join("sweeps")
+    }
+
+    /// Returns the folder of the work trees of trials, one folder per sweep.
+    #[must_use]
+    pub fn all_trials(&self) -> PathBuf {
+        self.tmp().join("trials")
+    }
+
+    /// Returns the folder of the work trees of a sweep's trials.
+    #[must_use]
+    pub fn trials(&self, sweep: &str) -> PathBuf {
+        self.all_trials().join(sweep)
     }
 
     /// Returns the folder of command logs.

@@ -42,6 +42,9 @@ pub struct Store {
     root: PathBuf,
     tmp: PathBuf,
     link_kinds: Vec<LinkKind>,
+    /// Is what is learnt about the workspace worth remembering? Not in a work tree that is removed
+    /// after use: its rows would replace those of the project.
+    remembers: bool,
 }
 
 impl Store {
@@ -54,6 +57,7 @@ impl Store {
             root: project.root.clone(),
             tmp: project.layout.tmp(),
             link_kinds: project.config.link_kinds.clone(),
+            remembers: !project.layout.is_work_tree(),
         }
     }
 
@@ -101,8 +105,10 @@ impl Store {
     /// Ends a command: looks again at paths that were too fresh to be remembered (21 ms at most)
     /// and writes the stat cache.
     pub fn finish(&self) {
-        self.snapshots.settle();
-        self.snapshots.flush();
+        if self.remembers {
+            self.snapshots.settle();
+            self.snapshots.flush();
+        }
     }
 }
 

@@ -1,15 +1,13 @@
-//! What to show of several runs side by side: the params in which they differ, their main metrics,
-//! the differences of two. Pure. Imports: base, run.
+//! What to show of several runs side by side: the params in which they differ, their main metrics.
+//! Pure. Imports: run.
 
 use std::collections::BTreeSet;
-
-use crate::base::doc::Value;
 
 use super::run::{Key, Run};
 
 /// File endings of tables: their metrics are curves, and their last values say less than the
 /// numbers that an evaluation writes.
-const TABLES: [&str; 3] = [".jsonl", ".csv", ".tsv"];
+const TABLES: [&str; 4] = [".jsonl", ".ndjson", ".csv", ".tsv"];
 
 /// Returns the params that do not have the same value in all `runs`, by name.
 #[must_use]
@@ -61,48 +59,13 @@ pub fn headings(keys: &[Key]) -> Vec<String> {
         .collect()
 }
 
-/// What differs between two runs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Diff {
-    /// Params with the values of the first and the second run, by name.
-    pub params: Vec<(Key, Option<Value>, Option<Value>)>,
-    /// Metrics with their last values, in the order of their files.
-    pub metrics: Vec<(Key, Option<f64>, Option<f64>)>,
-}
-
-/// Compares two runs. NaN equals NaN here: a metric that was and is undefined did not change.
-#[must_use]
-pub fn diff(a: &Run, b: &Run) -> Diff {
-    let params: BTreeSet<&Key> = a.params.keys().chain(b.params.keys()).collect();
-    let mut seen = BTreeSet::new();
-    let same =
-        |x: Option<f64>, y: Option<f64>| x.map(f64::to_bits) == y.map(f64::to_bits) || x == y;
-    Diff {
-        params: params
-            .into_iter()
-            .map(|key| (key, a.params.get(key), b.params.get(key)))
-            .filter(|(_, x, y)| x != y)
-            .map(|(key, x, y)| (key.clone(), x.cloned(), y.cloned()))
-            .collect(),
-        metrics: b
-            .metrics
-            .iter()
-            .chain(&a.metrics)
-            .map(|metric| &metric.key)
-            .filter(|key| seen.insert(*key))
-            .map(|key| (key, a.metric(key), b.metric(key)))
-            .filter(|(_, x, y)| !same(*x, *y))
-            .map(|(key, x, y)| (key.clone(), x, y))
-            .collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::base::clock::Timestamp;
+    use crate::base::doc::Value;
     use crate::track::run::{Metric, RunId, Status};
 
     fn run(params: &[(&str, i64)], metrics: &[(&str, &str, f64)]) -> Run {
@@ -156,29 +119,5 @@ mod tests {
         assert_eq!(main_metrics(&runs, 1), metrics[..1]);
         let curves_only = [run(&[], &[("t.jsonl", "loss", 1.0)])];
         assert_eq!(headings(&main_metrics(&curves_only, 9)), ["loss"]);
-    }
-
-    #[test]
-    fn a_diff_has_what_differs() {
-        let a = run(
-            &[("lr", 1), ("old", 1)],
-            &[("m", "x", f64::NAN), ("m", "y", 1.0)],
-        );
-        let b = run(
-            &[("lr", 2)],
-            &[("m", "x", f64::NAN), ("m", "y", 2.0), ("m", "z", 0.0)],
-        );
-        let diff = diff(&a, &b);
-        let params: Vec<_> = diff
-            .params
-            .iter()
-            .map(|(key, ..)| key.key.as_str())
-            .collect();
-        let metrics: Vec<_> = diff
-            .metrics
-            .iter()
-            .map(|(key, ..)| key.key.as_str())
-            .collect();
-        assert_eq!((params, metrics), (vec!["lr", "old"], vec!["y", "z"]));
     }
 }

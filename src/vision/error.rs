@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{self, CancelReason, Diagnostic, ToDiagnostics, units};
 
+use super::image::FORMAT_LIST;
+
 /// How many examples a message lists before it says how many more there are.
 const EXAMPLES_MAX: usize = 5;
 
@@ -330,7 +332,7 @@ impl ToDiagnostics for Error {
                         "images lie directly in their class folder; is `{folder}` the dataset?"
                     )),
                 None => error("empty-class")
-                    .help("add PNG or JPEG files to the folder, or remove it"),
+                    .help(format!("add {FORMAT_LIST} files to the folder, or remove it")),
             },
             Self::UnknownClasses { classes, known, .. } => {
                 let known_names = known.iter().map(String::as_str);

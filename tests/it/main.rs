@@ -19,11 +19,16 @@ mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
+mod health;
 mod help;
 mod init;
+#[cfg(feature = "vision")]
+mod init_template;
 mod inputs;
 mod manual;
 mod metrics;
+#[cfg(feature = "vision")]
+mod monitoring;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
@@ -35,10 +40,14 @@ mod preprocess;
 mod random;
 mod repro;
 mod runs;
+#[cfg(feature = "vision")]
+mod serve;
+mod service;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;
 mod support;
+mod sweep;
 mod tidy;
 #[cfg(feature = "vision")]
 mod train;

@@ -25,7 +25,7 @@ fn an_empty_class() {
 --- stderr ---
 error: no images in `spotted`
  |
- = help: add PNG or JPEG files to the folder, or remove it
+ = help: add PNG, JPEG, WebP, BMP, GIF or TIFF files to the folder, or remove it
 [exit 1]
 "#]],
     );
@@ -162,7 +162,7 @@ error: 6 of 40 images could not be read, more than `preprocess.max_corrupt` allo
  |
  = note: `across/00.png`: the file is empty (0 bytes)
  = note: `across/01.png`: the file is truncated
- = note: `along/03.png`: not a PNG or JPEG image (it is text)
+ = note: `along/03.png`: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)
  = note: `along/04.png`: too large: 60000x60000 pixels, the limit is 1000000 (`max_pixels`)
  = note: `along/05.png`: the file is truncated
  = note: and 1 more
@@ -188,7 +188,7 @@ fn damaged_pictures_within_what_is_allowed() {
 train 20, val 8, test 6 images
 --- stderr ---
 40 images in 2 classes
-left out along/03.png: not a PNG or JPEG image (it is text)
+left out along/03.png: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)
 left out along/04.png: too large: 60000x60000 pixels, the limit is 1000000 (`max_pixels`)
 left out along/05.png: the file is truncated
 left out along/06.png: damaged: CRC error: expected 0x38c3e5a2 have 0xf7d8d0a1

@@ -5,12 +5,14 @@
 //! or the new ones, never a mixture; leftovers are temporary files, which nobody reads.
 //! Imports: nothing of ours.
 
+mod append;
 mod atomic;
 pub mod fault;
 mod link;
 mod probe;
 mod walk;
 
+pub use append::{Appender, is_locked};
 pub use atomic::{
     Staged, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file, rename,
     sync_dir, sync_filesystem, temp_path, write_atomic,

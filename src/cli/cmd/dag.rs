@@ -65,7 +65,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             NodeView {
                 id: stage.name.to_string(),
                 label: stage.name.to_string(),
-                detail: stage.description.clone(),
+                detail: stage.description.clone().or_else(|| {
+                    let service = stage.service.as_ref()?;
+                    Some(format!("service on port {}", service.port))
+                }),
                 state: NodeState::Plain,
             }
         })

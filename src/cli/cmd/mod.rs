@@ -7,10 +7,13 @@ pub(super) mod config;
 pub(super) mod dag;
 pub(super) mod doctor;
 pub(super) mod freeze;
+pub(super) mod health;
+pub(super) mod init;
 pub(super) mod init;
 pub(super) mod man;
 pub(super) mod metrics;
 pub(super) mod params;
+pub(super) mod params_sweep;
 pub(super) mod plots;
 pub(super) mod repro;
 pub(super) mod root;
@@ -24,9 +27,13 @@ pub(super) mod why;
 #[cfg(feature = "vision")]
 pub(super) mod evaluate;
 #[cfg(feature = "vision")]
+mod init_template;
+#[cfg(feature = "vision")]
 pub(super) mod predict;
 #[cfg(feature = "vision")]
 pub(super) mod preprocess;
+#[cfg(feature = "vision")]
+pub(super) mod serve;
 #[cfg(feature = "vision")]
 pub(super) mod summary;
 #[cfg(feature = "vision")]

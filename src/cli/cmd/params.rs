@@ -1,4 +1,5 @@
-//! `cvops params show|diff|set`: the parameters, how they changed, and a way to change them.
+//! `cvops params show|diff|set`: the parameters, how they changed, and a way to change them;
+//! `sweep` is a file of its own.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ use crate::compare::diff::show;
 use crate::compare::source::choose;
 use crate::compare::{Reader, Row, Verdict, diff, values};
 use crate::project::Project;
+
+use super::params_sweep;
 
 /// Show parameters, how they changed, and change them
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,7 @@ enum Action {
         after_help = "Examples:\n  cvops params set train.epochs=20 train.optimiser=sgd\n  cvops params set model.toml:layers=3\n  cvops params set --add train.note='first try'"
     )]
     Set(SetArgs),
+    Sweep(Box<params_sweep::Args>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +95,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Action::Show(args) => run_show(ctx, args),
         Action::Diff(args) => run_diff(ctx, args),
         Action::Set(args) => run_set(ctx, args),
+        Action::Sweep(args) => params_sweep::run(ctx, args),
     }
 }
 

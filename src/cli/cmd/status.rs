@@ -74,7 +74,10 @@ pub(super) fn show(
     let idle = |f: &Forecast| {
         matches!(
             f,
-            Forecast::Certain(StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen))
+            Forecast::Certain(
+                StageDecision::Cached
+                    | StageDecision::Skip(SkipReason::Frozen | SkipReason::Service)
+            )
         )
     };
     let changes = !forecasts.iter().all(idle);

@@ -195,8 +195,13 @@ impl<'a, 'w> State<'a, 'w> {
             .collect();
         // Entries of stages that are no longer declared would only confuse a reader.
         let before = lock.stages.len();
-        let declared: BTreeSet<&StageName> =
-            plan.graph().stages().iter().map(|s| &s.name).collect();
+        let declared: BTreeSet<&StageName> = plan
+            .graph()
+            .stages()
+            .iter()
+            .filter(|s| s.service.is_none())
+            .map(|s| &s.name)
+            .collect();
         lock.stages.retain(|name, _| declared.contains(name));
         let lock_is_stale = lock.stages.len() != before;
         Self {
@@ -273,6 +278,7 @@ impl<'a, 'w> State<'a, 'w> {
         let decision = judged.decision.clone();
         let outcome = match &decision {
             StageDecision::Skip(SkipReason::Frozen) => Some(Outcome::Frozen),
+            StageDecision::Skip(SkipReason::Service) => Some(Outcome::Service),
             StageDecision::Cached => Some(Outcome::Unchanged),
             StageDecision::Restore { .. } | StageDecision::Run(_) => None,
         };
@@ -340,6 +346,9 @@ impl<'a, 'w> State<'a, 'w> {
             }
         }
         self.summary.done.push((stage.clone(), how, took));
+        if how == Outcome::Service {
+            return;
+        }
         self.events.notify(Event::Finished { stage, how, took });
     }
 

@@ -46,6 +46,11 @@ impl Running {
             .unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// Returns the stages that run now.
+    pub(super) fn stages(&self) -> Vec<StageName> {
+        self.with(|groups| groups.keys().cloned().collect())
+    }
+
     /// Sends `signal` to every group; returns the stages.
     pub(super) fn signal(&self, signal: Signal) -> Vec<StageName> {
         self.with(|groups| {

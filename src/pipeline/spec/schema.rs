@@ -5,12 +5,11 @@
 use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
-pub(super) const NOT_YET: [&str; 9] = [
+pub(super) const NOT_YET: [&str; 8] = [
     "foreach",
     "do",
     "matrix",
     "vars",
-    "service",
     "resources",
     "executor",
     "retry",
@@ -73,6 +72,7 @@ pub fn json_schema() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
+        "sweep": sweep(),
         "stages": {
             "type": "object",
             "description": "stages by name",
@@ -104,6 +104,7 @@ pub fn json_schema() -> Value {
                     "plots": outs("outputs to look at", merged(plot_options.clone())),
                     "frozen": flag("true: never run"),
                     "always_changed": flag("true: run each time"),
+                    "service": super::service::json_schema(),
                     "desc": text("a sentence for people"),
                     "meta": {"description": "anything; not read"},
                 },
@@ -115,6 +116,37 @@ pub fn json_schema() -> Value {
             json!({"direction": {"enum": ["max", "min"]}}),
         ),
         "plots": outs("plots to show and compare, beside those that stages write", plot_options),
+        },
+    })
+}
+
+/// The block that `cvops params sweep` reads; key names follow W&B's sweep files.
+fn sweep() -> Value {
+    let number = |about: &str| json!({"type": "integer", "minimum": 1, "description": about});
+    json!({
+        "type": "object",
+        "description": "what `cvops params sweep` searches when it is given no parameters",
+        "properties": {
+            "name": {"type": "string", "description": "the sweep's name"},
+            "method": {"enum": ["grid", "random"], "description": "default: grid when there are only choices, else random"},
+            "metric": {
+                "description": "what is improved: FILE:KEY, or {name, goal}",
+                "oneOf": [{"type": "string"}, {"type": "object", "properties": {
+                    "name": {"type": "string"}, "goal": {"enum": ["maximize", "minimize"]},
+                }}],
+            },
+            "trials": number("trials in all"),
+            "run_cap": number("the same as trials"),
+            "jobs": number("trials at the same time"),
+            "max_parallel": number("the same as jobs"),
+            "seed": {"type": "integer", "minimum": 0, "description": "seed of all draws"},
+            "timeout": {"type": "string", "description": "no trial starts after this time: 90s, 2h"},
+            "targets": {"type": "array", "items": {"type": "string"}, "description": "stages that each trial brings up to date"},
+            "on_failure": {"type": "object", "properties": {"max_failures": number("failed trials in a row that end the sweep")}},
+            "parameters": {
+                "type": "object",
+                "description": "by key: a list of values, a SPEC such as `interval(0,1)`, or {values}, {value}, {min, max, distribution, q}",
+            },
         },
     })
 }

@@ -112,6 +112,28 @@ impl Scale {
         Self { low, high, ..self }
     }
 
+    /// Adds this share of the scale at both ends, so that marks do not sit on the frame.
+    pub(super) fn padded(self, share: f64) -> Self {
+        let (low, high) = match self.kind {
+            ScaleKind::Linear => {
+                let more = (self.high - self.low) * share;
+                (self.low - more, self.high + more)
+            }
+            ScaleKind::Log => {
+                let more = (self.high / self.low).powf(share);
+                (self.low / more, self.high * more)
+            }
+        };
+        // Ends that are too far apart for f64 stay as they are.
+        let fits =
+            low.is_finite() && high.is_finite() && (self.kind == ScaleKind::Linear || 0.0 < low);
+        if fits {
+            Self { low, high, ..self }
+        } else {
+            self
+        }
+    }
+
     pub(super) fn ticks(&self, wanted: usize) -> Ticks {
         match self.kind {
             ScaleKind::Linear => ticks::linear(self.low, self.high, wanted, self.step_min),

@@ -9,7 +9,9 @@ mod confusion;
 mod frame;
 mod histogram;
 mod line;
+mod parallel;
 mod reliability;
+mod scatter;
 mod ticks;
 
 pub use bar::{Bar, BarChart};
@@ -17,7 +19,9 @@ pub use confusion::ConfusionMatrix;
 pub use frame::{Axis, ScaleKind};
 pub use histogram::{Histogram, HistogramSeries};
 pub use line::{LineChart, Naming, Series};
+pub use parallel::{ParallelAxis, ParallelCoordinates, ParallelLine, ParallelScale};
 pub use reliability::{ReliabilityBin, ReliabilityDiagram};
+pub use scatter::{ScatterChart, ScatterPoint};
 
 /// How the values of a chart are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,6 +46,36 @@ proptest! {
     }
 
     #[test]
+    fn any_points_are_well_formed(
+        points in prop::collection::vec((value(), value(), any::<bool>()), 0..20),
+        title in any::<String>(),
+        log in any::<bool>(),
+    ) {
+        let axis = if log { Axis::log(&title) } else { Axis::linear(&title) };
+        let points = points.into_iter().map(|(x, y, marked)| ScatterPoint { x, y, marked }).collect();
+        let chart = ScatterChart { title, x: axis.clone(), y: axis, points };
+        check(|| chart.svg());
+    }
+
+    #[test]
+    fn any_parallel_coordinates_are_well_formed(
+        axes in prop::collection::vec((any::<String>(), prop::option::of(prop::collection::vec(any::<String>(), 0..4)), any::<bool>()), 0..6),
+        lines in prop::collection::vec((prop::collection::vec(value(), 0..8), value(), any::<bool>()), 0..12),
+        title in any::<String>(),
+    ) {
+        let axes = axes.into_iter().map(|(title, names, log)| ParallelAxis {
+            title,
+            scale: match names {
+                Some(names) => ParallelScale::Names(names),
+                None => ParallelScale::Numbers(if log { ScaleKind::Log } else { ScaleKind::Linear }),
+            },
+        }).collect();
+        let lines = lines.into_iter().map(|(places, strength, marked)| ParallelLine { places, strength, marked }).collect();
+        let chart = ParallelCoordinates { subtitle: title.clone(), title, axes, lines };
+        check(|| chart.svg());
+    }
+
+    #[test]
     fn any_bars_are_well_formed(
         bars in prop::collection::vec((any::<String>(), value(), prop::option::of((value(), value()))), 0..20),
         max in prop::option::of(value()),

@@ -138,17 +138,9 @@ impl Tracking {
         }
         let db = db::open(&path, MIGRATIONS).map_err(Error::Database)?;
         let this = Self { db, path };
-        let set_up = || -> rusqlite::Result<()> {
-            this.db.pragma_update(None, "foreign_keys", true)?;
-            // Moving the log into the database when the last process closes it costs two fsyncs
-            // per command; every thousandth page does it as well.
-            this.db.set_db_config(
-                rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
-                true,
-            )?;
-            Ok(())
-        };
-        set_up().map_err(|source| this.failed(source))?;
+        this.db
+            .pragma_update(None, "foreign_keys", true)
+            .map_err(|source| this.failed(source))?;
         Ok(this)
     }
 

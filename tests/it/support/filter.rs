@@ -56,14 +56,15 @@ fn date(text: &str) -> Option<(usize, &'static str)> {
     fits.then_some((SHAPE.len(), "[DATE]"))
 }
 
-/// A content hash (64 hexadecimal digits) or its short form (8, at least one of them a digit).
+/// A content hash (64 hexadecimal digits), a run's id (32), or its short form (8, at least one of them a digit).
 fn hash(text: &str) -> Option<(usize, &'static str)> {
     let len = text
         .bytes()
         .take_while(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         .count();
     let digits = text[..len].bytes().any(|b| b.is_ascii_digit());
-    ((len == 64 || (len == 8 && digits)) && ends_word(&text[len..])).then_some((len, "[HASH]"))
+    ((len == 64 || len == 32 || (len == 8 && digits)) && ends_word(&text[len..]))
+        .then_some((len, "[HASH]"))
 }
 
 /// `1234 images/s`: the number before a rate.

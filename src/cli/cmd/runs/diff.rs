@@ -1,16 +1,24 @@
 //! `cvops runs diff`.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
+use crate::base::ArtifactPath;
+use crate::base::doc::Value;
+use crate::cli::compare::{ChangeColumn, Look, PathColumn, diff_json, diff_table};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::compare::{Row, Values, Verdict, diff};
+use crate::pipeline::spec::Direction;
 use crate::project::Project;
-use crate::report::{Align, Table};
-use crate::track::overview::{Diff, diff};
+use crate::track::{Key, Run};
 
-use super::text;
+/// Digits behind the point, as `cvops metrics diff` shows them.
+const DIGITS: usize = 5;
+
+/// Below this every whole number is exact in an `f64` (2 to the power of 53).
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Show what differs between two runs: parameters and metrics
 #[derive(Debug, clap::Args)]
@@ -31,17 +39,21 @@ pub(super) struct Args {
 pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, CliError> {
     let tracking = super::open(project)?;
     let (a, b) = (tracking.find(&args.a)?, tracking.find(&args.b)?);
-    let diff = diff(&a, &b);
+    let no_direction = |_: &ArtifactPath, _: &str| None;
+    let by_name = |_: &ArtifactPath, key: &str| Some(Direction::of_name(key));
+    let params = diff::rows(&params_of(&a), &params_of(&b), &no_direction);
+    let metrics = diff::rows(&metrics_of(&a), &metrics_of(&b), &by_name);
+    let (params, metrics) = (changed(&params), changed(&metrics));
+    let is_same = params.is_empty() && metrics.is_empty();
     match ctx.out.form {
-        Form::Json => {
-            let mut document = to_json(&diff);
-            document["a"] = json!({"id": a.id.to_string(), "name": a.name});
-            document["b"] = json!({"id": b.id.to_string(), "name": b.name});
-            ctx.out.json(&document);
-        }
-        Form::Text | Form::Md => show(ctx, &diff, &a.name, &b.name),
+        Form::Json => ctx.out.json(&json!({
+            "a": {"id": a.id.to_string(), "name": a.name},
+            "b": {"id": b.id.to_string(), "name": b.name},
+            "params": diff_json(&params),
+            "metrics": diff_json(&metrics),
+        })),
+        Form::Text | Form::Md => show(ctx, &params, &metrics, [&a.name, &b.name]),
     }
-    let is_same = diff == Diff::default();
     if is_same {
         let same = if a.id == b.id {
             format!("`{}` is compared with itself", a.name)
@@ -60,73 +72,59 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     })
 }
 
-fn show(ctx: &Ctx, diff: &Diff, a: &str, b: &str) {
-    let table = |what| {
-        Table::new([
-            ("File", Align::Left),
-            (what, Align::Left),
-            (a, Align::Right),
-            (b, Align::Right),
-        ])
+fn changed(rows: &[Row]) -> Vec<&Row> {
+    rows.iter()
+        .filter(|row| row.verdict != Verdict::Same)
+        .collect()
+}
+
+fn show(ctx: &Ctx, params: &[&Row], metrics: &[&Row], names: [&str; 2]) {
+    let look = |key, precision, change| Look {
+        key,
+        precision,
+        path: PathColumn::Shown,
+        change,
     };
-    let mut params = table("Param");
-    for (key, old, new) in &diff.params {
-        let value = |v: &Option<_>| v.as_ref().map(text::value).unwrap_or_default();
-        params.row([key.file.clone(), key.key.clone(), value(old), value(new)]);
-    }
-    let mut metrics = Table::new([
-        ("File", Align::Left),
-        ("Metric", Align::Left),
-        (a, Align::Right),
-        (b, Align::Right),
-        ("Change", Align::Right),
-    ]);
-    for (key, old, new) in &diff.metrics {
-        let value = |v: &Option<f64>| v.map(text::number).unwrap_or_default();
-        let change = match (old, new) {
-            (Some(old), Some(new)) => text::number(new - old),
-            _ => String::new(),
-        };
-        metrics.row([
-            key.file.clone(),
-            key.key.clone(),
-            value(old),
-            value(new),
-            change,
-        ]);
-    }
-    let shown: Vec<_> = [params, metrics]
-        .into_iter()
-        .filter(|table| !table.rows().is_empty())
-        .collect();
-    for (i, table) in shown.iter().enumerate() {
-        if i != 0 {
+    let tables = [
+        (params, look("param", None, ChangeColumn::Hidden)),
+        (metrics, look("metric", Some(DIGITS), ChangeColumn::Shown)),
+    ];
+    let shown = tables.into_iter().filter(|(rows, _)| !rows.is_empty());
+    for (at, (rows, look)) in shown.enumerate() {
+        if at != 0 {
             ctx.out.result("\n");
         }
-        ctx.out.table(table);
+        ctx.out.table(&diff_table(rows, names, look));
     }
 }
 
-fn to_json(diff: &Diff) -> Json {
-    let params: Vec<Json> = diff
-        .params
-        .iter()
-        .map(|(key, old, new)| {
-            json!({
-                "file": key.file, "key": key.key,
-                "old": old.as_ref().map(text::param_json), "new": new.as_ref().map(text::param_json),
-            })
-        })
-        .collect();
-    let metrics: Vec<Json> = diff
-        .metrics
-        .iter()
-        .map(|(key, old, new)| {
-            json!({
-                "file": key.file, "key": key.key,
-                "old": old.map(text::number_json), "new": new.map(text::number_json),
-            })
-        })
-        .collect();
-    json!({"params": params, "metrics": metrics})
+fn params_of(run: &Run) -> Values {
+    let mut values = Values::new();
+    for (key, value) in &run.params {
+        let keys = values.entry(file(key)).or_default();
+        keys.insert(key.key.clone(), value.clone());
+    }
+    values
+}
+
+fn metrics_of(run: &Run) -> Values {
+    let mut values = Values::new();
+    for metric in &run.metrics {
+        let number = metric.value;
+        let value = if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
+            Value::Int(number as i64)
+        } else {
+            Value::Float(number)
+        };
+        let keys = values.entry(file(&metric.key)).or_default();
+        keys.insert(metric.key.key.clone(), value);
+    }
+    values
+}
+
+/// Returns the file of a value; those that came without one stand under a dash.
+fn file(key: &Key) -> ArtifactPath {
+    key.file
+        .parse()
+        .unwrap_or_else(|_| "-".parse().expect("a dash is a path"))
 }

@@ -7,6 +7,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::pipeline::spec::Direction;
 use crate::project::Project;
 use crate::report::{Align, Table, Tone};
 use crate::track::overview::{differing_params, headings, main_metrics};
@@ -55,8 +56,10 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     }
     let order = match &args.sort {
         None => Order::Newest,
-        Some(metric) if lower_is_better(metric) == args.reverse => Order::Highest(metric.clone()),
-        Some(metric) => Order::Lowest(metric.clone()),
+        Some(metric) => match (Direction::of_name(metric), args.reverse) {
+            (Direction::Max, false) | (Direction::Min, true) => Order::Highest(metric.clone()),
+            (Direction::Min, false) | (Direction::Max, true) => Order::Lowest(metric.clone()),
+        },
     };
     let runs = tracking.list(&Filter {
         experiment: args.experiment.clone(),
@@ -115,12 +118,12 @@ fn nothing(ctx: &Ctx) -> Outcome {
 
 fn table(runs: &[Run], metrics: &[Key], params: &[Key]) -> Table {
     const FIXED: [(&str, Align); 6] = [
-        ("Name", Align::Left),
-        ("Id", Align::Left),
-        ("Started", Align::Left),
-        ("Status", Align::Left),
-        ("Took", Align::Right),
-        ("Stages", Align::Left),
+        ("name", Align::Left),
+        ("id", Align::Left),
+        ("started", Align::Left),
+        ("status", Align::Left),
+        ("took", Align::Right),
+        ("stages", Align::Left),
     ];
     let titles: Vec<String> = headings(metrics)
         .into_iter()
@@ -151,12 +154,4 @@ fn table(runs: &[Run], metrics: &[Key], params: &[Key]) -> Table {
         };
     }
     table
-}
-
-/// Is a metric of this name better when it is lower? (The rule of `direction` in `pipeline.yaml`.)
-fn lower_is_better(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["loss", "error", "ece", "brier", "latency"]
-        .iter()
-        .any(|word| name.contains(word))
 }
