@@ -212,7 +212,10 @@ impl Recorder<'_> {
                 state.started = Some(self.start()?);
                 return Ok(());
             }
-            Event::Finished { stage, how, took } => stage_record(stage, outcome(*how), *took),
+            Event::Finished { stage, how, took } => match outcome(*how) {
+                Some(outcome) => stage_record(stage, outcome, *took),
+                None => return Ok(()),
+            },
             Event::Failed { stage, error, took } => StageRecord {
                 message: Some(error.to_string()),
                 ..stage_record(stage, StageOutcome::Failed, *took)
@@ -223,6 +226,8 @@ impl Recorder<'_> {
             | Event::Saved { .. }
             | Event::InputsChanged { .. }
             | Event::RecordUnusable { .. }
+            | Event::LeftoverStopped { .. }
+            | Event::Ready { .. }
             | Event::Stopping { .. } => return Ok(()),
         };
         let Some(started) = &mut state.started else {
@@ -305,7 +310,7 @@ impl Started {
         let done = summary
             .done
             .iter()
-            .map(|(stage, how, took)| stage_record(stage, outcome(*how), *took));
+            .filter_map(|(stage, how, took)| Some(stage_record(stage, outcome(*how)?, *took)));
         let failed = summary.failed.iter().map(|stage| {
             self.failed
                 .get(stage)
@@ -341,11 +346,13 @@ fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> Sta
     }
 }
 
-fn outcome(outcome: Outcome) -> StageOutcome {
+/// Returns what is recorded of a stage that is done; nothing of a service.
+fn outcome(outcome: Outcome) -> Option<StageOutcome> {
     match outcome {
-        Outcome::Ran => StageOutcome::Ran,
-        Outcome::Restored => StageOutcome::Restored,
-        Outcome::Unchanged => StageOutcome::Unchanged,
-        Outcome::Frozen => StageOutcome::Frozen,
+        Outcome::Ran => Some(StageOutcome::Ran),
+        Outcome::Restored => Some(StageOutcome::Restored),
+        Outcome::Unchanged => Some(StageOutcome::Unchanged),
+        Outcome::Frozen => Some(StageOutcome::Frozen),
+        Outcome::Service => None,
     }
 }

@@ -90,12 +90,6 @@ impl Layout {
         self.state.join("tracking.db")
     }
 
-    /// Returns the record of runs.
-    #[must_use]
-    pub fn tracking_db(&self) -> PathBuf {
-        self.state.join("tracking.db")
-    }
-
     /// Returns the folder of temporary things; safe to delete when nothing runs.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {

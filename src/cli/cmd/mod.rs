@@ -9,7 +9,6 @@ pub(super) mod doctor;
 pub(super) mod freeze;
 pub(super) mod health;
 pub(super) mod init;
-pub(super) mod init;
 pub(super) mod man;
 pub(super) mod metrics;
 pub(super) mod params;
