@@ -505,6 +505,24 @@ error: services `serve` and `other` both want port [PORT]
     );
 }
 
+/// The shell dies of the signal; what it started says good-bye and is waited for, but not for longer.
+#[test]
+fn a_service_behind_a_shell_is_waited_for() {
+    let port = free_port();
+    let inner = LOOP.replace('\'', "\"").replace("$$", "$PPID");
+    let p = with_service(port, &format!("sh -c '{inner}'; exit 1"));
+    let repro = start(&p, "repro serve", port);
+    repro.wait_for("serve | up");
+    repro.signal(Signal::TERM);
+    let output = repro.end();
+    assert_eq!(output.exit, Exit::Code(130));
+    assert!(
+        output.stdout.contains("serve | bye"),
+        "{}",
+        output.transcript()
+    );
+}
+
 #[test]
 fn a_second_signal_kills_a_service_that_heeds_none() {
     let port = free_port();
