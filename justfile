@@ -18,6 +18,10 @@ test *ARGS:
 accept *ARGS:
     SNAPSHOTS=overwrite cargo test --release --test it -- {{ ARGS }}
 
+# Write docs/reference/commands/ anew from the command table
+reference:
+    SNAPSHOTS=overwrite cargo test --release --test it -- manual
+
 # Run the example project: this repository
 repro *ARGS:
     cargo run --release -- repro {{ ARGS }}
