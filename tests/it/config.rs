@@ -154,6 +154,8 @@ error: `core.jobs` must be a whole number from 1 to 1024
   |
 9 |   jobs: many
   |         ^^^^ this is a text
+  |
+  = note: `.cvops/config.yaml` was not changed
 [exit 2]
 "#]],
     );
@@ -166,6 +168,8 @@ error: `core.jobs` must be a whole number from 1 to 1024
   |
 9 |   jobs: 0
   |         ^ out of range
+  |
+  = note: `.cvops/config.yaml` was not changed
 [exit 2]
 "#]],
     );
@@ -179,6 +183,7 @@ error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `h
 9 |   type: [reflnk]
   |         ^
   |
+  = note: `.cvops/config.yaml` was not changed
   = help: did you mean `reflink`?
 [exit 2]
 "#]],
@@ -193,6 +198,7 @@ error: `cache.dir` must be absolute in the user's settings
 2 |   dir: here
   |        ^^^^
   |
+  = note: `[HOME]/.config/cvops/config.yaml` was not changed
   = help: relative paths belong in the project's `.cvops/config.yaml`
 [exit 2]
 "#]],

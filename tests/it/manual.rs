@@ -148,7 +148,7 @@ fn arguments_that_are_not_understood_as_json() {
     check(
         &p.cvops("--json"),
         str![[r#"
-{"error":{"code":"usage","help":null,"message":"'cvops' requires a subcommand but one was not provided [subcommands: init, repro, status, why, dag, checkout, cache, preprocess, train, evaluate, predict, summary, doctor, config, schema, completions, man, root, version, help]","notes":["Usage: cvops [OPTIONS] <COMMAND>"],"places":[],"severity":"error"},"event":"error"}
+{"error":{"code":"usage","help":"`--help` shows what may follow","message":"the command is not complete","notes":[],"places":[],"severity":"error"},"event":"error"}
 [exit 2]
 "#]],
     );

@@ -224,5 +224,12 @@ the pipeline has no stages yet (`cvops schema` describes them)
 [exit 0]
 "#]],
     );
-    check(&p.cvops("dag"), str![]);
+    check(
+        &p.cvops("dag"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
 }
