@@ -18,6 +18,10 @@ test *ARGS:
 accept *ARGS:
     SNAPSHOTS=overwrite cargo test --release --test it -- {{ ARGS }}
 
+# Write docs/reference/commands/ anew from the command table
+reference:
+    SNAPSHOTS=overwrite cargo test --release --test it -- manual
+
 # Run the example project: this repository
 repro *ARGS:
     cargo run --release -- repro {{ ARGS }}
@@ -26,6 +30,11 @@ repro *ARGS:
 bench NAME="noop":
     cargo build --release
     scripts/bench/{{ NAME }}.sh
+
+# Check rules, dashboard and containers by their own tools, and with a real Prometheus
+monitoring:
+    cargo build --release
+    scripts/check-monitoring.sh
 
 # Build the API documentation
 docs:

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::error::Error;
 
@@ -53,4 +53,41 @@ pub fn open(path: &Path, migrations: &[&str]) -> Result<Connection, Error> {
     db.pragma_update(None, "synchronous", "NORMAL")
         .map_err(fail)?;
     Ok(db)
+}
+
+/// Looks through the database at `path` for damage, without writing to it; returns what is wrong,
+/// nothing if all is well. Reads the whole file.
+///
+/// # Errors
+/// It cannot be opened, or is no database.
+pub fn quick_check(path: &Path) -> Result<Vec<String>, Error> {
+    let fail = |source| Error::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(fail)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
+    let mut statement = db.prepare("PRAGMA quick_check").map_err(fail)?;
+    let rows = statement.query_map([], |row| row.get(0)).map_err(fail)?;
+    let mut found: Vec<String> = rows.collect::<Result<_, _>>().map_err(fail)?;
+    found.retain(|line| line != "ok");
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_found_without_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        assert!(quick_check(&path).is_err() && !path.exists());
+        let db = open(&path, &["CREATE TABLE t (x); INSERT INTO t VALUES (1);"]).unwrap();
+        assert_eq!(quick_check(&path).unwrap(), Vec::<String>::new());
+        drop(db);
+        crate::base::fs::write_atomic(&path, b"no database, but long enough to be one").unwrap();
+        assert!(quick_check(&path).is_err());
+    }
 }

@@ -13,6 +13,8 @@ pub mod event;
 pub mod fs;
 pub mod hash;
 pub mod path;
+pub mod ports;
+pub mod probe;
 pub mod rng;
 pub mod units;
 

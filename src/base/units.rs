@@ -1,4 +1,5 @@
-//! Sizes, counts and durations as people read them: one formatter each. Imports: jiff.
+//! Sizes, counts and durations as people read and write them: one formatter each, and one reader of
+//! durations. Imports: jiff.
 
 use std::time::Duration;
 
@@ -34,11 +35,21 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
-/// Reads a duration as people write it: `90s`, `2h`, `1h 30m`; `None` if it is none or negative.
+/// How a duration is written, for messages.
+pub const DURATION_FORM: &str =
+    "a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`";
+
+/// Reads a duration: a number of seconds, or numbers with units (`500ms`, `90s`, `1h 30m`); more than
+/// nothing and at most a year.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
-    signed.try_into().ok()
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    let text = text.trim();
+    let read = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?,
+    };
+    (Duration::ZERO < read && read <= YEAR).then_some(read)
 }
 
 /// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
@@ -63,12 +74,26 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(3400)), "3.4 s");
         assert_eq!(duration(Duration::from_secs(125)), "2 m 05 s");
         assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 m");
-        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_mins(90)));
-        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(
-            (parse_duration("-1s"), parse_duration("soon")),
-            (None, None)
-        );
+        for (text, ms) in [
+            ("30", Some(30_000)),
+            ("1.5", Some(1500)),
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            (" 2 m ", Some(120_000)),
+            ("1h", Some(3_600_000)),
+            ("1h 30m", Some(5_400_000)),
+            ("", None),
+            ("s", None),
+            ("0", None),
+            ("-1s", None),
+            ("1d", None),
+            ("1e99", None),
+            ("nan", None),
+            ("inf", None),
+        ] {
+            let expected = ms.map(Duration::from_millis);
+            assert_eq!(parse_duration(text), expected, "{text}");
+        }
         assert_eq!(
             (count(1, "stage"), count(0, "stage")),
             ("1 stage".into(), "0 stages".into())

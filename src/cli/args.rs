@@ -20,7 +20,7 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "cvops", version, styles = STYLES, propagate_version = true)]
 #[command(
-    after_help = "Example:\n  cvops repro        bring every stage up to date, running only what changed"
+    after_help = "Every day:\n  cvops repro          bring every stage up to date, running only what changed\n  cvops metrics diff   what that changed in the metrics\n  cvops params sweep   the best parameters\n  cvops serve          the model over HTTP, on port 5001\n\nExample:\n  mkdir cats && cd cats && cvops init\n\n`cvops help COMMAND` explains a command; `cvops doctor` finds out what is wrong."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -64,6 +64,15 @@ pub(super) enum ColorChoice {
     Never,
 }
 
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON document per line
+    Json,
+}
+
 macro_rules! commands {
     ($($(#[$meta:meta])* $variant:ident => $module:ident,)*) => {
         /// The commands.
@@ -73,6 +82,15 @@ macro_rules! commands {
         }
 
         impl Command {
+            /// Returns how log lines look; servers have a flag for it.
+            pub(super) fn log_format(&self) -> LogFormat {
+                match self {
+                    #[cfg(feature = "vision")]
+                    Self::Serve(args) => args.log_format(),
+                    _ => LogFormat::Text,
+                }
+            }
+
             /// Runs the command.
             pub(super) fn run(&self, ctx: &Ctx) -> Result<Outcome, CliError> {
                 match self {
@@ -106,8 +124,15 @@ commands! {
     #[cfg(feature = "vision")]
     Predict => predict,
     #[cfg(feature = "vision")]
+    Serve => serve,
+    #[cfg(feature = "vision")]
     Summary => summary,
+    Health => health,
+    Doctor => doctor,
+    Config => config,
     Schema => schema,
+    Completions => completions,
+    Man => man,
     Root => root,
     Version => version,
 }

@@ -31,6 +31,7 @@ pub(super) struct SidesArg {
 impl SidesArg {
     /// Opens both sides.
     pub(super) fn open(&self, reader: &mut Reader<'_>) -> Result<[Side; 2], CliError> {
+        reader.expect_git();
         let new = match &self.new {
             Some(word) => reader.side(word)?,
             None => reader.workspace()?,

@@ -70,7 +70,9 @@ impl Ctx {
         let inside = self
             .env
             .get("CVOPS_ROOT")
-            .is_some_and(|r| project.root.as_os_str() == r);
+            .is_some_and(|r| project.root.as_os_str() == r)
+            // No lock is held for a service.
+            && self.env.get("CVOPS_SERVICE_OF").is_none();
         if let (true, Some(stage)) = (inside, self.env.get("CVOPS_STAGE")) {
             return Err(CliError::usage(
                 Diagnostic::error(

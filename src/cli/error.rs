@@ -20,6 +20,24 @@ impl CliError {
             diagnostics: vec![diagnostic],
         }
     }
+
+    /// Shows paths below `dir` relative to it: the user typed `data/raw`, and the rooms below were
+    /// handed the whole path.
+    #[cfg(feature = "vision")]
+    pub(super) fn seen_from(mut self, dir: &std::path::Path) -> Self {
+        // Below the top folder every path is as long as it can be.
+        if dir.parent().is_none() {
+            return self;
+        }
+        let prefix = format!("`{}/", dir.display());
+        let shorten = |text: &mut String| *text = text.replace(&prefix, "`");
+        for diagnostic in &mut self.diagnostics {
+            shorten(&mut diagnostic.headline);
+            diagnostic.notes.iter_mut().for_each(shorten);
+            diagnostic.help.iter_mut().for_each(shorten);
+        }
+        self
+    }
 }
 
 fn base_class(error: &base::Error) -> ErrorClass {
@@ -97,12 +115,16 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
+        | E::PortShared { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
-        E::At { error, .. } => pipeline_class(error),
+        E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
         | E::NotProduced { .. }
+        | E::PortTaken { .. }
+        | E::ServiceEnded { .. }
+        | E::ServiceNotReady { .. }
         | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
@@ -119,8 +141,11 @@ impl From<http::Error> for CliError {
 }
 
 fn http_class(error: &http::Error) -> ErrorClass {
+    use http::Error as E;
     match error {
-        http::Error::Base(e) => base_class(e),
+        E::Base(e) => base_class(e),
+        E::PortForbidden { .. } | E::AddressNotHere { .. } => ErrorClass::Usage,
+        E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
     }
 }
 
@@ -215,6 +240,8 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Base(e) => base_class(e),
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
+        E::UnknownHost { .. } | E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
+        E::NotFinite { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }
 

@@ -8,6 +8,7 @@ mod args;
 mod cmd;
 mod compare;
 mod ctx;
+mod doctor;
 mod env;
 mod error;
 mod exit;
@@ -16,8 +17,13 @@ mod panic;
 #[cfg(feature = "vision")]
 mod params;
 mod progress;
+mod reference;
 mod render;
+mod services;
 mod signal;
+#[cfg(feature = "vision")]
+mod templates;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -30,6 +36,10 @@ use exit::Outcome;
 
 /// Runs the command that the process was started with.
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line comes in here; clap has not understood it when it is asked again"
+)]
 pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
@@ -40,7 +50,12 @@ pub fn main() -> ExitCode {
             } else {
                 exit::DONE
             };
-            let _ = error.print();
+            if error.use_stderr() && usage::wants_json(std::env::args_os()) {
+                let shown = render::diagnostic::event(&usage::diagnostic(&error));
+                out::machine_line(&shown);
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(code);
         }
     };
@@ -50,7 +65,7 @@ pub fn main() -> ExitCode {
     }
     let out = out::Out::new(&args.global, &env);
     panic::install();
-    out::start_log(&args.global, &env, &out);
+    out::start_log(&args.global, &env, &out, args.command.log_format());
     let cancel = Cancel::new();
     let ctx = Ctx::new(args.global, env, out, cancel);
     let result = match &ctx {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use crate::report::{Table, Tone};
 
-use super::args::{ColorChoice, Global};
+use super::args::{ColorChoice, Global, LogFormat};
 use super::env::Env;
 
 /// Text or machine form.
@@ -165,8 +165,13 @@ impl Out {
     }
 }
 
+/// Writes a JSON line to stdout before there is an `Out`: the arguments could not be read.
+pub(super) fn machine_line(value: &serde_json::Value) {
+    let _ = writeln!(std::io::stdout(), "{value}");
+}
+
 /// Sends tracing records to stderr: warnings always, more with `-v`, `-vv` or `CVOPS_LOG`.
-pub(super) fn start_log(global: &Global, env: &Env, out: &Out) {
+pub(super) fn start_log(global: &Global, env: &Env, out: &Out, format: LogFormat) {
     let level = match global.verbose {
         0 => "cvops=warn",
         1 => "cvops=info",
@@ -176,11 +181,16 @@ pub(super) fn start_log(global: &Global, env: &Env, out: &Out) {
     let Ok(filter) = tracing_subscriber::EnvFilter::try_new(filter) else {
         return;
     };
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_ansi(out.color())
-        .with_target(false)
-        .try_init();
+        .with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => log
+            .without_time()
+            .with_ansi(out.color())
+            .with_target(false)
+            .try_init(),
+        // Whoever collects JSON wants to know when and from where.
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
 }

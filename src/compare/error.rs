@@ -28,6 +28,8 @@ pub enum Error {
         word: String,
         /// The nearest branch, tag or run.
         nearest: Option<String>,
+        /// Why there is no revision at all, if that is so.
+        git: Option<String>,
     },
     /// A target that no side has.
     #[error("`{target}` is neither declared nor there")]
@@ -72,9 +74,14 @@ impl ToDiagnostics for Error {
             Self::Pipeline(error) => return error.to_diagnostics(),
             Self::Track(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),
-            Self::UnknownSide { nearest, .. } => {
-                Diagnostic::error("unknown-side", message).help(match nearest {
+            Self::UnknownSide { nearest, git, .. } => {
+                let mut diagnostic = Diagnostic::error("unknown-side", message);
+                diagnostic.notes.extend(git.clone());
+                diagnostic.help(match nearest {
                     Some(name) => format!("did you mean `{name}`?"),
+                    None if git.is_some() => {
+                        "`cvops runs list` shows the runs; `lock` is the last repro".to_owned()
+                    }
                     None => {
                         "`git log --oneline` and `cvops runs list` show what there is".to_owned()
                     }

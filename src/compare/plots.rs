@@ -9,8 +9,9 @@ use crate::pipeline::spec::Axes;
 use crate::report::page::ImageKind;
 
 use super::error::Error;
+use super::reader::{self, Reader};
 use super::rows::{self, DataRow};
-use super::source::{self, Reader, Side};
+use super::source::Side;
 use super::values::shown;
 
 /// Larger images would make a page that nobody opens.
@@ -58,7 +59,7 @@ pub fn read(
     targets: &[ArtifactPath],
 ) -> Result<(Vec<Plot>, Vec<Diagnostic>), Error> {
     let mut refs: Vec<&mut Side> = sides.iter_mut().collect();
-    let chosen = source::choose(reader, &mut refs, targets, &|subjects| {
+    let chosen = reader::choose(reader, &mut refs, targets, &|subjects| {
         subjects.plots.keys().cloned().collect()
     })?;
     let mut plots: Vec<Plot> = Vec::new();

@@ -10,7 +10,8 @@ use crate::base::{self, ArtifactPath};
 use crate::pipeline::spec::ParamRef;
 
 use super::error::Error;
-use super::source::{Reader, Side, Source};
+use super::reader::Reader;
+use super::source::{Side, Source};
 
 /// The values of one file, by key, in file order.
 pub type FileValues = IndexMap<String, Value>;

@@ -114,9 +114,7 @@ pub fn apply(
         fs::write_atomic(&path, document.source.text.as_bytes())
             .map_err(base::Error::io("write", &path))?;
     }
-    for index in graph.order() {
-        files.ignore_outs(&graph.stages()[*index])?;
-    }
+    files.ignore_outs(graph.stages())?;
     let mut merged = lock.clone();
     merged.stages.extend(recorded.stages);
     merged.write(&files.lock_path())?;

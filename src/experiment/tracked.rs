@@ -18,9 +18,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
-use crate::base::{Cancel, CancelReason, Observer, clock};
+use crate::base::{ArtifactPath, Cancel, CancelReason, Observer, clock};
 use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
+use crate::pipeline::spec::Storage;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
 use crate::project::{Layout, git};
 use crate::track::{
@@ -31,6 +32,9 @@ use crate::track::{
 use super::collect;
 use super::error::Error;
 
+/// The file that keeps cached outputs out of git.
+const GITIGNORE: &str = ".gitignore";
+
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
@@ -40,8 +44,6 @@ pub struct Record {
     /// The project whose database keeps the run. A trial in a workspace of its own is recorded
     /// with the project it belongs to.
     pub layout: Layout,
-    /// The top folder of that project, where git is asked.
-    pub root: PathBuf,
     /// The experiment; `None`: the default one.
     pub experiment: Option<String>,
     /// The run's name; `None`: one is made up.
@@ -90,6 +92,8 @@ pub fn repro(
     events: &dyn Observer<Event>,
 ) -> Result<Recorded, Error> {
     let recorder = Recorder {
+        plan,
+        lock_path: workspace.files.lock_path(),
         record,
         events,
         state: Mutex::default(),
@@ -158,6 +162,9 @@ fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
 
 /// Listens to a repro and writes the run.
 struct Recorder<'a> {
+    plan: &'a Plan<'a>,
+    /// Where the lock file is.
+    lock_path: PathBuf,
     record: &'a Record,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
@@ -205,7 +212,10 @@ impl Recorder<'_> {
                 state.started = Some(self.start()?);
                 return Ok(());
             }
-            Event::Finished { stage, how, took } => stage_record(stage, outcome(*how), *took),
+            Event::Finished { stage, how, took } => match outcome(*how) {
+                Some(outcome) => stage_record(stage, outcome, *took),
+                None => return Ok(()),
+            },
             Event::Failed { stage, error, took } => StageRecord {
                 message: Some(error.to_string()),
                 ..stage_record(stage, StageOutcome::Failed, *took)
@@ -216,6 +226,8 @@ impl Recorder<'_> {
             | Event::Saved { .. }
             | Event::InputsChanged { .. }
             | Event::RecordUnusable { .. }
+            | Event::LeftoverStopped { .. }
+            | Event::Ready { .. }
             | Event::Stopping { .. } => return Ok(()),
         };
         let Some(started) = &mut state.started else {
@@ -259,10 +271,35 @@ impl Recorder<'_> {
             written_at: Instant::now(),
             failed: BTreeMap::new(),
             git: Some(std::thread::spawn({
-                let root = record.root.clone();
-                move || git_facts(&root)
+                let (state, written) = (record.layout.state_dir().to_owned(), self.written());
+                move || git_facts(state.parent()?, &written)
             })),
         })
+    }
+}
+
+impl Recorder<'_> {
+    /// Returns the files of git that a repro itself writes: what counts as a change is what its
+    /// results were made from, and these may be written while git looks.
+    fn written(&self) -> Vec<ArtifactPath> {
+        let mut written: Vec<ArtifactPath> = Vec::new();
+        let mut ignore = |folder: Option<ArtifactPath>| {
+            let name = folder.map_or_else(|| GITIGNORE.to_owned(), |f| format!("{f}/{GITIGNORE}"));
+            written.extend(name.parse::<ArtifactPath>());
+        };
+        let mut outs = Vec::new();
+        for (path, out) in self.plan.graph().stages().iter().flat_map(|s| &s.outs) {
+            match out.storage {
+                Storage::Git => outs.push(path.clone()),
+                Storage::Cached => ignore(path.parent()),
+            }
+        }
+        written.extend(outs);
+        let lock = self.lock_path.file_name().and_then(|name| name.to_str());
+        written.extend(lock.and_then(|name| name.parse::<ArtifactPath>().ok()));
+        written.sort();
+        written.dedup();
+        written
     }
 }
 
@@ -273,7 +310,7 @@ impl Started {
         let done = summary
             .done
             .iter()
-            .map(|(stage, how, took)| stage_record(stage, outcome(*how), *took));
+            .filter_map(|(stage, how, took)| Some(stage_record(stage, outcome(*how)?, *took)));
         let failed = summary.failed.iter().map(|stage| {
             self.failed
                 .get(stage)
@@ -289,8 +326,10 @@ impl Started {
 }
 
 /// Returns where the repository around the project stands.
-fn git_facts(root: &Path) -> Option<Git> {
-    let tree = git::work_tree(root).ok()?;
+fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
+    // Starting a program costs milliseconds; a look for its folder does not.
+    root.ancestors().find(|dir| dir.join(".git").exists())?;
+    let tree = git::work_tree(root, written).ok()?;
     Some(Git {
         commit: tree.commit?.as_str().to_owned(),
         branch: tree.branch,
@@ -307,11 +346,13 @@ fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> Sta
     }
 }
 
-fn outcome(outcome: Outcome) -> StageOutcome {
+/// Returns what is recorded of a stage that is done; nothing of a service.
+fn outcome(outcome: Outcome) -> Option<StageOutcome> {
     match outcome {
-        Outcome::Ran => StageOutcome::Ran,
-        Outcome::Restored => StageOutcome::Restored,
-        Outcome::Unchanged => StageOutcome::Unchanged,
-        Outcome::Frozen => StageOutcome::Frozen,
+        Outcome::Ran => Some(StageOutcome::Ran),
+        Outcome::Restored => Some(StageOutcome::Restored),
+        Outcome::Unchanged => Some(StageOutcome::Unchanged),
+        Outcome::Frozen => Some(StageOutcome::Frozen),
+        Outcome::Service => None,
     }
 }

@@ -1,20 +1,89 @@
 //! The error of this room. Imports: `base`.
 
+use std::io;
+use std::net::SocketAddr;
+
 use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
+use crate::base::ports::Owner;
 
 /// What can go wrong with a server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Something else listens there.
+    #[error("port {} is in use{}", addr.port(), by(owner.as_ref()))]
+    PortBusy {
+        /// Where the server was to listen.
+        addr: SocketAddr,
+        /// Who listens there, if the system tells.
+        owner: Option<Owner>,
+    },
+    /// The system reserves the port.
+    #[error("port {} may not be listened on by this user", addr.port())]
+    PortForbidden {
+        /// Where the server was to listen.
+        addr: SocketAddr,
+    },
+    /// The address belongs to another machine.
+    #[error("the address `{}` is not one of this machine", addr.ip())]
+    AddressNotHere {
+        /// Where the server was to listen.
+        addr: SocketAddr,
+    },
+    /// Another reason not to listen.
+    #[error("could not listen on `{addr}`: {source}")]
+    Bind {
+        /// Where the server was to listen.
+        addr: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Threads or timers could not be started.
+    #[error("could not start the server's threads: {0}")]
+    Runtime(
+        /// The system's answer.
+        io::Error,
+    ),
+    /// Two metrics of one name, or a name that is none: a mistake of ours.
+    #[error("this is a bug in cvops: metrics: {0}")]
+    Metrics(
+        /// What the registry says.
+        #[from]
+        prometheus::Error,
+    ),
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
 }
 
+fn by(owner: Option<&Owner>) -> String {
+    owner.map_or_else(String::new, |owner| format!(" by {owner}"))
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
-        match self {
-            Self::Base(error) => error.to_diagnostics(),
-        }
+        let error = |code| Diagnostic::error(code, self.to_string());
+        vec![match self {
+            Self::PortBusy { addr, owner } => error("port-busy").help(match owner {
+                Some(owner) => format!(
+                    "choose another port with `--port`, or stop it: `kill {}`",
+                    owner.pid
+                ),
+                None => format!(
+                    "choose another port with `--port`; `ss -ltnp 'sport = :{}'` shows who holds it",
+                    addr.port()
+                ),
+            }),
+            Self::PortForbidden { .. } => error("port-forbidden")
+                .help("ports below 1024 need the rights of root: choose a higher one with `--port`"),
+            Self::AddressNotHere { .. } => error("address-not-here")
+                .help("use `127.0.0.1` for this machine only, or `0.0.0.0` for all its addresses"),
+            Self::Bind { .. } => error("cannot-listen").help("check host and port"),
+            Self::Runtime(_) => {
+                error("cannot-start").help("the limit on threads or open files may be reached (`ulimit -a`)")
+            }
+            Self::Metrics(_) => error("bug").help("please report it with the command"),
+            Self::Base(error) => return error.to_diagnostics(),
+        }]
     }
 }

@@ -1,7 +1,48 @@
-//! What both servers share: accept loop, connection and body limits, request ids, metrics of requests, error bodies, drain.
+//! What servers share: binding, accept loop, connection and body limits, request ids, metrics of
+//! requests, error bodies, drain.
 //!
-//! No route of its own, no word of models or runs. Imports: base.
+//! No route of its own, no word of models or runs. A server hands in an `App`: the table of its
+//! routes, a `warp` filter that answers them, and a function that puts a `Problem` into the words of
+//! the protocol that the path belongs to.
+//!
+//! # The way of a request
+//! `bind` → `run` (a runtime, `Cancel`) → `accept` (at most `connections_max` connections) →
+//! `connection` (hyper, timeouts, lingering close) → `answer`: route, request id, body within its
+//! limit, then warp, with the panic of a handler caught → `record` (metrics, access log) when the
+//! last byte of the answer was handed on.
+//!
+//! warp's own server is not used: it panics on a busy port, accepts without limit and cannot tell a
+//! draining connection when to stop. Imports: base.
 
+mod accept;
+mod answer;
+mod app;
+mod bind;
+mod body;
+mod connection;
 pub mod error;
+mod exposition;
+mod limits;
+mod metrics;
+mod problem;
+mod record;
+mod request_id;
+mod routes;
+mod run;
 
+#[cfg(test)]
+mod tests;
+
+pub use hyper::{Method, StatusCode, header};
+
+pub use app::App;
+pub use bind::{Bound, bind};
 pub use error::Error;
+pub use exposition::{EXPOSITION_TYPE, exposition, exposition_response};
+pub use limits::Limits;
+pub use metrics::Metrics;
+pub use problem::{Asked, Problem, ProblemCode, Rendered};
+pub use request_id::RequestId;
+pub use routes::{Route, RouteTable};
+pub use run::{Drained, run, serve};
+pub use warp::reply::Response;

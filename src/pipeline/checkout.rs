@@ -53,8 +53,9 @@ pub fn checkout(
             };
             results.push((path.clone(), result.unwrap_or_else(CheckedOut::Failed)));
         }
-        files.ignore_outs(stage)?;
     }
+    let stages = plan.graph().stages();
+    files.ignore_outs(plan.order().iter().map(|&index| &stages[index]))?;
     Ok(results)
 }
 

@@ -4,14 +4,16 @@
 //! a `StageDecision`. Used by `forecast` (predicted inputs) and `execute` (real inputs), so that
 //! `cvops status` and `cvops repro` can never disagree.
 //!
-//! The order of reasons is the contract's: frozen, forced, always changed, command, dependency,
+//! A service is passed over: it is never done, so there is nothing to be up to date. The order of
+//! reasons is the contract's: frozen, forced, always changed, command, dependency,
 //! parameter, environment, output. All reasons that hold are kept; the first leads. A dependency
 //! that changed because an upstream stage ran in this very command is reported as such. Early
 //! cut-off needs no rule of its own: an upstream stage that ran and wrote the same bytes leaves the
 //! dependency's hash as the lock has it, so nothing here holds.
 //!
-//! What is judged restorable is decided from records only; whether the objects still are in the
-//! cache is for the caller to find out, who runs the stage if they are not.
+//! A record without its objects is no result: the lock of a fresh clone names what only another
+//! machine has. The caller says which it can give back, by a quick look; where more turns out to be
+//! lacking when it is put in place, the stage runs after all.
 //! Imports: base, store, spec, inputs, params, lock.
 
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ use super::spec::{Freshness, ParamRef, StageName, StageSpec};
 pub enum SkipReason {
     /// `frozen: true`.
     Frozen,
+    /// It is a service: it runs until it is stopped, and only when it is asked for by name.
+    Service,
 }
 
 /// Why a stage must run (or be restored).
@@ -166,9 +170,17 @@ pub struct Facts<'a> {
     pub records: RunRecords,
 }
 
-/// Judges one stage. `earlier_run` looks the run cache up and is only asked when it matters.
-pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) -> StageDecision {
+/// Judges one stage. `earlier_run` looks the run cache up, `can_give_back` asks the cache for a run's
+/// outputs; both are only asked when it matters.
+pub fn decide(
+    facts: &Facts<'_>,
+    earlier_run: &dyn Fn() -> Option<LockEntry>,
+    can_give_back: &dyn Fn(&LockEntry) -> bool,
+) -> StageDecision {
     let stage = facts.stage;
+    if stage.service.is_some() {
+        return StageDecision::Skip(SkipReason::Service);
+    }
     if stage.freshness == Freshness::Frozen {
         return StageDecision::Skip(SkipReason::Frozen);
     }
@@ -201,7 +213,7 @@ pub fn decide(facts: &Facts<'_>, earlier_run: &dyn Fn() -> Option<LockEntry>) ->
         Some(locked) if last_run_fits => Some(locked.clone()),
         _ => earlier_run(),
     };
-    match entry {
+    match entry.filter(can_give_back) {
         Some(entry) => StageDecision::Restore {
             entry: Box::new(entry),
             because: must_run,

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::base::diag::Label;
-use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::base::ports::Owner;
+use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics, units};
 use crate::{base, project, store};
 
 use super::spec::StageName;
@@ -95,6 +97,51 @@ pub enum Error {
         /// The output.
         path: ArtifactPath,
     },
+    /// The port of a service is not free.
+    #[error(
+        "service `{stage}` cannot start: port {port} is in use{}",
+        owner.as_ref().map_or_else(String::new, |owner| format!(" by {owner}"))
+    )]
+    PortTaken {
+        /// The service.
+        stage: StageName,
+        /// Its port.
+        port: u16,
+        /// Who listens there, if the system tells.
+        owner: Option<Owner>,
+    },
+    /// Two services that are to run at once want one port.
+    #[error("services `{first}` and `{second}` both want port {port}")]
+    PortShared {
+        /// One.
+        first: StageName,
+        /// The other.
+        second: StageName,
+        /// The port.
+        port: u16,
+    },
+    /// A service ended although nobody asked it to.
+    #[error("service `{stage}` ended by itself: `{command}` {how}")]
+    ServiceEnded {
+        /// The service.
+        stage: StageName,
+        /// Its last command.
+        command: String,
+        /// `exited with code 3`, `was killed by signal 9`.
+        how: String,
+        /// The last lines it wrote.
+        lines: Vec<String>,
+    },
+    /// A service did not become ready in time.
+    #[error("service `{stage}` was not ready within {}: {last}", units::duration(*after))]
+    ServiceNotReady {
+        /// The service.
+        stage: StageName,
+        /// How long it had.
+        after: Duration,
+        /// What was asked and came of it the last time.
+        last: String,
+    },
     /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
     #[error("`{path}` cannot be restored: {why}")]
     NotRestorable {
@@ -110,6 +157,14 @@ pub enum Error {
     PersistLinked {
         /// The stage.
         stage: StageName,
+    },
+    /// An output could not be put into the cache.
+    #[error("{error}")]
+    Keeping {
+        /// What went wrong.
+        error: Box<Error>,
+        /// The output.
+        path: ArtifactPath,
     },
     /// Several things are wrong at once.
     #[error("{} problems", _0.len())]
@@ -133,6 +188,21 @@ pub enum Error {
     Bug(&'static str),
 }
 
+impl Error {
+    /// Returns a closure for `map_err` that names the output being put into the cache; being asked
+    /// to stop has nothing to do with it.
+    pub(crate) fn keeping(path: &ArtifactPath) -> impl FnOnce(Self) -> Self + use<> {
+        let path = path.clone();
+        move |error| match error {
+            stopped @ (Self::Cancelled | Self::Store(store::Error::Cancelled)) => stopped,
+            error => Self::Keeping {
+                error: Box::new(error),
+                path,
+            },
+        }
+    }
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -144,6 +214,15 @@ impl ToDiagnostics for Error {
                 let mut all = error.to_diagnostics();
                 for diagnostic in &mut all {
                     diagnostic.labels.push(label.as_ref().clone());
+                }
+                return all;
+            }
+            Self::Keeping { error, path } => {
+                let mut all = error.to_diagnostics();
+                for diagnostic in &mut all {
+                    diagnostic
+                        .notes
+                        .push(format!("while putting the output `{path}` into the cache"));
                 }
                 return all;
             }
@@ -190,6 +269,26 @@ impl ToDiagnostics for Error {
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
             )),
+            Self::PortTaken { port, owner, .. } => error("port-busy").help(match owner {
+                Some(owner) => format!(
+                    "stop it (`kill {}`), or give the service another `port`",
+                    owner.pid
+                ),
+                None => format!(
+                    "`ss -ltnp 'sport = :{port}'` shows who holds it; or give the service another `port`"
+                ),
+            }),
+            Self::PortShared { .. } => {
+                error("port-shared").help("start one of them, or give each its own `port`")
+            }
+            Self::ServiceEnded { lines, .. } => {
+                let diagnostic = error("service-ended");
+                let said = lines.iter().fold(diagnostic, |d, line| d.note(format!("it said: {line}")));
+                said.help("a service runs until it is stopped; mend the cause and start it again")
+            }
+            Self::ServiceNotReady { .. } => error("service-not-ready").help(
+                "if it needs longer, set `ready_timeout` of its `service`; if it listens elsewhere, correct `port` or `ready`",
+            ),
             Self::NotRestorable { .. } => {
                 error("not-restorable").help("`cvops repro` makes it anew")
             }

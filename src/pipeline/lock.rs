@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, ParseCache, Problems, Value};
 use crate::base::fs::Executable;
+use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Diagnostic, Error, ObjectId, fs};
 use crate::store::{Presence, Present};
 
@@ -213,40 +214,37 @@ impl LockEntry {
     /// Reads an entry; problems go to the fields' collector.
     pub fn of_fields(fields: &Fields<'_, '_>) -> Option<Self> {
         let commands: Vec<String> = fields.texts("cmd").into_iter().map(str::to_owned).collect();
-        let wdir = fields.optional_text("wdir").and_then(|w| w.parse().ok());
-        let deps = read_paths(fields, "deps")?;
-        let outs = read_paths(fields, "outs")?;
-        let mut params = BTreeMap::new();
-        for (file, keys) in fields.section("params").entries() {
-            let file: ArtifactPath = file.parse().ok()?;
-            for (key, value) in keys.as_map().into_iter().flatten() {
-                let key = if key.is_empty() {
-                    KeyPath::root()
-                } else {
-                    key.parse().ok()?
-                };
-                params.insert(
-                    ParamRef {
-                        file: file.clone(),
-                        key,
-                    },
-                    value.clone(),
-                );
+        let wdir = match fields.optional_text("wdir").map(str::parse) {
+            None => Some(None),
+            Some(Ok(wdir)) => Some(Some(wdir)),
+            Some(Err(e)) => {
+                let e: PathError = e;
+                fields.problem("wdir", On::Value, "bad-path", e.to_string(), None);
+                None
+            }
+        };
+        let deps = read_paths(fields, "deps");
+        let outs = read_paths(fields, "outs");
+        let params = read_lock_params(&fields.section("params"));
+        let env = fields.section("env");
+        for (name, value) in env.entries() {
+            if !matches!(value, Value::Str(_) | Value::Null) {
+                let headline = format!("`{}` must be a text or nothing", env.path(name));
+                env.problem(name, On::Value, "wrong-type", headline, None);
             }
         }
-        let env = fields
-            .section("env")
+        let env = env
             .entries()
             .map(|(name, value)| (name.clone(), value.as_str().map(str::to_owned)))
             .collect();
         fields.check_unknown();
         Some(Self {
             commands,
-            wdir,
-            deps,
-            params,
+            wdir: wdir?,
+            deps: deps?,
+            params: params?,
             env,
-            outs,
+            outs: outs?,
         })
     }
 
@@ -273,6 +271,47 @@ impl LockEntry {
         };
         problems.into_result(entry)?.ok_or_else(broken)
     }
+}
+
+/// Reads `file: {key: value}`; `None` when something in it is wrong, which is reported.
+fn read_lock_params(files: &Fields<'_, '_>) -> Option<BTreeMap<ParamRef, Value>> {
+    let mut params = BTreeMap::new();
+    let mut good = true;
+    let mut bad = |at: &KeyPath, on: On, code: &'static str, headline: String| {
+        files.problems().report(at, on, code, headline, "", None);
+        good = false;
+    };
+    for (name, keys) in files.entries() {
+        let at = files.path(name);
+        let file: ArtifactPath = match name.parse() {
+            Ok(file) => file,
+            Err(e) => {
+                let e: PathError = e;
+                bad(&at, On::Key, "bad-path", e.to_string());
+                continue;
+            }
+        };
+        let Some(keys) = keys.as_map() else {
+            let headline = format!("`{at}` must be a mapping of parameters to values");
+            bad(&at, On::Value, "wrong-type", headline);
+            continue;
+        };
+        for (text, value) in keys {
+            let key = if text.is_empty() {
+                Ok(KeyPath::root())
+            } else {
+                text.parse::<KeyPath>()
+            };
+            match key {
+                Ok(key) => {
+                    let file = file.clone();
+                    params.insert(ParamRef { file, key }, value.clone());
+                }
+                Err(e) => bad(&at.key(text), On::Key, "bad-key", e.to_string()),
+            }
+        }
+    }
+    good.then_some(params)
 }
 
 fn sorted(value: &Value) -> Value {

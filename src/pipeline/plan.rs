@@ -25,6 +25,7 @@ pub struct Plan<'g> {
     graph: &'g StageGraph,
     order: Vec<usize>,
     chosen: BTreeSet<usize>,
+    services: Vec<usize>,
 }
 
 impl<'g> Plan<'g> {
@@ -40,9 +41,11 @@ impl<'g> Plan<'g> {
                 graph,
                 order,
                 chosen,
+                services: Vec::new(),
             });
         }
         let mut chosen = BTreeSet::new();
+        let mut services = Vec::new();
         for target in targets {
             let stage = graph
                 .find(target)
@@ -54,6 +57,9 @@ impl<'g> Plan<'g> {
                         nearest: nearest(target, names).map(str::to_owned),
                     }
                 })?;
+            if graph.stages()[stage].service.is_some() && !services.contains(&stage) {
+                services.push(stage);
+            }
             let mut stack = vec![stage];
             while let Some(stage) = stack.pop() {
                 if chosen.insert(stage) {
@@ -75,6 +81,7 @@ impl<'g> Plan<'g> {
             graph,
             order,
             chosen,
+            services,
         })
     }
 
@@ -88,6 +95,12 @@ impl<'g> Plan<'g> {
     #[must_use]
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// Returns the services that were asked for by name: the only ones that are to be started.
+    #[must_use]
+    pub fn services(&self) -> &[usize] {
+        &self.services
     }
 
     /// Is the stage with this number chosen?

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{Project, ensure_ignored};
+use crate::project::{InGit, Project, update_gitignore};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::inputs::{Inputs, RunKey};
-use super::lock::LockFile;
+use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
 use super::plan::Plan;
 use super::run_cache::RunCache;
@@ -133,6 +133,15 @@ impl<'p> Files<'p> {
     /// It cannot be read or stored.
     pub fn keep(&self, path: &ArtifactPath) -> Result<Presence, Error> {
         Ok(self.store.save(path)?)
+    }
+
+    /// Could the cache give back what `recorded` names for the outputs of `stage`? Looks only for the
+    /// objects themselves: neither at their bytes nor at the files of folders.
+    fn may_have(&self, stage: &StageSpec, recorded: &BTreeMap<ArtifactPath, Presence>) -> bool {
+        stage.outs.keys().all(|path| {
+            let object = recorded.get(path).and_then(Presence::object);
+            object.is_some_and(|object| self.store.cache.object_path(&object).exists())
+        })
     }
 
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
@@ -270,16 +279,21 @@ impl<'p> Files<'p> {
         Ok(self.store.make_durable()?)
     }
 
-    /// Adds the cached outputs of `stage` to the `.gitignore` files beside them.
+    /// Makes the `.gitignore` files beside the outputs of `stages` list those that the cache holds
+    /// and not those that are left to git.
     ///
     /// # Errors
     /// A `.gitignore` cannot be written.
-    pub fn ignore_outs(&self, stage: &StageSpec) -> Result<(), Error> {
-        for (path, out) in &stage.outs {
-            if out.storage == Storage::Cached {
-                ensure_ignored(&self.project.root, path)?;
-            }
-        }
+    pub fn ignore_outs<'s>(
+        &self,
+        stages: impl IntoIterator<Item = &'s StageSpec>,
+    ) -> Result<(), Error> {
+        let outs = stages.into_iter().flat_map(|stage| &stage.outs);
+        let wanted = outs.map(|(path, out)| match out.storage {
+            Storage::Cached => (path, InGit::Ignored),
+            Storage::Git => (path, InGit::Visible),
+        });
+        update_gitignore(&self.project.root, wanted)?;
         Ok(())
     }
 
@@ -378,9 +392,10 @@ impl<'p> Workspace<'p> {
         records: RunRecords,
         predicted: &BTreeMap<ArtifactPath, Presence>,
     ) -> Result<Judged, Error> {
-        // A frozen stage never runs, so nothing it names has to be there: `decide` asks no further.
-        let is_frozen = stage.freshness == Freshness::Frozen;
-        let inputs = if is_frozen {
+        // A frozen stage never runs and a service is never judged by its inputs, so nothing they name
+        // has to be there: `decide` asks no further.
+        let is_passed_over = stage.freshness == Freshness::Frozen || stage.service.is_some();
+        let inputs = if is_passed_over {
             Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
@@ -391,7 +406,7 @@ impl<'p> Workspace<'p> {
             self.inputs(stage, predicted)?
         };
         let mut outs = BTreeMap::new();
-        for path in stage.outs.keys().filter(|_| !is_frozen) {
+        for path in stage.outs.keys().filter(|_| !is_passed_over) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
         let locked = lock.stages.get(&stage.name);
@@ -409,7 +424,8 @@ impl<'p> Workspace<'p> {
             RunRecords::Use if !can_be_reused(stage) => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
-        let mut decision = decide::decide(&facts, &earlier_run);
+        let can_give_back = |entry: &LockEntry| self.files.may_have(stage, &entry.outs);
+        let mut decision = decide::decide(&facts, &earlier_run, &can_give_back);
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
             because: reasons, ..
@@ -420,19 +436,30 @@ impl<'p> Workspace<'p> {
         Ok(Judged { inputs, decision })
     }
 
-    /// Finds what would stop the plan later: missing params, and deps that neither exist nor are
-    /// written by a planned stage. Better now than after an hour of training.
+    /// Finds what would stop the plan later. Better now than after an hour of training.
     ///
     /// # Errors
     /// All problems found.
     pub fn preflight(&mut self, plan: &Plan<'_>) -> Result<(), Error> {
+        let mut problems = self.obstacles(plan);
+        match problems.len() {
+            0 => Ok(()),
+            1 => Err(problems.remove(0)),
+            _ => Err(Error::Several(problems)),
+        }
+    }
+
+    /// Returns what would stop the plan: missing params, deps that neither exist nor are written by
+    /// a planned stage, outputs that would damage the cache. In the order of the plan.
+    pub fn obstacles(&mut self, plan: &Plan<'_>) -> Vec<Error> {
         let graph = plan.graph();
         let mut problems = Vec::new();
         // A broken params file would be reported by each stage that reads it.
         let mut said = BTreeSet::new();
         for &index in plan.order() {
             let stage = &graph.stages()[index];
-            if stage.freshness == Freshness::Frozen {
+            let stays_out = stage.service.is_some() && !plan.services().contains(&index);
+            if stage.freshness == Freshness::Frozen || stays_out {
                 continue;
             }
             let made = |path: &ArtifactPath| {
@@ -459,11 +486,7 @@ impl<'p> Workspace<'p> {
                 });
             }
         }
-        match problems.len() {
-            0 => Ok(()),
-            1 => Err(problems.remove(0)),
-            _ => Err(Error::Several(problems)),
-        }
+        problems
     }
 
     /// Checks, right before a stage runs, that all its deps are there.

@@ -1,5 +1,5 @@
 //! Settings: user level, then the project's committed ones, then those of this machine; a later
-//! level overrides an earlier one key by key. Imports: `base`, `project::layout`.
+//! level overrides an earlier one key by key. Imports: `base`, `project::{layout, settings}`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use crate::base::doc::{Document, Fields, KeyPath, On, Problems};
 use crate::base::fs::LinkKind;
 
 use super::layout::Layout;
+use super::settings::SettingsFile;
 
 /// Most parallel jobs that can be asked for.
 const JOBS_MAX: u64 = 1024;
@@ -56,17 +57,10 @@ impl Config {
     /// A file cannot be read or holds an unknown key or a wrong value; all problems of that file.
     pub fn load(root: &Path, layout: &Layout, user: Option<&Path>) -> Result<Self, base::Error> {
         let mut config = Self::defaults(layout);
-        if let Some(path) = user {
-            // A relative cache folder in the user's file would mean another place per project.
-            config.apply(read(path, &path.display().to_string(), None)?);
-        }
-        for path in [layout.config(), layout.local_config()] {
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .display()
-                .to_string();
-            config.apply(read(&path, &name, Some(root))?);
+        for file in SettingsFile::of_project(root, layout, user) {
+            if let Some(document) = file.read()? {
+                config.apply(read(&document, file.base.as_deref())?);
+            }
         }
         Ok(config)
     }
@@ -82,13 +76,9 @@ impl Config {
     }
 }
 
-/// Reads one level; an absent file sets nothing. `base` is what relative paths are relative to.
-fn read(path: &Path, name: &str, base: Option<&Path>) -> Result<Level, base::Error> {
-    if !path.exists() {
-        return Ok(Level::default());
-    }
-    let document = Document::read(path, name)?;
-    let problems = Problems::new(&document);
+/// Reads one level. `base` is what relative paths are relative to.
+fn read(document: &Document, base: Option<&Path>) -> Result<Level, base::Error> {
+    let problems = Problems::new(document);
     let top = problems.fields(KeyPath::root());
     let cache = top.section("cache");
     let core = top.section("core");
@@ -103,6 +93,11 @@ fn read(path: &Path, name: &str, base: Option<&Path>) -> Result<Level, base::Err
     core.finish();
     top.finish();
     problems.into_result(level)
+}
+
+/// Fails if `document` holds an unknown key or a wrong value; `base` as for `read`.
+pub(super) fn check(document: &Document, base: Option<&Path>) -> Result<(), base::Error> {
+    read(document, base).map(drop)
 }
 
 fn cache_dir(cache: &Fields, base: Option<&Path>) -> Option<PathBuf> {

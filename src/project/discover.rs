@@ -49,31 +49,36 @@ impl Project {
 /// # Errors
 /// There is none, it is a DVC repository, or its settings are broken.
 pub fn discover(from: &Path, user_config: Option<&Path>) -> Result<Project, Error> {
+    let root = find_root(from)?;
+    let layout = Layout::new(&root, &CVOPS);
+    Ok(Project {
+        config: Config::load(&root, &layout, user_config)?,
+        personality: CVOPS,
+        root,
+        layout,
+    })
+}
+
+/// Returns the folder that `discover` would open, symbolic links resolved; reads no settings.
+///
+/// # Errors
+/// There is none, or it is a DVC repository.
+pub fn find_root(from: &Path) -> Result<PathBuf, Error> {
     let from = from.canonicalize().map_err(base::Error::io("open", from))?;
     for dir in from.ancestors() {
-        let layout = Layout::new(dir, &CVOPS);
         if dir.join(CVOPS.pipeline_file).is_file() {
-            return open(dir, layout, user_config);
+            return Ok(dir.to_owned());
         }
         if dir.join(DVC_DIR).is_dir() {
             return Err(Error::DvcRepository {
                 root: dir.to_owned(),
             });
         }
-        if layout.config().is_file() {
-            return open(dir, layout, user_config);
+        if Layout::new(dir, &CVOPS).config().is_file() {
+            return Ok(dir.to_owned());
         }
     }
     Err(Error::NotAProject { from })
-}
-
-fn open(root: &Path, layout: Layout, user_config: Option<&Path>) -> Result<Project, Error> {
-    Ok(Project {
-        root: root.to_owned(),
-        personality: CVOPS,
-        config: Config::load(root, &layout, user_config)?,
-        layout,
-    })
 }
 
 #[cfg(test)]

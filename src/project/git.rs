@@ -340,18 +340,26 @@ fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String)> {
     entries
 }
 
-/// Returns the state of the work tree around the project at `root`.
+/// Returns the state of the work tree around the project at `root`. Changes of the project's files
+/// in `except` do not count.
 ///
 /// # Errors
 /// There is no `git` program or no repository.
-pub fn work_tree(root: &Path) -> Result<WorkTree, Error> {
+pub fn work_tree(root: &Path, except: &[ArtifactPath]) -> Result<WorkTree, Error> {
     let output = command(root)
         .args([
             "status",
             "--porcelain=v2",
             "--branch",
             "--untracked-files=no",
+            "--",
+            ":(top)",
         ])
+        .args(
+            except
+                .iter()
+                .map(|path| format!(":(exclude,literal){path}")),
+        )
         .stdin(Stdio::null())
         .output()
         .map_err(|e| start_failed(root, e))?;

@@ -1,10 +1,11 @@
 //! Keeps cached outputs out of git: a line in the `.gitignore` beside them. Imports: `base`, the
 //! `ignore` crate.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ignore::Match;
-use ignore::gitignore::GitignoreBuilder;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::base::{self, ArtifactPath, fs};
 
@@ -12,63 +13,148 @@ use super::error::Error;
 
 const FILE: &str = ".gitignore";
 
-/// Makes git ignore the output at `path`, if git is used and does not ignore it already; returns
-/// the `.gitignore` that was changed. The file keeps its line endings and is replaced atomically;
-/// a second call writes nothing.
+/// What git should make of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InGit {
+    /// It is ignored: the cache has it.
+    Ignored,
+    /// It is the user's to commit.
+    Visible,
+}
+
+/// Makes git ignore or see each of `outs`, if git is used; returns the `.gitignore` files that were
+/// changed. Each file is read and replaced at most once, however many outputs lie beside it; it
+/// keeps its line endings. A second call writes nothing.
+///
+/// To make an output visible, only the very line that this function writes is taken out; a user who
+/// wants it ignored all the same writes any other pattern.
 ///
 /// # Errors
-/// The name holds a line break, or the file cannot be read or written.
-pub fn ensure_ignored(root: &Path, path: &ArtifactPath) -> Result<Option<PathBuf>, Error> {
+/// A name to be ignored holds a line break, or a file cannot be read or written.
+pub fn update_gitignore<'p>(
+    root: &Path,
+    outs: impl IntoIterator<Item = (&'p ArtifactPath, InGit)>,
+) -> Result<Vec<PathBuf>, Error> {
     // In a worktree or submodule `.git` is a file.
     let Some(git_root) = root.ancestors().find(|dir| dir.join(".git").exists()) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
-    if path.name().contains(['\n', '\r']) {
-        return Err(Error::Unlistable { path: path.clone() });
+    let mut folders: BTreeMap<PathBuf, Vec<(&ArtifactPath, InGit)>> = BTreeMap::new();
+    for (path, in_git) in outs {
+        let absolute = path.under(root);
+        let dir = absolute.parent().unwrap_or(root).to_owned();
+        folders.entry(dir).or_default().push((path, in_git));
     }
-    let absolute = path.under(root);
-    let dir = absolute.parent().unwrap_or(root);
+    let mut rules = Rules::new(git_root);
+    let mut changed = Vec::new();
+    for (dir, outs) in folders {
+        if let Some(file) = update_folder(root, &dir, &outs, &mut rules)? {
+            changed.push(file);
+        }
+    }
+    Ok(changed)
+}
+
+/// Does git ignore `path`? `None` where git is not used.
+#[must_use]
+pub fn is_ignored(root: &Path, path: &ArtifactPath) -> Option<bool> {
+    let git_root = root.ancestors().find(|dir| dir.join(".git").exists())?;
+    Some(Rules::new(git_root).ignore(&path.under(root)))
+}
+
+fn update_folder(
+    root: &Path,
+    dir: &Path,
+    outs: &[(&ArtifactPath, InGit)],
+    rules: &mut Rules<'_>,
+) -> Result<Option<PathBuf>, Error> {
     let file = dir.join(FILE);
-    let pattern = pattern_for(path.name());
-    // The usual case, without building a matcher: our own line is there already.
-    if std::fs::read(&file).is_ok_and(|text| has_line(&text, pattern.as_bytes())) {
-        return Ok(None);
-    }
-    if is_ignored(git_root, dir, &absolute) {
-        return Ok(None);
-    }
     let old = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(base::Error::io("read", &file)(e).into()),
     };
-    let Some(new) = with_line(&old, pattern.as_bytes()) else {
+    let lines: BTreeSet<&[u8]> = lines(&old).collect();
+    let (mut add, mut drop) = (Vec::new(), BTreeSet::new());
+    for (path, in_git) in outs {
+        let pattern = pattern_for(path.name());
+        // The usual case, without building a matcher: our own line is there already.
+        let is_listed = lines.contains(pattern.as_bytes());
+        match in_git {
+            InGit::Ignored if is_listed => {}
+            InGit::Ignored if path.name().contains(['\n', '\r']) => {
+                let path = (*path).clone();
+                return Err(Error::Unlistable { path });
+            }
+            InGit::Ignored if rules.ignore(&path.under(root)) => {}
+            InGit::Ignored => add.push(pattern),
+            InGit::Visible if is_listed => {
+                drop.insert(pattern.into_bytes());
+            }
+            InGit::Visible => {}
+        }
+    }
+    if add.is_empty() && drop.is_empty() {
         return Ok(None);
-    };
-    fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-    fs::write_atomic(&file, &new).map_err(base::Error::io("write", &file))?;
+    }
+    let new = with_lines(&without_lines(&old, &drop), &add);
+    if new.is_empty() {
+        fs::remove_file(&file).map_err(base::Error::io("remove", &file))?;
+    } else {
+        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        fs::write_atomic(&file, &new).map_err(base::Error::io("write", &file))?;
+    }
     Ok(Some(file))
 }
 
-/// Do the `.gitignore` files from `dir` up to `git_root` already ignore `path`? The nearest file
-/// with a matching pattern decides, as in git.
-fn is_ignored(git_root: &Path, dir: &Path, path: &Path) -> bool {
-    for dir in dir.ancestors().take_while(|d| d.starts_with(git_root)) {
-        let file = dir.join(FILE);
-        if !file.is_file() {
-            continue;
-        }
-        let mut builder = GitignoreBuilder::new(dir);
-        // An unreadable pattern is git's business; a line too many does no harm.
-        let _ = builder.add(&file);
-        let Ok(rules) = builder.build() else { continue };
-        match rules.matched_path_or_any_parents(path, path.is_dir()) {
-            Match::Ignore(_) => return true,
-            Match::Whitelist(_) => return false,
-            Match::None => {}
+/// The patterns of the `.gitignore` files of a repository, read when they are first needed.
+struct Rules<'g> {
+    git_root: &'g Path,
+    of_folders: BTreeMap<PathBuf, Option<Gitignore>>,
+}
+
+impl<'g> Rules<'g> {
+    fn new(git_root: &'g Path) -> Self {
+        Self {
+            git_root,
+            of_folders: BTreeMap::new(),
         }
     }
-    false
+
+    /// Do they ignore `path`? The nearest file with a matching pattern decides, as in git.
+    fn ignore(&mut self, path: &Path) -> bool {
+        let git_root = self.git_root;
+        let is_dir = path.is_dir();
+        for dir in path
+            .ancestors()
+            .skip(1)
+            .take_while(|d| d.starts_with(git_root))
+        {
+            if !self.of_folders.contains_key(dir) {
+                self.of_folders.insert(dir.to_owned(), read_rules(dir));
+            }
+            let Some(Some(rules)) = self.of_folders.get(dir) else {
+                continue;
+            };
+            match rules.matched_path_or_any_parents(path, is_dir) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => {}
+            }
+        }
+        false
+    }
+}
+
+fn read_rules(dir: &Path) -> Option<Gitignore> {
+    let file = dir.join(FILE);
+    if !file.is_file() {
+        return None;
+    }
+    let mut builder = GitignoreBuilder::new(dir);
+    // An unreadable pattern is git's business; a line too many does no harm.
+    let _ = builder.add(&file);
+    builder.build().ok()
 }
 
 /// Returns the pattern that matches exactly `name` in the file's own folder.
@@ -84,28 +170,36 @@ fn pattern_for(name: &str) -> String {
     pattern
 }
 
-fn has_line(text: &[u8], line: &[u8]) -> bool {
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|b| *b == b'\n')
-        .any(|l| l.strip_suffix(b"\r").unwrap_or(l) == line)
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Returns `old` with `line` appended in the file's own line ending, or `None` if it is there.
-fn with_line(old: &[u8], line: &[u8]) -> Option<Vec<u8>> {
-    if has_line(old, line) {
-        return None;
-    }
+/// Returns `old` with `add` appended, each on a line of its own, in the file's own line ending.
+fn with_lines(old: &[u8], add: &[String]) -> Vec<u8> {
     let ending: &[u8] = if old.windows(2).any(|w| w == b"\r\n") {
         b"\r\n"
     } else {
         b"\n"
     };
     let mut new = old.to_vec();
-    if !new.is_empty() && !new.ends_with(b"\n") {
+    for line in add {
+        if !new.is_empty() && !new.ends_with(b"\n") {
+            new.extend_from_slice(ending);
+        }
+        new.extend_from_slice(line.as_bytes());
         new.extend_from_slice(ending);
     }
-    new.extend_from_slice(line);
-    new.extend_from_slice(ending);
-    Some(new)
+    new
+}
+
+/// Returns `old` without the lines of `drop`, all else as it is.
+fn without_lines(old: &[u8], drop: &BTreeSet<Vec<u8>>) -> Vec<u8> {
+    let keep = old.split_inclusive(|b| *b == b'\n').filter(|line| {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        !drop.contains(text.strip_suffix(b"\r").unwrap_or(text))
+    });
+    keep.flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -113,19 +207,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_added_once_in_the_files_own_ending() {
+    fn lines_are_added_and_dropped_in_the_files_own_ending() {
         #[track_caller]
-        fn check(old: &str, expected: Option<&str>) {
-            let new = with_line(old.as_bytes(), b"/out");
-            assert_eq!(new.as_deref(), expected.map(str::as_bytes));
+        fn check(old: &str, expected: &str) {
+            let new = with_lines(old.as_bytes(), &["/out".to_owned()]);
+            assert_eq!(String::from_utf8(new).unwrap(), expected);
+            let drop = [b"/out".to_vec()].into();
+            let without = without_lines(expected.as_bytes(), &drop);
+            let ended = if old.is_empty() || old.ends_with('\n') {
+                old.to_owned()
+            } else {
+                expected.replace("/out\r\n", "").replace("/out\n", "")
+            };
+            assert_eq!(String::from_utf8(without).unwrap(), ended);
         }
-        check("", Some("/out\n"));
-        check("a\n", Some("a\n/out\n"));
-        check("a", Some("a\n/out\n"));
-        check("a\r\nb", Some("a\r\nb\r\n/out\r\n"));
-        check("a\n/out", None);
-        check("/out\r\na\r\n", None);
-        check("/out2\n", Some("/out2\n/out\n"));
+        check("", "/out\n");
+        check("a\n", "a\n/out\n");
+        check("a", "a\n/out\n");
+        check("a\r\nb", "a\r\nb\r\n/out\r\n");
+        check("/out2\n", "/out2\n/out\n");
     }
 
     #[test]
@@ -139,24 +239,32 @@ mod tests {
     fn nothing_is_written_without_git_or_when_already_ignored() {
         let tmp = tempfile::tempdir().unwrap();
         let root = tmp.path().canonicalize().unwrap();
-        let out: ArtifactPath = "models/m.bin".parse().unwrap();
-        assert_eq!(ensure_ignored(&root, &out).unwrap(), None);
+        let update = |outs: &[&str], in_git: InGit| {
+            let outs: Vec<ArtifactPath> = outs.iter().map(|o| o.parse().unwrap()).collect();
+            update_gitignore(&root, outs.iter().map(|o| (o, in_git))).unwrap()
+        };
+        let none: Vec<PathBuf> = Vec::new();
+        let outs = ["models/m.bin", "models/n.bin", "data[1]"];
+        assert_eq!(update(&outs, InGit::Ignored), none);
+        assert_eq!(is_ignored(&root, &"data[1]".parse().unwrap()), None);
         fs::create_dir_all(&root.join(".git")).unwrap();
         let file = root.join("models/.gitignore");
-        assert_eq!(ensure_ignored(&root, &out).unwrap(), Some(file.clone()));
-        assert_eq!(std::fs::read(&file).unwrap(), b"/m.bin\n");
-        assert_eq!(ensure_ignored(&root, &out).unwrap(), None);
+        let both = vec![root.join(".gitignore"), file.clone()];
+        assert_eq!(update(&outs, InGit::Ignored), both);
+        assert_eq!(std::fs::read(&file).unwrap(), b"/m.bin\n/n.bin\n");
+        assert_eq!(update(&outs, InGit::Ignored), none);
+        assert_eq!(is_ignored(&root, &"data[1]".parse().unwrap()), Some(true));
+        // Back to git: our line goes, the file with it when nothing else is in it.
+        assert_eq!(update(&outs[..1], InGit::Visible), vec![file.clone()]);
+        assert_eq!(std::fs::read(&file).unwrap(), b"/n.bin\n");
+        assert_eq!(update(&outs[1..2], InGit::Visible), vec![file.clone()]);
+        assert!(!file.exists());
+        assert_eq!(update(&outs[..2], InGit::Visible), none);
+        // A pattern of the user's own is enough, and stays.
         fs::write_atomic(&root.join(".gitignore"), b"reports/\n").unwrap();
         fs::create_dir_all(&root.join("reports")).unwrap();
-        let report: ArtifactPath = "reports/r.html".parse().unwrap();
-        assert_eq!(ensure_ignored(&root, &report).unwrap(), None);
-        assert_eq!(
-            ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(),
-            Some(root.join(".gitignore"))
-        );
-        assert_eq!(
-            ensure_ignored(&root, &"data[1]".parse().unwrap()).unwrap(),
-            None
-        );
+        for in_git in [InGit::Ignored, InGit::Visible] {
+            assert_eq!(update(&["reports/r.html"], in_git), none);
+        }
     }
 }

@@ -14,14 +14,16 @@ pub mod init;
 pub mod layout;
 pub mod locks;
 pub mod personality;
+pub mod settings;
 
 pub use config::Config;
-pub use discover::{Project, discover};
+pub use discover::{Project, discover, find_root};
 pub use error::Error;
 pub use git::{Commit, Git};
-pub use gitignore::ensure_ignored;
+pub use gitignore::{InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
 pub use locks::{Access, Holder, ProjectLock, Wait};
 pub use personality::{CVOPS, Personality};
+pub use settings::{Origin, SETTINGS, Setting, SettingsFile};

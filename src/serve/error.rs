@@ -1,4 +1,7 @@
-//! The error of this room. Imports: `base`, `vision`, `http`.
+//! The error of this room: why a server does not start. What a request did wrong is a
+//! `refusal::Refusal`. Imports: `base`, `vision`, `http`.
+
+use std::path::PathBuf;
 
 use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
@@ -6,6 +9,38 @@ use crate::base::diag::{Diagnostic, ToDiagnostics};
 /// What can go wrong with the prediction server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// With `--strict`: the model is not the one that the lock records.
+    #[error("the model `{}` is not the one that the lock records", path.display())]
+    LockDiffers {
+        /// The model's folder as given.
+        path: PathBuf,
+    },
+    /// With `--strict`: no lock records the model.
+    #[error("no lock records the model `{}`", path.display())]
+    LockAbsent {
+        /// The model's folder as given.
+        path: PathBuf,
+    },
+    /// The network's answers to a blank picture are no numbers.
+    #[error("the model `{}` answers with values that are not finite", path.display())]
+    NotFinite {
+        /// The model's folder as given.
+        path: PathBuf,
+    },
+    /// The host to listen on has no address.
+    #[error("the host `{host}` is not known: {problem}")]
+    UnknownHost {
+        /// As given.
+        host: String,
+        /// The system's words.
+        problem: String,
+    },
+    /// A thread, a runtime or a metric could not be made.
+    #[error("the server could not be started: {problem}")]
+    Start {
+        /// The system's words.
+        problem: String,
+    },
     /// From the room `vision`.
     #[error(transparent)]
     Vision(#[from] crate::vision::Error),
@@ -19,10 +54,23 @@ pub enum Error {
 
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
-        match self {
-            Self::Vision(error) => error.to_diagnostics(),
-            Self::Http(error) => error.to_diagnostics(),
-            Self::Base(error) => error.to_diagnostics(),
-        }
+        let error = |code| Diagnostic::error(code, self.to_string());
+        let one = match self {
+            Self::LockDiffers { .. } => error("model-differs").help(
+                "bring it up to date with `cvops repro`, or serve it as it is without `--strict`",
+            ),
+            Self::LockAbsent { .. } => error("model-not-recorded")
+                .help("serve an output of the pipeline, or leave out `--strict`"),
+            Self::NotFinite { .. } => {
+                error("not-finite").help("train the model anew: `cvops repro -f train`")
+            }
+            Self::UnknownHost { .. } => error("unknown-host")
+                .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
+            Self::Start { .. } => error("server-start"),
+            Self::Vision(error) => return error.to_diagnostics(),
+            Self::Http(error) => return error.to_diagnostics(),
+            Self::Base(error) => return error.to_diagnostics(),
+        };
+        vec![one]
     }
 }

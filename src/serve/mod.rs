@@ -1,7 +1,39 @@
-//! The prediction server: decoding, dynamic batching, protocols, loading of models, metrics.
+//! The prediction server: decoding, dynamic batching, loading of models, metrics.
 //!
-//! The request path takes no lock and writes no file. Imports: base, http, vision.
+//! # The way of a `POST /predict`
+//! `http` reads the request within its limits → `routes` → `predict`: is there a model
+//! (`service`), what does the request want (`ask`), a slot in the `queue` → `envelope` finds the
+//! picture in the body → a blocking thread decodes and fits it, as `preprocess` did → `queue` →
+//! `worker`, the one thread that owns the network, computes a batch → `answer`, or `refusal`.
+//!
+//! - Invariant: a request writes no file and waits for no lock but the queue's, which is held for
+//!   the moves of a few pointers.
+//! - Invariant: nothing waits without a limit: bodies, pictures, slots, time, connections.
+//! - Invariant: what a picture means is decided by `vision` alone; `cvops predict` gives the same
+//!   numbers.
+//!
+//! Imports: base, http, vision.
 
+mod answer;
+mod ask;
+mod config;
+mod envelope;
 pub mod error;
+mod metrics;
+mod model;
+mod openapi;
+mod pages;
+mod predict;
+mod queue;
+mod refusal;
+mod routes;
+mod run;
+mod service;
+mod tensor;
+mod worker;
 
+pub use config::{Config, Pages};
 pub use error::Error;
+pub use metrics::Build;
+pub use model::{LockCheck, LockState, ModelSource, Strictness};
+pub use run::{Observer, Options, ServerEvent, run};

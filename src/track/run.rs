@@ -266,7 +266,7 @@ pub struct Git {
     pub commit: String,
     /// The branch, unless HEAD is detached.
     pub branch: Option<String>,
-    /// Did files differ from the commit?
+    /// Did files differ from the commit, other than those that the run writes?
     pub dirty: bool,
 }
 

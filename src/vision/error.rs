@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{self, CancelReason, Diagnostic, ToDiagnostics, units};
 
+use super::image::FORMAT_LIST;
+
 /// How many examples a message lists before it says how many more there are.
 const EXAMPLES_MAX: usize = 5;
 
@@ -203,6 +205,8 @@ pub enum Error {
         value: f64,
         /// The learning rate of the last step.
         rate: f64,
+        /// What the parameters do already against it.
+        precautions: Precautions,
     },
     /// The optimiser's state cannot be saved.
     #[error("the state of the optimiser could not be saved: {problem}")]
@@ -257,6 +261,33 @@ impl Error {
     }
 }
 
+/// Which of the usual means against a diverging training are in use already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precautions {
+    /// The learning rate rises slowly, by `train.warmup` or by `schedule: one_cycle`.
+    pub warms_up: bool,
+    /// The network normalises its batches.
+    pub normalises: bool,
+}
+
+/// Says what keeps a training finite, without what is done already.
+fn steadier(rate: f64, precautions: Precautions) -> String {
+    let mut steps = vec![format!(
+        "lower `train.learning_rate` (it was {})",
+        three_digits(rate)
+    )];
+    if !precautions.warms_up {
+        steps.push("warm up for an epoch (`train.warmup: 1`)".to_owned());
+    }
+    if !precautions.normalises {
+        steps.push("add `batch_norm: true`".to_owned());
+    }
+    match steps.pop() {
+        Some(last) if !steps.is_empty() => format!("{}, or {last}", steps.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
 /// Rounds to three significant digits: 0.0029387 → 0.00294.
 fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
@@ -301,7 +332,7 @@ impl ToDiagnostics for Error {
                         "images lie directly in their class folder; is `{folder}` the dataset?"
                     )),
                 None => error("empty-class")
-                    .help("add PNG or JPEG files to the folder, or remove it"),
+                    .help(format!("add {FORMAT_LIST} files to the folder, or remove it")),
             },
             Self::UnknownClasses { classes, known, .. } => {
                 let known_names = known.iter().map(String::as_str);
@@ -365,10 +396,9 @@ impl ToDiagnostics for Error {
             Self::NothingToStopBy => error("no-validation").help(
                 "set `preprocess.val` above 0, add a `val` folder, or remove `train.early_stopping`",
             ),
-            Self::NotFinite { rate, .. } => error("diverged").help(format!(
-                "lower `train.learning_rate` (it was {}), warm up for an epoch (`train.warmup: 1`), or add `batch_norm: true`",
-                three_digits(*rate)
-            )),
+            Self::NotFinite {
+                rate, precautions, ..
+            } => error("diverged").help(steadier(*rate, *precautions)),
             Self::Optimiser { .. } => error("optimiser"),
             Self::NotAModel { .. } => {
                 error("not-a-model").help("run `cvops train` (or `cvops repro`) to write it anew")
@@ -383,5 +413,34 @@ impl ToDiagnostics for Error {
                 .help("prepare the data with the same `preprocess.size` and `preprocess.channels`"),
         };
         vec![one]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_already_is_not_suggested() {
+        let help = |warms_up, normalises| {
+            let precautions = Precautions {
+                warms_up,
+                normalises,
+            };
+            steadier(0.123_456, precautions)
+        };
+        assert_eq!(
+            help(false, false),
+            "lower `train.learning_rate` (it was 0.123), warm up for an epoch (`train.warmup: 1`), \
+             or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, false),
+            "lower `train.learning_rate` (it was 0.123), or add `batch_norm: true`"
+        );
+        assert_eq!(
+            help(true, true),
+            "lower `train.learning_rate` (it was 0.123)"
+        );
     }
 }

@@ -21,4 +21,4 @@ pub mod preprocess;
 pub mod shard;
 pub mod train;
 
-pub use error::Error;
+pub use error::{Error, Precautions};

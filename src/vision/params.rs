@@ -74,6 +74,7 @@ impl PreprocessParams {
             shard_images: fields.int("shard_images", 4096, 1..=1_000_000) as usize,
             limits: Limits {
                 pixels_max: fields.int("max_pixels", 50_000_000, 1..=1_000_000_000),
+                side_max: u32::MAX,
                 file_bytes_max: FILE_BYTES_MAX,
             },
         };
@@ -213,6 +214,7 @@ mod tests {
                 shard_images: 8,
                 limits: Limits {
                     pixels_max: 100,
+                    side_max: u32::MAX,
                     file_bytes_max: FILE_BYTES_MAX
                 },
             }

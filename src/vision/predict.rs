@@ -10,7 +10,7 @@ use super::artifact::ModelArtifact;
 use super::device::Device;
 use super::image::Pixels;
 use super::model::{Network, read_values};
-use super::train::{Normaliser, images_tensor};
+use super::train::{Normaliser, Sample, images_tensor};
 
 /// Images per forward pass: large enough to keep the cores busy, small enough for 35×35 maps of 64
 /// channels to stay within some tens of MiB.
@@ -74,6 +74,12 @@ impl Predictor {
         })
     }
 
+    /// Returns where the network computes: `cpu`, `cuda` or `wgpu`.
+    #[must_use]
+    pub fn device_name(&self) -> &'static str {
+        self.device.name()
+    }
+
     /// Returns the model: classes, input, how pictures are fitted.
     #[must_use]
     pub fn model(&self) -> &ModelArtifact {
@@ -99,11 +105,43 @@ impl Predictor {
                 return Err(Error::Cancelled(reason));
             }
             let to = pixels.count().min(from + BATCH_IMAGES);
-            let images = self.normaliser.images(pixels, from, to);
-            let images = images_tensor(images, to - from, input, &self.device.inference());
-            rows.extend(read_values(self.network.forward(images)));
+            rows.extend(self.forward(self.normaliser.images(pixels, from, to), to - from));
         }
         Ok(Logits { rows, classes })
+    }
+
+    /// Returns the logits of `samples`, computed as one batch.
+    ///
+    /// # Errors
+    /// A picture has another number of values than the model takes.
+    pub fn predict_batch(&self, samples: &[Sample<'_>]) -> Result<Logits, Error> {
+        let classes = self.artifact.classes.len();
+        let input = self.artifact.plan.input;
+        let len = self.artifact.target.image_len();
+        for sample in samples {
+            let found = match sample {
+                Sample::Bytes(values) => values.len(),
+                Sample::Unit(values) => values.len(),
+            };
+            if found != len {
+                return Err(Error::InputSize {
+                    expected: format!("{}×{}×{}", input.height, input.width, input.channels),
+                    found: format!("{found} values"),
+                });
+            }
+        }
+        if samples.is_empty() {
+            let rows = Vec::new();
+            return Ok(Logits { rows, classes });
+        }
+        let rows = self.forward(self.normaliser.samples(samples, len), samples.len());
+        Ok(Logits { rows, classes })
+    }
+
+    fn forward(&self, images: Vec<f32>, count: usize) -> Vec<f32> {
+        let input = self.artifact.plan.input;
+        let images = images_tensor(images, count, input, &self.device.inference());
+        read_values(self.network.forward(images))
     }
 }
 

@@ -52,11 +52,15 @@ error: `pipeline.yaml` cannot be parsed
         "stages:\n  a: {cmd: x}\n  a: {cmd: y}\n",
         str![[r#"
 --- stderr ---
-error: `pipeline.yaml` cannot be parsed
- --> pipeline.yaml:2:3
+error: `pipeline.yaml` has the key `a` twice
+ --> pipeline.yaml:3:3
   |
 2 |   a: {cmd: x}
-  |   ^ stages: duplicate key `a`
+  |   - first time
+3 |   a: {cmd: y}
+  |   ^ second time
+  |
+  = help: drop one of the two, or rename it
 [exit 2]
 "#]],
     );
@@ -301,6 +305,21 @@ error: stage `b` needs `data/void`, which does not exist
 first  must run    it never ran
 a      must run    it never ran
 b      must run    it never ran
+--- stderr ---
+warning: stage `a` needs `data/nothing.csv`, which does not exist
+ --> pipeline.yaml:3:22
+  |
+3 |   a: {cmd: x, deps: [data/nothing.csv], outs: [a]}
+  |                      ^^^^^^^^^^^^^^^^
+  |
+  = help: create `data/nothing.csv`, or correct the dep in the pipeline file
+warning: stage `b` needs `data/void`, which does not exist
+ --> pipeline.yaml:4:22
+  |
+4 |   b: {cmd: x, deps: [data/void], outs: [b]}
+  |                      ^^^^^^^^^
+  |
+  = help: create `data/void`, or correct the dep in the pipeline file
 [exit 0]
 "#]],
     );
@@ -503,6 +522,7 @@ a: running: it never ran
 a $ mkfifo a
 error: `[ROOT]/a` is a named pipe, not a file or folder
  |
+ = note: while putting the output `a` into the cache
  = help: remove it, or list it in `.cvopsignore`
 1 stage: 1 failed
 recorded as `[RUN]`; `cvops runs show` shows it
@@ -648,8 +668,7 @@ error: `top.txt` cannot be restored: the cache cannot give back `[HASH]`: missin
         str![[r#"
 --- stderr ---
 prepare: unchanged
-top: restoring an earlier result: output `top.txt` is missing
-top: the earlier result cannot be used (the cache cannot give back `[HASH]`: missing `[HASH]`); running instead
+top: running: output `top.txt` is missing
 top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
 top: done in [TIME]
 tally: unchanged
@@ -742,6 +761,38 @@ error: `pipeline.lock` cannot be parsed
 }
 
 #[test]
+fn a_lock_entry_with_a_bad_path_or_key_is_named() {
+    let p = sample();
+    p.ok("repro");
+    let entry = |line: &str| format!("schema: '1'\nstages:\n  top:\n    cmd: x\n{line}");
+    for (line, said) in [
+        ("    wdir: ../up\n", "`../up` lies outside the project"),
+        ("    params: {/etc/x: {a: 1}}\n", "`/etc/x` is absolute"),
+        ("    params: {params.yaml: {'a[': 1}}\n", "a["),
+        (
+            "    params: {params.yaml: 3}\n",
+            "must be a mapping of parameters to values",
+        ),
+        (
+            "    env: {HOME: 3}\n",
+            "`stages.top.env.HOME` must be a text or nothing",
+        ),
+        ("    deps: [{path: ../x}]\n", "no valid `path`"),
+    ] {
+        p.write("pipeline.lock", entry(line));
+        let output = p.cvops("status");
+        assert_eq!(output.exit, Exit::Code(2), "{line}");
+        assert!(
+            output.stderr.contains(said)
+                && output.stderr.contains("--> pipeline.lock:5:")
+                && output.stderr.contains("delete `pipeline.lock`"),
+            "{line}\n{}",
+            output.transcript()
+        );
+    }
+}
+
+#[test]
 fn a_lock_of_another_version_or_broken() {
     let p = sample();
     p.ok("repro");
@@ -829,6 +880,7 @@ prepare: running: it never ran
 prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
 error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on device (os error 28)
  |
+ = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
 recorded as `[RUN]`; `cvops runs show` shows it
@@ -845,6 +897,7 @@ recorded as `[RUN]`; `cvops runs show` shows it
 prepare: running: it never ran
 error: could not write an object in `[ROOT]/disk/cache/blake3`: No space left on device (os error 28)
  |
+ = note: while putting the output `upper.txt` into the cache
  = help: free some space on this file system, then run the same command again; nothing was lost
 3 stages: 1 failed, 2 not started
 recorded as `[RUN]`; `cvops runs show` shows it
@@ -938,7 +991,7 @@ error: could not open `[ROOT]/.cvops/tmp/locks/project.lock`: Permission denied 
         &as_nobody(&p, "init").unwrap(),
         str![[r#"
 --- stderr ---
-error: could not write `[ROOT]/.cvops/config.yaml`: Permission denied (os error 13) at path "[ROOT]/.cvops/.cvops-tmp-[..]"
+error: could not write `[ROOT]/.cvops/config.yaml`: Permission denied (os error 13)
  |
  = help: give yourself permission (`ls -ld` shows owner and mode), then run the same command again
 [exit 1]
@@ -1095,7 +1148,7 @@ error: `pipeline.yaml` declares no stages
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-everything is up to date (0 stages)
+the pipeline has no stages yet (`cvops schema` describes them)
 [exit 0]
 "#]],
     );

@@ -12,15 +12,23 @@ mod bad_input;
 mod cache;
 mod checkout;
 mod concurrency;
+mod config;
 mod crash;
 mod dag;
+mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
+mod health;
 mod help;
 mod init;
+#[cfg(feature = "vision")]
+mod init_template;
 mod inputs;
+mod manual;
 mod metrics;
+#[cfg(feature = "vision")]
+mod monitoring;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
@@ -32,6 +40,9 @@ mod preprocess;
 mod random;
 mod repro;
 mod runs;
+#[cfg(feature = "vision")]
+mod serve;
+mod service;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

@@ -251,9 +251,10 @@ there is no git commit to compare with: `lock` is the last `cvops repro`
         &p.cvops("metrics diff HEAD"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]` is not inside a git repository
+error: `HEAD` is neither a git revision nor a run
  |
- = help: run `git init` and commit, or leave the revision out to compare with the last `cvops repro`
+ = note: `[ROOT]` is not inside a git repository
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );
@@ -263,9 +264,10 @@ error: `[ROOT]` is not inside a git repository
         &p.run(command.env("PATH", "/nowhere")),
         str![[r#"
 --- stderr ---
-error: the program `git` was not found
+error: `HEAD` is neither a git revision nor a run
  |
- = help: install git, or leave the revision out to compare with the last `cvops repro`
+ = note: the program `git` was not found
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );
@@ -294,9 +296,10 @@ there is no git commit to compare with: `lock` is the last `cvops repro`
         &p.cvops("metrics diff HEAD"),
         str![[r#"
 --- stderr ---
-error: the git repository around `[ROOT]` has no commit yet
+error: `HEAD` is neither a git revision nor a run
  |
- = help: commit once, or leave the revision out to compare with the last `cvops repro`
+ = note: the git repository around `[ROOT]` has no commit yet
+ = help: `cvops runs list` shows the runs; `lock` is the last repro
 [exit 2]
 "#]],
     );
@@ -438,7 +441,7 @@ fn bad_words_and_files_are_said_clearly() {
         &p.cvops("metrics diff featrue"),
         str![[r#"
 --- stderr ---
-error: `featrue` is no branch, tag or commit
+error: `featrue` is neither a git revision nor a run
  |
  = help: did you mean `feature`?
 [exit 2]
@@ -448,9 +451,9 @@ error: `featrue` is no branch, tag or commit
         &p.cvops("metrics diff no-such-thing"),
         str![[r#"
 --- stderr ---
-error: `no-such-thing` is no branch, tag or commit
+error: `no-such-thing` is neither a git revision nor a run
  |
- = help: `git branch --all`, `git tag` and `git log --oneline` list what there is
+ = help: `git log --oneline` and `cvops runs list` show what there is
 [exit 2]
 "#]],
     );
@@ -458,9 +461,9 @@ error: `no-such-thing` is no branch, tag or commit
         &p.cvops("metrics diff HEAD:open.json"),
         str![[r#"
 --- stderr ---
-error: `HEAD:open.json` is no branch, tag or commit
+error: `HEAD:open.json` is neither a git revision nor a run
  |
- = help: `git branch --all`, `git tag` and `git log --oneline` list what there is
+ = help: `git log --oneline` and `cvops runs list` show what there is
 [exit 2]
 "#]],
     );
@@ -646,6 +649,71 @@ error: `[ROOT]` is not inside a cvops project
  |
  = note: looked for `pipeline.yaml`, `.dvc/` or `.cvops/config.yaml` here and above
  = help: run `cvops init` in the folder that should become the project
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn runs_are_sides_as_well() {
+    let p = changed();
+    // `last` made what lies in the workspace.
+    check(
+        &p.cvops("metrics diff last"),
+        str![[r#"
+--- stderr ---
+no metric changed
+[exit 0]
+"#]],
+    );
+    p.write(
+        "open.json",
+        r#"{"val": {"loss": 0.1, "acc": 0.88}, "n": 3, "note": "third"}"#,
+    );
+    let diff = "metrics diff last workspace --json --targets open.json";
+    check(
+        &p.cvops(diff),
+        str![[r#"
+{"open.json":{"new":{"new":null,"old":1e-9},"note":{"new":"third","old":"second"},"val.loss":{"diff":-0.2,"new":0.1,"old":0.3}}}
+[exit 0]
+"#]],
+    );
+    // The numbers of a run outlive its files; its texts do not.
+    p.remove(".cvops/cache");
+    check(
+        &p.cvops(diff),
+        str![[r#"
+{"open.json":{"new":{"new":null,"old":1e-9},"note":{"new":"third","old":null},"val.loss":{"diff":-0.2,"new":0.1,"old":0.3}}}
+[exit 0]
+"#]],
+    );
+    let shown = p.ok("runs show last --json").json();
+    let id = shown[0]["id"].as_str().unwrap();
+    assert_eq!(
+        p.ok(&format!(
+            "metrics diff {} workspace --json --targets open.json",
+            &id[..8]
+        ))
+        .stdout,
+        p.ok(diff).stdout
+    );
+    check(
+        &p.cvops("metrics diff lsat"),
+        str![[r#"
+--- stderr ---
+error: `lsat` is neither a git revision nor a run
+ |
+ = help: did you mean `last`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("metrics diff nothing-like-it"),
+        str![[r#"
+--- stderr ---
+error: `nothing-like-it` is neither a git revision nor a run
+ |
+ = help: `git log --oneline` and `cvops runs list` show what there is
 [exit 2]
 "#]],
     );

@@ -127,6 +127,19 @@ train.epochs    12          3
 }
 
 #[test]
+fn a_run_knows_what_its_stages_read() {
+    let p = tuned();
+    p.ok("params set train.epochs=3 train.blocks[1].filters=1 data.crop=false");
+    check(
+        &p.cvops("params diff last workspace --json"),
+        str![[r#"
+{"params.yaml":{"train.blocks[1].filters":{"diff":-15,"new":1,"old":16},"train.epochs":{"diff":-9,"new":3,"old":12}}}
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
 fn set_keeps_everything_else() {
     let p = tuned();
     check(
@@ -295,6 +308,11 @@ error: `../outside.yaml` lies outside the project
 "#]],
     );
     assert_eq!(p.read("params.yaml"), PARAMS);
+}
+
+#[test]
+fn set_refuses_files_that_it_cannot_edit() {
+    let p = tuned();
     p.write("params.yaml", "base: &b {x: 1}\ncopy: *b\n");
     check(
         &p.cvops("params set base.x=2"),

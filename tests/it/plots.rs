@@ -156,7 +156,10 @@ error: the pipeline file declares no plots
 #[test]
 fn without_git_the_last_repro_is_the_old_side() {
     let p = drawn();
-    p.edit("out/h.csv", "0.5", "0.7");
+    p.edit("out/h.csv", "0.5", "0.7")
+        .edit("out/pics/p.svg", "red", "blue");
+    p.ok("plots diff -o p.html --targets out/pics");
+    assert_eq!(p.read("p.html").matches("<img ").count(), 2);
     check(
         &p.cvops("plots diff --json --targets out/h.csv"),
         str![[r#"

@@ -78,7 +78,7 @@ fn one_bad_picture_fails_and_the_others_are_still_told() {
 image                  class[..]probability
 data/raw/along/03.png  a[..]  0.[..]
 --- stderr ---
-error: `bad.png` cannot be read as a picture: not a PNG or JPEG image (it is text)
+error: `bad.png` cannot be read as a picture: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)
 error: `missing.png` cannot be read as a picture: No such file or directory (os error 2)
 [exit 1]
 "#]],
@@ -99,7 +99,7 @@ fn a_folder_without_pictures_is_no_success() {
 --- stderr ---
 error: `notes` holds no pictures
  |
- = help: PNG and JPEG files are read (.png, .jpg, .jpeg)
+ = help: PNG, JPEG, WebP, BMP, GIF or TIFF files are read (.png, .jpg, .jpeg, .webp, .bmp, .gif, .tif, .tiff)
 [exit 2]
 "#]],
     );

@@ -1149,3 +1149,92 @@ recorded as `[RUN]`; `cvops runs show` shows it
         "{lock}"
     );
 }
+
+#[test]
+fn outputs_of_many_stages_in_one_folder_are_listed_together() {
+    let mut pipeline = "stages:\n".to_owned();
+    for i in 0..40 {
+        pipeline += &format!("  s{i}: {{cmd: echo {i} > out/{i}.txt, outs: [out/{i}.txt]}}\n");
+    }
+    // It reads the folder, and with it the `.gitignore` that the others got.
+    pipeline += "  all: {cmd: ls out > all.txt, deps: [out], outs: [all.txt]}\n";
+    let p = with_pipeline(&pipeline);
+    p.git_init();
+    p.ok("repro -j 4");
+    let listed = p.read("out/.gitignore");
+    assert_eq!(listed.lines().count(), 40, "{listed}");
+    assert_eq!(
+        p.git("status --porcelain --untracked-files=all"),
+        "?? .cvops/.gitignore\n?? .gitignore\n?? out/.gitignore\n?? pipeline.lock\n"
+    );
+    let again = p.ok("repro").stderr;
+    assert!(
+        again.ends_with("everything is up to date (41 stages)\n"),
+        "{again}"
+    );
+}
+
+#[test]
+fn an_output_that_moves_between_cache_and_git_is_listed_anew_without_a_run() {
+    let of = |option: &str| {
+        format!(
+            "stages: {{a: {{cmd: echo 1 > m.json; echo 2 > o, outs: [m.json: {option}, o]}}}}\n"
+        )
+    };
+    let p = with_pipeline(&of("{cache: true}"));
+    p.git_init();
+    p.ok("repro");
+    assert_eq!(p.read(".gitignore"), "/m.json\n/o\n");
+    p.write("pipeline.yaml", of("{cache: false}"));
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+a: unchanged
+everything is up to date (1 stage)
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read(".gitignore"), "/o\n");
+    p.write("pipeline.yaml", of("{cache: true}"));
+    p.ok("repro");
+    assert_eq!(p.read(".gitignore"), "/o\n/m.json\n");
+    // A line of the user's own stays.
+    p.write(".gitignore", "*.json\n/o\n");
+    p.write("pipeline.yaml", of("{cache: false}"));
+    p.ok("repro");
+    assert_eq!(p.read(".gitignore"), "*.json\n/o\n");
+}
+
+#[test]
+fn a_fresh_clone_runs_what_the_committed_lock_names() {
+    let p = sample();
+    p.ok("repro");
+    p.ran();
+    p.remove(".cvops").remove("upper.txt").remove("top.txt");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  must run    output `upper.txt` is missing
+top      depends     on what `prepare` will write
+tally    depends     on what `top` will write
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+prepare: running: output `upper.txt` is missing
+prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
+prepare: done in [TIME]
+top: running: output `top.txt` is missing
+top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
+top: done in [TIME]
+tally: unchanged
+3 stages: 2 ran, 1 unchanged
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.ran(), "prepare top");
+}

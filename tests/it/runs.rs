@@ -145,7 +145,7 @@ fn runs_are_listed_with_metrics_and_the_params_in_which_they_differ() {
     check_squeezed(
         &p.cvops("runs list"),
         str![[r#"
-Name  Id  Started  Status  Took  Stages  accuracy  per_class.cat  train.lr
+name  id  started  status  took  stages  accuracy  per_class.cat  train.lr
 third  [HASH]  [DATE]  finished  [TIME]  2 ran  2  0.5  2
 second  [HASH]  [DATE]  finished  [TIME]  2 ran  3  0.5  3
 first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  0.5  1
@@ -155,8 +155,8 @@ first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  0.5  1
     check_squeezed(
         &p.cvops("exp list --sort accuracy -n 2 --md"),
         str![[r#"
-| Name  | Id  | Started  | Status  |  Took | Stages | accuracy | per\_class.cat | train.lr |
-| ------ | -------- | ---------------- | -------- | ----: | ------ | -------: | -------------: | -------: |
+| name  | id  | started  | status  |  took | stages | accuracy | per\_class.cat | train.lr |
+| --- | --- | --- | --- | ---: | --- | ---: | ---: | ---: |
 | second | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  3 |  0.5 |  3 |
 | third  | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  2 |  0.5 |  2 |
 --- stderr ---
@@ -167,7 +167,7 @@ first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  0.5  1
     check_squeezed(
         &p.cvops("runs list --sort curve.jsonl:loss --metric per_class.cat --experiment Default"),
         str![[r#"
-Name  Id  Started  Status  Took  Stages  loss  per_class.cat  train.lr
+name  id  started  status  took  stages  loss  per_class.cat  train.lr
 first  [HASH]  [DATE]  finished  [TIME]  2 ran  1.25  0.5  1
 second  [HASH]  [DATE]  finished  [TIME]  2 ran  3.25  0.5  3
 [exit 0]
@@ -207,27 +207,27 @@ fn a_run_is_shown_with_all_that_is_known_of_it() {
         &p.cvops("runs show"),
         str![[r#"
 run  first
-id  a55a21a6e61e4ee38d18ff1233c39695
+id  [HASH]
 experiment  Default
 status  finished
 started  [DATE]
 took  [TIME]
 command  cvops repro --name first evaluate
 
-Stage  Outcome  Took
+stage  outcome  took
 train  ran  [TIME]
 evaluate  ran  [TIME]
 
-File  Param  Value
+path  param  value
 params.yaml  train.epochs  2
 params.yaml  train.lr  1
 
-File  Metric  Value  Step
+path  metric  value  step
 curve.jsonl  loss  1.25  2
 metrics.json  accuracy  1
 metrics.json  per_class.cat  0.5
 
-Output  Stage  Size  Object
+output  stage  size  object
 curve.jsonl  train  47 B  [HASH]
 metrics.json  evaluate  40 B  [HASH]
 model.bin  train  8 B  [HASH]
@@ -237,7 +237,7 @@ model.bin  train  8 B  [HASH]
     check(
         &p.cvops("runs show first --curve loss"),
         str![[r#"
-Step  loss
+step  loss
    1   1.5
    2  1.25
 [exit 0]
@@ -304,11 +304,11 @@ fn two_runs_are_compared() {
     check(
         &p.cvops("runs diff first"),
         str![[r#"
-File         Param     first  second
+path         param     first  second
 params.yaml  train.lr      1       3
 
-File          Metric    first  second  Change
-curve.jsonl   loss       1.25    3.25       2
+path          metric    first  second  change
+curve.jsonl   loss       1.25    3.25     2.0
 metrics.json  accuracy      1       3       2
 [exit 0]
 "#]],
@@ -316,13 +316,13 @@ metrics.json  accuracy      1       3       2
     check(
         &p.cvops("runs diff second first --md --exit-code"),
         str![[r#"
-| File        | Param    | second | first |
+| path        | param    | second | first |
 | ----------- | -------- | -----: | ----: |
 | params.yaml | train.lr |      3 |     1 |
 
-| File         | Metric   | second | first | Change |
+| path         | metric   | second | first | change |
 | ------------ | -------- | -----: | ----: | -----: |
-| curve.jsonl  | loss     |   3.25 |  1.25 |     -2 |
+| curve.jsonl  | loss     |   3.25 |  1.25 |   -2.0 |
 | metrics.json | accuracy |      3 |     1 |     -2 |
 [exit 3]
 "#]],
@@ -468,22 +468,22 @@ fn a_failed_run_is_recorded_with_what_finished() {
         &p.cvops("runs show"),
         str![[r#"
 run  sad
-id  19840b044a1d42a8bbaea9ca4869c41b
+id  [HASH]
 experiment  Default
 status  failed
 started  [DATE]
 took  [TIME]
 command  cvops repro --name sad
 
-Stage  Outcome  Took  Why
+stage  outcome  took  why
 good  ran  [TIME]
 bad  failed  [TIME]  stage `bad` failed: `exit 3` exited with code 3
 after  not finished
 
-File  Param  Value
+path  param  value
 params.yaml  a.b  7
 
-Output  Stage  Size  Object
+output  stage  size  object
 good.txt  good  2 B  [HASH]
 [exit 0]
 "#]],
@@ -491,7 +491,7 @@ good.txt  good  2 B  [HASH]
     check_squeezed(
         &p.cvops("runs list"),
         str![[r#"
-Name  Id  Started  Status  Took  Stages
+name  id  started  status  took  stages
 sad  [HASH]  [DATE]  failed  [TIME]  1 ran, 1 failed, 1 not finished
 [exit 0]
 "#]],
@@ -542,6 +542,18 @@ error: the run `interrupted` is still going on
     // Seen at once, before anything is written.
     assert_eq!(statuses(&p), "killed killed");
     assert!(runs(&p)[0]["ended"].is_null());
+
+    check(
+        &p.cvops("runs apply killed"),
+        str![[r#"
+--- stderr ---
+stopped processes that a killed cvops left behind (stage `slow`)
+error: the run `killed` left no results to go back to
+ |
+ = help: choose a run that finished a stage: `cvops runs list`
+[exit 2]
+"#]],
+    );
 
     fs::write(p.home().join("go"), "").unwrap();
     p.ok("repro --name last-one");
@@ -656,15 +668,39 @@ fn a_metrics_file_that_cannot_be_read_is_left_out_with_a_warning() {
         &output,
         str![[r#"
 --- stderr ---
-warning: the numbers in `m.json` are not part of the run: `m.json` is not valid
- |
- = help: let the stage `bad` write JSON, YAML or TOML there
+warning: the numbers in `m.json` are not part of the run: `m.json` cannot be parsed
+ --> m.json:1:2
+  |
+1 | {broken
+  |  ^ key must be a string
 [exit 0]
 "#]],
     );
     let run = &runs(&p)[0];
     assert_eq!(run["metrics"]["n.json"]["loss"], "NaN");
     assert_eq!(run["metrics"]["n.json"]["best"], "-Infinity");
+}
+
+#[test]
+fn a_run_knows_where_git_stood() {
+    let p = study();
+    p.git_init();
+    p.ok("repro");
+    let git = runs(&p)[0]["git"].clone();
+    assert_eq!(git["commit"], p.git("rev-parse HEAD").trim());
+    assert_eq!(
+        (&git["branch"], &git["dirty"]),
+        (&"main".into(), &false.into())
+    );
+    // What a repro writes says nothing about what it was made from.
+    p.git("add --all");
+    p.git("commit --quiet --message results");
+    p.write("metrics.json", "{}\n");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], false);
+    p.edit("params.yaml", "lr: 1 ", "lr: 3 ");
+    p.ok("repro");
+    assert_eq!(runs(&p)[0]["git"]["dirty"], true);
 }
 
 #[test]

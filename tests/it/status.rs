@@ -126,7 +126,7 @@ fn json_names_state_and_reasons() {
     check(
         &p.cvops("status --json"),
         str![[r#"
-{"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
+{"problems":[],"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
 [exit 0]
 "#]],
     );
@@ -153,6 +153,82 @@ fn stages_that_may_be_cut_off_are_not_promised_to_run() {
 a  must run    dependency `in` changed ([HASH] -> [HASH])
 b  depends     on what `a` will write
 c  depends     on what `b` will write
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn a_dependency_that_a_repro_would_miss_is_mentioned() {
+    let p = with_pipeline("stages:\n  a: {cmd: cp in mid, deps: [in], outs: [mid]}\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  must run    it never ran
+--- stderr ---
+warning: stage `a` needs `in`, which does not exist
+ --> pipeline.yaml:2:30
+  |
+2 |   a: {cmd: cp in mid, deps: [in], outs: [mid]}
+  |                              ^^
+  |
+  = help: create `in`, or correct the dep in the pipeline file
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro --dry"),
+        str![[r#"
+a  must run    it never ran
+--- stderr ---
+warning: stage `a` needs `in`, which does not exist
+ --> pipeline.yaml:2:30
+  |
+2 |   a: {cmd: cp in mid, deps: [in], outs: [mid]}
+  |                              ^^
+  |
+  = help: create `in`, or correct the dep in the pipeline file
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("why a"),
+        str![[r#"
+a must run: it never ran
+--- stderr ---
+warning: stage `a` needs `in`, which does not exist
+ --> pipeline.yaml:2:30
+  |
+2 |   a: {cmd: cp in mid, deps: [in], outs: [mid]}
+  |                              ^^
+  |
+  = help: create `in`, or correct the dep in the pipeline file
+[exit 0]
+"#]],
+    );
+    let report = p.ok("status --json").json()[0].clone();
+    assert_eq!(report["problems"][0]["code"], "missing-dependency");
+    p.write("in", "1\n");
+    let report = p.ok("status --json").json()[0].clone();
+    assert_eq!(report["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn a_pipeline_without_stages() {
+    let p = with_pipeline("stages: {}\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("dag"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
 [exit 0]
 "#]],
     );

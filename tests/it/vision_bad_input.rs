@@ -25,7 +25,7 @@ fn an_empty_class() {
 --- stderr ---
 error: no images in `spotted`
  |
- = help: add PNG or JPEG files to the folder, or remove it
+ = help: add PNG, JPEG, WebP, BMP, GIF or TIFF files to the folder, or remove it
 [exit 1]
 "#]],
     );
@@ -39,7 +39,7 @@ fn one_class_only() {
         &p.cvops("preprocess"),
         str![[r#"
 --- stderr ---
-error: the dataset `[ROOT]/data/raw` holds only the class `across`
+error: the dataset `data/raw` holds only the class `across`
  |
  = help: a classifier needs at least two classes: add another folder beside `across`
 [exit 1]
@@ -55,7 +55,7 @@ fn pictures_without_classes() {
         &p.cvops("preprocess"),
         str![[r#"
 --- stderr ---
-error: the dataset `[ROOT]/data/raw` holds no class folders
+error: the dataset `data/raw` holds no class folders
  |
  = note: directly in it: 1 image
  = help: put the images into one folder per class: the folder's name is the label
@@ -71,7 +71,7 @@ fn classes_one_folder_too_deep() {
         &p.cvops("preprocess --data data"),
         str![[r#"
 --- stderr ---
-error: the output `[ROOT]/data/prepared` and the dataset `[ROOT]/data` lie inside each other
+error: the output `data/prepared` and the dataset `data` lie inside each other
  |
  = help: choose an output folder outside the dataset
 [exit 2]
@@ -113,7 +113,7 @@ error: `test` has 1 class folder that `train` lacks: `allong`
         &p.cvops("preprocess"),
         str![[r#"
 --- stderr ---
-error: the dataset `[ROOT]/data/raw` has `test` but no `train`
+error: the dataset `data/raw` has `test` but no `train`
  |
  = help: add a `train` folder with the same classes, or put the class folders at the top: they are then split automatically
 [exit 1]
@@ -127,7 +127,7 @@ fn no_such_dataset() {
         &stripes_project().cvops("preprocess --data raw"),
         str![[r#"
 --- stderr ---
-error: the dataset `[ROOT]/raw` is not a folder
+error: the dataset `raw` is not a folder
  |
  = help: give a folder that holds one folder of images per class
 [exit 2]
@@ -162,7 +162,7 @@ error: 6 of 40 images could not be read, more than `preprocess.max_corrupt` allo
  |
  = note: `across/00.png`: the file is empty (0 bytes)
  = note: `across/01.png`: the file is truncated
- = note: `along/03.png`: not a PNG or JPEG image (it is text)
+ = note: `along/03.png`: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)
  = note: `along/04.png`: too large: 60000x60000 pixels, the limit is 1000000 (`max_pixels`)
  = note: `along/05.png`: the file is truncated
  = note: and 1 more
@@ -188,7 +188,7 @@ fn damaged_pictures_within_what_is_allowed() {
 train 20, val 8, test 6 images
 --- stderr ---
 40 images in 2 classes
-left out along/03.png: not a PNG or JPEG image (it is text)
+left out along/03.png: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)
 left out along/04.png: too large: 60000x60000 pixels, the limit is 1000000 (`max_pixels`)
 left out along/05.png: the file is truncated
 left out along/06.png: damaged: CRC error: expected 0x38c3e5a2 have 0xf7d8d0a1
@@ -241,7 +241,7 @@ fn an_output_that_is_not_ours() {
         &p.cvops("preprocess --out out"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/out` exists and was not written by `preprocess`
+error: `out` exists and was not written by `preprocess`
  |
  = help: move it away, or choose another output folder
 [exit 2]
@@ -251,7 +251,7 @@ error: `[ROOT]/out` exists and was not written by `preprocess`
         &p.cvops("preprocess --out data/raw/out"),
         str![[r#"
 --- stderr ---
-error: the output `[ROOT]/data/raw/out` and the dataset `[ROOT]/data/raw` lie inside each other
+error: the output `data/raw/out` and the dataset `data/raw` lie inside each other
  |
  = help: choose an output folder outside the dataset
 [exit 2]
@@ -473,7 +473,7 @@ fn a_params_file_that_is_missing_or_broken() {
         &p.cvops("preprocess --params parms.yaml"),
         str![[r#"
 --- stderr ---
-error: could not read `[ROOT]/parms.yaml`: No such file or directory (os error 2)
+error: could not read `parms.yaml`: No such file or directory (os error 2)
  |
  = help: check the spelling of the path and that it exists
 [exit 2]
@@ -586,7 +586,7 @@ fn a_split_that_is_empty() {
         &p.cvops("evaluate"),
         str![[r#"
 --- stderr ---
-error: the val split of `[ROOT]/data/prepared` holds no images
+error: the val split of `data/prepared` holds no images
  --> params.yaml:6:12
   |
 6 | evaluate: {split: val}
@@ -652,7 +652,7 @@ fn prepared_data_that_is_missing_damaged_or_of_another_version() {
         &p.cvops("train"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/data/prepared/train-00000.safetensors` does not hold prepared data: the file was changed or cut since `prepared.json` was written
+error: `data/prepared/train-00000.safetensors` does not hold prepared data: the file was changed or cut since `prepared.json` was written
  |
  = help: run `cvops preprocess` (or `cvops repro`) to write it anew
 [exit 1]
@@ -663,7 +663,7 @@ error: `[ROOT]/data/prepared/train-00000.safetensors` does not hold prepared dat
         &p.cvops("train"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/data/prepared/train-00000.safetensors` does not hold prepared data: the file is missing
+error: `data/prepared/train-00000.safetensors` does not hold prepared data: the file is missing
  |
  = help: run `cvops preprocess` (or `cvops repro`) to write it anew
 [exit 1]
@@ -676,7 +676,7 @@ error: `[ROOT]/data/prepared/train-00000.safetensors` does not hold prepared dat
         &p.cvops("train"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/data/prepared/prepared.json` has format version 9; this program reads version 1
+error: `data/prepared/prepared.json` has format version 9; this program reads version 1
  |
  = help: run `cvops preprocess` (or `cvops repro`) to write it anew
 [exit 2]
@@ -687,7 +687,7 @@ error: `[ROOT]/data/prepared/prepared.json` has format version 9; this program r
         &p.cvops("train"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/data/prepared/prepared.json` does not hold prepared data: the file is missing
+error: `data/prepared/prepared.json` does not hold prepared data: the file is missing
  |
  = help: run `cvops preprocess` (or `cvops repro`) to write it anew
 [exit 1]
@@ -706,7 +706,7 @@ fn a_model_that_is_missing_damaged_or_of_another_version() {
         &p.cvops("evaluate"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/models/classifier/model.json` is a model of format version 2; this program reads version 1
+error: `models/classifier/model.json` is a model of format version 2; this program reads version 1
  |
  = help: update cvops, or train the model anew with this version
 [exit 2]
@@ -716,7 +716,7 @@ error: `[ROOT]/models/classifier/model.json` is a model of format version 2; thi
         &p.cvops("predict data/raw"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/models/classifier/model.json` is a model of format version 2; this program reads version 1
+error: `models/classifier/model.json` is a model of format version 2; this program reads version 1
  |
  = help: update cvops, or train the model anew with this version
 [exit 2]
@@ -727,7 +727,7 @@ error: `[ROOT]/models/classifier/model.json` is a model of format version 2; thi
         &p.cvops("summary --model models/classifier"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/models/classifier/model.json` is not a model: EOF while parsing an object at line 1 column 1
+error: `models/classifier/model.json` is not a model: EOF while parsing an object at line 1 column 1
  |
  = help: run `cvops train` (or `cvops repro`) to write it anew
 [exit 1]
@@ -743,7 +743,7 @@ error: `[ROOT]/models/classifier/model.json` is not a model: EOF while parsing a
         &p.cvops("predict data/raw"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/models/classifier/model.safetensors` is not a model: it is not the file that `model.json` was written for
+error: `models/classifier/model.safetensors` is not a model: it is not the file that `model.json` was written for
  |
  = help: run `cvops train` (or `cvops repro`) to write it anew
 [exit 1]
@@ -754,7 +754,7 @@ error: `[ROOT]/models/classifier/model.safetensors` is not a model: it is not th
         &p.cvops("predict data/raw"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]/models/classifier/model.json` is not a model: the file is missing
+error: `models/classifier/model.json` is not a model: the file is missing
  |
  = help: run `cvops train` (or `cvops repro`) to write it anew
 [exit 1]

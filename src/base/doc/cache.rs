@@ -69,11 +69,7 @@ impl ParseCache {
                 name: name.to_owned(),
                 text,
             });
-            return Ok(Document {
-                source,
-                format: Format::Yaml,
-                root: found.root,
-            });
+            return Ok(Document::new(source, Format::Yaml, found.root));
         }
         let document = Document::parse(name, text, Format::Yaml)?;
         if is_json(&document.root)

@@ -1,13 +1,13 @@
 //! `Document`: a parsed file that keeps its text, so that messages can point into it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::Error;
 use crate::base::diag::{Diagnostic, Source, Span};
 
 use super::key_path::KeyPath;
-use super::locate::{self, Located};
+use super::locate::{self, Located, Places};
 use super::value::Value;
 
 /// The grammar of a document.
@@ -42,9 +42,21 @@ pub struct Document {
     pub format: Format,
     /// Its content.
     pub root: Value,
+    /// Where its values stand; found when the first message needs it.
+    places: OnceLock<Places>,
 }
 
 impl Document {
+    /// Puts a document together from a text and what it was parsed to.
+    pub(super) fn new(source: Arc<Source>, format: Format, root: Value) -> Self {
+        Self {
+            source,
+            format,
+            root,
+            places: OnceLock::new(),
+        }
+    }
+
     /// Parses `text`; `name` is how messages call the file.
     ///
     /// # Errors
@@ -60,11 +72,7 @@ impl Document {
             Format::Toml => parse_toml(&source),
         };
         match root {
-            Ok(root) => Ok(Self {
-                source,
-                format,
-                root,
-            }),
+            Ok(root) => Ok(Self::new(source, format, root)),
             Err(problem) => Err(Error::Document {
                 name: name.to_owned(),
                 problems: vec![problem],
@@ -98,7 +106,10 @@ impl Document {
     /// Returns where the value (and its key, if it has one) stands in the text.
     #[must_use]
     pub fn locate(&self, path: &KeyPath) -> Option<Located> {
-        locate::locate(self, path)
+        let places = self
+            .places
+            .get_or_init(|| Places::of(&self.source.text, self.format));
+        places.find(path.keys())
     }
 }
 
@@ -126,6 +137,19 @@ fn syntax_error(source: &Arc<Source>, offset: usize, message: &str) -> Diagnosti
     diagnostic
 }
 
+/// Returns the message about a key that stands twice, if that is what is wrong with the text.
+fn duplicate_key(source: &Arc<Source>, message: &str) -> Option<Diagnostic> {
+    if !message.contains("duplicate key") {
+        return None;
+    }
+    let found = locate::duplicate(&source.text)?;
+    let headline = format!("`{}` has the key `{}` twice", source.name, found.key);
+    let diagnostic = Diagnostic::error("duplicate-key", headline)
+        .label(source, found.second, "second time")
+        .label(source, found.first, "first time");
+    Some(diagnostic.help("drop one of the two, or rename it"))
+}
+
 fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
     serde_yaml::from_str(&source.text).map_err(|e| {
         let offset = e.location().map_or(0, |l| l.index());
@@ -133,6 +157,9 @@ fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
         // serde_yaml appends " at line L column C"; the caret says that already.
         if let Some(at) = message.rfind(" at line ") {
             message.truncate(at);
+        }
+        if let Some(diagnostic) = duplicate_key(source, &message) {
+            return diagnostic;
         }
         syntax_error(source, offset, &message)
     })
@@ -149,6 +176,9 @@ fn parse_json(source: &Arc<Source>) -> Result<Value, Diagnostic> {
         let mut message = e.to_string();
         if let Some(at) = message.rfind(" at line ") {
             message.truncate(at);
+        }
+        if let Some(diagnostic) = duplicate_key(source, &message) {
+            return diagnostic;
         }
         syntax_error(source, line_start + e.column().saturating_sub(1), &message)
     })

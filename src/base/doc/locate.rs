@@ -1,11 +1,15 @@
-//! Finds the place of a `KeyPath` in a document's text. Runs only when a message is built.
+//! The place of every value in a document's text. Made when the first message about the document is
+//! built, in one pass, and kept: a file with a thousand mistakes is parsed once more, not a thousand
+//! times.
+
+use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser};
 
 use crate::base::diag::Span;
 
-use super::document::{Document, Format};
-use super::key_path::{Key, KeyPath};
+use super::document::Format;
+use super::key_path::Key;
 
 /// Where a value stands, and its key where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,25 +20,83 @@ pub struct Located {
     pub value: Span,
 }
 
-/// Returns the place of `path`, or `None` if there is no such value (or it came in through an alias
-/// or merge key and has no place of its own).
-pub(super) fn locate(document: &Document, path: &KeyPath) -> Option<Located> {
-    let text = &document.source.text;
-    match document.format {
-        Format::Yaml | Format::Json => YamlFinder::new(text).find(path.keys()),
-        Format::Toml => find_toml(text, path.keys()),
+/// A key that stands twice in one mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Duplicate {
+    /// The key.
+    pub(super) key: String,
+    /// Where it stands first.
+    pub(super) first: Span,
+    /// Where it stands again.
+    pub(super) second: Span,
+}
+
+/// The places of all values of one text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    root: Option<Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    located: Located,
+    inner: Inner,
+}
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Nothing,
+    Map(BTreeMap<String, Place>),
+    List(Vec<Place>),
+}
+
+impl Places {
+    /// Finds the places of `text`, which is known to follow its grammar.
+    pub(super) fn of(text: &str, format: Format) -> Self {
+        let root = match format {
+            Format::Yaml | Format::Json => YamlReader::new(text).root(),
+            Format::Toml => toml_root(text),
+        };
+        Self { root }
+    }
+
+    /// Returns the place of the value at `keys`, or `None` if there is no such value (or it came in
+    /// through an alias or merge key and has no place of its own).
+    pub(super) fn find(&self, keys: &[Key]) -> Option<Located> {
+        let mut place = self.root.as_ref()?;
+        for key in keys {
+            place = match (&place.inner, key) {
+                (Inner::Map(entries), Key::Name(name)) => entries.get(name)?,
+                (Inner::List(items), Key::Index(index)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        Some(place.located)
     }
 }
 
+/// Returns the first key of a YAML or JSON text that stands twice in its mapping.
+pub(super) fn duplicate(text: &str) -> Option<Duplicate> {
+    let mut reader = YamlReader::new(text);
+    // Only what stands before a syntax error is known; a duplicate key is none.
+    let _ = reader.root();
+    reader.duplicate
+}
+
 /// A cursor over parser events with byte offsets.
-struct YamlFinder<'t> {
+struct YamlReader<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     text: &'t str,
     /// Byte offset of every character: the parser counts characters.
     offsets: Vec<usize>,
+    duplicate: Option<Duplicate>,
+    depth: usize,
 }
 
-impl<'t> YamlFinder<'t> {
+/// Deeper texts are refused by the parsers that give the values (128).
+const DEPTH_MAX: usize = 200;
+
+impl<'t> YamlReader<'t> {
     fn new(text: &'t str) -> Self {
         let mut offsets: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
         offsets.push(text.len());
@@ -42,6 +104,8 @@ impl<'t> YamlFinder<'t> {
             parser: Parser::new_from_str(text),
             text,
             offsets,
+            duplicate: None,
+            depth: 0,
         }
     }
 
@@ -57,78 +121,71 @@ impl<'t> YamlFinder<'t> {
         ))
     }
 
-    fn find(mut self, keys: &[Key]) -> Option<Located> {
+    fn root(&mut self) -> Option<Place> {
         loop {
             if let (Event::DocumentStart(_), _) = self.next()? {
                 break;
             }
         }
         let (event, span) = self.next()?;
-        self.descend(&event, span, None, keys)
+        self.place(&event, span, None)
     }
 
-    fn descend(
-        &mut self,
-        event: &Event<'t>,
-        span: Span,
-        key: Option<Span>,
-        keys: &[Key],
-    ) -> Option<Located> {
-        let Some((wanted, rest)) = keys.split_first() else {
-            return Some(Located {
-                key,
-                value: self.first_line(span, key),
-            });
+    /// Reads the value that begins with `event`.
+    fn place(&mut self, event: &Event<'t>, span: Span, key: Option<Span>) -> Option<Place> {
+        let located = Located {
+            key,
+            value: self.first_line(span, key),
         };
-        match (event, wanted) {
-            (Event::MappingStart(..), Key::Name(name)) => loop {
-                let (key_event, key_span) = self.next()?;
-                let found = match &key_event {
-                    Event::MappingEnd => return None,
-                    Event::Scalar(text, ..) => text.as_ref() == name,
-                    _ => {
-                        self.skip(&key_event)?;
-                        false
-                    }
-                };
-                let (value_event, value_span) = self.next()?;
-                if found {
-                    return self.descend(&value_event, value_span, Some(key_span), rest);
-                }
-                self.skip(&value_event)?;
-            },
-            (Event::SequenceStart(..), Key::Index(index)) => {
-                let mut at = 0;
+        if DEPTH_MAX < self.depth {
+            return None;
+        }
+        self.depth += 1;
+        let inner = match event {
+            Event::MappingStart(..) => self.entries()?,
+            Event::SequenceStart(..) => {
+                let mut items = Vec::new();
                 loop {
-                    let (item, item_span) = self.next()?;
+                    let (item, span) = self.next()?;
                     if matches!(item, Event::SequenceEnd) {
-                        return None;
+                        break Inner::List(items);
                     }
-                    if at == *index {
-                        return self.descend(&item, item_span, None, rest);
-                    }
-                    self.skip(&item)?;
-                    at += 1;
+                    items.push(self.place(&item, span, None)?);
                 }
             }
-            _ => None,
-        }
+            _ => Inner::Nothing,
+        };
+        self.depth -= 1;
+        Some(Place { located, inner })
     }
 
-    /// Passes over the rest of a value whose first event has been read.
-    fn skip(&mut self, first: &Event<'t>) -> Option<()> {
-        let mut depth = i32::from(matches!(
-            first,
-            Event::MappingStart(..) | Event::SequenceStart(..)
-        ));
-        while 0 < depth {
-            match self.next()?.0 {
-                Event::MappingStart(..) | Event::SequenceStart(..) => depth += 1,
-                Event::MappingEnd | Event::SequenceEnd => depth -= 1,
-                _ => {}
+    fn entries(&mut self) -> Option<Inner> {
+        let mut entries: BTreeMap<String, Place> = BTreeMap::new();
+        loop {
+            let (key_event, key_span) = self.next()?;
+            let name = match &key_event {
+                Event::MappingEnd => return Some(Inner::Map(entries)),
+                Event::Scalar(text, ..) => Some(text.as_ref().to_owned()),
+                _ => {
+                    self.place(&key_event, key_span, None)?;
+                    None
+                }
+            };
+            let (value_event, value_span) = self.next()?;
+            if let Some(first) = name.as_ref().and_then(|name| entries.get(name))
+                && self.duplicate.is_none()
+            {
+                self.duplicate = Some(Duplicate {
+                    key: name.clone().unwrap_or_default(),
+                    first: first.located.key.unwrap_or(first.located.value),
+                    second: key_span,
+                });
+            }
+            let place = self.place(&value_event, value_span, Some(key_span))?;
+            if let Some(name) = name {
+                entries.entry(name).or_insert(place);
             }
         }
-        Some(())
     }
 
     /// Collections start with an empty span, plain scalars may end in spaces, and an absent value
@@ -155,51 +212,58 @@ impl<'t> YamlFinder<'t> {
     }
 }
 
-fn find_toml(text: &str, keys: &[Key]) -> Option<Located> {
+fn toml_root(text: &str) -> Option<Place> {
     use toml::de::{DeTable, DeValue};
-    let to_span = |r: std::ops::Range<usize>| Span {
-        start: r.start,
-        end: r.end,
-    };
-    let table = DeTable::parse(text).ok()?;
-    let mut located = Located {
-        key: None,
-        value: to_span(table.span()),
-    };
-    let Some((Key::Name(first), rest)) = keys.split_first() else {
-        return keys.is_empty().then_some(located);
-    };
-    let (key, mut value) = table.get_ref().iter().find(|(k, _)| k.get_ref() == first)?;
-    located = Located {
-        key: Some(to_span(key.span())),
-        value: to_span(value.span()),
-    };
-    for step in rest {
-        match (step, value.get_ref()) {
-            (Key::Name(name), DeValue::Table(inner)) => {
-                let (key, next) = inner.iter().find(|(k, _)| k.get_ref() == name)?;
-                located = Located {
-                    key: Some(to_span(key.span())),
-                    value: to_span(next.span()),
-                };
-                value = next;
-            }
-            (Key::Index(index), DeValue::Array(items)) => {
-                value = items.get(*index)?;
-                located = Located {
-                    key: None,
-                    value: to_span(value.span()),
-                };
-            }
-            _ => return None,
+    fn span(range: std::ops::Range<usize>) -> Span {
+        Span {
+            start: range.start,
+            end: range.end,
         }
     }
-    Some(located)
+    fn table(table: &DeTable<'_>) -> Inner {
+        let entries = table.iter().map(|(key, value)| {
+            let located = Located {
+                key: Some(span(key.span())),
+                value: span(value.span()),
+            };
+            let inner = inner(value.get_ref());
+            (key.get_ref().to_string(), Place { located, inner })
+        });
+        Inner::Map(entries.collect())
+    }
+    fn inner(value: &DeValue<'_>) -> Inner {
+        match value {
+            DeValue::Table(inner) => table(inner),
+            DeValue::Array(items) => Inner::List(
+                items
+                    .iter()
+                    .map(|item| Place {
+                        located: Located {
+                            key: None,
+                            value: span(item.span()),
+                        },
+                        inner: inner(item.get_ref()),
+                    })
+                    .collect(),
+            ),
+            _ => Inner::Nothing,
+        }
+    }
+    let root = DeTable::parse(text).ok()?;
+    let located = Located {
+        key: None,
+        value: span(root.span()),
+    };
+    Some(Place {
+        located,
+        inner: table(root.get_ref()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::doc::Document;
 
     #[track_caller]
     fn check(format: Format, text: &str, path: &str, key: Option<&str>, value: &str) {
@@ -244,5 +308,14 @@ mod tests {
         );
         check(Format::Toml, "[a]\nb = [1, 22]\n", "a.b[1]", None, "22");
         check(Format::Toml, "[a]\nb = 'x'\n", "a.b", Some("b"), "'x'");
+    }
+    #[test]
+    fn the_first_duplicate_key_is_found() {
+        let text = "a: {x: 1, y: 2, x: 3}\nb: 1\nb: 2\n";
+        let found = duplicate(text).unwrap();
+        assert_eq!((found.key.as_str(), found.first.start), ("x", 4));
+        assert_eq!(&text[found.second.start..], "x: 3}\nb: 1\nb: 2\n");
+        assert_eq!(duplicate("a: 1\nb: {a: 1}\n"), None);
+        assert!(duplicate("{\"a\": 1, \"a\": 2}").is_some());
     }
 }

@@ -25,7 +25,14 @@ impl Staged {
         fault::point("staged.create")?;
         tempfile::Builder::new()
             .prefix(TEMP_PREFIX)
-            .tempfile_in(dir)
+            // `tempfile_in` would put the temporary name into its errors; callers name the file.
+            .make_in(dir, |path| {
+                let mut options = OpenOptions::new();
+                options.read(true).write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                options.open(path)
+            })
             .map(Self)
     }
 

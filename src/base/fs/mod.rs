@@ -9,6 +9,7 @@ mod append;
 mod atomic;
 pub mod fault;
 mod link;
+mod probe;
 mod walk;
 
 pub use append::{Appender, is_locked};
@@ -19,4 +20,5 @@ pub use atomic::{
 pub use link::{
     Executable, LinkKind, is_executable, place, set_executable, set_read_only, set_writable,
 };
+pub use probe::{Volume, volume, working_links};
 pub use walk::{Entry, walk};

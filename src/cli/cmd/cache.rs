@@ -13,6 +13,7 @@ use crate::store::{Cache, Sweep, VerifyEvent, verify};
 
 /// Look after the cache
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cvops cache verify")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -4,6 +4,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Out};
+use crate::cli::render::events::NO_STAGES;
 use crate::pipeline::{Plan, Reach};
 use crate::report::{GraphView, NodeState, NodeView};
 
@@ -54,6 +55,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .json(&serde_json::json!({"stages": names, "edges": edges}));
         return Ok(Outcome::Done);
     }
+    if names.is_empty() {
+        ctx.out.note(NO_STAGES);
+    }
     let nodes = chosen
         .iter()
         .map(|&i| {
@@ -61,7 +65,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             NodeView {
                 id: stage.name.to_string(),
                 label: stage.name.to_string(),
-                detail: stage.description.clone(),
+                detail: stage.description.clone().or_else(|| {
+                    let service = stage.service.as_ref()?;
+                    Some(format!("service on port {}", service.port))
+                }),
                 state: NodeState::Plain,
             }
         })

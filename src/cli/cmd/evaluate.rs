@@ -50,6 +50,10 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| error.seen_from(&ctx.dir))
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let document = args.params.document(ctx)?;
     let problems = Problems::new(&document);

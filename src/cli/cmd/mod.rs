@@ -2,9 +2,14 @@
 
 pub(super) mod cache;
 pub(super) mod checkout;
+pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod dag;
+pub(super) mod doctor;
 pub(super) mod freeze;
+pub(super) mod health;
 pub(super) mod init;
+pub(super) mod man;
 pub(super) mod metrics;
 pub(super) mod params;
 pub(super) mod params_sweep;
@@ -21,9 +26,13 @@ pub(super) mod why;
 #[cfg(feature = "vision")]
 pub(super) mod evaluate;
 #[cfg(feature = "vision")]
+mod init_template;
+#[cfg(feature = "vision")]
 pub(super) mod predict;
 #[cfg(feature = "vision")]
 pub(super) mod preprocess;
+#[cfg(feature = "vision")]
+pub(super) mod serve;
 #[cfg(feature = "vision")]
 pub(super) mod summary;
 #[cfg(feature = "vision")]

@@ -18,7 +18,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::compare::diff::show;
-use crate::compare::source::choose;
+use crate::compare::reader::choose;
 use crate::compare::{Reader, Row, Verdict, diff, values};
 use crate::project::Project;
 

@@ -14,7 +14,7 @@ use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
 use crate::vision::device::{Device, DeviceChoice};
-use crate::vision::image::{Limits, Pixels, decode, fit};
+use crate::vision::image::{EXTENSIONS, FORMAT_LIST, Limits, Pixels, decode, fit, is_picture_name};
 use crate::vision::params::PreprocessParams;
 use crate::vision::predict::Predictor;
 
@@ -41,6 +41,10 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| error.seen_from(&ctx.dir))
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let predictor = Predictor::load(
         &ctx.dir.join(&args.model),
@@ -110,10 +114,6 @@ fn limits(ctx: &Ctx, args: &Args) -> Result<Limits, CliError> {
 
 /// Returns the pictures named, folders walked in sorted order.
 fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
-    let is_picture = |name: &str| {
-        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
-        matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
-    };
     let mut all = Vec::new();
     for path in paths {
         let absolute = ctx.dir.join(path);
@@ -123,7 +123,7 @@ fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
         }
         let found = files::walk(&absolute, &|name, is_dir| {
             !name.rsplit('/').next().unwrap_or(name).starts_with('.')
-                && (is_dir || is_picture(name))
+                && (is_dir || is_picture_name(name))
         })
         .map_err(|(path, e)| crate::base::Error::io("read", &path)(e))?;
         if found.is_empty() {
@@ -132,7 +132,10 @@ fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
                     "no-pictures",
                     format!("`{}` holds no pictures", path.display()),
                 )
-                .help("PNG and JPEG files are read (.png, .jpg, .jpeg)"),
+                .help(format!(
+                    "{FORMAT_LIST} files are read (.{})",
+                    EXTENSIONS.join(", .")
+                )),
             ));
         }
         all.extend(found.into_iter().map(|entry| path.join(entry.relative)));

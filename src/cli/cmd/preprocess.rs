@@ -18,8 +18,8 @@ use crate::vision::shard::Split;
 
 /// Decode, resize and split pictures into prepared data
 ///
-/// Reads `class/image.png` or `train/class/image.png` (PNG and JPEG); parameters are in the section
-/// `preprocess` of params.yaml. The result does not depend on the machine or the number of threads.
+/// Reads `class/image.png` or `train/class/image.png` (PNG, JPEG, WebP, BMP, GIF and TIFF; of moving
+/// pictures the first frame); parameters are in the section `preprocess` of params.yaml. The result does not depend on the machine or the number of threads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cvops preprocess --data data/fashion5k --out data/prepared")]
 pub(in crate::cli) struct Args {
@@ -34,6 +34,10 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| error.seen_from(&ctx.dir))
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let document = args.params.document(ctx)?;
     let problems = Problems::new(&document);

@@ -21,6 +21,8 @@ use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach};
 use crate::project::Project;
 
+use crate::cli::services;
+
 use super::status;
 
 /// Bring stages up to date, running only what changed
@@ -28,9 +30,12 @@ use super::status;
 /// A stage runs when its command, dependencies, parameters or environment differ from its last run,
 /// or when an output is missing or was modified. Results of earlier runs are restored from the
 /// cache instead of computed again.
+///
+/// A service (`service:` in the pipeline file) only starts when it is named: after all it needs is up
+/// to date, in the foreground, until Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not"
+    after_help = "Examples:\n  cvops repro              everything\n  cvops repro train        `train` and all it needs\n  cvops repro -f -s train  only `train`, whether it changed or not\n  cvops repro serve        start the service `serve`, with all it needs up to date"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
@@ -68,6 +73,26 @@ pub(in crate::cli) struct Args {
     no_track: bool,
 }
 
+#[cfg(feature = "vision")]
+impl Args {
+    /// Asks for `targets` with all they need, and nothing else out of the ordinary.
+    pub(super) fn of_targets(targets: Vec<String>) -> Self {
+        Self {
+            targets,
+            force: false,
+            single_item: false,
+            downstream: false,
+            jobs: None,
+            keep_going: false,
+            dry: false,
+            no_run_cache: false,
+            name: None,
+            experiment: None,
+            no_track: false,
+        }
+    }
+}
+
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
@@ -88,7 +113,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         status::show(ctx, &project, &plan, force, records)?;
         return Ok(Outcome::Done);
     }
-    let _lock = ctx.lock(&project, "cvops repro")?;
+    let project_lock = ctx.lock(&project, "cvops repro")?;
     let files = Files::open(&project, &ctx.cancel);
     let mut lock = Ctx::lock_file(&project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
@@ -108,6 +133,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         env: ctx.env.for_stages(),
     };
     let story = Story::new(&ctx.out);
+    services::preflight(&plan, &files, &story)?;
     let Recorded {
         summary,
         run,
@@ -149,7 +175,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
+    services::mention(ctx, &plan);
     tracing::info!(files_hashed = summary.files_hashed, "repro is done");
+    if !plan.services().is_empty() && summary.failed.is_empty() && !ctx.cancel.is_requested() {
+        // While a service runs, other commands may work in the project.
+        drop(project_lock);
+        return services::run(ctx, &plan, &files, &options.env, &story);
+    }
     Ok(match ctx.cancel.reason() {
         Some(CancelReason::StageFailed) | None if summary.failed.is_empty() => Outcome::Done,
         Some(CancelReason::StageFailed) | None => Outcome::Failed,
@@ -169,7 +201,6 @@ impl Args {
     fn record(&self, project: &Project) -> Record {
         Record {
             layout: project.layout.clone(),
-            root: project.root.clone(),
             experiment: self.experiment.clone(),
             name: self.name.clone(),
             parent: None,

@@ -2,11 +2,14 @@
 
 use serde_json::json;
 
+use crate::base::{Severity, ToDiagnostics};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
-use crate::cli::render::decision;
+use crate::cli::render::events::NO_STAGES;
+use crate::cli::render::{decision, diagnostic};
+use crate::pipeline;
 use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
 use crate::pipeline::forecast::{Forecast, forecast};
@@ -37,20 +40,21 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     })
 }
 
-/// Judges the stages of `plan`.
+/// Judges the stages of `plan`; also returns what a repro would refuse to start with.
 pub(super) fn judge(
     ctx: &Ctx,
     project: &Project,
     plan: &Plan<'_>,
     force: Force,
     records: RunRecords,
-) -> Result<Vec<Forecast>, CliError> {
+) -> Result<(Vec<Forecast>, Vec<pipeline::Error>), CliError> {
     let files = Files::open(project, &ctx.cancel);
     let lock = Ctx::lock_file(project)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
+    let obstacles = workspace.obstacles(plan);
     files.finish();
-    Ok(forecasts)
+    Ok((forecasts, obstacles))
 }
 
 /// Shows the forecast of every stage of `plan`; `Changes` when one would do something.
@@ -61,7 +65,7 @@ pub(super) fn show(
     force: Force,
     records: RunRecords,
 ) -> Result<Outcome, CliError> {
-    let forecasts = judge(ctx, project, plan, force, records)?;
+    let (forecasts, obstacles) = judge(ctx, project, plan, force, records)?;
     let stages: Vec<_> = plan
         .order()
         .iter()
@@ -70,7 +74,10 @@ pub(super) fn show(
     let idle = |f: &Forecast| {
         matches!(
             f,
-            Forecast::Certain(StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen))
+            Forecast::Certain(
+                StageDecision::Cached
+                    | StageDecision::Skip(SkipReason::Frozen | SkipReason::Service)
+            )
         )
     };
     let changes = !forecasts.iter().all(idle);
@@ -80,7 +87,12 @@ pub(super) fn show(
             .zip(&forecasts)
             .map(|(stage, f)| decision::to_json(stage.name.as_str(), f))
             .collect();
-        ctx.out.json(&json!({"stages": rows}));
+        let problems: Vec<_> = obstacles
+            .iter()
+            .flat_map(ToDiagnostics::to_diagnostics)
+            .map(|d| diagnostic::to_json(&d))
+            .collect();
+        ctx.out.json(&json!({"stages": rows, "problems": problems}));
     } else {
         let width = stages
             .iter()
@@ -103,13 +115,28 @@ pub(super) fn show(
             );
             ctx.out.result(line.trim_end());
         }
-        if !changes {
+        if stages.is_empty() {
+            ctx.out.note(NO_STAGES);
+        } else if !changes {
             ctx.out.note("everything is up to date");
         }
+        warn(ctx, &obstacles);
     }
     Ok(if changes {
         Outcome::Changes
     } else {
         Outcome::Done
     })
+}
+
+/// Shows what a repro would refuse to start with, as warnings: a look at the pipeline is none.
+pub(super) fn warn(ctx: &Ctx, obstacles: &[pipeline::Error]) {
+    let mut warnings: Vec<_> = obstacles
+        .iter()
+        .flat_map(ToDiagnostics::to_diagnostics)
+        .collect();
+    for warning in &mut warnings {
+        warning.severity = Severity::Warning;
+    }
+    diagnostic::show_all(&ctx.out, &warnings);
 }

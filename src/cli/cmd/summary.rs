@@ -36,6 +36,10 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| error.seen_from(&ctx.dir))
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let plan = match &args.model {
         Some(dir) => ModelArtifact::load(&ctx.dir.join(dir))?.plan,
         None => declared(ctx, args)?,

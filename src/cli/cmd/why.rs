@@ -6,10 +6,10 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
-use crate::cli::render::decision;
+use crate::cli::render::{decision, events};
 use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
-use crate::pipeline::{Forecast, Plan, Reach, RunReason, StageDecision};
+use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision};
 
 use super::status;
 
@@ -29,7 +29,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(&project)?;
     let only = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Single)?;
     let plan = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Upstream)?;
-    let forecasts = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let (forecasts, obstacles) = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     let found = plan
         .order()
         .iter()
@@ -54,8 +54,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             because.as_slice(),
         ),
         Forecast::Certain(StageDecision::Cached) => (format!("{name} is unchanged"), &[][..]),
-        Forecast::Certain(StageDecision::Skip(_)) => {
+        Forecast::Certain(StageDecision::Skip(SkipReason::Frozen)) => {
             (format!("{name} is frozen and never runs"), &[][..])
+        }
+        Forecast::Certain(StageDecision::Skip(SkipReason::Service)) => {
+            (events::is_a_service(&name, stage.name.as_str()), &[][..])
         }
         Forecast::DependsOn(_) => (
             format!("{name} depends {}", decision::because(forecast)),
@@ -77,6 +80,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
+    status::warn(ctx, &obstacles);
     Ok(Outcome::Done)
 }
 

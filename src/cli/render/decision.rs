@@ -14,6 +14,7 @@ pub(in crate::cli) fn state(forecast: &Forecast) -> &'static str {
     match forecast {
         Forecast::Certain(decision) => match decision {
             StageDecision::Skip(SkipReason::Frozen) => "frozen",
+            StageDecision::Skip(SkipReason::Service) => "service",
             StageDecision::Cached => "unchanged",
             StageDecision::Restore { .. } => "restorable",
             StageDecision::Run(_) => "must run",
@@ -27,6 +28,7 @@ pub(in crate::cli) fn because(forecast: &Forecast) -> String {
     match forecast {
         Forecast::Certain(decision) => match decision {
             StageDecision::Skip(SkipReason::Frozen) | StageDecision::Cached => String::new(),
+            StageDecision::Skip(SkipReason::Service) => "started by name only".to_owned(),
             StageDecision::Restore { because, .. } => reasons(because),
             StageDecision::Run(because) => reasons(because),
         },

@@ -12,9 +12,14 @@ pub(in crate::cli) fn show_all(out: &Out, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
         match out.form {
             Form::Text | Form::Md => out.error(&to_text(diagnostic, out.color())),
-            Form::Json => out.json(&json!({"event": "error", "error": to_json(diagnostic)})),
+            Form::Json => out.json(&event(diagnostic)),
         }
     }
+}
+
+/// Returns the line that tells of a diagnostic in machine form.
+pub(in crate::cli) fn event(diagnostic: &Diagnostic) -> Value {
+    json!({"event": "error", "error": to_json(diagnostic)})
 }
 
 /// Returns the text form.

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use crate::base::{Observer, ToDiagnostics, units};
 use crate::cli::out::{Form, Out, Style};
 use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
-use crate::pipeline::{StageDecision, StageName};
+use crate::pipeline::{SkipReason, StageDecision, StageName};
 
 use super::{decision, diagnostic};
 
 /// Lines of a stage that are shown after its failure when `-q` kept them back.
 const HELD_BACK_LINES: usize = 50;
+
+/// What a pipeline that is still empty gets told.
+pub(in crate::cli) const NO_STAGES: &str =
+    "the pipeline has no stages yet (`cvops schema` describes them)";
 
 /// Shows events as they come.
 pub(in crate::cli) struct Story<'a> {
@@ -142,12 +146,23 @@ impl Story<'_> {
                     }
                     Outcome::Unchanged => out.note(&format!("{}: unchanged", name(stage))),
                     Outcome::Frozen => out.note(&format!("{}: frozen", name(stage))),
+                    // The summary tells how to start it.
+                    Outcome::Service => {}
                 }
             }
             Event::Failed { stage, error, .. } => {
                 self.release(stage);
                 diagnostic::show_all(out, &error.to_diagnostics());
             }
+            Event::LeftoverStopped { stage } => out.note(&format!(
+                "{}: stopped its processes, which a killed cvops left behind",
+                name(stage)
+            )),
+            Event::Ready { stage, url, .. } => out.note(&format!(
+                "{} is {} on {url}",
+                name(stage),
+                out.paint(Style::Good, "ready")
+            )),
             Event::Stopping { stages } => {
                 let names: Vec<_> = stages.iter().map(|s| format!("`{s}`")).collect();
                 if !names.is_empty() {
@@ -178,17 +193,24 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
     if !summary.not_started.is_empty() {
         parts.push(format!("{} not started", summary.not_started.len()));
     }
-    let all_unchanged = summary.count(Outcome::Unchanged) == summary.done.len()
-        && summary.failed.is_empty()
-        && summary.not_started.is_empty();
-    if all_unchanged {
-        return format!(
-            "everything is up to date ({})",
-            units::count(summary.done.len(), "stage")
-        );
+    if summary.done.len() + summary.failed.len() + summary.not_started.len() == 0 {
+        return NO_STAGES.to_owned();
     }
-    let total = summary.done.len() + summary.failed.len() + summary.not_started.len();
+    let done = summary.done.len() - summary.count(Outcome::Service);
+    let went_wrong = !summary.failed.is_empty() || !summary.not_started.is_empty();
+    if done == 0 && summary.count(Outcome::Service) != 0 && !went_wrong {
+        return String::new();
+    }
+    if summary.count(Outcome::Unchanged) == done && !went_wrong {
+        return format!("everything is up to date ({})", units::count(done, "stage"));
+    }
+    let total = done + summary.failed.len() + summary.not_started.len();
     format!("{}: {}", units::count(total, "stage"), parts.join(", "))
+}
+
+/// Says of a service how it is started; `shown` is its name as it is painted.
+pub(in crate::cli) fn is_a_service(shown: &str, name: &str) -> String {
+    format!("{shown} is a service: start it with `cvops repro {name}`")
 }
 
 /// Returns the machine form of the summary.
@@ -217,6 +239,7 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Restored => "restored",
         Outcome::Unchanged => "unchanged",
         Outcome::Frozen => "frozen",
+        Outcome::Service => "service",
     }
 }
 
@@ -224,7 +247,8 @@ fn to_json(event: &Event) -> Value {
     match event {
         Event::Decided { stage, decision } => {
             let (what, because) = match decision {
-                StageDecision::Skip(_) => ("skip", &[][..]),
+                StageDecision::Skip(SkipReason::Frozen) => ("skip", &[][..]),
+                StageDecision::Skip(SkipReason::Service) => ("service", &[][..]),
                 StageDecision::Cached => ("unchanged", &[][..]),
                 StageDecision::Restore { because, .. } => ("restore", because.as_slice()),
                 StageDecision::Run(because) => ("run", because.as_slice()),
@@ -263,6 +287,12 @@ fn to_json(event: &Event) -> Value {
         Event::Failed { stage, error, took } => json!({
             "event": "failed", "stage": stage.as_str(), "seconds": took.as_secs_f64(),
             "errors": error.to_diagnostics().iter().map(diagnostic::to_json).collect::<Vec<_>>(),
+        }),
+        Event::LeftoverStopped { stage } => {
+            json!({"event": "leftover_stopped", "stage": stage.as_str()})
+        }
+        Event::Ready { stage, url, took } => json!({
+            "event": "ready", "stage": stage.as_str(), "url": url, "seconds": took.as_secs_f64(),
         }),
         Event::Stopping { stages } => {
             let names: Vec<String> = stages.iter().map(ToString::to_string).collect();

@@ -101,7 +101,6 @@ fn run_to_end(
     }
     let record = Record {
         layout: bench.project.layout.clone(),
-        root: bench.project.root.clone(),
         experiment: Some(bench.name.to_owned()),
         name: Some(format!("{}-{number}", bench.name)),
         parent: bench.parent,
@@ -162,7 +161,6 @@ pub(super) fn run_shared(
     let mut lock = bench.lock.clone();
     let record = Record {
         layout: bench.project.layout.clone(),
-        root: bench.project.root.clone(),
         experiment: Some(bench.name.to_owned()),
         name: Some(format!("{}-shared", bench.name)),
         parent: bench.parent,
@@ -316,6 +314,7 @@ impl Observer<Event> for Log {
                     Outcome::Restored => "restored",
                     Outcome::Unchanged => "unchanged",
                     Outcome::Frozen => "frozen",
+                    Outcome::Service => "passed over: it is a service",
                 };
                 self.line(&format!(
                     "# {stage}: {how} in {}",
@@ -338,7 +337,11 @@ impl Observer<Event> for Log {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
             }
-            Event::Decided { .. } | Event::Saved { .. } | Event::Stopping { .. } => {}
+            Event::Decided { .. }
+            | Event::Saved { .. }
+            | Event::LeftoverStopped { .. }
+            | Event::Ready { .. }
+            | Event::Stopping { .. } => {}
         }
     }
 }

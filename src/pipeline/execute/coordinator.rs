@@ -152,6 +152,8 @@ struct State<'a, 'w> {
     settled: BTreeSet<usize>,
     /// Finished since the last commit.
     pending: Vec<(RunKey, LockEntry)>,
+    /// Settled since the last commit: git is not told yet which of their outputs it should see.
+    unlisted: Vec<usize>,
     lock_is_stale: bool,
     committed_at: Instant,
     summary: Summary,
@@ -193,8 +195,13 @@ impl<'a, 'w> State<'a, 'w> {
             .collect();
         // Entries of stages that are no longer declared would only confuse a reader.
         let before = lock.stages.len();
-        let declared: BTreeSet<&StageName> =
-            plan.graph().stages().iter().map(|s| &s.name).collect();
+        let declared: BTreeSet<&StageName> = plan
+            .graph()
+            .stages()
+            .iter()
+            .filter(|s| s.service.is_none())
+            .map(|s| &s.name)
+            .collect();
         lock.stages.retain(|name, _| declared.contains(name));
         let lock_is_stale = lock.stages.len() != before;
         Self {
@@ -211,6 +218,7 @@ impl<'a, 'w> State<'a, 'w> {
             rewrote: BTreeSet::new(),
             settled: BTreeSet::new(),
             pending: Vec::new(),
+            unlisted: Vec::new(),
             lock_is_stale,
             committed_at: Instant::now(),
             summary: Summary::default(),
@@ -235,17 +243,24 @@ impl<'a, 'w> State<'a, 'w> {
             }
         }
         let start = Instant::now();
+        // A folder that holds outputs holds their `.gitignore` too, and is judged with it.
+        let holds_outs = stage.deps.keys().any(|dep| {
+            let outs = graph.outs_touching(dep);
+            outs.iter().any(|(out, _)| out != dep && dep.contains(out))
+        });
+        let listed = if holds_outs { self.list_outs() } else { Ok(()) };
         let Options { force, records, .. } = *self.options;
-        let judged = self
-            .workspace
-            .judge(
-                stage,
-                self.lock,
-                &rewritten,
-                force,
-                records,
-                &BTreeMap::new(),
-            )
+        let judged = listed
+            .and_then(|()| {
+                self.workspace.judge(
+                    stage,
+                    self.lock,
+                    &rewritten,
+                    force,
+                    records,
+                    &BTreeMap::new(),
+                )
+            })
             .map_err(|error| graph.at_its_line(stage, error))
             .and_then(|judged| match judged.decision {
                 StageDecision::Run(_) => {
@@ -263,6 +278,7 @@ impl<'a, 'w> State<'a, 'w> {
         let decision = judged.decision.clone();
         let outcome = match &decision {
             StageDecision::Skip(SkipReason::Frozen) => Some(Outcome::Frozen),
+            StageDecision::Skip(SkipReason::Service) => Some(Outcome::Service),
             StageDecision::Cached => Some(Outcome::Unchanged),
             StageDecision::Restore { .. } | StageDecision::Run(_) => None,
         };
@@ -288,11 +304,7 @@ impl<'a, 'w> State<'a, 'w> {
             took,
         } = report;
         let stage = &self.plan.graph().stages()[index];
-        let kept = result.and_then(|done| {
-            self.workspace.files.ignore_outs(stage)?;
-            Ok(done)
-        });
-        match kept {
+        match result {
             Ok(Done {
                 outcome,
                 entry,
@@ -324,6 +336,7 @@ impl<'a, 'w> State<'a, 'w> {
         let graph = self.plan.graph();
         let stage = graph.stages()[index].name.clone();
         self.settled.insert(index);
+        self.unlisted.push(index);
         for consumer in graph.downstream(index) {
             if let Some(missing) = self.missing.get_mut(&consumer) {
                 *missing -= 1;
@@ -333,6 +346,9 @@ impl<'a, 'w> State<'a, 'w> {
             }
         }
         self.summary.done.push((stage.clone(), how, took));
+        if how == Outcome::Service {
+            return;
+        }
         self.events.notify(Event::Finished { stage, how, took });
     }
 
@@ -373,8 +389,19 @@ impl<'a, 'w> State<'a, 'w> {
             self.lock.write(&self.workspace.files.lock_path())?;
             self.lock_is_stale = false;
         }
+        // Last: what is missing after a crash or an error here is made up for by the next repro,
+        // which asks for the lines of unchanged stages too.
+        self.list_outs()?;
         self.committed_at = Instant::now();
         Ok(())
+    }
+
+    /// Brings the `.gitignore` files up to date for the stages settled since the last time.
+    fn list_outs(&mut self) -> Result<(), Error> {
+        let stages = self.plan.graph().stages();
+        let unlisted = std::mem::take(&mut self.unlisted);
+        let outs = unlisted.iter().map(|&index| &stages[index]);
+        self.workspace.files.ignore_outs(outs)
     }
 
     fn finish(mut self) -> Summary {

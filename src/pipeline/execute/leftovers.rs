@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::base::{Error, fs};
 use crate::pipeline::spec::StageName;
 
+/// The variable that tells a service's processes which cvops started them, by process id.
+pub(super) const SERVICE_OF: &str = "CVOPS_SERVICE_OF";
+
 /// The marker of one running stage.
 pub(super) struct Marker(PathBuf);
 
@@ -65,6 +68,16 @@ pub fn stop_leftovers(dir: &Path, root: &Path) -> Result<Vec<String>, Error> {
     Ok(stopped)
 }
 
+/// Stops the service `stage` of the project at `root` if the cvops that started it died; returns
+/// whether there was one. Needs no lock: the processes of a living cvops are left alone.
+pub(super) fn stop_service(root: &Path, stage: &StageName) -> bool {
+    let mut stopped = false;
+    for (pid, name) in stage_processes(root) {
+        stopped |= name == stage.as_str() && kill_process(pid, Signal::KILL).is_ok();
+    }
+    stopped
+}
+
 /// Removes temporary files that a cvops killed while it replaced a file left beside it in the
 /// workspace. Call it only while holding the project lock.
 pub fn remove_temporary(root: &Path) {
@@ -83,7 +96,15 @@ pub fn remove_temporary(root: &Path) {
     }
 }
 
-/// Returns the processes whose environment names `root` as their stage's project.
+/// Is there a process with this id?
+fn is_alive(pid: &str) -> bool {
+    !pid.is_empty()
+        && pid.bytes().all(|b| b.is_ascii_digit())
+        && Path::new("/proc").join(pid).exists()
+}
+
+/// Returns the processes whose environment names `root` as their stage's project, without those of a
+/// service whose cvops lives.
 fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
     let wanted = [b"CVOPS_ROOT=", root.as_os_str().as_encoded_bytes()].concat();
     let me = std::process::id();
@@ -104,6 +125,13 @@ fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
         };
         let mut vars = environ.split(|b| *b == 0);
         if !vars.clone().any(|v| v == wanted) || u32::try_from(pid) == Ok(me) {
+            continue;
+        }
+        // A service outlives the lock under which it was started, but not its cvops.
+        let keeper = vars
+            .clone()
+            .find_map(|v| v.strip_prefix(SERVICE_OF.as_bytes())?.strip_prefix(b"="));
+        if keeper.is_some_and(|keeper| is_alive(&String::from_utf8_lossy(keeper))) {
             continue;
         }
         let stage = vars

@@ -9,6 +9,9 @@
 //! and runs the stage again. Killed after it, the stage is done. Commits happen at most every
 //! `COMMIT_EVERY`, so that a thousand small stages do not rewrite the lock a thousand times.
 //!
+//! Services come last and apart (`service`): nothing they do is recorded, and the project lock is not
+//! held while they run.
+//!
 //! Processes of a killed cvops go on in their own process groups; the next command that takes the
 //! project lock stops them first (`leftovers`).
 //! Imports: base, project, store, and the pipeline's other files.
@@ -16,6 +19,7 @@
 mod coordinator;
 mod leftovers;
 mod process;
+pub mod service;
 mod stage;
 
 use std::time::Duration;
@@ -131,6 +135,20 @@ pub enum Event {
         /// How long it took.
         took: Duration,
     },
+    /// Processes of a service that a killed cvops left behind were stopped.
+    LeftoverStopped {
+        /// The service.
+        stage: StageName,
+    },
+    /// A service answers.
+    Ready {
+        /// The service.
+        stage: StageName,
+        /// Where.
+        url: String,
+        /// How long that took.
+        took: Duration,
+    },
     /// Running stages were asked to stop.
     Stopping {
         /// Which.
@@ -149,6 +167,8 @@ pub enum Outcome {
     Unchanged,
     /// It is frozen.
     Frozen,
+    /// It is a service: all it needs is up to date, and it may be started.
+    Service,
 }
 
 /// What became of every stage of the plan.

@@ -46,6 +46,11 @@ impl Running {
             .unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// Returns the stages that run now.
+    pub(super) fn stages(&self) -> Vec<StageName> {
+        self.with(|groups| groups.keys().cloned().collect())
+    }
+
     /// Sends `signal` to every group; returns the stages.
     pub(super) fn signal(&self, signal: Signal) -> Vec<StageName> {
         self.with(|groups| {
@@ -101,7 +106,7 @@ impl Shell<'_> {
         let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
         // The shell may die of the signal before its children do: a stopped stage is over when its
         // whole group is, so the coordinator can still kill what does not heed SIGTERM.
-        while self.cancel.is_requested() && test_kill_process_group(pid).is_ok() {
+        while self.cancel.is_requested() && group_lives(pid) {
             if self.cancel.reason() == Some(CancelReason::SecondInterrupt) {
                 let _ = kill_process_group(pid, Signal::KILL);
             }
@@ -157,6 +162,41 @@ impl Shell<'_> {
             line,
         });
     }
+}
+
+/// Does a process of the group still run?
+///
+/// Its members that lost their parent belong to process 1 when they end, which may be slow to collect
+/// them, or never do so (in a container, where it is this very program): what only waits to be
+/// collected does not count (proc(5), Linux).
+fn group_lives(group: Pid) -> bool {
+    if test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(table) = std::fs::read_dir("/proc") else {
+        return true;
+    };
+    table
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+        })
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .any(|stat| runs_in(&stat, group))
+}
+
+/// Says `/proc/PID/stat` that the process belongs to `group` and has not ended?
+fn runs_in(stat: &str, group: Pid) -> bool {
+    // The name in parentheses may hold anything; behind it: state, parent, group.
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    let mut fields = rest.split_whitespace();
+    let ended = matches!(fields.next(), Some("Z" | "X") | None);
+    let of_group =
+        fields.nth(1).and_then(|field| field.parse().ok()) == Some(group.as_raw_nonzero().get());
+    of_group && !ended
 }
 
 /// One pipe of a command and the start of a line that is not complete yet.
@@ -215,5 +255,24 @@ pub(super) fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended without a status".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_to_be_collected_runs_no_more() {
+        let group = Pid::from_raw(77).unwrap();
+        for (stat, expected) in [
+            ("78 (sh) S 1 77 77 0 -1", true),
+            ("78 (a) b) (c) R 1 77 77 0 -1", true),
+            ("78 (sh) Z 1 77 77 0 -1", false),
+            ("78 (sh) S 77 78 77 0 -1", false),
+            ("", false),
+        ] {
+            assert_eq!(runs_in(stat, group), expected, "{stat}");
+        }
     }
 }

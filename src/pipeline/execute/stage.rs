@@ -2,14 +2,15 @@
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::{Inputs, RunKey};
 use crate::pipeline::lock::LockEntry;
 use crate::pipeline::params::{self, ParamFiles};
-use crate::pipeline::spec::{BeforeRun, StageSpec};
+use crate::pipeline::spec::{BeforeRun, StageName, StageSpec};
 use crate::pipeline::workspace::{Files, Restored, can_be_reused};
 use crate::store::Presence;
 
@@ -84,25 +85,16 @@ impl Worker<'_> {
     ) -> Result<Done, Error> {
         for (path, out) in &stage.outs {
             let saved = match out.before_run {
-                BeforeRun::Remove => self.files.remove(path)?,
-                BeforeRun::Keep => self.files.secure(path)?,
+                BeforeRun::Remove => self.files.remove(path),
+                BeforeRun::Keep => self.files.secure(path),
             };
+            let saved = saved.map_err(Error::keeping(path))?;
             self.tell_saved(stage, path, saved);
             self.files.create_parent(path)?;
         }
         let scratch = self.files.scratch(&stage.name, key)?;
         let dir = self.files.work_dir(stage.wdir.as_ref());
-        let mut env = self.env.to_vec();
-        let root = self.files.root().as_os_str().to_owned();
-        for (name, value) in [
-            ("CVOPS_ROOT", root.clone()),
-            ("DVC_ROOT", root),
-            ("CVOPS_STAGE", stage.name.as_str().into()),
-            ("DVC_STAGE", stage.name.as_str().into()),
-            ("CVOPS_SCRATCH", scratch.into_os_string()),
-        ] {
-            env.push((name.to_owned(), value));
-        }
+        let env = environment(self.env, self.files.root(), &stage.name, &scratch);
         let shell = Shell {
             stage: &stage.name,
             dir: &dir,
@@ -138,7 +130,7 @@ impl Worker<'_> {
         }
         let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
-            match self.files.keep(path)? {
+            match self.files.keep(path).map_err(Error::keeping(path))? {
                 Presence::Missing => {
                     return Err(Error::NotProduced {
                         stage: stage.name.clone(),
@@ -208,6 +200,28 @@ impl Worker<'_> {
             });
         }
     }
+}
+
+/// Returns the variables of a stage's process beside those this process has: those in `env`, and who
+/// it is.
+pub(super) fn environment(
+    env: &[(String, OsString)],
+    root: &Path,
+    stage: &StageName,
+    scratch: &Path,
+) -> Vec<(String, OsString)> {
+    let mut all = env.to_vec();
+    let (root, name) = (root.as_os_str(), OsStr::new(stage.as_str()));
+    for (variable, value) in [
+        ("CVOPS_ROOT", root),
+        ("DVC_ROOT", root),
+        ("CVOPS_STAGE", name),
+        ("DVC_STAGE", name),
+        ("CVOPS_SCRATCH", scratch.as_os_str()),
+    ] {
+        all.push((variable.to_owned(), value.to_owned()));
+    }
+    all
 }
 
 /// Returns the record of a run of `stage`.

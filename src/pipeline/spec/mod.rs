@@ -4,6 +4,7 @@
 
 mod read;
 mod schema;
+mod service;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::base::doc::{Document, KeyPath};
 
 pub use read::read;
 pub use schema::json_schema;
+pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
 
 /// The name of a stage: letters, digits, `_`, `-` and `.`; unique in its file.
@@ -149,6 +151,8 @@ pub struct StageSpec {
     pub outs: BTreeMap<ArtifactPath, OutSpec>,
     /// When it is up to date.
     pub freshness: Freshness,
+    /// It runs until it is stopped instead of to its end: it has no outputs and is never done.
+    pub service: Option<ServiceSpec>,
     /// A sentence for people.
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.

@@ -10,6 +10,7 @@ use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error};
 
 use super::schema::NOT_YET;
+use super::service;
 use super::shown;
 use super::{
     Axes, BeforeRun, Direction, Freshness, OutKind, OutSpec, ParamRef, Pipeline, Shown, StageName,
@@ -161,6 +162,7 @@ fn read_stage(
         (false, true) => Freshness::AlwaysChanged,
         (false, false) => Freshness::ByInputs,
     };
+    let service = service::read(&fields);
     let description = fields.optional_text("desc").map(str::to_owned);
     let _ = fields.get("meta");
     fields.finish();
@@ -173,6 +175,7 @@ fn read_stage(
         env,
         outs,
         freshness,
+        service,
         description,
         declared: at,
     })

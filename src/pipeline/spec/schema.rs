@@ -5,12 +5,11 @@
 use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
-pub(super) const NOT_YET: [&str; 9] = [
+pub(super) const NOT_YET: [&str; 8] = [
     "foreach",
     "do",
     "matrix",
     "vars",
-    "service",
     "resources",
     "executor",
     "retry",
@@ -105,6 +104,7 @@ pub fn json_schema() -> Value {
                     "plots": outs("outputs to look at", merged(plot_options.clone())),
                     "frozen": flag("true: never run"),
                     "always_changed": flag("true: run each time"),
+                    "service": super::service::json_schema(),
                     "desc": text("a sentence for people"),
                     "meta": {"description": "anything; not read"},
                 },

@@ -198,12 +198,13 @@ impl Tracking {
     /// # Errors
     /// No run has it.
     pub fn metric_key(&self, name: &str) -> Result<Key, Error> {
-        let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], |row| {
-            Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })?;
-        if let Some(key) = keys.iter().find(|key| key.is_called(name)) {
-            return Ok(key.clone());
+        let read = |row: &Row<'_>| Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let called =
+            "SELECT file, key FROM metrics WHERE key = ?1 OR file || ':' || key = ?1 LIMIT 1";
+        if let Some(key) = self.rows(called, &[&name], read)?.pop() {
+            return Ok(key);
         }
+        let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
         let full: Vec<String> = keys.iter().map(Key::to_string).collect();
         let known = keys
             .iter()

@@ -2,7 +2,7 @@
 //! Imports: base, `artifact::manifest`, `vision::{model, train, image, shard}`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::fs;
 use crate::base::{ContentHash, Error as BaseError};
@@ -35,6 +35,7 @@ pub struct ModelArtifact {
     /// How their values are centred and scaled.
     pub normalisation: Normalisation,
     training: TrainingFormat,
+    weights_hash: ContentHash,
 }
 
 impl ModelArtifact {
@@ -53,7 +54,24 @@ impl ModelArtifact {
                 std: prepared.std.clone(),
             },
             training: TrainingFormat::new(params, data, epochs, fitted.kept_epoch),
+            weights_hash: ContentHash::of(&fitted.weights.to_safetensors()),
         }
+    }
+
+    /// Is there a model in the folder `dir`, as far as its file names tell? Returns the file that
+    /// is missing otherwise.
+    pub fn look(dir: &Path) -> Result<[PathBuf; 2], PathBuf> {
+        let files = [dir.join(MANIFEST), dir.join(WEIGHTS)];
+        match files.iter().find(|file| !file.is_file()) {
+            Some(missing) => Err(missing.clone()),
+            None => Ok(files),
+        }
+    }
+
+    /// Returns the hash of the file of the weights.
+    #[must_use]
+    pub fn weights_hash(&self) -> ContentHash {
+        self.weights_hash
     }
 
     /// Writes the model into the folder `dir`, which is created when needed. Equal models are equal
@@ -112,7 +130,8 @@ impl ModelArtifact {
         if manifest.weights.file != WEIGHTS {
             return Err(wrong(format!("`{MANIFEST}` names another file")));
         }
-        if ContentHash::of(&bytes).to_string() != manifest.weights.hash {
+        let weights_hash = ContentHash::of(&bytes);
+        if weights_hash.to_string() != manifest.weights.hash {
             return Err(wrong(format!(
                 "it is not the file that `{MANIFEST}` was written for"
             )));
@@ -125,6 +144,7 @@ impl ModelArtifact {
             target,
             normalisation: manifest.input.normalisation,
             training: manifest.training,
+            weights_hash,
         })
     }
 
@@ -214,15 +234,14 @@ fn check_normalisation(normalisation: &Normalisation, channels: usize) -> Result
     }
 }
 
+/// A model for tests that need some model: two classes, nothing learnt.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vision::augment::AugmentParams;
-    use crate::vision::device::DeviceChoice;
-    use crate::vision::model::{Preset, initial_weights};
-    use crate::vision::train::{Keep, OptimiserKind, Schedule};
-
-    fn artifact() -> ModelArtifact {
+impl ModelArtifact {
+    pub(crate) fn tiny() -> Self {
+        use crate::vision::augment::AugmentParams;
+        use crate::vision::device::DeviceChoice;
+        use crate::vision::model::{Preset, initial_weights};
+        use crate::vision::train::{Keep, OptimiserKind, Schedule};
         let input = Input {
             height: 20,
             width: 20,
@@ -245,8 +264,10 @@ mod tests {
             device: DeviceChoice::Cpu,
             augment: AugmentParams::default(),
         };
-        ModelArtifact {
-            weights: initial_weights(&plan, 1),
+        let weights = initial_weights(&plan, 1);
+        Self {
+            weights_hash: ContentHash::of(&weights.to_safetensors()),
+            weights,
             plan,
             classes: vec!["bag".to_owned(), "coat".to_owned()],
             target: Target {
@@ -263,12 +284,17 @@ mod tests {
             training: TrainingFormat::new(&params, "0".repeat(64), 3, 2),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_model_survives_its_folder_and_equal_models_are_equal_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("a/b"), folder.path().join("c"));
-        let model = artifact();
+        let model = ModelArtifact::tiny();
         model.save(&first).unwrap();
         let loaded = ModelArtifact::load(&first).unwrap();
         loaded.save(&second).unwrap();
@@ -285,7 +311,7 @@ mod tests {
         #[track_caller]
         fn check(change: impl FnOnce(&Path), expected: &str) {
             let folder = tempfile::tempdir().unwrap();
-            artifact().save(folder.path()).unwrap();
+            ModelArtifact::tiny().save(folder.path()).unwrap();
             change(folder.path());
             let error = ModelArtifact::load(folder.path()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

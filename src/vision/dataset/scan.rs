@@ -6,18 +6,16 @@
 //! It is the second when a folder at the top has the name of a split and holds folders, so a class
 //! may be called `train` as long as its pictures lie directly in it. Files at the top (README,
 //! LICENSE, checksums) and hidden files are passed over; other files beside pictures are listed.
-//! Symbolic links are followed. Imports: base, `dataset::split`.
+//! Symbolic links are followed. Imports: base, `image`, `dataset::split`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use crate::vision::Error;
+use crate::vision::image::is_picture_name;
 
 use super::split::Split;
-
-/// Extensions of files that are tried; what is inside decides how they are decoded.
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
 /// Folder names of the splits; the first is the usual one.
 const SPLIT_NAMES: [(&str, Split); 7] = [
@@ -55,9 +53,9 @@ pub struct ImageFile {
 }
 
 /// A folder entry: its name, and whether it is (a link to) a folder.
-struct Entry {
-    name: String,
-    is_dir: bool,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) is_dir: bool,
 }
 
 /// Finds classes and pictures below `root`. No picture is opened.
@@ -89,7 +87,7 @@ pub fn scan(root: &Path) -> Result<Dataset, Error> {
     }
     let loose_images = top
         .iter()
-        .filter(|e| !e.is_dir && is_image(&e.name))
+        .filter(|e| !e.is_dir && is_picture_name(&e.name))
         .count();
     found.into_dataset(root, &splits, loose_images)
 }
@@ -168,7 +166,7 @@ impl Found {
             if entry.is_dir {
                 holds_folders = true;
                 self.skipped.push(path + "/");
-            } else if is_image(&entry.name) {
+            } else if is_picture_name(&entry.name) {
                 images.push(path);
             } else {
                 self.skipped.push(path);
@@ -259,7 +257,7 @@ impl Found {
 }
 
 /// Lists a folder sorted by name, without hidden entries and what macOS' archiver leaves behind.
-fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
+pub(super) fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list folder", folder))? {
         let entry = entry.map_err(Error::io("list folder", folder))?;
@@ -278,13 +276,6 @@ fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
     }
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
-}
-
-fn is_image(name: &str) -> bool {
-    Path::new(name)
-        .extension()
-        .and_then(|e| e.to_str())
-        .is_some_and(|e| EXTENSIONS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]
@@ -354,6 +345,20 @@ mod tests {
                 "validation/a/2.png a val",
             ],
             &["extra/", "test/list.csv"],
+        );
+        // Every format, in every spelling of its extension.
+        check(
+            &[
+                "a/1.webp", "a/2.BMP", "a/3.gif", "a/4.tif", "b/5.TIFF", "b/6.jpe", "b/7.heic",
+            ],
+            &[
+                "a/1.webp a -",
+                "a/2.BMP a -",
+                "a/3.gif a -",
+                "a/4.tif a -",
+                "b/5.TIFF b -",
+            ],
+            &["b/6.jpe", "b/7.heic"],
         );
         // A class may be called like a split.
         check(

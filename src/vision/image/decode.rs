@@ -1,13 +1,19 @@
-//! Decodes PNG and JPEG files, recognised by their content, into 8-bit pictures.
+//! Decodes PNG, JPEG, WebP, BMP, GIF and TIFF files, recognised by their content, into 8-bit
+//! pictures. Of an animated GIF or WebP it is the first frame, of a TIFF the first page.
 //!
 //! The size a file claims is checked before memory is taken for it, so a few hostile bytes cannot
 //! ask for gigabytes. EXIF orientation is applied: the picture stands as people see it.
-//! Imports: nothing of ours.
+//! Imports: `image::format`.
 
 use std::io::{self, Cursor};
 
-use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
+use image::codecs::{
+    bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder,
+    webp::WebPDecoder,
+};
 use image::{DynamicImage, ImageDecoder, ImageFormat};
+
+use super::format::FORMAT_LIST;
 
 /// Memory a decoder may take per pixel: 16-bit RGBA is 8 bytes, and there may be one copy.
 const DECODER_BYTES_PER_PIXEL: u64 = 16;
@@ -19,6 +25,8 @@ const DECODER_BYTES_EXTRA: u64 = 16 << 20;
 pub struct Limits {
     /// Largest width × height.
     pub pixels_max: u64,
+    /// Largest width, and largest height.
+    pub side_max: u32,
     /// Largest file, in bytes.
     pub file_bytes_max: u64,
 }
@@ -69,9 +77,9 @@ pub enum ImageError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// Not a picture of a format that is read.
-    #[error("not a PNG or JPEG image ({content})")]
+    #[error("not a {} image ({content})", FORMAT_LIST)]
     NotAnImage {
-        /// What it seems to be: `text`, `WebP image`.
+        /// What it seems to be: `it is text`, `it is an AVIF image`.
         content: &'static str,
     },
     /// The file stops before the picture does.
@@ -87,6 +95,16 @@ pub enum ImageError {
         /// The limit on width × height.
         pixels_max: u64,
     },
+    /// Wider or higher than allowed.
+    #[error("too large: {width}x{height} pixels, the limit for a side is {side_max} (`max_side`)")]
+    SideTooLong {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+        /// The limit on each of them.
+        side_max: u32,
+    },
     /// More bytes than allowed.
     #[error("too large: {bytes} bytes, the limit is {bytes_max}")]
     TooManyBytes {
@@ -94,6 +112,12 @@ pub enum ImageError {
         bytes: u64,
         /// The limit.
         bytes_max: u64,
+    },
+    /// A picture, but of a kind of its format that is not read: a TIFF with a palette, say.
+    #[error("not read: {reason}")]
+    Unsupported {
+        /// The decoder's words.
+        reason: String,
     },
     /// The decoder gave up for another reason.
     #[error("damaged: {reason}")]
@@ -133,8 +157,8 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     };
     match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => {
-            let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory).map_err(reason)?;
-            upright(decoder, limits)
+            let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory.clone());
+            upright(decoder.map_err(reason)?, limits, memory)
         }
         Ok(ImageFormat::Jpeg) => {
             let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| {
@@ -147,12 +171,28 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
             // The decoder fills what is missing with grey and calls it a success; a cut file must
             // not become a training picture. Only files that decode are looked at, after `upright`
             // has checked their size.
-            let picture = upright(decoder, limits)?;
+            let picture = upright(decoder, limits, memory)?;
             if jpeg_is_complete(bytes) {
                 Ok(picture)
             } else {
                 Err(ImageError::Truncated)
             }
+        }
+        Ok(ImageFormat::WebP) => {
+            let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(reason)?;
+            upright(decoder, limits, memory)
+        }
+        Ok(ImageFormat::Bmp) => {
+            let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(reason)?;
+            upright(decoder, limits, memory)
+        }
+        Ok(ImageFormat::Gif) => {
+            let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(reason)?;
+            upright(decoder, limits, memory)
+        }
+        Ok(ImageFormat::Tiff) => {
+            let decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(reason)?;
+            upright(decoder, limits, memory)
         }
         Ok(other) => Err(ImageError::NotAnImage {
             content: name(other),
@@ -163,8 +203,19 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     }
 }
 
-fn upright(mut decoder: impl ImageDecoder, limits: Limits) -> Result<Picture, ImageError> {
+fn upright(
+    mut decoder: impl ImageDecoder,
+    limits: Limits,
+    memory: image::Limits,
+) -> Result<Picture, ImageError> {
     let (width, height) = decoder.dimensions();
+    if limits.side_max < width.max(height) {
+        return Err(ImageError::SideTooLong {
+            width,
+            height,
+            side_max: limits.side_max,
+        });
+    }
     if limits.pixels_max < u64::from(width) * u64::from(height) {
         return Err(ImageError::TooManyPixels {
             width,
@@ -172,6 +223,8 @@ fn upright(mut decoder: impl ImageDecoder, limits: Limits) -> Result<Picture, Im
             pixels_max: limits.pixels_max,
         });
     }
+    // A frame may claim more than the picture it belongs to.
+    decoder.set_limits(memory).map_err(reason)?;
     // A damaged EXIF block is no reason to refuse a good picture.
     let orientation = decoder
         .orientation()
@@ -211,10 +264,17 @@ fn reason(error: image::ImageError) -> ImageError {
         image::ImageError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             ImageError::Truncated
         }
+        image::ImageError::Unsupported(why) => ImageError::Unsupported {
+            reason: why.to_string(),
+        },
         // The crate's own text repeats the format's name; the source says what is wrong.
         other => {
             let words = std::error::Error::source(&other)
                 .map_or_else(|| other.to_string(), ToString::to_string);
+            // What the GIF decoder says of a file that stops early.
+            if ["Unexpected End of File", "image truncated"].contains(&words.as_str()) {
+                return ImageError::Truncated;
+            }
             // The PNG decoder prints its own types after this.
             let words = words
                 .split(" while decoding ChunkType")
@@ -265,10 +325,6 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 
 fn name(format: ImageFormat) -> &'static str {
     match format {
-        ImageFormat::Gif => "it is a GIF image",
-        ImageFormat::WebP => "it is a WebP image",
-        ImageFormat::Tiff => "it is a TIFF image",
-        ImageFormat::Bmp => "it is a BMP image",
         ImageFormat::Avif => "it is an AVIF image",
         _ => "it is an image of another format",
     }
@@ -307,6 +363,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         pixels_max: 1 << 20,
+        side_max: 1 << 16,
         file_bytes_max: 1 << 20,
     };
 
@@ -318,22 +375,25 @@ mod tests {
         out
     }
 
-    fn jpeg(width: u32, height: u32, exif: Option<u8>) -> Vec<u8> {
+    /// TIFF header, one IFD with one entry: tag 0x0112 (orientation), SHORT, one value.
+    fn exif(orientation: u8) -> Vec<u8> {
+        [
+            &b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
+            &[orientation],
+            &[0, 0, 0, 0, 0, 0],
+        ]
+        .concat()
+    }
+
+    fn jpeg(width: u32, height: u32, orientation: Option<u8>) -> Vec<u8> {
         // Left half black, right half white.
         let data: Vec<u8> = (0..width * height)
             .map(|i| if i % width < width / 2 { 0 } else { 255 })
             .collect();
         let mut out = Vec::new();
         let mut encoder = JpegEncoder::new_with_quality(&mut out, 95);
-        if let Some(orientation) = exif {
-            // TIFF header, one IFD with one entry: tag 0x0112 (orientation), SHORT, one value.
-            let block = [
-                &b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
-                &[orientation],
-                &[0, 0, 0, 0, 0, 0],
-            ]
-            .concat();
-            encoder.set_exif_metadata(block).unwrap();
+        if let Some(orientation) = orientation {
+            encoder.set_exif_metadata(exif(orientation)).unwrap();
         }
         encoder
             .write_image(&data, width, height, ExtendedColorType::L8)
@@ -373,22 +433,27 @@ mod tests {
             (
                 "text named .png",
                 b"not a picture".to_vec(),
-                "not a PNG or JPEG image (it is text)",
+                "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)",
             ),
             (
                 "a saved error page",
                 b"<!doctype html>".to_vec(),
-                "not a PNG or JPEG image (it is HTML or XML)",
+                "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is HTML or XML)",
             ),
             (
-                "gif",
+                "avif",
+                b"\0\0\0\x1cftypavif\0\0\0\0".to_vec(),
+                "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is an AVIF image)",
+            ),
+            (
+                "only a gif header",
                 b"GIF89a\x01\0\x01\0".to_vec(),
-                "not a PNG or JPEG image (it is a GIF image)",
+                "the file is truncated",
             ),
             (
                 "zeros",
                 vec![0; 100],
-                "not a PNG or JPEG image (it is all zeros)",
+                "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is all zeros)",
             ),
             (
                 "half a png",
@@ -507,15 +572,184 @@ mod tests {
         assert!(decode(&bytes, LIMITS).is_ok());
     }
 
-    proptest::proptest! {
-        /// No damage may panic the decoder: a flipped byte gives a picture or a reason.
-        #[test]
-        fn damage_never_panics(at in 0usize..400, value: u8, which in 0usize..2) {
-            let mut bytes = if which == 0 { jpeg(16, 16, Some(3)) } else {
-                png(&[9; 256], 16, 16, ExtendedColorType::L8)
+    /// A picture of 24 x 16 in each format beyond PNG and JPEG: left half dark, right half light.
+    fn others() -> Vec<(&'static str, Vec<u8>)> {
+        let picture = DynamicImage::ImageRgb8(image::RgbImage::from_fn(24, 16, |x, _| {
+            image::Rgb(if x < 12 {
+                [10, 20, 30]
+            } else {
+                [200, 210, 220]
+            })
+        }));
+        let encoded = |format: ImageFormat| {
+            let mut out = Cursor::new(Vec::new());
+            picture.write_to(&mut out, format).unwrap();
+            out.into_inner()
+        };
+        vec![
+            ("bmp", encoded(ImageFormat::Bmp)),
+            ("gif", encoded(ImageFormat::Gif)),
+            ("tiff", encoded(ImageFormat::Tiff)),
+            ("webp", encoded(ImageFormat::WebP)),
+        ]
+    }
+
+    #[test]
+    fn every_format_gives_the_same_picture() {
+        for (format, bytes) in others() {
+            let picture = decode(&bytes, LIMITS).unwrap();
+            assert_eq!((picture.width, picture.height), (24, 16), "{format}");
+            let channels = picture.layout.channels();
+            let pixel = |x: usize| &picture.data[(24 * 8 + x) * channels..][..3];
+            assert_eq!(pixel(2), [10, 20, 30], "{format}");
+            assert_eq!(pixel(21), [200, 210, 220], "{format}");
+        }
+    }
+
+    #[test]
+    fn every_format_obeys_the_limits_and_must_be_whole() {
+        let small = Limits {
+            pixels_max: 24 * 16 - 1,
+            ..LIMITS
+        };
+        for (format, bytes) in others() {
+            let too_large = ImageError::TooManyPixels {
+                width: 24,
+                height: 16,
+                pixels_max: 24 * 16 - 1,
             };
+            assert_eq!(decode(&bytes, small), Err(too_large), "{format}");
+            for len in [bytes.len() / 4, bytes.len() / 2, bytes.len() - 8] {
+                let cut = decode(&bytes[..len], LIMITS);
+                assert!(cut.is_err(), "{format} cut at {len} of {}", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_larger_than_its_gif_takes_no_memory() {
+        // Screen 1 x 1, then a frame that claims 65535 x 65535 (GIF89a, sections 18 and 20).
+        let bytes = [
+            &b"GIF89a\x01\0\x01\0\0\0\0"[..],
+            b"\x2C\0\0\0\0\xFF\xFF\xFF\xFF\x80\0\0\0\xFF\xFF\xFF",
+            b"\x02\x02\x44\x01\0\x3B",
+        ]
+        .concat();
+        assert!(decode(&bytes, LIMITS).is_err());
+    }
+
+    #[test]
+    fn of_a_moving_picture_it_is_the_first_frame() {
+        let frame = |grey: u8| {
+            image::Frame::new(image::RgbaImage::from_pixel(
+                4,
+                4,
+                image::Rgba([grey, grey, grey, 255]),
+            ))
+        };
+        let mut bytes = Vec::new();
+        image::codecs::gif::GifEncoder::new(&mut bytes)
+            .encode_frames([frame(50), frame(250)])
+            .unwrap();
+        let picture = decode(&bytes, LIMITS).unwrap();
+        assert_eq!((picture.width, picture.height), (4, 4));
+        assert_eq!(&picture.data[..4], [50, 50, 50, 255]);
+    }
+
+    #[test]
+    fn tiff_keeps_its_layout_and_scales_16_bits() {
+        let tiff = |data: &[u8], width: u32, height: u32, color: ExtendedColorType| {
+            let mut out = Cursor::new(Vec::new());
+            image::codecs::tiff::TiffEncoder::new(&mut out)
+                .write_image(data, width, height, color)
+                .unwrap();
+            out.into_inner()
+        };
+        let rows = [
+            (
+                tiff(&[7, 8], 2, 1, ExtendedColorType::L8),
+                Layout::Grey,
+                vec![7, 8],
+            ),
+            (
+                tiff(&[1, 2, 3, 4], 1, 1, ExtendedColorType::Rgba8),
+                Layout::Rgba,
+                vec![1, 2, 3, 4],
+            ),
+            (
+                tiff(
+                    bytemuck(&[0, 65535, 257 * 100 + 128]),
+                    3,
+                    1,
+                    ExtendedColorType::L16,
+                ),
+                Layout::Grey,
+                vec![0, 255, 100],
+            ),
+        ];
+        for (bytes, layout, data) in rows {
+            let picture = decode(&bytes, LIMITS).unwrap();
+            assert_eq!((picture.layout, picture.data), (layout, data));
+        }
+    }
+
+    #[test]
+    fn tiff_and_webp_orientation_stands_the_picture_up() {
+        // TIFF says it in a tag of its own. The encoder writes none, so this file is made by hand:
+        // 2 x 1 grey pixels, one strip (TIFF 6.0, section 8; the orientation tag is 274).
+        let entry = |tag: u16, kind: u16, value: u32| {
+            let mut bytes = Vec::new();
+            bytes.extend(tag.to_le_bytes());
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(1u32.to_le_bytes());
+            bytes.extend(value.to_le_bytes());
+            bytes
+        };
+        let entries = [
+            entry(256, 3, 2), // width
+            entry(257, 3, 1), // height
+            entry(258, 3, 8), // bits
+            entry(259, 3, 1), // no compression
+            entry(262, 3, 1), // black is zero
+            entry(273, 4, 8), // the strip begins after the header
+            entry(274, 3, 6), // turned
+            entry(277, 3, 1), // one value per pixel
+            entry(278, 3, 1), // one row per strip
+            entry(279, 4, 2), // bytes in the strip
+        ];
+        let mut tiff = b"II\x2A\0\x0A\0\0\0\x05\xFA".to_vec();
+        tiff.extend((entries.len() as u16).to_le_bytes());
+        tiff.extend(entries.concat());
+        tiff.extend([0; 4]);
+        let picture = decode(&tiff, LIMITS).unwrap();
+        assert_eq!((picture.width, picture.height), (1, 2));
+        assert_eq!(picture.data, [5, 250]);
+
+        let mut webp = Vec::new();
+        let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut webp);
+        encoder.set_exif_metadata(exif(6)).unwrap();
+        encoder
+            .write_image(&[5, 5, 5, 250, 250, 250], 2, 1, ExtendedColorType::Rgb8)
+            .unwrap();
+        let picture = decode(&webp, LIMITS).unwrap();
+        assert_eq!((picture.width, picture.height), (1, 2));
+        assert_eq!(picture.data, [5, 5, 5, 250, 250, 250]);
+    }
+
+    proptest::proptest! {
+        /// No damage may panic the decoder: flipped bytes give a picture or a reason.
+        #[test]
+        fn damage_never_panics(at: [u16; 3], value: [u8; 3], which in 0usize..6) {
+            let mut bytes = match which {
+                0 => jpeg(16, 16, Some(3)),
+                1 => png(&[9; 256], 16, 16, ExtendedColorType::L8),
+                other => others().swap_remove(other - 2).1,
+            };
+            // One byte among the first, where the headers are, and two anywhere.
             let len = bytes.len();
-            bytes[at % len] = value;
+            bytes[usize::from(at[0]) % len.min(64)] = value[0];
+            bytes[usize::from(at[1]) % len] = value[1];
+            bytes[usize::from(at[2]) % len] = value[2];
             let _ = decode(&bytes, LIMITS);
         }
     }

@@ -1,14 +1,16 @@
-//! Pictures: bytes of a PNG or JPEG file become a `Picture`, a picture becomes a row of `Pixels`.
+//! Pictures: bytes of a file become a `Picture`, a picture becomes a row of `Pixels`.
 //!
 //! `preprocess` and `predict` both go through `decode` and `fit`, so a served picture is treated
 //! exactly as a training picture was. Imports: nothing of ours.
 
 mod decode;
 mod fit;
+mod format;
 mod pixels;
 mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
+pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
 pub use thumbnail::thumbnail;

@@ -64,6 +64,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         pixels_max: 1 << 20,
+        side_max: u32::MAX,
         file_bytes_max: 1 << 20,
     };
 

@@ -175,7 +175,7 @@ fn corrupt_images_are_listed_and_limited() {
     assert_eq!(
         listed,
         [
-            "cat/a-text.png: not a PNG or JPEG image (it is text)",
+            "cat/a-text.png: not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)",
             "cat/b-empty.png: the file is empty (0 bytes)",
             "dog/c-cut.png: the file is truncated",
         ]

@@ -24,6 +24,15 @@ pub struct Normalisation {
     pub std: Vec<f64>,
 }
 
+/// One picture as its owner has it, `[height, width, channels]`.
+#[derive(Clone, Copy, Debug)]
+pub enum Sample<'a> {
+    /// Values 0..=255, as decoded.
+    Bytes(&'a [u8]),
+    /// Values 0..=1, as clients send that scale pictures themselves.
+    Unit(&'a [f32]),
+}
+
 /// Brings pictures into the form of the network's input.
 #[derive(Clone, Debug)]
 pub(in crate::vision) struct Normaliser {
@@ -57,13 +66,22 @@ impl Normaliser {
 
     /// Returns pictures `from..to` as the network takes them, `[count, channels, height, width]`.
     pub(in crate::vision) fn images(&self, pixels: &Pixels, from: usize, to: usize) -> Vec<f32> {
-        let len = pixels.image_len();
-        let mut images = vec![0.0; (to - from) * len];
-        images.par_chunks_exact_mut(len).enumerate().for_each_init(
+        let samples: Vec<Sample<'_>> = (from..to).map(|i| Sample::Bytes(pixels.image(i))).collect();
+        self.samples(&samples, pixels.image_len())
+    }
+
+    /// Returns pictures of `len` values each as the network takes them, `[count, channels, height,
+    /// width]`.
+    pub(in crate::vision) fn samples(&self, samples: &[Sample<'_>], len: usize) -> Vec<f32> {
+        let mut images = vec![0.0; samples.len() * len];
+        images.par_chunks_exact_mut(len).zip(samples).for_each_init(
             || vec![0.0; len],
-            |picture, (i, planes)| {
-                augment::scale(pixels.image(from + i), picture);
-                self.write(picture, planes);
+            |picture, (planes, sample)| match sample {
+                Sample::Bytes(bytes) => {
+                    augment::scale(bytes, picture);
+                    self.write(picture, planes);
+                }
+                Sample::Unit(values) => self.write(values, planes),
             },
         );
         images

@@ -10,8 +10,8 @@ use burn::tensor::{Bytes, Device as BurnDevice, Int, Tensor, TensorData};
 
 use crate::base::canon::Canon;
 use crate::base::{Cancel, ContentHash, Observer, rng};
-use crate::vision::Error;
 use crate::vision::device::Device;
+use crate::vision::error::{Error, Precautions};
 use crate::vision::model::read_values;
 use crate::vision::model::{Dropout, Input, ModelSpec, Network, Plan, Weights, initial_weights};
 use crate::vision::shard::{Prepared, Split, SplitData};
@@ -23,6 +23,7 @@ use super::event::TrainEvent;
 use super::history::EpochRecord;
 use super::optimiser::optimiser;
 use super::params::{Keep, TrainParams};
+use super::schedule::Schedule;
 
 /// Steps between two looks at the losses. Reading waits for the device, so a GPU should not be asked
 /// at every step; a diverging training is still noticed soon.
@@ -208,6 +209,8 @@ struct Training<'a> {
     data: &'a TrainData,
     plan: &'a Plan,
     batcher: Batcher<'a>,
+    /// For the message when the loss is no longer finite.
+    precautions: Precautions,
     device: BurnDevice,
     val_device: BurnDevice,
     /// The network; absent only while a step replaces it.
@@ -280,6 +283,10 @@ impl<'a> Training<'a> {
             data,
             plan,
             batcher,
+            precautions: Precautions {
+                warms_up: params.schedule == Schedule::OneCycle || 0 < params.warmup_epochs,
+                normalises: spec.model.blocks.iter().all(|block| block.batch_norm),
+            },
             network: Some(Network::new(plan, &first, &burn)?),
             device: burn,
             val_device: device.inference(),
@@ -364,6 +371,7 @@ impl<'a> Training<'a> {
         let (mut step, mut images_done, mut rate) = (0, 0, 0.0);
         // The batcher is lent out while steps change the rest, so it leaves `self` for the epoch.
         let batcher = self.batcher.clone();
+        let precautions = self.precautions;
         batcher.for_each(epoch, |batch| {
             if let Some(reason) = cancel.reason() {
                 return Err(Error::Cancelled(reason));
@@ -380,6 +388,7 @@ impl<'a> Training<'a> {
                     step,
                     value,
                     rate,
+                    precautions,
                 };
                 tally.read().map_err(diverged)?;
             }
@@ -405,6 +414,7 @@ impl<'a> Training<'a> {
                 step,
                 value,
                 rate,
+                precautions,
             });
         }
         let record = EpochRecord {

@@ -19,8 +19,8 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Normalisation;
 pub(in crate::vision) use batch::Normaliser;
+pub use batch::{Normalisation, Sample};
 pub use early_stop::{EarlyStopping, Metric};
 pub use event::TrainEvent;
 pub(in crate::vision) use fit::images_tensor;

@@ -13,11 +13,14 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
+#[cfg(feature = "vision")]
+pub(crate) mod client;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
 #[cfg(feature = "vision")]
 pub(crate) mod pictures;
+pub(crate) mod server;
 pub(crate) mod stages;
 
 /// A project folder and a home folder, both gone when this value is dropped.
@@ -148,6 +151,17 @@ impl Project {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
             exit: Exit::of(output.status),
+            root: self.root.clone(),
+            home: self.home.clone(),
+        }
+    }
+
+    /// Puts together what a process left behind that a test started and watched itself.
+    pub(crate) fn output(&self, stdout: String, stderr: String, exit: Exit) -> Output {
+        Output {
+            stdout,
+            stderr,
+            exit,
             root: self.root.clone(),
             home: self.home.clone(),
         }

@@ -118,12 +118,12 @@ fn nothing(ctx: &Ctx) -> Outcome {
 
 fn table(runs: &[Run], metrics: &[Key], params: &[Key]) -> Table {
     const FIXED: [(&str, Align); 6] = [
-        ("Name", Align::Left),
-        ("Id", Align::Left),
-        ("Started", Align::Left),
-        ("Status", Align::Left),
-        ("Took", Align::Right),
-        ("Stages", Align::Left),
+        ("name", Align::Left),
+        ("id", Align::Left),
+        ("started", Align::Left),
+        ("status", Align::Left),
+        ("took", Align::Right),
+        ("stages", Align::Left),
     ];
     let titles: Vec<String> = headings(metrics)
         .into_iter()

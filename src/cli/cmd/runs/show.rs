@@ -94,10 +94,10 @@ fn head(ctx: &Ctx, run: &Run) -> String {
 
 fn stages(run: &Run) -> Table {
     let mut table = Table::new([
-        ("Stage", Align::Left),
-        ("Outcome", Align::Left),
-        ("Took", Align::Right),
-        ("Why", Align::Left),
+        ("stage", Align::Left),
+        ("outcome", Align::Left),
+        ("took", Align::Right),
+        ("why", Align::Left),
     ]);
     for stage in &run.stages {
         let took = match stage.outcome {
@@ -139,9 +139,9 @@ fn without_last(table: &Table) -> Table {
 
 fn params(run: &Run) -> Table {
     let mut table = Table::new([
-        ("File", Align::Left),
-        ("Param", Align::Left),
-        ("Value", Align::Left),
+        ("path", Align::Left),
+        ("param", Align::Left),
+        ("value", Align::Left),
     ]);
     for (Key { file, key }, value) in &run.params {
         table.row([file.clone(), key.clone(), text::value(value)]);
@@ -151,10 +151,10 @@ fn params(run: &Run) -> Table {
 
 fn metrics(run: &Run) -> Table {
     let mut table = Table::new([
-        ("File", Align::Left),
-        ("Metric", Align::Left),
-        ("Value", Align::Right),
-        ("Step", Align::Right),
+        ("path", Align::Left),
+        ("metric", Align::Left),
+        ("value", Align::Right),
+        ("step", Align::Right),
     ]);
     for metric in &run.metrics {
         let Key { file, key } = &metric.key;
@@ -172,10 +172,10 @@ fn metrics(run: &Run) -> Table {
 
 fn outputs(run: &Run) -> Table {
     let mut table = Table::new([
-        ("Output", Align::Left),
-        ("Stage", Align::Left),
-        ("Size", Align::Right),
-        ("Object", Align::Left),
+        ("output", Align::Left),
+        ("stage", Align::Left),
+        ("size", Align::Right),
+        ("object", Align::Left),
     ]);
     for artifact in &run.artifacts {
         table.row([
@@ -207,7 +207,7 @@ fn curve(ctx: &Ctx, tracking: &Tracking, run: &Run, metric: &str) -> Result<Outc
         );
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new([("Step", Align::Right), (key.key.as_str(), Align::Right)]);
+    let mut table = Table::new([("step", Align::Right), (key.key.as_str(), Align::Right)]);
     for point in &points {
         table.row([point.step.to_string(), text::number(point.value)]);
     }

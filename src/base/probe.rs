@@ -1,0 +1,186 @@
+//! Asks a server on this network whether it is well: one GET, one status. No TLS: a health check
+//! goes to a container or to this machine. Imports: ureq.
+
+use std::time::Duration;
+
+/// What a server answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The HTTP status, 100..=599.
+    pub status: u16,
+}
+
+impl Probe {
+    /// Is the status 2xx?
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Why there was no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// The URL is none, or not `http://`.
+    #[error("`{url}` cannot be asked: {why}")]
+    BadUrl {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody listens there.
+    #[error("nothing listens at `{url}`")]
+    Refused {
+        /// As given.
+        url: String,
+    },
+    /// No answer in time.
+    #[error("`{url}` did not answer within {}", crate::base::units::duration(*after))]
+    TimedOut {
+        /// As given.
+        url: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// Anything else: an unknown host, a broken answer.
+    #[error("`{url}` did not answer: {why}")]
+    Broken {
+        /// As given.
+        url: String,
+        /// What the system or the protocol says.
+        why: String,
+    },
+}
+
+/// Sends `GET url` and returns the status of the answer, whatever it is; redirects are not followed.
+///
+/// # Errors
+/// No whole answer head within `timeout`, which covers everything from the look-up of the name on.
+pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
+    let url_owned = || url.to_owned();
+    if let Some(rest) = url.strip_prefix("https://") {
+        return Err(ProbeError::BadUrl {
+            url: url_owned(),
+            why: format!(
+                "TLS is not spoken here; ask the server behind the proxy: `http://{rest}`"
+            ),
+        });
+    }
+    if !url.starts_with("http://") {
+        return Err(ProbeError::BadUrl {
+            url: url_owned(),
+            why: "it must start with `http://`".to_owned(),
+        });
+    }
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("cvops/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    match agent.get(url).call() {
+        Ok(answer) => Ok(Probe {
+            status: answer.status().as_u16(),
+        }),
+        Err(ureq::Error::Timeout(_)) => Err(ProbeError::TimedOut {
+            url: url_owned(),
+            after: timeout,
+        }),
+        Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Err(ProbeError::Refused { url: url_owned() })
+        }
+        Err(ureq::Error::ConnectionFailed) => Err(ProbeError::Refused { url: url_owned() }),
+        Err(e @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => Err(ProbeError::BadUrl {
+            url: url_owned(),
+            why: e.to_string(),
+        }),
+        Err(e) => Err(ProbeError::Broken {
+            url: url_owned(),
+            why: e.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_secs(5);
+
+    /// Answers one request with `answer`, or never if it is empty; returns the address.
+    fn server(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(answer.as_bytes());
+            if answer.is_empty() {
+                // Until the client hangs up.
+                let _ = stream.read(&mut head);
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_status_is_an_answer_whatever_it_is() {
+        for (line, status, well) in [
+            ("HTTP/1.1 200 OK", 200, true),
+            ("HTTP/1.1 204 No Content", 204, true),
+            ("HTTP/1.1 302 Found\r\nLocation: /elsewhere", 302, false),
+            ("HTTP/1.1 503 Service Unavailable", 503, false),
+        ] {
+            let answer: &'static str =
+                Box::leak(format!("{line}\r\nContent-Length: 0\r\n\r\n").into_boxed_str());
+            let found = probe(&server(answer), SHORT).unwrap();
+            assert_eq!((found.status, found.is_well()), (status, well), "{line}");
+        }
+    }
+
+    #[test]
+    fn silence_and_absence_are_told_apart() {
+        let free = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            format!("http://{}", listener.local_addr().unwrap())
+        };
+        assert_eq!(
+            probe(&free, SHORT),
+            Err(ProbeError::Refused { url: free.clone() })
+        );
+        let silent = server("");
+        assert!(matches!(
+            probe(&silent, Duration::from_millis(50)),
+            Err(ProbeError::TimedOut { .. })
+        ));
+        let rubbish = server("no http\r\n\r\n");
+        assert!(matches!(
+            probe(&rubbish, SHORT),
+            Err(ProbeError::Broken { .. } | ProbeError::BadUrl { .. })
+        ));
+    }
+
+    #[test]
+    fn urls_that_cannot_be_asked_say_why() {
+        for url in [
+            "https://localhost/health",
+            "localhost:5001",
+            "ftp://x",
+            "http://",
+        ] {
+            assert!(
+                matches!(probe(url, SHORT), Err(ProbeError::BadUrl { .. })),
+                "{url}: {:?}",
+                probe(url, SHORT)
+            );
+        }
+    }
+}

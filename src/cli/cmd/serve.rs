@@ -1,0 +1,267 @@
+//! `cvops serve`: answer prediction requests over HTTP.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use serde_json::json;
+
+use crate::base::doc::Problems;
+use crate::base::{ArtifactPath, Cancel, CancelReason, Diagnostic, units};
+use crate::cli::args::LogFormat;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::cli::params::{ParamsArg, section};
+use crate::cli::render::diagnostic;
+use crate::http::Drained;
+use crate::pipeline::workspace::Files;
+use crate::project::Project;
+use crate::serve::{
+    self, Build, Config, LockCheck, LockState, ModelSource, Observer, Options, ServerEvent,
+    Strictness,
+};
+use crate::store::Presence;
+
+use super::repro;
+
+/// Answer prediction requests over HTTP
+///
+/// Serves the model at `POST /predict` (a picture as form field `file`, as the body, or as
+/// base64 in JSON), with `/health/ready`, `/metrics`, `/docs` and a page to drop a picture on at
+/// `/`. Without a model it starts and waits for one. Ctrl-C and SIGTERM let open requests finish.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cvops serve\n  cvops serve --model models/classifier --port 8080\n  curl -F file=@photo.jpg http://127.0.0.1:5001/predict"
+)]
+pub(in crate::cli) struct Args {
+    /// Address to listen on, `0.0.0.0` for all (default: `serve.host`, else 127.0.0.1)
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// Port to listen on, 0 for any free one (default: `serve.port`, else 5001)
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Folder of the model
+    #[arg(long, value_name = "DIR", default_value = "models/classifier")]
+    model: PathBuf,
+    /// Name under which the model is served (default: the folder's name)
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Bring the model and all it needs up to date first
+    #[arg(long)]
+    repro: bool,
+    /// Refuse a model that is not the one that `pipeline.lock` records
+    #[arg(long)]
+    strict: bool,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    #[command(flatten)]
+    params: ParamsArg,
+}
+
+impl Args {
+    /// Returns how log lines look.
+    pub(in crate::cli) fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    let config = config(ctx, args)?;
+    if args.repro {
+        let target = args.model.display().to_string();
+        let outcome = repro::run(ctx, &repro::Args::of_targets(vec![target]))?;
+        if outcome != Outcome::Done {
+            return Ok(outcome);
+        }
+    } else {
+        ctx.listen();
+    }
+    let dir = ctx.dir.join(&args.model);
+    let source = ModelSource {
+        name: name(args, &dir),
+        shown: args.model.clone(),
+        check: lock_check(ctx, &dir),
+        strictness: if args.strict {
+            Strictness::Refuse
+        } else {
+            Strictness::Warn
+        },
+        dir,
+    };
+    let options = Options {
+        config,
+        source,
+        build: BUILD,
+    };
+    small_pages();
+    let drained = serve(ctx, options)?;
+    if 0 < drained.aborted {
+        let requests = units::count(drained.aborted as usize, "request");
+        let text = format!("{requests} did not finish in time and had to be cut off");
+        let warning = Diagnostic::warning("drain", text)
+            .help("raise `serve.drain_timeout_s` in params.yaml if requests may take longer");
+        diagnostic::show_all(&ctx.out, &[warning]);
+    }
+    Ok(match ctx.cancel.reason() {
+        Some(CancelReason::Interrupted | CancelReason::SecondInterrupt) => Outcome::Interrupted,
+        _ if drained.aborted == 0 => Outcome::Done,
+        _ => Outcome::Failed,
+    })
+}
+
+/// What this program is; a build that knows its commit and compiler says so.
+const BUILD: Build = Build {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("CVOPS_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+    rustc: match option_env!("CVOPS_RUSTC") {
+        Some(rustc) => rustc,
+        None => "unknown",
+    },
+    features: match (cfg!(feature = "cuda"), cfg!(feature = "wgpu")) {
+        (false, false) => "vision",
+        (true, false) => "vision,cuda",
+        (false, true) => "vision,wgpu",
+        (true, true) => "vision,cuda,wgpu",
+    },
+};
+
+/// Keeps the allocator from taking memory in pages of 2 MiB, of which a server touches a corner each:
+/// with them an idle one is half as large again. After `--repro`: trainings are faster with them.
+fn small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "large pages stay on");
+    }
+}
+
+/// Reads the section `serve`; flags go before it.
+fn config(ctx: &Ctx, args: &Args) -> Result<Config, CliError> {
+    let document = args.params.document(ctx)?;
+    let problems = Problems::new(&document);
+    let config = Config::read(section(ctx, &problems, "serve"));
+    let mut config = problems.into_result(config)?;
+    if let Some(host) = &args.host {
+        config.host.clone_from(host);
+    }
+    if let Some(port) = args.port {
+        config.port = port;
+    }
+    Ok(config)
+}
+
+fn name(args: &Args, dir: &Path) -> String {
+    let of_folder = || {
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        dir.file_name()
+            .map_or_else(|| "model".to_owned(), |n| n.to_string_lossy().into_owned())
+    };
+    args.name.clone().unwrap_or_else(of_folder)
+}
+
+/// Returns what compares the model with the lock of the project around it. Outside of a project, or
+/// when the lock does not name the folder, nothing is recorded.
+fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
+    let Ok(project) = ctx.project() else {
+        return Arc::new(|| LockState::Absent);
+    };
+    let (dir, cancel) = (dir.to_owned(), ctx.cancel.clone());
+    Arc::new(move || {
+        compare(&project, &dir, &cancel).unwrap_or_else(|error| {
+            let problem = error.diagnostics.first().map(|d| d.headline.as_str());
+            tracing::warn!(problem, "the lock cannot be compared with the model");
+            LockState::Absent
+        })
+    })
+}
+
+fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, CliError> {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let relative = dir.strip_prefix(&project.root).ok();
+    let path = relative.and_then(|path| path.to_str()?.parse::<ArtifactPath>().ok());
+    let Some(path) = path else {
+        return Ok(LockState::Absent);
+    };
+    let lock = Ctx::lock_file(project)?;
+    let recorded = lock.stages.values().find_map(|entry| entry.outs.get(&path));
+    let Some(Presence::Present(recorded)) = recorded else {
+        return Ok(LockState::Absent);
+    };
+    let files = Files::open(project, cancel);
+    let found = files.snapshot(&path)?;
+    files.finish();
+    Ok(if found.object() == Some(recorded.object) {
+        LockState::Matches
+    } else {
+        LockState::Differs
+    })
+}
+
+/// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
+fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
+    let (sender, events) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while let Ok(Some(event)) = events.recv() {
+                if ctx.out.form == Form::Json {
+                    ctx.out.json(&event_json(&event));
+                } else {
+                    ctx.out.note(&event_text(&event));
+                }
+            }
+        });
+        let teller = sender.clone();
+        let observe: Observer = Arc::new(move |event| {
+            // Nobody listens any more once the server has ended.
+            let _ = teller.send(Some(event));
+        });
+        let drained = serve::run(options, &ctx.cancel, &observe);
+        let _ = sender.send(None);
+        drained
+    })
+}
+
+fn event_text(event: &ServerEvent) -> String {
+    match event {
+        ServerEvent::Listening { addr } => format!("listening on http://{addr}"),
+        ServerEvent::NoModel { missing } => format!(
+            "there is no model yet: `{}` is missing; `cvops repro train` makes one, and it is then loaded by itself",
+            missing.display()
+        ),
+        ServerEvent::Ready {
+            name,
+            classes,
+            took,
+        } => format!(
+            "ready: `{name}` with {}, loaded in {}",
+            // Fewer than two are no classifier.
+            format_args!("{classes} classes"),
+            units::duration(*took)
+        ),
+        ServerEvent::Broken { problem } => format!("the model cannot be loaded yet: {problem}"),
+        ServerEvent::Draining => "finishing open requests".to_owned(),
+    }
+}
+
+fn event_json(event: &ServerEvent) -> serde_json::Value {
+    match event {
+        ServerEvent::Listening { addr } => json!({
+            "event": "listening", "host": addr.ip().to_string(), "port": addr.port(),
+            "url": format!("http://{addr}"),
+        }),
+        ServerEvent::NoModel { missing } => json!({"event": "no_model", "missing": missing}),
+        ServerEvent::Ready {
+            name,
+            classes,
+            took,
+        } => json!({
+            "event": "ready", "model": name, "classes": classes, "seconds": took.as_secs_f64(),
+        }),
+        ServerEvent::Broken { problem } => json!({"event": "broken", "problem": problem}),
+        ServerEvent::Draining => json!({"event": "draining"}),
+    }
+}

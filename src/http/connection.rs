@@ -1,0 +1,199 @@
+//! One connection: hyper over a socket, with timeouts, a close that lets the client read the last
+//! answer, and a drain that ends idle connections at once. Imports: nothing of ours.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+
+use super::answer::answer;
+use super::problem::{Asked, Problem, ProblemCode};
+use super::request_id::RequestId;
+use super::run::Server;
+
+/// How long a client may go on sending after an answer that ends the connection. Closing at once
+/// would make the system throw the answer away with the bytes that nobody read.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a drain waits for the first request of a connection that has sent none.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// What a connection and its requests tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Visit {
+    /// There was a request.
+    pub(super) greeted: AtomicBool,
+    /// The last answer ends the connection while the client may still be sending.
+    pub(super) lingers: AtomicBool,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    server: Arc<Server>,
+    stream: TcpStream,
+    mut draining: watch::Receiver<bool>,
+) {
+    // An answer is one write; waiting for more to send would only delay it.
+    let _ = stream.set_nodelay(true);
+    let visit = Arc::new(Visit::default());
+    let socket = Socket {
+        io: TokioIo::new(stream),
+        visit: Arc::clone(&visit),
+        lingering: None,
+    };
+    let service = {
+        let (server, visit) = (Arc::clone(&server), Arc::clone(&visit));
+        service_fn(move |request| answer(Arc::clone(&server), Arc::clone(&visit), request))
+    };
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(server.limits.header_timeout)
+        .serve_connection(socket, service);
+    let drained = async {
+        // The sender lives as long as the server.
+        let _ = draining.wait_for(|draining| *draining).await;
+    };
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = drained => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            tokio::select! {
+                ended = &mut connection => ended,
+                () = silence(&visit) => Ok(()),
+            }
+        }
+    };
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.is_timeout() => {
+            let parts = connection.into_parts();
+            // A connection that idled is closed without a word.
+            if !parts.read_buf.is_empty() {
+                say_timeout(&server, parts.io.io.inner());
+            }
+        }
+        Err(error) => tracing::debug!(target: "cvops::http", %error, "a connection broke"),
+    }
+}
+
+/// Ends when the connection has had time for its first request and sent none; hyper takes it for one
+/// that is about to send and would wait.
+async fn silence(visit: &Visit) {
+    tokio::time::sleep(FIRST_REQUEST).await;
+    if visit.greeted.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Answers a head that did not come in time: hyper only gives up.
+fn say_timeout(server: &Server, stream: &TcpStream) {
+    let id = RequestId::new();
+    let problem = Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        ProblemCode::Other("header_timeout"),
+        "the head of the request did not arrive in time",
+    );
+    let asked = Asked {
+        path: "",
+        template: None,
+        request_id: &id,
+    };
+    let rendered = (server.app.render)(&problem, &asked);
+    let head = format!(
+        "HTTP/1.1 408 Request Timeout\r\n{CONTENT_TYPE}: {}\r\ncontent-length: {}\r\nx-request-id: {}\r\nconnection: close\r\n\r\n",
+        rendered.content_type.to_str().unwrap_or("text/plain"),
+        rendered.body.len(),
+        id.as_str(),
+    );
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&rendered.body);
+    // A client that slow may have gone; a few hundred bytes fit into the system's buffer.
+    let _ = stream.try_write(&bytes);
+}
+
+/// A socket that lingers: after the last answer it reads on, into nothing, until the client is done
+/// or `LINGER` is over.
+struct Socket {
+    io: TokioIo<TcpStream>,
+    visit: Arc<Visit>,
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+impl Read for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            std::task::ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if !this.visit.lingers.load(Ordering::SeqCst) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let over = this
+            .lingering
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut scratch = [0; 16 * 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(this.io.inner_mut()).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+    }
+}

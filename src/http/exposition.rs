@@ -1,0 +1,87 @@
+//! Metrics as Prometheus reads them. Imports: nothing of ours.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use prometheus::{Registry, TextEncoder};
+use warp::reply::Response;
+
+use super::error::Error;
+
+/// The type of the text format, to the letter: Prometheus 3 fails a scrape with another one.
+pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Returns all metrics of `registry` in the text format.
+///
+/// # Errors
+/// A metric without samples or of two types: a mistake of ours.
+pub fn exposition(registry: &Registry) -> Result<String, Error> {
+    let mut text = String::new();
+    TextEncoder::new().encode_utf8(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+/// Returns the same as an answer, compressed if `accept_encoding` (the request's header) names gzip.
+///
+/// # Errors
+/// As `exposition`.
+pub fn exposition_response(
+    registry: &Registry,
+    accept_encoding: Option<&str>,
+) -> Result<Response, Error> {
+    let text = exposition(registry)?;
+    let zipped = accept_encoding
+        .filter(|accepted| accepts_gzip(accepted))
+        .and_then(|_| gzip(text.as_bytes()));
+    let is_zipped = zipped.is_some();
+    let mut response = Response::new(zipped.unwrap_or_else(|| text.into_bytes()).into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EXPOSITION_TYPE));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if is_zipped {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// Does the header name gzip, and not with weight 0 (RFC 9110, 12.5.3)?
+fn accepts_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts.any(|parameter| {
+            parameter
+                .strip_prefix("q=")
+                .and_then(|q| q.parse::<f32>().ok())
+                == Some(0.0)
+        });
+        name.eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts_gzip;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_ask() {
+        for (header, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("x-gzip", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(header), expected, "{header}");
+        }
+    }
+}

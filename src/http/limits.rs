@@ -1,0 +1,31 @@
+//! How much a server lets its clients do. Imports: nothing of ours.
+
+use std::time::Duration;
+
+/// The limits of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; further ones wait in the system's queue.
+    pub connections_max: usize,
+    /// From the end of the last answer (or the start of the connection) to the end of a request's
+    /// head; so an idle connection is closed after it as well.
+    pub header_timeout: Duration,
+    /// From the end of a request's head to the end of its body.
+    pub body_timeout: Duration,
+    /// How long requests in flight may go on after the server was asked to stop.
+    pub drain_timeout: Duration,
+    /// Threads of the runtime, at least 1. They only move bytes: work belongs on other threads.
+    pub workers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+            workers: 2,
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Counters of requests, by route template: the names and labels of prometheus-fastapi-instrumentator
+//! (`http_*`), so dashboards made for it keep working, and our own beside.
+//!
+//! A registry is handed in; nothing is global. The series of known routes exist from the start with
+//! 0, so that `rate()` sees the first event. An unknown path counts under the handler `none` and an
+//! unknown method as `other`: a client cannot make up series. Imports: nothing of ours.
+
+use hyper::{Method, StatusCode};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use super::error::Error;
+use super::routes::RouteTable;
+
+/// Seconds, for requests and the stages of an inference.
+pub(super) const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Bytes, for bodies.
+const BYTES: [f64; 8] = [1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6];
+
+/// Where requests of unknown paths are counted.
+const NO_HANDLER: &str = "none";
+
+/// Labels of the status: only the class is kept.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+/// The metrics of a server's requests and connections. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    request_size: HistogramVec,
+    response_size: HistogramVec,
+    in_progress: IntGaugeVec,
+    pub(super) connections: IntGauge,
+}
+
+/// The series of one path, looked up once.
+#[derive(Debug)]
+pub(super) struct RouteMetrics {
+    handler: &'static str,
+    /// By method, in the order of the table.
+    methods: Vec<(Method, MethodMetrics)>,
+    pub(super) request_size: Histogram,
+    pub(super) response_size: Histogram,
+    pub(super) in_progress: IntGauge,
+}
+
+#[derive(Debug)]
+struct MethodMetrics {
+    /// By status class, from 2xx on.
+    requests: [IntCounter; CLASSES.len()],
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Creates the metrics in `registry`.
+    ///
+    /// # Errors
+    /// The registry has metrics of these names.
+    pub fn new(registry: &Registry) -> Result<Self, Error> {
+        let counter = |name, help, labels: &[&str]| {
+            let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let histogram = |name, help, labels: &[&str], buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let vec = HistogramVec::new(options, labels)?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok::<_, prometheus::Error>(vec)
+        };
+        let in_progress = IntGaugeVec::new(
+            Opts::new(
+                "cvops_http_requests_in_progress",
+                "Requests being answered now",
+            ),
+            &["handler"],
+        )?;
+        registry.register(Box::new(in_progress.clone()))?;
+        let connections = IntGauge::new("cvops_http_connections", "Open connections")?;
+        registry.register(Box::new(connections.clone()))?;
+        Ok(Self {
+            requests: counter(
+                "http_requests_total",
+                "Requests answered, by method, route template and class of the status",
+                &["method", "handler", "status"],
+            )?,
+            duration: histogram(
+                "http_request_duration_seconds",
+                "From the head of a request to the last byte of its answer handed to the socket",
+                &["method", "handler"],
+                &SECONDS,
+            )?,
+            request_size: histogram(
+                "http_request_size_bytes",
+                "Sizes of request bodies",
+                &["handler"],
+                &BYTES,
+            )?,
+            response_size: histogram(
+                "http_response_size_bytes",
+                "Sizes of answers' bodies",
+                &["handler"],
+                &BYTES,
+            )?,
+            in_progress,
+            connections,
+        })
+    }
+
+    /// Looks the series of all routes up; the last one is for unknown paths.
+    pub(super) fn of_routes(&self, routes: &RouteTable) -> Vec<RouteMetrics> {
+        let mut all: Vec<RouteMetrics> = routes
+            .paths()
+            .iter()
+            .map(|path| {
+                let methods = path.methods.iter().map(|(method, _)| method);
+                self.of_path(path.template, methods)
+            })
+            .collect();
+        all.push(self.of_path(NO_HANDLER, [].iter()));
+        all
+    }
+
+    fn of_path<'m>(
+        &self,
+        handler: &'static str,
+        methods: impl Iterator<Item = &'m Method>,
+    ) -> RouteMetrics {
+        RouteMetrics {
+            handler,
+            methods: methods
+                .map(|method| (method.clone(), self.of_method(method, handler)))
+                .collect(),
+            request_size: self.request_size.with_label_values(&[handler]),
+            response_size: self.response_size.with_label_values(&[handler]),
+            in_progress: self.in_progress.with_label_values(&[handler]),
+        }
+    }
+
+    fn of_method(&self, method: &Method, handler: &str) -> MethodMetrics {
+        let method = method_label(method);
+        MethodMetrics {
+            requests: CLASSES
+                .map(|class| self.requests.with_label_values(&[method, handler, class])),
+            duration: self.duration.with_label_values(&[method, handler]),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn count(
+        &self,
+        route: &RouteMetrics,
+        method: &Method,
+        status: StatusCode,
+        seconds: f64,
+    ) {
+        // 1xx is never a last answer.
+        let class = usize::from(status.as_u16() / 100)
+            .saturating_sub(2)
+            .min(CLASSES.len() - 1);
+        if let Some((_, known)) = route.methods.iter().find(|(m, _)| m == method) {
+            known.requests[class].inc();
+            known.duration.observe(seconds);
+        } else {
+            let method = method_label(method);
+            let handler = route.handler;
+            self.requests
+                .with_label_values(&[method, handler, CLASSES[class]])
+                .inc();
+            self.duration
+                .with_label_values(&[method, handler])
+                .observe(seconds);
+        }
+    }
+}
+
+impl RouteMetrics {
+    /// Returns the route template, `none` for unknown paths.
+    pub(super) fn handler(&self) -> &'static str {
+        self.handler
+    }
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "other",
+    }
+}

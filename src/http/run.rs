@@ -1,0 +1,117 @@
+//! Runs a server from its first connection to the end of its drain. Imports: base.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::base::{Cancel, CancelReason};
+
+use super::accept::accept;
+use super::app::App;
+use super::bind::Bound;
+use super::error::Error;
+use super::limits::Limits;
+
+/// How often the cancel token is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What all connections of a server share.
+pub(super) struct Server {
+    pub(super) app: App,
+    pub(super) limits: Limits,
+    /// Requests being answered now.
+    pub(super) in_flight: AtomicU64,
+    /// Requests that are over, answered or given up by their clients.
+    pub(super) finished: AtomicU64,
+}
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were answered after the server was asked to stop.
+    pub finished: u64,
+    /// Requests that were cut off at the deadline, or by a second signal.
+    pub aborted: u64,
+}
+
+/// Serves `app` until `cancel` is requested and the drain is over. `on_drain` is called once, before
+/// the drain begins: what readiness says should change then. Starts a runtime of its own, so it is
+/// called from plain threads.
+///
+/// # Errors
+/// The runtime cannot be started.
+pub fn run(
+    bound: Bound,
+    app: App,
+    limits: Limits,
+    cancel: &Cancel,
+    on_drain: impl FnOnce(),
+) -> Result<Drained, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(limits.workers.max(1))
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let drained = runtime.block_on(serve(bound, app, limits, cancel, on_drain));
+    // What handlers handed to blocking threads has nobody left to tell.
+    runtime.shutdown_background();
+    drained
+}
+
+/// As `run`, inside a runtime that is there already.
+///
+/// # Errors
+/// The listener cannot be registered with the runtime.
+pub async fn serve(
+    bound: Bound,
+    app: App,
+    limits: Limits,
+    cancel: &Cancel,
+    on_drain: impl FnOnce(),
+) -> Result<Drained, Error> {
+    let listener = TcpListener::from_std(bound.listener).map_err(Error::Runtime)?;
+    let server = Arc::new(Server {
+        app,
+        limits,
+        in_flight: AtomicU64::new(0),
+        finished: AtomicU64::new(0),
+    });
+    let mut connections = JoinSet::new();
+    let (draining, _) = watch::channel(false);
+    tokio::select! {
+        () = accept(&server, &listener, &mut connections, &draining) => {}
+        () = reached(cancel, CancelReason::StageFailed) => {}
+    }
+    let before = server.finished.load(Ordering::SeqCst);
+    on_drain();
+    drop(listener);
+    draining.send_replace(true);
+    let deadline = Instant::now() + server.limits.drain_timeout;
+    let all_gone = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_gone => {}
+        () = tokio::time::sleep_until(deadline) => {}
+        () = reached(cancel, CancelReason::SecondInterrupt) => {}
+    }
+    let drained = Drained {
+        aborted: server.in_flight.load(Ordering::SeqCst),
+        finished: server.finished.load(Ordering::SeqCst) - before,
+    };
+    connections.shutdown().await;
+    Ok(drained)
+}
+
+/// Ends when `cancel` was requested with at least this reason.
+async fn reached(cancel: &Cancel, reason: CancelReason) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while cancel.reason() < Some(reason) {
+        ticks.tick().await;
+    }
+}

@@ -1,0 +1,564 @@
+//! The behaviour of a server, seen from its clients: raw sockets against a small app on port 0.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus::Registry;
+use serde_json::json;
+use tokio::sync::Notify;
+use warp::{Filter, Reply};
+
+use crate::base::{Cancel, CancelReason};
+
+use super::*;
+
+/// What a test waits at most for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The largest body of `/echo`, bytes.
+const ECHO_MAX: u64 = 1000;
+
+/// A server that runs in a thread of this process.
+struct TestServer {
+    addr: SocketAddr,
+    cancel: Cancel,
+    registry: Registry,
+    /// Told each time when `/slow` has been reached.
+    reached: mpsc::Receiver<()>,
+    /// Lets one `/slow` go on.
+    release: Arc<Notify>,
+    draining: mpsc::Receiver<()>,
+    ended: std::thread::JoinHandle<Drained>,
+}
+
+fn start(limits: Limits) -> TestServer {
+    let (reach, reached) = mpsc::channel();
+    let (drain, draining) = mpsc::channel();
+    let reach = Arc::new(Mutex::new(reach));
+    let release = Arc::new(Notify::new());
+    let registry = Registry::new();
+    let routes = RouteTable::new(vec![
+        Route::get("/hello"),
+        Route::post("/echo", ECHO_MAX),
+        Route::get("/panic"),
+        Route::get("/slow"),
+        Route::get("/id"),
+    ]);
+    let slow = {
+        let release = Arc::clone(&release);
+        warp::path!("slow").and(warp::get()).then(move || {
+            let (reach, release) = (Arc::clone(&reach), Arc::clone(&release));
+            async move {
+                reach.lock().unwrap().send(()).unwrap();
+                release.notified().await;
+                "slow"
+            }
+        })
+    };
+    let hello = warp::path!("hello").and(warp::get()).map(|| "hello");
+    let echo = warp::path!("echo")
+        .and(warp::post())
+        .and(warp::body::bytes())
+        .map(|body: Bytes| {
+            warp::http::Response::new(warp::reply::Response::new(body.into()).into_body())
+        });
+    let panics = warp::path!("panic")
+        .and(warp::get())
+        .then(|| async { std::hint::black_box(None::<&str>).expect("a secret of the house") });
+    let id = warp::path!("id")
+        .and(warp::get())
+        .and(warp::ext::get::<RequestId>())
+        .map(|id: RequestId| id.as_str().to_owned());
+    let filter = hello
+        .or(echo)
+        .or(panics)
+        .or(slow)
+        .or(id)
+        .map(Reply::into_response);
+    let metrics = Metrics::new(&registry).unwrap();
+    let app = App::new(routes, filter, render, &metrics);
+    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = bound.addr();
+    let cancel = Cancel::new();
+    let ended = {
+        let cancel = cancel.clone();
+        std::thread::spawn(move || {
+            run(bound, app, limits, &cancel, || drain.send(()).unwrap()).unwrap()
+        })
+    };
+    TestServer {
+        addr,
+        cancel,
+        registry,
+        reached,
+        release,
+        draining,
+        ended,
+    }
+}
+
+fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
+    Rendered::json(&json!({
+        "code": problem.code.as_str(),
+        "detail": problem.detail,
+        "path": asked.path,
+        "template": asked.template,
+    }))
+}
+
+impl TestServer {
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
+    /// Sends one request on a connection of its own.
+    fn ask(&self, request: &str) -> Answer {
+        self.connect().ask(request)
+    }
+
+    fn stop(self) -> Drained {
+        self.cancel.request(CancelReason::Terminated);
+        self.ended.join().unwrap()
+    }
+
+    fn metric(&self, series: &str) -> Option<f64> {
+        let text = exposition(&self.registry).unwrap();
+        text.lines()
+            .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
+    /// Waits until a series has a value: it is written after the client has its answer.
+    fn until(&self, series: &str, value: f64) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.metric(series) != Some(value) {
+            let found = self.metric(series);
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{series} is {found:?}, not {value}"
+            );
+            std::thread::yield_now();
+        }
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// In lower case.
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        body["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Client {
+    fn send(&mut self, text: &str) -> &mut Self {
+        self.stream.write_all(text.as_bytes()).unwrap();
+        self
+    }
+
+    fn ask(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.answer(request.starts_with("HEAD"))
+    }
+
+    /// Reads one answer; `bare` ones have no body whatever their head says.
+    fn answer(&mut self, bare: bool) -> Answer {
+        let end = loop {
+            if let Some(end) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.more(), "no answer: {:?}", self.read);
+        };
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let mut answer = Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_lowercase(),
+            body: String::new(),
+        };
+        if !bare && answer.status != 204 {
+            let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+            while self.read.len() < length {
+                assert!(self.more(), "half an answer");
+            }
+            answer.body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
+        }
+        answer
+    }
+
+    /// Reads on; false at the end of the connection.
+    fn more(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer).unwrap();
+        self.read.extend_from_slice(&buffer[..count]);
+        count != 0
+    }
+
+    /// Has the server closed the connection, without another byte?
+    fn is_closed(&mut self) -> bool {
+        self.read.is_empty() && !self.more()
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn short() -> Limits {
+    Limits {
+        header_timeout: Duration::from_millis(50),
+        body_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn paths_come_before_methods() {
+    let server = start(Limits::default());
+    let unknown = server.ask(&get("/nowhere"));
+    assert_eq!(
+        (unknown.status, unknown.code().as_str()),
+        (404, "not_found")
+    );
+    assert_eq!(server.ask(&post("/nowhere", "")).status, 404);
+    let other = server.ask(&post("/hello", ""));
+    assert_eq!(
+        (other.status, other.code().as_str()),
+        (405, "method_not_allowed")
+    );
+    assert_eq!(other.header("allow"), Some("get, head, options"));
+    let options = server.ask("OPTIONS /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(options.status, 204);
+    assert_eq!(options.header("allow"), Some("post, options"));
+    assert_eq!(
+        server.ask("OPTIONS /x HTTP/1.1\r\nHost: x\r\n\r\n").status,
+        404
+    );
+    // A body that nobody reads ends the connection, and the answer still arrives.
+    let refused = server.ask(&post("/nowhere", &"x".repeat(100_000)));
+    assert_eq!(
+        (refused.status, refused.header("connection")),
+        (404, Some("close"))
+    );
+    server.stop();
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let server = start(Limits::default());
+    let mut client = server.connect();
+    let head = client.ask("HEAD /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("5"))
+    );
+    // Had the body been sent, it would stand before the next answer.
+    let get = client.ask(&get("/hello"));
+    assert_eq!((get.status, get.body.as_str()), (200, "hello"));
+    assert_eq!(
+        client.ask("HEAD /x HTTP/1.1\r\nHost: x\r\n\r\n").status,
+        404
+    );
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_connection_carries_many_requests() {
+    let server = start(Limits::default());
+    let mut client = server.connect();
+    for i in 0..50 {
+        let body = format!("{i}").repeat(10);
+        assert_eq!(client.ask(&post("/echo", &body)).body, body);
+    }
+    server.until("cvops_http_connections", 1.0);
+    drop(client);
+    server.until("cvops_http_connections", 0.0);
+    server.stop();
+}
+
+#[test]
+fn bodies_have_a_limit_however_they_come() {
+    let server = start(Limits::default());
+    let most = "x".repeat(ECHO_MAX as usize);
+    assert_eq!(server.ask(&post("/echo", &most)).body, most);
+    // In pieces, chunked.
+    let chunked = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = server.connect();
+    client.send(chunked);
+    for piece in ["3\r\nabc\r\n", "4\r\ndefg\r\n"] {
+        client.send(piece);
+    }
+    assert_eq!(client.ask("0\r\n\r\n").body, "abcdefg");
+
+    let refused = |answer: &Answer| {
+        assert_eq!(answer.status, 413);
+        assert_eq!(answer.code(), "body_too_large");
+        assert_eq!(answer.header("connection"), Some("close"));
+    };
+    // Announced: refused before a byte of it is sent.
+    let announced = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n";
+    let mut client = server.connect();
+    refused(&client.ask(announced));
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(client.is_closed());
+    // Not announced: refused when it is too much.
+    let chunk = format!("{chunked}3e9\r\n{}\r\n", "x".repeat(1001));
+    refused(&server.ask(&chunk));
+    // A client that sends all before it listens reads the answer too.
+    refused(&server.ask(&post("/echo", &"x".repeat(8 << 20))));
+    // A route without a body takes none.
+    refused(&server.ask(&post("/hello", "x").replace("POST", "GET")));
+    server.stop();
+}
+
+#[test]
+fn broken_bodies_and_heads_are_bad_requests() {
+    let server = start(Limits::default());
+    let chunked =
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n";
+    let answer = server.ask(chunked);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (400, "body_broken")
+    );
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(server.ask("NO HTTP\r\n\r\n").status, 400);
+    assert_eq!(server.ask(&get("/hello")).status, 200);
+    server.stop();
+}
+
+#[test]
+fn slow_clients_are_told_and_left() {
+    let server = start(short());
+    let mut client = server.connect();
+    let body = client.ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+    assert_eq!((body.status, body.code().as_str()), (408, "body_timeout"));
+    assert_eq!(body.header("connection"), Some("close"));
+
+    let mut client = server.connect();
+    let head = client.ask("GET /hello HTTP/1.1\r\nHos");
+    assert_eq!(
+        (head.status, head.header("connection")),
+        (408, Some("close"))
+    );
+    assert!(head.header("x-request-id").is_some());
+    assert!(client.is_closed());
+
+    // One that says nothing is left without a word.
+    assert!(server.connect().is_closed());
+    server.stop();
+}
+
+#[test]
+fn a_panic_is_an_answer_and_the_server_lives_on() {
+    let server = start(Limits::default());
+    let mut client = server.connect();
+    let answer = client.ask("GET /panic HTTP/1.1\r\nHost: x\r\nX-Request-Id: p1\r\n\r\n");
+    assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));
+    assert_eq!(answer.header("x-request-id"), Some("p1"));
+    assert!(!answer.body.contains("secret"), "{}", answer.body);
+    assert_eq!(client.ask(&get("/hello")).status, 200);
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn every_answer_has_a_request_id() {
+    let server = start(Limits::default());
+    let ask = |id: &str| server.ask(&format!("GET /id HTTP/1.1\r\nHost: x\r\n{id}\r\n"));
+    let given = ask("X-Request-Id: abc-1\r\n");
+    assert_eq!(
+        (given.header("x-request-id"), given.body.as_str()),
+        (Some("abc-1"), "abc-1")
+    );
+    for bad in [
+        String::new(),
+        "a b".to_owned(),
+        "ä".to_owned(),
+        "x".repeat(129),
+    ] {
+        let made = ask(&format!("X-Request-Id: {bad}\r\n"));
+        let id = made.header("x-request-id").unwrap();
+        assert_eq!(made.body, id);
+        assert_eq!(
+            uuid::Uuid::parse_str(id).unwrap().get_version_num(),
+            7,
+            "{bad}"
+        );
+    }
+    let missing = server.ask("GET /x HTTP/1.1\r\nHost: x\r\nX-Request-Id: m\r\n\r\n");
+    assert_eq!(missing.header("x-request-id"), Some("m"));
+    server.stop();
+}
+
+#[test]
+fn a_drain_finishes_what_is_in_flight() {
+    let server = start(Limits::default());
+    let mut idle = server.connect();
+    assert_eq!(idle.ask(&get("/hello")).status, 200);
+    let mut client = server.connect();
+    client.send(&get("/slow"));
+    server.reached.recv_timeout(PATIENCE).unwrap();
+    server.cancel.request(CancelReason::Terminated);
+    server.draining.recv_timeout(PATIENCE).unwrap();
+    // Idle connections end at once, although the drain is not over.
+    assert!(idle.is_closed());
+    server.release.notify_one();
+    let answer = client.answer(false);
+    assert_eq!((answer.status, answer.body.as_str()), (200, "slow"));
+    assert!(client.is_closed());
+    let addr = server.addr;
+    assert_eq!(
+        server.ended.join().unwrap(),
+        Drained {
+            finished: 1,
+            aborted: 0
+        }
+    );
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_drain_has_a_deadline_and_a_second_signal_ends_it() {
+    let cut_off = Drained {
+        finished: 0,
+        aborted: 1,
+    };
+    let server = start(Limits {
+        drain_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    });
+    let mut client = server.connect();
+    client.send(&get("/slow"));
+    server.reached.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(server.stop(), cut_off);
+    assert!(client.is_closed());
+
+    let server = start(Limits {
+        drain_timeout: Duration::from_hours(1),
+        ..Limits::default()
+    });
+    let mut client = server.connect();
+    client.send(&get("/slow"));
+    server.reached.recv_timeout(PATIENCE).unwrap();
+    server.cancel.request(CancelReason::Interrupted);
+    server.draining.recv_timeout(PATIENCE).unwrap();
+    server.cancel.request(CancelReason::SecondInterrupt);
+    assert_eq!(server.ended.join().unwrap(), cut_off);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_their_turn() {
+    let server = start(Limits {
+        connections_max: 1,
+        ..Limits::default()
+    });
+    let mut first = server.connect();
+    assert_eq!(first.ask(&get("/hello")).status, 200);
+    let mut second = server.connect();
+    second.send(&get("/hello"));
+    assert_eq!(first.ask(&get("/hello")).status, 200);
+    assert_eq!(server.metric("cvops_http_connections"), Some(1.0));
+    drop(first);
+    assert_eq!(second.answer(false).status, 200);
+    drop(second);
+    server.stop();
+}
+
+#[test]
+fn requests_are_counted_by_route_and_nothing_a_client_makes_up() {
+    let server = start(Limits::default());
+    let ok = r#"http_requests_total{handler="/echo",method="POST",status="2xx"}"#;
+    assert_eq!(server.metric(ok), Some(0.0));
+    server.ask(&post("/echo", "abc"));
+    server.until(ok, 1.0);
+    server.until(
+        r#"http_request_duration_seconds_count{handler="/echo",method="POST"}"#,
+        1.0,
+    );
+    server.until(r#"http_request_size_bytes_sum{handler="/echo"}"#, 3.0);
+    server.until(r#"http_response_size_bytes_sum{handler="/echo"}"#, 3.0);
+    server.until(r#"cvops_http_requests_in_progress{handler="/echo"}"#, 0.0);
+    let none = |method: &str| {
+        format!(r#"http_requests_total{{handler="none",method="{method}",status="4xx"}}"#)
+    };
+    server.ask(&get("/first"));
+    server.ask("BREW /first HTTP/1.1\r\nHost: x\r\n\r\n");
+    server.until(&none("other"), 1.0);
+    server.until(&none("GET"), 1.0);
+    let series = |server: &TestServer| exposition(&server.registry).unwrap().lines().count();
+    let before = series(&server);
+    let mut client = server.connect();
+    for i in 0..200 {
+        client.ask(&format!("M{i} /{i} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    }
+    drop(client);
+    server.until(&none("other"), 201.0);
+    assert_eq!(series(&server), before);
+    server.stop();
+}
+
+#[test]
+fn a_busy_port_names_its_owner() {
+    let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let Err(Error::PortBusy { addr, owner }) = bind(first.addr()) else {
+        panic!("bound twice")
+    };
+    assert_eq!(addr, first.addr());
+    if cfg!(target_os = "linux") {
+        assert_eq!(owner.map(|o| o.pid), Some(std::process::id()));
+    }
+    let elsewhere = bind("192.0.2.1:0".parse().unwrap());
+    assert!(
+        matches!(elsewhere, Err(Error::AddressNotHere { .. })),
+        "{elsewhere:?}"
+    );
+}
+
+#[test]
+fn the_exposition_has_the_type_to_the_letter() {
+    let registry = Registry::new();
+    Metrics::new(&registry).unwrap();
+    let plain = exposition_response(&registry, None).unwrap();
+    assert_eq!(
+        plain.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert!(!plain.headers().contains_key("content-encoding"));
+    let zipped = exposition_response(&registry, Some("gzip")).unwrap();
+    assert_eq!(zipped.headers()["content-encoding"], "gzip");
+}

@@ -1,0 +1,202 @@
+//! One request as handlers get it: headers, query, id, body; and what it may ask for beside.
+//! Imports: warp, `http`, `serve::refusal`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use warp::Filter;
+use warp::http::HeaderMap;
+
+use crate::http::RequestId;
+use crate::http::header::CONTENT_TYPE;
+
+use super::refusal::{FieldProblem, Refusal};
+use super::service::Ends;
+
+/// The header with which a client shortens the time it waits.
+const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) headers: HeaderMap,
+    pub(super) query: String,
+    pub(super) id: RequestId,
+    pub(super) body: Bytes,
+}
+
+/// Returns the filter that takes everything out of a request.
+pub(super) fn ask() -> impl Filter<Extract = (Ask,), Error = warp::Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::header::headers_cloned()
+        .and(query)
+        .and(warp::ext::get::<RequestId>())
+        .and(warp::body::bytes())
+        .map(|headers, query, id, body| Ask {
+            headers,
+            query,
+            id,
+            body,
+        })
+}
+
+/// Query parameters of `/predict`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Options {
+    /// How many classes; all of them if not given.
+    pub(super) top_k: Option<usize>,
+    /// Below this probability there is no label.
+    pub(super) threshold: Option<f32>,
+}
+
+impl Ask {
+    /// Returns the header `Content-Type`, if it is text.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        let value = self.headers.get(CONTENT_TYPE)?;
+        Some(value.to_str().unwrap_or("unreadable"))
+    }
+
+    /// Returns when this request is given up: after `limit`, or earlier if the client says so.
+    pub(super) fn ends(&self, limit: Duration) -> Result<Ends, Refusal> {
+        let timeout = match self.headers.get(TIMEOUT_HEADER) {
+            None => limit,
+            Some(value) => {
+                let text = value.to_str().unwrap_or_default();
+                let wrong = || {
+                    let loc = [json!("header"), json!(TIMEOUT_HEADER)];
+                    let msg =
+                        "Input should be a valid integer, unable to parse string as an integer";
+                    let problem = FieldProblem::new("int_parsing", loc, msg, &json!(text));
+                    Refusal::invalid(vec![problem])
+                };
+                let ms: u64 = text.trim().parse().map_err(|_| wrong())?;
+                limit.min(Duration::from_millis(ms))
+            }
+        };
+        Ok(Ends {
+            at: Instant::now() + timeout,
+            timeout,
+        })
+    }
+
+    /// Reads the query; parameters that are not known are left alone, as FastAPI does.
+    pub(super) fn options(&self) -> Result<Options, Refusal> {
+        let mut options = Options::default();
+        let mut problems = Vec::new();
+        for pair in self.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match key {
+                "top_k" => match top_k(value) {
+                    Ok(k) => options.top_k = Some(k),
+                    Err(problem) => problems.push(*problem),
+                },
+                "threshold" => match threshold(value) {
+                    Ok(threshold) => options.threshold = Some(threshold),
+                    Err(problem) => problems.push(*problem),
+                },
+                _ => {}
+            }
+        }
+        if problems.is_empty() {
+            Ok(options)
+        } else {
+            Err(Refusal::invalid(problems))
+        }
+    }
+}
+
+fn loc(key: &str) -> [Value; 2] {
+    [json!("query"), json!(key)]
+}
+
+fn top_k(value: &str) -> Result<usize, Box<FieldProblem>> {
+    let input = json!(value);
+    let Ok(k) = value.parse::<i64>() else {
+        let msg = "Input should be a valid integer, unable to parse string as an integer";
+        let problem = FieldProblem::new("int_parsing", loc("top_k"), msg, &input);
+        return Err(Box::new(problem));
+    };
+    match usize::try_from(k) {
+        Ok(k) if 0 < k => Ok(k),
+        _ => {
+            let msg = "Input should be greater than or equal to 1";
+            let problem = FieldProblem::new("greater_than_equal", loc("top_k"), msg, &input);
+            Err(Box::new(problem.ctx(json!({"ge": 1}))))
+        }
+    }
+}
+
+fn threshold(value: &str) -> Result<f32, Box<FieldProblem>> {
+    let input = json!(value);
+    match value.parse::<f32>() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(threshold),
+        Ok(threshold) if threshold < 0.0 => {
+            let msg = "Input should be greater than or equal to 0";
+            let problem = FieldProblem::new("greater_than_equal", loc("threshold"), msg, &input);
+            Err(Box::new(problem.ctx(json!({"ge": 0}))))
+        }
+        Ok(threshold) if 1.0 < threshold => {
+            let msg = "Input should be less than or equal to 1";
+            let problem = FieldProblem::new("less_than_equal", loc("threshold"), msg, &input);
+            Err(Box::new(problem.ctx(json!({"le": 1}))))
+        }
+        _ => {
+            let msg = "Input should be a valid number, unable to parse string as a number";
+            let problem = FieldProblem::new("float_parsing", loc("threshold"), msg, &input);
+            Err(Box::new(problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(query: &str, timeout: Option<&str>) -> Ask {
+        let mut headers = HeaderMap::new();
+        if let Some(timeout) = timeout {
+            headers.insert(TIMEOUT_HEADER, timeout.parse().unwrap());
+        }
+        Ask {
+            headers,
+            query: query.to_owned(),
+            id: RequestId::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn query_parameters() {
+        let read = |query: &str| ask(query, None).options();
+        let expected = Options {
+            top_k: Some(3),
+            threshold: Some(0.5),
+        };
+        assert_eq!(read("top_k=3&threshold=0.5&other=1"), Ok(expected));
+        assert_eq!(read(""), Ok(Options::default()));
+        for (query, kind) in [
+            ("top_k=x", "int_parsing"),
+            ("top_k=0", "greater_than_equal"),
+            ("threshold=2", "less_than_equal"),
+            ("threshold=nan", "float_parsing"),
+        ] {
+            let refusal = read(query).unwrap_err();
+            assert_eq!(refusal.status.as_u16(), 422);
+            assert_eq!(refusal.item()["detail"][0]["type"], kind, "{query}");
+        }
+        let both = read("top_k=-1&threshold=-1").unwrap_err();
+        assert_eq!(both.item()["detail"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_client_may_only_shorten_its_time() {
+        let limit = Duration::from_secs(10);
+        let ends = |timeout| ask("", timeout).ends(limit).map(|ends| ends.timeout);
+        assert_eq!(ends(None), Ok(limit));
+        assert_eq!(ends(Some("250")), Ok(Duration::from_millis(250)));
+        assert_eq!(ends(Some("60000")), Ok(limit));
+        assert!(ends(Some("soon")).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! The `serve` section of params.yaml. Imports: `base::doc`, `vision::image`.
+//!
+//! | key | meaning | values | default |
+//! |---|---|---|---|
+//! | `host` | the address to listen on; `0.0.0.0` for all | a text | `127.0.0.1` |
+//! | `port` | the port to listen on; 0 for any free one | 0 to 65535 | 5001 |
+//! | `batch_max` | pictures per forward pass | 1 to 1024 | 32 |
+//! | `batch_wait_ms` | how long a batch that is not full waits for more pictures | 0 to 1000 | 0 |
+//! | `queue_max` | pictures that are decoded or wait; more are refused with 503 | 1 to 100000 | 256 |
+//! | `timeout_s` | seconds after which a request is given up with 504 | 0.01 to 3600 | 10 |
+//! | `max_body_mib` | largest request body, in MiB | 1 to 1024 | 10 |
+//! | `max_side` | largest width and largest height of a picture | 1 to 65535 | 8192 |
+//! | `max_pixels` | largest width × height of a picture | 1 to 1000000000 | 40000000 |
+//! | `max_batch_items` | pictures in one request | 1 to 4096 | 256 |
+//! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
+//! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
+//! | `docs` | are `/`, `/docs` and `/openapi.json` answered? | true or false | true |
+//!
+//! A batch does not wait by default: while one is computed, the next one gathers by itself, so
+//! waiting helps only where the network is much faster than the pictures come.
+
+use std::time::Duration;
+
+use crate::base::doc::{Fields, On};
+use crate::vision::image::Limits;
+
+/// How the server behaves; the module's table explains each key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 takes any free one.
+    pub port: u16,
+    /// Pictures per forward pass, at least 1.
+    pub batch_max: usize,
+    /// How long a batch that is not full waits for more pictures.
+    pub batch_wait: Duration,
+    /// Pictures that are decoded or wait, at least 1.
+    pub queue_max: usize,
+    /// After which time a request is given up.
+    pub timeout: Duration,
+    /// Largest request body in bytes.
+    pub body_bytes_max: u64,
+    /// What one picture may ask for.
+    pub limits: Limits,
+    /// Pictures in one request, at least 1.
+    pub batch_items_max: usize,
+    /// Connections that are open at once, at least 1.
+    pub connections_max: usize,
+    /// How long open requests get to finish when the server is asked to end.
+    pub drain_timeout: Duration,
+    /// Are the pages for people answered?
+    pub docs: Pages,
+}
+
+/// Are `/`, `/docs` and `/openapi.json` answered?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Yes.
+    Shown,
+    /// No: they are unknown routes.
+    Hidden,
+}
+
+impl Config {
+    /// Reads the section `serve`; problems are collected in the fields' `Problems`.
+    #[must_use]
+    pub fn read(fields: Fields<'_, '_>) -> Self {
+        let body_bytes_max = fields.int("max_body_mib", 10, 1..=1024) << 20;
+        let config = Self {
+            host: fields.text("host", "127.0.0.1"),
+            port: fields.int("port", 5001, 0..=u64::from(u16::MAX)) as u16,
+            batch_max: fields.int("batch_max", 32, 1..=1024) as usize,
+            batch_wait: Duration::from_millis(fields.int("batch_wait_ms", 0, 0..=1000)),
+            queue_max: fields.int("queue_max", 256, 1..=100_000) as usize,
+            timeout: Duration::from_secs_f64(fields.float("timeout_s", 10.0, 0.01..=3600.0)),
+            body_bytes_max,
+            limits: Limits {
+                pixels_max: fields.int("max_pixels", 40_000_000, 1..=1_000_000_000),
+                side_max: fields.int("max_side", 8192, 1..=65_535) as u32,
+                file_bytes_max: body_bytes_max,
+            },
+            batch_items_max: fields.int("max_batch_items", 256, 1..=4096) as usize,
+            connections_max: fields.int("connections_max", 1024, 1..=100_000) as usize,
+            drain_timeout: Duration::from_secs_f64(fields.float(
+                "drain_timeout_s",
+                30.0,
+                0.0..=3600.0,
+            )),
+            docs: if fields.bool("docs", true) {
+                Pages::Shown
+            } else {
+                Pages::Hidden
+            },
+        };
+        if config.host.trim().is_empty() {
+            let headline = format!("`{}` must not be empty", fields.path("host"));
+            let help = "`127.0.0.1` for this machine alone, `0.0.0.0` for all".to_owned();
+            fields.problem("host", On::Value, "out-of-range", headline, Some(help));
+        }
+        fields.finish();
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base;
+    use crate::base::doc::{Document, Format, KeyPath, Problems};
+
+    fn read(text: &str) -> Result<Config, Vec<String>> {
+        let document = Document::parse("params.yaml", text.to_owned(), Format::Yaml).unwrap();
+        let problems = Problems::new(&document);
+        let config = Config::read(problems.fields(KeyPath::root().key("serve")));
+        problems.into_result(config).map_err(|error| match error {
+            base::Error::Document { problems, .. } => problems
+                .into_iter()
+                .map(|d| format!("{} ({})", d.headline, d.help.unwrap_or_default()))
+                .collect(),
+            other => vec![other.to_string()],
+        })
+    }
+
+    #[test]
+    fn defaults_and_some_keys() {
+        let defaults = read("train: {}\n").unwrap();
+        assert_eq!((defaults.port, defaults.batch_max), (5001, 32));
+        assert_eq!(defaults.body_bytes_max, 10 << 20);
+        let text = "serve: {port: 0, timeout_s: 0.5, docs: false, max_side: 64}\n";
+        let given = read(text).unwrap();
+        assert_eq!(given.timeout, Duration::from_millis(500));
+        assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
+    }
+
+    #[test]
+    fn says_what_is_accepted() {
+        for (text, expected) in [
+            (
+                "prot: 5001",
+                "unknown key `prot` in `serve` (did you mean `port`?)",
+            ),
+            (
+                "port: 70000",
+                "`serve.port` must be a whole number from 0 to 65535 ()",
+            ),
+            (
+                "timeout_s: 0",
+                "`serve.timeout_s` must be a number from 0.01 to 3600 ()",
+            ),
+            (
+                "host: ''",
+                "`serve.host` must not be empty (`127.0.0.1` for this machine alone, `0.0.0.0` for all)",
+            ),
+        ] {
+            assert_eq!(
+                read(&format!("serve:\n  {text}\n")),
+                Err(vec![expected.to_owned()]),
+                "{text}"
+            );
+        }
+    }
+}

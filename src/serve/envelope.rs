@@ -1,0 +1,351 @@
+//! From a request's body to the pictures in it: `multipart/form-data`, the bytes themselves, or
+//! base64 in JSON. Nothing is decoded here. Imports: multer, base64, `serve::refusal`.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use crate::http::StatusCode;
+
+use super::refusal::{FieldProblem, Refusal};
+
+/// Names of the form fields that hold a picture; the first is the one that is missed.
+const ONE: [&str; 2] = ["file", "image"];
+const MANY: [&str; 4] = ["files", "file", "images", "image"];
+
+/// Larger JSON bodies are not explained in detail when they have another form than expected.
+const EXPLAINED_BYTES_MAX: usize = 64 << 10;
+
+/// Padding may be left out: many clients do.
+const BASE64_CONFIG: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64_CONFIG);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64_CONFIG);
+
+/// How a body holds its pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// A form with this boundary.
+    Form { boundary: String },
+    /// The picture itself.
+    Raw,
+    /// Base64 in JSON.
+    Json,
+}
+
+impl Envelope {
+    /// Reads the header `Content-Type`. Without one, a body is taken as the picture itself.
+    pub(super) fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
+        let Some(content_type) = content_type else {
+            return Ok(Self::Raw);
+        };
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let kind = kind.to_ascii_lowercase();
+        if kind == "multipart/form-data" {
+            return match multer::parse_boundary(content_type) {
+                Ok(boundary) => Ok(Self::Form { boundary }),
+                Err(_) => Err(bad_form("the Content-Type names no boundary")),
+            };
+        }
+        if kind == "application/octet-stream" || kind.starts_with("image/") {
+            return Ok(Self::Raw);
+        }
+        if is_json(&kind) {
+            return Ok(Self::Json);
+        }
+        Err(Refusal::media_type(content_type))
+    }
+}
+
+fn is_json(kind: &str) -> bool {
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// Is the body JSON, as far as its Content-Type tells?
+pub(super) fn require_json(content_type: Option<&str>) -> Result<(), Refusal> {
+    let kind = content_type.unwrap_or("application/json");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if is_json(&kind.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    let detail = format!("the Content-Type `{kind}` is not understood: send `application/json`");
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Refusal::new(status, "media_type", detail))
+}
+
+fn bad_form(problem: impl std::fmt::Display) -> Refusal {
+    let detail = format!("the form cannot be read: {problem}");
+    Refusal::new(StatusCode::BAD_REQUEST, "multipart", detail)
+}
+
+/// Returns the one picture of a form.
+pub(super) async fn form_one(body: Bytes, boundary: &str) -> Result<Bytes, Refusal> {
+    let mut pictures = form(body, boundary, &ONE).await?;
+    match pictures.len() {
+        0 => Err(missing_file(ONE[0])),
+        1 => Ok(pictures.remove(0)),
+        _ => {
+            let msg = "One picture per request; `/predict/batch` takes several";
+            let loc = [json!("body"), json!(ONE[0])];
+            let problem = FieldProblem::new("too_long", loc, msg, &json!(pictures.len()));
+            Err(Refusal::invalid(vec![problem]))
+        }
+    }
+}
+
+/// Returns all pictures of a form, in its order.
+pub(super) async fn form_many(body: Bytes, boundary: &str) -> Result<Vec<Bytes>, Refusal> {
+    let pictures = form(body, boundary, &MANY).await?;
+    if pictures.is_empty() {
+        return Err(missing_file(MANY[0]));
+    }
+    Ok(pictures)
+}
+
+fn missing_file(name: &str) -> Refusal {
+    Refusal::invalid(vec![FieldProblem::missing([json!("body"), json!(name)])])
+}
+
+async fn form(body: Bytes, boundary: &str, names: &[&str]) -> Result<Vec<Bytes>, Refusal> {
+    let stream = futures_util::stream::once(async { Ok::<_, Infallible>(body) });
+    let mut form = multer::Multipart::new(stream, boundary);
+    let mut pictures = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(bad_form)? {
+        if field.name().is_some_and(|name| names.contains(&name)) {
+            pictures.push(field.bytes().await.map_err(bad_form)?);
+        }
+    }
+    Ok(pictures)
+}
+
+/// `{"image": "…"}`; the text is borrowed from the body where it has no escapes.
+#[derive(Deserialize)]
+struct OneImage<'b> {
+    #[serde(borrow)]
+    image: Cow<'b, str>,
+}
+
+#[derive(Deserialize)]
+struct ManyImages<'b> {
+    #[serde(borrow)]
+    images: Vec<Cow<'b, str>>,
+}
+
+/// Returns the bytes of the one picture of a JSON body.
+pub(super) fn json_one(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    match serde_json::from_slice::<OneImage<'_>>(body) {
+        Ok(one) => base64_bytes(&one.image).map_err(|problem| {
+            let loc = [json!("body"), json!("image")];
+            Refusal::invalid(vec![bad_base64(loc, &problem)])
+        }),
+        Err(_) => Err(explain(body, "image", |image, loc| {
+            let msg = "Input should be a valid string";
+            (!image.is_string()).then(|| FieldProblem::new("string_type", loc, msg, image))
+        })),
+    }
+}
+
+/// Returns the bytes of the pictures of a JSON body; what is no base64 is a problem of that picture.
+pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Refusal> {
+    let Ok(many) = serde_json::from_slice::<ManyImages<'_>>(body) else {
+        return Err(explain(body, "images", |images, loc| {
+            let Some(items) = images.as_array() else {
+                let msg = "Input should be a valid list";
+                return Some(FieldProblem::new("list_type", loc, msg, images));
+            };
+            let position = items.iter().position(|item| !item.is_string())?;
+            let loc = loc.into_iter().chain([json!(position)]);
+            let msg = "Input should be a valid string";
+            Some(FieldProblem::new("string_type", loc, msg, &items[position]))
+        }));
+    };
+    if many.images.is_empty() {
+        let loc = [json!("body"), json!("images")];
+        let msg = "List should have at least 1 item after validation, not 0";
+        let problem = FieldProblem::new("too_short", loc, msg, &json!([]));
+        return Err(Refusal::invalid(vec![problem]));
+    }
+    let decode = |(i, text): (usize, &Cow<'_, str>)| {
+        base64_bytes(text).map_err(|problem| {
+            let loc = [json!("body"), json!("images"), json!(i)];
+            Refusal::invalid(vec![bad_base64(loc, &problem)])
+        })
+    };
+    Ok(many.images.iter().enumerate().map(decode).collect())
+}
+
+fn bad_base64(loc: impl IntoIterator<Item = Value>, problem: &str) -> FieldProblem {
+    let msg = format!("Value error, {problem}");
+    FieldProblem::new("value_error", loc, msg, &Value::Null)
+}
+
+/// Says what is wrong with a JSON body that does not have the form expected: `check` looks at the
+/// value of `key`.
+fn explain(
+    body: &[u8],
+    key: &str,
+    check: impl FnOnce(&Value, [Value; 2]) -> Option<FieldProblem>,
+) -> Refusal {
+    // A tree of values takes many times the memory of its text: the whole of a large body is only
+    // looked at for its syntax.
+    let value = if body.len() <= EXPLAINED_BYTES_MAX {
+        serde_json::from_slice::<Value>(body)
+    } else {
+        serde_json::from_slice::<IgnoredAny>(body).map(|_| Value::Null)
+    };
+    let value = match value {
+        Ok(value) => value,
+        Err(error) => return json_invalid(body, &error),
+    };
+    let Value::Object(object) = &value else {
+        let msg = "Input should be a valid dictionary or object to extract fields from";
+        let problem = FieldProblem::new("model_attributes_type", [json!("body")], msg, &value);
+        return Refusal::invalid(vec![problem]);
+    };
+    let loc = [json!("body"), json!(key)];
+    let problem = match object.get(key) {
+        None => Some(FieldProblem::missing(loc)),
+        Some(value) => check(value, loc),
+    };
+    let other = || {
+        let msg = "Input could not be read";
+        FieldProblem::new(
+            "value_error",
+            [json!("body"), json!(key)],
+            msg,
+            &Value::Null,
+        )
+    };
+    Refusal::invalid(vec![problem.unwrap_or_else(other)])
+}
+
+/// Says where a body stops being JSON.
+pub(super) fn json_invalid(body: &[u8], error: &serde_json::Error) -> Refusal {
+    let lines = body.split_inclusive(|&b| b == b'\n');
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    let offset = before + error.column().saturating_sub(1);
+    let words = error.to_string();
+    let words = words.split(" at line").next().unwrap_or_default();
+    let loc = [json!("body"), json!(offset)];
+    let problem = FieldProblem::new("json_invalid", loc, "JSON decode error", &Value::Null)
+        .ctx(json!({"error": words}));
+    Refusal::invalid(vec![problem])
+}
+
+/// Returns the bytes of base64 text or of a `data:` URL (RFC 2397) with base64.
+fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
+    let text = text.trim();
+    let data = match text.strip_prefix("data:") {
+        None => text,
+        Some(url) => match url.split_once(',') {
+            Some((head, data)) if head.ends_with(";base64") => data,
+            Some(_) => return Err("the data: URL is not base64".to_owned()),
+            None => return Err("the data: URL has no comma".to_owned()),
+        },
+    };
+    let url_safe = data.bytes().any(|b| matches!(b, b'-' | b'_'));
+    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
+    // MIME wraps lines; so do some clients.
+    let data: Cow<'_, str> = if data.bytes().any(|b| b.is_ascii_whitespace()) {
+        data.split_ascii_whitespace().collect::<String>().into()
+    } else {
+        data.into()
+    };
+    engine
+        .decode(data.as_bytes())
+        .map_err(|error| format!("not valid base64: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        let form = Envelope::Form {
+            boundary: "x".to_owned(),
+        };
+        for (content_type, expected) in [
+            (None, Ok(Envelope::Raw)),
+            (Some("image/png"), Ok(Envelope::Raw)),
+            (Some("IMAGE/JPEG; q=1"), Ok(Envelope::Raw)),
+            (Some("application/octet-stream"), Ok(Envelope::Raw)),
+            (Some("application/json; charset=utf-8"), Ok(Envelope::Json)),
+            (Some("multipart/form-data; boundary=x"), Ok(form)),
+            (Some("multipart/form-data"), Err(400)),
+            (Some("text/plain"), Err(415)),
+            (Some("application/x-www-form-urlencoded"), Err(415)),
+        ] {
+            let found = Envelope::of(content_type).map_err(|r| r.status.as_u16());
+            assert_eq!(found, expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn base64_in_the_forms_that_clients_send() {
+        for text in [
+            "+/+/aGk=",
+            "+/+/aGk",
+            "-_-_aGk",
+            "data:image/png;base64,+/+/aGk=",
+            " +/+/\r\naGk=\n",
+        ] {
+            assert_eq!(base64_bytes(text), Ok(b"\xfb\xff\xbfhi".to_vec()), "{text}");
+        }
+        assert_eq!(
+            base64_bytes("data:text/plain,hi"),
+            Err("the data: URL is not base64".to_owned())
+        );
+        assert!(
+            base64_bytes("a b!")
+                .unwrap_err()
+                .contains("not valid base64")
+        );
+    }
+
+    #[test]
+    fn json_problems_name_their_place() {
+        #[track_caller]
+        fn check(body: &str, expected: &Value) {
+            let refusal = json_one(body.as_bytes()).unwrap_err();
+            assert_eq!(&refusal.item()["detail"][0], expected, "{body}");
+        }
+        check(
+            "{}",
+            &json!({"type": "missing", "loc": ["body", "image"], "msg": "Field required", "input": null}),
+        );
+        check(
+            r#"{"image": 3}"#,
+            &json!({"type": "string_type", "loc": ["body", "image"],
+                "msg": "Input should be a valid string", "input": 3}),
+        );
+        check(
+            "{\"image\":\n x}",
+            &json!({"type": "json_invalid", "loc": ["body", 11], "msg": "JSON decode error",
+                "input": null, "ctx": {"error": "expected value"}}),
+        );
+        check(
+            "[1]",
+            &json!({"type": "model_attributes_type", "loc": ["body"],
+                "msg": "Input should be a valid dictionary or object to extract fields from",
+                "input": "a list of 1"}),
+        );
+        let many = json_many(br#"{"images": ["aGk=", "?"]}"#).unwrap();
+        assert_eq!((many[0].is_ok(), many[1].is_ok()), (true, false));
+        let refusal = json_many(br#"{"images": ["a", 1]}"#).unwrap_err();
+        assert_eq!(
+            refusal.item()["detail"][0]["loc"],
+            json!(["body", "images", 1])
+        );
+    }
+}

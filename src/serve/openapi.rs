@@ -1,0 +1,222 @@
+//! The description of the API: OpenAPI 3.1, written by utoipa from the types of `answer` and the
+//! list below. Imports: utoipa, `serve::answer`.
+
+use utoipa::openapi::OpenApi as Document;
+use utoipa::{IntoResponses, OpenApi};
+
+use super::answer::{
+    BatchAnswer, BatchForm, ErrorBody, Health, ImageJson, ImagesJson, ModelInfo, ModelPredictions,
+    PredictForm, Prediction, TensorJson,
+};
+
+/// Returns the document.
+pub(super) fn document() -> Document {
+    Api::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "cvops",
+        description = "Predictions of an image classifier. Pictures are PNG, JPEG, WebP, BMP, \
+                       GIF or TIFF files of any size; they are brought to the model's size as they were for training.",
+    ),
+    paths(
+        predict, predict_batch, predict_model, health, health_live, health_ready, healthz, readyz,
+        model, models, metrics, version, openapi_json, docs, index
+    ),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "prediction", description = "What pictures show"),
+        (name = "model", description = "What is served"),
+        (name = "operation", description = "Health and metrics"),
+        (name = "pages", description = "Pages for people"),
+    )
+)]
+struct Api;
+
+/// How a prediction request can be refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers; `refusal` writes them")]
+enum Refused {
+    /// The body broke off, or is a form that cannot be read.
+    #[response(status = 400)]
+    Broken(#[to_schema] ErrorBody),
+    /// The body did not arrive in time; the connection is closed.
+    #[response(status = 408)]
+    Slow(#[to_schema] ErrorBody),
+    /// The body, the picture or the number of pictures is above the limit.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] ErrorBody),
+    /// Another Content-Type.
+    #[response(status = 415)]
+    MediaType(#[to_schema] ErrorBody),
+    /// The request is wrong (`code: validation`; `detail` lists where), or the bytes are no picture
+    /// (`code: image_decode`).
+    #[response(status = 422)]
+    Invalid(#[to_schema] ErrorBody),
+    /// A bug of the server.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorBody),
+    /// The queue is full or there is no model yet; the header `Retry-After` says when to try again.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] ErrorBody),
+    /// No answer in time.
+    #[response(status = 504)]
+    Deadline(#[to_schema] ErrorBody),
+}
+
+#[utoipa::path(
+    post, path = "/predict", tag = "prediction", summary = "Say what a picture shows",
+    params(
+        ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`", example = 3),
+        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability", example = 0.5),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would", example = 500),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body(content(
+        (PredictForm = "multipart/form-data"),
+        (ImageJson = "application/json"),
+        (String = "image/png"),
+        (String = "image/jpeg"),
+        (String = "application/octet-stream"),
+    )),
+    responses(
+        (status = 200, description = "What the picture shows", body = Prediction, headers(
+            ("X-Request-Id" = String, description = "The request's id"),
+            ("X-Model-Name" = String, description = "The model that answered"),
+            ("X-Model-Version" = String, description = "Its version"),
+            ("Server-Timing" = String, description = "Milliseconds of decode, queue and infer"),
+        )),
+        Refused,
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn predict() {}
+
+#[utoipa::path(
+    post, path = "/predict/batch", tag = "prediction", summary = "Say what several pictures show",
+    params(
+        ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`"),
+        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+    ),
+    request_body(content(
+        (BatchForm = "multipart/form-data"),
+        (ImagesJson = "application/json"),
+    )),
+    responses(
+        (status = 200, description = "A prediction for each picture, in order; `{\"error\": {\"code\", \"detail\"}}` for those that failed. Status 422 with the same body if all failed", body = BatchAnswer),
+        Refused,
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn predict_batch() {}
+
+#[utoipa::path(
+    post, path = "/predict/model", tag = "prediction", summary = "Predict from numbers",
+    request_body = TensorJson,
+    responses(
+        (status = 200, description = "Probabilities and labels, in order", body = ModelPredictions),
+        Refused,
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn predict_model() {}
+
+#[utoipa::path(get, path = "/health", tag = "operation", summary = "Is the process alive?",
+    responses((status = 200, description = "It is", body = Health, example = json!({"status": "ok"}))))]
+#[expect(dead_code, reason = "describes a route")]
+fn health() {}
+
+#[utoipa::path(get, path = "/health/live", tag = "operation", summary = "Is the process alive?",
+    responses((status = 200, description = "It is", body = Health, example = json!({"status": "ok"}))))]
+#[expect(dead_code, reason = "describes a route")]
+fn health_live() {}
+
+#[utoipa::path(get, path = "/healthz", tag = "operation", summary = "Is the process alive?",
+    responses((status = 200, description = "It is", body = Health, example = json!({"status": "ok"}))))]
+#[expect(dead_code, reason = "describes a route")]
+fn healthz() {}
+
+#[utoipa::path(get, path = "/health/ready", tag = "operation", summary = "Are predictions answered?",
+    responses(
+        (status = 200, description = "They are", body = Health, example = json!({"status": "ready", "models": [{"name": "classifier", "version": "1", "ready": true}]})),
+        (status = 503, description = "There is no model yet, or the server is about to end", body = Health, example = json!({"status": "loading"})),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn health_ready() {}
+
+#[utoipa::path(get, path = "/readyz", tag = "operation", summary = "Are predictions answered?",
+    responses(
+        (status = 200, description = "They are", body = Health),
+        (status = 503, description = "There is no model yet, or the server is about to end", body = Health),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn readyz() {}
+
+#[utoipa::path(get, path = "/model", tag = "model", summary = "The model that is served",
+    responses(
+        (status = 200, description = "Its name, input and classes", body = ModelInfo),
+        (status = 503, description = "There is no model yet", body = ErrorBody),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn model() {}
+
+#[utoipa::path(get, path = "/models", tag = "model", summary = "All models that are served",
+    responses((status = 200, description = "`{\"models\": […]}`", body = Object)))]
+#[expect(dead_code, reason = "describes a route")]
+fn models() {}
+
+#[utoipa::path(get, path = "/metrics", tag = "operation", summary = "Metrics for Prometheus",
+    responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain")))]
+#[expect(dead_code, reason = "describes a route")]
+fn metrics() {}
+
+#[utoipa::path(get, path = "/version", tag = "operation", summary = "The version of cvops",
+    responses((status = 200, description = "Such as `0.1.0`", body = String, content_type = "text/plain")))]
+#[expect(dead_code, reason = "describes a route")]
+fn version() {}
+
+#[utoipa::path(get, path = "/openapi.json", tag = "pages", summary = "This description",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[expect(dead_code, reason = "describes a route")]
+fn openapi_json() {}
+
+#[utoipa::path(get, path = "/docs", tag = "pages", summary = "This description as a page to try it out",
+    responses((status = 200, description = "Swagger UI", body = String, content_type = "text/html")))]
+#[expect(dead_code, reason = "describes a route")]
+fn docs() {}
+
+#[utoipa::path(get, path = "/", tag = "pages", summary = "A page to drop a picture on",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html")))]
+#[expect(dead_code, reason = "describes a route")]
+fn index() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let document = serde_json::to_value(document()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let described: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+        let routes = include_str!("routes.rs");
+        let table = routes.split("fn filter").next().unwrap();
+        let quoted = table.split('"').skip(1).step_by(2);
+        let missing: Vec<&str> = quoted
+            .filter(|path| path.starts_with('/') && !path.contains('{'))
+            .filter(|path| !described.iter().any(|d| d == path))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let statuses = document["paths"]["/predict"]["post"]["responses"]
+            .as_object()
+            .unwrap();
+        for status in [
+            "200", "400", "408", "413", "415", "422", "500", "503", "504",
+        ] {
+            assert!(statuses.contains_key(status), "{status}");
+        }
+    }
+}

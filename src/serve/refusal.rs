@@ -1,0 +1,274 @@
+//! Why a request is not answered with a prediction, in FastAPI's words: `{"detail": …}`, a list of
+//! places for what is wrong with the request, a sentence for all else; with a stable `code` and the
+//! request's id beside. Imports: `http`, `vision::image`, `serve::metrics`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::http::{Asked, Problem, ProblemCode, Rendered, RequestId, Response, StatusCode};
+use crate::vision::image::{FORMAT_LIST, Format, ImageError};
+
+use super::metrics::{DecodeFailure, Metrics, Rejection};
+
+/// No more than this of what was sent is repeated in an answer.
+const ECHO_BYTES_MAX: usize = 256;
+/// When a server without a model is worth asking again.
+const NOT_READY_RETRY: Duration = Duration::from_secs(5);
+
+/// One thing that is wrong with a request, as pydantic says it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct FieldProblem {
+    /// `missing`, `string_type`, …
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    /// Where: `["body", "image"]`.
+    pub(super) loc: Vec<Value>,
+    /// What was expected.
+    pub(super) msg: String,
+    /// What was sent instead, shortened.
+    pub(super) input: Value,
+    /// Bounds, the parser's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ctx: Option<Value>,
+}
+
+impl FieldProblem {
+    pub(super) fn new(
+        kind: &'static str,
+        loc: impl IntoIterator<Item = Value>,
+        msg: impl Into<String>,
+        input: &Value,
+    ) -> Self {
+        Self {
+            kind,
+            loc: loc.into_iter().collect(),
+            msg: msg.into(),
+            input: short(input),
+            ctx: None,
+        }
+    }
+
+    pub(super) fn missing(loc: impl IntoIterator<Item = Value>) -> Self {
+        Self::new("missing", loc, "Field required", &Value::Null)
+    }
+
+    pub(super) fn ctx(mut self, ctx: Value) -> Self {
+        self.ctx = Some(ctx);
+        self
+    }
+}
+
+/// Returns `input` if it is short, else its kind: an answer is no place for pictures.
+fn short(input: &Value) -> Value {
+    match input {
+        Value::String(text) if ECHO_BYTES_MAX < text.len() => {
+            json!(format!("a text of {} bytes", text.len()))
+        }
+        Value::Array(items) => json!(format!("a list of {}", items.len())),
+        Value::Object(_) => json!("an object"),
+        other => other.clone(),
+    }
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Detail {
+    /// A sentence.
+    Text(Cow<'static, str>),
+    /// What is wrong with the request.
+    Fields(Vec<FieldProblem>),
+}
+
+impl Detail {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => json!(text),
+            Self::Fields(fields) => json!(fields),
+        }
+    }
+}
+
+/// A request that is not answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) detail: Detail,
+    retry_after: Option<Duration>,
+    /// Under which reason it is counted, if it is a refusal before inference.
+    pub(super) rejection: Option<Rejection>,
+    /// For pictures that cannot be decoded.
+    pub(super) undecodable: Option<(Option<Format>, DecodeFailure)>,
+}
+
+impl Refusal {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            detail: Detail::Text(detail.into()),
+            retry_after: None,
+            rejection: None,
+            undecodable: None,
+        }
+    }
+
+    /// Status 422 with the places of what is wrong.
+    pub(super) fn invalid(problems: Vec<FieldProblem>) -> Self {
+        Self {
+            detail: Detail::Fields(problems),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "")
+        }
+    }
+
+    fn counted(mut self, rejection: Rejection) -> Self {
+        self.rejection = Some(rejection);
+        self
+    }
+
+    fn retry(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(super) fn queue_full(retry_after_s: u64) -> Self {
+        let detail = "the queue is full: the server is behind, try again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue_full", detail)
+            .counted(Rejection::QueueFull)
+            .retry(Duration::from_secs(retry_after_s))
+    }
+
+    pub(super) fn not_ready(detail: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_not_ready", detail).retry(NOT_READY_RETRY)
+    }
+
+    pub(super) fn deadline(timeout: Duration) -> Self {
+        let detail = format!("no answer within {} ms", timeout.as_millis());
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail).counted(Rejection::Deadline)
+    }
+
+    pub(super) fn media_type(found: &str) -> Self {
+        let found: String = found.chars().take(ECHO_BYTES_MAX).collect();
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            format!(
+                "the Content-Type `{found}` is not understood: send `multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`"
+            ),
+        )
+    }
+
+    /// Status 500: the log has the details, the answer has the request's id.
+    pub(super) fn internal(detail: &'static str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Why the picture in `bytes` cannot be used.
+    pub(super) fn image(error: &ImageError, bytes: &[u8]) -> Self {
+        let failure = match error {
+            ImageError::TooManyPixels { .. }
+            | ImageError::SideTooLong { .. }
+            | ImageError::TooManyBytes { .. } => {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                let detail = format!("the picture is {error}");
+                return Self::new(status, "image_too_large", detail).counted(Rejection::PixelLimit);
+            }
+            ImageError::Empty => DecodeFailure::Empty,
+            ImageError::NotAnImage { .. } => DecodeFailure::NotAnImage,
+            ImageError::Truncated => DecodeFailure::Truncated,
+            ImageError::Unsupported { .. } => DecodeFailure::Unsupported,
+            ImageError::Damaged { .. } | ImageError::Unreadable { .. } => DecodeFailure::Damaged,
+        };
+        let format = Format::of(bytes);
+        let detail = match failure {
+            // The error itself names the formats.
+            DecodeFailure::NotAnImage => error.to_string(),
+            DecodeFailure::Empty => format!("{error}; {FORMAT_LIST} files are read"),
+            DecodeFailure::Truncated | DecodeFailure::Damaged | DecodeFailure::Unsupported => {
+                let seen = format.map_or("unknown content".to_owned(), |format| {
+                    format!("a {} image", format.name())
+                });
+                format!("{error} (it is {seen}); {FORMAT_LIST} files are read")
+            }
+        };
+        let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "image_decode", detail);
+        refusal.undecodable = Some((format, failure));
+        refusal
+    }
+
+    /// Returns the body for one picture of many: `{"code": …, "detail": …}`.
+    pub(super) fn item(&self) -> Value {
+        json!({"code": self.code, "detail": self.detail.to_value()})
+    }
+
+    /// Is it the request that is wrong, and not the server?
+    pub(super) fn is_clients(&self) -> bool {
+        self.status.is_client_error()
+    }
+
+    /// Returns the answer.
+    pub(super) fn respond(&self, id: &RequestId) -> Response {
+        let mut problem = Problem::new(self.status, ProblemCode::Other(self.code), "");
+        if let Some(after) = self.retry_after {
+            problem = problem.retry_after(after);
+        }
+        problem.respond(body(&self.detail.to_value(), self.code, id))
+    }
+}
+
+fn body(detail: &Value, code: &str, id: &RequestId) -> Rendered {
+    Rendered::json(&json!({"detail": detail, "code": code, "request_id": id.as_str()}))
+}
+
+/// Puts a problem that arose before a handler was asked into the same words.
+pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) -> Rendered {
+    if problem.code == ProblemCode::BodyTooLarge {
+        metrics.rejected(Rejection::BodyLimit);
+    }
+    body(
+        &json!(problem.detail),
+        problem.code.as_str(),
+        asked.request_id,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_not_repeated() {
+        let long = json!("x".repeat(1000));
+        let problem = FieldProblem::new("string_type", [json!("body")], "m", &long);
+        assert_eq!(problem.input, json!("a text of 1000 bytes"));
+        assert_eq!(short(&json!(3)), json!(3));
+    }
+
+    #[test]
+    fn a_bad_picture_is_named_with_the_formats_that_are_read() {
+        let error = ImageError::NotAnImage {
+            content: "it is text",
+        };
+        let refusal = Refusal::image(&error, b"hello");
+        assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(
+            refusal.item(),
+            json!({
+                "code": "image_decode",
+                "detail": "not a PNG, JPEG, WebP, BMP, GIF or TIFF image (it is text)",
+            })
+        );
+        let refusal = Refusal::image(&ImageError::Truncated, b"\x89PNG\r\n\x1a\n");
+        assert_eq!(
+            refusal.undecodable,
+            Some((Some(Format::Png), DecodeFailure::Truncated))
+        );
+    }
+}

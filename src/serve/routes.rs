@@ -1,0 +1,231 @@
+//! The table of routes, the filter that answers them, and the small routes themselves: health,
+//! model, metrics, version, pages. Imports: http, warp, `serve::*`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use warp::{Filter, Rejection};
+
+use crate::http::{
+    Response, Route, RouteTable, StatusCode, exposition_response,
+    header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
+
+use super::answer::{InputInfo, ModelInfo};
+use super::ask::{Ask, ask};
+use super::config::{Config, Pages};
+use super::model::{LockState, Model, Status, VERSION};
+use super::openapi;
+use super::pages;
+use super::predict;
+use super::refusal::Refusal;
+use super::service::{Service, json as json_response};
+
+/// Seconds after which readiness is worth asking again.
+const READY_RETRY_S: u64 = 1;
+
+/// Returns the routes of a server with `config`.
+pub(super) fn table(config: &Config) -> RouteTable {
+    let body_max = config.body_bytes_max;
+    let mut routes = vec![
+        Route::post("/predict", body_max),
+        Route::post("/predict/batch", body_max),
+        Route::post("/predict/model", body_max),
+        Route::get("/health"),
+        Route::get("/health/live"),
+        Route::get("/health/ready"),
+        Route::get("/healthz"),
+        Route::get("/readyz"),
+        Route::get("/model"),
+        Route::get("/models"),
+        Route::get("/metrics"),
+        Route::get("/version"),
+    ];
+    match config.docs {
+        Pages::Hidden => {}
+        Pages::Shown => routes.extend([
+            Route::get("/"),
+            Route::get("/openapi.json"),
+            Route::get("/docs"),
+            Route::get("/docs/{file}"),
+        ]),
+    }
+    RouteTable::new(routes)
+}
+
+/// Returns the filter that answers the routes of the table.
+pub(super) fn filter(
+    service: Arc<Service>,
+) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    let with = warp::any().map(move || Arc::clone(&service));
+    let predict = warp::path!("predict")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(predict::one);
+    let batch = warp::path!("predict" / "batch")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(predict::batch);
+    let tensor = warp::path!("predict" / "model")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(predict::tensor);
+    let live = warp::path!("health")
+        .or(warp::path!("health" / "live"))
+        .unify()
+        .or(warp::path!("healthz"))
+        .unify()
+        .map(live);
+    let ready = warp::path!("health" / "ready")
+        .or(warp::path!("readyz"))
+        .unify()
+        .and(with.clone())
+        .map(|service: Arc<Service>| ready(&service));
+    let model = warp::path!("model")
+        .and(with.clone())
+        .and(ask())
+        .then(model);
+    let models = warp::path!("models").and(with.clone()).then(models);
+    let metrics = warp::path!("metrics")
+        .and(with.clone())
+        .and(ask())
+        .map(|service: Arc<Service>, ask: Ask| metrics(&service, &ask));
+    let version = warp::path!("version")
+        .and(with)
+        .map(|service: Arc<Service>| text("text/plain; charset=utf-8", service.build.version));
+    let index = warp::path::end().map(|| text("text/html; charset=utf-8", pages::INDEX));
+    let described =
+        warp::path!("openapi.json").map(|| json_response(StatusCode::OK, &openapi::document()));
+    let docs = warp::path!("docs")
+        .map(|| "index.html".to_owned())
+        .or(warp::path!("docs" / String))
+        .unify()
+        .and(ask())
+        .map(|file: String, ask: Ask| docs(&file, &ask));
+    predict
+        .or(batch)
+        .unify()
+        .or(tensor)
+        .unify()
+        .or(live)
+        .unify()
+        .or(ready)
+        .unify()
+        .or(metrics)
+        .unify()
+        .or(model)
+        .unify()
+        .or(models)
+        .unify()
+        .or(version)
+        .unify()
+        .or(index)
+        .unify()
+        .or(described)
+        .unify()
+        .or(docs)
+        .unify()
+}
+
+/// Returns a text of ours.
+fn text(content_type: &'static str, body: &'static str) -> Response {
+    file(content_type, body.into())
+}
+
+fn file(content_type: &str, body: bytes::Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    // The page of the next version must not meet the scripts of this one.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn live() -> Response {
+    json_response(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+/// Ready means: a request that comes now is answered.
+fn ready(service: &Service) -> Response {
+    let status = service.model.get();
+    let is_ready = matches!(&*status, Status::Ready(_));
+    let models = json!([{"name": service.source.name, "version": VERSION, "ready": is_ready}]);
+    let draining = service.is_draining();
+    if is_ready && !draining {
+        return json_response(
+            StatusCode::OK,
+            &json!({"status": "ready", "models": models}),
+        );
+    }
+    let (word, detail) = if draining {
+        ("draining", "the server is asked to end".to_owned())
+    } else {
+        ("loading", service.why_not_ready(&status))
+    };
+    let body = json!({"status": word, "detail": detail, "models": models});
+    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let retry = HeaderValue::from(READY_RETRY_S);
+    response.headers_mut().insert(RETRY_AFTER, retry);
+    response
+}
+
+async fn model(service: Arc<Service>, ask: Ask) -> Response {
+    match service.ready() {
+        Ok(model) => json_response(StatusCode::OK, &describe(&service, &model).await),
+        Err(refusal) => service.refuse(&refusal, &ask.id),
+    }
+}
+
+async fn models(service: Arc<Service>) -> Response {
+    let models: Vec<Value> = match service.ready() {
+        Ok(model) => vec![describe(&service, &model).await],
+        Err(_) => Vec::new(),
+    };
+    json_response(StatusCode::OK, &json!({"models": models}))
+}
+
+/// Describes `model`. The lock is looked at now: a repro writes it after the model.
+async fn describe(service: &Service, model: &Model) -> Value {
+    let check = Arc::clone(&service.source.check);
+    let lock = tokio::task::spawn_blocking(move || check()).await;
+    let artifact = model.predictor.model();
+    json!(ModelInfo {
+        name: &model.name,
+        version: VERSION,
+        alias: None,
+        run_id: None,
+        blake3: model.weights.to_string(),
+        lock: lock.unwrap_or(LockState::Absent).word(),
+        input: InputInfo {
+            height: artifact.target.height,
+            width: artifact.target.width,
+            channels: artifact.target.channels.count(),
+        },
+        classes: &artifact.classes,
+        parameters: artifact.plan.parameters(),
+        device: model.predictor.device_name(),
+        loaded_at: model.loaded_at.to_string(),
+    })
+}
+
+fn metrics(service: &Service, ask: &Ask) -> Response {
+    let accepted = ask.headers.get(ACCEPT_ENCODING);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    exposition_response(&service.registry, accepted).unwrap_or_else(|error| {
+        tracing::error!(%error, "the metrics cannot be written");
+        service.refuse(&Refusal::internal("the metrics cannot be written"), &ask.id)
+    })
+}
+
+fn docs(name: &str, ask: &Ask) -> Response {
+    match pages::swagger(name) {
+        Some((content_type, body)) => file(&content_type, body),
+        None => Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such page")
+            .respond(&ask.id),
+    }
+}

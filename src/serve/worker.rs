@@ -1,0 +1,101 @@
+//! The thread that owns the network: takes batches from the queue, computes, scatters the answers.
+//!
+//! One thread, and the network's inner loops stay on it: a batch of a few small pictures is done
+//! before another core would have woken up, and at full load the other cores decode. Imports: base,
+//! vision, rayon, `serve::{queue, model}`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::model::Model;
+use super::queue::{Answer, Failure, Job, Queue, Work};
+
+/// How batches are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batching {
+    /// Pictures per batch.
+    pub(super) max: usize,
+    /// How long a batch that is not full waits.
+    pub(super) wait: Duration,
+}
+
+/// Starts the model thread; it ends when the queue was closed and is empty.
+///
+/// # Errors
+/// The system has no thread left.
+pub(super) fn start(queue: Arc<Queue>, batching: Batching) -> Result<(), Error> {
+    // A pool of one: parallel loops of the back end run in place on this thread.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .thread_name(|_| "cvops-model".to_owned())
+        .build()
+        .map_err(|e| Error::Start {
+            problem: e.to_string(),
+        })?;
+    pool.spawn(move || {
+        while let Some(work) = queue.next_work(batching.max, batching.wait) {
+            match work {
+                Work::Batch(batch) => {
+                    let began = Instant::now();
+                    let pictures = batch.len();
+                    run(batch, began);
+                    queue.done(pictures, began.elapsed());
+                }
+                Work::Errand(errand) => {
+                    // Who asked for it learns of a panic by getting no answer.
+                    let _ = catch_unwind(AssertUnwindSafe(errand));
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Computes one batch of one model and answers its jobs.
+fn run(batch: Vec<Job>, began: Instant) {
+    let Some(first) = batch.first() else { return };
+    let model = Arc::clone(&first.model);
+    // A bug in a kernel must not end the thread on which all requests depend.
+    let rows = catch_unwind(AssertUnwindSafe(|| forward(&model, &batch))).unwrap_or_else(|_| {
+        tracing::error!(model = %model.name, "the network panicked");
+        Err(Failure::Bug)
+    });
+    let infer = began.elapsed();
+    let metrics = &model.metrics;
+    metrics.batch(batch.len(), infer);
+    let mut rows = rows.map(Vec::into_iter);
+    for job in batch {
+        let queued = began.saturating_duration_since(job.since);
+        metrics.queued(queued);
+        let answer = match &mut rows {
+            Err(failure) => Err(*failure),
+            Ok(rows) => rows.next().ok_or(Failure::Bug).and_then(|probabilities| {
+                if probabilities.iter().any(|p| !p.is_finite()) {
+                    return Err(Failure::NotFinite);
+                }
+                metrics.predicted(&probabilities);
+                Ok(Answer {
+                    probabilities,
+                    queued,
+                    infer,
+                })
+            }),
+        };
+        // The client may have gone while its batch was computed.
+        let _ = job.answer.send(answer);
+    }
+}
+
+fn forward(model: &Model, batch: &[Job]) -> Result<Vec<Vec<f32>>, Failure> {
+    let samples: Vec<_> = batch.iter().map(|job| job.picture.sample()).collect();
+    let logits = model.predictor.predict_batch(&samples).map_err(|error| {
+        tracing::error!(model = %model.name, %error, "a batch failed");
+        Failure::Bug
+    })?;
+    let rows = logits.probabilities().into_iter();
+    Ok(rows
+        .map(|row| row.into_iter().map(|p| p as f32).collect())
+        .collect())
+}

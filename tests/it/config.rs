@@ -1,0 +1,279 @@
+//! `cvops config`.
+
+use snapbox::str;
+
+use crate::support::{check, project};
+
+#[test]
+fn settings_are_listed_with_their_origin() {
+    let p = project();
+    check(
+        &p.cvops("config"),
+        str![[r#"
+setting     value
+cache.dir   .cvops/cache
+cache.type  reflink,copy
+core.jobs   1
+[exit 0]
+"#]],
+    );
+    p.ok("init");
+    p.ok("config --global core.jobs 2");
+    p.ok("config set cache.type hardlink,copy");
+    p.ok("config set --local cache.dir big/cache");
+    check(
+        &p.cvops("config list --show-origin"),
+        str![[r#"
+setting     value          from
+cache.dir   big/cache      .cvops/config.local.yaml
+cache.type  hardlink,copy  .cvops/config.yaml
+core.jobs   2              [HOME]/.config/cvops/config.yaml
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("config list --md"),
+        str![[r#"
+| setting    | value         |
+| ---------- | ------------- |
+| cache.dir  | big/cache     |
+| cache.type | hardlink,copy |
+| core.jobs  | 2             |
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("config core.jobs"),
+        str![[r#"
+2
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("config get cache.type --json"),
+        str![[r#"
+{"default":"reflink,copy","file":".cvops/config.yaml","key":"cache.type","meaning":"how cached files reach the workspace, the first way that works","origin":"project","value":"hardlink,copy","values":"a list of `reflink`, `copy`, `hardlink`, `symlink`"}
+[exit 0]
+"#]],
+    );
+    assert_eq!(
+        p.ok("cache dir").stdout.trim(),
+        p.path("big/cache").to_str().unwrap()
+    );
+}
+
+#[test]
+fn changes_keep_comments_and_can_be_taken_back() {
+    let p = project();
+    p.ok("init");
+    let before = p.read(".cvops/config.yaml");
+    check(
+        &p.cvops("config core.jobs 4"),
+        str![[r#"
+--- stderr ---
+`core.jobs` is `4` in `.cvops/config.yaml`
+[exit 0]
+"#]],
+    );
+    assert!(p.read(".cvops/config.yaml").starts_with(&before));
+    check(
+        &p.cvops("config --global core.jobs 3"),
+        str![[r#"
+--- stderr ---
+`core.jobs` is `3` in `[HOME]/.config/cvops/config.yaml`
+`.cvops/config.yaml` overrides it here: `4`
+[exit 0]
+"#]],
+    );
+    p.write(
+        ".cvops/config.yaml",
+        "# ours\ncore:\n  jobs: 4   # the big machine\ncache: {type: [copy]} # slow disk\n",
+    );
+    p.ok("config set core.jobs 8");
+    p.ok("config set cache.type reflink,copy");
+    assert_eq!(
+        p.read(".cvops/config.yaml"),
+        "# ours\ncore:\n  jobs: 8   # the big machine\ncache: {type: [reflink, copy]} # slow disk\n"
+    );
+    check(
+        &p.cvops("config unset core.jobs"),
+        str![[r#"
+--- stderr ---
+`core.jobs` is no longer set in `.cvops/config.yaml`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("config unset core.jobs"),
+        str![[r#"
+--- stderr ---
+error: `core.jobs` is not set in `.cvops/config.yaml`
+ |
+ = help: `cvops config list --show-origin` shows where settings come from
+[exit 2]
+"#]],
+    );
+    assert_eq!(p.ok("config core.jobs").stdout, "3\n");
+    p.ok("status --help");
+    p.write(".cvops/config.yaml", "core: {jbos: 4}\n");
+    p.ok("config unset core.jbos");
+    p.ok("config");
+}
+
+#[test]
+fn mistakes_are_named_before_anything_is_written() {
+    let p = project();
+    p.ok("init");
+    let before = p.read(".cvops/config.yaml");
+    check(
+        &p.cvops("config core.job 4"),
+        str![[r#"
+--- stderr ---
+error: there is no setting `core.job`
+ |
+ = help: did you mean `core.jobs`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config get frobnicate"),
+        str![[r#"
+--- stderr ---
+error: there is no setting `frobnicate`
+ |
+ = help: settings: `cache.dir`, `cache.type`, `core.jobs`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config core.jobs many"),
+        str![[r#"
+--- stderr ---
+error: `core.jobs` must be a whole number from 1 to 1024
+ --> .cvops/config.yaml:9:9
+  |
+9 |   jobs: many
+  |         ^^^^ this is a text
+  |
+  = note: `.cvops/config.yaml` was not changed
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config core.jobs 0"),
+        str![[r#"
+--- stderr ---
+error: `core.jobs` must be a whole number from 1 to 1024
+ --> .cvops/config.yaml:9:9
+  |
+9 |   jobs: 0
+  |         ^ out of range
+  |
+  = note: `.cvops/config.yaml` was not changed
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config cache.type reflnk"),
+        str![[r#"
+--- stderr ---
+error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `hardlink`, `symlink`
+ --> .cvops/config.yaml:9:9
+  |
+9 |   type: [reflnk]
+  |         ^
+  |
+  = note: `.cvops/config.yaml` was not changed
+  = help: did you mean `reflink`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config --global cache.dir here"),
+        str![[r#"
+--- stderr ---
+error: `cache.dir` must be absolute in the user's settings
+ --> [HOME]/.config/cvops/config.yaml:2:8
+  |
+2 |   dir: here
+  |        ^^^^
+  |
+  = note: `[HOME]/.config/cvops/config.yaml` was not changed
+  = help: relative paths belong in the project's `.cvops/config.yaml`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config core.jobs 1 --local --global"),
+        str![[r#"
+--- stderr ---
+error: the argument '--local' cannot be used with '--global'
+
+Usage: cvops config --local <KEY> <VALUE>
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
+    assert_eq!(p.read(".cvops/config.yaml"), before);
+    assert!(!p.exists(".cvops/config.local.yaml"));
+}
+
+#[test]
+fn outside_of_a_project_only_the_users_file_can_be_changed() {
+    let p = project();
+    check(
+        &p.cvops("config core.jobs 4"),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]` is not inside a cvops project
+ |
+ = note: looked for `pipeline.yaml`, `.dvc/` or `.cvops/config.yaml` here and above
+ = help: run `cvops init` in the folder that should become the project
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("config core.jobs 4 --global"),
+        str![[r#"
+--- stderr ---
+`core.jobs` is `4` in `[HOME]/.config/cvops/config.yaml`
+[exit 0]
+"#]],
+    );
+    assert_eq!(
+        std::fs::read_to_string(p.home().join(".config/cvops/config.yaml")).unwrap(),
+        "core:\n  jobs: 4\n"
+    );
+    assert!(!p.exists(".cvops"));
+}
+
+/// Every setting is explained in docs/reference/config.md, with the same values and default.
+#[test]
+fn the_reference_lists_the_settings() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/config.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<&str> = reference
+        .lines()
+        .skip_while(|line| !line.starts_with("| setting "))
+        .take_while(|line| line.starts_with('|'))
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let json = project().ok("config list --json").stdout;
+    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let settings = listed["settings"].as_array().unwrap();
+    let expected: Vec<String> = settings
+        .iter()
+        .map(|setting| {
+            let text = |key: &str| setting[key].as_str().unwrap().to_owned();
+            format!(
+                "| `{}` | {} | {} | `{}` |",
+                text("key"),
+                text("meaning"),
+                text("values"),
+                text("default")
+            )
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
