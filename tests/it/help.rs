@@ -49,7 +49,10 @@ fn every_command_says_what_it_is_for_and_shows_an_example() {
         );
         // Of an option or argument without a word about it, clap shows only the name.
         for line in help.lines().filter(|line| line.starts_with("  ")) {
-            let is_bare = line.trim_start().starts_with('-')
+            // An item of a list of values starts with a dash and a blank.
+            let is_option =
+                line.trim_start().starts_with('-') && !line.trim_start().starts_with("- ");
+            let is_bare = is_option
                 && !line.contains("  -h")
                 && line.trim().split("  ").count() == 1
                 && !help_goes_on(help, line);

@@ -17,7 +17,11 @@ use crate::pipeline::spec::Direction;
 
 /// Show metrics, and how they changed
 #[derive(Debug, clap::Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  cvops metrics show\n  cvops metrics diff"
+)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -26,7 +26,11 @@ use super::params_sweep;
 
 /// Show parameters, how they changed, and change them
 #[derive(Debug, clap::Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  cvops params diff\n  cvops params set train.epochs=20\n  cvops params sweep train.learning_rate=0.01,0.001"
+)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,

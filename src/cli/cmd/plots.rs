@@ -19,7 +19,11 @@ use crate::report::page::ImageKind;
 
 /// Show plots, and how they changed, as a page
 #[derive(Debug, clap::Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  cvops plots show\n  cvops plots diff"
+)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,

@@ -21,7 +21,10 @@ use crate::track::{Error, Tracking};
 /// Every `cvops repro` that runs or restores a stage records a run: parameters, metrics, durations,
 /// outputs, where git stood. RUN is a name, the first digits of an id (at least 4), or `last`.
 #[derive(Debug, clap::Args)]
-#[command(visible_alias = "exp")]
+#[command(
+    visible_alias = "exp",
+    after_help = "Examples:\n  cvops runs list\n  cvops runs diff last"
+)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,
