@@ -23,7 +23,7 @@ use crate::track::{Error, Tracking};
 #[derive(Debug, clap::Args)]
 #[command(
     visible_alias = "exp",
-    after_help = "Examples:\n  cvops runs list\n  cvops runs diff last"
+    after_help = "Examples:\n  cvops runs list\n  cvops runs show last"
 )]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
