@@ -121,7 +121,7 @@ error: `localhost:5001` cannot be asked: it must start with `http://`
         &p.cvops("health --timeout soon"),
         str![[r#"
 --- stderr ---
-error: invalid value 'soon' for '--timeout <TIME>': expected a number of seconds, or a number with `ms`, `s`, `m` or `h`
+error: invalid value 'soon' for '--timeout <TIME>': expected a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`
 
 For more information, try '--help'.
 [exit 2]

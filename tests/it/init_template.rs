@@ -116,13 +116,14 @@ found no pictures: put one folder per class into data/images (data/images/cat/1.
 --- stderr ---
 preprocess: running: it never ran
 preprocess $ cvops preprocess --data data/images --out data/prepared
-preprocess | error: the dataset `[ROOT]/data/images` holds no class folders
+preprocess | error: the dataset `data/images` holds no class folders
 preprocess |  |
 preprocess |  = help: put the images into one folder per class: `data/cat/1.png`, `data/dog/2.jpg`
 error: stage `preprocess` failed: `cvops preprocess --data data/images --out data/prepared` exited with code 1
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 4 stages: 1 failed, 3 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 serve is a service: start it with `cvops repro serve`
 [exit 1]
 "#]],

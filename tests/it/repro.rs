@@ -1233,6 +1233,7 @@ top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt >
 top: done in [TIME]
 tally: unchanged
 3 stages: 2 ran, 1 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );

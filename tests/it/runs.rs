@@ -432,6 +432,7 @@ the old content of `params.yaml` is kept in the cache as [HASH]
 `model.bin` is not in the cache; `cvops repro` makes it anew
 the run `first` is applied
 warning: `train` is not as it was: output `model.bin` was modified ([HASH] -> [HASH])
+warning: `evaluate` is not as it was: on what `train` will write
 [exit 0]
 "#]],
     );

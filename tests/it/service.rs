@@ -128,6 +128,7 @@ model: running: it never ran
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve is a service: start it with `cvops repro serve`
 [exit 0]
 "#]],
@@ -155,7 +156,7 @@ everything is up to date
     check(
         &p.cvops("status --json"),
         str![[r#"
-{"stages":[{"depends_on":[],"reasons":[],"stage":"model","state":"unchanged"},{"depends_on":[],"reasons":[],"stage":"serve","state":"service"}]}
+{"problems":[],"stages":[{"depends_on":[],"reasons":[],"stage":"model","state":"unchanged"},{"depends_on":[],"reasons":[],"stage":"serve","state":"service"}]}
 [exit 0]
 "#]],
     );
@@ -261,6 +262,7 @@ model: running: dependency `seed.txt` changed ([HASH] -> [HASH])
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve is a service: start it with `cvops repro serve`
 [exit 0]
 "#]],
@@ -277,6 +279,7 @@ model: running: it never ran
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve $ exec 2>/dev/null; trap 'echo bye; exit 0' TERM; echo up; echo $$ > ~/up; while :; do sleep 0.02; done
 serve is ready on http://127.0.0.1:[PORT]
 stopping `serve` (again to kill)
@@ -336,6 +339,7 @@ model: running: it never ran
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve $ echo loading; echo no model here >&2; exit 3
 serve | no model here
 error: service `serve` ended by itself: `echo loading; echo no model here >&2; exit 3` exited with code 3
@@ -382,6 +386,7 @@ model: running: it never ran
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve $ exec 2>/dev/null; trap 'echo bye; exit 0' TERM; echo up; echo $$ > ~/up; while :; do sleep 0.02; done
 error: service `serve` was not ready within [TIME]: nothing listens at `http://127.0.0.1:[PORT]/health/ready`
  |
@@ -411,6 +416,7 @@ model: running: it never ran
 model $ echo model >> ~/runs; cp seed.txt model.txt
 model: done in [TIME]
 1 stage: 1 ran
+recorded as `[RUN]`; `cvops runs show` shows it
 serve $ exec 2>/dev/null; trap 'echo bye; exit 0' TERM; echo up; echo $$ > ~/up; while :; do sleep 0.02; done
 error: service `serve` was not ready within [TIME]: `http://127.0.0.1:[PORT]/health/ready` answered 503
  |
@@ -456,6 +462,7 @@ error: stage `model` failed: `echo model >> ~/runs; exit 4` exited with code 4
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
 2 stages: 1 failed, 1 not started
+recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],
     );
@@ -593,7 +600,7 @@ error: `stages.a.service.ready` must be the path of a URL, such as `/health/read
   |                                   ^^^^^^
   |
   = help: the address is always `http://127.0.0.1` with `port`
-error: `stages.a.service.ready_timeout` must be a number of seconds, or a number with `ms`, `s`, `m` or `h`
+error: `stages.a.service.ready_timeout` must be a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`
  --> pipeline.yaml:6:58
   |
 6 |     service: {port: 70000, ready: health, ready_timeout: soon}
