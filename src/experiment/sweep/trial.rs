@@ -261,11 +261,16 @@ fn headline(error: &impl ToDiagnostics) -> String {
 fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return matches!(
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && matches!(
                 io.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            );
+            )
+        {
+            return true;
+        }
+        if let Some(pipeline::Error::Several(all)) = error.downcast_ref() {
+            return all.iter().any(|one| is_disk_full(one));
         }
         cause = error.source();
     }
@@ -343,5 +348,28 @@ impl Observer<Event> for Log {
             | Event::Ready { .. }
             | Event::Stopping { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_seen_through_what_it_broke() {
+        let io = |kind| base::Error::io("write", Path::new("f"))(io::Error::from(kind));
+        let path = "out.txt".parse().unwrap();
+        let keeping = |kind| pipeline::Error::keeping(&path)(io(kind).into());
+        assert!(is_disk_full(&keeping(io::ErrorKind::StorageFull)));
+        assert!(!is_disk_full(&keeping(io::ErrorKind::PermissionDenied)));
+        let stored = crate::store::Error::from(io(io::ErrorKind::QuotaExceeded));
+        assert!(is_disk_full(&pipeline::Error::keeping(&path)(
+            stored.into()
+        )));
+        let several = pipeline::Error::Several(vec![
+            pipeline::Error::Bug("other"),
+            keeping(io::ErrorKind::StorageFull),
+        ]);
+        assert!(is_disk_full(&Error::from(several)));
     }
 }
