@@ -69,13 +69,13 @@ pub fn read(document: &Document, at: &KeyPath) -> Result<Option<Request>, Error>
             .ok()
     });
     request.timeout = fields.optional_text("timeout").and_then(|text| {
-        let duration = parse_duration(text);
+        let duration = parse_duration(text).filter(|time| !time.is_zero());
         if duration.is_none() {
             fields.problem(
                 "timeout",
                 On::Value,
                 "bad-duration",
-                format!("`{text}` is no duration"),
+                format!("`{text}` is no duration above 0"),
                 Some("write `90s`, `30m` or `2h`".to_owned()),
             );
         }
@@ -267,9 +267,7 @@ fn read_domain(fields: &Fields<'_, '_>) -> Option<Domain> {
             On::Key,
             "unsupported-key",
             "`probabilities` are not supported yet",
-            Some(
-                "drop them: all values are equally likely; one given twice is so twice".to_owned(),
-            ),
+            Some("drop them: all values are equally likely".to_owned()),
         );
         return None;
     }

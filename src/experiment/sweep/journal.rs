@@ -17,6 +17,7 @@ use crate::base::{self, Diagnostic, fs};
 use crate::pipeline::spec::ParamRef;
 use crate::project::Layout;
 
+use super::baseline::Inputs;
 use super::domain::Domain;
 use super::error::SweepError;
 use super::grammar::{self, Expected};
@@ -113,6 +114,9 @@ pub struct Created {
     pub space: Vec<SpaceLine>,
     /// Hash over all other parameters: trials with others cannot be compared.
     pub base: String,
+    /// What the stages are made of beside parameters: see `baseline`.
+    #[serde(default)]
+    pub inputs: Inputs,
     /// The run that the trials' runs belong to.
     pub run: Option<String>,
 }
@@ -149,6 +153,8 @@ pub struct Definition {
     pub targets: Vec<String>,
     /// Hash over all other parameters.
     pub base: String,
+    /// What the stages are made of beside parameters, when the first trial began.
+    pub inputs: Inputs,
     /// The run that the trials' runs belong to.
     pub run: Option<String>,
     /// When it began, in milliseconds since 1970.
@@ -291,8 +297,11 @@ pub fn is_running(layout: &Layout, name: &str) -> bool {
 /// The journal, open for writing.
 #[derive(Debug)]
 pub struct Journal {
+    name: String,
     file: fs::Appender,
     path: PathBuf,
+    /// Bytes of whole lines that were there when it was opened.
+    whole: usize,
 }
 
 impl Journal {
@@ -327,7 +336,25 @@ impl Journal {
             file.cut(whole as u64)
                 .map_err(base::Error::io("mend", &path))?;
         }
-        Ok(Self { file, path })
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+            path,
+            whole,
+        })
+    }
+
+    /// Returns the name of the sweep.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Was there no line when it was opened? Only then a sweep may begin in it: another driver may
+    /// have taken the name since it was found to be free.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.whole == 0
     }
 
     /// Appends a record and makes it durable.
@@ -416,7 +443,7 @@ fn replay(name: &str, path: &Path, bytes: &[u8]) -> Result<Sweep, SweepError> {
         )
         .help(format!(
             "start it again: its folder `{}` holds nothing of worth",
-            path.display()
+            path.parent().unwrap_or(path).display()
         ))
     })
 }
@@ -532,6 +559,7 @@ fn definition(created: Created) -> Result<Definition, String> {
         goal: Goal::parse(&created.goal).map_err(|e| e.to_string())?,
         targets: created.targets,
         base: created.base,
+        inputs: created.inputs,
         run: created.run,
         at_ms: created.at_ms,
     })
@@ -559,6 +587,7 @@ impl Definition {
             targets: self.targets.clone(),
             space: self.space.dimensions.iter().map(line).collect(),
             base: self.base.clone(),
+            inputs: self.inputs.clone(),
             run: self.run.clone(),
         })
     }
@@ -590,6 +619,7 @@ mod tests {
             goal: Goal::Maximize,
             targets: vec!["train".into()],
             base: "abc".into(),
+            inputs: Inputs::from([("`train.py`".into(), "1".into())]),
             run: None,
             at_ms: 1,
         }
@@ -602,6 +632,7 @@ mod tests {
         let definition = definition_for_tests();
         let values = vec![Value::Float(0.01), Value::Int(16)];
         let mut journal = Journal::open(&layout, "s").unwrap();
+        assert!(journal.is_new());
         assert!(is_running(&layout, "s"));
         assert!(Journal::open(&layout, "s").is_err());
         journal.append(&definition.to_record()).unwrap();
@@ -642,6 +673,7 @@ mod tests {
         assert_eq!(sweep.trials[0].values, values);
 
         let mut journal = Journal::open(&layout, "s").unwrap();
+        assert!(!journal.is_new());
         journal.append(&finished(3, 0.75)).unwrap();
         drop(journal);
         let sweep = read(&layout, "s").unwrap();
