@@ -893,7 +893,7 @@ fn a_damaged_journal_hides_no_other_sweep() {
         &p.cvops("params sweep status"),
         str![[r#"
 sweep   state     trials  failed  metric              best
-broken  damaged                                           
+broken  damaged
 good    complete     1/1       0  metrics.json:score  0.96
 [exit 0]
 "#]],

@@ -6,7 +6,6 @@
 //! values. While a driver lives it holds a lock on the journal, so two cannot write and `status`
 //! knows whether the sweep runs. Imports: base, pipeline, project.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,7 +62,8 @@ pub enum Record {
         /// How long it took.
         seconds: f64,
         /// Stages whose commands ran, with how long each took in seconds.
-        ran: BTreeMap<String, f64>,
+        #[serde(with = "in_order")]
+        ran: Vec<(String, f64)>,
         /// Stages whose outputs came from the cache.
         restored: Vec<String>,
         /// The run it is recorded as.
@@ -87,6 +87,43 @@ pub enum Record {
         /// `complete`, `interrupted`, `stopped`, `timeout`, `failures`.
         why: String,
     },
+}
+
+/// Durations of stages as a JSON object that keeps its order, which is that of the pipeline.
+mod in_order {
+    use std::fmt;
+
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        pairs: &[(String, f64)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(pairs.iter().map(|(name, seconds)| (name, seconds)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, f64)>, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Vec<(String, f64)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("stages with their seconds")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 /// What a sweep is about.
@@ -197,8 +234,8 @@ pub struct Finished {
     pub value: f64,
     /// How long it took.
     pub seconds: f64,
-    /// Stages whose commands ran, with how long each took in seconds.
-    pub ran: BTreeMap<String, f64>,
+    /// Stages whose commands ran, in that order, with how long each took in seconds.
+    pub ran: Vec<(String, f64)>,
     /// Stages whose outputs came from the cache.
     pub restored: Vec<String>,
     /// The run it is recorded as.
@@ -650,7 +687,7 @@ mod tests {
             trial,
             value,
             seconds: 1.5,
-            ran: BTreeMap::from([("train".into(), 1.25)]),
+            ran: vec![("train".into(), 1.25), ("judge".into(), 0.5)],
             restored: vec![],
             run: None,
         };
@@ -677,7 +714,10 @@ mod tests {
         journal.append(&finished(3, 0.75)).unwrap();
         drop(journal);
         let sweep = read(&layout, "s").unwrap();
-        assert_eq!(sweep.best().map(|(t, _)| t.number), Some(3));
+        let (best, result) = sweep.best().unwrap();
+        assert_eq!(best.number, 3);
+        let order: Vec<&str> = result.ran.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(order, ["train", "judge"]);
         assert_eq!(names(&layout), ["s"]);
         assert!(!is_running(&layout, "s"));
     }

@@ -237,7 +237,7 @@ fn repro(
     Ok((done.summary, done.run.map(|run| run.id.to_string())))
 }
 
-fn ran(summary: &Summary) -> BTreeMap<String, f64> {
+fn ran(summary: &Summary) -> Vec<(String, f64)> {
     let done = summary
         .done
         .iter()

@@ -35,10 +35,14 @@ pub(super) fn trial_json(definition: &Definition, trial: &Trial) -> Value {
             "trial": trial.number, "params": params, "status": "failed", "error": error,
             "seconds": seconds, "run": run,
         }),
-        TrialState::Finished(f) => json!({
-            "trial": trial.number, "params": params, "status": "finished", "value": f.value,
-            "seconds": f.seconds, "ran": f.ran, "restored": f.restored, "run": f.run,
-        }),
+        TrialState::Finished(f) => {
+            let pairs = f.ran.iter().map(|(stage, s)| (stage.clone(), json!(s)));
+            let ran: serde_json::Map<String, Value> = pairs.collect();
+            json!({
+                "trial": trial.number, "params": params, "status": "finished", "value": f.value,
+                "seconds": f.seconds, "ran": ran, "restored": f.restored, "run": f.run,
+            })
+        }
     }
 }
 
