@@ -919,7 +919,7 @@ fn a_sweep_with_nothing_left_is_complete() {
         ))
         .json()
         .remove(0);
-    assert_eq!(run["status"], "FAILED");
+    assert_eq!(run["status"], "failed");
 }
 
 #[test]
