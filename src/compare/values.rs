@@ -153,6 +153,21 @@ fn document(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Document
     Ok(parse(&name, text, format)?)
 }
 
+/// Reads a metrics file of a workspace.
+///
+/// # Errors
+/// It cannot be read or is broken (its place is shown).
+pub fn metrics_file(path: &Path, name: &str) -> Result<Document, base::Error> {
+    let error = match Document::read(path, name) {
+        Ok(document) => return Ok(document),
+        Err(error) => error,
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(name, text, Format::of_path(path)),
+        Err(_) => Err(error),
+    }
+}
+
 /// Parses a file; Python's `NaN` and `Infinity` in JSON, which has no word for them, are numbers.
 fn parse(name: &str, text: String, format: Format) -> Result<Document, base::Error> {
     let has_special = text.contains("NaN") || text.contains("Infinity");

@@ -162,6 +162,7 @@ pub enum Error {
     #[error("{error}")]
     Keeping {
         /// What went wrong.
+        #[source]
         error: Box<Error>,
         /// The output.
         path: ArtifactPath,
@@ -176,6 +177,7 @@ pub enum Error {
     #[error("{error}")]
     At {
         /// What is wrong.
+        #[source]
         error: Box<Error>,
         /// The place.
         label: Box<Label>,

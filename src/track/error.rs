@@ -1,7 +1,34 @@
 //! The error of this room. Imports: `base`, `project`, `store`.
 
 use crate::base;
+use crate::base::clock::{self, Timestamp};
 use crate::base::diag::{Diagnostic, ToDiagnostics};
+
+use super::run::{Run, RunId, Status};
+
+/// A run that could be meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: RunId,
+    /// How far it is.
+    pub status: Status,
+    /// When it began.
+    pub started: Timestamp,
+}
+
+impl Candidate {
+    pub(super) fn of(run: &Run) -> Self {
+        Self {
+            name: run.name.clone(),
+            id: run.id,
+            status: run.status,
+            started: run.started,
+        }
+    }
+}
 
 /// What can go wrong with the record of runs.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +67,8 @@ pub enum Error {
     AmbiguousRun {
         /// What was asked for.
         text: String,
-        /// Names and ids of those that fit, newest first.
-        candidates: Vec<(String, String)>,
+        /// Those that fit, newest first.
+        candidates: Vec<Candidate>,
     },
     /// No experiment has this name.
     #[error("there is no experiment `{name}`")]
@@ -110,16 +137,26 @@ impl ToDiagnostics for Error {
             Self::UnknownRun { nearest, .. } => {
                 Diagnostic::error("unknown-run", self.to_string()).help(meant(nearest, list))
             }
-            Self::AmbiguousRun { candidates, .. } => {
+            Self::AmbiguousRun { text, candidates } => {
                 let mut diagnostic = Diagnostic::error("ambiguous-run", self.to_string());
-                for (name, id) in candidates.iter().take(CANDIDATES_SHOWN) {
-                    diagnostic = diagnostic.note(format!("`{name}`: {id}"));
+                for one in candidates.iter().take(CANDIDATES_SHOWN) {
+                    diagnostic = diagnostic.note(format!(
+                        "`{}`: {}, {}, {}",
+                        one.name,
+                        one.id,
+                        one.status.as_str().to_ascii_lowercase(),
+                        clock::local(one.started)
+                    ));
                 }
                 if CANDIDATES_SHOWN < candidates.len() {
                     let more = candidates.len() - CANDIDATES_SHOWN;
                     diagnostic = diagnostic.note(format!("and {more} more"));
                 }
-                diagnostic.help("give more of the id")
+                diagnostic.help(if candidates.iter().any(|one| one.name == *text) {
+                    "give the id instead of the name, or its beginning"
+                } else {
+                    "give more of the id"
+                })
             }
             Self::UnknownExperiment { nearest, .. } => {
                 Diagnostic::error("unknown-experiment", self.to_string()).help(meant(nearest, list))

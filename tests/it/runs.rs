@@ -288,7 +288,9 @@ fn a_name_given_twice_needs_the_id() {
         output.stderr
     );
     assert!(
-        output.stderr.contains("give more of the id"),
+        output
+            .stderr
+            .contains("give the id instead of the name, or its beginning"),
         "{}",
         output.stderr
     );

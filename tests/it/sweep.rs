@@ -776,3 +776,176 @@ error: `[ROOT]` is not inside a cvops project
 "#]],
     );
 }
+
+#[test]
+fn a_metric_that_no_trial_changes_is_refused() {
+    let p = trainer();
+    p.ok("freeze train");
+    check(
+        &p.cvops("params sweep lr=1,2 --metric score"),
+        str![[r#"
+--- stderr ---
+error: no trial would run a stage that depends on `lr`: `train` is frozen
+ |
+ = help: `cvops unfreeze train` lets it run again
+[exit 2]
+"#]],
+    );
+    p.ok("unfreeze train");
+    let text = p.read("pipeline.yaml");
+    p.write(
+        "pipeline.yaml",
+        format!("{text}  count:\n    cmd: \"echo '{{\\\"words\\\": 2}}' > count.json\"\n    deps: [data/words.txt]\n    metrics: [count.json]\n"),
+    );
+    check(
+        &p.cvops("params sweep lr=1,2 --metric count.json:words"),
+        str![[r#"
+--- stderr ---
+error: every trial would report the same `count.json:words`: `count` depends on no swept parameter
+ |
+ = help: name a metric of a stage that the parameters reach, or let that stage depend on them
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn a_sweep_does_not_go_on_with_other_sources() {
+    let p = trainer();
+    p.ok("params sweep depth=1,2,3 --trials 2 --metric metrics.json:score");
+    p.write("data/hook.sh", "true # another\n");
+    check(
+        &p.cvops("params sweep --resume --trials 3"),
+        str![[r#"
+--- stderr ---
+error: what the stages of the sweep `sweep-1` are made of has changed since it began: `data/hook.sh`
+ |
+ = note: its further trials could not be compared with those that are done
+ = help: bring the old state back, or start a sweep of another name
+[exit 2]
+"#]],
+    );
+    // Nor is promised what cannot be kept.
+    check(
+        &p.cvops("params sweep apply"),
+        str![[r#"
+depth: 4 → 1
+--- stderr ---
+trial 1 of sweep-1 is applied; changed since the sweep began: `data/hook.sh`; so `cvops repro` runs what depends on it
+[exit 0]
+"#]],
+    );
+    p.write("data/hook.sh", "true\n");
+    check(
+        &p.cvops("params sweep --resume --trials 1"),
+        str![[r#"
+--- stderr ---
+error: `--trials 1` is less than the 2 trials that the sweep `sweep-1` has begun
+ |
+ = help: give 2 or more; `cvops params sweep status sweep-1` shows them
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("params sweep --resume --goal minimize"),
+        str![[r#"
+--- stderr ---
+error: `--goal` is not what the sweep `sweep-1` began with: maximize
+ |
+ = help: leave `--goal` out: `--resume` takes it from the journal; or start a sweep of another name
+[exit 2]
+"#]],
+    );
+    p.ok("params sweep --resume --trials 3");
+    assert_eq!(finished(&status(&p, "sweep-1")), [1, 2, 3]);
+}
+
+#[test]
+fn a_source_changed_while_a_sweep_runs_is_told() {
+    let p = trainer();
+    // The second trial changes what the third one reads.
+    let root = p.root().display().to_string();
+    p.write(
+        "data/hook.sh",
+        format!("[ $2 != 2 ] || {{ echo; echo pear; }} >> {root}/data/words.txt\n"),
+    );
+    let text = p.read("pipeline.yaml");
+    p.write(
+        "pipeline.yaml",
+        text.replace(
+            "deps: [upper.txt, data/hook.sh]",
+            "deps: [upper.txt, data/hook.sh, data/words.txt]",
+        ),
+    );
+    let output = p.ok("params sweep depth=1,2,3 --metric metrics.json:score --json");
+    let told = output.events("inputs_changed");
+    assert_eq!(told.last().map(|t| &t["trial"]), Some(&3.into()));
+    assert_eq!(told[0]["what"], serde_json::json!(["`data/words.txt`"]));
+}
+
+#[test]
+fn a_damaged_journal_hides_no_other_sweep() {
+    let p = trainer();
+    p.ok("params sweep lr=0.1 --metric metrics.json:score --name good");
+    p.ok("params sweep lr=0.1 --metric metrics.json:score --name broken");
+    p.write(".cvops/sweeps/broken/journal.jsonl", "{}\n");
+    check(
+        &p.cvops("params sweep status"),
+        str![[r#"
+sweep   state     trials  failed  metric              best
+broken  damaged
+good    complete     1/1       0  metrics.json:score  0.96
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn a_sweep_with_nothing_left_is_complete() {
+    let p = trainer();
+    p.write("data/hook.sh", "echo 'cannot learn' >&2; exit 1\n");
+    let output =
+        p.cvops("params sweep depth=1,2 --metric metrics.json:score --max-failures 2 --json");
+    assert_eq!(output.exit, Exit::Code(1));
+    let done = output.events("done").remove(0);
+    assert_eq!(done["ended"], "complete");
+    let error = done["trials"][0]["error"].as_str().unwrap();
+    assert!(error.ends_with(": cannot learn"), "{error}");
+    // The run of a sweep without a result has failed.
+    let run = p
+        .ok(&format!(
+            "runs show {} --json",
+            done["run"].as_str().unwrap()
+        ))
+        .json()
+        .remove(0);
+    assert_eq!(run["status"], "failed");
+}
+
+#[test]
+fn a_value_listed_twice_is_tried_once() {
+    let p = trainer();
+    check(
+        &p.cvops("params sweep depth=1,2,1 --metric metrics.json:score --dry-run"),
+        str![[r#"
+trial  depth
+    1      1
+    2      2
+--- stderr ---
+`depth`: `1` is listed more than once and tried once
+2 trials, grid, maximize metrics.json:score
+the same in every trial: prepare
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("params sweep depth=1,2 --metric metrics.json:score --dry-run --name=x/y"),
+        str![[r#"
+--- stderr ---
+error: `x/y` is no name for a sweep
+ |
+ = help: use letters, digits, `_`, `-` and `.`
+[exit 2]
+"#]],
+    );
+}

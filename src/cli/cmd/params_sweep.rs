@@ -16,12 +16,12 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
 use crate::experiment;
-use crate::experiment::sweep::error::SweepError;
+use crate::experiment::sweep::journal::Journal;
 use crate::experiment::sweep::metric::Goal;
 use crate::experiment::sweep::space::Space;
 use crate::experiment::sweep::{
-    Definition, Method, Options, Request, Start, Sweep, Why, apply, block, driver, grammar,
-    journal, request,
+    Definition, Method, Options, Request, Start, Sweep, Trial, TrialState, Why, apply, baseline,
+    block, driver, grammar, journal, request,
 };
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach, StageGraph};
@@ -136,7 +136,11 @@ enum Action {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a duration such as `90s`, `30m` or `2h`".to_owned())
+    match parse_duration(text) {
+        Some(time) if time.is_zero() => Err("no trial could start: give a time above 0".to_owned()),
+        Some(time) => Ok(time),
+        None => Err("write a duration such as `90s`, `30m` or `2h`".to_owned()),
+    }
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -148,7 +152,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     match &args.action {
         None if args.resume => resume(ctx, args, &project),
         None => start(ctx, args, &project),
-        Some(Action::Status { name: None }) => show::all(ctx, layout),
+        Some(Action::Status { name: None }) => Ok(show::all(ctx, layout)),
         Some(Action::Status { name: Some(name) }) => show::status(ctx, layout, name),
         Some(Action::Best { name }) => show::best(ctx, layout, &named(name)?),
         Some(Action::Apply { name, trial }) => {
@@ -162,50 +166,44 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let request = read_request(ctx, args, &graph)?;
+    let mut request = typed(args)?.or(read_block(ctx, args, &graph)?);
+    let dropped = request.space.drop_duplicates();
     let plan = Plan::select(&graph, &request.targets, Reach::Upstream)?;
     let definition = request.define(&plan, &project.root, clock::now().as_millisecond())?;
+    // A name that cannot be had is said before anything else, and without a trial.
+    request::new_name(&project.layout, request.name.as_deref()).map_err(experiment::Error::from)?;
+    for note in dropped {
+        ctx.out.note(&note);
+    }
     if args.dry_run {
         return show::dry_run(ctx, &plan, &definition);
     }
-    let name = request::new_name(&project.layout, request.name.as_deref())
-        .map_err(experiment::Error::from)?;
+    let order = Order {
+        name: None,
+        definition: &definition,
+        plan: &plan,
+    };
     let start = Start::New(Box::new(definition.clone()));
-    drive(
-        ctx,
-        args,
-        project,
-        &request,
-        &Order {
-            name: &name,
-            definition: &definition,
-            plan: &plan,
-        },
-        start,
-    )
+    drive(ctx, args, project, &request, &order, start)
 }
 
 fn resume(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let request = read_request(ctx, args, &graph)?;
+    let mut typed = typed(args)?;
+    let request = typed.clone().or(read_block(ctx, args, &graph)?);
+    if args.file.is_some() {
+        // A file that is named says what is meant, as the command line does.
+        typed.space = request.space.clone();
+    }
+    typed.space.drop_duplicates();
     let name = request::existing_name(&project.layout, request.name.as_deref())
         .map_err(experiment::Error::from)?;
     let sweep = journal::read(&project.layout, &name)?;
-    let typed = overrides(args)?;
-    if !typed.dimensions.is_empty() && typed != sweep.definition.space {
-        return Err(experiment::Error::from(
-            SweepError::new(
-                "other-space",
-                format!("the sweep `{name}` searches other parameters"),
-            )
-            .help("leave the parameters out: `--resume` takes them from the journal"),
-        )
-        .into());
-    }
+    request::check_resume(&typed, &sweep).map_err(experiment::Error::from)?;
     let plan = Plan::select(&graph, &sweep.definition.targets, Reach::Upstream)?;
     let trials = args.trials.map(NonZeroU64::get);
     let order = Order {
-        name: &name,
+        name: Some(&name),
         definition: &sweep.definition,
         plan: &plan,
     };
@@ -219,21 +217,8 @@ fn resume(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError
     )
 }
 
-/// Reads flags, and the block they are completed by.
-fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, CliError> {
-    if args.asha.is_some() || args.executor.is_some() {
-        let flag = if args.asha.is_some() {
-            "--asha"
-        } else {
-            "--executor"
-        };
-        return Err(CliError::usage(
-            Diagnostic::error("unsupported-flag", format!("`{flag}` is not supported yet")).help(
-                "every trial runs to its end on this machine; `-j N` runs several at the same time",
-            ),
-        ));
-    }
-    let space = overrides(args)?;
+/// Reads the block of the pipeline file, or the file named, that completes what was typed.
+fn read_block(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, CliError> {
     let mut block = match &args.file {
         Some(file) => {
             let document = Document::read(&ctx.dir.join(file), &file.display().to_string())?;
@@ -248,10 +233,28 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
         None => block::read(graph.document(), &KeyPath::root().key("sweep"))?,
     }
     .unwrap_or_default();
-    if !space.dimensions.is_empty() {
+    if !args.params.is_empty() || !args.set.is_empty() {
         // Other parameters are another sweep, and the number of trials was meant for the block's.
         (block.name, block.trials, block.method) = (None, None, None);
     }
+    Ok(block)
+}
+
+/// Reads the flags.
+fn typed(args: &Args) -> Result<Request, CliError> {
+    if args.asha.is_some() || args.executor.is_some() {
+        let flag = if args.asha.is_some() {
+            "--asha"
+        } else {
+            "--executor"
+        };
+        return Err(CliError::usage(
+            Diagnostic::error("unsupported-flag", format!("`{flag}` is not supported yet")).help(
+                "every trial runs to its end on this machine; `-j N` runs several at the same time",
+            ),
+        ));
+    }
+    let space = overrides(args)?;
     let method = args
         .method
         .as_deref()
@@ -264,7 +267,7 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
         .map(Goal::parse)
         .transpose()
         .map_err(experiment::Error::from)?;
-    let typed = Request {
+    Ok(Request {
         name: args.name.clone(),
         method,
         trials: args.trials.map(NonZeroU64::get),
@@ -276,8 +279,7 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
         max_failures: args.max_failures.map(NonZeroU64::get),
         targets: args.targets.clone(),
         space,
-    };
-    Ok(typed.or(block))
+    })
 }
 
 /// Reads the parameters that were typed; all that break the grammar are shown.
@@ -297,7 +299,8 @@ fn overrides(args: &Args) -> Result<Space, CliError> {
 
 /// Which sweep is run over which stages.
 struct Order<'a> {
-    name: &'a str,
+    /// The sweep that goes on; `None`: a new one.
+    name: Option<&'a str>,
     definition: &'a Definition,
     plan: &'a Plan<'a>,
 }
@@ -323,9 +326,14 @@ fn drive(
         env: ctx.env.all().clone(),
     };
     let story = Story::new(&ctx.out, order.definition);
+    let journal = match order.name {
+        Some(name) => Journal::open(&project.layout, name)?,
+        None => request::claim(&project.layout, request.name.as_deref())?,
+    };
+    let name = journal.name().to_owned();
     let (sweep, why) = driver::run(
         project,
-        order.name,
+        journal,
         start,
         order.plan,
         &lock,
@@ -333,7 +341,7 @@ fn drive(
         &ctx.cancel,
         &story,
     )
-    .map_err(|error| how_to_go_on(error.into(), project, order.name))?;
+    .map_err(|error| how_to_go_on(error.into(), project, &name))?;
     show::end(ctx, &project.layout, &sweep, why);
     let has_best = sweep.best().is_some();
     if args.apply_best && has_best && why != Why::Interrupted {
@@ -367,7 +375,39 @@ fn apply_trial(
 ) -> Result<(), CliError> {
     let trial = apply::choose(sweep, number).map_err(experiment::Error::from)?;
     let _lock = ctx.lock(project, "cvops params sweep apply")?;
+    let next = next_repro(ctx, project, sweep, trial);
     let applied = apply::apply(project, sweep, trial)?;
-    show::applied(ctx, sweep, trial, &applied);
+    show::applied(ctx, sweep, trial, &applied, &next);
     Ok(())
+}
+
+/// Says what the next repro does with the values of `trial`: restoring is promised only where it is
+/// possible.
+fn next_repro(ctx: &Ctx, project: &Project, sweep: &Sweep, trial: &Trial) -> String {
+    if !matches!(trial.state, TrialState::Finished(_)) {
+        return "it has not finished, so `cvops repro` runs its stages".to_owned();
+    }
+    let definition = &sweep.definition;
+    let changes = Ctx::graph(project).and_then(|graph| {
+        let plan = Plan::select(&graph, &definition.targets, Reach::Upstream)?;
+        let files = Files::open(project, &ctx.cancel);
+        let changes = baseline::changes(definition, &plan, project, &files, ctx.env.all())?;
+        files.finish();
+        Ok(changes)
+    });
+    match changes {
+        Ok(changes) if changes.is_empty() => "`cvops repro` restores its outputs".to_owned(),
+        Ok(changes) => {
+            let mut what = changes.inputs;
+            if changes.params {
+                what.insert(0, "other parameters".to_owned());
+            }
+            format!(
+                "changed since the sweep began: {}; so `cvops repro` runs what depends on it",
+                what.join(", ")
+            )
+        }
+        // What is wrong is not the matter of this command; the repro says it.
+        Err(_) => "`cvops repro` brings the stages up to date".to_owned(),
+    }
 }

@@ -29,6 +29,19 @@ const DISTRIBUTIONS: [&str; 8] = [
     "int_log_uniform_values",
 ];
 
+/// Distributions of W&B that are not drawn from yet.
+const DISTRIBUTIONS_LATER: [&str; 9] = [
+    "normal",
+    "q_normal",
+    "log_normal",
+    "q_log_normal",
+    "inv_log_uniform",
+    "inv_log_uniform_values",
+    "q_log_uniform",
+    "q_log_uniform_values",
+    "beta",
+];
+
 /// Reads the block at `at` of `document`; `None` if there is none.
 ///
 /// # Errors
@@ -56,13 +69,13 @@ pub fn read(document: &Document, at: &KeyPath) -> Result<Option<Request>, Error>
             .ok()
     });
     request.timeout = fields.optional_text("timeout").and_then(|text| {
-        let duration = parse_duration(text);
+        let duration = parse_duration(text).filter(|time| !time.is_zero());
         if duration.is_none() {
             fields.problem(
                 "timeout",
                 On::Value,
                 "bad-duration",
-                format!("`{text}` is no duration"),
+                format!("`{text}` is no duration above 0"),
                 Some("write `90s`, `30m` or `2h`".to_owned()),
             );
         }
@@ -236,11 +249,29 @@ fn read_domain(fields: &Fields<'_, '_>) -> Option<Domain> {
     let (values, value) = (get("values"), get("value"));
     let (min, max, q) = (get("min"), get("max"), get("q"));
     let distribution = fields.optional_text("distribution");
-    fields.check_unknown();
     let problem = |key: &str, text: String, help: &str| {
         fields.problem(key, On::Value, "bad-domain", text, Some(help.to_owned()));
         None
     };
+    // Said first: which other keys such a distribution needs is beside the point.
+    if let Some(name) = distribution.filter(|name| DISTRIBUTIONS_LATER.contains(name)) {
+        return problem(
+            "distribution",
+            format!("the distribution `{name}` is not supported yet"),
+            &format!("known: {}", DISTRIBUTIONS.join(", ")),
+        );
+    }
+    if get("probabilities").is_some() {
+        fields.problem(
+            "probabilities",
+            On::Key,
+            "unsupported-key",
+            "`probabilities` are not supported yet",
+            Some("drop them: all values are equally likely".to_owned()),
+        );
+        return None;
+    }
+    fields.check_unknown();
     if let Some(values) = values {
         return match values.as_list() {
             Some(items) if !items.is_empty() => Some(Domain::choices(items.to_vec())),
@@ -371,6 +402,22 @@ mod tests {
                 "opt2.beta=choice(1)",
                 "x=choice(0,1,2)",
                 "y=choice(1,a)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_supported_yet_is_said_alone() {
+        let text = "parameters:\n  a: {distribution: normal, mu: 0, sigma: 1}\n  b: {values: [1, 2], probabilities: [0.1, 0.9]}\n";
+        let Err(Error::Document { problems, .. }) = block(text) else {
+            panic!()
+        };
+        let told: Vec<_> = problems.iter().map(|p| p.headline.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "the distribution `normal` is not supported yet",
+                "`probabilities` are not supported yet"
             ]
         );
     }

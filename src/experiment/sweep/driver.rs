@@ -11,8 +11,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::base::diag::Severity;
 use crate::base::doc::Value;
-use crate::base::{self, Cancel, CancelReason, Observer, clock, fs};
+use crate::base::{self, Cancel, CancelReason, Diagnostic, Observer, ToDiagnostics, clock, fs};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::lock::LockFile;
@@ -20,10 +21,11 @@ use crate::pipeline::spec::Freshness;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan, Reach, StageDecision, StageName};
 use crate::project::{Layout, Project};
-use crate::track::{Batch, End, Key, Metric, NewRun, RunId, Status, Tracking};
+use crate::track::{self, Batch, End, Key, Metric, NewRun, RunId, Status, Tracking};
 
 use super::super::Error;
 use super::super::workspace::remove_leftovers;
+use super::baseline::{self, Changes};
 use super::error::SweepError;
 use super::journal::{self, Definition, Finished, Journal, Record, Sweep, Trial, TrialState};
 use super::space::overlap;
@@ -132,11 +134,20 @@ pub enum Event {
         /// The best one so far: number and metric.
         best: Option<(u64, f64)>,
     },
+    /// A trial read sources that are not as they were when the sweep began.
+    InputsChanged {
+        /// Its number.
+        trial: u64,
+        /// What changed, as messages name it.
+        what: Vec<String>,
+    },
+    /// Something could not be recorded; the sweep goes on.
+    Warning(Diagnostic),
     /// Running trials were asked to stop.
     Stopping,
 }
 
-/// Runs the sweep `name` to its end; returns it and why it ended.
+/// Runs the sweep of `journal` to its end; returns it and why it ended.
 ///
 /// # Errors
 /// What makes going on pointless: the disk is full, a shared stage fails, the journal is in use or
@@ -147,7 +158,7 @@ pub enum Event {
 )]
 pub fn run(
     project: &Project,
-    name: &str,
+    mut journal: Journal,
     start: Start,
     plan: &Plan<'_>,
     lock: &LockFile,
@@ -155,8 +166,11 @@ pub fn run(
     cancel: &Cancel,
     events: &dyn Observer<Event>,
 ) -> Result<(Sweep, Why), Error> {
-    let mut journal = Journal::open(&project.layout, name)?;
-    let mut sweep = begin(project, name, start, plan, &mut journal)?;
+    let name = &journal.name().to_owned();
+    let files = Files::open(project, cancel);
+    let mut sweep = begin(project, &files, start, plan, &mut journal, options, events)?;
+    files.finish();
+    let was_complete = sweep.ended.take().as_deref() == Some(Why::Complete.name());
     let stop_file = journal::stop_file(&project.layout, name);
     fs::remove_file(&stop_file).map_err(base::Error::io("remove", &stop_file))?;
     let stages = sweep_up(project, name)?;
@@ -183,11 +197,13 @@ pub fn run(
         params: &params,
         stage_env: &options.stage_env,
         env: &options.env,
+        events,
     };
+    let is_idle = was_complete && is_all_done(&sweep, total);
     let lock = match prepare(&bench, cancel, events) {
         Ok(lock) => lock,
         Err(error) => {
-            end_parent(&project.layout, &sweep, None);
+            end_parent(&project.layout, &sweep, None, events);
             return Err(error);
         }
     };
@@ -213,7 +229,15 @@ pub fn run(
     // The trees remove themselves; this is the folder around them.
     let trees = project.layout.trials(name);
     fs::remove_dir_all(&trees).map_err(base::Error::io("remove", &trees))?;
-    end_parent(&project.layout, &sweep, fatal.is_none().then_some(why));
+    // A run that was over already does not become longer by a look at it.
+    if !is_idle {
+        end_parent(
+            &project.layout,
+            &sweep,
+            fatal.is_none().then_some(why),
+            events,
+        );
+    }
     if let Some(error) = fatal {
         return Err(error);
     }
@@ -228,44 +252,70 @@ pub fn run(
 
 fn begin(
     project: &Project,
-    name: &str,
+    files: &Files<'_>,
     start: Start,
     plan: &Plan<'_>,
     journal: &mut Journal,
+    options: &Options,
+    events: &dyn Observer<Event>,
 ) -> Result<Sweep, Error> {
+    let name = journal.name().to_owned();
     match start {
         Start::New(mut definition) => {
-            definition.run = start_parent(&project.layout, name, &definition);
+            definition.inputs = baseline::inputs(plan, &definition.space, files, &options.env)?;
+            definition.run = start_parent(&project.layout, &name, &definition, events);
             journal.append(&definition.to_record())?;
             Ok(Sweep {
-                name: name.to_owned(),
+                name,
                 definition: *definition,
                 trials: Vec::new(),
                 ended: None,
             })
         }
         Start::Resume { trials } => {
-            let mut sweep = journal::read(&project.layout, name)?;
-            let base = params::base_hash(plan, &sweep.definition.space, &project.root)?;
-            if base != sweep.definition.base {
-                return Err(SweepError::new(
-                    "other-parameters",
-                    format!("parameters that the sweep `{name}` does not vary have changed since it began"),
-                )
-                .note("its further trials could not be compared with those that are done")
-                .help("bring the old values back, or start a sweep of another name")
-                .into());
-            }
+            let mut sweep = journal::read(&project.layout, &name)?;
+            let changes = baseline::changes(&sweep.definition, plan, project, files, &options.env)?;
+            comparable(&name, &changes)?;
             let trials = trials.or(sweep.definition.trials);
             journal.append(&Record::Resumed {
                 at_ms: clock::now().as_millisecond(),
                 trials,
             })?;
             sweep.definition.trials = trials;
-            sweep.ended = None;
             Ok(sweep)
         }
     }
+}
+
+/// Further trials must be made of what those that are done were made of.
+fn comparable(name: &str, changes: &Changes) -> Result<(), SweepError> {
+    const NOTE: &str = "its further trials could not be compared with those that are done";
+    if changes.params {
+        return Err(SweepError::new(
+            "other-parameters",
+            format!("parameters that the sweep `{name}` does not vary have changed since it began"),
+        )
+        .note(NOTE)
+        .help("bring the old values back, or start a sweep of another name"));
+    }
+    if !changes.inputs.is_empty() {
+        return Err(SweepError::new(
+            "other-inputs",
+            format!(
+                "what the stages of the sweep `{name}` are made of has changed since it began: {}",
+                changes.inputs.join(", ")
+            ),
+        )
+        .note(NOTE)
+        .help("bring the old state back, or start a sweep of another name"));
+    }
+    Ok(())
+}
+
+/// Is there no trial left, neither one to be run again nor one to be proposed?
+fn is_all_done(sweep: &Sweep, total: u64) -> bool {
+    let (finished, failed) = sweep.counts();
+    finished + failed == sweep.trials.len() && total <= sweep.trials.len() as u64
 }
 
 /// Removes what killed sweeps left in their work trees, this one's and those of others that do not
@@ -295,7 +345,12 @@ fn sweep_up(project: &Project, own: &str) -> Result<Vec<String>, Error> {
 
 /// Begins the run that the trials' runs are parts of. The record is a guest: a sweep that cannot be
 /// recorded goes on without.
-fn start_parent(layout: &Layout, name: &str, definition: &Definition) -> Option<String> {
+fn start_parent(
+    layout: &Layout,
+    name: &str,
+    definition: &Definition,
+    events: &dyn Observer<Event>,
+) -> Option<String> {
     let tag = |key: &str, value: String| (format!("cvops.sweep{key}"), value);
     let new = NewRun {
         experiment: name.to_owned(),
@@ -314,14 +369,14 @@ fn start_parent(layout: &Layout, name: &str, definition: &Definition) -> Option<
     match Tracking::open(layout).and_then(|mut tracking| tracking.create_run(&new)) {
         Ok((id, _)) => Some(id.to_string()),
         Err(error) => {
-            tracing::warn!(%error, "the sweep is not recorded as a run");
+            warn(&error, "the sweep is not recorded as a run", events);
             None
         }
     }
 }
 
 /// Ends that run, with the best metric as its own.
-fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>) {
+fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>, events: &dyn Observer<Event>) {
     let id = sweep
         .definition
         .run
@@ -346,6 +401,9 @@ fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>) {
         status: match why {
             Some(Why::Interrupted) => Status::Killed,
             Some(Why::Failures) | None => Status::Failed,
+            Some(Why::Complete | Why::Stopped | Why::Timeout) if sweep.best().is_none() => {
+                Status::Failed
+            }
             Some(Why::Complete | Why::Stopped | Why::Timeout) => Status::Finished,
         },
         ended: now,
@@ -353,7 +411,16 @@ fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>) {
         git: None,
     };
     if let Err(error) = Tracking::open(layout).and_then(|mut t| t.finish(id, &batch, &end)) {
-        tracing::warn!(%error, "the end of the sweep is not recorded");
+        warn(&error, "the end of the sweep is not recorded", events);
+    }
+}
+
+/// Tells of a record that could not be kept.
+fn warn(error: &track::Error, what: &str, events: &dyn Observer<Event>) {
+    for mut warning in error.to_diagnostics() {
+        warning.severity = Severity::Warning;
+        warning.headline = format!("{what}: {}", warning.headline);
+        events.notify(Event::Warning(warning));
     }
 }
 
@@ -378,6 +445,10 @@ pub fn shared_stages(plan: &Plan<'_>, definition: &Definition) -> Vec<usize> {
     // In this order every stage comes after those it needs.
     for &index in plan.order() {
         let stage = &graph.stages()[index];
+        // A frozen stage stays as it is, whatever it reads.
+        if stage.freshness == Freshness::Frozen {
+            continue;
+        }
         let own = stage.freshness == Freshness::AlwaysChanged
             || stage.params.keys().any(|p| {
                 definition
@@ -399,7 +470,7 @@ pub fn shared_stages(plan: &Plan<'_>, definition: &Definition) -> Vec<usize> {
     plan.order()
         .iter()
         .copied()
-        .filter(|i| !differs.contains(i))
+        .filter(|i| !differs.contains(i) && graph.stages()[*i].service.is_none())
         .collect()
 }
 
@@ -507,7 +578,9 @@ impl Floor<'_> {
                     });
                 }
                 if running.is_empty() {
-                    return closed.unwrap_or(Why::Complete);
+                    // Where nothing is left, nothing was cut short.
+                    let is_done = is_all_done(self.sweep, self.total);
+                    return closed.filter(|_| !is_done).unwrap_or(Why::Complete);
                 }
                 if let Ok((number, ended)) = reports.recv_timeout(LOOK_EVERY) {
                     running.remove(&number);
@@ -599,7 +672,13 @@ impl Floor<'_> {
         let (record, state) = match ended {
             Ended::Interrupted => return Ok(()),
             Ended::Fatal(error) => return Err(error),
-            Ended::Finished(finished) => {
+            Ended::Finished { finished, changed } => {
+                if !changed.is_empty() {
+                    self.events.notify(Event::InputsChanged {
+                        trial: number,
+                        what: changed,
+                    });
+                }
                 self.failures = 0;
                 let Finished {
                     value,

@@ -6,7 +6,6 @@
 //! values. While a driver lives it holds a lock on the journal, so two cannot write and `status`
 //! knows whether the sweep runs. Imports: base, pipeline, project.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::base::{self, Diagnostic, fs};
 use crate::pipeline::spec::ParamRef;
 use crate::project::Layout;
 
+use super::baseline::Inputs;
 use super::domain::Domain;
 use super::error::SweepError;
 use super::grammar::{self, Expected};
@@ -62,7 +62,8 @@ pub enum Record {
         /// How long it took.
         seconds: f64,
         /// Stages whose commands ran, with how long each took in seconds.
-        ran: BTreeMap<String, f64>,
+        #[serde(with = "in_order")]
+        ran: Vec<(String, f64)>,
         /// Stages whose outputs came from the cache.
         restored: Vec<String>,
         /// The run it is recorded as.
@@ -86,6 +87,43 @@ pub enum Record {
         /// `complete`, `interrupted`, `stopped`, `timeout`, `failures`.
         why: String,
     },
+}
+
+/// Durations of stages as a JSON object that keeps its order, which is that of the pipeline.
+mod in_order {
+    use std::fmt;
+
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        pairs: &[(String, f64)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(pairs.iter().map(|(name, seconds)| (name, seconds)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, f64)>, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Vec<(String, f64)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("stages with their seconds")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 /// What a sweep is about.
@@ -113,6 +151,9 @@ pub struct Created {
     pub space: Vec<SpaceLine>,
     /// Hash over all other parameters: trials with others cannot be compared.
     pub base: String,
+    /// What the stages are made of beside parameters: see `baseline`.
+    #[serde(default)]
+    pub inputs: Inputs,
     /// The run that the trials' runs belong to.
     pub run: Option<String>,
 }
@@ -149,6 +190,8 @@ pub struct Definition {
     pub targets: Vec<String>,
     /// Hash over all other parameters.
     pub base: String,
+    /// What the stages are made of beside parameters, when the first trial began.
+    pub inputs: Inputs,
     /// The run that the trials' runs belong to.
     pub run: Option<String>,
     /// When it began, in milliseconds since 1970.
@@ -191,8 +234,8 @@ pub struct Finished {
     pub value: f64,
     /// How long it took.
     pub seconds: f64,
-    /// Stages whose commands ran, with how long each took in seconds.
-    pub ran: BTreeMap<String, f64>,
+    /// Stages whose commands ran, in that order, with how long each took in seconds.
+    pub ran: Vec<(String, f64)>,
     /// Stages whose outputs came from the cache.
     pub restored: Vec<String>,
     /// The run it is recorded as.
@@ -291,8 +334,11 @@ pub fn is_running(layout: &Layout, name: &str) -> bool {
 /// The journal, open for writing.
 #[derive(Debug)]
 pub struct Journal {
+    name: String,
     file: fs::Appender,
     path: PathBuf,
+    /// Bytes of whole lines that were there when it was opened.
+    whole: usize,
 }
 
 impl Journal {
@@ -327,7 +373,25 @@ impl Journal {
             file.cut(whole as u64)
                 .map_err(base::Error::io("mend", &path))?;
         }
-        Ok(Self { file, path })
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+            path,
+            whole,
+        })
+    }
+
+    /// Returns the name of the sweep.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Was there no line when it was opened? Only then a sweep may begin in it: another driver may
+    /// have taken the name since it was found to be free.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.whole == 0
     }
 
     /// Appends a record and makes it durable.
@@ -416,7 +480,7 @@ fn replay(name: &str, path: &Path, bytes: &[u8]) -> Result<Sweep, SweepError> {
         )
         .help(format!(
             "start it again: its folder `{}` holds nothing of worth",
-            path.display()
+            path.parent().unwrap_or(path).display()
         ))
     })
 }
@@ -532,6 +596,7 @@ fn definition(created: Created) -> Result<Definition, String> {
         goal: Goal::parse(&created.goal).map_err(|e| e.to_string())?,
         targets: created.targets,
         base: created.base,
+        inputs: created.inputs,
         run: created.run,
         at_ms: created.at_ms,
     })
@@ -559,6 +624,7 @@ impl Definition {
             targets: self.targets.clone(),
             space: self.space.dimensions.iter().map(line).collect(),
             base: self.base.clone(),
+            inputs: self.inputs.clone(),
             run: self.run.clone(),
         })
     }
@@ -590,6 +656,7 @@ mod tests {
             goal: Goal::Maximize,
             targets: vec!["train".into()],
             base: "abc".into(),
+            inputs: Inputs::from([("`train.py`".into(), "1".into())]),
             run: None,
             at_ms: 1,
         }
@@ -602,6 +669,7 @@ mod tests {
         let definition = definition_for_tests();
         let values = vec![Value::Float(0.01), Value::Int(16)];
         let mut journal = Journal::open(&layout, "s").unwrap();
+        assert!(journal.is_new());
         assert!(is_running(&layout, "s"));
         assert!(Journal::open(&layout, "s").is_err());
         journal.append(&definition.to_record()).unwrap();
@@ -619,7 +687,7 @@ mod tests {
             trial,
             value,
             seconds: 1.5,
-            ran: BTreeMap::from([("train".into(), 1.25)]),
+            ran: vec![("train".into(), 1.25), ("judge".into(), 0.5)],
             restored: vec![],
             run: None,
         };
@@ -642,10 +710,14 @@ mod tests {
         assert_eq!(sweep.trials[0].values, values);
 
         let mut journal = Journal::open(&layout, "s").unwrap();
+        assert!(!journal.is_new());
         journal.append(&finished(3, 0.75)).unwrap();
         drop(journal);
         let sweep = read(&layout, "s").unwrap();
-        assert_eq!(sweep.best().map(|(t, _)| t.number), Some(3));
+        let (best, result) = sweep.best().unwrap();
+        assert_eq!(best.number, 3);
+        let order: Vec<&str> = result.ran.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(order, ["train", "judge"]);
         assert_eq!(names(&layout), ["s"]);
         assert!(!is_running(&layout, "s"));
     }

@@ -1,12 +1,13 @@
 //! The number that a sweep improves: which file and key it stands under, which way is better, and
-//! what a trial reported. Imports: base, pipeline.
+//! what a trial reported. Imports: base, pipeline, compare.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 use crate::base::ArtifactPath;
 use crate::base::diag::nearest;
-use crate::base::doc::{Document, KeyPath, Value};
+use crate::base::doc::{KeyPath, Value};
+use crate::compare::values::metrics_file;
 use crate::pipeline::Plan;
 use crate::pipeline::spec::{Direction, OutKind};
 
@@ -108,7 +109,7 @@ pub fn resolve(text: Option<&str>, plan: &Plan<'_>, root: &Path) -> Result<Metri
     let known: Vec<(ArtifactPath, Vec<String>)> = files
         .iter()
         .map(|file| {
-            let document = Document::read(&file.under(root), file.as_str()).ok();
+            let document = metrics_file(&file.under(root), file.as_str()).ok();
             (
                 file.clone(),
                 document.map_or_else(Vec::new, |d| numbers(&d.root)),
@@ -203,14 +204,22 @@ fn split(text: &str, files: &[ArtifactPath]) -> Result<MetricRef, SweepError> {
 /// One sentence: the file or the key is not there, or it is no finite number.
 pub fn read(metric: &MetricRef, root: &Path) -> Result<f64, String> {
     let MetricRef { file, key } = metric;
-    let document = Document::read(&file.under(root), file.as_str()).map_err(|e| {
+    let document = metrics_file(&file.under(root), file.as_str()).map_err(|e| {
         let first = crate::base::ToDiagnostics::to_diagnostics(&e).swap_remove(0);
         format!("the metrics file cannot be read: {}", first.headline)
     })?;
     match key.get(&document.root) {
         Some(value) => match value.as_f64() {
             Some(number) if number.is_finite() => Ok(number),
-            Some(number) => Err(format!("`{metric}` is {number}, not a finite number")),
+            Some(number) if number.is_nan() => {
+                Err(format!("`{metric}` is NaN: the stage computed no number"))
+            }
+            Some(number) => {
+                let sign = if number < 0.0 { "-" } else { "" };
+                Err(format!(
+                    "`{metric}` is {sign}Infinity: a trial is judged by a finite number"
+                ))
+            }
             None => Err(format!("`{metric}` is {}, not a number", value.kind())),
         },
         None => {
@@ -267,4 +276,28 @@ fn shortened(names: &[String]) -> String {
         text += &format!(" and {} more", names.len() - SHOWN);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_read_beside_what_is_no_number() {
+        let tmp = tempfile::tempdir().unwrap();
+        let text = r#"{"acc": 0.5, "loss": NaN, "norm": -Infinity, "note": "NaN?"}"#;
+        crate::base::fs::write_atomic(&tmp.path().join("m.json"), text.as_bytes()).unwrap();
+        let of = |key: &str| {
+            let metric = MetricRef {
+                file: "m.json".parse().unwrap(),
+                key: key.parse().unwrap(),
+            };
+            read(&metric, tmp.path())
+        };
+        assert_eq!(of("acc"), Ok(0.5));
+        assert!(of("loss").unwrap_err().contains("`m.json:loss` is NaN"));
+        assert!(of("norm").unwrap_err().contains("is -Infinity"));
+        assert!(of("note").unwrap_err().contains("not a number"));
+        assert!(of("los").unwrap_err().contains("did you mean `loss`?"));
+    }
 }

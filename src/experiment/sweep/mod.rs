@@ -6,6 +6,7 @@
 //! only `apply` does. Imports: base, project, report, pipeline, track.
 
 pub mod apply;
+pub mod baseline;
 pub mod block;
 pub mod domain;
 pub mod driver;

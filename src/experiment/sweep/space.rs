@@ -6,7 +6,7 @@ use crate::base::diag::{Diagnostic, nearest};
 use crate::base::doc::{KeyPath, Value};
 use crate::pipeline::spec::ParamRef;
 
-use super::domain::Domain;
+use super::domain::{Domain, Written};
 use super::error::SweepError;
 use super::grammar::{Expected, Override};
 
@@ -68,6 +68,35 @@ impl Space {
         }
         self.dimensions.push(dimension);
         Ok(())
+    }
+
+    /// Drops values that a choice lists again: they would be tried twice with one result. Returns a
+    /// sentence for each parameter that had some.
+    pub fn drop_duplicates(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for dimension in &mut self.dimensions {
+            let Domain::Choices { values, .. } = &mut dimension.domain else {
+                continue;
+            };
+            let (mut kept, mut again): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
+            for value in values.drain(..) {
+                if kept.contains(&value) {
+                    again.push(format!("`{}`", Written(&value)));
+                } else {
+                    kept.push(value);
+                }
+            }
+            *values = kept;
+            again.dedup();
+            if !again.is_empty() {
+                notes.push(format!(
+                    "`{}`: {} is listed more than once and tried once",
+                    dimension.param,
+                    again.join(", ")
+                ));
+            }
+        }
+        notes
     }
 
     /// Are there only choices?
@@ -134,5 +163,29 @@ fn keys(value: &Value, at: &KeyPath, out: &mut Vec<String>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::sweep::grammar;
+
+    #[test]
+    fn a_value_listed_twice_is_tried_once() {
+        let specs = ["a=1,2,1,1", "b=x,y", "c=1,1.0"];
+        let overrides = specs.iter().map(|s| grammar::parse(s).unwrap()).collect();
+        let mut space = Space::of_overrides(overrides).unwrap();
+        assert_eq!(
+            space.drop_duplicates(),
+            ["`a`: `1` is listed more than once and tried once"]
+        );
+        let left: Vec<_> = space
+            .dimensions
+            .iter()
+            .map(|d| d.domain.to_string())
+            .collect();
+        assert_eq!(left, ["choice(1,2)", "choice(x,y)", "choice(1,1.0)"]);
+        assert!(space.drop_duplicates().is_empty());
     }
 }

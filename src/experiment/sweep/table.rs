@@ -58,8 +58,8 @@ pub fn trials(sweep: &Sweep, is_running: bool) -> Table {
                 time(finished.seconds),
                 finished
                     .ran
-                    .keys()
-                    .map(String::as_str)
+                    .iter()
+                    .map(|(stage, _)| stage.as_str())
                     .collect::<Vec<_>>()
                     .join(" "),
                 finished.restored.join(" "),

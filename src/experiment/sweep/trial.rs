@@ -11,10 +11,10 @@ use std::time::Instant;
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
 use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary};
+use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Stream, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
-use crate::pipeline::{self, Plan};
+use crate::pipeline::{self, Plan, StageName};
 use crate::project::Project;
 use crate::track::RunId;
 
@@ -22,10 +22,12 @@ use super::super::Error;
 use super::super::tracked::{self, Record};
 use super::super::workspace::{Contents, WorkTree};
 use super::journal::{self, Definition, Finished};
-use super::{metric, params};
+use super::{baseline, driver, metric, params};
+
+/// Most characters of a stage's last line in a message.
+const WORDS_MAX: usize = 160;
 
 /// What all trials of a sweep have in common.
-#[derive(Debug)]
 pub(super) struct Bench<'a> {
     pub(super) project: &'a Project,
     pub(super) name: &'a str,
@@ -42,13 +44,19 @@ pub(super) struct Bench<'a> {
     pub(super) stage_env: &'a [(String, OsString)],
     /// The environment that `env:` dependencies read from.
     pub(super) env: &'a BTreeMap<String, String>,
+    /// Who is told of warnings.
+    pub(super) events: &'a dyn Observer<driver::Event>,
 }
 
 /// How a trial ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// With its metric.
-    Finished(Finished),
+    Finished {
+        finished: Finished,
+        /// Sources that are not as they were when the sweep began.
+        changed: Vec<String>,
+    },
     /// It failed; the sweep goes on.
     Failed {
         error: String,
@@ -119,7 +127,10 @@ fn run_to_end(
         }
         let error = match &error {
             // A long command is in the log; the stage and how it ended say enough here.
-            pipeline::Error::Failed { stage, how, .. } => format!("stage `{stage}` {how}"),
+            pipeline::Error::Failed { stage, how, .. } => match log.last_words(stage) {
+                Some(words) => format!("stage `{stage}` {how}: {words}"),
+                None => format!("stage `{stage}` {how}"),
+            },
             other => headline(other),
         };
         return Ok(Ended::Failed {
@@ -130,13 +141,21 @@ fn run_to_end(
     }
     Ok(
         match metric::read(&bench.definition.metric, &tree.project().root) {
-            Ok(value) => Ended::Finished(Finished {
-                value,
-                seconds,
-                ran: ran(&summary),
-                restored: restored(&summary),
-                run,
-            }),
+            Ok(value) => Ended::Finished {
+                finished: Finished {
+                    value,
+                    seconds,
+                    ran: ran(&summary),
+                    restored: restored(&summary),
+                    run,
+                },
+                changed: baseline::changed_sources(
+                    &bench.definition.inputs,
+                    bench.plan,
+                    space,
+                    &lock,
+                ),
+            },
             Err(error) => {
                 log.line(&format!("# {error}"));
                 Ended::Failed {
@@ -211,14 +230,14 @@ fn repro(
         env: bench.stage_env.to_vec(),
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
-    for warning in &done.warnings {
+    for warning in done.warnings {
         log.line(&format!("# {}", warning.headline));
-        tracing::warn!("{}", warning.headline);
+        bench.events.notify(driver::Event::Warning(warning));
     }
     Ok((done.summary, done.run.map(|run| run.id.to_string())))
 }
 
-fn ran(summary: &Summary) -> BTreeMap<String, f64> {
+fn ran(summary: &Summary) -> Vec<(String, f64)> {
     let done = summary
         .done
         .iter()
@@ -261,11 +280,16 @@ fn headline(error: &impl ToDiagnostics) -> String {
 fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return matches!(
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && matches!(
                 io.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            );
+            )
+        {
+            return true;
+        }
+        if let Some(pipeline::Error::Several(all)) = error.downcast_ref() {
+            return all.iter().any(|one| is_disk_full(one));
         }
         cause = error.source();
     }
@@ -275,6 +299,8 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The log of a trial: what its stages printed, and what became of them.
 struct Log {
     file: Mutex<fs::Appender>,
+    /// The last line of each stage on stderr, where programs say why they fail.
+    words: Mutex<BTreeMap<StageName, String>>,
     failure: Mutex<Option<pipeline::Error>>,
 }
 
@@ -283,6 +309,7 @@ impl Log {
         let file = fs::Appender::open(path).map_err(base::Error::io("open", path))?;
         Ok(Self {
             file: Mutex::new(file),
+            words: Mutex::default(),
             failure: Mutex::default(),
         })
     }
@@ -293,6 +320,17 @@ impl Log {
         if let Err(error) = file.append(format!("{text}\n").as_bytes()) {
             tracing::debug!(%error, "a line of a trial's log was lost");
         }
+    }
+
+    /// Returns the last line that `stage` wrote to stderr, not more than fits a message.
+    fn last_words(&self, stage: &StageName) -> Option<String> {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = words.get(stage)?.trim();
+        let mut short: String = line.chars().take(WORDS_MAX).collect();
+        if short.len() < line.len() {
+            short.push('…');
+        }
+        Some(short)
     }
 
     fn failure(&self) -> Option<pipeline::Error> {
@@ -307,7 +345,17 @@ impl Observer<Event> for Log {
     fn notify(&self, event: Event) {
         match event {
             Event::Started { stage, command } => self.line(&format!("{stage} $ {command}")),
-            Event::Output { stage, line, .. } => self.line(&format!("{stage} | {line}")),
+            Event::Output {
+                stage,
+                stream,
+                line,
+            } => {
+                self.line(&format!("{stage} | {line}"));
+                if stream == Stream::Err && !line.trim().is_empty() {
+                    let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+                    words.insert(stage, line);
+                }
+            }
             Event::Finished { stage, how, took } => {
                 let how = match how {
                     Outcome::Ran => "done",
@@ -343,5 +391,28 @@ impl Observer<Event> for Log {
             | Event::Ready { .. }
             | Event::Stopping { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_seen_through_what_it_broke() {
+        let io = |kind| base::Error::io("write", Path::new("f"))(io::Error::from(kind));
+        let path = "out.txt".parse().unwrap();
+        let keeping = |kind| pipeline::Error::keeping(&path)(io(kind).into());
+        assert!(is_disk_full(&keeping(io::ErrorKind::StorageFull)));
+        assert!(!is_disk_full(&keeping(io::ErrorKind::PermissionDenied)));
+        let stored = crate::store::Error::from(io(io::ErrorKind::QuotaExceeded));
+        assert!(is_disk_full(&pipeline::Error::keeping(&path)(
+            stored.into()
+        )));
+        let several = pipeline::Error::Several(vec![
+            pipeline::Error::Bug("other"),
+            keeping(io::ErrorKind::StorageFull),
+        ]);
+        assert!(is_disk_full(&Error::from(several)));
     }
 }

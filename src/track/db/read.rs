@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, ToSql};
 
 use crate::base::ObjectId;
 use crate::base::diag::nearest;
-use crate::track::error::Error;
+use crate::track::error::{Candidate, Error};
 use crate::track::run::{Artifact, Git, Key, Metric, Point, Run, RunId, StageRecord, Status};
 
 use super::{Tracking, time, write};
@@ -51,8 +51,23 @@ pub struct Filter {
     pub limit: Option<usize>,
 }
 
+/// Runs of one name within one run are attempts at the same part: a trial that was killed runs
+/// again under its name. Returns the place of the one that is meant in `found`, newest first: the
+/// newest that was not killed, else the newest. `None`: they are no such attempts.
+fn last_attempt(found: &[(i64, Run)]) -> Option<usize> {
+    let (_, first) = found.first()?;
+    let is_same =
+        |run: &Run| run.parent.is_some() && run.parent == first.parent && run.name == first.name;
+    let are_attempts = 1 < found.len() && found.iter().all(|(_, run)| is_same(run));
+    let alive = found
+        .iter()
+        .position(|(_, run)| run.status != Status::Killed);
+    are_attempts.then(|| alive.unwrap_or(0))
+}
+
 impl Tracking {
-    /// Finds a run by its id, the beginning of its id (at least 4 digits), its name, or `last`.
+    /// Finds a run by its id, the beginning of its id (at least 4 digits), its name, or `last`. Of
+    /// several attempts at one part of a run, the last one is meant.
     ///
     /// # Errors
     /// There is none, or several.
@@ -71,6 +86,9 @@ impl Tracking {
             let end = format!("{text}g");
             found = self.heads("r.id >= ?1 AND r.id < ?2", &[&text, &end], "")?;
         }
+        if let Some(last) = last_attempt(&found) {
+            found = vec![found.swap_remove(last)];
+        }
         if found.len() == 1 {
             self.fill(&mut found)?;
         }
@@ -80,10 +98,7 @@ impl Tracking {
             1 => Ok(runs.remove(0)),
             _ => Err(Error::AmbiguousRun {
                 text: text.to_owned(),
-                candidates: runs
-                    .into_iter()
-                    .map(|run| (run.name, run.id.to_string()))
-                    .collect(),
+                candidates: runs.iter().map(Candidate::of).collect(),
             }),
         }
     }

@@ -151,8 +151,8 @@ fn runs_are_found_by_id_beginning_name_and_last() {
     assert_eq!(tracking.find("last").unwrap().id, c);
     match tracking.find("twin") {
         Err(Error::AmbiguousRun { candidates, .. }) => {
-            let ids: Vec<_> = candidates.into_iter().map(|(_, id)| id).collect();
-            assert_eq!(ids, [c.to_string(), b.to_string()]);
+            let ids: Vec<_> = candidates.into_iter().map(|one| one.id).collect();
+            assert_eq!(ids, [c, b]);
         }
         other => panic!("{other:?}"),
     }
@@ -164,6 +164,36 @@ fn runs_are_found_by_id_beginning_name_and_last() {
         tracking.find(&a.to_string()[..3]),
         Err(Error::UnknownRun { .. })
     ));
+}
+
+#[test]
+fn of_attempts_at_one_part_the_last_is_meant() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let (parent, _) = tracking.create_run(&new_run(Some("s"))).unwrap();
+    let mut attempt = |status| {
+        let new = NewRun {
+            parent: Some(parent),
+            ..new_run(Some("s-1"))
+        };
+        let (id, _) = tracking.create_run(&new).unwrap();
+        let end = End {
+            status,
+            ended: at(2_000),
+            lock: None,
+            git: None,
+        };
+        tracking.finish(id, &Batch::default(), &end).unwrap();
+        (id, tracking.find("s-1").unwrap().id)
+    };
+    let (first, found) = attempt(Status::Killed);
+    assert_eq!(found, first);
+    let (second, found) = attempt(Status::Killed);
+    assert_eq!(found, second);
+    let (third, found) = attempt(Status::Finished);
+    assert_eq!(found, third);
+    let (_, found) = attempt(Status::Killed);
+    assert_eq!(found, third);
 }
 
 #[test]

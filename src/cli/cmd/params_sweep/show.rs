@@ -35,10 +35,14 @@ pub(super) fn trial_json(definition: &Definition, trial: &Trial) -> Value {
             "trial": trial.number, "params": params, "status": "failed", "error": error,
             "seconds": seconds, "run": run,
         }),
-        TrialState::Finished(f) => json!({
-            "trial": trial.number, "params": params, "status": "finished", "value": f.value,
-            "seconds": f.seconds, "ran": f.ran, "restored": f.restored, "run": f.run,
-        }),
+        TrialState::Finished(f) => {
+            let pairs = f.ran.iter().map(|(stage, s)| (stage.clone(), json!(s)));
+            let ran: serde_json::Map<String, Value> = pairs.collect();
+            json!({
+                "trial": trial.number, "params": params, "status": "finished", "value": f.value,
+                "seconds": f.seconds, "ran": ran, "restored": f.restored, "run": f.run,
+            })
+        }
     }
 }
 
@@ -77,11 +81,20 @@ fn state(layout: &Layout, sweep: &Sweep) -> String {
 }
 
 /// `status` without a name: every sweep.
-pub(super) fn all(ctx: &Ctx, layout: &Layout) -> Result<Outcome, CliError> {
+pub(super) fn all(ctx: &Ctx, layout: &Layout) -> Outcome {
     let mut rows = Vec::new();
     let mut documents = Vec::new();
     for name in journal::names(layout) {
-        let sweep = journal::read(layout, &name)?;
+        let sweep = match journal::read(layout, &name) {
+            Ok(sweep) => sweep,
+            // One that cannot be read must not hide the others; `status NAME` says what is wrong.
+            Err(error) => {
+                documents.push(json!({"sweep": name, "error": error.to_string()}));
+                let none = String::new;
+                rows.push([name, "damaged".to_owned(), none(), none(), none(), none()]);
+                continue;
+            }
+        };
         let (finished, failed) = sweep.counts();
         let total = driver::total(&sweep.definition).map_or(0, |t| t);
         let best = sweep
@@ -99,12 +112,12 @@ pub(super) fn all(ctx: &Ctx, layout: &Layout) -> Result<Outcome, CliError> {
     }
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({"sweeps": documents}));
-        return Ok(Outcome::Done);
+        return Outcome::Done;
     }
     if rows.is_empty() {
         ctx.out
             .note("no sweeps yet; start one: `cvops params sweep train.epochs=1,2`");
-        return Ok(Outcome::Done);
+        return Outcome::Done;
     }
     let mut table = Table::new([
         ("sweep", Align::Left),
@@ -118,7 +131,7 @@ pub(super) fn all(ctx: &Ctx, layout: &Layout) -> Result<Outcome, CliError> {
         table.row(row);
     }
     ctx.out.table(&table);
-    Ok(Outcome::Done)
+    Outcome::Done
 }
 
 /// `status NAME`: every trial.
@@ -302,8 +315,8 @@ fn failures(ctx: &Ctx, layout: &Layout, sweep: &Sweep) {
     }
 }
 
-/// What `apply` changed.
-pub(super) fn applied(ctx: &Ctx, sweep: &Sweep, trial: &Trial, applied: &[Applied]) {
+/// What `apply` changed, and what the `next` repro does.
+pub(super) fn applied(ctx: &Ctx, sweep: &Sweep, trial: &Trial, applied: &[Applied], next: &str) {
     if ctx.out.form == Form::Json {
         let rows: Vec<Value> = applied
             .iter()
@@ -326,7 +339,7 @@ pub(super) fn applied(ctx: &Ctx, sweep: &Sweep, trial: &Trial, applied: &[Applie
         }
     }
     ctx.out.note(&format!(
-        "trial {} of {} is applied; `cvops repro` restores its outputs",
+        "trial {} of {} is applied; {next}",
         trial.number, sweep.name
     ));
 }

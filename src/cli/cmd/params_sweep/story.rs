@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::{Observer, units};
 use crate::cli::out::{Form, Out, Style};
+use crate::cli::render::diagnostic;
 use crate::experiment::sweep::{Definition, Event, Trial, TrialState, table, trial};
 
 /// Shows events as they come.
@@ -72,6 +73,16 @@ impl<'a> Story<'a> {
                 ),
             )),
             Event::Ended { trial, best } => out.note(&self.ended(trial, *best)),
+            Event::InputsChanged { trial, what } => out.note(&out.paint(
+                Style::Changed,
+                &format!(
+                    "trial {trial}: {} changed since the sweep began, so it cannot be compared with those before",
+                    what.join(", ")
+                ),
+            )),
+            Event::Warning(warning) => {
+                diagnostic::show_all(out, std::slice::from_ref(warning));
+            }
             Event::Stopping => out.note("stopping the running trials (again to kill)"),
         }
     }
@@ -145,6 +156,10 @@ impl<'a> Story<'a> {
                     json!(best.map(|(number, value)| json!({"trial": number, "value": value})));
                 line
             }
+            Event::InputsChanged { trial, what } => {
+                json!({"event": "inputs_changed", "trial": trial, "what": what})
+            }
+            Event::Warning(warning) => json!({"event": "warning", "message": warning.headline}),
             Event::Stopping => json!({"event": "stopping"}),
         }
     }

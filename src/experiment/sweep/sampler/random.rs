@@ -45,7 +45,8 @@ fn within(share: f64, interval: &Interval) -> Value {
         Number::Int => (low - 0.5, high + 0.5),
     };
     let drawn = match spread {
-        Spread::Linear => from + share * (to - from),
+        // Not `from + share * (to - from)`: the width of a wide interval is no finite number.
+        Spread::Linear => from * (1.0 - share) + to * share,
         Spread::Log => (from.ln() + share * (to.ln() - from.ln())).exp(),
     };
     match number {
@@ -79,6 +80,14 @@ mod tests {
         assert_eq!(propose(&space, 7, 3), propose(&space, 7, 3));
         assert_ne!(propose(&space, 7, 3), propose(&space, 7, 4));
         assert_ne!(propose(&space, 7, 3), propose(&space, 8, 3));
+    }
+
+    #[test]
+    fn the_widest_interval_has_a_middle() {
+        let space = space(&["a=interval(-1.7e308,1.7e308)"]);
+        let draws = (0..50).filter_map(|n| propose(&space, 1, n)[0].as_f64());
+        let inner = draws.filter(|x| x.abs() < 1.69e308).count();
+        assert!(40 < inner, "{inner}");
     }
 
     #[test]
