@@ -139,6 +139,18 @@ pub(super) fn in_project(
     parsed.map_err(|e| CliError::usage(Diagnostic::error("bad-path", e.to_string())))
 }
 
+/// Returns a metric's name, `KEY` or `FILE:KEY`, with its file as the project knows it: the user
+/// names it from where they stand.
+pub(super) fn metric_name(ctx: &Ctx, project: &Project, text: &str) -> String {
+    let Some((file, key)) = text.rsplit_once(':') else {
+        return text.to_owned();
+    };
+    match in_project(ctx, project, file) {
+        Ok(file) => format!("{file}:{key}"),
+        Err(_) => text.to_owned(),
+    }
+}
+
 /// Shows warnings where they cannot be taken for a result.
 pub(super) fn warn(ctx: &Ctx, warnings: &[Diagnostic]) {
     for warning in warnings {

@@ -206,6 +206,7 @@ fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
             Some(known) => known,
             None => read(&project, &file, args)?,
         };
+        let key = key.find(&document.root).unwrap_or(key);
         let old = key.get(&document.root).cloned();
         if old.is_none() && !args.add {
             return Err(unknown_key(&document, &key));
