@@ -792,7 +792,7 @@ fn looking_creates_nothing() {
 #[test]
 fn services_are_no_part_of_a_run() {
     let p = with_pipeline(
-        "stages:\n  model: {cmd: cp seed.txt model.txt, deps: [seed.txt], outs: [model.txt]}\n  check: {cmd: grep -q 1 model.txt && cp model.txt ok.txt, deps: [model.txt], outs: [ok.txt]}\n  serve: {cmd: sleep 9, deps: [model.txt, ok.txt], service: {port: 5999}}\n",
+        "stages:\n  model: {cmd: cp seed.txt model.txt, deps: [seed.txt], outs: [model.txt]}\n  check: {cmd: grep -q 1 model.txt && cp model.txt ok.txt, deps: [model.txt], outs: [ok.txt]}\n  serve: {cmd: sleep 9, deps: [model.txt, ok.txt], service: {port: 5999, ready: /ready}}\n",
     );
     p.write("seed.txt", "1\n");
     p.ok("repro --name good");
