@@ -12,6 +12,7 @@ use clap::Subcommand;
 use crate::base::doc::{Document, KeyPath};
 use crate::base::units::parse_duration;
 use crate::base::{Diagnostic, clock};
+use crate::cli::compare::{in_project, metric_name};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
@@ -166,7 +167,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let mut request = typed(args)?.or(read_block(ctx, args, &graph)?);
+    let mut request = typed(ctx, project, args)?.or(read_block(ctx, args, &graph)?);
     let dropped = request.space.drop_duplicates();
     let plan = Plan::select(&graph, &request.targets, Reach::Upstream)?;
     let definition = request.define(&plan, &project.root, clock::now().as_millisecond())?;
@@ -189,7 +190,7 @@ fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError>
 
 fn resume(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let mut typed = typed(args)?;
+    let mut typed = typed(ctx, project, args)?;
     let request = typed.clone().or(read_block(ctx, args, &graph)?);
     if args.file.is_some() {
         // A file that is named says what is meant, as the command line does.
@@ -241,7 +242,7 @@ fn read_block(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, Cli
 }
 
 /// Reads the flags.
-fn typed(args: &Args) -> Result<Request, CliError> {
+fn typed(ctx: &Ctx, project: &Project, args: &Args) -> Result<Request, CliError> {
     if args.asha.is_some() || args.executor.is_some() {
         let flag = if args.asha.is_some() {
             "--asha"
@@ -254,7 +255,7 @@ fn typed(args: &Args) -> Result<Request, CliError> {
             ),
         ));
     }
-    let space = overrides(args)?;
+    let space = overrides(ctx, project, args)?;
     let method = args
         .method
         .as_deref()
@@ -272,7 +273,7 @@ fn typed(args: &Args) -> Result<Request, CliError> {
         method,
         trials: args.trials.map(NonZeroU64::get),
         seed: args.seed,
-        metric: args.metric.clone(),
+        metric: args.metric.as_deref().map(|m| metric_name(ctx, project, m)),
         goal,
         timeout: args.timeout,
         jobs: args.jobs.map(NonZeroUsize::get),
@@ -283,11 +284,17 @@ fn typed(args: &Args) -> Result<Request, CliError> {
 }
 
 /// Reads the parameters that were typed; all that break the grammar are shown.
-fn overrides(args: &Args) -> Result<Space, CliError> {
+fn overrides(ctx: &Ctx, project: &Project, args: &Args) -> Result<Space, CliError> {
     let (mut read, mut errors) = (Vec::new(), Vec::new());
     for text in args.params.iter().chain(&args.set) {
         match grammar::parse(text) {
-            Ok(one) => read.push(one),
+            Ok(mut one) => {
+                // As for `params set`: files are named from where the user stands.
+                if let Some(file) = &one.file {
+                    one.file = Some(in_project(ctx, project, file)?.to_string());
+                }
+                read.push(one);
+            }
             Err(error) => errors.push(error),
         }
     }
