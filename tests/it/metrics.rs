@@ -730,10 +730,35 @@ fn a_broken_file_does_not_hide_the_others() {
     let shown = p.ok("metrics show --all-commits");
     assert_eq!(shown.stderr.matches("holds no metrics").count(), 1);
     assert!(shown.stdout.contains("val.loss"), "{}", shown.stdout);
-    check(&p.cvops("metrics diff"), str![]);
+    check(
+        &p.cvops("metrics diff"),
+        str![[r#"
+path       metric  HEAD  workspace  change
+open.json  loss       -       0.25       -
+--- stderr ---
+warning: `open.json at HEAD` holds no metrics: it is a list
+ |
+ = note: it is left out
+ = help: write a mapping of names to numbers, as JSON, YAML or TOML: {"accuracy": 0.9}
+[exit 0]
+"#]],
+    );
     p.write("open.json", "{]");
     p.remove("kept.json");
-    check(&p.cvops("metrics show"), str![]);
+    check(
+        &p.cvops("metrics show"),
+        str![[r#"
+--- stderr ---
+error: `open.json` cannot be parsed
+ --> open.json:1:2
+  |
+1 | {]
+  |  ^ key must be a string
+  |
+  = help: a metrics file holds a mapping of names to numbers: {"accuracy": 0.9}
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -744,8 +769,27 @@ fn in_a_fresh_clone_results_in_git_stand_in_for_the_cache() {
     p.git("commit --quiet --message results");
     check(
         &p.cvops("metrics diff lock --targets open.json --all"),
-        str![],
+        str![[r#"
+path       metric      lock  workspace  change
+open.json  val.loss     0.3        0.3     0.0
+open.json  val.acc     0.88       0.88     0.0
+open.json  n              3          3       0
+open.json  note      second     second       -
+open.json  new       1.0e-9     1.0e-9     0.0
+[exit 0]
+"#]],
     );
     p.write("open.json", "{\"n\": 4}");
-    check(&p.cvops("metrics diff lock --targets open.json"), str![]);
+    check(
+        &p.cvops("metrics diff lock --targets open.json"),
+        str![[r#"
+path       metric      lock  workspace  change
+open.json  n              3          4       1
+open.json  val.loss     0.3          -       -
+open.json  val.acc     0.88          -       -
+open.json  note      second          -       -
+open.json  new       1.0e-9          -       -
+[exit 0]
+"#]],
+    );
 }

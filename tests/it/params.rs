@@ -385,14 +385,62 @@ fn set_keeps_the_type_or_says_what_is_in_the_way() {
     p.write("c.json", "{\"a\": 3}\n")
         .write("d.toml", "day = 2026-01-01\nk = 1\n")
         .write("train.py", "a = 1\n");
-    check(&p.cvops("params set c.json:a='\"3\"'"), str![]);
-    check(&p.cvops("params set c.json:a=.nan"), str![]);
-    check(&p.cvops("params set d.toml:k=null"), str![]);
-    check(&p.cvops("params set d.toml:day=soon"), str![]);
-    check(&p.cvops("params set train.py:a=2"), str![]);
+    check(
+        &p.cvops("params set c.json:a='\"3\"'"),
+        str![[r#"
+c.json: a = "3" (was 3)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("params set c.json:a=.nan"),
+        str![[r#"
+--- stderr ---
+error: `a` of `c.json` cannot be changed: JSON has no word for what is no finite number (`.nan`, `.inf`)
+ |
+ = help: change `c.json` by hand; nothing was written
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("params set d.toml:k=null"),
+        str![[r#"
+--- stderr ---
+error: `k` of `d.toml` cannot be changed: TOML has no word for nothing (`null`)
+ |
+ = help: change `d.toml` by hand; nothing was written
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("params set d.toml:day=soon"),
+        str![[r#"
+--- stderr ---
+error: `day` of `d.toml` cannot be changed: it is a date, and `soon` is none
+ |
+ = help: change `d.toml` by hand; nothing was written
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("params set train.py:a=2"),
+        str![[r#"
+--- stderr ---
+error: `train.py` is Python, which is not supported yet
+ |
+ = help: write the values into a YAML, JSON or TOML file, and read that in Python
+[exit 2]
+"#]],
+    );
     check(
         &p.cvops("params set data.size=18446744073709551616"),
-        str![],
+        str![[r#"
+--- stderr ---
+error: the value of `data.size` is beyond 64 bits: `18446744073709551616`
+ |
+ = help: such a number could only be kept inexactly; for a text, put quotes inside quotes: '"…"'
+[exit 2]
+"#]],
     );
     p.ok("params set d.toml:day=2027-02-03");
     assert_eq!(p.read("d.toml"), "day = 2027-02-03\nk = 1\n");

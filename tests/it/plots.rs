@@ -175,10 +175,46 @@ fn a_page_replaces_nothing_but_a_page() {
     p.ok("plots show -o plots.html");
     p.ok("plots show -o plots.html");
     p.write("train.py", "print(1)\n");
-    check(&p.cvops("plots show -o train.py"), str![]);
-    check(&p.cvops("plots show -o pipeline.yaml"), str![]);
-    check(&p.cvops("plots show -o ../no/such/plots.html"), str![]);
-    check(&p.cvops("plots show --svg -o train.py"), str![]);
+    check(
+        &p.cvops("plots show -o train.py"),
+        str![[r#"
+--- stderr ---
+error: `train.py` is not written: it is there, and no page of plots
+ |
+ = help: give a new file: `-o plots.html`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("plots show -o pipeline.yaml"),
+        str![[r#"
+--- stderr ---
+error: `pipeline.yaml` is not written: the pipeline is in it
+ |
+ = help: give a new file: `-o plots.html`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("plots show -o ../no/such/plots.html"),
+        str![[r#"
+--- stderr ---
+error: `../no/such/plots.html` is not written: there is no folder `../no/such`
+ |
+ = help: give a new file: `-o plots.html`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("plots show --svg -o train.py"),
+        str![[r#"
+--- stderr ---
+error: `train.py` is not written: with `--svg`, it is a folder, and there is a file
+ |
+ = help: give a new file: `-o plots.html`
+[exit 2]
+"#]],
+    );
     p.ok("plots show -o new/folder/plots.html");
 }
 
@@ -190,5 +226,21 @@ fn slips_in_columns_and_templates_are_told_of() {
     p.write("h.csv", "epoch,loss,accuracy\n1,0.5,0.1\n2,0.4,0.2\n");
     p.write("c.csv", "is,said\ncat,dog\n");
     p.write("s.csv", "a\n1\n");
-    check(&p.cvops("plots show -o plots.html"), str![]);
+    check(
+        &p.cvops("plots show -o plots.html"),
+        str![[r#"
+plots.html
+--- stderr ---
+warning: `h.csv` has no column `epoc`
+ |
+ = help: did you mean `epoch`?
+warning: `h.csv` has no column `acuracy`
+ |
+ = help: did you mean `accuracy`?
+warning: the template `scatter` of `s.csv` is not supported: it is drawn as curves
+ |
+ = help: `confusion` counts pairs of labels; columns are named by `x` and `y`
+[exit 0]
+"#]],
+    );
 }

@@ -288,6 +288,10 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
         {
             return true;
         }
+        // A transparent error answers for its cause, and so hides what kind it is.
+        if let Some(Error::Pipeline(inner)) = error.downcast_ref() {
+            return is_disk_full(inner);
+        }
         if let Some(pipeline::Error::Several(all)) = error.downcast_ref() {
             return all.iter().any(|one| is_disk_full(one));
         }
