@@ -172,6 +172,17 @@ pub struct Metric {
     pub at: Timestamp,
 }
 
+/// A metric with its whole history. Equal histories are kept once, however many runs have them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Which.
+    pub key: Key,
+    /// Steps and values.
+    pub points: Vec<(i64, f64)>,
+    /// When on the clock it was read.
+    pub at: Timestamp,
+}
+
 /// One point of a metric's history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -290,13 +301,16 @@ pub struct NewRun {
 }
 
 /// What is added to a run in one transaction. A stage or artifact of the same name replaces what
-/// was recorded before, so does a param; metrics add to their history.
+/// was recorded before, so does a param; metrics add to
+/// their history, and curves replace the curve of before.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Parameters.
     pub params: Vec<Param>,
     /// Values of metrics, in the order in which they are to be shown.
     pub metrics: Vec<Metric>,
+    /// Metrics that come with their history.
+    pub curves: Vec<Curve>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Outputs.
