@@ -132,13 +132,15 @@ pub trait ToDiagnostics {
     fn to_diagnostics(&self) -> Vec<Diagnostic>;
 }
 
-/// Returns the known name that `name` was probably meant to be, if one is near enough.
+/// Returns the known name that `name` was probably meant to be, if one is near enough. Never `name`
+/// itself: that would be no advice.
 ///
 /// Damerau-Levenshtein distance at most a third of the length (at least 1), as cargo and clap do.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     known
         .into_iter()
+        .filter(|k| *k != name)
         .map(|k| {
             (
                 strsim::damerau_levenshtein(&name.to_lowercase(), &k.to_lowercase()),
@@ -159,6 +161,8 @@ mod tests {
         assert_eq!(nearest("dpes", ["deps", "outs", "cmd"]), Some("deps"));
         assert_eq!(nearest("epoch", ["epochs", "batch_size"]), Some("epochs"));
         assert_eq!(nearest("colour", ["deps", "outs"]), None);
+        assert_eq!(nearest("deps", ["deps"]), None);
+        assert_eq!(nearest("Deps", ["deps"]), Some("deps"));
     }
 
     #[test]

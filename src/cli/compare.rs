@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::base::doc::Value;
 use crate::base::{ArtifactPath, Diagnostic};
 use crate::compare::diff::show;
 use crate::compare::values::{Roots, Values};
@@ -139,6 +140,18 @@ pub(super) fn in_project(
     parsed.map_err(|e| CliError::usage(Diagnostic::error("bad-path", e.to_string())))
 }
 
+/// Returns a metric's name, `KEY` or `FILE:KEY`, with its file as the project knows it: the user
+/// names it from where they stand.
+pub(super) fn metric_name(ctx: &Ctx, project: &Project, text: &str) -> String {
+    let Some((file, key)) = text.rsplit_once(':') else {
+        return text.to_owned();
+    };
+    match in_project(ctx, project, file) {
+        Ok(file) => format!("{file}:{key}"),
+        Err(_) => text.to_owned(),
+    }
+}
+
 /// Shows warnings where they cannot be taken for a result.
 pub(super) fn warn(ctx: &Ctx, warnings: &[Diagnostic]) {
     for warning in warnings {
@@ -218,9 +231,10 @@ pub(super) fn diff_table(rows: &[&Row], titles: [&str; 2], look: Look) -> Table 
 pub(super) fn diff_json(rows: &[&Row]) -> Json {
     let mut files = Map::new();
     for row in rows {
-        let mut entry = json!({"old": row.old, "new": row.new});
+        let side = |value: &Option<Value>| value.as_ref().map(value_json);
+        let mut entry = json!({"old": side(&row.old), "new": side(&row.new)});
         if let (Some(change), Some(entry)) = (&row.change, entry.as_object_mut()) {
-            entry.insert("diff".to_owned(), json!(change));
+            entry.insert("diff".to_owned(), value_json(change));
         }
         let file = files
             .entry(row.path.to_string())
@@ -230,6 +244,28 @@ pub(super) fn diff_json(rows: &[&Row]) -> Json {
         }
     }
     Json::Object(files)
+}
+
+/// Returns a value as JSON; numbers that JSON has no word for are texts, as in `cvops runs`.
+pub(super) fn value_json(value: &Value) -> Json {
+    match value {
+        Value::Float(x) if x.is_nan() => json!("NaN"),
+        Value::Float(x) if x.is_infinite() => {
+            json!(if *x < 0.0 { "-Infinity" } else { "Infinity" })
+        }
+        Value::List(items) => items.iter().map(value_json).collect(),
+        Value::Map(map) => Json::Object(
+            map.iter()
+                .map(|(key, inner)| (key.clone(), value_json(inner)))
+                .collect(),
+        ),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::UInt(_)
+        | Value::Float(_)
+        | Value::Str(_) => json!(value),
+    }
 }
 
 /// Shows the values of several sides: one column for each.
@@ -246,7 +282,7 @@ pub(super) fn show_values(
             let name = if revisions.is_default() { "" } else { title };
             let files: Map<String, Json> = roots
                 .iter()
-                .map(|(file, root)| (file.to_string(), json!({"data": root})))
+                .map(|(file, root)| (file.to_string(), json!({"data": value_json(root)})))
                 .collect();
             (name.to_owned(), json!({"data": files}))
         });

@@ -170,6 +170,7 @@ fn track_class(error: &track::Error) -> ErrorClass {
         | E::AmbiguousRun { .. }
         | E::UnknownExperiment { .. }
         | E::UnknownMetric { .. }
+        | E::AmbiguousMetric { .. }
         | E::StillRunning { .. }
         | E::UnknownTag { .. } => ErrorClass::Usage,
     }

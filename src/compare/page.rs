@@ -13,10 +13,6 @@ use super::rows::DataRow;
 /// Columns that count the rows of a table, in the order in which they are looked for.
 const STEP_COLUMNS: [&str; 5] = ["step", "epoch", "iteration", "iter", "batch"];
 
-/// Columns of a table of single predictions, as DVC's template `confusion` names them.
-const ACTUAL: &str = "actual";
-const PREDICTED: &str = "predicted";
-
 /// Curves of one table beyond this are left out.
 const CURVES_MAX: usize = 48;
 
@@ -57,9 +53,10 @@ pub fn drawings(plot: &Plot) -> Vec<Drawing> {
     if tables.is_empty() {
         return drawings;
     }
+    let labels = plot.labels();
     let is_confusion = |rows: &[DataRow]| {
         rows.iter()
-            .all(|row| row.contains_key(ACTUAL) && row.contains_key(PREDICTED))
+            .all(|row| labels.iter().all(|column| row.contains_key(*column)))
     };
     if tables.iter().all(|(_, rows)| is_confusion(rows)) {
         drawings.extend(confusions(plot, &tables));
@@ -92,6 +89,7 @@ fn images(plot: &Plot) -> Vec<Drawing> {
 }
 
 fn confusions(plot: &Plot, tables: &[(&str, &[DataRow])]) -> Vec<Drawing> {
+    let labels = plot.labels();
     let label = |row: &DataRow, column: &str| match row.get(column) {
         Some(Value::Str(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -100,7 +98,7 @@ fn confusions(plot: &Plot, tables: &[(&str, &[DataRow])]) -> Vec<Drawing> {
     let classes: BTreeSet<String> = tables
         .iter()
         .flat_map(|(_, rows)| rows.iter())
-        .flat_map(|row| [label(row, ACTUAL), label(row, PREDICTED)])
+        .flat_map(|row| labels.map(|column| label(row, column)))
         .collect();
     let classes: Vec<String> = classes.into_iter().collect();
     tables
@@ -108,8 +106,9 @@ fn confusions(plot: &Plot, tables: &[(&str, &[DataRow])]) -> Vec<Drawing> {
         .map(|(side, rows)| {
             let mut counts = vec![vec![0; classes.len()]; classes.len()];
             for row in *rows {
-                let place = |column| classes.binary_search(&label(row, column));
-                if let (Ok(actual), Ok(predicted)) = (place(ACTUAL), place(PREDICTED)) {
+                let [actual, predicted] =
+                    labels.map(|column| classes.binary_search(&label(row, column)));
+                if let (Ok(actual), Ok(predicted)) = (actual, predicted) {
                     counts[actual][predicted] += 1;
                 }
             }
@@ -141,7 +140,8 @@ fn curves(plot: &Plot, tables: &[(&str, &[DataRow])]) -> Vec<Drawing> {
             }
         }
     } else {
-        columns.extend(plot.axes.y.iter().map(String::as_str));
+        let declared = plot.axes.y.iter().map(String::as_str);
+        columns.extend(declared.filter(|column| has(column)));
     }
     columns
         .into_iter()
@@ -263,7 +263,8 @@ mod tests {
             content: Content::Rows(
                 rows::read("f", extension, text.as_bytes())
                     .unwrap()
-                    .unwrap(),
+                    .unwrap()
+                    .rows,
             ),
         });
         Plot {
@@ -309,6 +310,19 @@ mod tests {
         assert_eq!(names(&plot), ["chart HEAD", "chart workspace"]);
         let html = page(&[plot], &["HEAD", "workspace"], "p").html();
         assert!(html.contains("The same on both sides."));
+    }
+
+    #[test]
+    fn a_template_names_the_columns_of_labels() {
+        let mut plot = plot("csv", &[("HEAD", "is,said\ncat,dog\n")]);
+        assert_eq!(names(&plot), [""; 0]);
+        plot.axes = Axes {
+            x: Some("is".to_owned()),
+            y: vec!["said".to_owned()],
+            template: Some("confusion".to_owned()),
+            ..Axes::default()
+        };
+        assert_eq!(names(&plot), ["chart HEAD"]);
     }
 
     #[test]

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use crate::base::diag::ToDiagnostics;
+use crate::base::diag::{ToDiagnostics, nearest};
 use crate::base::{ArtifactPath, Diagnostic};
 use crate::pipeline::spec::Axes;
 use crate::report::page::ImageKind;
 
 use super::error::Error;
 use super::reader::{self, Reader};
-use super::rows::{self, DataRow};
+use super::rows::{self, DataRow, ROWS_MAX, Table};
 use super::source::Side;
 use super::values::shown;
 
@@ -81,7 +81,8 @@ pub fn read(
             let axes = sides
                 .iter()
                 .rev()
-                .find_map(|side| side.subjects.plots.get(declared).cloned());
+                .find_map(|side| side.subjects.plots.get(declared).cloned())
+                .unwrap_or_default();
             let mut versions = Vec::new();
             for side in &mut *sides {
                 let content = match reader.read(side, &path)? {
@@ -92,16 +93,91 @@ pub fn read(
                 versions.push(Version { side, content });
             }
             if versions.iter().any(|v| v.content != Content::Absent) {
-                plots.push(Plot {
+                let plot = Plot {
                     path,
-                    axes: axes.unwrap_or_default(),
+                    axes,
                     versions,
-                });
+                };
+                check_axes(&plot, &mut warnings);
+                plots.push(plot);
             }
         }
     }
     warnings.extend(reader.take_warnings());
     Ok((plots, warnings))
+}
+
+/// DVC's name of the template that counts pairs of labels.
+const CONFUSION: [&str; 2] = ["confusion", "confusion_normalized"];
+/// Its templates that draw curves, as is done anyway.
+const CURVES: [&str; 4] = ["linear", "simple", "smooth", "default"];
+
+/// Columns of a table of single predictions, as DVC's template `confusion` names them.
+const ACTUAL: &str = "actual";
+const PREDICTED: &str = "predicted";
+
+impl Plot {
+    /// Returns the columns whose pairs are counted if this is drawn as a confusion matrix: those
+    /// declared with `template: confusion`, else `actual` and `predicted`.
+    #[must_use]
+    pub fn labels(&self) -> [&str; 2] {
+        let Axes { x, y, template, .. } = &self.axes;
+        let is_confusion = template
+            .as_deref()
+            .is_some_and(|name| CONFUSION.contains(&name));
+        if !is_confusion {
+            return [ACTUAL, PREDICTED];
+        }
+        [
+            x.as_deref().unwrap_or(ACTUAL),
+            y.first().map_or(PREDICTED, String::as_str),
+        ]
+    }
+}
+
+/// Warns of declared columns that no side has, and of templates that are not known: both would only
+/// be seen in what the page lacks.
+fn check_axes(plot: &Plot, warnings: &mut Vec<Diagnostic>) {
+    let rows = || {
+        plot.versions.iter().flat_map(|v| match &v.content {
+            Content::Rows(rows) => &rows[..],
+            Content::Absent | Content::Image(..) => &[],
+        })
+    };
+    if rows().next().is_none() {
+        return;
+    }
+    let Axes { x, y, template, .. } = &plot.axes;
+    for wanted in x.iter().chain(y) {
+        if rows().any(|row| row.contains_key(wanted)) {
+            continue;
+        }
+        let mut known: Vec<&str> = Vec::new();
+        for column in rows().flat_map(|row| row.keys()) {
+            if !known.contains(&column.as_str()) {
+                known.push(column);
+            }
+        }
+        let help = match nearest(wanted, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has `{}`", known.join("`, `")),
+        };
+        let headline = format!("`{}` has no column `{wanted}`", plot.path);
+        warnings.push(Diagnostic::warning("no-column", headline).help(help));
+    }
+    if let Some(template) = template.as_deref()
+        && !CONFUSION.contains(&template)
+        && !CURVES.contains(&template)
+    {
+        let headline = format!(
+            "the template `{template}` of `{}` is not supported: it is drawn as curves",
+            plot.path
+        );
+        warnings.push(
+            Diagnostic::warning("unknown-template", headline)
+                .help("`confusion` counts pairs of labels; columns are named by `x` and `y`"),
+        );
+    }
 }
 
 fn content(
@@ -126,7 +202,15 @@ fn content(
         return Content::Image(kind, bytes);
     }
     match rows::read(name, &extension, &bytes) {
-        Some(Ok(rows)) => Content::Rows(rows),
+        Some(Ok(Table { rows, stride })) => {
+            if 1 < stride {
+                let headline = format!(
+                    "`{name}` has more than {ROWS_MAX} rows: one of every {stride} is drawn"
+                );
+                warnings.push(Diagnostic::warning("thinned-out", headline));
+            }
+            Content::Rows(rows)
+        }
         Some(Err(error)) => {
             for mut diagnostic in error.to_diagnostics() {
                 diagnostic.severity = crate::base::Severity::Warning;

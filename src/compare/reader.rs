@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::diag::nearest;
+use crate::base::diag::{Severity, ToDiagnostics, nearest};
 use crate::base::doc::{Document, Format, KeyPath, Map, ParseCache, Value};
-use crate::base::{self, ArtifactPath, Diagnostic, ObjectId, fs};
+use crate::base::{self, ArtifactPath, ContentHash, Diagnostic, ObjectId, fs};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec;
 use crate::project::{self, Commit, Git, Project};
@@ -18,6 +18,7 @@ use crate::track::{self, Tracking};
 
 use super::error::Error;
 use super::source::{LOCK, Side, Source, Subjects, WORKSPACE};
+use super::values::Roots;
 
 /// Reads sides of comparisons.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ pub struct Reader<'p> {
     /// The pipeline file in the workspace: its text and what it declares.
     here: Option<(String, Subjects)>,
     warnings: Vec<Diagnostic>,
+    /// Files that the user named: one that is broken is an error, not a warning.
+    named: BTreeSet<ArtifactPath>,
+    /// The first file that was left out as broken.
+    broken: Option<Error>,
+    /// What was found broken, so that the same content in many commits is told of once.
+    known_broken: BTreeSet<(ArtifactPath, ContentHash)>,
 }
 
 impl<'p> Reader<'p> {
@@ -43,6 +50,9 @@ impl<'p> Reader<'p> {
             parsed: ParseCache::new(project.layout.parsed()),
             here: None,
             warnings: Vec::new(),
+            named: BTreeSet::new(),
+            broken: None,
+            known_broken: BTreeSet::new(),
         }
     }
 
@@ -55,6 +65,43 @@ impl<'p> Reader<'p> {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
+    }
+
+    /// Leaves a broken file out, with a warning; one that the user named is an error.
+    ///
+    /// # Errors
+    /// The file was named.
+    pub(super) fn leave_out(
+        &mut self,
+        file: &ArtifactPath,
+        content: ContentHash,
+        error: Error,
+    ) -> Result<(), Error> {
+        if self.named.contains(file) {
+            return Err(error);
+        }
+        if self.known_broken.insert((file.clone(), content)) {
+            for mut warning in error.to_diagnostics() {
+                warning.severity = Severity::Warning;
+                self.warn(warning.note("it is left out"));
+            }
+        }
+        self.broken.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Checks that something is left to show on one of the sides.
+    ///
+    /// # Errors
+    /// Nothing is, because of a broken file: the first one is the error.
+    pub fn check_left<'r>(
+        &mut self,
+        sides: impl IntoIterator<Item = &'r Roots>,
+    ) -> Result<(), Error> {
+        if sides.into_iter().any(|roots| !roots.is_empty()) {
+            return Ok(());
+        }
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Starts git, so that it comes up while other things are read. That there is none is told when
@@ -378,6 +425,11 @@ impl<'p> Reader<'p> {
             Some(object @ ObjectId::File(_)) => object,
             Some(ObjectId::Tree(_)) | None => return Ok(None),
         };
+        if self.cache.contains(&object)? != Held::Whole
+            && let Some(bytes) = self.same_elsewhere(path, &object)?
+        {
+            return Ok(Some(bytes));
+        }
         if !self.holds(side, path, &object)? {
             return Ok(None);
         }
@@ -385,6 +437,27 @@ impl<'p> Reader<'p> {
         Ok(Some(
             std::fs::read(&file).map_err(base::Error::io("read", &file))?,
         ))
+    }
+
+    /// Returns the bytes of an object that the cache does not hold from the workspace or the last
+    /// commit, if they have them: in a fresh clone the cache is empty, and results may be in git.
+    fn same_elsewhere(
+        &mut self,
+        path: &ArtifactPath,
+        object: &ObjectId,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let is_same = |bytes: &Vec<u8>| ContentHash::of(bytes) == *object.hash();
+        if let Some(bytes) = read_file(self.project, path)?.filter(is_same) {
+            return Ok(Some(bytes));
+        }
+        // Without a repository there is nothing else to look at.
+        let Ok(git) = self.git() else {
+            return Ok(None);
+        };
+        let Ok(head) = git.resolve("HEAD") else {
+            return Ok(None);
+        };
+        Ok(git.read_at(&head, path)?.filter(is_same))
     }
 
     fn files_recorded(
@@ -490,6 +563,7 @@ pub fn choose(
     subjects: &dyn Fn(&Subjects) -> Vec<ArtifactPath>,
 ) -> Result<Vec<ArtifactPath>, Error> {
     let known: BTreeSet<ArtifactPath> = sides.iter().flat_map(|s| subjects(&s.subjects)).collect();
+    reader.named = targets.iter().cloned().collect();
     if targets.is_empty() {
         return Ok(known.into_iter().collect());
     }

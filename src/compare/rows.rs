@@ -1,27 +1,56 @@
-//! Plot data as rows: JSON, JSON lines, CSV and TSV. Imports: base.
+//! Plot data as rows: JSON, JSON lines, CSV and TSV. Imports: base, error,
+//! values.
 
 use indexmap::IndexMap;
 
 use crate::base::doc::{Document, Format, Value};
 
 use super::error::Error;
+use super::values::special_numbers;
 
 /// One row: values by column, in file order.
 pub type DataRow = IndexMap<String, Value>;
 
-/// Rows beyond this are left out of a drawing.
+/// A table with more rows is thinned out over its whole length.
 pub const ROWS_MAX: usize = 100_000;
+
+/// The rows of a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Its rows, or every so many of them.
+    pub rows: Vec<DataRow>,
+    /// Of how many rows one was taken; 1: all are there.
+    pub stride: usize,
+}
+
+impl Table {
+    /// Keeps what a drawing can hold of `rows`, which are `count`; the last one always: it is how a
+    /// training ended.
+    fn thinned<T>(
+        rows: impl Iterator<Item = T>,
+        count: usize,
+        mut read: impl FnMut(T) -> Result<DataRow, Error>,
+    ) -> Result<Self, Error> {
+        let stride = count.div_ceil(ROWS_MAX).max(1);
+        let is_kept = |at: usize| at.is_multiple_of(stride) || at + 1 == count;
+        let kept = rows.enumerate().filter(|(at, _)| is_kept(*at));
+        Ok(Self {
+            rows: kept.map(|(_, row)| read(row)).collect::<Result<_, _>>()?,
+            stride,
+        })
+    }
+}
 
 /// Returns the rows of a table, whose kind `extension` tells; `None` if that is no kind of table.
 ///
 /// # Errors
 /// The text is no such table; the line is named.
-pub fn read(name: &str, extension: &str, bytes: &[u8]) -> Option<Result<Vec<DataRow>, Error>> {
+pub fn read(name: &str, extension: &str, bytes: &[u8]) -> Option<Result<Table, Error>> {
     let read = match extension {
         "jsonl" | "ndjson" => json_lines,
         "json" | "yaml" | "yml" => document,
-        "csv" => |_: &str, text: &str| Ok(separated(text, ',')),
-        "tsv" => |_: &str, text: &str| Ok(separated(text, '\t')),
+        "csv" => |_: &str, text: &str| separated(text, ','),
+        "tsv" => |_: &str, text: &str| separated(text, '\t'),
         _ => return None,
     };
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -39,69 +68,74 @@ fn no_table(name: &str, why: String) -> Error {
     }
 }
 
-fn json_lines(name: &str, text: &str) -> Result<Vec<DataRow>, Error> {
-    let mut rows = Vec::new();
-    for (at, line) in text.lines().enumerate().take(ROWS_MAX) {
-        if line.trim().is_empty() {
-            continue;
+fn json_lines(name: &str, text: &str) -> Result<Table, Error> {
+    let lines = || {
+        let all = text.lines().enumerate();
+        all.filter(|(_, line)| !line.trim().is_empty())
+    };
+    Table::thinned(lines(), lines().count(), |(at, line)| {
+        json_line(name, at + 1, line)
+    })
+}
+
+fn json_line(name: &str, number: usize, line: &str) -> Result<DataRow, Error> {
+    let value = match serde_json::from_str::<Value>(line) {
+        // Python writes NaN, which is no JSON; in YAML it is a text.
+        Err(_) if line.contains("NaN") || line.contains("Infinity") => {
+            let mut root = Document::parse(name, line.to_owned(), Format::Yaml)?.root;
+            special_numbers(&mut root);
+            Ok(root)
         }
-        let value = match serde_json::from_str::<Value>(line) {
-            // Python writes NaN, which is no JSON; in YAML it is a text, and no point in a curve.
-            Err(_) if line.contains("NaN") || line.contains("Infinity") => {
-                Ok(Document::parse(name, line.to_owned(), Format::Yaml)?.root)
-            }
-            read => read,
-        };
-        match value {
-            Ok(Value::Map(map)) => rows.push(map),
-            Ok(other) => {
-                let kind = other.kind();
-                return Err(no_table(
-                    name,
-                    format!("line {} is {kind}, no mapping", at + 1),
-                ));
-            }
-            Err(e) => {
-                let mut why = e.to_string();
-                why.truncate(why.rfind(" at line ").unwrap_or(why.len()));
-                return Err(no_table(
-                    name,
-                    format!("line {} is no JSON ({why})", at + 1),
-                ));
-            }
+        read => read,
+    };
+    match value {
+        Ok(Value::Map(map)) => Ok(map),
+        Ok(other) => {
+            let kind = other.kind();
+            Err(no_table(
+                name,
+                format!("line {number} is {kind}, no mapping"),
+            ))
+        }
+        Err(e) => {
+            let mut why = e.to_string();
+            why.truncate(why.rfind(" at line ").unwrap_or(why.len()));
+            Err(no_table(name, format!("line {number} is no JSON ({why})")))
         }
     }
-    Ok(rows)
 }
 
 /// A list of mappings, or a mapping that holds one (DVC takes the first as well).
-fn document(name: &str, text: &str) -> Result<Vec<DataRow>, Error> {
-    let root = Document::parse(name, text.to_owned(), Format::Yaml)
+fn document(name: &str, text: &str) -> Result<Table, Error> {
+    let mut root = Document::parse(name, text.to_owned(), Format::Yaml)
         .or_else(|_| Document::parse(name, text.to_owned(), Format::Json))?
         .root;
-    fn maps(value: &Value) -> Option<Vec<DataRow>> {
+    special_numbers(&mut root);
+    fn maps(value: &Value) -> Option<&[Value]> {
         let items = value.as_list()?;
-        let rows = items.iter().map(|item| item.as_map().cloned());
-        rows.take(ROWS_MAX).collect()
+        items
+            .iter()
+            .all(|item| item.as_map().is_some())
+            .then_some(items)
     }
-    let inside = |root: &Value| root.as_map()?.values().find_map(maps);
-    maps(&root)
-        .or_else(|| inside(&root))
-        .ok_or_else(|| no_table(name, "it holds no list of mappings".to_owned()))
+    let inside = || root.as_map()?.values().find_map(maps);
+    let missing = || no_table(name, "it holds no list of mappings".to_owned());
+    let items = maps(&root).or_else(inside).ok_or_else(missing)?;
+    Table::thinned(items.iter(), items.len(), |item| {
+        item.as_map().cloned().ok_or_else(missing)
+    })
 }
 
 /// Reads a table with a heading (RFC 4180: cells in quotes may hold separators, line breaks and
 /// doubled quotes). Cells are numbers where they look like one.
-fn separated(text: &str, separator: char) -> Vec<DataRow> {
+fn separated(text: &str, separator: char) -> Result<Table, Error> {
     let mut records = records(text, separator).into_iter();
     let heading = records.next().unwrap_or_default();
-    records
-        .take(ROWS_MAX)
-        .map(|record| {
-            let cells = record.into_iter().map(|cell| value_of(&cell));
-            heading.iter().cloned().zip(cells).collect()
-        })
-        .collect()
+    let count = records.len();
+    Table::thinned(records, count, |record| {
+        let cells = record.into_iter().map(|cell| value_of(&cell));
+        Ok(heading.iter().cloned().zip(cells).collect())
+    })
 }
 
 fn records(text: &str, separator: char) -> Vec<Vec<String>> {
@@ -156,7 +190,8 @@ mod tests {
 
     fn shown(extension: &str, text: &str) -> String {
         match read("f", extension, text.as_bytes()).unwrap() {
-            Ok(rows) => rows
+            Ok(table) => table
+                .rows
                 .into_iter()
                 .map(|row| Value::Map(row).to_string())
                 .collect::<Vec<_>>()
@@ -182,6 +217,25 @@ mod tests {
         ] {
             assert_eq!(shown(extension, text), expected, "{extension}");
         }
+    }
+
+    #[test]
+    fn a_long_table_is_thinned_out_over_its_whole_length() {
+        let lines: Vec<String> = (0..250_002).map(|i| i.to_string()).collect();
+        let table = read("f", "csv", format!("step\n{}", lines.join("\n")).as_bytes());
+        let table = table.unwrap().unwrap();
+        assert_eq!((table.stride, table.rows.len()), (3, 83_335));
+        let last = table.rows.last().unwrap();
+        assert_eq!(last["step"], Value::Int(250_001));
+    }
+
+    #[test]
+    fn what_python_writes_for_no_number_is_a_number() {
+        assert_eq!(
+            shown("jsonl", "{\"a\": NaN, \"b\": [-Infinity]}\n"),
+            r#"{"a": NaN, "b": [-inf]}"#
+        );
+        assert_eq!(shown("json", "[{\"a\": NaN}]"), r#"{"a": NaN}"#);
     }
 
     #[test]

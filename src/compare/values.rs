@@ -6,7 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::base::doc::{Document, Format, Key, KeyPath, Map, Value};
-use crate::base::{self, ArtifactPath};
+use crate::base::{self, ArtifactPath, ContentHash, ToDiagnostics};
 use crate::pipeline::spec::ParamRef;
 
 use super::error::Error;
@@ -22,10 +22,11 @@ pub type Values = BTreeMap<ArtifactPath, FileValues>;
 /// What the files of one side hold.
 pub type Roots = BTreeMap<ArtifactPath, Value>;
 
-/// Reads params files of a side. Of the last repro: what its stages read.
+/// Reads params files of a side. Of the last repro: what its stages read. A broken file is left out
+/// with a warning.
 ///
 /// # Errors
-/// A file cannot be read or is broken (its place is shown).
+/// A file cannot be read, or the user named it and it is broken (its place is shown).
 pub fn params(
     reader: &mut Reader<'_>,
     side: &mut Side,
@@ -38,7 +39,16 @@ pub fn params(
             Source::Workspace | Source::Revision { .. } => reader.read(side, file)?,
         };
         let root = match (read, &side.source) {
-            (Some(bytes), _) => Some(document(side, file, bytes)?.root),
+            (Some(bytes), _) => {
+                let content = ContentHash::of(&bytes);
+                match document(side, file, bytes) {
+                    Ok(document) => Some(document.root),
+                    Err(error) => {
+                        reader.leave_out(file, content, error)?;
+                        None
+                    }
+                }
+            }
             (None, Source::Workspace) => None,
             // A params file outside git: the lock of that revision knows what stages read.
             (None, Source::LastRun | Source::Run { .. } | Source::Revision { .. }) => {
@@ -52,10 +62,11 @@ pub fn params(
     Ok(roots)
 }
 
-/// Reads metrics files of a side.
+/// Reads metrics files of a side. One that is broken or holds nothing like a metric is left out with
+/// a warning: a slip of last year must not hide the numbers of today.
 ///
 /// # Errors
-/// A file cannot be read, is broken (its place is shown) or holds nothing like a metric.
+/// A file cannot be read, or the user named it and it is left out (its place is shown).
 pub fn metrics(
     reader: &mut Reader<'_>,
     side: &mut Side,
@@ -64,19 +75,30 @@ pub fn metrics(
     let mut roots = Roots::new();
     for file in files {
         if let Some(bytes) = reader.read(side, file)? {
-            let root = document(side, file, bytes).map_err(as_metrics)?.root;
-            if matches!(root, Value::Str(_) | Value::Null | Value::Bool(_)) {
-                return Err(Error::NoMetrics {
-                    file: shown(side, file),
-                    kind: root.kind(),
-                });
+            let content = ContentHash::of(&bytes);
+            match metrics_root(side, file, bytes) {
+                Ok(root) => {
+                    roots.insert(file.clone(), root);
+                }
+                Err(error) => reader.leave_out(file, content, error)?,
             }
-            roots.insert(file.clone(), root);
         } else if let Some(root) = Reader::recorded_metrics(side, file) {
             roots.insert(file.clone(), root);
         }
     }
     Ok(roots)
+}
+
+/// Returns what a metrics file holds.
+fn metrics_root(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Value, Error> {
+    let root = document(side, file, bytes).map_err(as_metrics)?.root;
+    match root {
+        Value::Str(_) | Value::Null | Value::Bool(_) | Value::List(_) => Err(Error::NoMetrics {
+            file: shown(side, file),
+            kind: root.kind(),
+        }),
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Map(_) => Ok(root),
+    }
 }
 
 /// Says of a broken file what a metrics file is.
@@ -153,14 +175,19 @@ fn document(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Document
     Ok(parse(&name, text, format)?)
 }
 
-/// Parses a file; Python's `NaN` and `Infinity` in JSON, which has no word for them, are numbers.
+/// What the JSON reader says of a number that no 64-bit float holds.
+const OUT_OF_RANGE: &str = "number out of range";
+
+/// Parses a file; Python's `NaN` and `Infinity` in JSON, which has no word for them, are numbers, and
+/// a number beyond all floats is infinite, as Python reads it.
 fn parse(name: &str, text: String, format: Format) -> Result<Document, base::Error> {
-    let has_special = text.contains("NaN") || text.contains("Infinity");
-    if format != Format::Json || !has_special {
+    if format != Format::Json {
         return Document::parse(name, text, format);
     }
+    let has_special = text.contains("NaN") || text.contains("Infinity");
     match Document::parse(name, text.clone(), Format::Json) {
         Ok(document) => Ok(document),
+        Err(error) if !has_special && !is_out_of_range(&error) => Err(error),
         // YAML reads the rest of JSON alike, and the words as texts.
         Err(error) => match Document::parse(name, text, Format::Yaml) {
             Ok(mut document) if matches!(document.root, Value::Map(_) | Value::List(_)) => {
@@ -172,13 +199,29 @@ fn parse(name: &str, text: String, format: Format) -> Result<Document, base::Err
     }
 }
 
-fn special_numbers(value: &mut Value) {
+fn is_out_of_range(error: &base::Error) -> bool {
+    let found = error.to_diagnostics();
+    let mut labels = found.iter().flat_map(|problem| &problem.labels);
+    labels.any(|label| label.text.contains(OUT_OF_RANGE))
+}
+
+/// Turns the words that Python writes into JSON for what is no number into numbers.
+pub(super) fn special_numbers(value: &mut Value) {
     match value {
         Value::Str(text) => {
             let number = match text.as_str() {
                 "NaN" => f64::NAN,
                 "Infinity" => f64::INFINITY,
                 "-Infinity" => f64::NEG_INFINITY,
+                text if text
+                    .trim_start_matches('-')
+                    .starts_with(|c: char| c.is_ascii_digit()) =>
+                {
+                    match text.parse::<f64>() {
+                        Ok(number) if number.is_infinite() => number,
+                        _ => return,
+                    }
+                }
                 _ => return,
             };
             *value = Value::Float(number);
@@ -287,6 +330,16 @@ mod tests {
             ),
             r#"a=NaN c="NaN!""#
         );
+        assert_eq!(
+            keys(
+                "{\"a\": 1e400, \"b\": -1e999, \"c\": 1e5}",
+                Format::Json,
+                flatten_metrics
+            ),
+            "a=inf b=-inf c=100000.0"
+        );
+        let marked = "\u{feff}{\"a\": 1}";
+        assert_eq!(keys(marked, Format::Json, flatten_metrics), "a=1");
         assert!(parse("f", "NaN of nothing: [".to_owned(), Format::Json).is_err());
         assert!(parse("f", "NaN".to_owned(), Format::Json).is_err());
     }

@@ -185,7 +185,8 @@ fn set(document: &Document, key: &KeyPath, value: &Value) -> Result<Document, Er
     Ok(edit::set(document, key, value)?)
 }
 
-/// Returns the stages that a repro would not leave alone now.
+/// Returns the stages that a repro would not leave alone now. A service is never up to date, and
+/// nothing of it is recorded.
 fn different(
     graph: &StageGraph,
     lock: &LockFile,
@@ -193,14 +194,18 @@ fn different(
 ) -> Result<Vec<(StageName, Forecast)>, Error> {
     let plan = Plan::select(graph, &[], Reach::Upstream)?;
     let forecasts = forecast(&plan, lock, workspace, Force::No, RunRecords::Use)?;
-    let names = plan.order().iter().map(|&i| graph.stages()[i].name.clone());
-    Ok(names
+    let stages = plan.order().iter().map(|&i| &graph.stages()[i]);
+    Ok(stages
         .zip(forecasts)
-        .filter(|(_, forecast)| {
-            !matches!(
-                forecast,
-                Forecast::Certain(StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen))
-            )
+        .filter(|(stage, forecast)| {
+            stage.service.is_none()
+                && !matches!(
+                    forecast,
+                    Forecast::Certain(
+                        StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen)
+                    )
+                )
         })
+        .map(|(stage, forecast)| (stage.name.clone(), forecast))
         .collect())
 }

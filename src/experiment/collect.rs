@@ -152,7 +152,7 @@ fn curves(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metric
     }
     let bytes = std::fs::read(&full).map_err(base::Error::io("read", &full))?;
     let rows = match rows::read(path.as_str(), extension, &bytes) {
-        Some(rows) => rows?,
+        Some(table) => table?.rows,
         None => return Ok(Vec::new()),
     };
     let Some(counter) = STEP_COLUMNS

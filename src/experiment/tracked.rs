@@ -114,7 +114,7 @@ pub fn repro(
             Err(_) => (Batch::default(), Status::Failed),
         };
         batch.stages = match &result {
-            Ok(summary) => started.stages_of(summary),
+            Ok(summary) => started.stages_of(plan, summary),
             Err(_) => std::mem::take(&mut started.pending),
         };
         let end = End {
@@ -305,8 +305,13 @@ impl Recorder<'_> {
 
 impl Started {
     /// Returns what became of every stage of the plan, those that finished before the run began
-    /// included.
-    fn stages_of(&self, summary: &Summary) -> Vec<StageRecord> {
+    /// included; nothing of services, which never finish.
+    fn stages_of(&self, plan: &Plan<'_>, summary: &Summary) -> Vec<StageRecord> {
+        let graph = plan.graph();
+        let is_service = |name: &StageName| {
+            let stage = graph.find(name.as_str()).map(|i| &graph.stages()[i]);
+            stage.is_some_and(|stage| stage.service.is_some())
+        };
         let done = summary
             .done
             .iter()
@@ -320,6 +325,7 @@ impl Started {
         let not_started = summary
             .not_started
             .iter()
+            .filter(|stage| !is_service(stage))
             .map(|stage| stage_record(stage, StageOutcome::NotFinished, Duration::ZERO));
         done.chain(failed).chain(not_started).collect()
     }

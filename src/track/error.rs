@@ -34,6 +34,8 @@ pub enum Error {
         text: String,
         /// The run that was probably meant.
         nearest: Option<String>,
+        /// Could it be the beginning of an id, only too short for one?
+        is_short: bool,
     },
     /// Several runs answer to this name or beginning of an id.
     #[error("`{text}` names {} runs", candidates.len())]
@@ -58,6 +60,14 @@ pub enum Error {
         name: String,
         /// The one that was probably meant.
         nearest: Option<String>,
+    },
+    /// Several metrics files have this key.
+    #[error("{} metrics files have the key `{name}`", candidates.len())]
+    AmbiguousMetric {
+        /// The name asked for.
+        name: String,
+        /// What it may mean, as `FILE:KEY`.
+        candidates: Vec<String>,
     },
     /// The run goes on.
     #[error("the run `{name}` is still going on")]
@@ -107,8 +117,15 @@ impl ToDiagnostics for Error {
             }
             Self::NoRuns => Diagnostic::error("no-runs", self.to_string())
                 .help("every `cvops repro` that runs or restores a stage records one"),
-            Self::UnknownRun { nearest, .. } => {
-                Diagnostic::error("unknown-run", self.to_string()).help(meant(nearest, list))
+            Self::UnknownRun {
+                nearest, is_short, ..
+            } => {
+                let otherwise = if *is_short {
+                    "the beginning of an id has at least 4 digits"
+                } else {
+                    list
+                };
+                Diagnostic::error("unknown-run", self.to_string()).help(meant(nearest, otherwise))
             }
             Self::AmbiguousRun { candidates, .. } => {
                 let mut diagnostic = Diagnostic::error("ambiguous-run", self.to_string());
@@ -129,6 +146,12 @@ impl ToDiagnostics for Error {
                     nearest,
                     "`cvops runs show` shows the metrics of a run",
                 ))
+            }
+            Self::AmbiguousMetric { candidates, .. } => {
+                let shown = candidates.iter().take(CANDIDATES_SHOWN);
+                let shown: Vec<String> = shown.map(|name| format!("`{name}`")).collect();
+                Diagnostic::error("ambiguous-metric", self.to_string())
+                    .help(format!("name its file as well: {}", shown.join(", ")))
             }
             Self::StillRunning { .. } => Diagnostic::error("still-running", self.to_string())
                 .help("wait for it, or stop it with Ctrl-C where it runs"),

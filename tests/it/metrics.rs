@@ -487,7 +487,7 @@ error: `../x` lies outside the project
     );
     p.write("open.json", "{\"val\": {\"loss\": 0.3,}}");
     check(
-        &p.cvops("metrics diff"),
+        &p.cvops("metrics diff --targets open.json"),
         str![[r#"
 --- stderr ---
 error: `open.json` cannot be parsed
@@ -502,7 +502,7 @@ error: `open.json` cannot be parsed
     );
     p.write("open.json", "not numbers at all");
     check(
-        &p.cvops("metrics show"),
+        &p.cvops("metrics show --targets open.json"),
         str![[r#"
 --- stderr ---
 error: `open.json` cannot be parsed
@@ -517,7 +517,7 @@ error: `open.json` cannot be parsed
     );
     p.write("open.json", "\"a text\"");
     check(
-        &p.cvops("metrics show"),
+        &p.cvops("metrics show --targets open.json"),
         str![[r#"
 --- stderr ---
 error: `open.json` holds no metrics: it is a text
@@ -528,7 +528,7 @@ error: `open.json` holds no metrics: it is a text
     );
     p.write("open.json", b"{\"a\": \"\xff\"}");
     check(
-        &p.cvops("metrics show"),
+        &p.cvops("metrics show --targets open.json"),
         str![[r#"
 --- stderr ---
 error: `open.json` is not UTF-8 text
@@ -542,7 +542,7 @@ error: `open.json` is not UTF-8 text
     p.git("commit --quiet --all --message bad");
     p.write("open.json", "{}");
     check(
-        &p.cvops("metrics diff"),
+        &p.cvops("metrics diff --targets open.json"),
         str![[r#"
 --- stderr ---
 error: `open.json at HEAD` cannot be parsed
@@ -585,7 +585,7 @@ fn python_writes_nan() {
         &p.cvops("metrics diff --targets open.json"),
         str![[r#"
 path       metric     HEAD  workspace  change
-open.json  val.loss    0.5        nan     nan
+open.json  val.loss    0.5        NaN     NaN
 open.json  val.acc   0.859       -inf    -inf
 [exit 0]
 "#]],
@@ -717,4 +717,32 @@ error: `nothing-like-it` is neither a git revision nor a run
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn a_broken_file_does_not_hide_the_others() {
+    let p = changed();
+    p.write("open.json", "[0.5]");
+    p.git("commit --quiet --all --message broken");
+    p.git("commit --quiet --allow-empty --message again");
+    p.write("open.json", "{\"loss\": 0.25}");
+    check(&p.cvops("metrics show --all-commits"), str![]);
+    check(&p.cvops("metrics diff"), str![]);
+    p.write("open.json", "{]");
+    p.remove("kept.json");
+    check(&p.cvops("metrics show"), str![]);
+}
+
+#[test]
+fn in_a_fresh_clone_results_in_git_stand_in_for_the_cache() {
+    let p = changed();
+    std::fs::remove_dir_all(p.path(".cvops/cache")).unwrap();
+    p.git("add --all --force open.json pipeline.lock");
+    p.git("commit --quiet --message results");
+    check(
+        &p.cvops("metrics diff lock --targets open.json --all"),
+        str![],
+    );
+    p.write("open.json", "{\"n\": 4}");
+    check(&p.cvops("metrics diff lock --targets open.json"), str![]);
 }

@@ -168,3 +168,27 @@ fn without_git_the_last_repro_is_the_old_side() {
 "#]],
     );
 }
+
+#[test]
+fn a_page_replaces_nothing_but_a_page() {
+    let p = drawn();
+    p.ok("plots show -o plots.html");
+    p.ok("plots show -o plots.html");
+    p.write("train.py", "print(1)\n");
+    check(&p.cvops("plots show -o train.py"), str![]);
+    check(&p.cvops("plots show -o pipeline.yaml"), str![]);
+    check(&p.cvops("plots show -o ../no/such/plots.html"), str![]);
+    check(&p.cvops("plots show --svg -o train.py"), str![]);
+    p.ok("plots show -o new/folder/plots.html");
+}
+
+#[test]
+fn slips_in_columns_and_templates_are_told_of() {
+    let p = with_pipeline(
+        "plots:\n  - h.csv: {x: epoc, y: [loss, acuracy]}\n  - c.csv: {template: confusion, x: is, y: said}\n  - s.csv: {template: scatter}\nstages: {a: {cmd: x}}\n",
+    );
+    p.write("h.csv", "epoch,loss,accuracy\n1,0.5,0.1\n2,0.4,0.2\n");
+    p.write("c.csv", "is,said\ncat,dog\n");
+    p.write("s.csv", "a\n1\n");
+    check(&p.cvops("plots show -o plots.html"), str![]);
+}

@@ -166,7 +166,9 @@ fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
 }
 
 fn parse_json(source: &Arc<Source>) -> Result<Value, Diagnostic> {
-    serde_json::from_str(&source.text).map_err(|e| {
+    // A byte order mark, as editors on Windows leave it, is no part of the text.
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    serde_json::from_str(text).map_err(|e| {
         let line_start: usize = source
             .text
             .split_inclusive('\n')
@@ -180,7 +182,12 @@ fn parse_json(source: &Arc<Source>) -> Result<Value, Diagnostic> {
         if let Some(diagnostic) = duplicate_key(source, &message) {
             return diagnostic;
         }
-        syntax_error(source, line_start + e.column().saturating_sub(1), &message)
+        let before = match e.line() {
+            0 | 1 => source.text.len() - text.len(),
+            _ => 0,
+        };
+        let offset = line_start + before + e.column().saturating_sub(1);
+        syntax_error(source, offset, &message)
     })
 }
 

@@ -66,6 +66,29 @@ impl KeyPath {
     }
 }
 
+impl KeyPath {
+    /// Returns the path of the value that this path, read as a text, names in `root`: itself where it
+    /// leads somewhere, else one through names that hold dots or brackets (`{"a.b": 1}`).
+    #[must_use]
+    pub fn find(&self, root: &Value) -> Option<Self> {
+        fn walk(keys: &[Key], value: &Value, way: &KeyPath) -> Option<KeyPath> {
+            match (keys.split_first(), value) {
+                (None, _) => Some(way.clone()),
+                (Some((Key::Index(i), rest)), Value::List(items)) => {
+                    walk(rest, items.get(*i)?, &way.index(*i))
+                }
+                (Some((Key::Name(_), _)), Value::Map(map)) => (1..=keys.len()).find_map(|n| {
+                    let (first, rest) = keys.split_at(n);
+                    let name = KeyPath(first.to_vec()).to_string();
+                    walk(rest, map.get(&name)?, &way.key(&name))
+                }),
+                _ => None,
+            }
+        }
+        walk(&self.0, root, &Self::root())
+    }
+}
+
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, key) in self.0.iter().enumerate() {
@@ -126,6 +149,20 @@ mod tests {
             let path: KeyPath = text.parse().unwrap();
             prop_assert_eq!(path.to_string(), text);
         }
+    }
+
+    #[test]
+    fn names_with_dots_are_found_where_nothing_else_is_meant() {
+        let document = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+        let root = document(r#"{"a.b": 1, "x": {"c.d[0]": [{"e": 2}]}, "n": {"m": 3}, "n.m": 4}"#);
+        let value = |text: &str| {
+            let path = text.parse::<KeyPath>().unwrap().find(&root)?;
+            path.get(&root).cloned()
+        };
+        assert_eq!(value("a.b"), Some(Value::Int(1)));
+        assert_eq!(value("x.c.d[0][0].e"), Some(Value::Int(2)));
+        assert_eq!(value("n.m"), Some(Value::Int(3)));
+        assert_eq!(value("a.c"), None);
     }
 
     #[test]

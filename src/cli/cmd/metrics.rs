@@ -110,6 +110,7 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
         let roots = values::metrics(&mut reader, side, &files)?;
         shown.push((side.title().to_owned(), roots));
     }
+    reader.check_left(shown.iter().map(|(_, roots)| roots))?;
     warn(ctx, &reader.take_warnings());
     let look = Look {
         key: "metric",
@@ -138,6 +139,7 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     args.sides.note(ctx, &old);
     let after = values::metrics(&mut reader, &mut new, &files)?;
     let before = values::metrics(&mut reader, &mut old, &files)?;
+    reader.check_left([&before, &after])?;
     warn(ctx, &reader.take_warnings());
     let declared = |path: &ArtifactPath| {
         let of = |side: &crate::compare::Side| side.subjects.metrics.get(path).copied().flatten();

@@ -136,6 +136,7 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
         let roots = values::params(&mut reader, side, &files)?;
         shown.push((side.title().to_owned(), roots));
     }
+    reader.check_left(shown.iter().map(|(_, roots)| roots))?;
     warn(ctx, &reader.take_warnings());
     let look = look(PathColumn::Shown);
     show_values(ctx, &args.revisions, &shown, values::param_keys, look);
@@ -159,6 +160,7 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     args.sides.note(ctx, &old);
     let after = values::params(&mut reader, &mut new, &files)?;
     let before = values::params(&mut reader, &mut old, &files)?;
+    reader.check_left([&before, &after])?;
     warn(ctx, &reader.take_warnings());
     let (before, after) = (values::param_keys(&before), values::param_keys(&after));
     let mut rows = diff::rows(&before, &after, &|_, _| None);
@@ -206,6 +208,7 @@ fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
             Some(known) => known,
             None => read(&project, &file, args)?,
         };
+        let key = key.find(&document.root).unwrap_or(key);
         let old = key.get(&document.root).cloned();
         if old.is_none() && !args.add {
             return Err(unknown_key(&document, &key));

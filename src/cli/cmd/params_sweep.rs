@@ -12,6 +12,7 @@ use clap::Subcommand;
 use crate::base::doc::{Document, KeyPath};
 use crate::base::units::parse_duration;
 use crate::base::{Diagnostic, clock};
+use crate::cli::compare::{in_project, metric_name};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
@@ -162,7 +163,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let request = read_request(ctx, args, &graph)?;
+    let request = read_request(ctx, project, args, &graph)?;
     let plan = Plan::select(&graph, &request.targets, Reach::Upstream)?;
     let definition = request.define(&plan, &project.root, clock::now().as_millisecond())?;
     if args.dry_run {
@@ -187,11 +188,11 @@ fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError>
 
 fn resume(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError> {
     let graph = Ctx::graph(project)?;
-    let request = read_request(ctx, args, &graph)?;
+    let request = read_request(ctx, project, args, &graph)?;
     let name = request::existing_name(&project.layout, request.name.as_deref())
         .map_err(experiment::Error::from)?;
     let sweep = journal::read(&project.layout, &name)?;
-    let typed = overrides(args)?;
+    let typed = overrides(ctx, project, args)?;
     if !typed.dimensions.is_empty() && typed != sweep.definition.space {
         return Err(experiment::Error::from(
             SweepError::new(
@@ -220,7 +221,12 @@ fn resume(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError
 }
 
 /// Reads flags, and the block they are completed by.
-fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, CliError> {
+fn read_request(
+    ctx: &Ctx,
+    project: &Project,
+    args: &Args,
+    graph: &StageGraph,
+) -> Result<Request, CliError> {
     if args.asha.is_some() || args.executor.is_some() {
         let flag = if args.asha.is_some() {
             "--asha"
@@ -233,7 +239,7 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
             ),
         ));
     }
-    let space = overrides(args)?;
+    let space = overrides(ctx, project, args)?;
     let mut block = match &args.file {
         Some(file) => {
             let document = Document::read(&ctx.dir.join(file), &file.display().to_string())?;
@@ -269,7 +275,7 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
         method,
         trials: args.trials.map(NonZeroU64::get),
         seed: args.seed,
-        metric: args.metric.clone(),
+        metric: args.metric.as_deref().map(|m| metric_name(ctx, project, m)),
         goal,
         timeout: args.timeout,
         jobs: args.jobs.map(NonZeroUsize::get),
@@ -281,11 +287,17 @@ fn read_request(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, C
 }
 
 /// Reads the parameters that were typed; all that break the grammar are shown.
-fn overrides(args: &Args) -> Result<Space, CliError> {
+fn overrides(ctx: &Ctx, project: &Project, args: &Args) -> Result<Space, CliError> {
     let (mut read, mut errors) = (Vec::new(), Vec::new());
     for text in args.params.iter().chain(&args.set) {
         match grammar::parse(text) {
-            Ok(one) => read.push(one),
+            Ok(mut one) => {
+                // As for `params set`: files are named from where the user stands.
+                if let Some(file) = &one.file {
+                    one.file = Some(in_project(ctx, project, file)?.to_string());
+                }
+                read.push(one);
+            }
             Err(error) => errors.push(error),
         }
     }

@@ -1,12 +1,12 @@
 //! `cvops plots show|diff`: plots as one page that needs no network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Map, json};
 
-use crate::base::{self, fs, units};
-use crate::cli::compare::{SidesArg, TargetsArg, nothing_declared, warn};
+use crate::base::{self, ArtifactPath, Diagnostic, fs, units};
+use crate::cli::compare::{SidesArg, TargetsArg, in_project, nothing_declared, value_json, warn};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -125,7 +125,10 @@ fn place(
     name: &str,
 ) -> Result<PathBuf, CliError> {
     let path = match &output.output {
-        Some(path) => ctx.dir.join(path),
+        Some(path) => {
+            check_free(ctx, project, path, output.svg)?;
+            ctx.dir.join(path)
+        }
         None => {
             project::init::ensure_state_dir(&project.layout)?;
             project.layout.tmp().join(name)
@@ -135,6 +138,84 @@ fn place(
         fs::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
     }
     Ok(path)
+}
+
+/// By this a page of plots is known again.
+const PAGE_MARK: &str = "Made by cvops plots.";
+
+/// Checks that nothing of the user's is lost by writing to `path`: nothing that the pipeline declares,
+/// and no file that is not such a page already.
+fn check_free(ctx: &Ctx, project: &Project, path: &Path, is_folder: bool) -> Result<(), CliError> {
+    let refuse = |code: &'static str, why: String| {
+        let headline = format!("`{}` is not written: {why}", path.display());
+        let diagnostic = Diagnostic::error(code, headline);
+        CliError::usage(diagnostic.help("give a new file: `-o plots.html`"))
+    };
+    let full = ctx.dir.join(path);
+    match in_project(ctx, project, &path.to_string_lossy()) {
+        Ok(inside) => {
+            if let Some(why) = declared(ctx, project, &inside)? {
+                return Err(refuse("declared", why));
+            }
+        }
+        // Outside of the project, folders are the user's to make.
+        Err(_) => {
+            if let Some(folder) = full.parent().filter(|folder| !folder.is_dir()) {
+                let why = format!("there is no folder `{}`", folder.display());
+                return Err(refuse("no-folder", why));
+            }
+        }
+    }
+    if is_folder {
+        return if full.is_file() {
+            let why = "with `--svg`, it is a folder, and there is a file".to_owned();
+            Err(refuse("is-file", why))
+        } else {
+            Ok(())
+        };
+    }
+    if full.is_dir() {
+        return Err(refuse("is-folder", "it is a folder".to_owned()));
+    }
+    if !full.exists() {
+        return Ok(());
+    }
+    let bytes = std::fs::read(&full).map_err(base::Error::io("read", &full))?;
+    if String::from_utf8_lossy(&bytes).contains(PAGE_MARK) {
+        return Ok(());
+    }
+    let why = "it is there, and no page of plots".to_owned();
+    Err(refuse("not-a-page", why))
+}
+
+/// Returns what a path is to the pipeline, if it is anything. A stage may well write a page of plots
+/// as its output.
+fn declared(ctx: &Ctx, project: &Project, path: &ArtifactPath) -> Result<Option<String>, CliError> {
+    let (pipeline, lock) = (
+        project.personality.pipeline_file,
+        project.personality.lock_file,
+    );
+    if [pipeline, lock].contains(&path.as_str()) {
+        return Ok(Some("the pipeline is in it".to_owned()));
+    }
+    if !project.pipeline_file().exists() {
+        return Ok(None);
+    }
+    let graph = Ctx::graph(project)?;
+    let is_touched = |other: &ArtifactPath| other.contains(path) || path.contains(other);
+    for stage in graph.stages() {
+        let role = if stage.params.keys().any(|param| is_touched(&param.file)) {
+            "reads parameters from it"
+        } else if stage.deps.keys().any(is_touched) {
+            "depends on it"
+        } else if ctx.env.get("CVOPS_STAGE").is_none() && stage.outs.keys().any(is_touched) {
+            "writes it"
+        } else {
+            continue;
+        };
+        return Ok(Some(format!("stage `{}` {role}", stage.name)));
+    }
+    Ok(None)
 }
 
 /// Writes each chart and image into a file of its own; returns their folder.
@@ -196,7 +277,13 @@ fn to_json(plots: &[Plot]) -> serde_json::Value {
             match &version.content {
                 Content::Absent => {}
                 Content::Rows(rows) => {
-                    points.insert(version.side.clone(), json!(rows));
+                    let rows = rows.iter().map(|row| {
+                        let cells = row
+                            .iter()
+                            .map(|(key, value)| (key.clone(), value_json(value)));
+                        serde_json::Value::Object(cells.collect())
+                    });
+                    points.insert(version.side.clone(), rows.collect());
                 }
                 Content::Image(image, _) => kind = image.media_type(),
             }

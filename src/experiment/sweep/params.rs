@@ -66,7 +66,9 @@ pub fn with_values(files: &Files, space: &Space, values: &[Value]) -> Result<Fil
     let mut edited = files.clone();
     for (dimension, value) in space.dimensions.iter().zip(values) {
         if let Some(document) = edited.get_mut(&dimension.param.file) {
-            *document = edit::set(document, &dimension.param.key, value)?;
+            let key = &dimension.param.key;
+            let found = key.find(&document.root);
+            *document = edit::set(document, found.as_ref().unwrap_or(key), value)?;
         }
     }
     Ok(edited)
@@ -110,8 +112,9 @@ fn collect(at: &ParamRef, value: &Value, space: &Space, out: &mut BTreeMap<Strin
         file: at.file.clone(),
         key,
     };
-    let swept = |at: &ParamRef| space.dimensions.iter().any(|d| d.param == *at);
-    if swept(at) {
+    // By its text: a key with a dot in its name is given as a path.
+    let name = at.to_string();
+    if space.dimensions.iter().any(|d| d.param.to_string() == name) {
         return;
     }
     // A list or mapping is taken apart only on the way to a swept parameter.

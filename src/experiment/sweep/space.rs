@@ -103,7 +103,7 @@ pub fn overlap(a: &ParamRef, b: &ParamRef) -> bool {
 /// It does not; the nearest key is named.
 pub fn check_key(dimension: &Dimension, root: &Value) -> Result<(), SweepError> {
     let ParamRef { file, key } = &dimension.param;
-    if dimension.presence == Expected::Any || key.get(root).is_some() {
+    if dimension.presence == Expected::Any || key.find(root).is_some() {
         return Ok(());
     }
     let name = key.to_string();

@@ -45,6 +45,8 @@ pub struct Axes {
     pub y: Vec<String>,
     /// The heading.
     pub title: Option<String>,
+    /// How it is drawn, in DVC's words (`confusion`).
+    pub template: Option<String>,
 }
 
 /// Files that the top level of a pipeline file names, whether or not a stage writes them.
@@ -116,6 +118,7 @@ pub(super) fn axes(options: &Map) -> Axes {
         x: text("x"),
         y: texts(options.get("y")),
         title: text("title"),
+        template: text("template"),
     }
 }
 

@@ -72,7 +72,10 @@ impl Scale {
             (low, high) = match kind {
                 ScaleKind::Log => (low / 2.0, (high * 2.0).min(f64::MAX)),
                 ScaleKind::Linear if low == 0.0 => (0.0, 1.0),
-                ScaleKind::Linear => (low - low.abs() * 0.1, high + high.abs() * 0.1),
+                ScaleKind::Linear => (
+                    (low - low.abs() * 0.1).max(f64::MIN),
+                    (high + high.abs() * 0.1).min(f64::MAX),
+                ),
             };
         }
         Self {
@@ -103,12 +106,15 @@ impl Scale {
 
     /// Widens a linear scale to round ends, so that curves do not touch the frame.
     pub(super) fn rounded(self, wanted: usize) -> Self {
-        let step = ticks::nice_step((self.high - self.low) / wanted as f64).max(self.step_min);
+        let step = ticks::step(self.low, self.high, wanted).max(self.step_min);
         if self.kind == ScaleKind::Log || !step.is_finite() || step <= 0.0 {
             return self;
         }
         let low = (self.low / step + 1e-9).floor() * step;
         let high = (self.high / step - 1e-9).ceil() * step;
+        if !low.is_finite() || !high.is_finite() {
+            return self;
+        }
         Self { low, high, ..self }
     }
 
@@ -147,10 +153,16 @@ impl Scale {
             return None;
         }
         let share = match self.kind {
-            ScaleKind::Linear => (value - self.low) / (self.high - self.low),
+            ScaleKind::Linear if (self.high - self.low).is_finite() => {
+                (value - self.low) / (self.high - self.low)
+            }
+            // The ends are too far apart for the difference of two f64; that of their halves fits.
+            ScaleKind::Linear => {
+                (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
+            }
             ScaleKind::Log => (value / self.low).ln() / (self.high / self.low).ln(),
         };
-        // The ends of the scale may be too far apart for the difference of two f64.
+        // The quotient of the ends of a logarithmic scale may be beyond f64.
         share.is_finite().then_some(share)
     }
 }

@@ -124,6 +124,11 @@ impl LineChart {
                 .find(|p| p.0.is_finite() && p.1.is_finite())
             {
                 let y = NumberFormat::Decimals(4).show(*y);
+                let x = if x.abs() < 1e15 {
+                    x.to_string()
+                } else {
+                    format!("{x:e}")
+                };
                 let _ = write!(text, " {} ends at {y} (at {x}).", series.name);
             }
         }

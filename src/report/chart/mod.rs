@@ -39,6 +39,10 @@ impl NumberFormat {
         if !value.is_finite() {
             return "n/a".to_owned();
         }
+        // Beyond this, digits are no digits any more but the noise of binary fractions.
+        if 1e15 <= value.abs() {
+            return format!("{value:e}");
+        }
         match self {
             Self::Decimals(decimals) => format!("{value:.decimals$}"),
             Self::Percent(decimals) => format!("{:.decimals$} %", value * 100.0),

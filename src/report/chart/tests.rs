@@ -135,6 +135,19 @@ fn a_point_that_cannot_be_shown_leaves_a_gap() {
 }
 
 #[test]
+fn a_range_beyond_all_floats_is_drawn() {
+    let svg = line(
+        Axis::linear("epoch"),
+        Axis::linear("loss"),
+        Naming::Legend,
+        vec![("a".into(), vec![(0.0, 1e308), (1.0, 0.0), (2.0, -1e308)])],
+    )
+    .svg();
+    assert_eq!(svg.as_str().matches("<circle").count(), 3);
+    assert!(svg.as_str().contains("a ends at -1e308 (at 2)."));
+}
+
+#[test]
 fn charts_without_data_say_so() {
     let empty = line(
         Axis::linear("epoch"),

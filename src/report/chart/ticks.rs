@@ -6,7 +6,7 @@ pub(super) type Ticks = Vec<(f64, String)>;
 /// Returns about `wanted` round values within `low..=high`, at steps of 1, 2 or 5 times a power of
 /// ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990), and of at least `step_min`.
 pub(super) fn linear(low: f64, high: f64, wanted: usize, step_min: f64) -> Ticks {
-    let step = nice_step((high - low) / wanted.max(1) as f64).max(step_min);
+    let step = step(low, high, wanted).max(step_min);
     if !step.is_finite() || step <= 0.0 {
         return vec![(low, number(low, 1.0))];
     }
@@ -14,8 +14,21 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize, step_min: f64) -> Ticks
     let count = ((high / step + 1e-9).floor() - first).clamp(0.0, 100.0) as usize;
     (0..=count)
         .map(|i| (first + i as f64) * step)
+        .filter(|value| value.is_finite())
         .map(|value| (value, number(value, step)))
         .collect()
+}
+
+/// Returns a round step that divides `low..=high` into about `wanted` parts. The range itself may be
+/// beyond f64.
+pub(super) fn step(low: f64, high: f64, wanted: usize) -> f64 {
+    let parts = wanted.max(1) as f64;
+    let range = high - low;
+    nice_step(if range.is_finite() {
+        range / parts
+    } else {
+        high / parts - low / parts
+    })
 }
 
 /// Returns the smallest round step that is at least `rough`, all but one part in a thousand.

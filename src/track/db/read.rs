@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row, ToSql};
 use crate::base::ObjectId;
 use crate::base::diag::nearest;
 use crate::track::error::Error;
+use crate::track::overview::is_table;
 use crate::track::run::{Artifact, Git, Key, Metric, Point, Run, RunId, StageRecord, Status};
 
 use super::{Tracking, curve, time, write};
@@ -65,11 +66,11 @@ impl Tracking {
             return self.list(&filter)?.pop().ok_or(Error::NoRuns);
         }
         let mut found = self.heads("r.name = ?1", &[&text], "")?;
-        let is_hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if found.is_empty() && is_hex && PREFIX_MIN <= text.len() {
+        if found.is_empty() && is_hex(text) && PREFIX_MIN <= text.len() {
+            let begin = text.to_ascii_lowercase();
             // `g` follows the last hexadecimal digit.
-            let end = format!("{text}g");
-            found = self.heads("r.id >= ?1 AND r.id < ?2", &[&text, &end], "")?;
+            let end = format!("{begin}g");
+            found = self.heads("r.id >= ?1 AND r.id < ?2", &[&begin, &end], "")?;
         }
         if found.len() == 1 {
             self.fill(&mut found)?;
@@ -105,6 +106,7 @@ impl Tracking {
         let names = runs.iter().map(|(_, run)| run.name.as_str());
         Ok(Error::UnknownRun {
             nearest: nearest(text, names.chain([LAST])).map(str::to_owned),
+            is_short: is_hex(text) && text.len() < PREFIX_MIN,
             text: text.to_owned(),
         })
     }
@@ -136,11 +138,9 @@ impl Tracking {
             Order::Highest(metric) | Order::Lowest(metric) => {
                 let key = self.metric_key(metric)?;
                 values.push(Box::new(key.key));
-                let mut of = format!("run = r.number AND key = ?{}", values.len());
-                if metric.contains(':') {
-                    values.push(Box::new(key.file));
-                    of.push_str(&format!(" AND file = ?{}", values.len()));
-                }
+                values.push(Box::new(key.file));
+                let (of_key, of_file) = (values.len() - 1, values.len());
+                let of = format!("run = r.number AND key = ?{of_key} AND file = ?{of_file}");
                 let value = format!("(SELECT value FROM metrics WHERE {of} ORDER BY id LIMIT 1)");
                 let way = match filter.order {
                     Order::Lowest(_) => "ASC",
@@ -193,16 +193,35 @@ impl Tracking {
         )
     }
 
-    /// Returns the key of the metric that a person calls `name`: a key, or `file:key`.
+    /// Returns the key of the metric that a person calls `name`: a key, or `file:key`. Of several
+    /// files with the key, one that an evaluation writes counts before tables of curves.
     ///
     /// # Errors
-    /// No run has it.
+    /// No run has it, or several files do.
     pub fn metric_key(&self, name: &str) -> Result<Key, Error> {
         let read = |row: &Row<'_>| Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-        let called =
-            "SELECT file, key FROM metrics WHERE key = ?1 OR file || ':' || key = ?1 LIMIT 1";
-        if let Some(key) = self.rows(called, &[&name], read)?.pop() {
-            return Ok(key);
+        let called = "SELECT DISTINCT file, key FROM metrics
+             WHERE key = ?1 OR file || ':' || key = ?1 ORDER BY file, key";
+        let mut found = self.rows(called, &[&name], read)?;
+        let in_full = |key: &Key| format!("{}:{}", key.file, key.key) == name;
+        if let Some(at) = found.iter().position(in_full) {
+            return Ok(found.swap_remove(at));
+        }
+        if found.iter().any(|key| !is_table(&key.file)) {
+            found.retain(|key| !is_table(&key.file));
+        }
+        match found.len() {
+            0 => {}
+            1 => return Ok(found.swap_remove(0)),
+            _ => {
+                return Err(Error::AmbiguousMetric {
+                    name: name.to_owned(),
+                    candidates: found
+                        .into_iter()
+                        .map(|key| format!("{}:{}", key.file, key.key))
+                        .collect(),
+                });
+            }
         }
         let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
         let full: Vec<String> = keys.iter().map(Key::to_string).collect();
@@ -423,6 +442,11 @@ impl Tracking {
         };
         work().map_err(|e| self.failed(e))
     }
+}
+
+/// Could this be the beginning of an id?
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Adds a row to the run it belongs to; the inner error is a value that this program does not know.

@@ -164,6 +164,8 @@ fn runs_are_found_by_id_beginning_name_and_last() {
     assert_eq!(tracking.find("first").unwrap().id, a);
     assert_eq!(tracking.find(&b.to_string()).unwrap().id, b);
     assert_eq!(tracking.find(&b.to_string()[..12]).unwrap().id, b);
+    let capitals = b.to_string()[..12].to_uppercase();
+    assert_eq!(tracking.find(&capitals).unwrap().id, b);
     assert_eq!(tracking.find("last").unwrap().id, c);
     match tracking.find("twin") {
         Err(Error::AmbiguousRun { candidates, .. }) => {
@@ -178,7 +180,7 @@ fn runs_are_found_by_id_beginning_name_and_last() {
     }
     assert!(matches!(
         tracking.find(&a.to_string()[..3]),
-        Err(Error::UnknownRun { .. })
+        Err(Error::UnknownRun { is_short: true, .. })
     ));
 }
 
@@ -235,6 +237,37 @@ fn lists_are_ordered_filtered_and_cut() {
         Err(Error::UnknownMetric { nearest: Some(n), .. }) if n == "loss"
     ));
     assert_eq!(tracking.count().unwrap(), 4);
+}
+
+#[test]
+fn a_metric_of_several_files_must_say_which() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let add = |tracking: &mut Tracking, files: &[(&str, f64)]| {
+        let (id, _) = tracking.create_run(&new_run(None)).unwrap();
+        let of = |(file, value): &(&str, f64)| Metric {
+            key: Key::new(*file, "loss"),
+            ..metric("loss", *value, 0)
+        };
+        let batch = Batch {
+            metrics: files.iter().map(of).collect(),
+            ..Batch::default()
+        };
+        let end = end(Status::Finished, None);
+        tracking.finish(id, &batch, &end).unwrap();
+    };
+    add(&mut tracking, &[("t.jsonl", 0.1), ("b.json", 0.2)]);
+    let found = tracking.metric_key("loss").unwrap();
+    assert_eq!(found, Key::new("b.json", "loss"));
+    let found = tracking.metric_key("t.jsonl:loss").unwrap();
+    assert_eq!(found, Key::new("t.jsonl", "loss"));
+    add(&mut tracking, &[("a.json", 0.3)]);
+    match tracking.metric_key("loss") {
+        Err(Error::AmbiguousMetric { candidates, .. }) => {
+            assert_eq!(candidates, ["a.json:loss", "b.json:loss"]);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::compare::{Row, Values, Verdict, diff};
-use crate::pipeline::spec::Direction;
 use crate::project::Project;
 use crate::track::{Key, Run};
 
@@ -40,9 +39,10 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     let tracking = super::open(project)?;
     let (a, b) = (tracking.find(&args.a)?, tracking.find(&args.b)?);
     let no_direction = |_: &ArtifactPath, _: &str| None;
-    let by_name = |_: &ArtifactPath, key: &str| Some(Direction::of_name(key));
+    let directions = super::directions(project);
+    let direction = |path: &ArtifactPath, key: &str| Some(directions.of(path.as_str(), key));
     let params = diff::rows(&params_of(&a), &params_of(&b), &no_direction);
-    let metrics = diff::rows(&metrics_of(&a), &metrics_of(&b), &by_name);
+    let metrics = diff::rows(&metrics_of(&a), &metrics_of(&b), &direction);
     let (params, metrics) = (changed(&params), changed(&metrics));
     let is_same = params.is_empty() && metrics.is_empty();
     match ctx.out.form {

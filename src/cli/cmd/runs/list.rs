@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::base::units;
+use crate::cli::compare::metric_name;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -35,7 +36,8 @@ pub(super) struct Args {
     /// Only runs of this experiment
     #[arg(long, value_name = "NAME")]
     experiment: Option<String>,
-    /// The best by this metric first: the lowest for losses, errors and latencies, else the highest
+    /// The best by this metric first: `direction` of its file in pipeline.yaml says which that is,
+    /// else the lowest for losses, errors and latencies and the highest for all others
     #[arg(long, value_name = "METRIC")]
     sort: Option<String>,
     /// With `--sort`: the other way round
@@ -54,12 +56,23 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     if total == 0 {
         return Ok(nothing(ctx));
     }
-    let order = match &args.sort {
-        None => Order::Newest,
-        Some(metric) => match (Direction::of_name(metric), args.reverse) {
-            (Direction::Max, false) | (Direction::Min, true) => Order::Highest(metric.clone()),
-            (Direction::Min, false) | (Direction::Max, true) => Order::Lowest(metric.clone()),
-        },
+    let mut metrics: Vec<Key> = Vec::new();
+    for name in args.sort.iter().chain(&args.metric) {
+        let key = tracking.metric_key(&metric_name(ctx, project, name))?;
+        if !metrics.contains(&key) {
+            metrics.push(key);
+        }
+    }
+    let order = match (&args.sort, metrics.first()) {
+        (Some(_), Some(key)) => {
+            let name = format!("{}:{}", key.file, key.key);
+            let direction = super::directions(project).of(&key.file, &key.key);
+            match (direction, args.reverse) {
+                (Direction::Max, false) | (Direction::Min, true) => Order::Highest(name),
+                (Direction::Min, false) | (Direction::Max, true) => Order::Lowest(name),
+            }
+        }
+        _ => Order::Newest,
     };
     let runs = tracking.list(&Filter {
         experiment: args.experiment.clone(),
@@ -71,13 +84,6 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         let rows: Vec<Json> = runs.iter().map(text::json).collect();
         ctx.out.json(&json!({"runs": rows, "total": total}));
         return Ok(Outcome::Done);
-    }
-    let mut metrics: Vec<Key> = Vec::new();
-    for name in args.sort.iter().chain(&args.metric) {
-        let key = tracking.metric_key(name)?;
-        if !metrics.contains(&key) {
-            metrics.push(key);
-        }
     }
     if args.metric.is_empty() {
         let sorted_by = metrics.first().cloned();

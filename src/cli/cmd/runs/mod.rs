@@ -8,11 +8,16 @@ mod show;
 mod tag;
 mod text;
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 
+use crate::base::ArtifactPath;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
+use crate::compare::Reader;
+use crate::pipeline::spec::Direction;
 use crate::project::Project;
 use crate::track::{Error, Tracking};
 
@@ -55,6 +60,26 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Action::Apply(args) => apply::run(ctx, &project, args),
         Action::Tag(args) => tag::run(ctx, &project, args),
         Action::Rm(args) => rm::run(ctx, &project, args),
+    }
+}
+
+/// Returns what the pipeline file says of metrics: the direction in which those of a file improve.
+/// One that is broken says nothing; the runs are worth showing all the same.
+fn directions(project: &Project) -> Directions {
+    let subjects = Reader::open(project).workspace().map(|side| side.subjects);
+    Directions(subjects.map(|s| s.metrics).unwrap_or_default())
+}
+
+/// The declared directions, by file.
+struct Directions(BTreeMap<ArtifactPath, Option<Direction>>);
+
+impl Directions {
+    /// Returns the direction of a metric: the declared one, else what its name tells.
+    fn of(&self, file: &str, key: &str) -> Direction {
+        let mut files = self.0.iter();
+        let declared = files.find(|(path, _)| path.as_str() == file);
+        let declared = declared.and_then(|(_, direction)| *direction);
+        declared.unwrap_or_else(|| Direction::of_name(key))
     }
 }
 

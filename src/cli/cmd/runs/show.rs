@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::base::clock;
 use crate::base::units;
+use crate::cli::compare::metric_name;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -32,7 +33,8 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     let tracking = super::open(project)?;
     let run = tracking.find(&args.run)?;
     if let Some(metric) = &args.curve {
-        return curve(ctx, &tracking, &run, metric);
+        let metric = metric_name(ctx, project, metric);
+        return curve(ctx, &tracking, &run, &metric);
     }
     if ctx.out.form == Form::Json {
         ctx.out.json(&text::json(&run));
