@@ -277,8 +277,9 @@ pub struct Git {
     pub commit: String,
     /// The branch, unless HEAD is detached.
     pub branch: Option<String>,
-    /// Did files differ from the commit, other than those that the run writes?
-    pub dirty: bool,
+    /// Did files differ from the commit, other than those that the run writes? `None`: git took too
+    /// long to say.
+    pub dirty: Option<bool>,
 }
 
 /// What is known of a run when it begins.
@@ -309,7 +310,7 @@ pub struct Batch {
     pub params: Vec<Param>,
     /// Values of metrics, in the order in which they are to be shown.
     pub metrics: Vec<Metric>,
-    /// Metrics that come with their history.
+    /// Metrics that come with their history; shown before the others.
     pub curves: Vec<Curve>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
@@ -359,7 +360,7 @@ pub struct Run {
     pub stages: Vec<StageRecord>,
     /// Parameters, by name.
     pub params: BTreeMap<Key, Value>,
-    /// The last value of each metric, in the order of the files they come from.
+    /// The last value of each metric: curves first, each kind in the order of its files.
     pub metrics: Vec<Metric>,
     /// Outputs, by path.
     pub artifacts: Vec<Artifact>,

@@ -185,6 +185,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Returns what became of a stage that is done.
+    #[must_use]
+    pub fn outcome(&self, stage: &StageName) -> Option<Outcome> {
+        self.done
+            .iter()
+            .find_map(|(name, outcome, _)| (name == stage).then_some(*outcome))
+    }
+
     /// Returns the number of stages with this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {

@@ -460,13 +460,13 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Result<Run, Error>> {
     let (started, ended): (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
     let targets: String = row.get(9)?;
     let commit: Option<String> = row.get(10)?;
-    let (branch, dirty): (_, Option<bool>) = (row.get(11)?, row.get(12)?);
+    let (branch, dirty) = (row.get(11)?, row.get(12)?);
     let owner: Option<String> = row.get(13)?;
     let (name, experiment, command) = (row.get(2)?, row.get(3)?, row.get(8)?);
     let git = commit.map(|commit| Git {
         commit,
         branch,
-        dirty: dirty.unwrap_or(false),
+        dirty,
     });
     let build = || {
         let unknown = |what: String| Error::BadRecord { what };

@@ -115,7 +115,7 @@ fn a_run_comes_back_as_it_was_recorded() {
     let git = Git {
         commit: "c".repeat(40),
         branch: Some("main".into()),
-        dirty: true,
+        dirty: Some(true),
     };
     let end = End {
         git: Some(git.clone()),

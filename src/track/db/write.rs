@@ -86,7 +86,7 @@ impl Tracking {
                     lock,
                     git.map(|g| &g.commit),
                     git.and_then(|g| g.branch.as_ref()),
-                    git.map(|g| g.dirty),
+                    git.and_then(|g| g.dirty),
                 ],
             )?;
             Ok(())
@@ -263,6 +263,9 @@ fn put_batch(tx: &Transaction<'_>, run: i64, batch: &Batch) -> rusqlite::Result<
             json(&param.value)
         ])?;
     }
+    for curve in &batch.curves {
+        put_curve(tx, run, curve)?;
+    }
     for metric in &batch.metrics {
         let id = put_metric(tx, run, metric)?;
         let value = (!metric.value.is_nan()).then_some(metric.value);
@@ -270,9 +273,6 @@ fn put_batch(tx: &Transaction<'_>, run: i64, batch: &Batch) -> rusqlite::Result<
             "INSERT INTO points (metric, step, at_ms, value) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![id, metric.step, metric.at.as_millisecond(), value])?;
-    }
-    for curve in &batch.curves {
-        put_curve(tx, run, curve)?;
     }
     for (key, value) in &batch.tags {
         put_tag(tx, run, key, value)?;
