@@ -751,8 +751,7 @@ fn a_repro_does_not_wait_for_a_git_that_takes_long() {
 
     let p = study();
     p.git_init();
-    let slow =
-        "#!/bin/sh\ncase $1 in status) while kill -0 $PPID; do sleep 0.1; done; exit 1 ;; esac\nPATH=${PATH#*:}\nexec git \"$@\"\n";
+    let slow = "#!/bin/sh\ncase $1 in status) while kill -0 $PPID; do sleep 0.1; done; exit 1 ;; esac\nPATH=${PATH#*:}\nexec git \"$@\"\n";
     p.write("bin/git", slow);
     std::fs::set_permissions(p.path("bin/git"), PermissionsExt::from_mode(0o755)).unwrap();
     let path = std::env::var("PATH").unwrap();

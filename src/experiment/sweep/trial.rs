@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
 use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary};
+use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary, Turns};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan};
@@ -40,6 +40,8 @@ pub(super) struct Bench<'a> {
     pub(super) params: &'a params::Files,
     /// Variables for the stages' processes.
     pub(super) stage_env: &'a [(String, OsString)],
+    /// What trials at the same time are running: equal stages of theirs run once.
+    pub(super) turns: Arc<Turns>,
     /// The environment that `env:` dependencies read from.
     pub(super) env: &'a BTreeMap<String, String>,
 }
@@ -209,6 +211,7 @@ fn repro(
         force: Force::No,
         records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
+        turns: Some(Arc::clone(&bench.turns)),
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in &done.warnings {
