@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
 use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary, Turns};
+use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan};
@@ -41,7 +41,7 @@ pub(super) struct Bench<'a> {
     /// Variables for the stages' processes.
     pub(super) stage_env: &'a [(String, OsString)],
     /// What trials at the same time are running: equal stages of theirs run once.
-    pub(super) turns: Arc<Turns>,
+    pub(super) turns: Arc<pipeline::execute::Turns>,
     /// The environment that `env:` dependencies read from.
     pub(super) env: &'a BTreeMap<String, String>,
 }
