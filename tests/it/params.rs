@@ -378,3 +378,37 @@ train is unchanged
 "#]],
     );
 }
+
+#[test]
+fn set_keeps_the_type_or_says_what_is_in_the_way() {
+    let p = tuned();
+    p.write("c.json", "{\"a\": 3}\n")
+        .write("d.toml", "day = 2026-01-01\nk = 1\n")
+        .write("train.py", "a = 1\n");
+    check(&p.cvops("params set c.json:a='\"3\"'"), str![]);
+    check(&p.cvops("params set c.json:a=.nan"), str![]);
+    check(&p.cvops("params set d.toml:k=null"), str![]);
+    check(&p.cvops("params set d.toml:day=soon"), str![]);
+    check(&p.cvops("params set train.py:a=2"), str![]);
+    check(
+        &p.cvops("params set data.size=18446744073709551616"),
+        str![],
+    );
+    p.ok("params set d.toml:day=2027-02-03");
+    assert_eq!(p.read("d.toml"), "day = 2027-02-03\nk = 1\n");
+    p.ok("params set data.crop=yes data.size=12:30");
+    let text = p.read("params.yaml");
+    assert!(
+        text.contains("data: {size: \"12:30\", crop: 'yes'}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn keys_with_dots_and_files_from_where_one_stands() {
+    let p = tuned();
+    p.write("sub/more.yaml", "a.b: 1\nc: {d.e: [1, 2]}\n");
+    p.ok("-C sub params set more.yaml:a.b=2 more.yaml:c.d.e[1]=3 ../other.toml:a.b=4");
+    assert_eq!(p.read("sub/more.yaml"), "a.b: 2\nc: {d.e: [1, 3]}\n");
+    assert_eq!(p.read("other.toml"), "[a]\nb = 4 # one\n");
+}

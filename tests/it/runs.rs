@@ -145,10 +145,10 @@ fn runs_are_listed_with_metrics_and_the_params_in_which_they_differ() {
     check_squeezed(
         &p.cvops("runs list"),
         str![[r#"
-name  id  started  status  took  stages  accuracy  per_class.cat  train.lr
-third  [HASH]  [DATE]  finished  [TIME]  2 ran  2  0.5  2
-second  [HASH]  [DATE]  finished  [TIME]  2 ran  3  0.5  3
-first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  0.5  1
+name  id  started  status  took  stages  accuracy  train.lr
+third  [HASH]  [DATE]  finished  [TIME]  2 ran  2  2
+second  [HASH]  [DATE]  finished  [TIME]  2 ran  3  3
+first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  1
 [exit 0]
 "#]],
     );
@@ -852,4 +852,63 @@ fn looking_creates_nothing() {
     empty.write("pipeline.yaml", "stages: {}\n");
     empty.ok("runs list");
     assert!(!empty.exists(".cvops"));
+}
+
+#[test]
+fn services_are_no_part_of_a_run() {
+    let p = with_pipeline(
+        "stages:\n  model: {cmd: cp seed.txt model.txt, deps: [seed.txt], outs: [model.txt]}\n  check: {cmd: grep -q 1 model.txt && cp model.txt ok.txt, deps: [model.txt], outs: [ok.txt]}\n  serve: {cmd: sleep 9, deps: [model.txt, ok.txt], service: {port: 5999, ready: /ready}}\n",
+    );
+    p.write("seed.txt", "1\n");
+    p.ok("repro --name good");
+    p.write("seed.txt", "2\n");
+    assert_eq!(p.cvops("repro --name sad").exit, Exit::Code(1));
+    let stages: Vec<_> = runs(&p)[0]["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| stage["stage"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(stages, ["model", "check"]);
+    p.write("seed.txt", "1\n");
+    let applied = p.ok("runs apply good");
+    assert!(
+        applied
+            .stderr
+            .contains("the workspace is as the run `good` left it"),
+        "{}",
+        applied.stderr
+    );
+}
+
+#[test]
+fn a_declared_direction_says_which_run_is_the_best() {
+    let p = with_pipeline(
+        "stages:\n  judge:\n    cmd: cp in.json m.json && cp in.json sub/n.json\n    deps: [in.json]\n    metrics:\n      - m.json: {cache: false, direction: min}\n      - sub/n.json: {cache: false}\n",
+    );
+    p.write("sub/here", "");
+    for (name, cost) in [("low", 1), ("high", 2)] {
+        p.write("in.json", format!("{{\"cost\": {cost}}}"));
+        p.ok(&format!("repro --name {name}"));
+    }
+    let best = |args: &str| {
+        let listed = p.ok(&format!("{args} --json")).json().remove(0);
+        listed["runs"][0]["name"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(best("runs list --sort m.json:cost"), "low");
+    assert_eq!(best("runs list --sort m.json:cost --reverse"), "high");
+    assert_eq!(best("runs list --sort sub/n.json:cost"), "high");
+    // A file is named from where the user stands.
+    assert_eq!(best("-C sub runs list --sort n.json:cost"), "high");
+    assert_eq!(best("-C sub runs list --sort ../m.json:cost"), "low");
+    check(
+        &p.cvops("runs list --sort cost"),
+        str![[r#"
+--- stderr ---
+error: 2 metrics files have the key `cost`
+ |
+ = help: name its file as well: `m.json:cost`, `sub/n.json:cost`
+[exit 2]
+"#]],
+    );
 }

@@ -810,3 +810,13 @@ error: `[ROOT]` is not inside a cvops project
 "#]],
     );
 }
+
+#[test]
+fn a_sweep_lists_what_it_swept_and_names_files_from_where_one_stands() {
+    let p = trainer();
+    p.ok("-C data params sweep ../params.yaml:lr=0.1,0.2 --metric ../metrics.json:score --name s");
+    assert_eq!(finished(&status(&p, "s")), [1, 2]);
+    let listed = p.ok("runs list").stdout;
+    let heading = listed.lines().next().unwrap().trim_end();
+    assert!(heading.ends_with("  lr"), "{heading}");
+}

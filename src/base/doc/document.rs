@@ -86,6 +86,15 @@ impl Document {
     /// The file cannot be read, is not UTF-8, or breaks the grammar.
     pub fn read(path: &Path, name: &str) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        if path.extension().is_some_and(|end| end == "py") {
+            let headline = format!("`{name}` is Python, which is not supported yet");
+            let problem = Diagnostic::error("python-file", headline)
+                .help("write the values into a YAML, JSON or TOML file, and read that in Python");
+            return Err(Error::Document {
+                name: name.to_owned(),
+                problems: vec![problem],
+            });
+        }
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(name, text, Format::of_path(path)),
             Err(e) => {

@@ -26,6 +26,9 @@ use spell::{flow, is_one_line, quoted, scalar_or_flow};
 /// # Errors
 /// The way leads through something that holds no keys, or the layout is beyond this editor.
 pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    if let Some(why) = unsayable(document.format, value) {
+        return Err(refuse(document, path, why.to_owned()));
+    }
     let mut expected = document.root.clone();
     insert(&mut expected, path.keys(), value).map_err(|why| refuse(document, path, why))?;
     let mut edited = document.clone();
@@ -50,6 +53,27 @@ pub fn remove(document: &Document, path: &KeyPath) -> Result<Document, Error> {
     }
     let edited = reread(document, path, remove_one(document, path))?;
     check(document, path, edited, &expected)
+}
+
+/// Returns why a value cannot be written in this format, if it cannot.
+fn unsayable(format: Format, value: &Value) -> Option<&'static str> {
+    match (format, value) {
+        (Format::Toml, Value::Null) => Some("TOML has no word for nothing (`null`)"),
+        (Format::Json, Value::Float(x)) if !x.is_finite() => {
+            Some("JSON has no word for what is no finite number (`.nan`, `.inf`)")
+        }
+        (_, Value::List(items)) => items.iter().find_map(|item| unsayable(format, item)),
+        (_, Value::Map(map)) => map.values().find_map(|item| unsayable(format, item)),
+        (
+            _,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::Str(_),
+        ) => None,
+    }
 }
 
 fn refuse(document: &Document, path: &KeyPath, why: String) -> Error {
@@ -506,8 +530,19 @@ fn set_toml(document: &Document, path: &KeyPath, value: &Value) -> Result<String
         .get(&document.root)
         .and_then(|_| document.locate(path))
         .ok_or("a new key of a TOML file has to be written by hand")?;
-    let shown = toml::Value::try_from(value).map_err(|e| e.to_string())?;
     let span = place.value;
+    let is_date = matches!(path.get(&document.root), Some(Value::Str(_)))
+        && !text[span.start..].starts_with(['"', '\'']);
+    let shown = match value {
+        // Only TOML knows dates; here they are texts, and there they must stay dates.
+        Value::Str(date) if is_date => match date.parse::<toml::value::Datetime>() {
+            Ok(_) => date.clone(),
+            Err(_) => return Err(format!("it is a date, and `{date}` is none")),
+        },
+        other => toml::Value::try_from(other)
+            .map_err(|e| e.to_string())?
+            .to_string(),
+    };
     Ok(format!(
         "{}{shown}{}",
         &text[..span.start],

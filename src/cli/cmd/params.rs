@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde_json::{Map, json};
 
-use crate::base::diag::nearest;
+use crate::base::diag::{ToDiagnostics, nearest};
 use crate::base::doc::{Document, Format, KeyPath, Value, edit};
 use crate::base::{self, ArtifactPath, Diagnostic, fs};
 use crate::cli::compare::{
@@ -236,12 +236,12 @@ fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
     for (file, key, old, new) in &changes {
         let was = match old {
             Some(old) if old.same(new) => "unchanged".to_owned(),
-            Some(old) => format!("was {}", show(Some(old), None)),
+            Some(old) => format!("was {}", shown_beside(old, Some(new))),
             None => "new".to_owned(),
         };
         ctx.out.result(&format!(
             "{file}: {key} = {} ({was})",
-            show(Some(new), None)
+            shown_beside(new, old.as_ref())
         ));
     }
     Ok(Outcome::Done)
@@ -279,31 +279,67 @@ fn assignment(
             .parse()
             .map_err(|e| usage(format!("{e}"), "give the file with --file"))?,
     };
-    let value = typed(right).ok_or_else(|| {
-        usage(
+    let value = typed(right).map_err(|fault| match fault {
+        Fault::NoYaml => usage(
             format!("the value of `{left}` is no YAML: `{right}`"),
             "close the bracket or quote, or put the whole value in quotes inside quotes: '\"[a\"'",
-        )
+        ),
+        Fault::TooLarge => usage(
+            format!("the value of `{left}` is beyond 64 bits: `{right}`"),
+            "such a number could only be kept inexactly; for a text, put quotes inside quotes: '\"…\"'",
+        ),
     })?;
     Ok((file, key, value))
 }
 
+/// Why a text is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// A bracket or quote is open.
+    NoYaml,
+    /// A whole number that no 64 bits hold.
+    TooLarge,
+}
+
 /// Reads a value as YAML does between brackets: on a command line, `a: b`, `- a` and `a # b` are
 /// texts and neither sections, lists nor comments.
-fn typed(text: &str) -> Option<Value> {
+fn typed(text: &str) -> Result<Value, Fault> {
     let text = text.trim();
     let is_enclosed = text.starts_with(['[', '{', '"', '\'']);
     let as_text = || Value::Str(text.to_owned());
     if !is_enclosed && (text.starts_with('#') || text.contains(" #")) {
-        return Some(as_text());
+        return Ok(as_text());
     }
     let parsed = Document::parse("value", text.to_owned(), Format::Yaml).map(|d| d.root);
     match parsed {
-        Ok(value) if is_enclosed => Some(value),
-        Ok(Value::Str(_) | Value::List(_) | Value::Map(_)) => Some(as_text()),
-        Ok(scalar) => Some(scalar),
-        Err(_) if is_enclosed => None,
-        Err(_) => Some(as_text()),
+        // Larger numbers than the reader refuses, it takes for floats.
+        Ok(Value::Float(_)) if is_whole(text) => Err(Fault::TooLarge),
+        Ok(value) if is_enclosed => Ok(value),
+        Ok(Value::Str(_) | Value::List(_) | Value::Map(_)) => Ok(as_text()),
+        Ok(scalar) => Ok(scalar),
+        Err(error) if is_too_large(&error) => Err(Fault::TooLarge),
+        Err(_) if is_enclosed => Err(Fault::NoYaml),
+        Err(_) => Ok(as_text()),
+    }
+}
+
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_too_large(error: &base::Error) -> bool {
+    let problems = error.to_diagnostics();
+    let mut labels = problems.iter().flat_map(|problem| &problem.labels);
+    labels.any(|label| label.text.contains("beyond 64 bits"))
+}
+
+/// Returns what was and what is, for people: with quotes where only these tell a text from a number.
+fn shown_beside(value: &Value, other: Option<&Value>) -> String {
+    let text = show(Some(value), None);
+    match other {
+        Some(other) if !other.same(value) && show(Some(other), None) == text => value.to_string(),
+        _ => text,
     }
 }
 
@@ -343,4 +379,38 @@ fn unknown_key(document: &Document, key: &KeyPath) -> CliError {
     };
     let headline = format!("`{}` has no key `{name}`", document.source.name);
     CliError::usage(Diagnostic::error("unknown-param", headline).help(help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_beyond_64_bits_are_no_texts() {
+        for text in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "0xFFFFFFFFFFFFFFFFF",
+            "[1, 18446744073709551616]",
+            "999999999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(typed(text), Err(Fault::TooLarge), "{text}");
+        }
+        let texts = ["12:30", "a: b", "'18446744073709551616'"];
+        for text in texts {
+            let value = Value::Str(text.trim_matches('\'').to_owned());
+            assert_eq!(typed(text), Ok(value));
+        }
+        assert_eq!(typed("18446744073709551615"), Ok(Value::UInt(u64::MAX)));
+        assert_eq!(typed("1e45"), Ok(Value::Float(1e45)));
+        assert_eq!(typed("[1"), Err(Fault::NoYaml));
+    }
+
+    #[test]
+    fn quotes_tell_a_text_from_a_number() {
+        let (text, number) = (Value::Str("3".to_owned()), Value::Int(3));
+        assert_eq!(shown_beside(&text, Some(&number)), "\"3\"");
+        assert_eq!(shown_beside(&number, Some(&text)), "3");
+        assert_eq!(shown_beside(&text, None), "3");
+    }
 }

@@ -160,7 +160,8 @@ fn check_free(ctx: &Ctx, project: &Project, path: &Path, is_folder: bool) -> Res
         }
         // Outside of the project, folders are the user's to make.
         Err(_) => {
-            if let Some(folder) = full.parent().filter(|folder| !folder.is_dir()) {
+            let is_there = full.parent().is_none_or(Path::is_dir);
+            if let (false, Some(folder)) = (is_there, path.parent()) {
                 let why = format!("there is no folder `{}`", folder.display());
                 return Err(refuse("no-folder", why));
             }
@@ -202,7 +203,7 @@ fn declared(ctx: &Ctx, project: &Project, path: &ArtifactPath) -> Result<Option<
         return Ok(None);
     }
     let graph = Ctx::graph(project)?;
-    let is_touched = |other: &ArtifactPath| other.contains(path) || path.contains(other);
+    let is_touched = |other: &ArtifactPath| other.contains(path);
     for stage in graph.stages() {
         let role = if stage.params.keys().any(|param| is_touched(&param.file)) {
             "reads parameters from it"

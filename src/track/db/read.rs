@@ -1,4 +1,5 @@
-//! Finding and reading runs. Imports: base, run, owner, rusqlite.
+//! Finding and reading runs. Imports: base, run, overview, owner,
+//! rusqlite.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -21,12 +21,34 @@ pub(super) fn scalar_or_flow(value: &Value, is_json: bool) -> String {
     }
 }
 
-/// Returns a text without quotes where YAML reads it as the same text, else with them.
+/// Returns a text without quotes where YAML reads it as the same text, else with them. Readers of
+/// YAML 1.1 (`PyYAML` in a stage) count: what they take for a number or truth value gets quotes.
 fn plain(text: &str) -> String {
+    if is_other_in_yaml_1_1(text) {
+        return format!("'{text}'");
+    }
     match serde_yaml::to_string(text) {
         Ok(shown) if !shown.trim_end().contains('\n') => shown.trim_end().to_owned(),
         _ => quoted(text),
     }
+}
+
+/// Does YAML 1.1 read this as a truth value or a number, and YAML 1.2 as a text? `yes`, `off`, `017`,
+/// `1_000`, `12:30` (<https://yaml.org/type/bool.html>, `int.html`, `float.html` beside it).
+fn is_other_in_yaml_1_1(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    if WORDS.contains(&text.to_ascii_lowercase().as_str()) {
+        return true;
+    }
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text);
+    number.starts_with(|c: char| c.is_ascii_digit())
+        && number
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || "_:.xo".contains(c))
+        && number
+            .chars()
+            .all(|c| !c.is_ascii_alphabetic() || number.starts_with('0'))
+        && number.matches('.').count() <= 1
 }
 
 /// Returns a value on one line, for any place.

@@ -290,6 +290,58 @@ fn keys_of(value: &Value, at: &KeyPath, out: &mut Vec<KeyPath>) {
     }
 }
 
+#[test]
+fn texts_that_yaml_1_1_reads_otherwise_get_quotes() {
+    for text in [
+        "yes", "No", "ON", "off", "y", "017", "1_000", "12:30", "-1:30:00", "0x_ff", "0b1", "1_0.5",
+    ] {
+        let new = Value::Str(text.to_owned());
+        let edited = set(
+            &document("a: 1\n", Format::Yaml),
+            &"a".parse().unwrap(),
+            &new,
+        );
+        let after = edited.unwrap().source.text.clone();
+        assert_eq!(after, format!("a: '{text}'\n"));
+    }
+    for text in ["sgd", "yesterday", "10px", "1.2.3", "v1_0", "2026-11-27"] {
+        let new = Value::Str(text.to_owned());
+        let edited = set(
+            &document("a: 1\n", Format::Yaml),
+            &"a".parse().unwrap(),
+            &new,
+        );
+        let after = edited.unwrap().source.text.clone();
+        assert_eq!(after, format!("a: {text}\n"));
+    }
+}
+
+#[test]
+fn what_a_format_has_no_word_for_is_refused() {
+    let why = |format, text: &str, new: &Value| {
+        let edited = set(&document(text, format), &"a".parse().unwrap(), new);
+        match edited {
+            Err(Error::Edit { why, .. }) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let nothing = why(Format::Toml, "a = 1\n", &Value::Null);
+    assert_eq!(nothing, "TOML has no word for nothing (`null`)");
+    let nan = Value::List(vec![Value::Float(f64::NAN)]);
+    assert!(why(Format::Json, "{\"a\": 1}", &nan).starts_with("JSON has no word"));
+    let date = "a = 2026-01-01 # day\n";
+    let text = Value::Str("soon".to_owned());
+    let no_date = why(Format::Toml, date, &text);
+    assert_eq!(no_date, "it is a date, and `soon` is none");
+    check_in(
+        Format::Toml,
+        date,
+        "a",
+        "2027-02-03",
+        "a = 2027-02-03 # day\n",
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

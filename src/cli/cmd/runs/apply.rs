@@ -76,9 +76,14 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     }
     if let (Some(last), Some(git)) = (warnings.last_mut(), &run.git) {
         let commit: String = git.commit.chars().take(10).collect();
-        last.help = Some(format!(
-            "the run was made at commit {commit}: `git checkout {commit}`, then apply it again"
-        ));
+        // Another commit does not bring back what the cache has lost.
+        last.help = Some(if applied.gone.is_empty() {
+            format!(
+                "the run was made at commit {commit}: `git checkout {commit}`, then apply it again"
+            )
+        } else {
+            "`cvops repro` makes what is not in the cache anew".to_owned()
+        });
     }
     diagnostic::show_all(&ctx.out, &warnings);
     Ok(Outcome::Done)
