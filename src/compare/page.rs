@@ -8,10 +8,7 @@ use crate::report::page::{Block, Chart, Image, ImageKind, Section};
 use crate::report::{Page, Svg};
 
 use super::plots::{Content, Plot, Version};
-use super::rows::DataRow;
-
-/// Columns that count the rows of a table, in the order in which they are looked for.
-const STEP_COLUMNS: [&str; 5] = ["step", "epoch", "iteration", "iter", "batch"];
+use super::rows::{DataRow, STEP_COLUMNS};
 
 /// Curves of one table beyond this are left out.
 const CURVES_MAX: usize = 48;

@@ -1,5 +1,4 @@
-//! Plot data as rows: JSON, JSON lines, CSV and TSV. Imports: base, error,
-//! values.
+//! Plot data as rows: JSON, JSON lines, CSV and TSV. Imports: base, error, values.
 
 use indexmap::IndexMap;
 
@@ -10,6 +9,9 @@ use super::values::special_numbers;
 
 /// One row: values by column, in file order.
 pub type DataRow = IndexMap<String, Value>;
+
+/// Columns that count the rows of a table, in the order in which they are looked for.
+pub const STEP_COLUMNS: [&str; 5] = ["step", "epoch", "iteration", "iter", "batch"];
 
 /// A table with more rows is thinned out over its whole length.
 pub const ROWS_MAX: usize = 100_000;
@@ -53,12 +55,49 @@ pub fn read(name: &str, extension: &str, bytes: &[u8]) -> Option<Result<Table, E
         "tsv" => |_: &str, text: &str| separated(text, '\t'),
         _ => return None,
     };
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        let file = name.to_owned();
-        return Some(Err(Error::NotText { file }));
+    Some(text(name, bytes).and_then(|text| read(name, text)))
+}
+
+/// Hands all rows of a table to `row`, one after the other, however many they are; `None` if
+/// `extension` tells of no kind of table that is read so: JSON lines, CSV and TSV are.
+///
+/// # Errors
+/// The text is no such table; the line is named.
+pub fn each(
+    name: &str,
+    extension: &str,
+    bytes: &[u8],
+    row: &mut dyn FnMut(DataRow),
+) -> Option<Result<(), Error>> {
+    let separator = match extension {
+        "jsonl" | "ndjson" => None,
+        "csv" => Some(','),
+        "tsv" => Some('\t'),
+        _ => return None,
     };
+    let mut read = || {
+        let text = text(name, bytes)?;
+        match separator {
+            None => lines(text).try_for_each(|(at, line)| {
+                row(json_line(name, at + 1, line)?);
+                Ok(())
+            }),
+            Some(separator) => {
+                let (heading, records) = split(text, separator);
+                records.for_each(|record| row(labelled(&heading, record)));
+                Ok(())
+            }
+        }
+    };
+    Some(read())
+}
+
+fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::NotText {
+        file: name.to_owned(),
+    })?;
     // A byte order mark is no part of the first heading.
-    Some(read(name, text.trim_start_matches('\u{feff}')))
+    Ok(text.trim_start_matches('\u{feff}'))
 }
 
 fn no_table(name: &str, why: String) -> Error {
@@ -69,13 +108,15 @@ fn no_table(name: &str, why: String) -> Error {
 }
 
 fn json_lines(name: &str, text: &str) -> Result<Table, Error> {
-    let lines = || {
-        let all = text.lines().enumerate();
-        all.filter(|(_, line)| !line.trim().is_empty())
-    };
-    Table::thinned(lines(), lines().count(), |(at, line)| {
+    Table::thinned(lines(text), lines(text).count(), |(at, line)| {
         json_line(name, at + 1, line)
     })
+}
+
+/// Returns the lines that are not empty, with their places.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let all = text.lines().enumerate();
+    all.filter(|(_, line)| !line.trim().is_empty())
 }
 
 fn json_line(name: &str, number: usize, line: &str) -> Result<DataRow, Error> {
@@ -129,13 +170,20 @@ fn document(name: &str, text: &str) -> Result<Table, Error> {
 /// Reads a table with a heading (RFC 4180: cells in quotes may hold separators, line breaks and
 /// doubled quotes). Cells are numbers where they look like one.
 fn separated(text: &str, separator: char) -> Result<Table, Error> {
-    let mut records = records(text, separator).into_iter();
-    let heading = records.next().unwrap_or_default();
+    let (heading, records) = split(text, separator);
     let count = records.len();
-    Table::thinned(records, count, |record| {
-        let cells = record.into_iter().map(|cell| value_of(&cell));
-        Ok(heading.iter().cloned().zip(cells).collect())
-    })
+    Table::thinned(records, count, |record| Ok(labelled(&heading, record)))
+}
+
+/// Returns the heading of a table, and its other records.
+fn split(text: &str, separator: char) -> (Vec<String>, impl ExactSizeIterator<Item = Vec<String>>) {
+    let mut records = records(text, separator).into_iter();
+    (records.next().unwrap_or_default(), records)
+}
+
+fn labelled(heading: &[String], record: Vec<String>) -> DataRow {
+    let cells = record.into_iter().map(|cell| value_of(&cell));
+    heading.iter().cloned().zip(cells).collect()
 }
 
 fn records(text: &str, separator: char) -> Vec<Vec<String>> {

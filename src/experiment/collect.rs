@@ -1,26 +1,26 @@
 //! What there is to record when a repro has ended: params, metrics, curves, artifacts.
-//! Imports: base, compare, pipeline, store, track.
+//! Imports: base, compare, pipeline, store, track, curve.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use indexmap::IndexMap;
 
 use crate::base::clock::{self, Timestamp};
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
 use crate::base::doc::Value;
 use crate::base::{self, ArtifactPath};
-use crate::compare::{Error, rows, values};
-use crate::pipeline::execute::Summary;
+use crate::compare::rows::{self, STEP_COLUMNS};
+use crate::compare::{Error, values};
+use crate::pipeline::execute::{Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{OutKind, ParamRef};
 use crate::pipeline::{Plan, StageName, StageSpec, Workspace};
 use crate::store::Presence;
-use crate::track::{Artifact, Batch, Key, Metric, Param};
+use crate::track::overview::is_table;
+use crate::track::{Artifact, Batch, Curve, Key, Metric, Param};
 
-/// Columns that count the rows of a table of metrics, in the order in which they are looked for.
-const STEP_COLUMNS: [&str; 5] = ["step", "epoch", "iteration", "iter", "batch"];
-
-/// File endings of tables.
-const CURVES: [&str; 4] = ["jsonl", "ndjson", "csv", "tsv"];
+use super::curve::{POINTS_MAX, Thinned};
 
 /// Gathers everything but the stages. Files that cannot be read are left out, with a warning.
 pub(super) fn batch(
@@ -41,7 +41,13 @@ pub(super) fn batch(
     for stage in plan.order().iter().map(|&i| &stages[i]) {
         // The files of a stage that did not end well tell of an earlier run, if of any.
         if is_done(&stage.name) {
-            add_metrics(root, stage, now, &mut batch.metrics, warnings);
+            let freshness = match summary.outcome(&stage.name) {
+                Some(Outcome::Ran | Outcome::Restored) => Freshness::New,
+                Some(Outcome::Unchanged | Outcome::Frozen | Outcome::Service) | None => {
+                    Freshness::Known
+                }
+            };
+            add_metrics(root, stage, now, &mut batch, freshness, warnings);
         }
     }
     for (stage, entry) in &lock.stages {
@@ -94,33 +100,49 @@ fn params(
     params
 }
 
+/// Were the files of a stage written in this run?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    New,
+    Known,
+}
+
 fn add_metrics(
     root: &Path,
     stage: &StageSpec,
     now: Timestamp,
-    metrics: &mut Vec<Metric>,
+    batch: &mut Batch,
+    freshness: Freshness,
     warnings: &mut Vec<Diagnostic>,
 ) {
     for (path, out) in &stage.outs {
         let result = match out.kind {
-            OutKind::Metric => numbers(root, path, now),
-            OutKind::Plot => curves(root, path, now),
+            OutKind::Metric => numbers(root, path, now).map(|found| batch.metrics.extend(found)),
+            OutKind::Plot => curves(root, path, now).map(|(found, stride)| {
+                batch.curves.extend(found);
+                // Said once, where the file is new, and not by every run after it.
+                if 1 < stride && freshness == Freshness::New {
+                    warnings.push(thinned_out(path, stride));
+                }
+            }),
             OutKind::Data => continue,
         };
-        match result {
-            Ok(found) => metrics.extend(found),
-            Err(error) => {
-                let mut problems = error.to_diagnostics();
-                for problem in &mut problems {
-                    problem.severity = Severity::Warning;
-                    let why = &problem.headline;
-                    problem.headline =
-                        format!("the numbers in `{path}` are not part of the run: {why}");
-                }
-                warnings.extend(problems);
-            }
+        let Err(error) = result else { continue };
+        let mut problems = error.to_diagnostics();
+        for problem in &mut problems {
+            problem.severity = Severity::Warning;
+            let why = &problem.headline;
+            problem.headline = format!("the numbers in `{path}` are not part of the run: {why}");
         }
+        warnings.extend(problems);
     }
+}
+
+fn thinned_out(path: &ArtifactPath, stride: usize) -> Diagnostic {
+    let headline = format!(
+        "`{path}` has more than {POINTS_MAX} steps: the run keeps one of every {stride}, and the last"
+    );
+    Diagnostic::warning("thinned-out", headline).note("the file itself stays as it is")
 }
 
 /// Reads a metrics file: every number in it, under its key.
@@ -142,42 +164,51 @@ fn numbers(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metri
     Ok(numbers.collect())
 }
 
-/// Reads a table of numbers over steps (JSON lines, CSV or TSV with a heading); a file without a
-/// column that counts steps is none, and no mistake.
-fn curves(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<Vec<Metric>, Error> {
+/// Reads a table of numbers over steps (JSON lines, CSV or TSV with a heading), and of how many
+/// points one is kept at the least. A file without a column that counts steps is no such table, and
+/// no mistake.
+fn curves(root: &Path, path: &ArtifactPath, now: Timestamp) -> Result<(Vec<Curve>, usize), Error> {
     let full = path.under(root);
     let extension = full.extension().and_then(|e| e.to_str()).unwrap_or("");
-    if !CURVES.contains(&extension) || full.is_dir() {
-        return Ok(Vec::new());
+    if !is_table(path.as_str()) || full.is_dir() {
+        return Ok((Vec::new(), 1));
     }
     let bytes = std::fs::read(&full).map_err(base::Error::io("read", &full))?;
-    let rows = match rows::read(path.as_str(), extension, &bytes) {
-        Some(table) => table?.rows,
-        None => return Ok(Vec::new()),
-    };
-    let Some(counter) = STEP_COLUMNS
-        .iter()
-        .find(|name| rows.first().is_some_and(|row| row.contains_key(**name)))
-    else {
-        return Ok(Vec::new());
-    };
-    let mut metrics = Vec::new();
-    for row in rows {
-        let Some(step) = row.get(*counter).and_then(Value::as_f64) else {
-            continue;
+    // The first row says which column counts; without one, no other row is looked at.
+    let mut counter: Option<Option<&str>> = None;
+    let mut found: IndexMap<String, Thinned> = IndexMap::new();
+    let read = rows::each(path.as_str(), extension, &bytes, &mut |row| {
+        let has = |name: &&str| row.contains_key(*name);
+        let Some(counter) = *counter.get_or_insert_with(|| STEP_COLUMNS.into_iter().find(has))
+        else {
+            return;
         };
-        for (column, value) in row.iter().filter(|(column, _)| column != counter) {
-            if let Some(value) = number(value) {
-                metrics.push(Metric {
-                    key: Key::new(path.as_str(), column),
-                    value,
-                    step: step as i64,
-                    at: now,
-                });
+        let Some(step) = row.get(counter).and_then(Value::as_f64) else {
+            return;
+        };
+        for (column, value) in row.iter().filter(|(column, _)| *column != counter) {
+            let Some(value) = number(value) else { continue };
+            if let Some(curve) = found.get_mut(column) {
+                curve.push(step as i64, value);
+            } else {
+                let mut curve = Thinned::new();
+                curve.push(step as i64, value);
+                found.insert(column.clone(), curve);
             }
         }
-    }
-    Ok(metrics)
+    });
+    read.unwrap_or(Ok(()))?;
+    let mut widest = 1;
+    let curves = found.into_iter().map(|(column, curve)| {
+        let (points, stride) = curve.finish();
+        widest = widest.max(stride);
+        Curve {
+            key: Key::new(path.as_str(), column),
+            points,
+            at: now,
+        }
+    });
+    Ok((curves.collect(), widest))
 }
 
 /// Reads a number, also those that tables have as words, in the spellings of Python and YAML.
@@ -195,43 +226,65 @@ fn number(value: &Value) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn read(
+    fn file<T>(
         file: &str,
         text: &str,
-        how: fn(&Path, &ArtifactPath, Timestamp) -> Result<Vec<Metric>, Error>,
-    ) -> String {
+        how: fn(&Path, &ArtifactPath, Timestamp) -> Result<T, Error>,
+    ) -> T {
         let tmp = tempfile::tempdir().unwrap();
         crate::base::fs::write_atomic(&tmp.path().join(file), text.as_bytes()).unwrap();
-        let metrics = how(tmp.path(), &file.parse().unwrap(), Timestamp::UNIX_EPOCH).unwrap();
-        let line = |m: &Metric| format!("{}@{}={}", m.key.key, m.step, m.value);
-        metrics.iter().map(line).collect::<Vec<_>>().join(" ")
+        how(tmp.path(), &file.parse().unwrap(), Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    fn read_numbers(name: &str, text: &str) -> String {
+        let line = |m: Metric| format!("{}={}", m.key.key, m.value);
+        let metrics = file(name, text, numbers);
+        metrics.into_iter().map(line).collect::<Vec<_>>().join(" ")
+    }
+
+    fn read_curves(name: &str, text: &str) -> String {
+        let line = |c: Curve| format!("{}={:?}", c.key.key, c.points);
+        let (curves, _) = file(name, text, curves);
+        curves.into_iter().map(line).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn every_number_of_a_metrics_file_counts() {
         let json =
             r#"{"b": 1, "a": {"x": 0.5, "text": "no", "list": [1], "none": null}, "flag": true}"#;
-        assert_eq!(read("m.json", json, numbers), "b@0=1 a.x@0=0.5");
+        assert_eq!(read_numbers("m.json", json), "b=1 a.x=0.5");
         let python = r#"{"loss": NaN, "best": -Infinity, "n": 3}"#;
-        assert_eq!(
-            read("m.json", python, numbers),
-            "loss@0=NaN best@0=-inf n@0=3"
-        );
-        assert_eq!(
-            read("m.yaml", "loss: .nan\nn: 1e-3\n", numbers),
-            "loss@0=NaN n@0=0.001"
-        );
-        assert_eq!(read("m.toml", "[a]\nb = 2\n", numbers), "a.b@0=2");
+        assert_eq!(read_numbers("m.json", python), "loss=NaN best=-inf n=3");
+        let yaml = "loss: .nan\nn: 1e-3\n";
+        assert_eq!(read_numbers("m.yaml", yaml), "loss=NaN n=0.001");
+        assert_eq!(read_numbers("m.toml", "[a]\nb = 2\n"), "a.b=2");
     }
 
     #[test]
     fn tables_with_a_step_are_curves() {
         let lines = "{\"epoch\":1,\"loss\":0.5,\"note\":\"x\"}\n{\"epoch\":2,\"loss\":0.25}\n";
-        assert_eq!(read("t.jsonl", lines, curves), "loss@1=0.5 loss@2=0.25");
+        assert_eq!(read_curves("t.jsonl", lines), "loss=[(1, 0.5), (2, 0.25)]");
         let csv = "\"step\",loss,name\n0,1.5,\"a\"\n1,nan,\"b\"\n";
-        assert_eq!(read("t.csv", csv, curves), "loss@0=1.5 loss@1=NaN");
-        assert_eq!(read("t.tsv", "a\tb\n1\t2\n", curves), "");
-        assert_eq!(read("t.png", "\u{0}", curves), "");
-        assert_eq!(read("t.jsonl", "", curves), "");
+        assert_eq!(read_curves("t.csv", csv), "loss=[(0, 1.5), (1, NaN)]");
+        assert_eq!(read_curves("t.tsv", "a\tb\n1\t2\n"), "");
+        assert_eq!(read_curves("t.png", "\u{0}"), "");
+        assert_eq!(read_curves("t.jsonl", ""), "");
+    }
+
+    #[test]
+    fn a_long_table_is_read_to_its_end() {
+        let line = |step: i64| match step % 1_000 {
+            0 => format!("{{\"step\":{step},\"loss\":1,\"val_loss\":{step}}}\n"),
+            _ => format!("{{\"step\":{step},\"loss\":{step}}}\n"),
+        };
+        let text: String = (0..120_002).map(line).collect();
+        let (curves, stride) = file("t.jsonl", &text, curves);
+        let [loss, val_loss] = &curves[..] else {
+            panic!("{}", curves.len())
+        };
+        assert_eq!((stride, loss.points.len()), (16, 7_502));
+        assert_eq!(loss.points.last(), Some(&(120_001, 120_001.0)));
+        // What stands in few rows is not thinned out with the others.
+        assert_eq!(val_loss.points.len(), 121);
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod apply;
 mod collect;
+mod curve;
 pub mod error;
 pub mod sweep;
 pub mod tracked;

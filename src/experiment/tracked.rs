@@ -13,8 +13,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
@@ -37,6 +37,10 @@ const GITIGNORE: &str = ".gitignore";
 
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// At the end of a repro git is waited for so long: in a huge repository it looks for changes for
+/// seconds, and a short repro should not take as long.
+const GIT_WAIT: Duration = Duration::from_secs(1);
 
 /// What to record a repro as.
 #[derive(Clone, Debug)]
@@ -122,7 +126,7 @@ pub fn repro(
             ended: clock::now(),
             // The lock as it is on disk: what could not be written there is no state to go back to.
             lock: std::fs::read_to_string(workspace.files.lock_path()).ok(),
-            git: started.git.take().and_then(|git| git.join().ok()?),
+            git: git_at_end(&record.layout, started.git.take()),
         };
         if state.problem.is_none()
             && let Err(error) = started.tracking.finish(started.run.id, &batch, &end)
@@ -184,8 +188,8 @@ struct Started {
     pending: Vec<StageRecord>,
     written_at: Instant,
     failed: BTreeMap<StageName, StageRecord>,
-    /// Asks git while the first stage runs; nothing comes of it outside a repository.
-    git: Option<JoinHandle<Option<Git>>>,
+    /// What git says, asked while the first stage runs; nothing comes of it outside a repository.
+    git: Option<Receiver<Option<Git>>>,
 }
 
 impl Observer<Event> for Recorder<'_> {
@@ -270,15 +274,23 @@ impl Recorder<'_> {
             pending: Vec::new(),
             written_at: Instant::now(),
             failed: BTreeMap::new(),
-            git: Some(std::thread::spawn({
-                let (state, written) = (record.layout.state_dir().to_owned(), self.written());
-                move || git_facts(state.parent()?, &written)
-            })),
+            git: Some(self.ask_git()),
         })
     }
 }
 
 impl Recorder<'_> {
+    fn ask_git(&self) -> Receiver<Option<Git>> {
+        let (answer, asked) = mpsc::sync_channel(1);
+        let (state, written) = (self.record.layout.state_dir().to_owned(), self.written());
+        std::thread::spawn(move || {
+            let facts = state.parent().and_then(|root| git_facts(root, &written));
+            // Nobody listens any more if this took too long.
+            let _ = answer.send(facts);
+        });
+        asked
+    }
+
     /// Returns the files of git that a repro itself writes: what counts as a change is what its
     /// results were made from, and these may be written while git looks.
     fn written(&self) -> Vec<ArtifactPath> {
@@ -331,6 +343,22 @@ impl Started {
     }
 }
 
+/// Returns what git said, or, if it still looks for changes, what can be had without that.
+fn git_at_end(layout: &Layout, asked: Option<Receiver<Option<Git>>>) -> Option<Git> {
+    match asked?.recv_timeout(GIT_WAIT) {
+        Ok(facts) => facts,
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => {
+            let head = git::head(layout.state_dir().parent()?).ok()?;
+            Some(Git {
+                commit: head.commit.as_str().to_owned(),
+                branch: head.branch,
+                dirty: None,
+            })
+        }
+    }
+}
+
 /// Returns where the repository around the project stands.
 fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
     // Starting a program costs milliseconds; a look for its folder does not.
@@ -339,7 +367,7 @@ fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
     Some(Git {
         commit: tree.commit?.as_str().to_owned(),
         branch: tree.branch,
-        dirty: tree.changes == git::Changes::Some,
+        dirty: Some(tree.changes == git::Changes::Some),
     })
 }
 

@@ -57,6 +57,15 @@ pub struct WorkTree {
     pub changes: Changes,
 }
 
+/// What is checked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The commit.
+    pub commit: Commit,
+    /// The branch; `None`: a commit is checked out by itself.
+    pub branch: Option<String>,
+}
+
 /// Which commits to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -380,6 +389,31 @@ pub fn work_tree(root: &Path, except: &[ArtifactPath]) -> Result<WorkTree, Error
         } else {
             Changes::Some
         },
+    })
+}
+
+/// Returns what is checked out around the project at `root`: at once, however large the work tree
+/// is, for no file of it is looked at.
+///
+/// # Errors
+/// There is no `git` program, no repository or no commit.
+pub fn head(root: &Path) -> Result<Head, Error> {
+    let output = command(root)
+        .args(["rev-parse", "HEAD", "--abbrev-ref", "HEAD"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| start_failed(root, e))?;
+    if !output.status.success() {
+        return Err(failure(root, &String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines();
+    Ok(Head {
+        commit: Commit(lines.next().unwrap_or_default().to_owned()),
+        branch: lines
+            .next()
+            .filter(|name| *name != "HEAD")
+            .map(str::to_owned),
     })
 }
 

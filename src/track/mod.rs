@@ -14,6 +14,6 @@ pub mod run;
 pub use db::{Filter, Order, Tracking};
 pub use error::Error;
 pub use run::{
-    Artifact, Batch, DEFAULT_EXPERIMENT, End, Git, Key, Metric, NewRun, Param, Point, Run, RunId,
-    StageOutcome, StageRecord, Status,
+    Artifact, Batch, Curve, DEFAULT_EXPERIMENT, End, Git, Key, Metric, NewRun, Param, Point, Run,
+    RunId, StageOutcome, StageRecord, Status,
 };

@@ -172,6 +172,17 @@ pub struct Metric {
     pub at: Timestamp,
 }
 
+/// A metric with its whole history. Equal histories are kept once, however many runs have them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Which.
+    pub key: Key,
+    /// Steps and values.
+    pub points: Vec<(i64, f64)>,
+    /// When on the clock it was read.
+    pub at: Timestamp,
+}
+
 /// One point of a metric's history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -266,8 +277,9 @@ pub struct Git {
     pub commit: String,
     /// The branch, unless HEAD is detached.
     pub branch: Option<String>,
-    /// Did files differ from the commit, other than those that the run writes?
-    pub dirty: bool,
+    /// Did files differ from the commit, other than those that the run writes? `None`: git took too
+    /// long to say.
+    pub dirty: Option<bool>,
 }
 
 /// What is known of a run when it begins.
@@ -290,13 +302,16 @@ pub struct NewRun {
 }
 
 /// What is added to a run in one transaction. A stage or artifact of the same name replaces what
-/// was recorded before, so does a param; metrics add to their history.
+/// was recorded before, so does a param; metrics add to
+/// their history, and curves replace the curve of before.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Parameters.
     pub params: Vec<Param>,
     /// Values of metrics, in the order in which they are to be shown.
     pub metrics: Vec<Metric>,
+    /// Metrics that come with their history; shown before the others.
+    pub curves: Vec<Curve>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Outputs.
@@ -345,7 +360,7 @@ pub struct Run {
     pub stages: Vec<StageRecord>,
     /// Parameters, by name.
     pub params: BTreeMap<Key, Value>,
-    /// The last value of each metric, in the order of the files they come from.
+    /// The last value of each metric: curves first, each kind in the order of its files.
     pub metrics: Vec<Metric>,
     /// Outputs, by path.
     pub artifacts: Vec<Artifact>,

@@ -685,6 +685,45 @@ warning: the numbers in `m.json` are not part of the run: `m.json` cannot be par
 }
 
 #[test]
+fn a_long_curve_is_thinned_out_and_ends_where_it_ended() {
+    let p = with_pipeline(
+        r#"stages:
+  train:
+    cmd: 'seq 0 120001 | sed "s/.*/{\"step\":&,\"loss\":&}/" > h.jsonl'
+    params: [lr]
+    plots: [h.jsonl: {cache: false}]
+  after:
+    cmd: echo > after.txt
+    params: [other]
+    outs: [after.txt]
+"#,
+    );
+    p.write("params.yaml", "lr: 1\nother: 1\n");
+    let output = p.ok("repro");
+    let note = "`h.jsonl` has more than 10000 steps: the run keeps one of every 16, and the last";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+    let curve = |p: &Project| p.ok("runs show --curve loss --json").json().remove(0);
+    let first = curve(&p);
+    let points = first["points"].as_array().unwrap();
+    assert_eq!(points.len(), 7_502);
+    assert_eq!(points[7_501]["value"], 120_001.0);
+    assert_eq!(runs(&p)[0]["metrics"]["h.jsonl"]["loss"], 120_001.0);
+
+    // A stage that did not run says nothing again, and its curve is the same.
+    let size = p.bytes(".cvops/tracking.db").len();
+    p.edit("params.yaml", "other: 1", "other: 2");
+    let output = p.ok("repro");
+    assert!(!output.stderr.contains("steps"), "{}", output.stderr);
+    let points = |curve: &serde_json::Value| {
+        let points = curve["points"].as_array().unwrap().iter();
+        let pairs = points.map(|p| (p["step"].clone(), p["value"].clone()));
+        pairs.collect::<Vec<_>>()
+    };
+    assert_eq!(points(&curve(&p)), points(&first));
+    assert!(p.bytes(".cvops/tracking.db").len() < size + 50_000);
+}
+
+#[test]
 fn a_run_knows_where_git_stood() {
     let p = study();
     p.git_init();
@@ -704,6 +743,31 @@ fn a_run_knows_where_git_stood() {
     p.edit("params.yaml", "lr: 1 ", "lr: 3 ");
     p.ok("repro");
     assert_eq!(runs(&p)[0]["git"]["dirty"], true);
+}
+
+/// A git that never says whether files differ.
+#[cfg(unix)]
+#[test]
+fn a_repro_does_not_wait_for_a_git_that_takes_long() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let p = study();
+    p.git_init();
+    let slow = "#!/bin/sh\ncase $1 in status) while kill -0 $PPID; do sleep 0.1; done; exit 1 ;; esac\nPATH=${PATH#*:}\nexec git \"$@\"\n";
+    p.write("bin/git", slow);
+    std::fs::set_permissions(p.path("bin/git"), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut repro = p.command("repro");
+    repro.env("PATH", format!("{}:{path}", p.path("bin").display()));
+    assert_eq!(p.run(&mut repro).exit, Exit::Code(0));
+    let git = runs(&p)[0]["git"].clone();
+    assert_eq!(git["commit"], p.git("rev-parse HEAD").trim());
+    assert_eq!(
+        (&git["branch"], &git["dirty"]),
+        (&"main".into(), &serde_json::Value::Null)
+    );
+    let shown = p.ok("runs show");
+    assert!(shown.stdout.contains("(main, changes not known)"));
 }
 
 #[test]

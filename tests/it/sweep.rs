@@ -173,6 +173,40 @@ everything is up to date
 }
 
 #[test]
+fn trials_at_the_same_time_run_an_equal_stage_once() {
+    let p = with_pipeline(
+        r#"stages:
+  prepare:
+    cmd: |-
+      size=$(sed -n 's/^size: //p' params.yaml)
+      echo "prepare:$size" >> ~/runs
+      sleep 0.3
+      echo "$size" > size.txt
+    params: [size]
+    outs: [size.txt]
+  train:
+    cmd: |-
+      lr=$(sed -n 's/^lr: //p' params.yaml)
+      echo "{\"score\": $(cat size.txt).$lr}" > metrics.json
+    deps: [size.txt]
+    params: [lr]
+    metrics:
+      - metrics.json: {cache: false}
+"#,
+    );
+    p.write("params.yaml", "size: 0\nlr: 0\n");
+    p.ok("params sweep size=1,2 lr=1,2,3 -j 3 --metric metrics.json:score");
+    let mut ran: Vec<String> = p.ran().split(' ').map(str::to_owned).collect();
+    ran.sort();
+    assert_eq!(ran, ["prepare:1", "prepare:2"]);
+    let sweep = status(&p, "sweep-1");
+    assert_eq!(finished(&sweep).len(), 6);
+    let trials = sweep["trials"].as_array().unwrap().iter();
+    let restored = trials.filter(|t| t["restored"] == serde_json::json!(["prepare"]));
+    assert_eq!(restored.count(), 4);
+}
+
+#[test]
 fn random_draws_depend_on_the_seed_alone() {
     let p = trainer();
     let trials = |seed: u32| {

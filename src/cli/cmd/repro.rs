@@ -131,6 +131,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         force,
         records,
         env: ctx.env.for_stages(),
+        turns: None,
     };
     let story = Story::new(&ctx.out);
     services::preflight(&plan, &files, &story)?;

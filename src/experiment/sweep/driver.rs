@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::base::diag::Severity;
@@ -196,6 +196,7 @@ pub fn run(
         lock,
         params: &params,
         stage_env: &options.stage_env,
+        turns: Arc::default(),
         env: &options.env,
         events,
     };

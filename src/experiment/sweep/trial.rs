@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::base::doc::Value;
@@ -42,6 +42,8 @@ pub(super) struct Bench<'a> {
     pub(super) params: &'a params::Files,
     /// Variables for the stages' processes.
     pub(super) stage_env: &'a [(String, OsString)],
+    /// What trials at the same time are running: equal stages of theirs run once.
+    pub(super) turns: Arc<pipeline::execute::Turns>,
     /// The environment that `env:` dependencies read from.
     pub(super) env: &'a BTreeMap<String, String>,
     /// Who is told of warnings.
@@ -228,6 +230,7 @@ fn repro(
         force: Force::No,
         records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
+        turns: Some(Arc::clone(&bench.turns)),
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in done.warnings {

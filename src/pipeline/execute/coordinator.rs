@@ -11,17 +11,18 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::base::{ArtifactPath, Cancel, CancelReason, Observer};
-use crate::pipeline::decide::{SkipReason, StageDecision};
+use crate::pipeline::decide::{RunReason, RunRecords, SkipReason, StageDecision};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::RunKey;
 use crate::pipeline::lock::{LockEntry, LockFile};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::spec::StageName;
-use crate::pipeline::workspace::{Judged, Workspace};
+use crate::pipeline::spec::{StageName, StageSpec};
+use crate::pipeline::workspace::{Judged, Workspace, can_be_reused};
 use crate::store;
 
 use super::process::Running;
 use super::stage::{Done, Standing, Worker};
+use super::turns::{Asked, Turn};
 use super::{Event, OnFailure, Options, Outcome, Summary};
 
 /// The lock is rewritten at most this often while stages go on finishing.
@@ -36,7 +37,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 struct Report {
     stage: usize,
     key: RunKey,
-    result: Result<Done, Error>,
+    /// `None`: another repro was at it, and is done; it has to be judged again.
+    result: Option<Result<Done, Error>>,
+    /// Held until the result is recorded.
+    turn: Option<Turn>,
     took: Duration,
 }
 
@@ -79,25 +83,8 @@ pub fn execute(
                 let (sender, worker) = (sender.clone(), &worker);
                 let stage = &plan.graph().stages()[index];
                 scope.spawn(move || {
-                    let start = Instant::now();
-                    let Judged { inputs, decision } = job;
-                    let key = RunKey::of(stage, &inputs);
-                    // A panic must not leave the coordinator waiting for a report for ever.
-                    let work = AssertUnwindSafe(|| match &decision {
-                        StageDecision::Restore { entry, .. } => {
-                            worker.restore(stage, &inputs, &key, entry)
-                        }
-                        _ => worker.run(stage, &inputs, &key),
-                    });
-                    let result = std::panic::catch_unwind(work)
-                        .unwrap_or(Err(Error::Bug("a worker panicked")));
                     // The receiver lives until every worker has reported.
-                    let _ = sender.send(Report {
-                        stage: index,
-                        key,
-                        result,
-                        took: start.elapsed(),
-                    });
+                    let _ = sender.send(work(worker, stage, index, &job, options));
                 });
             }
             if state.running == 0 {
@@ -132,6 +119,56 @@ pub fn execute(
     })
 }
 
+/// Runs or restores one stage, in a thread of its own.
+fn work(
+    worker: &Worker<'_>,
+    stage: &StageSpec,
+    index: usize,
+    job: &Judged,
+    options: &Options,
+) -> Report {
+    let Judged { inputs, decision } = job;
+    let key = RunKey::of(stage, inputs);
+    let mut report = Report {
+        stage: index,
+        key,
+        result: None,
+        turn: None,
+        took: Duration::ZERO,
+    };
+    if let Some(turns) = &options.turns
+        && takes_turns(stage, decision, options)
+    {
+        match turns.ask(key, worker.cancel) {
+            Asked::Mine(turn) => report.turn = Some(turn),
+            Asked::WasTaken => return report,
+            Asked::Cancelled => {
+                report.result = Some(Err(Error::Cancelled));
+                return report;
+            }
+        }
+    }
+    let start = Instant::now();
+    // A panic must not leave the coordinator waiting for a report for ever.
+    let work = AssertUnwindSafe(|| match decision {
+        StageDecision::Restore { entry, .. } => worker.restore(stage, inputs, &key, entry),
+        _ => worker.run(stage, inputs, &key),
+    });
+    let result = std::panic::catch_unwind(work).unwrap_or(Err(Error::Bug("a worker panicked")));
+    report.result = Some(result);
+    report.took = start.elapsed();
+    report
+}
+
+/// Would the result of somebody else do? Where it would not, waiting is in vain.
+fn takes_turns(stage: &StageSpec, decision: &StageDecision, options: &Options) -> bool {
+    let StageDecision::Run(because) = decision else {
+        return false;
+    };
+    let insisted = |reason| matches!(reason, &RunReason::Forced | &RunReason::AlwaysChanged);
+    options.records == RunRecords::Use && can_be_reused(stage) && !because.iter().any(insisted)
+}
+
 struct State<'a, 'w> {
     plan: &'a Plan<'a>,
     lock: &'a mut LockFile,
@@ -152,6 +189,8 @@ struct State<'a, 'w> {
     settled: BTreeSet<usize>,
     /// Finished since the last commit.
     pending: Vec<(RunKey, LockEntry)>,
+    /// The turns of those.
+    turns: Vec<Turn>,
     /// Settled since the last commit: git is not told yet which of their outputs it should see.
     unlisted: Vec<usize>,
     lock_is_stale: bool,
@@ -218,6 +257,7 @@ impl<'a, 'w> State<'a, 'w> {
             rewrote: BTreeSet::new(),
             settled: BTreeSet::new(),
             pending: Vec::new(),
+            turns: Vec::new(),
             unlisted: Vec::new(),
             lock_is_stale,
             committed_at: Instant::now(),
@@ -301,9 +341,14 @@ impl<'a, 'w> State<'a, 'w> {
             stage: index,
             key,
             result,
+            turn,
             took,
         } = report;
         let stage = &self.plan.graph().stages()[index];
+        let Some(result) = result else {
+            self.ready.insert(self.place[&index], index);
+            return;
+        };
         match result {
             Ok(Done {
                 outcome,
@@ -316,6 +361,7 @@ impl<'a, 'w> State<'a, 'w> {
                 }
                 if outcome == Outcome::Ran && standing == Standing::Reusable {
                     self.pending.push((key, entry.clone()));
+                    self.turns.extend(turn);
                 }
                 match standing {
                     Standing::Reusable | Standing::Last => {
@@ -384,6 +430,7 @@ impl<'a, 'w> State<'a, 'w> {
             for (key, entry) in self.pending.drain(..) {
                 self.workspace.runs.record(&key, &entry)?;
             }
+            self.turns.clear();
         }
         if self.lock_is_stale {
             self.lock.write(&self.workspace.files.lock_path())?;

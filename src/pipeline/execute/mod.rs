@@ -21,7 +21,9 @@ mod leftovers;
 mod process;
 pub mod service;
 mod stage;
+mod turns;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{ArtifactPath, ObjectId};
@@ -33,6 +35,7 @@ use super::spec::StageName;
 
 pub use coordinator::execute;
 pub use leftovers::{remove_temporary, stop_leftovers};
+pub use turns::Turns;
 
 /// What to do with the other stages when one fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,9 @@ pub struct Options {
     pub records: RunRecords,
     /// Variables for the stages' processes, beside those this process has.
     pub env: Vec<(String, std::ffi::OsString)>,
+    /// With which other repros of this process, on the same cache, turns are taken at stages with
+    /// the same inputs.
+    pub turns: Option<Arc<Turns>>,
 }
 
 /// From which of its two pipes a line of a stage came.
@@ -185,6 +191,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Returns what became of a stage that is done.
+    #[must_use]
+    pub fn outcome(&self, stage: &StageName) -> Option<Outcome> {
+        self.done
+            .iter()
+            .find_map(|(name, outcome, _)| (name == stage).then_some(*outcome))
+    }
+
     /// Returns the number of stages with this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {

@@ -3,8 +3,11 @@
 //!
 //! **Tables.** A run has a number (its rowid: children refer to it, and it tells the order in which
 //! runs began) and an id (what the outside sees). `metrics` holds the last value of each metric of
-//! a run, `points` the history. SQLite has no NaN and keeps NULL instead; infinities it keeps. Locks
-//! stand apart and once each: most runs of a sweep of unchanged stages end with a lock seen before.
+//! a run, `points` the history of those that come value by value. SQLite has no NaN and keeps NULL
+//! instead; infinities it keeps. Locks stand apart and once each: most runs of a sweep of unchanged
+//! stages end with a lock seen before. So do `curves`, the histories that come whole, each under the
+//! hash of its points (`curve.rs` has the form): the files of unchanged stages are read at the end of
+//! every run and hold the same curves. Databases of the first schema have curves among `points`.
 //! `lifecycle_stage` is MLflow's soft delete; nothing here sets it yet, and deleted runs are not
 //! shown.
 //!
@@ -13,6 +16,7 @@
 //! few transactions; only the last one is forced to disk, so that a power loss may leave a run
 //! without its middle, never a finished one unfinished.
 
+mod curve;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,7 +34,9 @@ use super::error::Error;
 
 pub use read::{Filter, Order};
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[FIRST, CURVES];
+
+const FIRST: &str = "
     CREATE TABLE experiments (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -116,7 +122,17 @@ const MIGRATIONS: &[&str] = &["
         message TEXT,
         PRIMARY KEY (run, name)
     ) WITHOUT ROWID;
-"];
+";
+
+const CURVES: &str = "
+    CREATE TABLE curves (
+        id INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        points BLOB NOT NULL
+    );
+    ALTER TABLE metrics ADD COLUMN curve INTEGER REFERENCES curves (id);
+    CREATE INDEX metrics_by_curve ON metrics (curve) WHERE curve IS NOT NULL;
+";
 
 /// The record of a project's runs.
 #[derive(Debug)]

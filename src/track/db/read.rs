@@ -12,7 +12,7 @@ use crate::track::error::{Candidate, Error};
 use crate::track::overview::is_table;
 use crate::track::run::{Artifact, Git, Key, Metric, Point, Run, RunId, StageRecord, Status};
 
-use super::{Tracking, time, write};
+use super::{Tracking, curve, time, write};
 
 /// Shorter beginnings of an id are refused: they would soon name several runs.
 const PREFIX_MIN: usize = 4;
@@ -256,14 +256,28 @@ impl Tracking {
     /// # Errors
     /// The database cannot be read.
     pub fn history(&self, id: RunId, key: &Key) -> Result<Vec<Point>, Error> {
-        let rows = self.rows(
+        let of: [&dyn ToSql; 3] = [&id.to_string(), &key.file, &key.key];
+        let mut points = self.rows(
             "SELECT p.step, p.at_ms, p.value FROM points p
              JOIN metrics m ON m.id = p.metric JOIN runs r ON r.number = m.run
              WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3 ORDER BY p.step, p.at_ms, p.rowid",
-            &[&id.to_string(), &key.file, &key.key],
+            &of,
             |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)),
         )?;
-        rows.into_iter()
+        let curves: Vec<(i64, Vec<u8>)> = self.rows(
+            "SELECT m.at_ms, c.points FROM curves c
+             JOIN metrics m ON m.curve = c.id JOIN runs r ON r.number = m.run
+             WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3",
+            &of,
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        for (at, bytes) in curves {
+            let curve = curve::of_bytes(&bytes).into_iter();
+            points.extend(curve.map(|(step, value)| (step, at, value)));
+        }
+        points.sort_by_key(|(step, at, _): &(i64, i64, f64)| (*step, *at));
+        points
+            .into_iter()
             .map(|(step, at, value)| {
                 Ok(Point {
                     step,
@@ -462,13 +476,13 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Result<Run, Error>> {
     let (started, ended): (i64, Option<i64>) = (row.get(6)?, row.get(7)?);
     let targets: String = row.get(9)?;
     let commit: Option<String> = row.get(10)?;
-    let (branch, dirty): (_, Option<bool>) = (row.get(11)?, row.get(12)?);
+    let (branch, dirty) = (row.get(11)?, row.get(12)?);
     let owner: Option<String> = row.get(13)?;
     let (name, experiment, command) = (row.get(2)?, row.get(3)?, row.get(8)?);
     let git = commit.map(|commit| Git {
         commit,
         branch,
-        dirty: dirty.unwrap_or(false),
+        dirty,
     });
     let build = || {
         let unknown = |what: String| Error::BadRecord { what };

@@ -8,8 +8,8 @@ use crate::base::doc::Value;
 use crate::base::{ContentHash, ObjectId};
 use crate::project::personality::CVOPS;
 use crate::track::run::{
-    Artifact, Batch, End, Git, Key, Metric, NewRun, Param, Run, RunId, StageOutcome, StageRecord,
-    Status,
+    Artifact, Batch, Curve, End, Git, Key, Metric, NewRun, Param, Run, RunId, StageOutcome,
+    StageRecord, Status,
 };
 
 fn at(ms: i64) -> Timestamp {
@@ -34,6 +34,14 @@ fn metric(key: &str, value: f64, step: i64) -> Metric {
         value,
         step,
         at: at(2_000),
+    }
+}
+
+fn curve(points: &[(i64, f64)]) -> Curve {
+    Curve {
+        key: Key::new("h.jsonl", "loss"),
+        points: points.to_vec(),
+        at: at(2_500),
     }
 }
 
@@ -87,6 +95,7 @@ fn a_run_comes_back_as_it_was_recorded() {
             metric("loss", f64::NAN, 2),
             metric("accuracy", f64::INFINITY, 0),
         ],
+        curves: vec![curve(&[(2, 0.25), (1, 0.5), (3, f64::NAN)])],
         tags: BTreeMap::from([("note".into(), "second".into())]),
         artifacts: vec![Artifact {
             path: "models/a".into(),
@@ -106,7 +115,7 @@ fn a_run_comes_back_as_it_was_recorded() {
     let git = Git {
         commit: "c".repeat(40),
         branch: Some("main".into()),
-        dirty: true,
+        dirty: Some(true),
     };
     let end = End {
         git: Some(git.clone()),
@@ -132,6 +141,13 @@ fn a_run_comes_back_as_it_was_recorded() {
     let history = reader.history(id, &Key::new("m.json", "loss")).unwrap();
     assert_eq!(history.len(), 2);
     assert_eq!((history[0].step, history[0].value), (1, 0.5));
+    let key = Key::new("h.jsonl", "loss");
+    assert!(run.metric(&key).unwrap().is_nan());
+    let curve = reader.history(id, &key).unwrap();
+    let steps: Vec<_> = curve.iter().map(|p| (p.step, p.at)).collect();
+    assert_eq!(steps, [(1, at(2_500)), (2, at(2_500)), (3, at(2_500))]);
+    assert_eq!((curve[0].value, curve[1].value), (0.5, 0.25));
+    assert!(curve[2].value.is_nan());
     assert_eq!(reader.lock_text(id).unwrap().as_deref(), Some("lock text"));
     assert_eq!(reader.objects().unwrap().len(), 1);
 }
@@ -383,6 +399,55 @@ fn deleting_takes_all_that_belongs_to_a_run_and_nothing_else() {
         (2, 1, 1, 1)
     );
     assert_eq!(tracking.lock_text(b).unwrap().as_deref(), Some("shared"));
+}
+
+#[test]
+fn equal_curves_are_kept_once() {
+    let (_tmp, layout) = project();
+    let mut tracking = Tracking::open(&layout).unwrap();
+    let mut add = |points: &[(i64, f64)]| {
+        let batch = Batch {
+            curves: vec![curve(points)],
+            ..Batch::default()
+        };
+        let (id, _) = tracking.create_run(&new_run(None)).unwrap();
+        let end = end(Status::Finished, None);
+        tracking.finish(id, &batch, &end).unwrap();
+        id
+    };
+    let (a, b) = (add(&[(0, 1.0), (1, 0.5)]), add(&[(0, 1.0), (1, 0.5)]));
+    let other = add(&[(0, 1.0), (1, 0.25)]);
+    let curves = |tracking: &Tracking| -> i64 {
+        let sql = "SELECT count(*) FROM curves";
+        tracking.db.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(curves(&tracking), 2);
+    let gone = [tracking.get(a).unwrap(), tracking.get(other).unwrap()];
+    tracking.delete(&gone).unwrap();
+    assert_eq!(curves(&tracking), 1);
+    let left = tracking.history(b, &Key::new("h.jsonl", "loss")).unwrap();
+    assert_eq!(left.len(), 2);
+}
+
+#[test]
+fn a_database_of_the_first_schema_keeps_its_histories() {
+    let (_tmp, layout) = project();
+    fs::create_dir_all(layout.state_dir()).unwrap();
+    let old = db::open(&layout.tracking_db(), &MIGRATIONS[..1]).unwrap();
+    let id = "0123456789abcdef0123456789abcdef";
+    old.execute_batch(&format!(
+        "INSERT INTO runs (number, id, experiment, name, status, started_ms, command, targets)
+         VALUES (1, '{id}', 0, 'old', 'FINISHED', 1000, 'cvops repro', '[]');
+         INSERT INTO metrics VALUES (1, 1, 'h.jsonl', 'loss', 0.5, 2, 2000);
+         INSERT INTO points VALUES (1, 1, 2000, 1.0), (1, 2, 2000, 0.5);"
+    ))
+    .unwrap();
+    drop(old);
+    let tracking = Tracking::open(&layout).unwrap();
+    let run = tracking.find("old").unwrap();
+    assert_eq!(run.metrics[0].value, 0.5);
+    let history = tracking.history(run.id, &run.metrics[0].key).unwrap();
+    assert_eq!((history.len(), history[1].value), (2, 0.5));
 }
 
 #[test]

@@ -7,9 +7,9 @@ use crate::base::diag::nearest;
 use crate::base::doc::Value;
 use crate::track::error::Error;
 use crate::track::owner::Owner;
-use crate::track::run::{Batch, End, NewRun, Run, RunId, StageRecord, Status};
+use crate::track::run::{Batch, Curve, End, Metric, NewRun, Run, RunId, StageRecord, Status};
 
-use super::Tracking;
+use super::{Tracking, curve};
 
 impl Tracking {
     /// Begins a run of this process; returns its id and its name.
@@ -86,7 +86,7 @@ impl Tracking {
                     lock,
                     git.map(|g| &g.commit),
                     git.and_then(|g| g.branch.as_ref()),
-                    git.map(|g| g.dirty),
+                    git.and_then(|g| g.dirty),
                 ],
             )?;
             Ok(())
@@ -183,6 +183,11 @@ impl Tracking {
                 "DELETE FROM locks WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.lock = locks.id)",
                 [],
             )?;
+            tx.execute(
+                "DELETE FROM curves
+                 WHERE NOT EXISTS (SELECT 1 FROM metrics WHERE metrics.curve = curves.id)",
+                [],
+            )?;
             Ok(())
         })
     }
@@ -258,23 +263,16 @@ fn put_batch(tx: &Transaction<'_>, run: i64, batch: &Batch) -> rusqlite::Result<
             json(&param.value)
         ])?;
     }
+    for curve in &batch.curves {
+        put_curve(tx, run, curve)?;
+    }
     for metric in &batch.metrics {
-        let (file, key) = (&metric.key.file, &metric.key.key);
-        let at = metric.at.as_millisecond();
+        let id = put_metric(tx, run, metric)?;
         let value = (!metric.value.is_nan()).then_some(metric.value);
-        // The last value is the one of the highest step, then of the latest time (MLflow's rule).
         tx.prepare_cached(
-            "INSERT INTO metrics (run, file, key, value, step, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (run, file, key) DO UPDATE
-             SET value = excluded.value, step = excluded.step, at_ms = excluded.at_ms
-             WHERE step < excluded.step OR (step = excluded.step AND at_ms <= excluded.at_ms)",
+            "INSERT INTO points (metric, step, at_ms, value) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![run, file, key, value, metric.step, at])?;
-        tx.prepare_cached(
-            "INSERT INTO points (metric, step, at_ms, value)
-             SELECT id, ?4, ?5, ?6 FROM metrics WHERE run = ?1 AND file = ?2 AND key = ?3",
-        )?
-        .execute(params![run, file, key, metric.step, at, value])?;
+        .execute(params![id, metric.step, metric.at.as_millisecond(), value])?;
     }
     for (key, value) in &batch.tags {
         put_tag(tx, run, key, value)?;
@@ -294,6 +292,56 @@ fn put_batch(tx: &Transaction<'_>, run: i64, batch: &Batch) -> rusqlite::Result<
         ])?;
     }
     put_stages(tx, run, &batch.stages)
+}
+
+/// Records the last value of a metric; returns the number of its row.
+fn put_metric(tx: &Transaction<'_>, run: i64, metric: &Metric) -> rusqlite::Result<i64> {
+    let (file, key) = (&metric.key.file, &metric.key.key);
+    let value = (!metric.value.is_nan()).then_some(metric.value);
+    // The last value is the one of the highest step, then of the latest time (MLflow's rule).
+    tx.prepare_cached(
+        "INSERT INTO metrics (run, file, key, value, step, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (run, file, key) DO UPDATE
+         SET value = excluded.value, step = excluded.step, at_ms = excluded.at_ms
+         WHERE step < excluded.step OR (step = excluded.step AND at_ms <= excluded.at_ms)",
+    )?
+    .execute(params![
+        run,
+        file,
+        key,
+        value,
+        metric.step,
+        metric.at.as_millisecond()
+    ])?;
+    tx.prepare_cached("SELECT id FROM metrics WHERE run = ?1 AND file = ?2 AND key = ?3")?
+        .query_row(params![run, file, key], |row| row.get(0))
+}
+
+fn put_curve(tx: &Transaction<'_>, run: i64, whole: &Curve) -> rusqlite::Result<()> {
+    let mut points = whole.points.clone();
+    // A stable sort: of two values of a step the later one stays the last.
+    points.sort_by_key(|(step, _)| *step);
+    let Some(&(step, value)) = points.last() else {
+        return Ok(());
+    };
+    let last = Metric {
+        key: whole.key.clone(),
+        value,
+        step,
+        at: whole.at,
+    };
+    let metric = put_metric(tx, run, &last)?;
+    let bytes = curve::to_bytes(&points);
+    let hash = ContentHash::of(&bytes);
+    tx.prepare_cached(
+        "INSERT INTO curves (hash, points) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
+    )?
+    .execute(params![hash.as_bytes(), bytes])?;
+    tx.prepare_cached(
+        "UPDATE metrics SET curve = (SELECT id FROM curves WHERE hash = ?2) WHERE id = ?1",
+    )?
+    .execute(params![metric, hash.as_bytes()])
+    .map(drop)
 }
 
 fn put_stages(tx: &Transaction<'_>, run: i64, stages: &[StageRecord]) -> rusqlite::Result<()> {

@@ -79,7 +79,11 @@ fn head(ctx: &Ctx, run: &Run) -> String {
     }
     if let Some(git) = &run.git {
         let branch = git.branch.as_deref().unwrap_or("no branch");
-        let dirty = if git.dirty { ", with changes" } else { "" };
+        let dirty = match git.dirty {
+            Some(true) => ", with changes",
+            Some(false) => "",
+            None => ", changes not known",
+        };
         let commit: String = git.commit.chars().take(10).collect();
         lines.push(("git", format!("{commit} ({branch}{dirty})")));
     }
