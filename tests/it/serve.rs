@@ -776,7 +776,11 @@ fn pages_come_from_the_binary_and_can_be_turned_off() {
         assert_eq!(server.get(&format!("/docs/{file}")).status, 200, "{file}");
     }
     assert_eq!(server.get("/docs/nothing.js").outcome(), "404 not_found");
-    assert!(server.get("/").text().contains("/predict?top_k="));
+    let page = server.get("/").text();
+    assert!(page.contains("/predict?top_k="));
+    for format in ["png", "jpeg", "webp", "bmp", "gif", "tiff"] {
+        assert!(page.contains(&format!("image/{format}")), "{format}");
+    }
     assert_eq!(server.send("HEAD /health", "", b"").body, b"");
     drop(server);
     with_params(&p, "serve: {docs: false}\n");

@@ -288,6 +288,8 @@ stopping `serve` (again to kill)
     );
     assert!(is_gone(p.service_pid()));
     assert!(!p.read("pipeline.lock").contains("serve"));
+    // Nothing of it stays behind.
+    assert!(!p.exists(".cvops/tmp/scratch/serve"));
 }
 
 #[test]
@@ -300,7 +302,7 @@ fn the_story_of_a_service_as_json() {
     repro.wait_for("\"ready\"");
     repro.signal(Signal::TERM);
     let output = repro.end();
-    assert_eq!(output.exit, Exit::Code(130));
+    assert_eq!(output.exit, Exit::Code(0));
     let kinds: Vec<String> = output
         .json()
         .iter()
@@ -309,17 +311,8 @@ fn the_story_of_a_service_as_json() {
     assert_eq!(
         kinds,
         [
-            "decided",
-            "started",
-            "finished",
-            "decided",
-            "done",
-            "started",
-            "output",
-            "ready",
-            "stopping",
-            "output",
-            "interrupted"
+            "decided", "started", "finished", "decided", "done", "started", "output", "ready",
+            "stopping", "output", "stopped"
         ]
     );
     let ready = &output.events("ready")[0];
@@ -522,7 +515,7 @@ fn a_service_behind_a_shell_is_waited_for() {
     repro.wait_for("serve | up");
     repro.signal(Signal::TERM);
     let output = repro.end();
-    assert_eq!(output.exit, Exit::Code(130));
+    assert_eq!(output.exit, Exit::Code(0));
     assert!(
         output.stdout.contains("serve | bye"),
         "{}",
@@ -560,7 +553,7 @@ fn a_service_left_behind_by_a_killed_cvops_is_stopped_by_the_next_start() {
     wait_until("it is gone", || is_gone(left));
     repro.wait_for("serve | up");
     repro.signal(Signal::TERM);
-    assert_eq!(repro.end().exit, Exit::Code(130));
+    assert_eq!(repro.end().exit, Exit::Code(0));
 }
 
 #[test]
@@ -666,7 +659,7 @@ fn a_quiet_service_shows_results_and_errors_only() {
         str![[r#"
 serve | up
 serve | bye
-[exit 130]
+[exit 0]
 "#]],
     );
 }

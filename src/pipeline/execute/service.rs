@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -132,7 +133,10 @@ pub fn run(
             let (running, stop) = (&running, &stop);
             let told = sender.clone();
             scope.spawn(move || {
-                let error = service.run(running, stop, events);
+                // Whoever waits for the end of a service must hear of it, even if it is a bug.
+                let run = || service.run(running, stop, events);
+                let error = std::panic::catch_unwind(AssertUnwindSafe(run))
+                    .unwrap_or_else(|_| Error::Bug("the thread that runs a service panicked"));
                 service.is_over.store(true, Ordering::SeqCst);
                 // The receiver lives until every service is over.
                 let _ = told.send(Message::Over {
@@ -226,9 +230,18 @@ struct Service<'a> {
     stage: &'a StageSpec,
     spec: &'a ServiceSpec,
     dir: PathBuf,
+    /// The scratch folder of the stage, removed when it is over.
+    scratch: PathBuf,
     env: Vec<(String, OsString)>,
     start: Instant,
     is_over: AtomicBool,
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed stays: this is tidiness, no reason to fail.
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
 }
 
 impl<'a> Service<'a> {
@@ -238,15 +251,17 @@ impl<'a> Service<'a> {
         files: &Files<'_>,
         env: &[(String, OsString)],
     ) -> Result<Self, Error> {
-        let scratch = files.scratch_of(&stage.name).join("service");
-        fs::create_dir_all(&scratch).map_err(base::Error::io("create folder", &scratch))?;
-        let mut env = environment(env, files.root(), &stage.name, &scratch);
+        let scratch = files.scratch_of(&stage.name);
+        let dir = scratch.join("service");
+        fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+        let mut env = environment(env, files.root(), &stage.name, &dir);
         let me = std::process::id().to_string();
         env.push((SERVICE_OF.to_owned(), me.into()));
         Ok(Self {
             stage,
             spec,
             dir: files.work_dir(stage.wdir.as_ref()),
+            scratch,
             env,
             start: Instant::now(),
             is_over: AtomicBool::new(false),
