@@ -1,5 +1,6 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
@@ -45,7 +46,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "DIR", default_value = "models/classifier")]
     model: PathBuf,
     /// Name under which the model is served (default: the folder's name)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = model_name)]
     name: Option<String>,
     /// Bring the model and all it needs up to date first
     #[arg(long)]
@@ -67,7 +68,38 @@ impl Args {
     }
 }
 
+/// A name is a label of metrics and a line of the log.
+fn model_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("a name has at least one visible character".to_owned())
+    } else if text.chars().any(char::is_control) {
+        Err("a name has no control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A file would be waited for in vain: no model will ever appear below it.
+fn refuse_file(ctx: &Ctx, model: &Path) -> Result<(), CliError> {
+    if !ctx.dir.join(model).is_file() {
+        return Ok(());
+    }
+    let folder = match model.parent() {
+        None => Path::new("."),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    Err(CliError::usage(
+        Diagnostic::error(
+            "model-is-file",
+            format!("`{}` is a file, not the folder of a model", model.display()),
+        )
+        .help(format!("give the folder: `--model {}`", folder.display())),
+    ))
+}
+
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    refuse_file(ctx, &args.model)?;
     let config = config(ctx, args)?;
     if args.repro {
         let target = args.model.display().to_string();
@@ -83,6 +115,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         name: name(args, &dir),
         shown: args.model.clone(),
         check: lock_check(ctx, &dir),
+        made_by: maker(ctx, &dir),
         strictness: if args.strict {
             Strictness::Refuse
         } else {
@@ -179,11 +212,34 @@ fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
     })
 }
 
+/// Returns the command that makes the model in `dir`, if a stage of the project around has that folder,
+/// or one above it, among its outputs.
+fn maker(ctx: &Ctx, dir: &Path) -> Option<String> {
+    let project = ctx.project().ok()?;
+    let path = within(&project, dir)?;
+    // A pipeline that cannot be read makes no model; the commands that need it say why.
+    let graph = Ctx::graph(&project).ok()?;
+    let stages = graph.stages();
+    let stage = once(path.clone())
+        .chain(path.ancestors())
+        .find_map(|path| stages.iter().find(|stage| stage.outs.contains_key(&path)))?;
+    Some(format!("cvops repro {}", stage.name))
+}
+
+/// Returns `dir` relative to the project, if it lies in it.
+fn within(project: &Project, dir: &Path) -> Option<ArtifactPath> {
+    // What is not there yet has no canonical form: that of what is above it counts.
+    let canonical = dir.ancestors().find_map(|above| {
+        let rest = dir.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    });
+    let relative = canonical?;
+    let relative = relative.strip_prefix(&project.root).ok()?;
+    relative.to_str()?.parse().ok()
+}
+
 fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, CliError> {
-    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let relative = dir.strip_prefix(&project.root).ok();
-    let path = relative.and_then(|path| path.to_str()?.parse::<ArtifactPath>().ok());
-    let Some(path) = path else {
+    let Some(path) = within(project, dir) else {
         return Ok(LockState::Absent);
     };
     let lock = Ctx::lock_file(project)?;
@@ -204,13 +260,14 @@ fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
 fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
     let (sender, events) = mpsc::channel();
+    let source = options.source.clone();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Some(event)) = events.recv() {
                 if ctx.out.form == Form::Json {
                     ctx.out.json(&event_json(&event));
                 } else {
-                    ctx.out.note(&event_text(&event));
+                    ctx.out.note(&event_text(&source, &event));
                 }
             }
         });
@@ -225,13 +282,10 @@ fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
     })
 }
 
-fn event_text(event: &ServerEvent) -> String {
+fn event_text(source: &ModelSource, event: &ServerEvent) -> String {
     match event {
         ServerEvent::Listening { addr } => format!("listening on http://{addr}"),
-        ServerEvent::NoModel { missing } => format!(
-            "there is no model yet: `{}` is missing; `cvops repro train` makes one, and it is then loaded by itself",
-            missing.display()
-        ),
+        ServerEvent::NoModel { missing } => source.absence(missing),
         ServerEvent::Ready {
             name,
             classes,
