@@ -185,7 +185,7 @@ serve is a service: start it with `cvops repro serve`
         &p.cvops("repro --dry serve"),
         str![[r#"
 model  unchanged
-serve  service     started by name only
+serve  service     would start
 --- stderr ---
 everything is up to date
 [exit 0]
@@ -439,6 +439,22 @@ fn a_busy_port_is_no_readiness() {
     }
     // It is said before what it needs is computed, not after.
     assert!(!p.exists("model.txt") && !p.home().join("up").exists());
+}
+
+/// To kill the service alone would make the command that runs it fail.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_held_by_a_running_service_names_the_command_to_stop() {
+    let port = free_port();
+    let p = with_service(port, &format!("cvops serve --port {port}"));
+    let repro = start(&p, "repro serve", port);
+    repro.wait_for("listening on");
+    let second = p.cvops("repro serve");
+    assert_eq!(second.exit, Exit::Code(1));
+    let stop = format!("`kill {}`", repro.child.id());
+    assert!(second.stderr.contains(&stop), "{}", second.transcript());
+    repro.signal(Signal::TERM);
+    assert_eq!(repro.end().exit, Exit::Code(0));
 }
 
 #[test]

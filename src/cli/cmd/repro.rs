@@ -110,7 +110,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         RunRecords::Use
     };
     if args.dry {
-        status::show(ctx, &project, &plan, force, records)?;
+        status::show(ctx, &project, &plan, force, records, plan.services())?;
         return Ok(Outcome::Done);
     }
     let project_lock = ctx.lock(&project, "cvops repro")?;

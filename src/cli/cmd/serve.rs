@@ -1,6 +1,5 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
-use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
@@ -196,22 +195,6 @@ fn name(args: &Args, dir: &Path) -> String {
     args.name.clone().unwrap_or_else(of_folder)
 }
 
-/// Returns what compares the model with the lock of the project around it. Outside of a project, or
-/// when the lock does not name the folder, nothing is recorded.
-fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
-    let Ok(project) = ctx.project() else {
-        return Arc::new(|| LockState::Absent);
-    };
-    let (dir, cancel) = (dir.to_owned(), ctx.cancel.clone());
-    Arc::new(move || {
-        compare(&project, &dir, &cancel).unwrap_or_else(|error| {
-            let problem = error.diagnostics.first().map(|d| d.headline.as_str());
-            tracing::warn!(problem, "the lock cannot be compared with the model");
-            LockState::Absent
-        })
-    })
-}
-
 /// Returns the command that makes the model in `dir`, if a stage of the project around has that folder,
 /// or one above it, among its outputs.
 fn maker(ctx: &Ctx, dir: &Path) -> Option<String> {
@@ -220,7 +203,7 @@ fn maker(ctx: &Ctx, dir: &Path) -> Option<String> {
     // A pipeline that cannot be read makes no model; the commands that need it say why.
     let graph = Ctx::graph(&project).ok()?;
     let stages = graph.stages();
-    let stage = once(path.clone())
+    let stage = std::iter::once(path.clone())
         .chain(path.ancestors())
         .find_map(|path| stages.iter().find(|stage| stage.outs.contains_key(&path)))?;
     Some(format!("cvops repro {}", stage.name))
@@ -238,8 +221,27 @@ fn within(project: &Project, dir: &Path) -> Option<ArtifactPath> {
     relative.to_str()?.parse().ok()
 }
 
+/// Returns what compares the model with the lock of the project around it. Outside of a project, or
+/// when the lock does not name the folder, nothing is recorded.
+fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
+    let Ok(project) = ctx.project() else {
+        return Arc::new(|| LockState::Absent);
+    };
+    let (dir, cancel) = (dir.to_owned(), ctx.cancel.clone());
+    Arc::new(move || {
+        compare(&project, &dir, &cancel).unwrap_or_else(|error| {
+            let problem = error.diagnostics.first().map(|d| d.headline.as_str());
+            tracing::warn!(problem, "the lock cannot be compared with the model");
+            LockState::Absent
+        })
+    })
+}
+
 fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, CliError> {
-    let Some(path) = within(project, dir) else {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let relative = dir.strip_prefix(&project.root).ok();
+    let path = relative.and_then(|path| path.to_str()?.parse::<ArtifactPath>().ok());
+    let Some(path) = path else {
         return Ok(LockState::Absent);
     };
     let lock = Ctx::lock_file(project)?;

@@ -26,7 +26,7 @@ use crate::pipeline::spec::{ServiceSpec, StageSpec};
 use crate::pipeline::workspace::Files;
 
 use super::Event;
-use super::leftovers::{SERVICE_OF, stop_service};
+use super::leftovers::{SERVICE_OF, keeper_of, stop_service};
 use super::process::{Running, Shell, describe};
 use super::stage::environment;
 
@@ -95,10 +95,12 @@ pub fn check(
             }
         }
         if !ports::is_free(port) {
+            let owner = ports::owner(port);
             return Err(Error::PortTaken {
                 stage: stage.name.clone(),
                 port,
-                owner: ports::owner(port),
+                keeper: owner.as_ref().and_then(|owner| keeper_of(owner.pid)),
+                owner,
             });
         }
     }
@@ -338,7 +340,7 @@ impl<'a> Service<'a> {
                         took,
                     });
                 }
-                Ok(answer) => format!("`{url}` answered {}", answer.status),
+                Ok(answer) => answer.told(&url),
                 Err(error) => error.to_string(),
             };
             if self.spec.ready_timeout <= took {
