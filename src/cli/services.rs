@@ -28,6 +28,14 @@ pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
     }
 }
 
+/// Says which services a repro of `plan` would start.
+pub(super) fn announce(ctx: &Ctx, plan: &Plan<'_>) {
+    for stage in chosen(plan) {
+        let shown = ctx.out.paint(Style::Strong, stage.name.as_str());
+        ctx.out.note(&format!("{shown} would start"));
+    }
+}
+
 /// Makes sure, before an hour of training, that the services `plan` was asked for can start.
 pub(super) fn preflight(
     plan: &Plan<'_>,

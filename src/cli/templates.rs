@@ -2,10 +2,6 @@
 
 use crate::vision::dataset::Starter;
 
-/// The names of the files of `vision`.
-pub(super) const PIPELINE_FILE: &str = "pipeline.yaml";
-pub(super) const PARAMS_FILE: &str = "params.yaml";
-
 const PIPELINE: &str = include_str!("templates/pipeline.yaml");
 const PARAMS: &str = include_str!("templates/params.yaml");
 
@@ -36,8 +32,8 @@ pub(super) type File = (&'static str, String);
 /// `/`-separated, without control characters).
 pub(super) fn vision(data: &str, starter: &Starter) -> [File; 2] {
     [
-        (PIPELINE_FILE, pipeline(data)),
-        (PARAMS_FILE, params(starter)),
+        ("pipeline.yaml", pipeline(data)),
+        ("params.yaml", params(starter)),
     ]
 }
 

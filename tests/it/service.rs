@@ -185,9 +185,10 @@ serve is a service: start it with `cvops repro serve`
         &p.cvops("repro --dry serve"),
         str![[r#"
 model  unchanged
-serve  service     would start
+serve  service     started by name only
 --- stderr ---
 everything is up to date
+serve would start
 [exit 0]
 "#]],
     );

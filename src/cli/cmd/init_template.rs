@@ -24,6 +24,10 @@ use super::init::create;
 /// Where pictures are expected when there are none yet.
 const PLACEHOLDER: &str = "data/images";
 
+/// The files of the template `vision` that are compared when they are there already.
+const PIPELINE_FILE: &str = "pipeline.yaml";
+const PARAMS_FILE: &str = "params.yaml";
+
 /// What the project begins with.
 #[derive(Debug, clap::Args)]
 pub(super) struct TemplateArgs {
@@ -191,9 +195,9 @@ enum Lacks {
 /// Compares the file `name`, in which is `there`, with what the template would write. A file that
 /// cannot be read as YAML lacks everything.
 fn lacking(name: &str, there: String, template: String) -> Lacks {
-    let at = if name == templates::PIPELINE_FILE {
+    let at = if name == PIPELINE_FILE {
         KeyPath::root().key("stages")
-    } else if name == templates::PARAMS_FILE {
+    } else if name == PARAMS_FILE {
         KeyPath::root()
     } else {
         return Lacks::Nothing;
@@ -398,7 +402,7 @@ mod tests {
         };
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let stages = "stages: {train: {cmd: a}, serve: {cmd: b}}";
-        let pipeline = templates::PIPELINE_FILE;
+        let pipeline = PIPELINE_FILE;
         check(
             pipeline,
             "stages: {serve: x, train: y, z: 1}",
@@ -415,7 +419,7 @@ mod tests {
             let all = Lacks::Stages(list(&["train", "serve"]));
             check(pipeline, nothing, stages, all);
         }
-        let params = templates::PARAMS_FILE;
+        let params = PARAMS_FILE;
         let sections = Lacks::Sections(list(&["model"]));
         check(params, "train: {epochs: 1}", "model: 1\ntrain: 2", sections);
         check("docker-compose.yml", "", "model: 1", Lacks::Nothing);

@@ -110,7 +110,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         RunRecords::Use
     };
     if args.dry {
-        status::show(ctx, &project, &plan, force, records, plan.services())?;
+        status::show(ctx, &project, &plan, force, records)?;
+        services::announce(ctx, &plan);
         return Ok(Outcome::Done);
     }
     let project_lock = ctx.lock(&project, "cvops repro")?;

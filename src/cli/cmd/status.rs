@@ -32,7 +32,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
-    let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use, &[])?;
+    let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     Ok(if args.exit_code {
         outcome
     } else {
@@ -57,15 +57,13 @@ pub(super) fn judge(
     Ok((forecasts, obstacles))
 }
 
-/// Shows the forecast of every stage of `plan`; `Changes` when one would do something. The services
-/// `starting`, by number, would be started.
+/// Shows the forecast of every stage of `plan`; `Changes` when one would do something.
 pub(super) fn show(
     ctx: &Ctx,
     project: &Project,
     plan: &Plan<'_>,
     force: Force,
     records: RunRecords,
-    starting: &[usize],
 ) -> Result<Outcome, CliError> {
     let (forecasts, obstacles) = judge(ctx, project, plan, force, records)?;
     let stages: Vec<_> = plan
@@ -101,7 +99,7 @@ pub(super) fn show(
             .map(|s| s.name.as_str().chars().count())
             .max()
             .unwrap_or(0);
-        for ((stage, forecast), number) in stages.iter().zip(&forecasts).zip(plan.order()) {
+        for (stage, forecast) in stages.iter().zip(&forecasts) {
             let style = match forecast {
                 f if idle(f) => Style::Dim,
                 Forecast::Certain(StageDecision::Run(_)) => Style::Changed,
@@ -110,12 +108,11 @@ pub(super) fn show(
             let state = ctx
                 .out
                 .paint(style, &format!("{:<10}", decision::state(forecast)));
-            let because = if starting.contains(number) {
-                "would start".to_owned()
-            } else {
+            let line = format!(
+                "{:<width$}  {state}  {}",
+                stage.name.as_str(),
                 decision::because(forecast)
-            };
-            let line = format!("{:<width$}  {state}  {because}", stage.name.as_str());
+            );
             ctx.out.result(line.trim_end());
         }
         if stages.is_empty() {

@@ -353,3 +353,45 @@ impl<'a> Service<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::doc::{Document, Format};
+    use crate::pipeline::spec;
+
+    /// The thread of a service that panics must not leave the others waited for, for ever.
+    #[test]
+    fn a_panic_ends_the_services() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(&dir.path().join(".cvops")).unwrap();
+        fs::write_atomic(&dir.path().join(".cvops/config.yaml"), b"").unwrap();
+        let project = crate::project::discover(dir.path(), None).unwrap();
+        let service = |name: &str| {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = port.local_addr().unwrap().port();
+            format!("  {name}: {{cmd: sleep 60, service: {{port: {port}, ready: /}}}}\n")
+        };
+        let text = format!("stages:\n{}{}", service("bad"), service("good"));
+        let document = Document::parse("pipeline.yaml", text, Format::Yaml).unwrap();
+        let pipeline = spec::read(document).unwrap();
+        let stages: Vec<&StageSpec> = pipeline.stages.iter().collect();
+        let cancel = Cancel::new();
+        let files = Files::open(&project, &cancel);
+        let failed: Mutex<Vec<String>> = Mutex::default();
+        let observe = |event: Event| match event {
+            Event::Started { stage, .. } if stage.as_str() == "bad" => panic!("on purpose"),
+            Event::Failed { stage, error, .. } => {
+                failed.lock().unwrap().push(format!("{stage}: {error}"));
+            }
+            _ => {}
+        };
+        let ended = run(&stages, &files, &[], &cancel, &observe).unwrap();
+        assert_eq!(ended, Ended::Failed);
+        let expected = "bad: this is a bug in cvops: the thread that runs a service panicked";
+        assert_eq!(*failed.lock().unwrap(), [expected]);
+        for name in ["bad", "good"] {
+            assert!(!project.layout.scratch().join(name).exists(), "{name}");
+        }
+    }
+}
