@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 /// What a server answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The HTTP status, 100..=599.
     pub status: u16,
+    /// What the server says beside a status that is not 2xx: the text `detail` of a JSON body.
+    pub detail: Option<String>,
 }
 
 impl Probe {
@@ -15,6 +17,15 @@ impl Probe {
     #[must_use]
     pub fn is_well(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Says in one line what `url` answered.
+    #[must_use]
+    pub fn told(&self, url: &str) -> String {
+        match &self.detail {
+            Some(detail) => format!("`{url}` answered {}: {detail}", self.status),
+            None => format!("`{url}` answered {}", self.status),
+        }
     }
 }
 
@@ -28,6 +39,12 @@ pub enum ProbeError {
         url: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// No such host.
+    #[error("the host of `{url}` is not known: check its spelling")]
+    UnknownHost {
+        /// As given.
+        url: String,
     },
     /// Nobody listens there.
     #[error("nothing listens at `{url}`")]
@@ -43,7 +60,7 @@ pub enum ProbeError {
         /// The limit.
         after: Duration,
     },
-    /// Anything else: an unknown host, a broken answer.
+    /// Anything else: a broken answer.
     #[error("`{url}` did not answer: {why}")]
     Broken {
         /// As given.
@@ -52,6 +69,15 @@ pub enum ProbeError {
         why: String,
     },
 }
+
+/// Bodies of answers are read up to here; a longer one has no detail.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Longer details are cut.
+const DETAIL_CHARS_MAX: usize = 400;
+
+/// What the standard library says when a name has no address; there is no kind for it.
+const LOOKUP_FAILED: &str = "failed to lookup address information";
 
 /// Sends `GET url` and returns the status of the answer, whatever it is; redirects are not followed.
 ///
@@ -73,6 +99,14 @@ pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
             why: "it must start with `http://`".to_owned(),
         });
     }
+    if let Some(port) = port(url)
+        && !port.parse::<u16>().is_ok_and(|port| port != 0)
+    {
+        return Err(ProbeError::BadUrl {
+            url: url_owned(),
+            why: format!("`{port}` is not a port, which is 1 to 65535"),
+        });
+    }
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
@@ -83,9 +117,20 @@ pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
         .build()
         .into();
     match agent.get(url).call() {
-        Ok(answer) => Ok(Probe {
-            status: answer.status().as_u16(),
-        }),
+        Ok(answer) => {
+            let mut probe = Probe {
+                status: answer.status().as_u16(),
+                detail: None,
+            };
+            if !probe.is_well() {
+                probe.detail = detail(answer.into_body());
+            }
+            Ok(probe)
+        }
+        Err(ureq::Error::HostNotFound) => Err(ProbeError::UnknownHost { url: url_owned() }),
+        Err(ureq::Error::Io(e)) if e.to_string().starts_with(LOOKUP_FAILED) => {
+            Err(ProbeError::UnknownHost { url: url_owned() })
+        }
         Err(ureq::Error::Timeout(_)) => Err(ProbeError::TimedOut {
             url: url_owned(),
             after: timeout,
@@ -103,6 +148,27 @@ pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
             why: e.to_string(),
         }),
     }
+}
+
+/// Returns what stands after the host's `:` in `url`, which begins with `http://`.
+fn port(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // The address of IPv6 has colons of its own: `[::1]:80`.
+    let host = authority.rsplit(['@', ']']).next()?;
+    host.rsplit_once(':').map(|(_, port)| port)
+}
+
+/// Returns the text `detail` of a JSON body, in one line.
+fn detail(body: ureq::Body) -> Option<String> {
+    // A body that breaks off takes nothing from the status.
+    let mut body = body;
+    let config = body.with_config().limit(BODY_BYTES_MAX);
+    let bytes = config.read_to_vec().ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let text = json.get("detail")?.as_str()?;
+    let line = text.split(char::is_control).collect::<Vec<_>>().join(" ");
+    Some(line.chars().take(DETAIL_CHARS_MAX).collect()).filter(|line: &String| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -143,6 +209,42 @@ mod tests {
                 Box::leak(format!("{line}\r\nContent-Length: 0\r\n\r\n").into_boxed_str());
             let found = probe(&server(answer), SHORT).unwrap();
             assert_eq!((found.status, found.is_well()), (status, well), "{line}");
+            assert_eq!(found.detail, None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_beside_its_status_is_told() {
+        for (body, detail) in [
+            (r#"{"detail": "no model\nyet"}"#, Some("no model yet")),
+            (r#"{"detail": ""}"#, None),
+            (r#"{"detail": [1]}"#, None),
+            (r#"{"status": "loading"}"#, None),
+            ("no JSON", None),
+        ] {
+            let length = body.len();
+            let answer = format!("HTTP/1.1 503 x\r\nContent-Length: {length}\r\n\r\n{body}");
+            let found = probe(&server(Box::leak(answer.into_boxed_str())), SHORT).unwrap();
+            assert_eq!(found.detail.as_deref(), detail, "{body}");
+            let told = found.told("http://x");
+            let tail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+            assert_eq!(told, format!("`http://x` answered 503{tail}"));
+        }
+    }
+
+    #[test]
+    fn the_port_is_what_follows_the_host() {
+        for (url, expected) in [
+            ("http://localhost", None),
+            ("http://localhost/a:b", None),
+            ("http://localhost?a:b", None),
+            ("http://localhost:80/x", Some("80")),
+            ("http://[::1]", None),
+            ("http://[::1]:80", Some("80")),
+            ("http://a:b@host", None),
+            ("http://a:b@host:1", Some("1")),
+        ] {
+            assert_eq!(port(url), expected, "{url}");
         }
     }
 
@@ -175,6 +277,10 @@ mod tests {
             "localhost:5001",
             "ftp://x",
             "http://",
+            "http://localhost:99999/health",
+            "http://localhost:0/",
+            "http://localhost:http/",
+            "http://localhost:",
         ] {
             assert!(
                 matches!(probe(url, SHORT), Err(ProbeError::BadUrl { .. })),

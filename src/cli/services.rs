@@ -1,10 +1,11 @@
 //! Services at the end of a `repro`: which there are, and running those that were named.
-//! Imports: pipeline, ctx, render.
+//! Imports: base, pipeline, ctx, render.
 
 use std::ffi::OsString;
 
 use serde_json::json;
 
+use crate::base::CancelReason;
 use crate::pipeline::execute::service::{self, Ended};
 use crate::pipeline::workspace::Files;
 use crate::pipeline::{Plan, StageSpec};
@@ -24,6 +25,14 @@ pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
             let shown = ctx.out.paint(Style::Strong, name);
             ctx.out.note(&events::is_a_service(&shown, name));
         }
+    }
+}
+
+/// Says which services a repro of `plan` would start.
+pub(super) fn announce(ctx: &Ctx, plan: &Plan<'_>) {
+    for stage in chosen(plan) {
+        let shown = ctx.out.paint(Style::Strong, stage.name.as_str());
+        ctx.out.note(&format!("{shown} would start"));
     }
 }
 
@@ -53,6 +62,13 @@ pub(super) fn run(
     let ended = service::run(&chosen(plan), files, env, &ctx.cancel, story)?;
     Ok(match ended {
         Ended::Failed => Outcome::Failed,
+        // As `cvops serve` ends: SIGTERM is how a service is stopped, Ctrl-C interrupts a user's command.
+        Ended::Stopped if ctx.cancel.reason() == Some(CancelReason::Terminated) => {
+            if ctx.out.form == Form::Json {
+                ctx.out.json(&json!({"event": "stopped"}));
+            }
+            Outcome::Done
+        }
         Ended::Stopped => {
             if ctx.out.form == Form::Json {
                 ctx.out.json(&json!({"event": "interrupted"}));

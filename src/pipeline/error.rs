@@ -109,6 +109,8 @@ pub enum Error {
         port: u16,
         /// Who listens there, if the system tells.
         owner: Option<Owner>,
+        /// The running cvops whose service that is, by process id.
+        keeper: Option<u32>,
     },
     /// Two services that are to run at once want one port.
     #[error("services `{first}` and `{second}` both want port {port}")]
@@ -270,6 +272,9 @@ impl ToDiagnostics for Error {
             }
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
+            )),
+            Self::PortTaken { keeper: Some(keeper), .. } => error("port-busy").help(format!(
+                "it is a service of a running cvops: stop that (Ctrl-C where it runs, or `kill {keeper}`), or give the service another `port`"
             )),
             Self::PortTaken { port, owner, .. } => error("port-busy").help(match owner {
                 Some(owner) => format!(

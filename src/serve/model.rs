@@ -82,6 +82,8 @@ pub struct ModelSource {
     pub check: LockCheck,
     /// What a difference means.
     pub strictness: Strictness,
+    /// The command that makes the model, if one is known.
+    pub made_by: Option<String>,
 }
 
 /// A model that is ready to be asked.
@@ -129,6 +131,20 @@ impl ModelSlot {
 pub(super) struct Stamp(Vec<[i64; 4]>);
 
 impl ModelSource {
+    /// Says that there is no model, since the file `missing` is, and what to do.
+    #[must_use]
+    pub fn absence(&self, missing: &Path) -> String {
+        let missing = missing.display();
+        match &self.made_by {
+            Some(command) => format!(
+                "there is no model yet: `{missing}` is missing; `{command}` makes one, and it is then loaded by itself"
+            ),
+            None => format!(
+                "there is no model yet: `{missing}` is missing; as soon as there is one, it is loaded by itself"
+            ),
+        }
+    }
+
     /// Returns the stamp of the model.
     ///
     /// # Errors
@@ -244,6 +260,7 @@ pub(super) mod tests {
             name: "tiny".to_owned(),
             check: Arc::new(move || state),
             strictness: Strictness::Warn,
+            made_by: None,
         }
     }
 

@@ -74,10 +74,7 @@ impl Service {
         match status {
             Status::Ready(_) => format!("the model `{name}` is ready"),
             Status::Loading => format!("the model `{name}` is being loaded"),
-            Status::Absent { missing } => format!(
-                "there is no model yet: `{}` is missing; `cvops repro train` makes one, and it is then loaded by itself",
-                missing.display()
-            ),
+            Status::Absent { missing } => self.source.absence(missing),
             Status::Broken { problem } => format!("the model `{name}` cannot be loaded: {problem}"),
         }
     }

@@ -81,6 +81,14 @@ error: nothing listens at `http://127.0.0.1:[PORT]/x`
 [exit 1]
 "#]],
     );
+    check(
+        &project().cvops("health http://nowhere.invalid/health"),
+        str![[r#"
+--- stderr ---
+error: the host of `http://nowhere.invalid/health` is not known: check its spelling
+[exit 1]
+"#]],
+    );
     // It listens and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
@@ -112,6 +120,16 @@ error: `https://example.org/health` cannot be asked: TLS is not spoken here; ask
         str![[r#"
 --- stderr ---
 error: `localhost:5001` cannot be asked: it must start with `http://`
+ |
+ = help: for example `cvops health http://127.0.0.1:5001/health/ready`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("health http://127.0.0.1:99999/health"),
+        str![[r#"
+--- stderr ---
+error: `http://127.0.0.1:99999/health` cannot be asked: `99999` is not a port, which is 1 to 65535
  |
  = help: for example `cvops health http://127.0.0.1:5001/health/ready`
 [exit 2]

@@ -77,8 +77,7 @@ created .cvopsignore
 created pipeline.yaml
 --- stderr ---
 found 6 pictures of 2 classes in pictures
-kept params.yaml as it is; to begin anew, move it away and run this again
-next: `cvops repro` prepares the pictures, trains a network and judges it
+kept params.yaml as it is; it has no section `preprocess`, `model`, `evaluate`, `serve`, which the stages of the template read: add them, or move it away and run this again
 [exit 0]
 "#]],
     );
@@ -86,7 +85,7 @@ next: `cvops repro` prepares the pictures, trains a network and judges it
     check(
         &p.cvops("init --template vision --json"),
         str![[r#"
-{"also":[],"classes":["across","along"],"created":[],"data":"pictures","images":6,"kept":["params.yaml"]}
+{"also":[],"classes":["across","along"],"created":[],"data":"pictures","images":6,"kept":["params.yaml"],"lacking":{"params.yaml":["preprocess","model","evaluate","serve"]}}
 [exit 0]
 "#]],
     );
@@ -106,7 +105,8 @@ created pipeline.yaml
 created params.yaml
 created data/images/
 --- stderr ---
-found no pictures: put one folder per class into data/images (data/images/cat/1.jpg, data/images/dog/1.jpg), then run `cvops repro`
+found no pictures
+put one folder per class into data/images (data/images/cat/1.jpg, data/images/dog/1.jpg), then run `cvops repro`
 [exit 0]
 "#]],
     );
@@ -148,11 +148,50 @@ created pipeline.yaml
 created params.yaml
 created data/images/
 --- stderr ---
+found 3 pictures in data/across, but no set with one folder per class
 the dataset `[ROOT]/data` holds only the class `across`
-found no pictures: put one folder per class into data/images (data/images/cat/1.jpg, data/images/dog/1.jpg), then run `cvops repro`
+put one folder per class into data/images (data/images/cat/1.jpg, data/images/dog/1.jpg), then run `cvops repro`
 [exit 0]
 "#]],
     );
+}
+
+#[test]
+fn a_pipeline_of_ones_own_is_not_said_to_be_the_template() {
+    let p = project();
+    p.pictures("data", &["across", "along"], 2);
+    p.write("pipeline.yaml", "stages: {train: {cmd: 'true'}}\n");
+    p.write("params.yaml", "train: {epochs: 1}\n");
+    p.ok("init");
+    check(
+        &p.cvops("init --template vision"),
+        str![[r#"
+--- stderr ---
+found 4 pictures of 2 classes in data
+kept pipeline.yaml as it is; it has no stage `preprocess`, `evaluate`, `serve`: for those of the template, move it away and run this again
+kept params.yaml as it is; to begin anew, move it away and run this again
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn pictures_further_down_are_named_and_nothing_is_written() {
+    let p = project();
+    p.pictures("data/pets/v1", &["across", "along"], 2);
+    check(
+        &p.cvops("init --template vision"),
+        str![[r#"
+--- stderr ---
+error: found no pictures in the usual folders, but 4 pictures of 2 classes in data/pets/v1
+ |
+ = help: if that is it: `cvops init --template vision --data data/pets/v1`
+[exit 2]
+"#]],
+    );
+    assert_eq!(p.names("."), ["data"]);
+    p.ok("init --template vision --data data/pets/v1");
+    p.ok("repro preprocess");
 }
 
 #[test]

@@ -462,7 +462,11 @@ fn a_model_that_appears_is_picked_up() {
     assert_eq!(refused.outcome(), "503 model_not_ready");
     assert!(refused.header("Retry-After").is_some());
     let detail = refused.json()["detail"].to_string();
-    assert!(detail.contains("`cvops repro train`"), "{detail}");
+    // No stage makes it.
+    assert!(
+        detail.contains("is missing; as soon as there is one"),
+        "{detail}"
+    );
     assert_eq!(server.get("/model").outcome(), "503 model_not_ready");
     assert_eq!(server.get("/models").json(), json!({"models": []}));
     assert_eq!(
@@ -496,6 +500,45 @@ fn a_model_that_appears_is_picked_up() {
     assert_eq!(
         server.metric("cvops_model_ready{model=\"classifier\",version=\"1\"}"),
         1.0
+    );
+}
+
+#[test]
+fn the_stage_that_makes_the_model_is_named() {
+    let p = prepared_project();
+    p.write(
+        "pipeline.yaml",
+        "stages: {fit: {cmd: cvops train, outs: [models]}}\n",
+    );
+    let server = p.serve("");
+    server.event("no_model");
+    let refused = server.post("/predict", "image/png", stripes(0, 1));
+    let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("`cvops repro fit` makes one"), "{detail}");
+}
+
+#[test]
+fn what_can_never_be_served_is_refused() {
+    let p = trained_project();
+    check(
+        &failed_start(&p, "--model models/classifier/model.json"),
+        str![[r#"
+--- stderr ---
+error: `models/classifier/model.json` is a file, not the folder of a model
+ |
+ = help: give the folder: `--model models/classifier`
+[exit 2]
+"#]],
+    );
+    check(
+        &failed_start(&p, "--name ''"),
+        str![[r#"
+--- stderr ---
+error: invalid value '' for '--name <NAME>': a name has at least one visible character
+
+For more information, try '--help'.
+[exit 2]
+"#]],
     );
 }
 
@@ -776,7 +819,11 @@ fn pages_come_from_the_binary_and_can_be_turned_off() {
         assert_eq!(server.get(&format!("/docs/{file}")).status, 200, "{file}");
     }
     assert_eq!(server.get("/docs/nothing.js").outcome(), "404 not_found");
-    assert!(server.get("/").text().contains("/predict?top_k="));
+    let page = server.get("/").text();
+    assert!(page.contains("/predict?top_k="));
+    for format in ["png", "jpeg", "webp", "bmp", "gif", "tiff"] {
+        assert!(page.contains(&format!("image/{format}")), "{format}");
+    }
     assert_eq!(server.send("HEAD /health", "", b"").body, b"");
     drop(server);
     with_params(&p, "serve: {docs: false}\n");

@@ -188,6 +188,7 @@ model  unchanged
 serve  service     started by name only
 --- stderr ---
 everything is up to date
+serve would start
 [exit 0]
 "#]],
     );
@@ -288,6 +289,8 @@ stopping `serve` (again to kill)
     );
     assert!(is_gone(p.service_pid()));
     assert!(!p.read("pipeline.lock").contains("serve"));
+    // Nothing of it stays behind.
+    assert!(!p.exists(".cvops/tmp/scratch/serve"));
 }
 
 #[test]
@@ -300,7 +303,7 @@ fn the_story_of_a_service_as_json() {
     repro.wait_for("\"ready\"");
     repro.signal(Signal::TERM);
     let output = repro.end();
-    assert_eq!(output.exit, Exit::Code(130));
+    assert_eq!(output.exit, Exit::Code(0));
     let kinds: Vec<String> = output
         .json()
         .iter()
@@ -309,17 +312,8 @@ fn the_story_of_a_service_as_json() {
     assert_eq!(
         kinds,
         [
-            "decided",
-            "started",
-            "finished",
-            "decided",
-            "done",
-            "started",
-            "output",
-            "ready",
-            "stopping",
-            "output",
-            "interrupted"
+            "decided", "started", "finished", "decided", "done", "started", "output", "ready",
+            "stopping", "output", "stopped"
         ]
     );
     let ready = &output.events("ready")[0];
@@ -448,6 +442,22 @@ fn a_busy_port_is_no_readiness() {
     assert!(!p.exists("model.txt") && !p.home().join("up").exists());
 }
 
+/// To kill the service alone would make the command that runs it fail.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_held_by_a_running_service_names_the_command_to_stop() {
+    let port = free_port();
+    let p = with_service(port, &format!("cvops serve --port {port}"));
+    let repro = start(&p, "repro serve", port);
+    repro.wait_for("listening on");
+    let second = p.cvops("repro serve");
+    assert_eq!(second.exit, Exit::Code(1));
+    let stop = format!("`kill {}`", repro.child.id());
+    assert!(second.stderr.contains(&stop), "{}", second.transcript());
+    repro.signal(Signal::TERM);
+    assert_eq!(repro.end().exit, Exit::Code(0));
+}
+
 #[test]
 fn a_failure_before_it_keeps_a_service_from_starting() {
     let p = with_service(free_port(), "touch ~/started");
@@ -522,7 +532,7 @@ fn a_service_behind_a_shell_is_waited_for() {
     repro.wait_for("serve | up");
     repro.signal(Signal::TERM);
     let output = repro.end();
-    assert_eq!(output.exit, Exit::Code(130));
+    assert_eq!(output.exit, Exit::Code(0));
     assert!(
         output.stdout.contains("serve | bye"),
         "{}",
@@ -560,7 +570,7 @@ fn a_service_left_behind_by_a_killed_cvops_is_stopped_by_the_next_start() {
     wait_until("it is gone", || is_gone(left));
     repro.wait_for("serve | up");
     repro.signal(Signal::TERM);
-    assert_eq!(repro.end().exit, Exit::Code(130));
+    assert_eq!(repro.end().exit, Exit::Code(0));
 }
 
 #[test]
@@ -666,7 +676,7 @@ fn a_quiet_service_shows_results_and_errors_only() {
         str![[r#"
 serve | up
 serve | bye
-[exit 130]
+[exit 0]
 "#]],
     );
 }

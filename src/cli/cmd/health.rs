@@ -39,7 +39,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let (status, trouble) = match probe(url, args.timeout) {
         Ok(answer) if answer.is_well() => (Some(answer.status), None),
         Ok(answer) => {
-            let trouble = format!("`{url}` answered {}", answer.status);
+            let trouble = answer.told(url);
             (Some(answer.status), Some(trouble))
         }
         Err(error @ ProbeError::BadUrl { .. }) => {
@@ -48,7 +48,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             return Err(CliError::usage(diagnostic));
         }
         Err(
-            error @ (ProbeError::Refused { .. }
+            error @ (ProbeError::UnknownHost { .. }
+            | ProbeError::Refused { .. }
             | ProbeError::TimedOut { .. }
             | ProbeError::Broken { .. }),
         ) => (None, Some(error.to_string())),

@@ -3,23 +3,30 @@
 //! First everything is read, then everything is written: a data folder that is none leaves no
 //! half-made project behind.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::base::doc::{Document, Format, KeyPath, Value};
 use crate::base::{self, Diagnostic, fs, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::templates;
+use crate::vision;
 use crate::vision::dataset::{Dataset, Located, Search, Starter, locate, scan};
 
 use super::init::create;
 
 /// Where pictures are expected when there are none yet.
 const PLACEHOLDER: &str = "data/images";
+
+/// The files of the template `vision` that are compared when they are there already.
+const PIPELINE_FILE: &str = "pipeline.yaml";
+const PARAMS_FILE: &str = "params.yaml";
 
 /// What the project begins with.
 #[derive(Debug, clap::Args)]
@@ -71,8 +78,11 @@ pub(super) fn run(ctx: &Ctx, args: &TemplateArgs) -> Result<Outcome, CliError> {
     for (name, text) in files {
         let path = ctx.dir.join(name);
         if path.exists() {
-            let same = std::fs::read(&path).is_ok_and(|there| there == text.as_bytes());
-            kept.extend((!same).then_some(name));
+            let there = std::fs::read_to_string(&path).unwrap_or_default();
+            if there != text {
+                let lacks = lacking(name, there, text);
+                kept.push(Kept { name, lacks });
+            }
         } else {
             let folder = path.parent().unwrap_or(&ctx.dir);
             fs::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
@@ -101,6 +111,7 @@ fn search(ctx: &Ctx, args: &TemplateArgs) -> Result<Search, CliError> {
         let search = locate(&ctx.dir)?;
         if search.found.is_none() {
             refuse_loose_classes(ctx)?;
+            refuse_deeper(&search)?;
         }
         return Ok(search);
     };
@@ -135,6 +146,79 @@ fn refuse_loose_classes(ctx: &Ctx) -> Result<(), CliError> {
             "move them down, `mkdir -p {PLACEHOLDER} && mv {shown}{more} {PLACEHOLDER}`, and run this again"
         )),
     ))
+}
+
+/// A set further down than is looked is most likely the one: a project that awaits pictures in another
+/// folder would be a mistake.
+fn refuse_deeper(search: &Search) -> Result<(), CliError> {
+    let Some(Located { path, dataset }) = &search.deeper else {
+        return Ok(());
+    };
+    let pictures = units::count(dataset.images.len(), "picture");
+    let classes = dataset.classes.len();
+    let shown = quoted(path);
+    Err(CliError::usage(
+        Diagnostic::error(
+            "data-deeper",
+            format!("found no pictures in the usual folders, but {pictures} of {classes} classes in {path}"),
+        )
+        .help(format!("if that is it: `cvops init --template vision --data {shown}`")),
+    ))
+}
+
+/// Returns `path` as a shell takes it.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+/// A file that was there, and is not what the template would write.
+struct Kept {
+    name: &'static str,
+    lacks: Lacks,
+}
+
+/// What of the template a file that was kept does not have.
+#[derive(Debug, PartialEq, Eq)]
+enum Lacks {
+    Nothing,
+    /// The pipeline has no such stages.
+    Stages(Vec<String>),
+    /// The parameters have no such sections.
+    Sections(Vec<String>),
+}
+
+/// Compares the file `name`, in which is `there`, with what the template would write. A file that
+/// cannot be read as YAML lacks everything.
+fn lacking(name: &str, there: String, template: String) -> Lacks {
+    let at = if name == PIPELINE_FILE {
+        KeyPath::root().key("stages")
+    } else if name == PARAMS_FILE {
+        KeyPath::root()
+    } else {
+        return Lacks::Nothing;
+    };
+    let keys = |text: String| {
+        let document = Document::parse(name, text, Format::Yaml).ok();
+        let map = document.and_then(|d| at.get(&d.root).and_then(Value::as_map).cloned());
+        map.unwrap_or_default()
+    };
+    let (there, template) = (keys(there), keys(template));
+    let missing: Vec<String> = template
+        .into_keys()
+        .filter(|key| !there.contains_key(key))
+        .collect();
+    if missing.is_empty() {
+        Lacks::Nothing
+    } else if at.is_root() {
+        Lacks::Sections(missing)
+    } else {
+        Lacks::Stages(missing)
+    }
 }
 
 /// Returns the folder relative to the project, `/`-separated.
@@ -188,13 +272,22 @@ fn inside(ctx: &Ctx, data: &Path) -> Result<String, CliError> {
     }
 }
 
-fn show(ctx: &Ctx, search: Option<&Search>, created: &[String], kept: &[&str]) {
+fn show(ctx: &Ctx, search: Option<&Search>, created: &[String], kept: &[Kept]) {
     let found = search.and_then(|search| search.found.as_ref());
     let also = search.map_or(&[][..], |search| &search.also);
     if ctx.out.form == Form::Json {
+        let names: Vec<&str> = kept.iter().map(|kept| kept.name).collect();
+        let lacking: BTreeMap<&str, &Vec<String>> = kept
+            .iter()
+            .filter_map(|kept| match &kept.lacks {
+                Lacks::Nothing => None,
+                Lacks::Stages(missing) | Lacks::Sections(missing) => Some((kept.name, missing)),
+            })
+            .collect();
         ctx.out.json(&json!({
             "created": created,
-            "kept": kept,
+            "kept": names,
+            "lacking": lacking,
             "data": found.map(|found| &found.path),
             "images": found.map(|found| found.dataset.images.len()),
             "classes": found.map(|found| &found.dataset.classes),
@@ -210,33 +303,131 @@ fn show(ctx: &Ctx, search: Option<&Search>, created: &[String], kept: &[&str]) {
         ));
         for other in also {
             ctx.out.note(&format!(
-                "also found {other}; for that, remove pipeline.yaml and params.yaml and run this again with `--data {other}`"
+                "also found {other}; for that, remove pipeline.yaml and params.yaml and run this again with `--data {}`",
+                quoted(other)
             ));
         }
     }
-    if created.is_empty() {
+    let is_whole = kept.iter().all(|kept| kept.lacks == Lacks::Nothing);
+    if created.is_empty() && is_whole {
         ctx.out.result("nothing to do: all of it is there already");
     }
     for name in created {
         ctx.out.result(&format!("created {name}"));
     }
-    for name in kept {
-        ctx.out.note(&format!(
-            "kept {name} as it is; to begin anew, move it away and run this again"
-        ));
-    }
+    show_kept(ctx, kept);
     match search {
-        Some(Search { found: Some(_), .. }) => ctx
+        Some(Search { found: Some(_), .. }) if is_whole => ctx
             .out
             .note("next: `cvops repro` prepares the pictures, trains a network and judges it"),
-        Some(Search { refused, .. }) => {
-            if let Some(refused) = refused {
-                ctx.out.note(&refused.to_string());
-            }
+        Some(Search {
+            found: None,
+            refused,
+            seen,
+            ..
+        }) => {
+            show_seen(ctx, seen, refused.as_ref());
+            let then = if is_whole {
+                ", then run `cvops repro`"
+            } else {
+                ""
+            };
             ctx.out.note(&format!(
-                "found no pictures: put one folder per class into {PLACEHOLDER} ({PLACEHOLDER}/cat/1.jpg, {PLACEHOLDER}/dog/1.jpg), then run `cvops repro`"
+                "put one folder per class into {PLACEHOLDER} ({PLACEHOLDER}/cat/1.jpg, {PLACEHOLDER}/dog/1.jpg){then}"
             ));
         }
-        None => {}
+        Some(_) | None => {}
+    }
+}
+
+/// Says of each file that was kept what that means for the project.
+fn show_kept(ctx: &Ctx, kept: &[Kept]) {
+    let list = |names: &[String]| format!("`{}`", names.join("`, `"));
+    // A pipeline of one's own reads parameters of one's own.
+    let own = kept
+        .iter()
+        .any(|kept| matches!(kept.lacks, Lacks::Stages(_)));
+    for Kept { name, lacks } in kept {
+        ctx.out.note(&match lacks {
+            Lacks::Stages(stages) => format!(
+                "kept {name} as it is; it has no stage {}: for those of the template, move it away and run this again",
+                list(stages)
+            ),
+            Lacks::Sections(sections) if !own => format!(
+                "kept {name} as it is; it has no section {}, which the stages of the template read: add them, or move it away and run this again",
+                list(sections)
+            ),
+            Lacks::Nothing | Lacks::Sections(_) => format!(
+                "kept {name} as it is; to begin anew, move it away and run this again"
+            ),
+        });
+    }
+}
+
+/// Says which pictures there are, when they are no data.
+fn show_seen(ctx: &Ctx, seen: &[(String, usize)], refused: Option<&vision::Error>) {
+    const SHOWN: usize = 3;
+    if seen.is_empty() {
+        ctx.out.note("found no pictures");
+        return;
+    }
+    let pictures: usize = seen.iter().map(|(_, pictures)| pictures).sum();
+    let folders: Vec<&str> = seen.iter().map(|(folder, _)| folder.as_str()).collect();
+    let shown = match folders[..folders.len().min(SHOWN)].join(", ") {
+        here if here == "." => "this folder".to_owned(),
+        shown => shown,
+    };
+    let more = if SHOWN < folders.len() { ", …" } else { "" };
+    ctx.out.note(&format!(
+        "found {} in {shown}{more}, but no set with one folder per class",
+        units::count(pictures, "picture"),
+    ));
+    if let Some(refused) = refused {
+        ctx.out.note(&refused.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_kept_is_compared_with_the_template() {
+        let check = |name: &str, there: &str, template: &str, lacks: Lacks| {
+            assert_eq!(
+                lacking(name, there.to_owned(), template.to_owned()),
+                lacks,
+                "{there}"
+            );
+        };
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let stages = "stages: {train: {cmd: a}, serve: {cmd: b}}";
+        let pipeline = PIPELINE_FILE;
+        check(
+            pipeline,
+            "stages: {serve: x, train: y, z: 1}",
+            stages,
+            Lacks::Nothing,
+        );
+        check(
+            pipeline,
+            "stages: {train: y}",
+            stages,
+            Lacks::Stages(list(&["serve"])),
+        );
+        for nothing in ["", "stages:", "a: [", "- 1"] {
+            let all = Lacks::Stages(list(&["train", "serve"]));
+            check(pipeline, nothing, stages, all);
+        }
+        let params = PARAMS_FILE;
+        let sections = Lacks::Sections(list(&["model"]));
+        check(params, "train: {epochs: 1}", "model: 1\ntrain: 2", sections);
+        check("docker-compose.yml", "", "model: 1", Lacks::Nothing);
+    }
+
+    #[test]
+    fn a_path_is_shown_as_a_shell_takes_it() {
+        assert_eq!(quoted("data/pets/v1.0"), "data/pets/v1.0");
+        assert_eq!(quoted("my pet's"), r"'my pet'\''s'");
     }
 }

@@ -111,6 +111,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     if args.dry {
         status::show(ctx, &project, &plan, force, records)?;
+        services::announce(ctx, &plan);
         return Ok(Outcome::Done);
     }
     let project_lock = ctx.lock(&project, "cvops repro")?;

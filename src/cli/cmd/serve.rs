@@ -45,7 +45,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "DIR", default_value = "models/classifier")]
     model: PathBuf,
     /// Name under which the model is served (default: the folder's name)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = model_name)]
     name: Option<String>,
     /// Bring the model and all it needs up to date first
     #[arg(long)]
@@ -67,7 +67,38 @@ impl Args {
     }
 }
 
+/// A name is a label of metrics and a line of the log.
+fn model_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("a name has at least one visible character".to_owned())
+    } else if text.chars().any(char::is_control) {
+        Err("a name has no control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// A file would be waited for in vain: no model will ever appear below it.
+fn refuse_file(ctx: &Ctx, model: &Path) -> Result<(), CliError> {
+    if !ctx.dir.join(model).is_file() {
+        return Ok(());
+    }
+    let folder = match model.parent() {
+        None => Path::new("."),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    Err(CliError::usage(
+        Diagnostic::error(
+            "model-is-file",
+            format!("`{}` is a file, not the folder of a model", model.display()),
+        )
+        .help(format!("give the folder: `--model {}`", folder.display())),
+    ))
+}
+
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    refuse_file(ctx, &args.model)?;
     let config = config(ctx, args)?;
     if args.repro {
         let target = args.model.display().to_string();
@@ -83,6 +114,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         name: name(args, &dir),
         shown: args.model.clone(),
         check: lock_check(ctx, &dir),
+        made_by: maker(ctx, &dir),
         strictness: if args.strict {
             Strictness::Refuse
         } else {
@@ -163,6 +195,32 @@ fn name(args: &Args, dir: &Path) -> String {
     args.name.clone().unwrap_or_else(of_folder)
 }
 
+/// Returns the command that makes the model in `dir`, if a stage of the project around has that folder,
+/// or one above it, among its outputs.
+fn maker(ctx: &Ctx, dir: &Path) -> Option<String> {
+    let project = ctx.project().ok()?;
+    let path = within(&project, dir)?;
+    // A pipeline that cannot be read makes no model; the commands that need it say why.
+    let graph = Ctx::graph(&project).ok()?;
+    let stages = graph.stages();
+    let stage = std::iter::once(path.clone())
+        .chain(path.ancestors())
+        .find_map(|path| stages.iter().find(|stage| stage.outs.contains_key(&path)))?;
+    Some(format!("cvops repro {}", stage.name))
+}
+
+/// Returns `dir` relative to the project, if it lies in it.
+fn within(project: &Project, dir: &Path) -> Option<ArtifactPath> {
+    // What is not there yet has no canonical form: that of what is above it counts.
+    let canonical = dir.ancestors().find_map(|above| {
+        let rest = dir.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    });
+    let relative = canonical?;
+    let relative = relative.strip_prefix(&project.root).ok()?;
+    relative.to_str()?.parse().ok()
+}
+
 /// Returns what compares the model with the lock of the project around it. Outside of a project, or
 /// when the lock does not name the folder, nothing is recorded.
 fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
@@ -204,13 +262,14 @@ fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
 fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
     let (sender, events) = mpsc::channel();
+    let source = options.source.clone();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Some(event)) = events.recv() {
                 if ctx.out.form == Form::Json {
                     ctx.out.json(&event_json(&event));
                 } else {
-                    ctx.out.note(&event_text(&event));
+                    ctx.out.note(&event_text(&source, &event));
                 }
             }
         });
@@ -225,13 +284,10 @@ fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
     })
 }
 
-fn event_text(event: &ServerEvent) -> String {
+fn event_text(source: &ModelSource, event: &ServerEvent) -> String {
     match event {
         ServerEvent::Listening { addr } => format!("listening on http://{addr}"),
-        ServerEvent::NoModel { missing } => format!(
-            "there is no model yet: `{}` is missing; `cvops repro train` makes one, and it is then loaded by itself",
-            missing.display()
-        ),
+        ServerEvent::NoModel { missing } => source.absence(missing),
         ServerEvent::Ready {
             name,
             classes,

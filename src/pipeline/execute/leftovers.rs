@@ -78,6 +78,20 @@ pub(super) fn stop_service(root: &Path, stage: &StageName) -> bool {
     stopped
 }
 
+/// Returns the living cvops whose service the process `pid` belongs to.
+pub(super) fn keeper_of(pid: u32) -> Option<u32> {
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let keeper = keeper(&environ).filter(|keeper| is_alive(keeper))?;
+    keeper.parse().ok()
+}
+
+/// Returns which cvops started the service whose process has the environment `environ`.
+fn keeper(environ: &[u8]) -> Option<String> {
+    let mut vars = environ.split(|b| *b == 0);
+    let value = vars.find_map(|v| v.strip_prefix(SERVICE_OF.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
 /// Removes temporary files that a cvops killed while it replaced a file left beside it in the
 /// workspace. Call it only while holding the project lock.
 pub fn remove_temporary(root: &Path) {
@@ -128,10 +142,7 @@ fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
             continue;
         }
         // A service outlives the lock under which it was started, but not its cvops.
-        let keeper = vars
-            .clone()
-            .find_map(|v| v.strip_prefix(SERVICE_OF.as_bytes())?.strip_prefix(b"="));
-        if keeper.is_some_and(|keeper| is_alive(&String::from_utf8_lossy(keeper))) {
+        if keeper(&environ).is_some_and(|keeper| is_alive(&keeper)) {
             continue;
         }
         let stage = vars

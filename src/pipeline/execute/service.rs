@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -25,7 +26,7 @@ use crate::pipeline::spec::{ServiceSpec, StageSpec};
 use crate::pipeline::workspace::Files;
 
 use super::Event;
-use super::leftovers::{SERVICE_OF, stop_service};
+use super::leftovers::{SERVICE_OF, keeper_of, stop_service};
 use super::process::{Running, Shell, describe};
 use super::stage::environment;
 
@@ -94,10 +95,12 @@ pub fn check(
             }
         }
         if !ports::is_free(port) {
+            let owner = ports::owner(port);
             return Err(Error::PortTaken {
                 stage: stage.name.clone(),
                 port,
-                owner: ports::owner(port),
+                keeper: owner.as_ref().and_then(|owner| keeper_of(owner.pid)),
+                owner,
             });
         }
     }
@@ -132,7 +135,10 @@ pub fn run(
             let (running, stop) = (&running, &stop);
             let told = sender.clone();
             scope.spawn(move || {
-                let error = service.run(running, stop, events);
+                // Whoever waits for the end of a service must hear of it, even if it is a bug.
+                let run = || service.run(running, stop, events);
+                let error = std::panic::catch_unwind(AssertUnwindSafe(run))
+                    .unwrap_or_else(|_| Error::Bug("the thread that runs a service panicked"));
                 service.is_over.store(true, Ordering::SeqCst);
                 // The receiver lives until every service is over.
                 let _ = told.send(Message::Over {
@@ -226,9 +232,18 @@ struct Service<'a> {
     stage: &'a StageSpec,
     spec: &'a ServiceSpec,
     dir: PathBuf,
+    /// The scratch folder of the stage, removed when it is over.
+    scratch: PathBuf,
     env: Vec<(String, OsString)>,
     start: Instant,
     is_over: AtomicBool,
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed stays: this is tidiness, no reason to fail.
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
 }
 
 impl<'a> Service<'a> {
@@ -238,15 +253,17 @@ impl<'a> Service<'a> {
         files: &Files<'_>,
         env: &[(String, OsString)],
     ) -> Result<Self, Error> {
-        let scratch = files.scratch_of(&stage.name).join("service");
-        fs::create_dir_all(&scratch).map_err(base::Error::io("create folder", &scratch))?;
-        let mut env = environment(env, files.root(), &stage.name, &scratch);
+        let scratch = files.scratch_of(&stage.name);
+        let dir = scratch.join("service");
+        fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+        let mut env = environment(env, files.root(), &stage.name, &dir);
         let me = std::process::id().to_string();
         env.push((SERVICE_OF.to_owned(), me.into()));
         Ok(Self {
             stage,
             spec,
             dir: files.work_dir(stage.wdir.as_ref()),
+            scratch,
             env,
             start: Instant::now(),
             is_over: AtomicBool::new(false),
@@ -323,7 +340,7 @@ impl<'a> Service<'a> {
                         took,
                     });
                 }
-                Ok(answer) => format!("`{url}` answered {}", answer.status),
+                Ok(answer) => answer.told(&url),
                 Err(error) => error.to_string(),
             };
             if self.spec.ready_timeout <= took {
@@ -333,6 +350,48 @@ impl<'a> Service<'a> {
                 });
             }
             std::thread::sleep(ASK_EVERY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::doc::{Document, Format};
+    use crate::pipeline::spec;
+
+    /// The thread of a service that panics must not leave the others waited for, for ever.
+    #[test]
+    fn a_panic_ends_the_services() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(&dir.path().join(".cvops")).unwrap();
+        fs::write_atomic(&dir.path().join(".cvops/config.yaml"), b"").unwrap();
+        let project = crate::project::discover(dir.path(), None).unwrap();
+        let service = |name: &str| {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = port.local_addr().unwrap().port();
+            format!("  {name}: {{cmd: sleep 60, service: {{port: {port}, ready: /}}}}\n")
+        };
+        let text = format!("stages:\n{}{}", service("bad"), service("good"));
+        let document = Document::parse("pipeline.yaml", text, Format::Yaml).unwrap();
+        let pipeline = spec::read(document).unwrap();
+        let stages: Vec<&StageSpec> = pipeline.stages.iter().collect();
+        let cancel = Cancel::new();
+        let files = Files::open(&project, &cancel);
+        let failed: Mutex<Vec<String>> = Mutex::default();
+        let observe = |event: Event| match event {
+            Event::Started { stage, .. } if stage.as_str() == "bad" => panic!("on purpose"),
+            Event::Failed { stage, error, .. } => {
+                failed.lock().unwrap().push(format!("{stage}: {error}"));
+            }
+            _ => {}
+        };
+        let ended = run(&stages, &files, &[], &cancel, &observe).unwrap();
+        assert_eq!(ended, Ended::Failed);
+        let expected = "bad: this is a bug in cvops: the thread that runs a service panicked";
+        assert_eq!(*failed.lock().unwrap(), [expected]);
+        for name in ["bad", "good"] {
+            assert!(!project.layout.scratch().join(name).exists(), "{name}");
         }
     }
 }
