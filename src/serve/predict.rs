@@ -1,7 +1,7 @@
 //! The prediction routes: `/predict`, `/predict/batch`, `/predict/model`.
 //!
 //! In the order of cost: is there a model, is the request well formed, is there a slot in the queue;
-//! only then is anything decoded, on the blocking threads. What reads a picture is what `preprocess`
+//! only then is the body looked into and decoded, on the blocking threads. What reads a picture is what `preprocess`
 //! and `cvops predict` use, so a picture means the same everywhere.
 //!
 //! Imports: http, vision, tokio, `serve::*`.
@@ -67,7 +67,7 @@ async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> 
     let slots = take_slots(service, 1)?;
     let body = ask.body.clone();
     let source = match envelope {
-        Envelope::Form { boundary } => Source::File(envelope::form_one(body, &boundary).await?),
+        Envelope::Form { boundary } => Source::Form { body, boundary },
         Envelope::Raw => Source::File(body),
         Envelope::Json => Source::Json(body),
     };
@@ -98,27 +98,15 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
     let envelope = Envelope::of(ask.content_type())?;
     let options = ask.options()?;
     let ends = ask.ends(service.config.timeout)?;
-    let mut slots = take_slots(service, 1)?;
+    let slots = take_slots(service, 1)?;
     let body = ask.body.clone();
-    let items: Vec<Result<Bytes, Refusal>> = match envelope {
-        Envelope::Form { boundary } => {
-            let files = envelope::form_many(body, &boundary).await?;
-            files.into_iter().map(Ok).collect()
-        }
-        Envelope::Json => {
-            let (read, _) = blocking(ends, slots, move || envelope::json_many(&body)).await?;
-            let (items, returned) = read;
-            slots = returned;
-            items
-                .into_iter()
-                .map(|item| item.map(Bytes::from))
-                .collect()
-        }
-        Envelope::Raw => {
-            let found = ask.content_type().unwrap_or("none");
-            return Err(Refusal::media_type(found));
-        }
-    };
+    if envelope == Envelope::Raw {
+        let found = ask.content_type().unwrap_or("none");
+        return Err(Refusal::media_type(found));
+    }
+    let most = service.pictures_max();
+    let read = move || read_many(&body, &envelope, most);
+    let ((items, mut slots), _) = blocking(ends, slots, read).await?;
     require_count(service, items.len())?;
     more_slots(service, &mut slots, items.len() - 1)?;
     let predictions = items.into_iter().map(|item| {
@@ -151,6 +139,25 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
         .encode
         .observe(began.elapsed().as_secs_f64());
     Ok(response)
+}
+
+/// Returns the pictures of a body that holds several; what is no base64 fails alone.
+fn read_many(
+    body: &Bytes,
+    envelope: &Envelope,
+    pictures_max: usize,
+) -> Result<Vec<Result<Bytes, Refusal>>, Refusal> {
+    Ok(match envelope {
+        Envelope::Form { boundary } => {
+            let files = envelope::form_many(body, boundary, pictures_max)?;
+            files.into_iter().map(Ok).collect()
+        }
+        Envelope::Json => {
+            let items = envelope::json_many(body)?.into_iter();
+            items.map(|item| item.map(Bytes::from)).collect()
+        }
+        Envelope::Raw => vec![Ok(body.clone())],
+    })
 }
 
 /// 200 if any picture was answered; else the server's fault if it is one, else 422.
@@ -292,17 +299,15 @@ fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
         return Ok(());
     }
     let detail = format!("{pictures} pictures in one request, at most {most} are taken");
-    Err(Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_many_images",
-        detail,
-    ))
+    Err(Refusal::too_many_images(detail))
 }
 
 /// Where a picture's bytes are.
 enum Source {
     /// Here.
     File(Bytes),
+    /// In this form.
+    Form { body: Bytes, boundary: String },
     /// In base64 in this JSON body.
     Json(Bytes),
 }
@@ -317,8 +322,13 @@ async fn predict(
 ) -> Result<Predicted, Refusal> {
     let target = model.predictor.model().target;
     let limits = service.config.limits;
+    let most = service.pictures_max();
     let read = move || match source {
         Source::File(bytes) => read_picture(&bytes, limits, &target),
+        Source::Form { body, boundary } => {
+            let file = envelope::form_one(&body, &boundary, most)?;
+            read_picture(&file, limits, &target)
+        }
         Source::Json(body) => read_picture(&envelope::json_one(&body)?, limits, &target),
     };
     let ((picture, mut slots), decode) = blocking(ends, slots, read).await?;

@@ -154,6 +154,10 @@ impl Refusal {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail).counted(Rejection::Deadline)
     }
 
+    pub(super) fn too_many_images(detail: String) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_images", detail)
+    }
+
     pub(super) fn media_type(found: &str) -> Self {
         let found: String = found.chars().take(ECHO_BYTES_MAX).collect();
         Self::new(
@@ -229,8 +233,15 @@ fn body(detail: &Value, code: &str, id: &RequestId) -> Rendered {
 
 /// Puts a problem that arose before a handler was asked into the same words.
 pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) -> Rendered {
-    if problem.code == ProblemCode::BodyTooLarge {
-        metrics.rejected(Rejection::BodyLimit);
+    match problem.code {
+        ProblemCode::BodyTooLarge => metrics.rejected(Rejection::BodyLimit),
+        ProblemCode::BodyBudget => metrics.rejected(Rejection::BodyBudget),
+        ProblemCode::NotFound
+        | ProblemCode::MethodNotAllowed
+        | ProblemCode::BodyTimeout
+        | ProblemCode::BodyBroken
+        | ProblemCode::Internal
+        | ProblemCode::Other(_) => {}
     }
     body(
         &json!(problem.detail),
