@@ -35,5 +35,5 @@ mod worker;
 pub use config::{Config, Pages};
 pub use error::Error;
 pub use metrics::Build;
-pub use model::{LockCheck, LockState, ModelSource, Strictness};
+pub use model::{LockCheck, LockState, ModelSource, Moment, Strictness};
 pub use run::{Observer, Options, ServerEvent, run};

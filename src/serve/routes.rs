@@ -14,7 +14,7 @@ use crate::http::{
 use super::answer::{InputInfo, ModelInfo};
 use super::ask::{Ask, ask};
 use super::config::{Config, Pages};
-use super::model::{LockState, Model, Status, VERSION};
+use super::model::{LockState, Model, Moment, Status, VERSION};
 use super::openapi;
 use super::pages;
 use super::predict;
@@ -189,10 +189,10 @@ async fn models(service: Arc<Service>) -> Response {
     json_response(StatusCode::OK, &json!({"models": models}))
 }
 
-/// Describes `model`. The lock is looked at now: a repro writes it after the model.
+/// Describes `model`. Has the lock changed meanwhile? A repro writes it after the model.
 async fn describe(service: &Service, model: &Model) -> Value {
     let check = Arc::clone(&service.source.check);
-    let lock = tokio::task::spawn_blocking(move || check()).await;
+    let lock = tokio::task::spawn_blocking(move || check(Moment::Serving)).await;
     let artifact = model.predictor.model();
     json!(ModelInfo {
         name: &model.name,

@@ -647,6 +647,13 @@ fn the_lock_is_compared_with_the_model() {
     );
     assert_eq!(model["blake3"].as_str().unwrap().len(), 64);
     assert_eq!(server.get("/models").json(), json!({"models": [model]}));
+    // What the lock says is looked up again when it changes; the folder is not: it is loaded already.
+    let lock = p.read("pipeline.lock");
+    p.write("pipeline.lock", "");
+    assert_eq!(server.get("/model").json()["lock"], "absent");
+    std::fs::remove_file(p.root().join("models/classifier/model.json")).unwrap();
+    p.write("pipeline.lock", &lock);
+    assert_eq!(server.get("/model").json()["lock"], "matches");
     drop(server);
     // Another model in the same place.
     p.edit("params.yaml", "epochs: 3", "epochs: 1");
@@ -682,6 +689,47 @@ error: no lock records the model `models/classifier`
  = help: serve an output of the pipeline, or leave out `--strict`
 [exit 2]
 "#]],
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_project_around() {
+    let p = prepared_project();
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  train:\n    cmd: cvops train\n    deps: [data/prepared]\n    params: [model, train]\n    outs: [models/classifier]\n",
+    );
+    with_params(&p, "serve: {docs: false}\n");
+    p.write("notes/today/x.txt", "");
+    let is_of_project = |server: &Server| {
+        let model = server.get("/model").json();
+        assert_eq!(
+            (&model["name"], &model["lock"]),
+            (&json!("classifier"), &json!("matches"))
+        );
+        assert_eq!(server.get("/docs").status, 404);
+    };
+    // From a folder below, without a word about places.
+    is_of_project(&p.serve_ready("-C notes/today --repro --strict"));
+    is_of_project(&p.serve_ready("-C notes/today"));
+    // What is typed counts from where one stands, however it is spelt.
+    p.remove("models");
+    is_of_project(&p.serve_ready("--repro --model ./models/../models/classifier/"));
+    is_of_project(&p.serve_ready("-C notes --repro --model ../models/classifier"));
+    let elsewhere = p.cvops("serve --port 0 -C notes --repro --model ../../models");
+    assert_eq!(elsewhere.exit, Exit::Code(2), "{}", elsewhere.transcript());
+    p.remove("models");
+    let waiting = p.serve("-C notes/today");
+    assert_eq!(
+        waiting.event("no_model")["missing"],
+        "../../models/classifier/model.json"
+    );
+    // A folder of that name here goes first.
+    p.write("notes/models/classifier/x.txt", "");
+    let waiting = p.serve("-C notes");
+    assert_eq!(
+        waiting.event("no_model")["missing"],
+        "models/classifier/model.json"
     );
 }
 
