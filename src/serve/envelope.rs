@@ -46,8 +46,9 @@ pub(super) enum Envelope {
 }
 
 impl Envelope {
-    /// Reads the header `Content-Type`. Without one, a body is taken as the picture itself.
-    pub(super) fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
+    /// Reads the header `Content-Type`. Without one, a body is taken as the picture itself. A refusal
+    /// recommends what is `accepted`.
+    pub(super) fn of(content_type: Option<&str>, accepted: &str) -> Result<Self, Refusal> {
         let Some(content_type) = content_type else {
             return Ok(Self::Raw);
         };
@@ -65,7 +66,7 @@ impl Envelope {
         if is_json(&kind) {
             return Ok(Self::Json);
         }
-        Err(Refusal::media_type(content_type))
+        Err(Refusal::media_type(Some(content_type), accepted))
     }
 }
 
@@ -80,9 +81,7 @@ pub(super) fn require_json(content_type: Option<&str>) -> Result<(), Refusal> {
     if is_json(&kind.to_ascii_lowercase()) {
         return Ok(());
     }
-    let detail = format!("the Content-Type `{kind}` is not understood: send `application/json`");
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(Refusal::new(status, "media_type", detail))
+    Err(Refusal::media_type(content_type, "`application/json`"))
 }
 
 fn bad_form(problem: impl std::fmt::Display) -> Refusal {
@@ -319,7 +318,7 @@ mod tests {
             (Some("text/plain"), Err(415)),
             (Some("application/x-www-form-urlencoded"), Err(415)),
         ] {
-            let found = Envelope::of(content_type).map_err(|r| r.status.as_u16());
+            let found = Envelope::of(content_type, "").map_err(|r| r.status.as_u16());
             assert_eq!(found, expected, "{content_type:?}");
         }
     }

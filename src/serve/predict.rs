@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use crate::http::{Response, StatusCode};
 use crate::vision::image::{Limits, Target, decode, fit};
 
-use super::answer::{ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked};
+use super::answer::{
+    BatchAnswer, BatchItem, ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
+};
 use super::ask::{Ask, Options};
 use super::envelope::{self, Envelope};
 use super::model::Model;
@@ -26,6 +28,11 @@ use super::refusal::{FieldProblem, Refusal};
 use super::service::{Ends, Service, Timings, json, stamp};
 use super::tensor::Tensor;
 
+/// What `/predict` takes.
+const ONE_TYPES: &str =
+    "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
+/// What `/predict/batch` takes.
+const MANY_TYPES: &str = "`multipart/form-data` or `application/json`";
 /// The only signature of `/predict/model`.
 const SIGNATURE: &str = "serving_default";
 /// How far a value may lie outside 0..=1: resampling with a sharp filter overshoots a little.
@@ -61,7 +68,8 @@ pub(super) async fn one(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
-    let envelope = Envelope::of(ask.content_type())?;
+    ask.require_plain()?;
+    let envelope = Envelope::of(ask.content_type(), ONE_TYPES)?;
     let options = ask.options()?;
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;
@@ -95,15 +103,15 @@ pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
-    let envelope = Envelope::of(ask.content_type())?;
+    ask.require_plain()?;
+    let envelope = Envelope::of(ask.content_type(), MANY_TYPES)?;
+    if envelope == Envelope::Raw {
+        return Err(Refusal::media_type(ask.content_type(), MANY_TYPES));
+    }
     let options = ask.options()?;
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;
     let body = ask.body.clone();
-    if envelope == Envelope::Raw {
-        let found = ask.content_type().unwrap_or("none");
-        return Err(Refusal::media_type(found));
-    }
     let most = service.pictures_max();
     let read = move || read_many(&body, &envelope, most);
     let ((items, mut slots), _) = blocking(ends, slots, read).await?;
@@ -117,21 +125,25 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
     let results = join_all(predictions).await;
     let began = Instant::now();
     let mut timings = Timings::default();
-    let mut bodies = Vec::with_capacity(results.len());
+    let mut predictions = Vec::with_capacity(results.len());
     for result in &results {
-        bodies.push(match result {
+        predictions.push(match result {
             Ok(predicted) => {
                 timings = timings.max(predicted.timings());
-                json!(prediction(&model, predicted, options, ask.id.as_str()))
+                BatchItem::Answered(prediction(&model, predicted, options, ask.id.as_str()))
             }
             Err(refusal) => {
                 service.count(refusal);
-                json!({"error": refusal.item()})
+                let error = refusal.item();
+                BatchItem::Failed { error }
             }
         });
     }
     let status = batch_status(results.iter().map(|r| r.as_ref().err()));
-    let body = json!({"predictions": bodies, "model": Service::model_ref(&model)});
+    let body = BatchAnswer {
+        predictions,
+        model: Service::model_ref(&model),
+    };
     let mut response = json(status, &body);
     stamp(&mut response, &model, timings);
     service
@@ -185,6 +197,7 @@ pub(super) async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_tensor(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
+    ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;

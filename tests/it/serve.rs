@@ -266,6 +266,12 @@ fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
         ("image/png", &claims(8193, 1), "413 image_too_large", "8192"),
         (
             "image/png",
+            &claims(0x7FFF_FFFF, 0x7FFF_FFFF),
+            "413 image_too_large",
+            "2147483647",
+        ),
+        (
+            "image/png",
             &claims(8000, 8000),
             "413 image_too_large",
             "40000000",
@@ -348,7 +354,7 @@ fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
             "cvops_requests_rejected_total{{reason=\"{reason}\"}}"
         ))
     };
-    assert_eq!((rejected("pixel_limit"), rejected("deadline")), (3.0, 1.0));
+    assert_eq!((rejected("pixel_limit"), rejected("deadline")), (4.0, 1.0));
     let series = "cvops_image_decode_failures_total{format=\"png\",reason=\"truncated\"}";
     assert_eq!(server.metric(series), 1.0);
     assert_eq!(server.post("/predict", "image/png", &good).status, 200);
@@ -651,12 +657,19 @@ fn the_lock_is_compared_with_the_model() {
     let lock = p.read("pipeline.lock");
     p.write("pipeline.lock", "");
     assert_eq!(server.get("/model").json()["lock"], "absent");
-    std::fs::remove_file(p.root().join("models/classifier/model.json")).unwrap();
+    p.remove("models/classifier/model.json");
     p.write("pipeline.lock", &lock);
     assert_eq!(server.get("/model").json()["lock"], "matches");
+    // Another repro: the folder is what the lock records, the model that is served is not.
+    p.edit("params.yaml", "epochs: 3", "epochs: 2");
+    p.ok("repro");
+    assert_eq!(server.get("/model").json()["lock"], "differs");
+    assert_eq!(server.get("/model").json()["lock"], "differs");
     drop(server);
+    let told = p.serve_log().matches("the lock was written anew").count();
+    assert_eq!(told, 1, "{}", p.serve_log());
     // Another model in the same place.
-    p.edit("params.yaml", "epochs: 3", "epochs: 1");
+    p.edit("params.yaml", "epochs: 2", "epochs: 1");
     p.ok("train");
     let server = p.serve_ready("");
     assert_eq!(server.get("/model").json()["lock"], "differs");

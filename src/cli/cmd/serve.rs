@@ -226,6 +226,12 @@ impl Comparison {
         }
         let state = self.compare(&mut kept.found)?;
         kept.state = Some((stamp, state));
+        if (moment, state) == (Moment::Serving, LockState::Differs) {
+            tracing::warn!(
+                model = %self.dir.display(),
+                "the lock was written anew, and the model that is served is not the one it records"
+            );
+        }
         Ok(state)
     }
 
@@ -245,18 +251,18 @@ impl Comparison {
         };
         let lock = Ctx::lock_file(&self.project)?;
         let recorded = lock.stages.values().find_map(|entry| entry.outs.get(&path));
-        let Some(Presence::Present(recorded)) = recorded else {
-            return Ok(LockState::Absent);
-        };
-        if found.is_none() {
+        // A repro may record the folder later; by then it may hold another model.
+        if found.is_none() && (recorded.is_some() || self.project.layout.state_dir().is_dir()) {
             let files = Files::open(&self.project, &self.cancel);
             *found = files.snapshot(&path)?.object();
             files.finish();
         }
-        Ok(if *found == Some(recorded.object) {
-            LockState::Matches
-        } else {
-            LockState::Differs
+        Ok(match recorded {
+            Some(Presence::Present(recorded)) if *found == Some(recorded.object) => {
+                LockState::Matches
+            }
+            Some(Presence::Present(_)) => LockState::Differs,
+            Some(Presence::Missing) | None => LockState::Absent,
         })
     }
 }
