@@ -165,6 +165,15 @@ fn several_pictures_are_answered_in_order_and_fail_alone() {
             expected
         );
         assert_eq!(predictions[1]["error"]["code"], "image_decode");
+        // Members and digits are those of a single prediction.
+        let text = answer.text();
+        assert!(text.starts_with("{\"predictions\":[{\"label\":"), "{text}");
+        let confidence = predictions[0]["confidence"].as_f64().unwrap() as f32;
+        let written = format!(
+            "\"confidence\":{},",
+            serde_json::to_string(&confidence).unwrap()
+        );
+        assert!(text.contains(&written), "{written} in {text}");
         assert_eq!(body["model"]["name"], "classifier");
     }
     let all_bad = server.form("/predict/batch", &[("files", b"hello"), ("files", b"")]);
@@ -179,9 +188,11 @@ fn several_pictures_are_answered_in_order_and_fail_alone() {
         server.form("/predict/batch", &[]).outcome(),
         "422 validation"
     );
+    let raw = server.post("/predict/batch", "image/png", &first);
+    assert_eq!(raw.outcome(), "415 media_type");
     assert_eq!(
-        server.post("/predict/batch", "image/png", &first).outcome(),
-        "415 media_type"
+        raw.json()["detail"],
+        "the Content-Type `image/png` is not understood here: send `multipart/form-data` or `application/json`"
     );
     for body in ["{\"images\": []}", "{\"images\": 3}", "{}", "["] {
         let answer = server.post("/predict/batch", "application/json", body);
@@ -358,6 +369,25 @@ fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
     let series = "cvops_image_decode_failures_total{format=\"png\",reason=\"truncated\"}";
     assert_eq!(server.metric(series), 1.0);
     assert_eq!(server.post("/predict", "image/png", &good).status, 200);
+}
+
+#[test]
+fn compressed_bodies_are_not_read() {
+    let p = trained_project();
+    let server = p.serve_ready("");
+    for (route, content_type) in [
+        ("POST /predict", "image/png"),
+        ("POST /predict/batch", "application/json"),
+        ("POST /predict/model", "application/json"),
+    ] {
+        let header = format!("Content-Type: {content_type}\r\nContent-Encoding: gzip\r\n");
+        let zipped = server.send(route, &header, &stripes(0, 1));
+        assert_eq!(zipped.outcome(), "415 content_encoding", "{route}");
+        assert_eq!(zipped.header("Accept-Encoding"), Some("identity"));
+    }
+    let header = "Content-Type: image/png\r\nContent-Encoding: identity\r\n";
+    let plain = server.send("POST /predict", header, &stripes(0, 1));
+    assert_eq!(plain.status, 200);
 }
 
 #[test]
