@@ -1,11 +1,12 @@
-//! Sections of `params.yaml` for the vision commands. Imports: base, vision, error.
+//! Sections of `params.yaml` for the vision commands. Imports: base, project, vision, ctx, error.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Fields, Format, KeyPath, Problems};
 use crate::base::{self, Diagnostic};
-use crate::vision;
+use crate::{project, vision};
 
 use super::ctx::Ctx;
 use super::error::CliError;
@@ -15,20 +16,32 @@ use super::render::diagnostic;
 /// The sections that this program reads, now or in later stages.
 const SECTIONS: [&str; 6] = ["preprocess", "model", "train", "evaluate", "serve", "drift"];
 
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "params.yaml";
+
 /// Where parameters come from.
 #[derive(Debug, clap::Args)]
 pub(super) struct ParamsArg {
     /// Parameters file (YAML, JSON or TOML)
-    #[arg(long, value_name = "FILE", default_value = "params.yaml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     params: PathBuf,
 }
 
 impl ParamsArg {
     /// Reads the file. Without one, every parameter has its default.
     pub(super) fn document(&self, ctx: &Ctx) -> Result<Document, CliError> {
-        let path = ctx.dir.join(&self.params);
-        let name = self.params.display().to_string();
-        if !path.exists() && self.params == Path::new("params.yaml") {
+        self.read(ctx, &self.params)
+    }
+
+    /// As `document`; if none is named and none is here, the one of the project's root is read.
+    pub(super) fn document_of_project(&self, ctx: &Ctx) -> Result<Document, CliError> {
+        self.read(ctx, &here_or_in_root(ctx, &self.params, DEFAULT_FILE))
+    }
+
+    fn read(&self, ctx: &Ctx, file: &Path) -> Result<Document, CliError> {
+        let path = ctx.dir.join(file);
+        let name = file.display().to_string();
+        if !path.exists() && self.params == Path::new(DEFAULT_FILE) {
             ctx.out
                 .note("there is no `params.yaml`: every parameter has its default");
             return Ok(Document::parse(&name, String::new(), Format::Yaml)?);
@@ -43,6 +56,18 @@ impl ParamsArg {
             error
         })
     }
+}
+
+/// Returns `path` as it was typed; if that is only the `default` and nothing is there, the same place
+/// seen from the root of the project around, as the way to it from where the user stands.
+pub(super) fn here_or_in_root(ctx: &Ctx, path: &Path, default: &str) -> PathBuf {
+    if path != Path::new(default) || ctx.dir.join(path).exists() {
+        return path.to_owned();
+    }
+    let root = project::find_root(&ctx.dir).ok();
+    let inside = root.and_then(|root| Some(ctx.dir.strip_prefix(root).ok()?.to_owned()));
+    let steps = inside.map_or(0, |inside| inside.components().count());
+    iter::repeat_n("..", steps).collect::<PathBuf>().join(path)
 }
 
 /// Makes a vision error one of the command that points at the parameter which it comes from.

@@ -103,7 +103,8 @@ async fn handle(
         };
         problem.respond((app.render)(problem, &asked))
     };
-    let bytes = match body::read(incoming, body_max, server.limits.body_timeout).await {
+    let timeout = server.limits.body_timeout;
+    let bytes = match body::read(incoming, body_max, timeout, &server.bodies).await {
         Ok(bytes) => bytes,
         Err(problem) => return asked(&problem, head.uri.path(), &record.id),
     };

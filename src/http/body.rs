@@ -1,5 +1,6 @@
 //! Reads a request's body into memory, within its limits of size and time. Imports: nothing of ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,17 +10,20 @@ use hyper::body::{Body, Incoming};
 
 use crate::base::units;
 
+use super::budget::{Budget, Exhausted, Share};
 use super::problem::{Problem, ProblemCode};
 
-/// Memory taken at once on a client's word of how much it will send, bytes.
-const TRUST_MAX: usize = 1 << 20;
+/// When a server whose memory for bodies is taken is worth asking again.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
 
-/// Reads `body` to its end. A body that announces more than `max` bytes is refused unread; one that
-/// announces nothing (chunked) is refused when it exceeds them.
+/// Reads `body` to its end. A body that announces more than `max` bytes, or more than the budget of
+/// all bodies has left, is refused unread; one that announces nothing (chunked) is refused when it
+/// exceeds either.
 pub(super) async fn read(
     mut body: Incoming,
     max: u64,
     timeout: Duration,
+    budget: &Arc<Budget>,
 ) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -27,7 +31,9 @@ pub(super) async fn read(
     if max < body.size_hint().lower() {
         return Err(too_large(max));
     }
-    tokio::time::timeout(timeout, collect(&mut body, max))
+    let mut share = budget.share();
+    share.grow_to(body.size_hint().lower()).map_err(busy)?;
+    tokio::time::timeout(timeout, collect(&mut body, max, share))
         .await
         .unwrap_or_else(|_| {
             Err(Problem::new(
@@ -42,7 +48,7 @@ pub(super) async fn read(
         })
 }
 
-async fn collect(body: &mut Incoming, max: u64) -> Result<Bytes, Problem> {
+async fn collect(body: &mut Incoming, max: u64, mut share: Share) -> Result<Bytes, Problem> {
     let announced = body.size_hint().exact();
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -58,17 +64,34 @@ async fn collect(body: &mut Incoming, max: u64) -> Result<Bytes, Problem> {
         }
         if all.is_empty() && first.is_empty() {
             // Most bodies are one piece, which needs no copy.
+            share.grow_to(length as u64).map_err(busy)?;
             first = data;
             continue;
         }
+        if all.capacity() < length {
+            let room = announced.unwrap_or((2 * length as u64).min(max));
+            let room = room.max(length as u64);
+            // The share is there before the memory is.
+            share.grow_to(room).map_err(busy)?;
+            all.reserve(room as usize - all.len());
+        }
         if all.is_empty() {
-            let expected = announced.map_or(2 * length, |n| n as usize);
-            all.reserve(expected.clamp(length, TRUST_MAX.max(length)));
             all.extend_from_slice(&std::mem::take(&mut first));
         }
         all.extend_from_slice(&data);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    let body = if all.is_empty() { first } else { all.freeze() };
+    Ok(share.tie(body))
+}
+
+fn busy(_: Exhausted) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::BodyBudget,
+        "too many large bodies are on their way: try again later",
+    )
+    .retry_after(BUSY_RETRY)
+    .closing()
 }
 
 fn too_large(max: u64) -> Problem {

@@ -29,6 +29,10 @@ use super::run::Server;
 /// would make the system throw the answer away with the bytes that nobody read.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What a connection buffers at most, bytes: also the largest head. hyper's own limit is 408 KiB, which
+/// is much for each of a thousand connections.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+
 /// How long a drain waits for the first request of a connection that has sent none.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
@@ -62,6 +66,7 @@ pub(super) async fn serve(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(server.limits.header_timeout)
+        .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
     let drained = async {
         // The sender lives as long as the server.

@@ -14,8 +14,10 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long requests in flight may go on after the server was asked to stop.
     pub drain_timeout: Duration,
-    /// Threads of the runtime, at least 1. They only move bytes: work belongs on other threads.
-    pub workers: usize,
+    /// Bytes that the bodies of all requests may take together, from the announcement of a body until
+    /// nobody holds it any more; bodies up to 64 KiB are not counted. A larger body than this is never
+    /// read, so it should be a few of the routes' largest ones.
+    pub bodies_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -25,7 +27,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
-            workers: 2,
+            bodies_bytes_max: 256 << 20,
         }
     }
 }

@@ -6,9 +6,9 @@
 //! the protocol that the path belongs to.
 //!
 //! # The way of a request
-//! `bind` → `run` (a runtime, `Cancel`) → `accept` (at most `connections_max` connections) →
+//! `bind` → `run` (in the runtime of its caller, `Cancel`) → `accept` (at most `connections_max` connections) →
 //! `connection` (hyper, timeouts, lingering close) → `answer`: route, request id, body within its
-//! limit, then warp, with the panic of a handler caught → `record` (metrics, access log) when the
+//! limit and the `budget` of all bodies, then warp, with the panic of a handler caught → `record` (metrics, access log) when the
 //! last byte of the answer was handed on.
 //!
 //! warp's own server is not used: it panics on a busy port, accepts without limit and cannot tell a
@@ -19,6 +19,7 @@ mod answer;
 mod app;
 mod bind;
 mod body;
+mod budget;
 mod connection;
 pub mod error;
 mod exposition;
@@ -44,5 +45,5 @@ pub use metrics::Metrics;
 pub use problem::{Asked, Problem, ProblemCode, Rendered};
 pub use request_id::RequestId;
 pub use routes::{Route, RouteTable};
-pub use run::{Drained, run, serve};
+pub use run::{Drained, serve};
 pub use warp::reply::Response;

@@ -21,6 +21,8 @@ pub enum ProblemCode {
     MethodNotAllowed,
     /// The body is above the route's limit.
     BodyTooLarge,
+    /// The bodies of all requests together take as much memory as they may.
+    BodyBudget,
     /// The body did not come in time.
     BodyTimeout,
     /// The body broke off or is not framed as HTTP wants.
@@ -39,6 +41,7 @@ impl ProblemCode {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyBudget => "body_budget",
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::Internal => "internal",

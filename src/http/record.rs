@@ -79,7 +79,7 @@ impl Drop for Record {
                     method = %self.method,
                     route = route.handler(),
                     status = status.as_u16(),
-                    ms = took.as_secs_f64() * 1e3,
+                    ms = (took.as_secs_f64() * 1e6).round() / 1e3,
                     bytes = self.sent,
                     request_id = self.id.as_str(),
                     "answered"
@@ -89,7 +89,7 @@ impl Drop for Record {
                 target: "cvops::http",
                 method = %self.method,
                 route = route.handler(),
-                ms = took.as_secs_f64() * 1e3,
+                ms = (took.as_secs_f64() * 1e6).round() / 1e3,
                 request_id = self.id.as_str(),
                 "the client went away"
             ),

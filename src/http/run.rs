@@ -14,6 +14,7 @@ use crate::base::{Cancel, CancelReason};
 use super::accept::accept;
 use super::app::App;
 use super::bind::Bound;
+use super::budget::Budget;
 use super::error::Error;
 use super::limits::Limits;
 
@@ -24,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Server {
     pub(super) app: App,
     pub(super) limits: Limits,
+    /// What is left for bodies.
+    pub(super) bodies: Arc<Budget>,
     /// Requests being answered now.
     pub(super) in_flight: AtomicU64,
     /// Requests that are over, answered or given up by their clients.
@@ -40,31 +43,8 @@ pub struct Drained {
 }
 
 /// Serves `app` until `cancel` is requested and the drain is over. `on_drain` is called once, before
-/// the drain begins: what readiness says should change then. Starts a runtime of its own, so it is
-/// called from plain threads.
-///
-/// # Errors
-/// The runtime cannot be started.
-pub fn run(
-    bound: Bound,
-    app: App,
-    limits: Limits,
-    cancel: &Cancel,
-    on_drain: impl FnOnce(),
-) -> Result<Drained, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(limits.workers.max(1))
-        .thread_name("http")
-        .enable_all()
-        .build()
-        .map_err(Error::Runtime)?;
-    let drained = runtime.block_on(serve(bound, app, limits, cancel, on_drain));
-    // What handlers handed to blocking threads has nobody left to tell.
-    runtime.shutdown_background();
-    drained
-}
-
-/// As `run`, inside a runtime that is there already.
+/// the drain begins: what readiness says should change then. The threads of the runtime around it only
+/// move bytes: work belongs on its blocking ones.
 ///
 /// # Errors
 /// The listener cannot be registered with the runtime.
@@ -78,6 +58,7 @@ pub async fn serve(
     let listener = TcpListener::from_std(bound.listener).map_err(Error::Runtime)?;
     let server = Arc::new(Server {
         app,
+        bodies: Budget::new(limits.bodies_bytes_max),
         limits,
         in_flight: AtomicU64::new(0),
         finished: AtomicU64::new(0),

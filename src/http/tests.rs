@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The largest body of `/echo`, bytes.
 const ECHO_MAX: u64 = 1000;
 
+/// The largest body of `/length`, bytes.
+const LENGTH_MAX: u64 = 1 << 20;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -47,6 +50,7 @@ fn start(limits: Limits) -> TestServer {
         Route::get("/panic"),
         Route::get("/slow"),
         Route::get("/id"),
+        Route::post("/length", LENGTH_MAX),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -73,8 +77,13 @@ fn start(limits: Limits) -> TestServer {
         .and(warp::get())
         .and(warp::ext::get::<RequestId>())
         .map(|id: RequestId| id.as_str().to_owned());
+    let length = warp::path!("length")
+        .and(warp::post())
+        .and(warp::body::bytes())
+        .map(|body: Bytes| body.len().to_string());
     let filter = hello
         .or(echo)
+        .or(length)
         .or(panics)
         .or(slow)
         .or(id)
@@ -87,7 +96,16 @@ fn start(limits: Limits) -> TestServer {
     let ended = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
-            run(bound, app, limits, &cancel, || drain.send(()).unwrap()).unwrap()
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                // One, so that a request has begun when the next one is looked at.
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .unwrap();
+            let on_drain = || drain.send(()).unwrap();
+            let drained = runtime.block_on(serve(bound, app, limits, &cancel, on_drain));
+            runtime.shutdown_background();
+            drained.unwrap()
         })
     };
     TestServer {
@@ -341,6 +359,60 @@ fn bodies_have_a_limit_however_they_come() {
     refused(&server.ask(&post("/echo", &"x".repeat(8 << 20))));
     // A route without a body takes none.
     refused(&server.ask(&post("/hello", "x").replace("POST", "GET")));
+    server.stop();
+}
+
+#[test]
+fn bodies_share_a_budget() {
+    let server = start(Limits {
+        bodies_bytes_max: 300_000,
+        ..Limits::default()
+    });
+    let head = "POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n";
+    let mut first = server.connect();
+    // With a byte of its body, the request is sure to be seen before the next connection's.
+    first.send(head).send("x");
+    server.until("cvops_http_requests_in_progress{handler=\"/length\"}", 1.0);
+    let refused = |answer: &Answer| {
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (503, "body_budget")
+        );
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("connection"), Some("close"));
+    };
+    // Announced: refused before a byte of it is sent.
+    refused(&server.ask(head));
+    // Not announced: refused when it is too much.
+    let piece = format!("{:x}\r\n{}\r\n", 150_000, "x".repeat(150_000));
+    let chunked = "POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    refused(&server.ask(&format!("{chunked}{piece}")));
+    // Small ones are still answered.
+    let small = post("/length", &"x".repeat(60_000));
+    assert_eq!(server.ask(&small).body, "60000");
+    assert_eq!(first.ask(&"x".repeat(199_999)).body, "200000");
+    // What an answered request took is there again.
+    for _ in 0..3 {
+        assert_eq!(
+            server.ask(&format!("{chunked}{piece}0\r\n\r\n")).body,
+            "150000"
+        );
+        assert_eq!(
+            server.ask(&post("/length", &"x".repeat(250_000))).body,
+            "250000"
+        );
+    }
+    // And what one took that was given up.
+    let mut gone = server.connect();
+    gone.send(head).send("x");
+    server.until("cvops_http_requests_in_progress{handler=\"/length\"}", 1.0);
+    drop(gone);
+    server.until("cvops_http_requests_in_progress{handler=\"/length\"}", 0.0);
+    assert_eq!(
+        server.ask(&post("/length", &"x".repeat(250_000))).body,
+        "250000"
+    );
+    drop(first);
     server.stop();
 }
 

@@ -1,9 +1,11 @@
 //! The bodies of answers, and the shapes of requests for the API's description. Imports: utoipa,
-//! serde.
+//! serde, `serve::refusal`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+use super::refusal::Detail;
 
 /// Which model answered.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -178,6 +180,13 @@ pub(super) struct ModelInfo<'a> {
     pub(super) loaded_at: String,
 }
 
+/// Answer of `/models`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelList<'a> {
+    /// One, or none while there is no model yet.
+    pub(super) models: Vec<ModelInfo<'a>>,
+}
+
 /// A form with one picture.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a request; multer reads it")]
@@ -236,8 +245,8 @@ pub(super) struct TensorJson {
 #[expect(dead_code, reason = "describes an answer; `refusal` writes it")]
 pub(super) struct ErrorBody {
     /// A sentence; for status 422 with code `validation` a list of what is wrong and where.
-    #[schema(value_type = Object, example = "the queue is full: the server is behind, try again later")]
-    detail: String,
+    #[schema(example = "the queue is full: the server is behind, try again later")]
+    detail: Detail,
     /// A stable name.
     #[schema(example = "queue_full")]
     code: String,
@@ -247,13 +256,48 @@ pub(super) struct ErrorBody {
 }
 
 /// Answer of `/predict/batch`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes an answer")]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BatchAnswer<'a> {
-    /// In the order of the request: a prediction each, or `{"error": {"code": …, "detail": …}}`.
-    predictions: Vec<Prediction<'a>>,
+    /// In the order of the request.
+    pub(super) predictions: Vec<BatchItem<'a>>,
     /// Which model answered.
-    model: ModelRef<'a>,
+    pub(super) model: ModelRef<'a>,
+}
+
+/// One picture of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BatchItem<'a> {
+    /// What it shows.
+    Answered(Prediction<'a>),
+    /// Why it was not answered.
+    Failed {
+        /// The reason, as in an answer of its own.
+        #[schema(value_type = ItemError)]
+        error: serde_json::Value,
+    },
+}
+
+/// Why one picture of a batch was not answered.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer; `refusal` writes it")]
+pub(super) struct ItemError {
+    /// A stable name.
+    #[schema(example = "image_decode")]
+    code: String,
+    /// As in `ErrorBody`.
+    detail: Detail,
+}
+
+/// A batch that was not answered: as a whole, or each of its pictures for itself.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(super) enum BatchRefusal<'a> {
+    /// The request was refused.
+    Whole(ErrorBody),
+    /// Every picture failed.
+    Each(BatchAnswer<'a>),
 }
 
 /// Is the server well?

@@ -10,7 +10,7 @@ use warp::Filter;
 use warp::http::HeaderMap;
 
 use crate::http::RequestId;
-use crate::http::header::CONTENT_TYPE;
+use crate::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::refusal::{FieldProblem, Refusal};
 use super::service::Ends;
@@ -56,6 +56,17 @@ impl Ask {
     pub(super) fn content_type(&self) -> Option<&str> {
         let value = self.headers.get(CONTENT_TYPE)?;
         Some(value.to_str().unwrap_or("unreadable"))
+    }
+
+    /// Is the body sent as it is? Compressed ones are not read.
+    pub(super) fn require_plain(&self) -> Result<(), Refusal> {
+        for value in self.headers.get_all(CONTENT_ENCODING) {
+            let coding = value.to_str().unwrap_or("unreadable").trim();
+            if !coding.eq_ignore_ascii_case("identity") {
+                return Err(Refusal::content_encoding(coding));
+            }
+        }
+        Ok(())
     }
 
     /// Returns when this request is given up: after `limit`, or earlier if the client says so.

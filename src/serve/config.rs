@@ -11,7 +11,7 @@
 //! | `max_body_mib` | largest request body, in MiB | 1 to 1024 | 10 |
 //! | `max_side` | largest width and largest height of a picture | 1 to 65535 | 8192 |
 //! | `max_pixels` | largest width × height of a picture | 1 to 1000000000 | 40000000 |
-//! | `max_batch_items` | pictures in one request | 1 to 4096 | 256 |
+//! | `max_batch_items` | pictures in one request; never more than `queue_max` | 1 to 4096 | 256 |
 //! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
 //! | `docs` | are `/`, `/docs` and `/openapi.json` answered? | true or false | true |

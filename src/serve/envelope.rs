@@ -1,5 +1,6 @@
 //! From a request's body to the pictures in it: `multipart/form-data`, the bytes themselves, or
-//! base64 in JSON. Nothing is decoded here. Imports: multer, base64, `serve::refusal`.
+//! base64 in JSON. Nothing is decoded here. Reading a body takes time in proportion to its size, so it
+//! belongs on a blocking thread. Imports: multer, base64, futures, `serve::refusal`.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -8,6 +9,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -19,6 +21,9 @@ use super::refusal::{FieldProblem, Refusal};
 /// Names of the form fields that hold a picture; the first is the one that is missed.
 const ONE: [&str; 2] = ["file", "image"];
 const MANY: [&str; 4] = ["files", "file", "images", "image"];
+
+/// Parts of a form beside its pictures that are passed over; each costs time and no picture.
+const OTHER_PARTS_MAX: usize = 16;
 
 /// Larger JSON bodies are not explained in detail when they have another form than expected.
 const EXPLAINED_BYTES_MAX: usize = 64 << 10;
@@ -41,8 +46,9 @@ pub(super) enum Envelope {
 }
 
 impl Envelope {
-    /// Reads the header `Content-Type`. Without one, a body is taken as the picture itself.
-    pub(super) fn of(content_type: Option<&str>) -> Result<Self, Refusal> {
+    /// Reads the header `Content-Type`. Without one, a body is taken as the picture itself. A refusal
+    /// recommends what is `accepted`.
+    pub(super) fn of(content_type: Option<&str>, accepted: &str) -> Result<Self, Refusal> {
         let Some(content_type) = content_type else {
             return Ok(Self::Raw);
         };
@@ -60,7 +66,7 @@ impl Envelope {
         if is_json(&kind) {
             return Ok(Self::Json);
         }
-        Err(Refusal::media_type(content_type))
+        Err(Refusal::media_type(Some(content_type), accepted))
     }
 }
 
@@ -75,9 +81,7 @@ pub(super) fn require_json(content_type: Option<&str>) -> Result<(), Refusal> {
     if is_json(&kind.to_ascii_lowercase()) {
         return Ok(());
     }
-    let detail = format!("the Content-Type `{kind}` is not understood: send `application/json`");
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(Refusal::new(status, "media_type", detail))
+    Err(Refusal::media_type(content_type, "`application/json`"))
 }
 
 fn bad_form(problem: impl std::fmt::Display) -> Refusal {
@@ -85,9 +89,13 @@ fn bad_form(problem: impl std::fmt::Display) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "multipart", detail)
 }
 
-/// Returns the one picture of a form.
-pub(super) async fn form_one(body: Bytes, boundary: &str) -> Result<Bytes, Refusal> {
-    let mut pictures = form(body, boundary, &ONE).await?;
+/// Returns the one picture of a form, of which at most `pictures_max` are looked at.
+pub(super) fn form_one(
+    body: &Bytes,
+    boundary: &str,
+    pictures_max: usize,
+) -> Result<Bytes, Refusal> {
+    let mut pictures = form(body, boundary, &ONE, pictures_max)?;
     match pictures.len() {
         0 => Err(missing_file(ONE[0])),
         1 => Ok(pictures.remove(0)),
@@ -100,9 +108,13 @@ pub(super) async fn form_one(body: Bytes, boundary: &str) -> Result<Bytes, Refus
     }
 }
 
-/// Returns all pictures of a form, in its order.
-pub(super) async fn form_many(body: Bytes, boundary: &str) -> Result<Vec<Bytes>, Refusal> {
-    let pictures = form(body, boundary, &MANY).await?;
+/// Returns all pictures of a form, in its order, if they are not many more than `pictures_max`.
+pub(super) fn form_many(
+    body: &Bytes,
+    boundary: &str,
+    pictures_max: usize,
+) -> Result<Vec<Bytes>, Refusal> {
+    let pictures = form(body, boundary, &MANY, pictures_max)?;
     if pictures.is_empty() {
         return Err(missing_file(MANY[0]));
     }
@@ -113,16 +125,36 @@ fn missing_file(name: &str) -> Refusal {
     Refusal::invalid(vec![FieldProblem::missing([json!("body"), json!(name)])])
 }
 
-async fn form(body: Bytes, boundary: &str, names: &[&str]) -> Result<Vec<Bytes>, Refusal> {
+fn form(
+    body: &Bytes,
+    boundary: &str,
+    names: &[&str],
+    pictures_max: usize,
+) -> Result<Vec<Bytes>, Refusal> {
+    let body = body.clone();
     let stream = futures_util::stream::once(async { Ok::<_, Infallible>(body) });
     let mut form = multer::Multipart::new(stream, boundary);
-    let mut pictures = Vec::new();
-    while let Some(field) = form.next_field().await.map_err(bad_form)? {
-        if field.name().is_some_and(|name| names.contains(&name)) {
-            pictures.push(field.bytes().await.map_err(bad_form)?);
+    let parts_max = pictures_max.saturating_add(OTHER_PARTS_MAX);
+    let reading = async {
+        let mut pictures = Vec::new();
+        let mut parts = 0;
+        while let Some(field) = form.next_field().await.map_err(bad_form)? {
+            parts += 1;
+            if parts_max < parts {
+                let detail = format!(
+                    "the form has more than {parts_max} parts, at most {pictures_max} pictures are taken"
+                );
+                return Err(Refusal::too_many_images(detail));
+            }
+            if field.name().is_some_and(|name| names.contains(&name)) {
+                pictures.push(field.bytes().await.map_err(bad_form)?);
+            }
         }
-    }
-    Ok(pictures)
+        Ok(pictures)
+    };
+    // The whole body is there, so there is nothing to wait for.
+    let read = reading.now_or_never();
+    read.unwrap_or_else(|| Err(bad_form("it ends in the middle")))
 }
 
 /// `{"image": "…"}`; the text is borrowed from the body where it has no escapes.
@@ -286,8 +318,34 @@ mod tests {
             (Some("text/plain"), Err(415)),
             (Some("application/x-www-form-urlencoded"), Err(415)),
         ] {
-            let found = Envelope::of(content_type).map_err(|r| r.status.as_u16());
+            let found = Envelope::of(content_type, "").map_err(|r| r.status.as_u16());
             assert_eq!(found, expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn forms_have_a_limited_number_of_parts() {
+        let form = |names: &[&str]| {
+            let part = |name: &&str| {
+                format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{name}\r\n")
+            };
+            let parts: String = names.iter().map(part).collect();
+            Bytes::from(parts + "--x--\r\n")
+        };
+        let status = |refusal: Refusal| refusal.status.as_u16();
+        let one = |names: &[&str]| form_one(&form(names), "x", 4).map_err(status);
+        let many = |names: &[&str]| form_many(&form(names), "x", 4).map_err(status);
+        assert_eq!(one(&["note", "image"]), Ok(Bytes::from("image")));
+        assert_eq!(one(&["note"]), Err(422));
+        assert_eq!(one(&["file", "image"]), Err(422));
+        let most = [["file"; 4].as_slice(), &["note"; OTHER_PARTS_MAX]].concat();
+        assert_eq!(many(&most).map(|pictures| pictures.len()), Ok(4));
+        let more = [most.as_slice(), &[""]].concat();
+        assert_eq!((one(&more), many(&more)), (Err(413), Err(413)));
+        let whole = form(&["file"]);
+        for cut in 0..whole.len() - "--\r\n".len() {
+            let cut_off = form_one(&whole.slice(..cut), "x", 4).map_err(status);
+            assert_eq!(cut_off, Err(400), "{cut}");
         }
     }
 

@@ -43,15 +43,17 @@ const NATIVE: &str = "native";
 pub(super) enum Rejection {
     QueueFull,
     BodyLimit,
+    BodyBudget,
     PixelLimit,
     Deadline,
     Draining,
 }
 
 impl Rejection {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::QueueFull,
         Self::BodyLimit,
+        Self::BodyBudget,
         Self::PixelLimit,
         Self::Deadline,
         Self::Draining,
@@ -61,6 +63,7 @@ impl Rejection {
         match self {
             Self::QueueFull => "queue_full",
             Self::BodyLimit => "body_limit",
+            Self::BodyBudget => "body_budget",
             Self::PixelLimit => "pixel_limit",
             Self::Deadline => "deadline",
             Self::Draining => "draining",

@@ -2,9 +2,9 @@
 //!
 //! # The way of a `POST /predict`
 //! `http` reads the request within its limits → `routes` → `predict`: is there a model
-//! (`service`), what does the request want (`ask`), a slot in the `queue` → `envelope` finds the
-//! picture in the body → a blocking thread decodes and fits it, as `preprocess` did → `queue` →
-//! `worker`, the one thread that owns the network, computes a batch → `answer`, or `refusal`.
+//! (`service`), what does the request want (`ask`), a slot in the `queue` → on a
+//! blocking thread `envelope` finds the picture in the body, which is decoded and fitted as
+//! `preprocess` did → `queue` → `worker`, the one thread that owns the network, computes a batch → `answer`, or `refusal`.
 //!
 //! - Invariant: a request writes no file and waits for no lock but the queue's, which is held for
 //!   the moves of a few pointers.
@@ -35,5 +35,5 @@ mod worker;
 pub use config::{Config, Pages};
 pub use error::Error;
 pub use metrics::Build;
-pub use model::{LockCheck, LockState, ModelSource, Strictness};
+pub use model::{LockCheck, LockState, ModelSource, Moment, Strictness};
 pub use run::{Observer, Options, ServerEvent, run};

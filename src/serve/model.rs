@@ -66,8 +66,17 @@ pub enum Strictness {
     Refuse,
 }
 
-/// Compares the model with the lock, now.
-pub type LockCheck = Arc<dyn Fn() -> LockState + Send + Sync>;
+/// When a model is compared with the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Its folder is loaded now: what is in there counts from now on.
+    Loading,
+    /// It was loaded before: only what the lock says may have changed.
+    Serving,
+}
+
+/// Compares the model with the lock.
+pub type LockCheck = Arc<dyn Fn(Moment) -> LockState + Send + Sync>;
 
 /// Which model to serve.
 #[derive(Clone)]
@@ -177,7 +186,7 @@ pub(super) fn load(source: &ModelSource, queue: &Queue, metrics: &Metrics) -> Re
     let began = Instant::now();
     let artifact = ModelArtifact::load(&source.dir)?;
     let path = || source.shown.clone();
-    match ((source.check)(), source.strictness) {
+    match ((source.check)(Moment::Loading), source.strictness) {
         (LockState::Matches, _) | (LockState::Absent, Strictness::Warn) => {}
         (LockState::Differs, Strictness::Warn) => {
             let path = source.shown.display();
@@ -258,7 +267,7 @@ pub(super) mod tests {
             dir: dir.to_owned(),
             shown: dir.to_owned(),
             name: "tiny".to_owned(),
-            check: Arc::new(move || state),
+            check: Arc::new(move |_| state),
             strictness: Strictness::Warn,
             made_by: None,
         }

@@ -5,8 +5,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::{IntoResponses, OpenApi};
 
 use super::answer::{
-    BatchAnswer, BatchForm, ErrorBody, Health, ImageJson, ImagesJson, ModelInfo, ModelPredictions,
-    PredictForm, Prediction, TensorJson,
+    BatchAnswer, BatchForm, BatchRefusal, ErrorBody, Health, ImageJson, ImagesJson, ModelInfo,
+    ModelList, ModelPredictions, PredictForm, Prediction, TensorJson,
 };
 
 /// Returns the document.
@@ -48,7 +48,7 @@ enum Refused {
     /// The body, the picture or the number of pictures is above the limit.
     #[response(status = 413)]
     TooLarge(#[to_schema] ErrorBody),
-    /// Another Content-Type.
+    /// Another Content-Type, or a Content-Encoding.
     #[response(status = 415)]
     MediaType(#[to_schema] ErrorBody),
     /// The request is wrong (`code: validation`; `detail` lists where), or the bytes are no picture
@@ -58,7 +58,7 @@ enum Refused {
     /// A bug of the server.
     #[response(status = 500)]
     Internal(#[to_schema] ErrorBody),
-    /// The queue is full or there is no model yet; the header `Retry-After` says when to try again.
+    /// The queue or the memory for bodies is full, or there is no model yet; the header `Retry-After` says when to try again.
     #[response(status = 503)]
     Unavailable(#[to_schema] ErrorBody),
     /// No answer in time.
@@ -69,9 +69,9 @@ enum Refused {
 #[utoipa::path(
     post, path = "/predict", tag = "prediction", summary = "Say what a picture shows",
     params(
-        ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`", example = 3),
-        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability", example = 0.5),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would", example = 500),
+        ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`"),
+        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
     request_body(content(
@@ -100,14 +100,18 @@ fn predict() {}
         ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
     request_body(content(
         (BatchForm = "multipart/form-data"),
         (ImagesJson = "application/json"),
     )),
     responses(
-        (status = 200, description = "A prediction for each picture, in order; `{\"error\": {\"code\", \"detail\"}}` for those that failed. Status 422 with the same body if all failed", body = BatchAnswer),
+        (status = 200, description = "A prediction for each picture, in order; `{\"error\": {\"code\", \"detail\"}}` for those that failed", body = BatchAnswer),
         Refused,
+        (status = 422, description = "The request is wrong, or no picture could be read", body = BatchRefusal),
+        (status = 500, description = "A bug of the server", body = BatchRefusal),
+        (status = 504, description = "No answer in time", body = BatchRefusal),
     )
 )]
 #[expect(dead_code, reason = "describes a route")]
@@ -115,6 +119,10 @@ fn predict_batch() {}
 
 #[utoipa::path(
     post, path = "/predict/model", tag = "prediction", summary = "Predict from numbers",
+    params(
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
     request_body = TensorJson,
     responses(
         (status = 200, description = "Probabilities and labels, in order", body = ModelPredictions),
@@ -164,7 +172,7 @@ fn readyz() {}
 fn model() {}
 
 #[utoipa::path(get, path = "/models", tag = "model", summary = "All models that are served",
-    responses((status = 200, description = "`{\"models\": […]}`", body = Object)))]
+    responses((status = 200, description = "`{\"models\": […]}`", body = ModelList)))]
 #[expect(dead_code, reason = "describes a route")]
 fn models() {}
 
@@ -218,5 +226,18 @@ mod tests {
         ] {
             assert!(statuses.contains_key(status), "{status}");
         }
+        let schemas = &document["components"]["schemas"];
+        let resolve = |reference: &serde_json::Value| {
+            let name = reference["$ref"].as_str().unwrap();
+            schemas[name.trim_start_matches("#/components/schemas/")].clone()
+        };
+        let detail = resolve(&schemas["ErrorBody"]["properties"]["detail"]);
+        assert_eq!(detail["oneOf"][0]["type"], "string", "{detail}");
+        assert_eq!(detail["oneOf"][1]["type"], "array", "{detail}");
+        let item = resolve(&schemas["BatchAnswer"]["properties"]["predictions"]["items"]);
+        assert_eq!(item["oneOf"].as_array().unwrap().len(), 2, "{item}");
+        let batch = &document["paths"]["/predict/batch"]["post"]["responses"];
+        let all_failed = resolve(&batch["422"]["content"]["application/json"]["schema"]);
+        assert_eq!(all_failed["oneOf"].as_array().unwrap().len(), 2, "{batch}");
     }
 }

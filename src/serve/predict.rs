@@ -1,7 +1,7 @@
 //! The prediction routes: `/predict`, `/predict/batch`, `/predict/model`.
 //!
 //! In the order of cost: is there a model, is the request well formed, is there a slot in the queue;
-//! only then is anything decoded, on the blocking threads. What reads a picture is what `preprocess`
+//! only then is the body looked into and decoded, on the blocking threads. What reads a picture is what `preprocess`
 //! and `cvops predict` use, so a picture means the same everywhere.
 //!
 //! Imports: http, vision, tokio, `serve::*`.
@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use crate::http::{Response, StatusCode};
 use crate::vision::image::{Limits, Target, decode, fit};
 
-use super::answer::{ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked};
+use super::answer::{
+    BatchAnswer, BatchItem, ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
+};
 use super::ask::{Ask, Options};
 use super::envelope::{self, Envelope};
 use super::model::Model;
@@ -26,6 +28,11 @@ use super::refusal::{FieldProblem, Refusal};
 use super::service::{Ends, Service, Timings, json, stamp};
 use super::tensor::Tensor;
 
+/// What `/predict` takes.
+const ONE_TYPES: &str =
+    "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
+/// What `/predict/batch` takes.
+const MANY_TYPES: &str = "`multipart/form-data` or `application/json`";
 /// The only signature of `/predict/model`.
 const SIGNATURE: &str = "serving_default";
 /// How far a value may lie outside 0..=1: resampling with a sharp filter overshoots a little.
@@ -61,13 +68,14 @@ pub(super) async fn one(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
-    let envelope = Envelope::of(ask.content_type())?;
+    ask.require_plain()?;
+    let envelope = Envelope::of(ask.content_type(), ONE_TYPES)?;
     let options = ask.options()?;
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;
     let body = ask.body.clone();
     let source = match envelope {
-        Envelope::Form { boundary } => Source::File(envelope::form_one(body, &boundary).await?),
+        Envelope::Form { boundary } => Source::Form { body, boundary },
         Envelope::Raw => Source::File(body),
         Envelope::Json => Source::Json(body),
     };
@@ -95,30 +103,18 @@ pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
-    let envelope = Envelope::of(ask.content_type())?;
+    ask.require_plain()?;
+    let envelope = Envelope::of(ask.content_type(), MANY_TYPES)?;
+    if envelope == Envelope::Raw {
+        return Err(Refusal::media_type(ask.content_type(), MANY_TYPES));
+    }
     let options = ask.options()?;
     let ends = ask.ends(service.config.timeout)?;
-    let mut slots = take_slots(service, 1)?;
+    let slots = take_slots(service, 1)?;
     let body = ask.body.clone();
-    let items: Vec<Result<Bytes, Refusal>> = match envelope {
-        Envelope::Form { boundary } => {
-            let files = envelope::form_many(body, &boundary).await?;
-            files.into_iter().map(Ok).collect()
-        }
-        Envelope::Json => {
-            let (read, _) = blocking(ends, slots, move || envelope::json_many(&body)).await?;
-            let (items, returned) = read;
-            slots = returned;
-            items
-                .into_iter()
-                .map(|item| item.map(Bytes::from))
-                .collect()
-        }
-        Envelope::Raw => {
-            let found = ask.content_type().unwrap_or("none");
-            return Err(Refusal::media_type(found));
-        }
-    };
+    let most = service.pictures_max();
+    let read = move || read_many(&body, &envelope, most);
+    let ((items, mut slots), _) = blocking(ends, slots, read).await?;
     require_count(service, items.len())?;
     more_slots(service, &mut slots, items.len() - 1)?;
     let predictions = items.into_iter().map(|item| {
@@ -129,21 +125,25 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
     let results = join_all(predictions).await;
     let began = Instant::now();
     let mut timings = Timings::default();
-    let mut bodies = Vec::with_capacity(results.len());
+    let mut predictions = Vec::with_capacity(results.len());
     for result in &results {
-        bodies.push(match result {
+        predictions.push(match result {
             Ok(predicted) => {
                 timings = timings.max(predicted.timings());
-                json!(prediction(&model, predicted, options, ask.id.as_str()))
+                BatchItem::Answered(prediction(&model, predicted, options, ask.id.as_str()))
             }
             Err(refusal) => {
                 service.count(refusal);
-                json!({"error": refusal.item()})
+                let error = refusal.item();
+                BatchItem::Failed { error }
             }
         });
     }
     let status = batch_status(results.iter().map(|r| r.as_ref().err()));
-    let body = json!({"predictions": bodies, "model": Service::model_ref(&model)});
+    let body = BatchAnswer {
+        predictions,
+        model: Service::model_ref(&model),
+    };
     let mut response = json(status, &body);
     stamp(&mut response, &model, timings);
     service
@@ -151,6 +151,25 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
         .encode
         .observe(began.elapsed().as_secs_f64());
     Ok(response)
+}
+
+/// Returns the pictures of a body that holds several; what is no base64 fails alone.
+fn read_many(
+    body: &Bytes,
+    envelope: &Envelope,
+    pictures_max: usize,
+) -> Result<Vec<Result<Bytes, Refusal>>, Refusal> {
+    Ok(match envelope {
+        Envelope::Form { boundary } => {
+            let files = envelope::form_many(body, boundary, pictures_max)?;
+            files.into_iter().map(Ok).collect()
+        }
+        Envelope::Json => {
+            let items = envelope::json_many(body)?.into_iter();
+            items.map(|item| item.map(Bytes::from)).collect()
+        }
+        Envelope::Raw => vec![Ok(body.clone())],
+    })
 }
 
 /// 200 if any picture was answered; else the server's fault if it is one, else 422.
@@ -178,6 +197,7 @@ pub(super) async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_tensor(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
     let model = service.ready()?;
+    ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;
@@ -292,17 +312,15 @@ fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
         return Ok(());
     }
     let detail = format!("{pictures} pictures in one request, at most {most} are taken");
-    Err(Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_many_images",
-        detail,
-    ))
+    Err(Refusal::too_many_images(detail))
 }
 
 /// Where a picture's bytes are.
 enum Source {
     /// Here.
     File(Bytes),
+    /// In this form.
+    Form { body: Bytes, boundary: String },
     /// In base64 in this JSON body.
     Json(Bytes),
 }
@@ -317,8 +335,13 @@ async fn predict(
 ) -> Result<Predicted, Refusal> {
     let target = model.predictor.model().target;
     let limits = service.config.limits;
+    let most = service.pictures_max();
     let read = move || match source {
         Source::File(bytes) => read_picture(&bytes, limits, &target),
+        Source::Form { body, boundary } => {
+            let file = envelope::form_one(&body, &boundary, most)?;
+            read_picture(&file, limits, &target)
+        }
         Source::Json(body) => read_picture(&envelope::json_one(&body)?, limits, &target),
     };
     let ((picture, mut slots), decode) = blocking(ends, slots, read).await?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use crate::http::header::{ACCEPT_ENCODING, HeaderValue};
 use crate::http::{Asked, Problem, ProblemCode, Rendered, RequestId, Response, StatusCode};
 use crate::vision::image::{FORMAT_LIST, Format, ImageError};
 
@@ -19,12 +21,13 @@ const ECHO_BYTES_MAX: usize = 256;
 const NOT_READY_RETRY: Duration = Duration::from_secs(5);
 
 /// One thing that is wrong with a request, as pydantic says it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct FieldProblem {
     /// `missing`, `string_type`, …
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     /// Where: `["body", "image"]`.
+    #[schema(value_type = Vec<Place>)]
     pub(super) loc: Vec<Value>,
     /// What was expected.
     pub(super) msg: String,
@@ -73,8 +76,20 @@ fn short(input: &Value) -> Value {
     }
 }
 
+/// A step of the way to what is wrong.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes an answer")]
+enum Place {
+    /// The key.
+    Key(String),
+    /// The position in a list, from 0.
+    Position(u64),
+}
+
 /// What is said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+#[serde(untagged)]
 pub(super) enum Detail {
     /// A sentence.
     Text(Cow<'static, str>),
@@ -98,6 +113,7 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) detail: Detail,
     retry_after: Option<Duration>,
+    accept_encoding: Option<HeaderValue>,
     /// Under which reason it is counted, if it is a refusal before inference.
     pub(super) rejection: Option<Rejection>,
     /// For pictures that cannot be decoded.
@@ -115,6 +131,7 @@ impl Refusal {
             code,
             detail: Detail::Text(detail.into()),
             retry_after: None,
+            accept_encoding: None,
             rejection: None,
             undecodable: None,
         }
@@ -154,15 +171,31 @@ impl Refusal {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail).counted(Rejection::Deadline)
     }
 
-    pub(super) fn media_type(found: &str) -> Self {
+    pub(super) fn too_many_images(detail: String) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_images", detail)
+    }
+
+    /// Status 415; `accepted` lists what the route takes.
+    pub(super) fn media_type(found: Option<&str>, accepted: &str) -> Self {
+        let detail = match found {
+            Some(found) => {
+                let found: String = found.chars().take(ECHO_BYTES_MAX).collect();
+                format!("the Content-Type `{found}` is not understood here: send {accepted}")
+            }
+            None => format!("there is no Content-Type: send {accepted}"),
+        };
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", detail)
+    }
+
+    /// Status 415 with the header `Accept-Encoding` (RFC 9110, section 15.5.16).
+    pub(super) fn content_encoding(found: &str) -> Self {
         let found: String = found.chars().take(ECHO_BYTES_MAX).collect();
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "media_type",
-            format!(
-                "the Content-Type `{found}` is not understood: send `multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`"
-            ),
-        )
+        let detail = format!("the Content-Encoding `{found}` is not understood: send it as it is");
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self {
+            accept_encoding: Some(HeaderValue::from_static("identity")),
+            ..Self::new(status, "content_encoding", detail)
+        }
     }
 
     /// Status 500: the log has the details, the answer has the request's id.
@@ -219,7 +252,12 @@ impl Refusal {
         if let Some(after) = self.retry_after {
             problem = problem.retry_after(after);
         }
-        problem.respond(body(&self.detail.to_value(), self.code, id))
+        let mut response = problem.respond(body(&self.detail.to_value(), self.code, id));
+        if let Some(accepted) = &self.accept_encoding {
+            let headers = response.headers_mut();
+            headers.insert(ACCEPT_ENCODING, accepted.clone());
+        }
+        response
     }
 }
 
@@ -229,8 +267,15 @@ fn body(detail: &Value, code: &str, id: &RequestId) -> Rendered {
 
 /// Puts a problem that arose before a handler was asked into the same words.
 pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) -> Rendered {
-    if problem.code == ProblemCode::BodyTooLarge {
-        metrics.rejected(Rejection::BodyLimit);
+    match problem.code {
+        ProblemCode::BodyTooLarge => metrics.rejected(Rejection::BodyLimit),
+        ProblemCode::BodyBudget => metrics.rejected(Rejection::BodyBudget),
+        ProblemCode::NotFound
+        | ProblemCode::MethodNotAllowed
+        | ProblemCode::BodyTimeout
+        | ProblemCode::BodyBroken
+        | ProblemCode::Internal
+        | ProblemCode::Other(_) => {}
     }
     body(
         &json!(problem.detail),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use warp::{Filter, Rejection};
 
 use crate::http::{
@@ -11,10 +11,10 @@ use crate::http::{
     header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
-use super::answer::{InputInfo, ModelInfo};
+use super::answer::{InputInfo, ModelInfo, ModelList};
 use super::ask::{Ask, ask};
 use super::config::{Config, Pages};
-use super::model::{LockState, Model, Status, VERSION};
+use super::model::{LockState, Model, Moment, Status, VERSION};
 use super::openapi;
 use super::pages;
 use super::predict;
@@ -176,31 +176,37 @@ fn ready(service: &Service) -> Response {
 
 async fn model(service: Arc<Service>, ask: Ask) -> Response {
     match service.ready() {
-        Ok(model) => json_response(StatusCode::OK, &describe(&service, &model).await),
+        Ok(model) => {
+            let lock = lock_state(&service).await;
+            json_response(StatusCode::OK, &describe(&model, lock))
+        }
         Err(refusal) => service.refuse(&refusal, &ask.id),
     }
 }
 
 async fn models(service: Arc<Service>) -> Response {
-    let models: Vec<Value> = match service.ready() {
-        Ok(model) => vec![describe(&service, &model).await],
-        Err(_) => Vec::new(),
-    };
-    json_response(StatusCode::OK, &json!({"models": models}))
+    let lock = lock_state(&service).await;
+    let model = service.ready().ok();
+    let models: Vec<ModelInfo<'_>> = model.iter().map(|m| describe(m, lock)).collect();
+    json_response(StatusCode::OK, &ModelList { models })
 }
 
-/// Describes `model`. The lock is looked at now: a repro writes it after the model.
-async fn describe(service: &Service, model: &Model) -> Value {
+/// What does the lock say now? A repro writes it after the model.
+async fn lock_state(service: &Service) -> LockState {
     let check = Arc::clone(&service.source.check);
-    let lock = tokio::task::spawn_blocking(move || check()).await;
+    let state = tokio::task::spawn_blocking(move || check(Moment::Serving)).await;
+    state.unwrap_or(LockState::Absent)
+}
+
+fn describe(model: &Model, lock: LockState) -> ModelInfo<'_> {
     let artifact = model.predictor.model();
-    json!(ModelInfo {
+    ModelInfo {
         name: &model.name,
         version: VERSION,
         alias: None,
         run_id: None,
         blake3: model.weights.to_string(),
-        lock: lock.unwrap_or(LockState::Absent).word(),
+        lock: lock.word(),
         input: InputInfo {
             height: artifact.target.height,
             width: artifact.target.width,
@@ -210,7 +216,7 @@ async fn describe(service: &Service, model: &Model) -> Value {
         parameters: artifact.plan.parameters(),
         device: model.predictor.device_name(),
         loaded_at: model.loaded_at.to_string(),
-    })
+    }
 }
 
 fn metrics(service: &Service, ask: &Ask) -> Response {

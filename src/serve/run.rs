@@ -26,6 +26,9 @@ use super::worker::{self, Batching};
 /// Threads that move bytes. They never compute, so two are enough for any number of connections.
 const WORKERS: usize = 2;
 
+/// So many of the largest bodies fit into memory at once, whatever their size is set to.
+const LARGEST_BODIES_MIN: u64 = 4;
+
 /// What to serve, and how.
 #[derive(Clone)]
 pub struct Options {
@@ -86,12 +89,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     let queue = Arc::new(Queue::new(config.queue_max));
     let metrics = Metrics::new(&registry, &source.name, build, &queue)?;
     let http_metrics = http::Metrics::new(&registry)?;
-    let limits = Limits {
-        connections_max: config.connections_max,
-        drain_timeout: config.drain_timeout,
-        workers: WORKERS,
-        ..Limits::default()
-    };
+    let limits = limits(&config);
     let batching = Batching {
         max: config.batch_max,
         wait: config.batch_wait,
@@ -150,6 +148,18 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     // What is still decoded has nobody left to tell.
     runtime.shutdown_background();
     Ok(drained?)
+}
+
+fn limits(config: &Config) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        connections_max: config.connections_max,
+        drain_timeout: config.drain_timeout,
+        bodies_bytes_max: defaults
+            .bodies_bytes_max
+            .max(LARGEST_BODIES_MIN * config.body_bytes_max),
+        ..defaults
+    }
 }
 
 /// Threads that decode pictures: one per core, whatever the number of requests.

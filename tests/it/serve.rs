@@ -165,6 +165,15 @@ fn several_pictures_are_answered_in_order_and_fail_alone() {
             expected
         );
         assert_eq!(predictions[1]["error"]["code"], "image_decode");
+        // Members and digits are those of a single prediction.
+        let text = answer.text();
+        assert!(text.starts_with("{\"predictions\":[{\"label\":"), "{text}");
+        let confidence = predictions[0]["confidence"].as_f64().unwrap() as f32;
+        let written = format!(
+            "\"confidence\":{},",
+            serde_json::to_string(&confidence).unwrap()
+        );
+        assert!(text.contains(&written), "{written} in {text}");
         assert_eq!(body["model"]["name"], "classifier");
     }
     let all_bad = server.form("/predict/batch", &[("files", b"hello"), ("files", b"")]);
@@ -179,9 +188,11 @@ fn several_pictures_are_answered_in_order_and_fail_alone() {
         server.form("/predict/batch", &[]).outcome(),
         "422 validation"
     );
+    let raw = server.post("/predict/batch", "image/png", &first);
+    assert_eq!(raw.outcome(), "415 media_type");
     assert_eq!(
-        server.post("/predict/batch", "image/png", &first).outcome(),
-        "415 media_type"
+        raw.json()["detail"],
+        "the Content-Type `image/png` is not understood here: send `multipart/form-data` or `application/json`"
     );
     for body in ["{\"images\": []}", "{\"images\": 3}", "{}", "["] {
         let answer = server.post("/predict/batch", "application/json", body);
@@ -266,6 +277,12 @@ fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
         ("image/png", &claims(8193, 1), "413 image_too_large", "8192"),
         (
             "image/png",
+            &claims(0x7FFF_FFFF, 0x7FFF_FFFF),
+            "413 image_too_large",
+            "2147483647",
+        ),
+        (
+            "image/png",
             &claims(8000, 8000),
             "413 image_too_large",
             "40000000",
@@ -348,10 +365,29 @@ fn what_is_wrong_is_told_with_the_status_that_clients_expect() {
             "cvops_requests_rejected_total{{reason=\"{reason}\"}}"
         ))
     };
-    assert_eq!((rejected("pixel_limit"), rejected("deadline")), (3.0, 1.0));
+    assert_eq!((rejected("pixel_limit"), rejected("deadline")), (4.0, 1.0));
     let series = "cvops_image_decode_failures_total{format=\"png\",reason=\"truncated\"}";
     assert_eq!(server.metric(series), 1.0);
     assert_eq!(server.post("/predict", "image/png", &good).status, 200);
+}
+
+#[test]
+fn compressed_bodies_are_not_read() {
+    let p = trained_project();
+    let server = p.serve_ready("");
+    for (route, content_type) in [
+        ("POST /predict", "image/png"),
+        ("POST /predict/batch", "application/json"),
+        ("POST /predict/model", "application/json"),
+    ] {
+        let header = format!("Content-Type: {content_type}\r\nContent-Encoding: gzip\r\n");
+        let zipped = server.send(route, &header, &stripes(0, 1));
+        assert_eq!(zipped.outcome(), "415 content_encoding", "{route}");
+        assert_eq!(zipped.header("Accept-Encoding"), Some("identity"));
+    }
+    let header = "Content-Type: image/png\r\nContent-Encoding: identity\r\n";
+    let plain = server.send("POST /predict", header, &stripes(0, 1));
+    assert_eq!(plain.status, 200);
 }
 
 #[test]
@@ -690,9 +726,23 @@ fn the_lock_is_compared_with_the_model() {
     );
     assert_eq!(model["blake3"].as_str().unwrap().len(), 64);
     assert_eq!(server.get("/models").json(), json!({"models": [model]}));
+    // What the lock says is looked up again when it changes; the folder is not: it is loaded already.
+    let lock = p.read("pipeline.lock");
+    p.write("pipeline.lock", "");
+    assert_eq!(server.get("/model").json()["lock"], "absent");
+    p.remove("models/classifier/model.json");
+    p.write("pipeline.lock", &lock);
+    assert_eq!(server.get("/model").json()["lock"], "matches");
+    // Another repro: the folder is what the lock records, the model that is served is not.
+    p.edit("params.yaml", "epochs: 3", "epochs: 2");
+    p.ok("repro");
+    assert_eq!(server.get("/model").json()["lock"], "differs");
+    assert_eq!(server.get("/model").json()["lock"], "differs");
     drop(server);
+    let told = p.serve_log().matches("the lock was written anew").count();
+    assert_eq!(told, 1, "{}", p.serve_log());
     // Another model in the same place.
-    p.edit("params.yaml", "epochs: 3", "epochs: 1");
+    p.edit("params.yaml", "epochs: 2", "epochs: 1");
     p.ok("train");
     let server = p.serve_ready("");
     assert_eq!(server.get("/model").json()["lock"], "differs");
@@ -725,6 +775,47 @@ error: no lock records the model `models/classifier`
  = help: serve an output of the pipeline, or leave out `--strict`
 [exit 2]
 "#]],
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_project_around() {
+    let p = prepared_project();
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  train:\n    cmd: cvops train\n    deps: [data/prepared]\n    params: [model, train]\n    outs: [models/classifier]\n",
+    );
+    with_params(&p, "serve: {docs: false}\n");
+    p.write("notes/today/x.txt", "");
+    let is_of_project = |server: &Server| {
+        let model = server.get("/model").json();
+        assert_eq!(
+            (&model["name"], &model["lock"]),
+            (&json!("classifier"), &json!("matches"))
+        );
+        assert_eq!(server.get("/docs").status, 404);
+    };
+    // From a folder below, without a word about places.
+    is_of_project(&p.serve_ready("-C notes/today --repro --strict"));
+    is_of_project(&p.serve_ready("-C notes/today"));
+    // What is typed counts from where one stands, however it is spelt.
+    p.remove("models");
+    is_of_project(&p.serve_ready("--repro --model ./models/../models/classifier/"));
+    is_of_project(&p.serve_ready("-C notes --repro --model ../models/classifier"));
+    let elsewhere = p.cvops("serve --port 0 -C notes --repro --model ../../models");
+    assert_eq!(elsewhere.exit, Exit::Code(2), "{}", elsewhere.transcript());
+    p.remove("models");
+    let waiting = p.serve("-C notes/today");
+    assert_eq!(
+        waiting.event("no_model")["missing"],
+        "../../models/classifier/model.json"
+    );
+    // A folder of that name here goes first.
+    p.write("notes/models/classifier/x.txt", "");
+    let waiting = p.serve("-C notes");
+    assert_eq!(
+        waiting.event("no_model")["missing"],
+        "models/classifier/model.json"
     );
 }
 

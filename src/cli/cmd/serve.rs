@@ -1,29 +1,34 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use serde_json::json;
 
 use crate::base::doc::Problems;
-use crate::base::{ArtifactPath, Cancel, CancelReason, Diagnostic, units};
+use crate::base::{ArtifactPath, Cancel, CancelReason, Diagnostic, ObjectId, units};
 use crate::cli::args::LogFormat;
+use crate::cli::compare::in_project;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::{ParamsArg, here_or_in_root, section};
 use crate::cli::render::diagnostic;
 use crate::http::Drained;
 use crate::pipeline::workspace::Files;
 use crate::project::Project;
 use crate::serve::{
-    self, Build, Config, LockCheck, LockState, ModelSource, Observer, Options, ServerEvent,
+    self, Build, Config, LockCheck, LockState, ModelSource, Moment, Observer, Options, ServerEvent,
     Strictness,
 };
 use crate::store::Presence;
 
 use super::repro;
+
+/// The folder that is served when none is named.
+const DEFAULT_MODEL: &str = "models/classifier";
 
 /// Answer prediction requests over HTTP
 ///
@@ -42,7 +47,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Folder of the model
-    #[arg(long, value_name = "DIR", default_value = "models/classifier")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_MODEL)]
     model: PathBuf,
     /// Name under which the model is served (default: the folder's name)
     #[arg(long, value_name = "NAME", value_parser = model_name)]
@@ -100,8 +105,10 @@ fn refuse_file(ctx: &Ctx, model: &Path) -> Result<(), CliError> {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     refuse_file(ctx, &args.model)?;
     let config = config(ctx, args)?;
+    let shown = here_or_in_root(ctx, &args.model, DEFAULT_MODEL);
     if args.repro {
-        let target = args.model.display().to_string();
+        let target = in_project(ctx, &ctx.project()?, &shown.display().to_string())?;
+        let target = target.to_string();
         let outcome = repro::run(ctx, &repro::Args::of_targets(vec![target]))?;
         if outcome != Outcome::Done {
             return Ok(outcome);
@@ -109,10 +116,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         ctx.listen();
     }
-    let dir = ctx.dir.join(&args.model);
+    let dir = ctx.dir.join(&shown);
     let source = ModelSource {
         name: name(args, &dir),
-        shown: args.model.clone(),
+        shown,
         check: lock_check(ctx, &dir),
         made_by: maker(ctx, &dir),
         strictness: if args.strict {
@@ -173,7 +180,7 @@ fn small_pages() {
 
 /// Reads the section `serve`; flags go before it.
 fn config(ctx: &Ctx, args: &Args) -> Result<Config, CliError> {
-    let document = args.params.document(ctx)?;
+    let document = args.params.document_of_project(ctx)?;
     let problems = Problems::new(&document);
     let config = Config::read(section(ctx, &problems, "serve"));
     let mut config = problems.into_result(config)?;
@@ -225,11 +232,16 @@ fn within(project: &Project, dir: &Path) -> Option<ArtifactPath> {
 /// when the lock does not name the folder, nothing is recorded.
 fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
     let Ok(project) = ctx.project() else {
-        return Arc::new(|| LockState::Absent);
+        return Arc::new(|_| LockState::Absent);
     };
-    let (dir, cancel) = (dir.to_owned(), ctx.cancel.clone());
-    Arc::new(move || {
-        compare(&project, &dir, &cancel).unwrap_or_else(|error| {
+    let comparison = Comparison {
+        project,
+        dir: dir.to_owned(),
+        cancel: ctx.cancel.clone(),
+        kept: Mutex::default(),
+    };
+    Arc::new(move |moment| {
+        comparison.state(moment).unwrap_or_else(|error| {
             let problem = error.diagnostics.first().map(|d| d.headline.as_str());
             tracing::warn!(problem, "the lock cannot be compared with the model");
             LockState::Absent
@@ -237,26 +249,80 @@ fn lock_check(ctx: &Ctx, dir: &Path) -> LockCheck {
     })
 }
 
-fn compare(project: &Project, dir: &Path, cancel: &Cancel) -> Result<LockState, CliError> {
-    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let relative = dir.strip_prefix(&project.root).ok();
-    let path = relative.and_then(|path| path.to_str()?.parse::<ArtifactPath>().ok());
-    let Some(path) = path else {
-        return Ok(LockState::Absent);
-    };
-    let lock = Ctx::lock_file(project)?;
-    let recorded = lock.stages.values().find_map(|entry| entry.outs.get(&path));
-    let Some(Presence::Present(recorded)) = recorded else {
-        return Ok(LockState::Absent);
-    };
-    let files = Files::open(project, cancel);
-    let found = files.snapshot(&path)?;
-    files.finish();
-    Ok(if found.object() == Some(recorded.object) {
-        LockState::Matches
-    } else {
-        LockState::Differs
-    })
+/// Compares the model with the lock, and remembers it until the lock changes.
+struct Comparison {
+    project: Project,
+    dir: PathBuf,
+    cancel: Cancel,
+    kept: Mutex<Kept>,
+}
+
+/// What was found out.
+#[derive(Default)]
+struct Kept {
+    /// The content of the folder, since it was loaded.
+    found: Option<ObjectId>,
+    /// What the lock says about it, with the lock's stamp.
+    state: Option<(Stamp, LockState)>,
+}
+
+/// Which bytes the lock held, if there was one: writing it anew changes it.
+type Stamp = Option<[i64; 4]>;
+
+impl Comparison {
+    fn state(&self, moment: Moment) -> Result<LockState, CliError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if moment == Moment::Loading {
+            *kept = Kept::default();
+        }
+        // Before the lock is read: if it is written meanwhile, the next look sees it.
+        let stamp = self.stamp();
+        if let Some((of, state)) = kept.state
+            && of == stamp
+        {
+            return Ok(state);
+        }
+        let state = self.compare(&mut kept.found)?;
+        kept.state = Some((stamp, state));
+        if (moment, state) == (Moment::Serving, LockState::Differs) {
+            tracing::warn!(
+                model = %self.dir.display(),
+                "the lock was written anew, and the model that is served is not the one it records"
+            );
+        }
+        Ok(state)
+    }
+
+    fn stamp(&self) -> Stamp {
+        let meta = std::fs::metadata(self.project.lock_file()).ok()?;
+        let (size, inode) = (meta.size().cast_signed(), meta.ino().cast_signed());
+        Some([meta.mtime(), meta.mtime_nsec(), size, inode])
+    }
+
+    fn compare(&self, found: &mut Option<ObjectId>) -> Result<LockState, CliError> {
+        let dir = self.dir.canonicalize();
+        let dir = dir.unwrap_or_else(|_| self.dir.clone());
+        let relative = dir.strip_prefix(&self.project.root).ok();
+        let path = relative.and_then(|path| path.to_str()?.parse::<ArtifactPath>().ok());
+        let Some(path) = path else {
+            return Ok(LockState::Absent);
+        };
+        let lock = Ctx::lock_file(&self.project)?;
+        let recorded = lock.stages.values().find_map(|entry| entry.outs.get(&path));
+        // A repro may record the folder later; by then it may hold another model.
+        if found.is_none() && (recorded.is_some() || self.project.layout.state_dir().is_dir()) {
+            let files = Files::open(&self.project, &self.cancel);
+            *found = files.snapshot(&path)?.object();
+            files.finish();
+        }
+        Ok(match recorded {
+            Some(Presence::Present(recorded)) if *found == Some(recorded.object) => {
+                LockState::Matches
+            }
+            Some(Presence::Present(_)) => LockState::Differs,
+            Some(Presence::Missing) | None => LockState::Absent,
+        })
+    }
 }
 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.

@@ -157,6 +157,10 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     };
     match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => {
+            // The decoder calls a file damaged whose rows it could not address.
+            if let Some((width, height)) = png_size(bytes) {
+                require_size(width, height, limits)?;
+            }
             let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory.clone());
             upright(decoder.map_err(reason)?, limits, memory)
         }
@@ -209,20 +213,7 @@ fn upright(
     memory: image::Limits,
 ) -> Result<Picture, ImageError> {
     let (width, height) = decoder.dimensions();
-    if limits.side_max < width.max(height) {
-        return Err(ImageError::SideTooLong {
-            width,
-            height,
-            side_max: limits.side_max,
-        });
-    }
-    if limits.pixels_max < u64::from(width) * u64::from(height) {
-        return Err(ImageError::TooManyPixels {
-            width,
-            height,
-            pixels_max: limits.pixels_max,
-        });
-    }
+    require_size(width, height, limits)?;
     // A frame may claim more than the picture it belongs to.
     decoder.set_limits(memory).map_err(reason)?;
     // A damaged EXIF block is no reason to refuse a good picture.
@@ -249,6 +240,32 @@ fn upright(
         layout,
         data,
     })
+}
+
+/// Returns the size that the head of a PNG file claims (PNG, section 11.2.1).
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let head = bytes.get(12..24)?.strip_prefix(b"IHDR")?;
+    let (width, height) = head.split_first_chunk::<4>()?;
+    let height = height.first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
+}
+
+fn require_size(width: u32, height: u32, limits: Limits) -> Result<(), ImageError> {
+    if limits.side_max < width.max(height) {
+        return Err(ImageError::SideTooLong {
+            width,
+            height,
+            side_max: limits.side_max,
+        });
+    }
+    if limits.pixels_max < u64::from(width) * u64::from(height) {
+        return Err(ImageError::TooManyPixels {
+            width,
+            height,
+            pixels_max: limits.pixels_max,
+        });
+    }
+    Ok(())
 }
 
 /// Scales 0..=65535 to 0..=255, rounding to the nearest (65535 = 257 × 255).
@@ -624,6 +641,27 @@ mod tests {
                 assert!(cut.is_err(), "{format} cut at {len} of {}", bytes.len());
             }
         }
+    }
+
+    #[test]
+    fn the_largest_png_is_too_large_and_not_damaged() {
+        // The head of a file of 2147483647 x 2147483647 pixels, grey, without a right checksum.
+        let bytes = [
+            &b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR"[..],
+            b"\x7F\xFF\xFF\xFF\x7F\xFF\xFF\xFF\x08\0\0\0\0\0\0\0\0",
+        ]
+        .concat();
+        let side = 0x7FFF_FFFF;
+        let limits = Limits {
+            side_max: side,
+            ..LIMITS
+        };
+        let too_many = ImageError::TooManyPixels {
+            width: side,
+            height: side,
+            pixels_max: limits.pixels_max,
+        };
+        assert_eq!(decode(&bytes, limits), Err(too_many));
     }
 
     #[test]
