@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::diag::nearest;
-use crate::base::doc::{Document, Fields, Format, KeyPath, Problems};
+use crate::base::doc::{Document, Fields, Format, KeyPath, Problems, Value};
 use crate::base::{self, Diagnostic};
 use crate::vision;
 
@@ -13,7 +13,8 @@ use super::exit::ErrorClass;
 use super::render::diagnostic;
 
 /// The sections that this program reads, now or in later stages.
-const SECTIONS: [&str; 6] = ["preprocess", "model", "train", "evaluate", "serve", "drift"];
+pub(super) const SECTIONS: [&str; 6] =
+    ["preprocess", "model", "train", "evaluate", "serve", "drift"];
 
 /// Where parameters come from.
 #[derive(Debug, clap::Args)]
@@ -81,31 +82,31 @@ pub(super) fn section<'p, 'd>(
     problems: &'p Problems<'d>,
     name: &'static str,
 ) -> Fields<'p, 'd> {
-    let root = problems.fields(KeyPath::root());
-    if !root.has(name) {
-        let others = root
-            .entries()
-            .map(|(key, _)| key.as_str())
-            .filter(|k| !SECTIONS.contains(k));
-        if let Some(near) = nearest(name, others) {
-            let document = problems.document();
-            let mut warning = Diagnostic::warning(
-                "absent-section",
-                format!(
-                    "`{}` has no section `{name}`; its defaults are used",
-                    document.source.name
-                ),
-            );
-            if let Some(place) = document.locate(&KeyPath::root().key(near)) {
-                let span = place.key.unwrap_or(place.value);
-                warning = warning.label(
-                    &document.source,
-                    span,
-                    format!("is this meant to be `{name}`?"),
-                );
-            }
-            diagnostic::show_all(&ctx.out, &[warning]);
-        }
+    if let Some(warning) = misspelt(problems.document(), name) {
+        diagnostic::show_all(&ctx.out, &[warning]);
     }
-    root.section(name)
+    problems.fields(KeyPath::root()).section(name)
+}
+
+/// Returns a warning when section `name` is absent but something like it is there.
+pub(super) fn misspelt(document: &Document, name: &str) -> Option<Diagnostic> {
+    let Value::Map(sections) = &document.root else {
+        return None;
+    };
+    if sections.contains_key(name) {
+        return None;
+    }
+    let others = sections.keys().map(String::as_str);
+    let near = nearest(name, others.filter(|key| !SECTIONS.contains(key)))?;
+    let headline = format!(
+        "`{}` has no section `{name}`; its defaults are used",
+        document.source.name
+    );
+    let mut warning = Diagnostic::warning("absent-section", headline);
+    if let Some(place) = document.locate(&KeyPath::root().key(near)) {
+        let span = place.key.unwrap_or(place.value);
+        let label = format!("is this meant to be `{name}`?");
+        warning = warning.label(&document.source, span, label);
+    }
+    Some(warning)
 }

@@ -378,3 +378,13 @@ train is unchanged
 "#]],
     );
 }
+
+#[test]
+fn set_keeps_a_link_and_changes_what_it_points_to() {
+    let p = tuned();
+    p.write("conf/real.yaml", "x: 1 # one\n");
+    std::os::unix::fs::symlink("conf/real.yaml", p.path("linked.yaml")).unwrap();
+    p.ok("params set --file linked.yaml x=2");
+    assert!(p.path("linked.yaml").is_symlink());
+    assert_eq!(p.read("conf/real.yaml"), "x: 2 # one\n");
+}
