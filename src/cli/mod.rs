@@ -55,7 +55,10 @@ pub fn main() -> ExitCode {
                 let shown = render::diagnostic::event(&usage::diagnostic(&error));
                 out::machine_line(&shown);
             } else {
-                let _ = error.print();
+                let printed = error.print();
+                if code == exit::DONE && printed.is_err_and(|e| out::is_loss(&e)) {
+                    return ExitCode::from(exit::error_code(exit::ErrorClass::Failed));
+                }
             }
             return ExitCode::from(code);
         }

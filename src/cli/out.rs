@@ -120,11 +120,10 @@ impl Out {
         self.keep(self.write(std::io::stdout(), text));
     }
 
-    /// Remembers that a result was not written. A reader of a pipe that has gone wants no more: that
-    /// is no failure.
+    /// Remembers that a result was not written.
     fn keep(&self, written: std::io::Result<()>) {
         let Err(error) = written else { return };
-        if error.kind() != ErrorKind::BrokenPipe {
+        if is_loss(&error) {
             lock(&self.lost).get_or_insert(error);
         }
     }
@@ -176,6 +175,12 @@ impl Out {
         to.write_all(format!("{text}{end}").as_bytes())?;
         to.flush()
     }
+}
+
+/// Is this failure to write worth telling? A reader of a pipe that has gone wants no more: that is
+/// none.
+pub(super) fn is_loss(error: &std::io::Error) -> bool {
+    error.kind() != ErrorKind::BrokenPipe
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Fields, Format, KeyPath, Problems, Value};
 use crate::base::{self, Diagnostic};
+use crate::project::PARAMS_FILE;
 use crate::vision;
 
 use super::ctx::Ctx;
@@ -20,7 +21,7 @@ pub(super) const SECTIONS: [&str; 6] =
 #[derive(Debug, clap::Args)]
 pub(super) struct ParamsArg {
     /// Parameters file (YAML, JSON or TOML)
-    #[arg(long, value_name = "FILE", default_value = "params.yaml")]
+    #[arg(long, value_name = "FILE", default_value = PARAMS_FILE)]
     params: PathBuf,
 }
 
@@ -29,7 +30,7 @@ impl ParamsArg {
     pub(super) fn document(&self, ctx: &Ctx) -> Result<Document, CliError> {
         let path = ctx.dir.join(&self.params);
         let name = self.params.display().to_string();
-        if !path.exists() && self.params == Path::new("params.yaml") {
+        if !path.exists() && self.params == Path::new(PARAMS_FILE) {
             ctx.out
                 .note("there is no `params.yaml`: every parameter has its default");
             return Ok(Document::parse(&name, String::new(), Format::Yaml)?);

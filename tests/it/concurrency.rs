@@ -130,11 +130,9 @@ fn two_projects_may_share_one_cache() {
 #[test]
 fn edits_at_the_same_time_lose_nothing() {
     let names = |what: &str| (0..12).map(|i| format!("{what}{i}")).collect::<Vec<_>>();
-    let stages: String = names("s")
-        .iter()
-        .map(|s| format!("  {s}:\n    cmd: echo > {s}\n    outs: [{s}]\n"))
-        .collect();
-    let p = with_pipeline(&format!("stages:\n{stages}"));
+    let stage = |s: &String| format!("  {s}:\n    cmd: echo > {s}\n    outs: [{s}]\n");
+    let stages: Vec<String> = names("s").iter().map(stage).collect();
+    let p = with_pipeline(&format!("stages:\n{}", stages.concat()));
     p.write("params.yaml", "# mine\n");
     let mut running = Vec::new();
     for (key, stage) in names("k").iter().zip(names("s")) {

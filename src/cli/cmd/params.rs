@@ -20,7 +20,7 @@ use crate::cli::out::Form;
 use crate::compare::diff::show;
 use crate::compare::reader::choose;
 use crate::compare::{Reader, Row, Verdict, diff, values};
-use crate::project::{EditLock, Project};
+use crate::project::{EditLock, PARAMS_FILE, Project};
 
 use super::params_sweep;
 
@@ -191,9 +191,6 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
         Outcome::Done
     })
 }
-
-/// The params file of a key given without one.
-const PARAMS_FILE: &str = "params.yaml";
 
 fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;

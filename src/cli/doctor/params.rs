@@ -4,12 +4,9 @@
 use crate::base::doc::Document;
 use crate::cli::error::CliError;
 use crate::pipeline::StageGraph;
-use crate::project::Project;
+use crate::project::{PARAMS_FILE, Project};
 
 use super::Finding;
-
-/// The parameters of the vision commands, which a stage need not name.
-const PARAMS_FILE: &str = "params.yaml";
 
 /// What was found, and what else must be known of it.
 pub(super) struct Examined {
