@@ -1,4 +1,4 @@
-//! Sections of `params.yaml` for the vision commands. Imports: base, vision, error.
+//! Sections of `params.yaml` for the vision commands. Imports: base, project, vision, error.
 
 use std::path::{Path, PathBuf};
 

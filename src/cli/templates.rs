@@ -1,4 +1,4 @@
-//! The files that `cvops init --template` writes, filled in. Imports: vision.
+//! The files that `cvops init --template` writes, filled in. Imports: project, vision.
 
 use crate::project::PARAMS_FILE;
 use crate::vision::dataset::Starter;

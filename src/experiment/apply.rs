@@ -1,5 +1,5 @@
 //! Makes the workspace what it was after a run: params, outputs, lock.
-//! Imports: base, store, pipeline, track.
+//! Imports: base, project, store, pipeline, track.
 //!
 //! Outputs come first, then params files, the lock last: a kill in between leaves the old lock, and
 //! the next repro sees and mends what does not fit it. What is replaced is in the cache before.

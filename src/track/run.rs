@@ -1,4 +1,4 @@
-//! What a run is: plain data. Imports: base.
+//! What a run is: plain data. Imports: base, project.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! What the user wrote, made concrete: stages with typed paths, and the reader of `pipeline.yaml`.
 //!
-//! Plain data; nothing here looks at the workspace. Imports: base.
+//! Plain data; nothing here looks at the workspace. Imports: base, project.
 
 mod read;
 mod schema;
