@@ -2,7 +2,9 @@
 //! `docs/reference/commands/`.
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
+#[cfg(feature = "vision")]
 use std::collections::BTreeMap;
+#[cfg(feature = "vision")]
 use std::path::Path;
 use std::process::Command;
 
