@@ -1,6 +1,8 @@
 //! The command table: every command with its arguments. Imports: cmd.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -71,6 +73,22 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON document per line
     Json,
+}
+
+/// Reads a count that is not zero.
+pub(super) fn at_least_one<N>(text: &str) -> Result<N, String>
+where
+    N: FromStr,
+    N::Err: Display,
+{
+    let is_zero = !text.is_empty() && text.bytes().all(|digit| digit == b'0');
+    text.parse().map_err(|error| {
+        if is_zero {
+            "it must be at least 1".to_owned()
+        } else {
+            format!("{error}")
+        }
+    })
 }
 
 macro_rules! commands {

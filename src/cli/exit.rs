@@ -6,6 +6,9 @@ pub(super) const DONE: u8 = 0;
 /// Wrong arguments or configuration.
 pub(super) const USAGE: u8 = 2;
 
+/// There are changes, and `--exit-code` asked for them.
+pub(super) const CHANGES: u8 = 3;
+
 /// How a command that ran to its end ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -35,7 +38,7 @@ pub(super) fn code(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Done => DONE,
         Outcome::Failed => 1,
-        Outcome::Changes => 3,
+        Outcome::Changes => CHANGES,
         Outcome::Interrupted => 130,
     }
 }

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::base::Cancel;
+use crate::base::{Cancel, Diagnostic};
 
 use ctx::Ctx;
 use exit::Outcome;
@@ -43,7 +43,8 @@ use exit::Outcome;
 pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
+        Err(mut error) => {
+            usage::mend_suggestion(&mut error);
             // Help and version count as results: clap prints them to stdout with code 0.
             let code = if error.use_stderr() {
                 exit::USAGE
@@ -54,7 +55,10 @@ pub fn main() -> ExitCode {
                 let shown = render::diagnostic::event(&usage::diagnostic(&error));
                 out::machine_line(&shown);
             } else {
-                let _ = error.print();
+                let printed = error.print();
+                if code == exit::DONE && printed.is_err_and(|e| out::is_loss(&e)) {
+                    return ExitCode::from(exit::error_code(exit::ErrorClass::Failed));
+                }
             }
             return ExitCode::from(code);
         }
@@ -79,11 +83,22 @@ pub fn main() -> ExitCode {
 }
 
 fn finish(out: &out::Out, result: Result<Outcome, error::CliError>) -> ExitCode {
-    match result {
-        Ok(outcome) => ExitCode::from(exit::code(outcome)),
+    let code = match result {
+        Ok(outcome) => exit::code(outcome),
         Err(error) => {
             render::diagnostic::show_all(out, &error.diagnostics);
-            ExitCode::from(exit::error_code(error.class))
+            exit::error_code(error.class)
         }
+    };
+    // A script that keeps the results of a full disk must not take them for whole.
+    match out.take_lost() {
+        Some(error) if matches!(code, exit::DONE | exit::CHANGES) => {
+            let headline = format!("cannot write the result to stdout: {error}");
+            let diagnostic = Diagnostic::error("io", headline)
+                .help("check the free space and the permissions of where stdout goes");
+            out.error(&render::diagnostic::to_text(&diagnostic, out.color()));
+            ExitCode::from(exit::error_code(exit::ErrorClass::Failed))
+        }
+        _ => ExitCode::from(code),
     }
 }

@@ -2,8 +2,8 @@
 //! written whole, so the output of concurrent stages never mixes within one. Imports: report, args.
 #![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::report::{Table, Tone};
 
@@ -45,6 +45,8 @@ pub(super) struct Out {
     quiet: bool,
     terminal: bool,
     lines: Mutex<()>,
+    /// The first failure to write a result.
+    lost: Mutex<Option<std::io::Error>>,
 }
 
 impl Out {
@@ -69,6 +71,7 @@ impl Out {
             quiet: global.quiet,
             terminal,
             lines: Mutex::new(()),
+            lost: Mutex::new(None),
         }
     }
 
@@ -114,7 +117,20 @@ impl Out {
 
     /// Writes a result.
     pub(super) fn result(&self, text: &str) {
-        self.write(std::io::stdout(), text);
+        self.keep(self.write(std::io::stdout(), text));
+    }
+
+    /// Remembers that a result was not written.
+    fn keep(&self, written: std::io::Result<()>) {
+        let Err(error) = written else { return };
+        if is_loss(&error) {
+            lock(&self.lost).get_or_insert(error);
+        }
+    }
+
+    /// Returns why a result could not be written, if one could not.
+    pub(super) fn take_lost(&self) -> Option<std::io::Error> {
+        lock(&self.lost).take()
     }
 
     /// Writes a table as a result: as Markdown with `--md`, else fitted to the terminal. The JSON
@@ -133,36 +149,44 @@ impl Out {
 
     /// Writes a JSON result on one line.
     pub(super) fn json(&self, value: &serde_json::Value) {
-        self.write(std::io::stdout(), &value.to_string());
+        self.keep(self.write(std::io::stdout(), &value.to_string()));
     }
 
     /// Writes a remark, unless `-q` or `--json` was given.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet && self.form != Form::Json {
-            self.write(std::io::stderr(), text);
+            // Where messages go, none can be shown about them.
+            let _ = self.write(std::io::stderr(), text);
         }
     }
 
     /// Writes something that must be seen, whatever the flags.
     pub(super) fn error(&self, text: &str) {
-        self.write(std::io::stderr(), text);
+        let _ = self.write(std::io::stderr(), text);
     }
 
-    fn write(&self, mut to: impl Write, text: &str) {
-        let _whole = self
-            .lines
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn write(&self, mut to: impl Write, text: &str) -> std::io::Result<()> {
+        let _whole = lock(&self.lines);
         let end = if text.ends_with('\n') || text.is_empty() {
             ""
         } else {
             "\n"
         };
-        // Nobody is left to tell when the reader of a pipe has gone.
-        let _ = to
-            .write_all(format!("{text}{end}").as_bytes())
-            .and_then(|()| to.flush());
+        to.write_all(format!("{text}{end}").as_bytes())?;
+        to.flush()
     }
+}
+
+/// Is this failure to write worth telling? A reader of a pipe that has gone wants no more: that is
+/// none.
+pub(super) fn is_loss(error: &std::io::Error) -> bool {
+    error.kind() != ErrorKind::BrokenPipe
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Writes a JSON line to stdout before there is an `Out`: the arguments could not be read.

@@ -4,8 +4,9 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use crate::base::diag::nearest;
-use crate::base::doc::{Document, Fields, Format, KeyPath, Problems};
+use crate::base::doc::{Document, Fields, Format, KeyPath, Problems, Value};
 use crate::base::{self, Diagnostic};
+use crate::project::PARAMS_FILE;
 use crate::{project, vision};
 
 use super::ctx::Ctx;
@@ -14,16 +15,14 @@ use super::exit::ErrorClass;
 use super::render::diagnostic;
 
 /// The sections that this program reads, now or in later stages.
-const SECTIONS: [&str; 6] = ["preprocess", "model", "train", "evaluate", "serve", "drift"];
-
-/// The file that is read when none is named.
-const DEFAULT_FILE: &str = "params.yaml";
+pub(super) const SECTIONS: [&str; 6] =
+    ["preprocess", "model", "train", "evaluate", "serve", "drift"];
 
 /// Where parameters come from.
 #[derive(Debug, clap::Args)]
 pub(super) struct ParamsArg {
     /// Parameters file (YAML, JSON or TOML)
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    #[arg(long, value_name = "FILE", default_value = PARAMS_FILE)]
     params: PathBuf,
 }
 
@@ -35,13 +34,13 @@ impl ParamsArg {
 
     /// As `document`; if none is named and none is here, the one of the project's root is read.
     pub(super) fn document_of_project(&self, ctx: &Ctx) -> Result<Document, CliError> {
-        self.read(ctx, &here_or_in_root(ctx, &self.params, DEFAULT_FILE))
+        self.read(ctx, &here_or_in_root(ctx, &self.params, PARAMS_FILE))
     }
 
     fn read(&self, ctx: &Ctx, file: &Path) -> Result<Document, CliError> {
         let path = ctx.dir.join(file);
         let name = file.display().to_string();
-        if !path.exists() && self.params == Path::new(DEFAULT_FILE) {
+        if !path.exists() && self.params == Path::new(PARAMS_FILE) {
             ctx.out
                 .note("there is no `params.yaml`: every parameter has its default");
             return Ok(Document::parse(&name, String::new(), Format::Yaml)?);
@@ -106,31 +105,31 @@ pub(super) fn section<'p, 'd>(
     problems: &'p Problems<'d>,
     name: &'static str,
 ) -> Fields<'p, 'd> {
-    let root = problems.fields(KeyPath::root());
-    if !root.has(name) {
-        let others = root
-            .entries()
-            .map(|(key, _)| key.as_str())
-            .filter(|k| !SECTIONS.contains(k));
-        if let Some(near) = nearest(name, others) {
-            let document = problems.document();
-            let mut warning = Diagnostic::warning(
-                "absent-section",
-                format!(
-                    "`{}` has no section `{name}`; its defaults are used",
-                    document.source.name
-                ),
-            );
-            if let Some(place) = document.locate(&KeyPath::root().key(near)) {
-                let span = place.key.unwrap_or(place.value);
-                warning = warning.label(
-                    &document.source,
-                    span,
-                    format!("is this meant to be `{name}`?"),
-                );
-            }
-            diagnostic::show_all(&ctx.out, &[warning]);
-        }
+    if let Some(warning) = misspelt(problems.document(), name) {
+        diagnostic::show_all(&ctx.out, &[warning]);
     }
-    root.section(name)
+    problems.fields(KeyPath::root()).section(name)
+}
+
+/// Returns a warning when section `name` is absent but something like it is there.
+pub(super) fn misspelt(document: &Document, name: &str) -> Option<Diagnostic> {
+    let Value::Map(sections) = &document.root else {
+        return None;
+    };
+    if sections.contains_key(name) {
+        return None;
+    }
+    let others = sections.keys().map(String::as_str);
+    let near = nearest(name, others.filter(|key| !SECTIONS.contains(key)))?;
+    let headline = format!(
+        "`{}` has no section `{name}`; its defaults are used",
+        document.source.name
+    );
+    let mut warning = Diagnostic::warning("absent-section", headline);
+    if let Some(place) = document.locate(&KeyPath::root().key(near)) {
+        let span = place.key.unwrap_or(place.value);
+        let label = format!("is this meant to be `{name}`?");
+        warning = warning.label(&document.source, span, label);
+    }
+    Some(warning)
 }

@@ -1,5 +1,6 @@
-//! The files that `cvops init --template` writes, filled in. Imports: vision.
+//! The files that `cvops init --template` writes, filled in. Imports: project, vision.
 
+use crate::project::PARAMS_FILE;
 use crate::vision::dataset::Starter;
 
 const PIPELINE: &str = include_str!("templates/pipeline.yaml");
@@ -33,7 +34,7 @@ pub(super) type File = (&'static str, String);
 pub(super) fn vision(data: &str, starter: &Starter) -> [File; 2] {
     [
         ("pipeline.yaml", pipeline(data)),
-        ("params.yaml", params(starter)),
+        (PARAMS_FILE, params(starter)),
     ]
 }
 

@@ -3,9 +3,10 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::base::Diagnostic;
+use crate::base::diag::nearest;
 
 /// Do the arguments ask for JSON? Asked when they could not be read as a whole.
 pub(super) fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
@@ -13,6 +14,21 @@ pub(super) fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
         .skip(1)
         .take_while(|arg| arg != "--")
         .any(|arg| arg == "--json")
+}
+
+/// Leaves of the commands that clap suggests only the nearest: its measure counts letters in common,
+/// ours slips of the finger.
+pub(super) fn mend_suggestion(error: &mut clap::Error) {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) else {
+        return;
+    };
+    if let Some(name) = nearest(typed, names.iter().map(String::as_str)) {
+        let name = ContextValue::Strings(vec![name.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, name);
+    }
 }
 
 /// Returns clap's error in the one form of message.
@@ -58,6 +74,13 @@ mod tests {
         let unknown = of(&["rpro"]);
         assert_eq!(unknown.headline, "unrecognized subcommand 'rpro'");
         assert!(unknown.help.unwrap().contains("'repro'"));
+        let mut error = Args::try_parse_from(["cvops", "metric"]).unwrap_err();
+        mend_suggestion(&mut error);
+        let help = diagnostic(&error).help.unwrap();
+        assert!(
+            help.contains("'metrics'") && !help.contains("train"),
+            "{help}"
+        );
         let flag = of(&["repro", "--jbs", "2"]);
         assert_eq!(flag.headline, "unexpected argument '--jbs' found");
         assert!(flag.notes[0].starts_with("Usage: cvops repro"));

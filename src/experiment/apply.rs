@@ -1,5 +1,5 @@
 //! Makes the workspace what it was after a run: params, outputs, lock.
-//! Imports: base, store, pipeline, track.
+//! Imports: base, project, store, pipeline, track.
 //!
 //! Outputs come first, then params files, the lock last: a kill in between leaves the old lock, and
 //! the next repro sees and mends what does not fit it. What is replaced is in the cache before.
@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::doc::{Document, Format, KeyPath, Value, edit};
-use crate::base::{self, ArtifactPath, Cancel, ObjectId, fs};
+use crate::base::{ArtifactPath, Cancel, ObjectId};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::lock::LockFile;
@@ -15,6 +15,7 @@ use crate::pipeline::params::{ParamChange, changes};
 use crate::pipeline::spec::ParamRef;
 use crate::pipeline::workspace::{Files, Restored};
 use crate::pipeline::{Plan, Reach, SkipReason, StageDecision, StageGraph, StageName, Workspace};
+use crate::project::EditLock;
 use crate::store::Presence;
 use crate::track::{Run, Tracking};
 
@@ -86,7 +87,7 @@ pub fn apply(
             paths: applied.gone,
         });
     }
-    let edited = edited_params(graph, files, &recorded, &mut applied.params)?;
+    edited_params(graph, files, &recorded, &mut Vec::new())?;
 
     for (path, presence) in &outs {
         if cancel.is_requested() {
@@ -105,15 +106,18 @@ pub fn apply(
             Restored::Unusable { .. } => applied.gone.push(path.clone()),
         }
     }
+    // Outputs may have taken minutes; what is edited is what the files say now.
+    let edit_lock = EditLock::acquire(&files.project().layout, cancel)?;
+    let edited = edited_params(graph, files, &recorded, &mut applied.params)?;
     for (file, document) in edited {
         let path = file.under(files.root());
         let saved = files.secure(&file)?;
         applied
             .saved
             .extend(saved.map(|object| (file.clone(), object)));
-        fs::write_atomic(&path, document.source.text.as_bytes())
-            .map_err(base::Error::io("write", &path))?;
+        edit_lock.write(&path, &document.source.text)?;
     }
+    drop(edit_lock);
     files.ignore_outs(graph.stages())?;
     let mut merged = lock.clone();
     merged.stages.extend(recorded.stages);

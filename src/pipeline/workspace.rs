@@ -55,6 +55,12 @@ impl<'p> Files<'p> {
         }
     }
 
+    /// Returns the project.
+    #[must_use]
+    pub fn project(&self) -> &'p Project {
+        self.project
+    }
+
     /// Returns the project's top folder.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -14,11 +14,11 @@ use super::settings::SettingsFile;
 /// Most parallel jobs that can be asked for.
 const JOBS_MAX: u64 = 1024;
 
-const LINK_KINDS: [(&str, LinkKind); 4] = [
-    ("reflink", LinkKind::Reflink),
-    ("copy", LinkKind::Copy),
-    ("hardlink", LinkKind::Hardlink),
-    ("symlink", LinkKind::Symlink),
+const LINK_KINDS: [LinkKind; 4] = [
+    LinkKind::Reflink,
+    LinkKind::Copy,
+    LinkKind::Hardlink,
+    LinkKind::Symlink,
 ];
 
 /// The merged settings of a project.
@@ -137,11 +137,11 @@ fn link_kinds(cache: &Fields) -> Option<Vec<LinkKind>> {
     }
     let mut kinds = Vec::new();
     for text in cache.texts("type") {
-        match LINK_KINDS.iter().find(|(name, _)| *name == text) {
-            Some((_, kind)) if !kinds.contains(kind) => kinds.push(*kind),
+        match LINK_KINDS.iter().find(|kind| kind.name() == text) {
+            Some(kind) if !kinds.contains(kind) => kinds.push(*kind),
             Some(_) => {}
             None => {
-                let help = nearest(text, LINK_KINDS.map(|(name, _)| name))
+                let help = nearest(text, LINK_KINDS.map(LinkKind::name))
                     .map(|name| format!("did you mean `{name}`?"));
                 cache.problem(
                     "type",

@@ -417,6 +417,20 @@ pub fn head(root: &Path) -> Result<Head, Error> {
     })
 }
 
+/// Returns the files that git tracks in the project at `root`; none without git.
+#[must_use]
+pub fn tracked(root: &Path) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["ls-files", "-z"])
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect()
+}
+
 fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command

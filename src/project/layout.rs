@@ -132,6 +132,12 @@ impl Layout {
         self.locks().join("project.lock")
     }
 
+    /// Returns the file on which edits of the user's files take turns.
+    #[must_use]
+    pub fn edit_lock(&self) -> PathBuf {
+        self.locks().join("edit.lock")
+    }
+
     /// Returns the folder of sweeps, one folder each.
     #[must_use]
     pub fn sweeps(&self) -> PathBuf {

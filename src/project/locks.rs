@@ -1,5 +1,5 @@
-//! The project lock: one writer at a time; whoever waits is told for whom. Imports: `base`,
-//! `project::layout`.
+//! The project lock: one writer at a time; whoever waits is told for whom. The edit lock: changes of
+//! the user's files take turns. Imports: `base`, `project::layout`.
 //!
 //! The lock is the operating system's (`flock`) on `.cvops/tmp/locks/project.lock`, so it ends with
 //! its process however that ends; the file is never removed or replaced, because a lock on a
@@ -7,6 +7,10 @@
 //! message: it is read while the lock is held by somebody else, and a text whose process no longer
 //! exists (left by `kill -9`, and the next holder has not written its own yet) is not shown.
 //! A torn text reads as "unknown holder".
+//!
+//! The edit lock is another file, because a repro holds the project lock for hours and nobody should
+//! wait that long to set a parameter. It is held for the milliseconds between reading and writing.
+//! Whoever needs both takes the project lock first.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -25,6 +29,8 @@ use super::layout::Layout;
 const POLL: Duration = Duration::from_millis(100);
 /// How often a waiter is told that it still waits.
 const REMIND: Duration = Duration::from_secs(5);
+/// How often a waiter for the edit lock looks again.
+const EDIT_POLL: Duration = Duration::from_millis(5);
 /// Longest holder text that is read; a command line may be long.
 const TEXT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -83,13 +89,7 @@ impl ProjectLock {
         let path = layout.project_lock();
         let dir = layout.locks();
         fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(base::Error::io("open", &path))?;
+        let mut file = open(&path)?;
         let begin = Instant::now();
         // One poll of silence: a command that only peeks holds the lock for an instant.
         let mut next_message = POLL;
@@ -165,6 +165,68 @@ impl Drop for ProjectLock {
             let _ = self.file.set_len(0);
         }
     }
+}
+
+/// The right to read, edit and write files of the user (`params.yaml`, `pipeline.yaml`, settings),
+/// held until dropped: without it, of two commands at the same time one would undo the other.
+#[derive(Debug)]
+pub struct EditLock {
+    /// Closing it ends the lock.
+    _file: File,
+}
+
+impl EditLock {
+    /// Takes the lock of a project.
+    ///
+    /// # Errors
+    /// Cancelled, or the lock file cannot be created.
+    pub fn acquire(layout: &Layout, cancel: &Cancel) -> Result<Self, Error> {
+        guard_state(layout)?;
+        Self::on(&layout.edit_lock(), cancel)
+    }
+
+    /// Takes the lock of a file that belongs to no project; it is a file beside that one.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    pub fn beside(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        Self::on(Path::new(&name), cancel)
+    }
+
+    fn on(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        }
+        let file = open(path)?;
+        while !try_lock(&file, Access::Exclusive, path)? {
+            if cancel.is_requested() {
+                return Err(Error::Cancelled);
+            }
+            std::thread::sleep(EDIT_POLL);
+        }
+        Ok(Self { _file: file })
+    }
+
+    /// Replaces a file of the user; where that is a symbolic link, what it points to. What is
+    /// written must come from what was read while this lock was held.
+    ///
+    /// # Errors
+    /// The file cannot be written; it is as it was.
+    pub fn write(&self, path: &Path, text: &str) -> Result<(), base::Error> {
+        fs::write_through_links(path, text.as_bytes()).map_err(base::Error::io("write", path))
+    }
+}
+
+fn open(path: &Path) -> Result<File, base::Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(base::Error::io("open", path))
 }
 
 fn try_lock(file: &File, access: Access, path: &Path) -> Result<bool, base::Error> {
@@ -269,5 +331,32 @@ mod tests {
         let mut file = File::open(layout.project_lock()).unwrap();
         file.try_lock_shared().unwrap();
         assert_eq!(read_holder(&mut file), None);
+    }
+
+    #[test]
+    fn edits_take_turns_and_none_is_lost() {
+        const EACH: usize = 20;
+        let tmp = tempfile::tempdir().unwrap();
+        let layout = Layout::new(tmp.path(), &CVOPS);
+        let path = tmp.path().join("params.yaml");
+        let cancel = Cancel::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..EACH {
+                        let lock = EditLock::acquire(&layout, &cancel).unwrap();
+                        let old = std::fs::read_to_string(&path).unwrap_or_default();
+                        lock.write(&path, &format!("{old}x")).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 4 * EACH);
+
+        let _held = EditLock::beside(&path, &cancel).unwrap();
+        let stop = Cancel::new();
+        stop.request(CancelReason::Interrupted);
+        let second = EditLock::beside(&path, &stop);
+        assert!(matches!(second, Err(Error::Cancelled)));
     }
 }

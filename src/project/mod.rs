@@ -24,6 +24,6 @@ pub use gitignore::{InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
-pub use locks::{Access, Holder, ProjectLock, Wait};
-pub use personality::{CVOPS, Personality};
+pub use locks::{Access, EditLock, Holder, ProjectLock, Wait};
+pub use personality::{CVOPS, PARAMS_FILE, Personality};
 pub use settings::{Origin, SETTINGS, Setting, SettingsFile};

@@ -24,5 +24,8 @@ pub const CVOPS: Personality = Personality {
     state_dir: ".cvops",
 };
 
+/// The params file of a key given without one.
+pub const PARAMS_FILE: &str = "params.yaml";
+
 /// The folder whose presence (without a pipeline file) makes a folder a DVC repository.
 pub(crate) const DVC_DIR: &str = ".dvc";

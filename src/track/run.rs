@@ -1,4 +1,4 @@
-//! What a run is: plain data. Imports: base.
+//! What a run is: plain data. Imports: base, project.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::ObjectId;
 use crate::base::clock::Timestamp;
 use crate::base::doc::Value;
+use crate::project::PARAMS_FILE;
 
 use super::name;
 
@@ -144,7 +145,7 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.file.as_str() {
-            "" | "params.yaml" => f.write_str(&self.key),
+            "" | PARAMS_FILE => f.write_str(&self.key),
             file => write!(f, "{file}:{}", self.key),
         }
     }

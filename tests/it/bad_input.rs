@@ -1232,7 +1232,7 @@ error: cannot work in the folder `data/words.txt`: it is a file
         &p.cvops("repro -j 0"),
         str![[r#"
 --- stderr ---
-error: invalid value '0' for '--jobs <N>': number would be zero for non-zero type
+error: invalid value '0' for '--jobs <N>': it must be at least 1
 
 For more information, try '--help'.
 [exit 2]
@@ -1374,4 +1374,24 @@ fn errors_have_a_machine_form() {
         ),
         (Some(2), Some(15))
     );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_behind_stdout_is_a_failure() {
+    let p = project();
+    p.write("pipeline.yaml", "stages: {a: {cmd: echo > a, outs: [a]}}\n");
+    for line in ["status --json", "config", "man"] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = p.command(line).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert!(
+            said.contains("error: cannot write the result to stdout: No space left"),
+            "{line}: {said}"
+        );
+    }
 }

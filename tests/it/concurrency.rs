@@ -126,3 +126,58 @@ fn two_projects_may_share_one_cache() {
         assert_eq!(p.read("b/a"), p.read("a"));
     }
 }
+
+#[test]
+fn edits_at_the_same_time_lose_nothing() {
+    let names = |what: &str| (0..12).map(|i| format!("{what}{i}")).collect::<Vec<_>>();
+    let stage = |s: &String| format!("  {s}:\n    cmd: echo > {s}\n    outs: [{s}]\n");
+    let stages: Vec<String> = names("s").iter().map(stage).collect();
+    let p = with_pipeline(&format!("stages:\n{}", stages.concat()));
+    p.write("params.yaml", "# mine\n");
+    let mut running = Vec::new();
+    for (key, stage) in names("k").iter().zip(names("s")) {
+        for line in [
+            format!("params set --add {key}=1"),
+            format!("freeze {stage}"),
+        ] {
+            let command = p.command(&line).stdout(Stdio::null()).spawn().unwrap();
+            running.push(command);
+        }
+    }
+    for (key, value) in [("core.jobs", "3"), ("cache.type", "copy")] {
+        for level in ["--local", "--global"] {
+            let line = format!("config set {level} {key} {value}");
+            let command = p.command(&line).stderr(Stdio::null()).spawn().unwrap();
+            running.push(command);
+        }
+    }
+    for mut command in running {
+        assert!(command.wait().unwrap().success());
+    }
+    let params = p.read("params.yaml");
+    assert!(params.starts_with("# mine\n"), "{params}");
+    for key in names("k") {
+        assert!(params.contains(&format!("{key}: 1\n")), "{key}\n{params}");
+    }
+    assert_eq!(p.read("pipeline.yaml").matches("frozen: true").count(), 12);
+    for level in ["--local", "--global"] {
+        assert_eq!(p.ok(&format!("config core.jobs {level}")).stdout, "3\n");
+        assert_eq!(p.ok(&format!("config cache.type {level}")).stdout, "copy\n");
+    }
+}
+
+#[test]
+fn parameters_are_set_while_a_repro_runs() {
+    let p = with_pipeline(
+        "stages:\n  slow:\n    cmd: touch ~/started; while [ ! -e ~/go ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
+    );
+    p.write("params.yaml", "x: 1\n");
+    let mut repro = p.command("repro").stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the repro holds the project lock", || {
+        p.home().join("started").exists()
+    });
+    p.ok("params set x=2");
+    fs::write(p.home().join("go"), "").unwrap();
+    assert!(repro.wait().unwrap().success());
+    assert_eq!(p.read("params.yaml"), "x: 2\n");
+}

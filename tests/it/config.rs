@@ -277,3 +277,42 @@ fn the_reference_lists_the_settings() {
         .collect();
     assert_eq!(rows, expected);
 }
+
+#[test]
+fn a_level_is_asked_for_by_name() {
+    let p = project();
+    p.ok("init");
+    p.ok("config core.jobs 4");
+    p.ok("config core.jobs 2 --global");
+    assert_eq!(p.ok("config core.jobs --global").stdout, "2\n");
+    assert_eq!(p.ok("config get core.jobs").stdout, "4\n");
+    check(
+        &p.cvops("config core.jobs --local"),
+        str![[r#"
+--- stderr ---
+error: `core.jobs` is not set in `.cvops/config.local.yaml`
+ |
+ = help: `cvops config list --show-origin` shows where settings come from
+[exit 1]
+"#]],
+    );
+}
+
+#[test]
+fn a_section_goes_with_its_last_setting() {
+    let p = project();
+    p.ok("init");
+    p.write(
+        ".cvops/config.yaml",
+        "# ours\ncore:\n  jobs: 4\ncache:\n  type: [copy]\n",
+    );
+    p.ok("config unset core.jobs");
+    assert_eq!(
+        p.read(".cvops/config.yaml"),
+        "# ours\ncache:\n  type: [copy]\n"
+    );
+    p.ok("config unset cache.type");
+    assert_eq!(p.read(".cvops/config.yaml"), "# ours\n");
+    p.ok("config core.jobs 2");
+    assert_eq!(p.read(".cvops/config.yaml"), "# ours\ncore:\n  jobs: 2\n");
+}

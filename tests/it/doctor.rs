@@ -257,3 +257,68 @@ fn a_dvc_repository_is_named() {
     p.write(".dvc/config", "");
     says(&p, "project", "problem", "is a DVC repository");
 }
+
+#[test]
+#[cfg(feature = "vision")]
+fn parameters_of_our_commands_are_judged() {
+    let p = project();
+    p.write("params.yaml", "train: {lr: 1}\nserve: {port: 70000}\n");
+    // Somebody else's `train` may say what it likes.
+    p.write("pipeline.yaml", "stages: {t: {cmd: python t.py}}\n");
+    says(&p, "params", "ok", "params.yaml");
+    p.write(
+        "pipeline.yaml",
+        "stages: {t: {cmd: cvops train --out m, outs: [m]}}\n",
+    );
+    says(&p, "params", "problem", "unknown key `lr`");
+    says(&p, "params", "problem", "`serve.port` must be");
+    p.write("params.yaml", "trian: {epochs: 3}\n");
+    says(
+        &p,
+        "params",
+        "warning",
+        "`params.yaml` has no section `train`; its defaults are used (params.yaml:1:1)",
+    );
+}
+
+#[test]
+fn every_port_is_tried_and_a_service_is_no_stage_to_record() {
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = here.local_addr().unwrap().port();
+    let p = sample();
+    p.write(
+        "pipeline.yaml",
+        format!("stages:\n  a: {{cmd: echo > a, outs: [a]}}\n  web: {{cmd: sleep 1, service: {{port: {port}}}}}\n"),
+    );
+    p.ok("repro");
+    says(&p, "lock file", "ok", "records 1 of 1 stage");
+    let busy = format!("{port}, where the service `web` listens, cannot be used");
+    says(&p, "port", "warning", &busy);
+}
+
+#[test]
+#[cfg(feature = "vision")]
+fn the_port_of_the_server_is_the_one_of_params() {
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = here.local_addr().unwrap().port();
+    let p = project();
+    p.write("pipeline.yaml", "stages: {t: {cmd: cvops train}}\n");
+    p.write("params.yaml", format!("serve: {{port: {port}}}\n"));
+    let busy = format!("{port}, where `cvops serve` listens, cannot be used");
+    says(&p, "port", "warning", &busy);
+}
+
+#[test]
+fn what_git_would_see_and_trees_of_trials() {
+    let p = sample();
+    p.ok("repro");
+    p.remove(".cvops/.gitignore");
+    p.write(".cvops/tmp/trials/sweep-1/3/params.yaml", "x: 1\n");
+    says(&p, "git", "warning", "`.cvops/.gitignore` is missing");
+    says(
+        &p,
+        "leftovers",
+        "warning",
+        "work trees of trials: `sweep-1`",
+    );
+}

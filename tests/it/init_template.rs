@@ -122,7 +122,7 @@ preprocess |  = help: put the images into one folder per class: `data/cat/1.png`
 error: stage `preprocess` failed: `cvops preprocess --data data/images --out data/prepared` exited with code 1
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
-4 stages: 1 failed, 3 not started
+3 stages: 1 failed, 2 not started
 recorded as `[RUN]`; `cvops runs show` shows it
 serve is a service: start it with `cvops repro serve`
 [exit 1]

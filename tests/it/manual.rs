@@ -2,7 +2,9 @@
 //! `docs/reference/commands/`.
 #![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
+#[cfg(feature = "vision")]
 use std::collections::BTreeMap;
+#[cfg(feature = "vision")]
 use std::path::Path;
 use std::process::Command;
 
@@ -58,6 +60,7 @@ fn manual_pages() {
     let p = project();
     let page = p.ok("man").stdout;
     assert!(page.contains(".TH cvops 1"), "{page}");
+    assert!(page.contains(".SH EXAMPLES"), "{page}");
     let written = p.ok("man pages").stdout;
     for name in ["cvops.1", "cvops-repro.1", "cvops-cache-verify.1"] {
         assert!(
@@ -66,6 +69,13 @@ fn manual_pages() {
         );
         assert!(p.read(&format!("pages/{name}")).contains(".SH NAME"));
     }
+    let inner = p.read("pages/cvops-cache-verify.1");
+    let head = inner.lines().find(|line| line.starts_with(".TH"));
+    let head = head.unwrap_or_default();
+    assert!(
+        head.contains("\"cvops 0") && head.contains("cvops commands"),
+        "{head}"
+    );
     check(
         &p.cvops("man pages"),
         str![[r#"

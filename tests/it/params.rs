@@ -460,3 +460,13 @@ fn keys_with_dots_and_files_from_where_one_stands() {
     assert_eq!(p.read("sub/more.yaml"), "a.b: 2\nc: {d.e: [1, 3]}\n");
     assert_eq!(p.read("other.toml"), "[a]\nb = 4 # one\n");
 }
+
+#[test]
+fn set_keeps_a_link_and_changes_what_it_points_to() {
+    let p = tuned();
+    p.write("conf/real.yaml", "x: 1 # one\n");
+    std::os::unix::fs::symlink("conf/real.yaml", p.path("linked.yaml")).unwrap();
+    p.ok("params set --file linked.yaml x=2");
+    assert!(p.path("linked.yaml").is_symlink());
+    assert_eq!(p.read("conf/real.yaml"), "x: 2 # one\n");
+}

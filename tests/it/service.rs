@@ -471,7 +471,7 @@ model $ echo model >> ~/runs; exit 4
 error: stage `model` failed: `echo model >> ~/runs; exit 4` exited with code 4
  |
  = help: its output is above; mend the cause and run the same command again: finished stages are kept
-2 stages: 1 failed, 1 not started
+1 stage: 1 failed
 recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
 "#]],

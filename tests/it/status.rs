@@ -233,3 +233,22 @@ the pipeline has no stages yet (`cvops schema` describes them)
 "#]],
     );
 }
+
+#[test]
+fn as_markdown_it_is_a_table() {
+    let p = with_pipeline(
+        "stages:\n  a:\n    cmd: echo 1 > a\n    outs: [a]\n  b:\n    cmd: cp a b\n    deps: [a]\n    outs: [b]\n",
+    );
+    let first = "| stage | state | why |";
+    for line in ["status --md", "repro --dry --md"] {
+        let text = p.ok(line).stdout;
+        let cells: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        let head: Vec<&str> = first.split('|').map(str::trim).collect();
+        assert_eq!(cells[0], head, "{text}");
+        assert_eq!(cells[2][1..3], ["a", "must run"], "{text}");
+        assert_eq!(cells.len(), 4, "{text}");
+    }
+}

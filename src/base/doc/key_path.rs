@@ -41,6 +41,13 @@ impl KeyPath {
         Self(keys)
     }
 
+    /// Returns the path of what holds the value at this one; `None` for the whole document.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_last()?;
+        Some(Self(above.to_owned()))
+    }
+
     /// Returns the steps.
     #[must_use]
     pub fn keys(&self) -> &[Key] {

@@ -92,15 +92,6 @@ impl Value {
         }
     }
 
-    /// Returns the boolean, if it is one.
-    #[must_use]
-    pub fn as_bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(b) => Some(*b),
-            _ => None,
-        }
-    }
-
     /// Returns the value as YAML text, block style, keys in their order.
     ///
     /// # Errors

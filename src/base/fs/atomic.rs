@@ -81,6 +81,25 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(dir)
 }
 
+/// As `write_atomic`, but a symbolic link at `path` stays: what it points to is replaced. For files
+/// that a user may have put elsewhere.
+///
+/// # Errors
+/// As `write_atomic`; the links go in a circle.
+pub fn write_through_links(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// As many as Linux follows (`path_resolution(7)`).
+    const LINKS_MAX: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::read_link(&target) {
+            // A link may point to a file that is not there yet, so it is followed step by step.
+            Ok(next) => target = parent(&target).join(next),
+            Err(_) => return write_atomic(&target, bytes),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
 #[cfg(unix)]
 fn copy_mode(old: &Path, new: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -218,5 +237,33 @@ mod tests {
             0o755
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_what_it_points_to_is_replaced() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        create_dir_all(&at("conf")).unwrap();
+        write_atomic(&at("conf/real"), b"one").unwrap();
+        symlink("real", at("conf/second")).unwrap();
+        symlink("conf/second", at("first")).unwrap();
+        symlink("conf/new", at("dangling")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        write_through_links(&at("first"), b"two").unwrap();
+        write_through_links(&at("dangling"), b"three").unwrap();
+        write_through_links(&at("plain"), b"four").unwrap();
+        assert!(write_through_links(&at("circle"), b"").is_err());
+        for (name, content) in [
+            ("conf/real", "two"),
+            ("conf/new", "three"),
+            ("plain", "four"),
+        ] {
+            assert_eq!(fs::read_to_string(at(name)).unwrap(), content);
+        }
+        for link in ["first", "conf/second", "dangling", "circle"] {
+            assert!(at(link).is_symlink(), "{link}");
+        }
     }
 }

@@ -23,6 +23,19 @@ pub enum LinkKind {
     Symlink,
 }
 
+impl LinkKind {
+    /// Returns its name, as settings spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reflink => "reflink",
+            Self::Copy => "copy",
+            Self::Hardlink => "hardlink",
+            Self::Symlink => "symlink",
+        }
+    }
+}
+
 /// Creates `to` (which must not exist) with the bytes of `from` by the first of `kinds` that works;
 /// returns which one it was.
 ///

@@ -4,13 +4,13 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::diag::nearest;
-use crate::base::doc::{Document, Format, KeyPath, edit};
-use crate::base::{Diagnostic, Error as BaseError, fs};
+use crate::base::doc::{Document, Format, KeyPath, Value, edit};
+use crate::base::{Diagnostic, Error as BaseError};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
-use crate::project::{self, CVOPS, Layout, Origin, SETTINGS, Setting, SettingsFile};
+use crate::project::{self, CVOPS, EditLock, Layout, Origin, SETTINGS, Setting, SettingsFile};
 use crate::report::{Align, Table};
 
 /// Look at settings and change them
@@ -21,6 +21,7 @@ use crate::report::{Align, Table};
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    override_usage = "cvops config [OPTIONS] [KEY [VALUE]]\n       cvops config <COMMAND>",
     after_help = "Examples:\n  cvops config list --show-origin\n  cvops config core.jobs 4\n  cvops config --local cache.dir /mnt/big/cache"
 )]
 pub(in crate::cli) struct Args {
@@ -45,12 +46,16 @@ enum Action {
         #[arg(long)]
         show_origin: bool,
     },
-    /// Print the value of a setting
-    #[command(after_help = "Example:\n  cvops config get cache.type")]
+    /// Print the value of a setting: the one that holds, or what one file says
+    #[command(
+        after_help = "Examples:\n  cvops config get cache.type\n  cvops config get cache.type --global"
+    )]
     Get {
         /// The setting
         #[arg(value_name = "KEY")]
         key: String,
+        #[command(flatten)]
+        level: LevelArgs,
     },
     /// Change a setting
     #[command(
@@ -77,7 +82,7 @@ enum Action {
     },
 }
 
-/// Which file is changed.
+/// Which file is meant.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[group(multiple = false)]
 struct LevelArgs {
@@ -90,6 +95,12 @@ struct LevelArgs {
 }
 
 impl LevelArgs {
+    /// Returns the level that was named, if one was.
+    fn named(self) -> Option<Origin> {
+        (self.local || self.global).then(|| self.origin())
+    }
+
+    /// Returns the level that is changed.
     fn origin(self) -> Origin {
         match (self.local, self.global) {
             (true, _) => Origin::Local,
@@ -111,7 +122,8 @@ struct Found {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     match (&args.action, &args.key, &args.value) {
         (Some(Action::List { show_origin }), ..) => list(ctx, *show_origin),
-        (Some(Action::Get { key }), ..) | (None, Some(key), None) => get(ctx, key),
+        (Some(Action::Get { key, level }), ..) => get(ctx, key, *level),
+        (None, Some(key), None) => get(ctx, key, args.level),
         (Some(Action::Set { key, value, level }), ..) => set(ctx, key, value, *level),
         (Some(Action::Unset { key, level }), ..) => unset(ctx, key, *level),
         (None, Some(key), Some(value)) => set(ctx, key, value, args.level),
@@ -143,9 +155,18 @@ fn list(ctx: &Ctx, show_origin: bool) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn get(ctx: &Ctx, key: &str) -> Result<Outcome, CliError> {
+fn get(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
     let setting = known(key)?;
-    let found = effective(ctx)?.into_iter().find(|f| f.setting == setting);
+    let found = match level.named() {
+        Some(_) => {
+            let file = file_to_change(ctx, level)?;
+            let Some(found) = set_in(&file, setting)? else {
+                return Err(not_set(key, &file, ErrorClass::Failed));
+            };
+            Some(found)
+        }
+        None => effective(ctx)?.into_iter().find(|f| f.setting == setting),
+    };
     let Some(found) = found else {
         return Ok(Outcome::Done);
     };
@@ -160,11 +181,13 @@ fn get(ctx: &Ctx, key: &str) -> Result<Outcome, CliError> {
 fn set(ctx: &Ctx, key: &str, value: &str, level: LevelArgs) -> Result<Outcome, CliError> {
     let setting = known(key)?;
     let file = file_to_change(ctx, level)?;
+    let lock = lock(ctx, &file)?;
     let edited = edit::set(&read(&file)?, &setting.path(), &setting.value_of(value))?;
     // Shown with its place in the text that would have been written.
     let checked = file.check(edited.source.text.clone());
     let document = checked.map_err(|error| not_written(&file, error.into()))?;
-    write(ctx, &file, &document)?;
+    lock.write(&file.path, &document.source.text)?;
+    drop(lock);
     let value = setting.text_in(&document).unwrap_or_default();
     if ctx.out.form == Form::Json {
         ctx.out
@@ -190,6 +213,7 @@ fn not_written(file: &SettingsFile, mut error: CliError) -> CliError {
 
 fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
     let file = file_to_change(ctx, level)?;
+    let lock = lock(ctx, &file)?;
     let document = read(&file)?;
     // A key that no version knows can be taken out as well, but only if it is there.
     let path = match Setting::find(key) {
@@ -200,12 +224,11 @@ fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
         },
     };
     if path.get(&document.root).is_none() {
-        let headline = format!("`{key}` is not set in `{}`", file.name);
-        let diagnostic = Diagnostic::error("not-set", headline)
-            .help("`cvops config list --show-origin` shows where settings come from");
-        return Err(CliError::usage(diagnostic));
+        return Err(not_set(key, &file, ErrorClass::Usage));
     }
-    write(ctx, &file, &edit::remove(&document, &path)?)?;
+    let edited = without(&document, &path)?;
+    lock.write(&file.path, &edited.source.text)?;
+    drop(lock);
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({"key": key, "file": file.name}));
     } else {
@@ -213,6 +236,14 @@ fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
             .note(&format!("`{key}` is no longer set in `{}`", file.name));
     }
     Ok(Outcome::Done)
+}
+
+fn not_set(key: &str, file: &SettingsFile, class: ErrorClass) -> CliError {
+    let headline = format!("`{key}` is not set in `{}`", file.name);
+    let diagnostic = Diagnostic::error("not-set", headline)
+        .help("`cvops config list --show-origin` shows where settings come from");
+    let diagnostics = vec![diagnostic];
+    CliError { class, diagnostics }
 }
 
 /// Returns the setting of this name, or says which there are.
@@ -277,21 +308,40 @@ fn effective(ctx: &Ctx) -> Result<Vec<Found>, CliError> {
         })
         .collect();
     for file in files(ctx)? {
-        let Some(document) = file.read()? else {
+        let Some(document) = checked(&file)? else {
             continue;
         };
-        let document = file.check(document.source.text.clone())?;
         for one in &mut found {
-            // An empty list is the default.
-            let value = one.setting.text_in(&document).filter(|v| !v.is_empty());
-            if let Some(value) = value {
-                one.value = value;
-                one.origin = file.origin;
-                one.file.clone_from(&file.name);
+            if let Some(other) = said(&file, &document, one.setting) {
+                *one = other;
             }
         }
     }
     Ok(found)
+}
+
+/// Returns what `file` says of a setting; `None` when it says nothing.
+fn set_in(file: &SettingsFile, setting: &'static Setting) -> Result<Option<Found>, CliError> {
+    Ok(checked(file)?.and_then(|document| said(file, &document, setting)))
+}
+
+fn said(file: &SettingsFile, document: &Document, setting: &'static Setting) -> Option<Found> {
+    // An empty list is the default.
+    let value = setting.text_in(document).filter(|v| !v.is_empty())?;
+    Some(Found {
+        setting,
+        value,
+        origin: file.origin,
+        file: file.name.clone(),
+    })
+}
+
+/// Reads a file of settings and checks what it says; `None` when there is none.
+fn checked(file: &SettingsFile) -> Result<Option<Document>, CliError> {
+    let Some(document) = file.read()? else {
+        return Ok(None);
+    };
+    Ok(Some(file.check(document.source.text.clone())?))
 }
 
 /// Says when another file has the last word.
@@ -313,17 +363,39 @@ fn read(file: &SettingsFile) -> Result<Document, CliError> {
     })
 }
 
-fn write(ctx: &Ctx, file: &SettingsFile, document: &Document) -> Result<(), CliError> {
-    if file.origin == Origin::User {
-        let dir = file.path.parent().unwrap_or(&ctx.dir);
-        fs::create_dir_all(dir).map_err(BaseError::io("create folder", dir))?;
+/// Takes the lock under which `file` is read and written. The user's file belongs to no project, and
+/// so has a lock of its own.
+fn lock(ctx: &Ctx, file: &SettingsFile) -> Result<EditLock, CliError> {
+    Ok(if file.origin == Origin::User {
+        EditLock::beside(&file.path, &ctx.cancel)?
     } else {
         let root = project::find_root(&ctx.dir)?;
-        project::init::ensure_state_dir(&Layout::new(&root, &CVOPS))?;
+        EditLock::acquire(&Layout::new(&root, &CVOPS), &ctx.cancel)?
+    })
+}
+
+/// Takes `path` out of `document`, and every section that is empty without it.
+fn without(document: &Document, path: &KeyPath) -> Result<Document, BaseError> {
+    let mut path = path.clone();
+    while let Some(parent) = path.parent() {
+        let alone = matches!(parent.get(&document.root), Some(Value::Map(map)) if map.len() == 1);
+        if parent.is_root() || !alone {
+            break;
+        }
+        path = parent;
     }
-    let text = document.source.text.as_bytes();
-    fs::write_atomic(&file.path, text).map_err(BaseError::io("write", &file.path))?;
-    Ok(())
+    let edited = edit::remove(document, &path)?;
+    // A file that says nothing is one of comments, as `cvops init` writes it, and not `{}`.
+    match edited.source.text.trim_end().strip_suffix("{}") {
+        Some(comments) if matches!(&edited.root, Value::Map(map) if map.is_empty()) => {
+            let text = match comments.trim_end() {
+                "" => String::new(),
+                comments => format!("{comments}\n"),
+            };
+            Document::parse(&edited.source.name, text, edited.format)
+        }
+        _ => Ok(edited),
+    }
 }
 
 fn to_json(found: &Found) -> serde_json::Value {

@@ -13,8 +13,8 @@ use crate::report::{Align, Table};
 /// Look for what is wrong with this machine and project, and say how to mend it
 ///
 /// Looks at the program and its helpers, the processor and devices, the settings, the cache and the
-/// links that work there, the file systems, the lock, what killed commands left, the databases, and
-/// at the pipeline with its lock file and git. Changes nothing. Works outside of a project too.
+/// links that work there, the file systems, the lock, what killed commands left, the databases, at
+/// the pipeline with its parameters, lock file and git, and at the ports of servers. Changes nothing. Works outside of a project too.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cvops doctor\n  cvops doctor --json --no-fail > doctor.json\n\nExits with 1 when it finds a problem; warnings do not count."

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use crate::base::doc::{Document, KeyPath, Value, edit};
-use crate::base::{self, fs};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::pipeline::{self, Plan, Reach, spec};
+use crate::project::EditLock;
 
 /// Leave stages alone, whatever changed (`frozen: true` in pipeline.yaml)
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 /// Edits the pipeline file, keeping all else in it.
 pub(super) fn change(ctx: &Ctx, stages: &[String], to: To) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
+    let lock = EditLock::acquire(&project.layout, &ctx.cancel)?;
     let graph = Ctx::graph(&project)?;
     let plan = Plan::select(&graph, stages, Reach::Single)?;
     let path = project.pipeline_file();
@@ -59,9 +60,9 @@ pub(super) fn change(ctx: &Ctx, stages: &[String], to: To) -> Result<Outcome, Cl
     // What is written must be a pipeline still.
     spec::read(document.clone())?;
     if !changed.is_empty() {
-        fs::write_atomic(&path, document.source.text.as_bytes())
-            .map_err(base::Error::io("write", &path))?;
+        lock.write(&path, &document.source.text)?;
     }
+    drop(lock);
     let (done, already) = match to {
         To::Frozen => ("frozen", "was frozen already"),
         To::Free => ("unfrozen", "was not frozen"),

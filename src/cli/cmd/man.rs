@@ -78,10 +78,18 @@ fn render_all(command: &Command, pages: &mut Vec<(String, String)>) -> Result<()
 
 /// Returns file name and text of one page.
 fn render(command: &Command) -> Result<(String, String), CliError> {
-    let man = Man::new(command.clone());
+    let man = Man::new(command.clone())
+        .source(concat!("cvops ", env!("CARGO_PKG_VERSION")))
+        .manual("cvops commands");
     let name = man.get_filename();
     let mut bytes = Vec::new();
     man.render(&mut bytes)
         .map_err(BaseError::io("write", name.as_ref()))?;
-    Ok((name, String::from_utf8_lossy(&bytes).into_owned()))
+    let text = String::from_utf8_lossy(&bytes);
+    // The heads that `man-pages(7)` names; what stands there is known here only.
+    let text = text
+        .replace(".SH EXTRA\nExample:\n", ".SH EXAMPLES\n")
+        .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")
+        .replace(".SH EXTRA\n", ".SH EXAMPLES\n");
+    Ok((name, text))
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 use crate::base::diag::{ToDiagnostics, nearest};
 use crate::base::doc::{Document, Format, KeyPath, Value, edit};
-use crate::base::{self, ArtifactPath, Diagnostic, fs};
+use crate::base::{self, ArtifactPath, Diagnostic};
 use crate::cli::compare::{
     ChangeColumn, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, diff_json, diff_table,
     in_project, nothing_declared, show_values, warn,
@@ -20,7 +20,7 @@ use crate::cli::out::Form;
 use crate::compare::diff::show;
 use crate::compare::reader::choose;
 use crate::compare::{Reader, Row, Verdict, diff, values};
-use crate::project::Project;
+use crate::project::{EditLock, PARAMS_FILE, Project};
 
 use super::params_sweep;
 
@@ -194,11 +194,9 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     })
 }
 
-/// The params file of a key given without one.
-const PARAMS_FILE: &str = "params.yaml";
-
 fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
+    let lock = EditLock::acquire(&project.layout, &ctx.cancel)?;
     // What is on disk, and what shall be. Nothing is written before everything is understood.
     let mut files: BTreeMap<ArtifactPath, (String, Document)> = BTreeMap::new();
     let mut changes: Vec<(ArtifactPath, KeyPath, Option<Value>, Value)> = Vec::new();
@@ -219,11 +217,10 @@ fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
     }
     for (file, (before, edited)) in &files {
         if *before != edited.source.text {
-            let path = project.absolute(file);
-            fs::write_atomic(&path, edited.source.text.as_bytes())
-                .map_err(base::Error::io("write", &path))?;
+            lock.write(&project.absolute(file), &edited.source.text)?;
         }
     }
+    drop(lock);
     if ctx.out.form == Form::Json {
         let mut shown: BTreeMap<String, Map<String, serde_json::Value>> = BTreeMap::new();
         for (file, key, old, new) in &changes {

@@ -12,6 +12,7 @@ use clap::Subcommand;
 use crate::base::doc::{Document, KeyPath};
 use crate::base::units::parse_duration;
 use crate::base::{Diagnostic, clock};
+use crate::cli::args::at_least_one;
 use crate::cli::compare::{in_project, metric_name};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
@@ -65,7 +66,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
     /// Trials in all (default: the whole grid; 20 random ones)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     trials: Option<NonZeroU64>,
     /// Seed of all draws (default: 0)
     #[arg(long, value_name = "N")]
@@ -80,13 +81,13 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "STAGE,…", value_delimiter = ',')]
     targets: Vec<String>,
     /// Trials at the same time
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     jobs: Option<NonZeroUsize>,
     /// Start no trial after this time: 90s, 2h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
     /// End after so many failed trials in a row (default: 5)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     max_failures: Option<NonZeroU64>,
     /// Go on with a sweep that was stopped or killed
     #[arg(long)]
@@ -383,7 +384,7 @@ fn apply_trial(
     let trial = apply::choose(sweep, number).map_err(experiment::Error::from)?;
     let _lock = ctx.lock(project, "cvops params sweep apply")?;
     let next = next_repro(ctx, project, sweep, trial);
-    let applied = apply::apply(project, sweep, trial)?;
+    let applied = apply::apply(project, sweep, trial, &ctx.cancel)?;
     show::applied(ctx, sweep, trial, &applied, &next);
     Ok(())
 }

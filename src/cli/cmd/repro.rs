@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 
 use crate::base::CancelReason;
+use crate::cli::args::at_least_one;
 use crate::cli::ctx::Ctx;
 use crate::cli::env::command_line;
 use crate::cli::error::CliError;
@@ -51,7 +52,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     downstream: bool,
     /// Stages to run at the same time (default: `core.jobs`, else 1)
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     jobs: Option<NonZeroUsize>,
     /// After a failure, go on with the stages that do not need the failed one
     #[arg(short, long)]

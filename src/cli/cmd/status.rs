@@ -14,8 +14,9 @@ use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::workspace::{Files, Workspace};
-use crate::pipeline::{Plan, Reach, SkipReason, StageDecision};
+use crate::pipeline::{Plan, Reach, SkipReason, StageDecision, StageSpec};
 use crate::project::Project;
+use crate::report::{Align, Table};
 
 /// Show what `cvops repro` would do, and why
 #[derive(Debug, clap::Args)]
@@ -71,16 +72,7 @@ pub(super) fn show(
         .iter()
         .map(|&i| &plan.graph().stages()[i])
         .collect();
-    let idle = |f: &Forecast| {
-        matches!(
-            f,
-            Forecast::Certain(
-                StageDecision::Cached
-                    | StageDecision::Skip(SkipReason::Frozen | SkipReason::Service)
-            )
-        )
-    };
-    let changes = !forecasts.iter().all(idle);
+    let changes = !forecasts.iter().all(is_idle);
     if ctx.out.form == Form::Json {
         let rows: Vec<_> = stages
             .iter()
@@ -94,26 +86,10 @@ pub(super) fn show(
             .collect();
         ctx.out.json(&json!({"stages": rows, "problems": problems}));
     } else {
-        let width = stages
-            .iter()
-            .map(|s| s.name.as_str().chars().count())
-            .max()
-            .unwrap_or(0);
-        for (stage, forecast) in stages.iter().zip(&forecasts) {
-            let style = match forecast {
-                f if idle(f) => Style::Dim,
-                Forecast::Certain(StageDecision::Run(_)) => Style::Changed,
-                _ => Style::Strong,
-            };
-            let state = ctx
-                .out
-                .paint(style, &format!("{:<10}", decision::state(forecast)));
-            let line = format!(
-                "{:<width$}  {state}  {}",
-                stage.name.as_str(),
-                decision::because(forecast)
-            );
-            ctx.out.result(line.trim_end());
+        if ctx.out.form == Form::Md && !stages.is_empty() {
+            ctx.out.table(&table(&stages, &forecasts));
+        } else {
+            lines(ctx, &stages, &forecasts);
         }
         if stages.is_empty() {
             ctx.out.note(NO_STAGES);
@@ -127,6 +103,57 @@ pub(super) fn show(
     } else {
         Outcome::Done
     })
+}
+
+/// Would nothing happen to the stage?
+fn is_idle(forecast: &Forecast) -> bool {
+    matches!(
+        forecast,
+        Forecast::Certain(
+            StageDecision::Cached | StageDecision::Skip(SkipReason::Frozen | SkipReason::Service)
+        )
+    )
+}
+
+/// One line for each stage, without a head: it is read at a glance.
+fn lines(ctx: &Ctx, stages: &[&StageSpec], forecasts: &[Forecast]) {
+    let width = stages
+        .iter()
+        .map(|s| s.name.as_str().chars().count())
+        .max()
+        .unwrap_or(0);
+    for (stage, forecast) in stages.iter().zip(forecasts) {
+        let style = match forecast {
+            f if is_idle(f) => Style::Dim,
+            Forecast::Certain(StageDecision::Run(_)) => Style::Changed,
+            _ => Style::Strong,
+        };
+        let state = ctx
+            .out
+            .paint(style, &format!("{:<10}", decision::state(forecast)));
+        let line = format!(
+            "{:<width$}  {state}  {}",
+            stage.name.as_str(),
+            decision::because(forecast)
+        );
+        ctx.out.result(line.trim_end());
+    }
+}
+
+fn table(stages: &[&StageSpec], forecasts: &[Forecast]) -> Table {
+    let mut table = Table::new([
+        ("stage", Align::Left),
+        ("state", Align::Left),
+        ("why", Align::Left),
+    ]);
+    for (stage, forecast) in stages.iter().zip(forecasts) {
+        table.row([
+            stage.name.to_string(),
+            decision::state(forecast).to_owned(),
+            decision::because(forecast),
+        ]);
+    }
+    table
 }
 
 /// Shows what a repro would refuse to start with, as warnings: a look at the pipeline is none.

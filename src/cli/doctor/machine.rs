@@ -1,6 +1,5 @@
-//! This program and the machine: version, helpers, processor, devices, port.
+//! This program and the machine: version, helpers, processor, devices.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
 use crate::base::units;
@@ -8,20 +7,15 @@ use crate::cli::cmd::version;
 
 use super::Finding;
 
-/// Where `cvops serve` listens unless told otherwise.
-const PORT: u16 = 5001;
-
 pub(super) fn examine() -> Vec<Finding> {
-    let mut findings = vec![
+    vec![
         Finding::ok("cvops", version::line()),
         git(),
         shell(),
         processor(),
-    ];
-    #[cfg(feature = "vision")]
-    findings.push(devices());
-    findings.push(port());
-    findings
+        #[cfg(feature = "vision")]
+        devices(),
+    ]
 }
 
 fn git() -> Finding {
@@ -110,17 +104,6 @@ fn devices() -> Finding {
             "devices",
             format!("{text}; no {name} device was found"),
             "check that its driver is installed",
-        ),
-    }
-}
-
-fn port() -> Finding {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)) {
-        Ok(_) => Finding::ok("port", format!("{PORT} is free for `cvops serve`")),
-        Err(error) => Finding::warning(
-            "port",
-            format!("{PORT}, where `cvops serve` listens, cannot be used: {error}"),
-            "stop what listens there, or serve on another port",
         ),
     }
 }

@@ -1,8 +1,10 @@
-//! What `cvops doctor` looks at: machine, project, pipeline. Each look is one line with a verdict;
+//! What `cvops doctor` looks at: machine, project, parameters, pipeline, ports. Each look is one line with a verdict;
 //! nothing is changed, and nothing found wrong stops the others. Imports: the rooms below.
 
 mod machine;
+mod params;
 mod pipeline;
+mod ports;
 mod project;
 
 use crate::base::Diagnostic;
@@ -112,8 +114,9 @@ pub(super) fn examine(ctx: &Ctx) -> Vec<Finding> {
     let mut findings = machine::examine();
     let (mut more, opened) = project::examine(ctx);
     findings.append(&mut more);
-    if let Some(project) = opened {
-        findings.append(&mut pipeline::examine(ctx, &project));
+    match opened {
+        Some(project) => findings.append(&mut pipeline::examine(ctx, &project)),
+        None => findings.append(&mut ports::examine(ports::SERVE, None)),
     }
     findings
 }

@@ -1,23 +1,17 @@
 //! The pipeline: can it be read and run, does the lock fit to it, does git see what it should?
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use crate::base::doc::Document;
 use crate::base::{ArtifactPath, ToDiagnostics, units};
 use crate::cli::ctx::Ctx;
-use crate::cli::error::CliError;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Storage;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Plan, Reach, StageGraph};
-use crate::project::{Project, is_ignored};
+use crate::project::{Project, git, is_ignored};
 use crate::store::Cache;
 
-use super::{Finding, Verdict, one_line, some};
-
-/// The parameters of the vision commands, which a stage need not name.
-const PARAMS_FILE: &str = "params.yaml";
+use super::{Finding, Verdict, one_line, params, ports, some};
 
 pub(super) fn examine(ctx: &Ctx, project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -35,16 +29,19 @@ pub(super) fn examine(ctx: &Ctx, project: &Project) -> Vec<Finding> {
     } else {
         None
     };
-    findings.extend(params(project));
+    let params = params::examine(project, graph.as_ref());
+    findings.extend(params.findings);
+    let ports = ports::examine(params.port.unwrap_or(ports::SERVE), graph.as_ref());
     match (Ctx::lock_file(project), graph) {
         (Err(error), _) => findings.extend(Finding::of_error("lock file", &error)),
         (Ok(_), None) => {}
         (Ok(lock), Some(graph)) => {
             findings.push(lock_file(&graph, &lock));
             findings.extend(results(project, &graph, &lock));
-            findings.extend(git(project, &graph));
+            findings.extend(in_git(project, &graph));
         }
     }
+    findings.extend(ports);
     findings
 }
 
@@ -81,17 +78,6 @@ fn stages(ctx: &Ctx, project: &Project, graph: &StageGraph) -> Vec<Finding> {
     findings
 }
 
-fn params(project: &Project) -> Vec<Finding> {
-    let path = project.root.join(PARAMS_FILE);
-    if !path.exists() {
-        return Vec::new();
-    }
-    match Document::read(&path, PARAMS_FILE) {
-        Ok(_) => vec![Finding::ok("params", PARAMS_FILE)],
-        Err(error) => Finding::of_error("params", &CliError::from(error)),
-    }
-}
-
 fn lock_file(graph: &StageGraph, lock: &LockFile) -> Finding {
     let declared: BTreeSet<_> = graph.stages().iter().map(|stage| &stage.name).collect();
     let gone: Vec<_> = lock
@@ -109,14 +95,13 @@ fn lock_file(graph: &StageGraph, lock: &LockFile) -> Finding {
             "the next `cvops repro` drops them",
         );
     }
-    let recorded = graph
-        .stages()
-        .iter()
-        .filter(|s| lock.stages.contains_key(&s.name));
+    // A service is never done, so nothing of it is ever recorded.
+    let can_be = || graph.stages().iter().filter(|s| s.service.is_none());
+    let recorded = can_be().filter(|s| lock.stages.contains_key(&s.name));
     let text = format!(
         "records {} of {}",
         recorded.count(),
-        units::count(declared.len(), "stage")
+        units::count(can_be().count(), "stage")
     );
     Finding::ok("lock file", text)
 }
@@ -161,23 +146,23 @@ fn results(project: &Project, graph: &StageGraph, lock: &LockFile) -> Option<Fin
 }
 
 /// Does git see the outputs that are its own, and no others?
-fn git(project: &Project, graph: &StageGraph) -> Vec<Finding> {
+fn in_git(project: &Project, graph: &StageGraph) -> Vec<Finding> {
     let outs = || graph.stages().iter().flat_map(|stage| &stage.outs);
     let ignored = |path: &ArtifactPath| is_ignored(&project.root, path);
     let mut findings = Vec::new();
-    let tracked = tracked(project);
-    let in_git: Vec<&ArtifactPath> = outs()
+    let tracked = git::tracked(&project.root);
+    let committed: Vec<&ArtifactPath> = outs()
         .filter(|(path, out)| {
             out.storage == Storage::Cached && tracked.iter().any(|file| path.contains(file))
         })
         .map(|(path, _)| path)
         .collect();
-    if let Some(first) = in_git.first() {
+    if let Some(first) = committed.first() {
         findings.push(Finding::warning(
             "git",
             format!(
                 "outputs of the cache are committed as well: {}",
-                some(&in_git)
+                some(&committed)
             ),
             format!("`git rm -r --cached {first}`, or declare `cache: false`"),
         ));
@@ -212,20 +197,4 @@ fn git(project: &Project, graph: &StageGraph) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// Returns the files that git tracks in the project; none without git.
-fn tracked(project: &Project) -> Vec<ArtifactPath> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(&project.root)
-        .args(["ls-files", "-z"])
-        .output();
-    let Ok(output) = output else {
-        return Vec::new();
-    };
-    let names = output.stdout.split(|byte| *byte == 0);
-    names
-        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
-        .collect()
 }

@@ -7,6 +7,7 @@ use crate::base::fs::{self, LinkKind};
 use crate::base::{db, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
+use crate::experiment::sweep::journal;
 use crate::project::{self, CVOPS, Config, Layout, Project, ProjectLock, SettingsFile};
 
 use super::Finding;
@@ -17,11 +18,12 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 /// With less free space than this even the lock may not be written.
 const FREE_BYTES_FULL: u64 = 16 << 20;
 
-const LINKS: [(LinkKind, &str); 4] = [
-    (LinkKind::Reflink, "reflink"),
-    (LinkKind::Hardlink, "hardlink"),
-    (LinkKind::Symlink, "symlink"),
-    (LinkKind::Copy, "copy"),
+/// The links that are tried, best first.
+const LINKS: [LinkKind; 4] = [
+    LinkKind::Reflink,
+    LinkKind::Hardlink,
+    LinkKind::Symlink,
+    LinkKind::Copy,
 ];
 
 /// Returns the findings, and the project if there is one that can be looked into.
@@ -65,6 +67,7 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
         config,
         layout,
     };
+    findings.extend(state_in_git(&project.layout));
     findings.push(cache(&project));
     let on_cache = nearest_folder(&project.config.cache_dir);
     findings.extend(volumes(&[
@@ -103,6 +106,18 @@ fn settings(files: &[SettingsFile]) -> Vec<Finding> {
     findings
 }
 
+/// Says when git would see the cache and the databases.
+fn state_in_git(layout: &Layout) -> Option<Finding> {
+    if !layout.state_dir().exists() || layout.gitignore().exists() {
+        return None;
+    }
+    Some(Finding::warning(
+        "git",
+        "`.cvops/.gitignore` is missing: `git add` would take the cache and the record of runs",
+        "`cvops init` writes it anew",
+    ))
+}
+
 /// Returns `path` or the nearest folder above it that exists.
 fn nearest_folder(path: &Path) -> PathBuf {
     let found = path.ancestors().find(|dir| dir.is_dir());
@@ -115,8 +130,7 @@ fn cache(project: &Project) -> Finding {
     let from = nearest_folder(dir);
     let to = nearest_folder(project.layout.state_dir());
     let shown = dir.strip_prefix(&project.root).unwrap_or(dir).display();
-    let kinds = LINKS.map(|(kind, _)| kind);
-    let works = match fs::working_links(&from, &to, &kinds) {
+    let works = match fs::working_links(&from, &to, &LINKS) {
         Ok(works) => works,
         Err(error) => {
             return Finding::problem(
@@ -126,10 +140,7 @@ fn cache(project: &Project) -> Finding {
             );
         }
     };
-    let name = |kind: &LinkKind| {
-        let found = LINKS.iter().find(|(k, _)| k == kind);
-        found.map_or("", |(_, name)| *name)
-    };
+    let name = |kind: &LinkKind| kind.name();
     let used = project.config.link_kinds.iter().find(|k| works.contains(k));
     let others: Vec<&str> = works.iter().map(name).collect();
     let others = others.join(", ");
@@ -266,6 +277,13 @@ fn leftovers(project: &Project) -> Finding {
             super::some(&running)
         ));
     }
+    let trials: Vec<String> = names(&layout.all_trials())
+        .into_iter()
+        .filter(|sweep| !journal::is_running(layout, sweep))
+        .collect();
+    if !trials.is_empty() {
+        parts.push(format!("work trees of trials: {}", super::some(&trials)));
+    }
     let staging = project.config.cache_dir.join("tmp");
     let temporary = [layout.tmp(), layout.state_dir().to_owned(), staging]
         .iter()
@@ -280,7 +298,7 @@ fn leftovers(project: &Project) -> Finding {
         parts => Finding::warning(
             "leftovers",
             parts.join("; "),
-            "`cvops repro` uses or removes them; `cvops cache verify` sweeps the cache",
+            "`cvops repro` uses or removes them, the next sweep its trials; `cvops cache verify` sweeps the cache",
         ),
     }
 }

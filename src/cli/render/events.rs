@@ -114,8 +114,9 @@ impl Story<'_> {
                 path,
                 object,
             } => out.note(&format!(
-                "{}: `{path}` was not in the cache; its content is kept there as {object}",
-                name(stage)
+                "{}: `{path}` was not in the cache; its content is kept there as {}",
+                name(stage),
+                object.short()
             )),
             Event::InputsChanged { stage, what } => out.note(&format!(
                 "{}: {} changed while it ran; the next `cvops repro` runs it again",

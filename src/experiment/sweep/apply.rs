@@ -2,9 +2,9 @@
 //! Imports: base, project.
 
 use crate::base::doc::{Document, Format, Value, edit};
-use crate::base::{self, fs};
+use crate::base::{Cancel, units};
 use crate::pipeline::spec::ParamRef;
-use crate::project::Project;
+use crate::project::{EditLock, Project};
 
 use super::super::Error;
 use super::error::SweepError;
@@ -48,7 +48,7 @@ pub fn choose(sweep: &Sweep, number: Option<u64>) -> Result<&Trial, SweepError> 
                 )
                 .help(format!(
                     "it has {}",
-                    base::units::count(sweep.trials.len(), "trial")
+                    units::count(sweep.trials.len(), "trial")
                 ))
             }),
     }
@@ -59,10 +59,16 @@ pub fn choose(sweep: &Sweep, number: Option<u64>) -> Result<&Trial, SweepError> 
 ///
 /// # Errors
 /// A file is broken, cannot be edited or cannot be written.
-pub fn apply(project: &Project, sweep: &Sweep, trial: &Trial) -> Result<Vec<Applied>, Error> {
+pub fn apply(
+    project: &Project,
+    sweep: &Sweep,
+    trial: &Trial,
+    cancel: &Cancel,
+) -> Result<Vec<Applied>, Error> {
     let space = &sweep.definition.space;
     let mut applied = Vec::new();
     let mut edited = Vec::new();
+    let lock = EditLock::acquire(&project.layout, cancel)?;
     for file in space.files() {
         let path = file.under(&project.root);
         let mut document = if path.exists() {
@@ -87,11 +93,11 @@ pub fn apply(project: &Project, sweep: &Sweep, trial: &Trial) -> Result<Vec<Appl
         edited.push((path, document));
     }
     for (path, document) in edited {
-        let text = document.source.text.as_bytes();
-        if std::fs::read(&path).is_ok_and(|old| old == text) {
+        let text = document.source.text.as_str();
+        if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
             continue;
         }
-        fs::write_atomic(&path, text).map_err(base::Error::io("write", &path))?;
+        lock.write(&path, text)?;
     }
     Ok(applied)
 }

@@ -10,13 +10,14 @@ use crate::base::diag::nearest;
 use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
 use crate::base::units::parse_duration;
 use crate::pipeline::spec::ParamRef;
+use crate::project::PARAMS_FILE;
 
 use super::domain::{Domain, Interval, Number, Spread};
 use super::grammar::{self, Expected};
 use super::metric::Goal;
 use super::request::Request;
 use super::sampler::Method;
-use super::space::{Dimension, PARAMS_FILE, Space};
+use super::space::{Dimension, Space};
 
 const DISTRIBUTIONS: [&str; 8] = [
     "categorical",

@@ -5,13 +5,11 @@ use crate::base::ArtifactPath;
 use crate::base::diag::{Diagnostic, nearest};
 use crate::base::doc::{KeyPath, Value};
 use crate::pipeline::spec::ParamRef;
+use crate::project::PARAMS_FILE;
 
 use super::domain::{Domain, Written};
 use super::error::SweepError;
 use super::grammar::{Expected, Override};
-
-/// The params file of a key given without one.
-pub const PARAMS_FILE: &str = "params.yaml";
 
 /// One swept parameter.
 #[derive(Clone, Debug, PartialEq)]

@@ -457,7 +457,8 @@ impl<'a, 'w> State<'a, 'w> {
             .plan
             .order()
             .iter()
-            .filter(|s| !self.settled.contains(s));
+            // A service is never done: that it did not start is nothing to count.
+            .filter(|&&s| !self.settled.contains(&s) && stages[s].service.is_none());
         self.summary
             .not_started
             .extend(left.map(|&s| stages[s].name.clone()));

@@ -1,6 +1,6 @@
 //! What the user wrote, made concrete: stages with typed paths, and the reader of `pipeline.yaml`.
 //!
-//! Plain data; nothing here looks at the workspace. Imports: base.
+//! Plain data; nothing here looks at the workspace. Imports: base, project.
 
 mod read;
 mod schema;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::base::ArtifactPath;
 use crate::base::doc::{Document, KeyPath};
+use crate::project::PARAMS_FILE;
 
 pub use read::read;
 pub use schema::json_schema;
@@ -67,7 +68,7 @@ pub struct ParamRef {
 impl fmt::Display for ParamRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.file.as_str(), self.key.is_root()) {
-            ("params.yaml", false) => write!(f, "{}", self.key),
+            (PARAMS_FILE, false) => write!(f, "{}", self.key),
             (file, false) => write!(f, "{file}:{}", self.key),
             (file, true) => write!(f, "{file}"),
         }

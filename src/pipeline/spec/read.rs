@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
 use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error};
+use crate::project::PARAMS_FILE;
 
 use super::schema::NOT_YET;
 use super::service;
@@ -19,9 +20,6 @@ use super::{
 
 /// What each stage last ran with.
 const LOCK_FILE: &str = "pipeline.lock";
-
-/// The params file of a key given without one.
-const PARAMS_FILE: &str = "params.yaml";
 
 /// Reads the stages of a parsed pipeline file.
 ///

@@ -104,7 +104,8 @@ fn show(ctx: &Ctx, applied: &Applied) {
     }
     for (path, object) in &applied.saved {
         ctx.out.note(&format!(
-            "the old content of `{path}` is kept in the cache as {object}"
+            "the old content of `{path}` is kept in the cache as {}",
+            object.short()
         ));
     }
     for path in &applied.gone {
