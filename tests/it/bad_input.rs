@@ -1244,7 +1244,7 @@ For more information, try '--help'.
 --- stderr ---
 error: unrecognized subcommand 'repor'
 
-  tip: some similar subcommands exist: 'preprocess', 'repro'
+  tip: a similar subcommand exists: 'repro'
 
 Usage: cvops [OPTIONS] <COMMAND>
 

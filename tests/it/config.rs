@@ -209,7 +209,8 @@ error: `cache.dir` must be absolute in the user's settings
 --- stderr ---
 error: the argument '--local' cannot be used with '--global'
 
-Usage: cvops config --local <KEY> <VALUE>
+Usage: cvops config [OPTIONS] [KEY [VALUE]]
+       cvops config <COMMAND>
 
 For more information, try '--help'.
 [exit 2]

@@ -288,7 +288,7 @@ fn every_port_is_tried_and_a_service_is_no_stage_to_record() {
     let p = sample();
     p.write(
         "pipeline.yaml",
-        format!("stages:\n  a: {{cmd: echo > a, outs: [a]}}\n  web: {{cmd: sleep 1, service: {{port: {port}}}}}\n"),
+        format!("stages:\n  a: {{cmd: echo > a, outs: [a]}}\n  web: {{cmd: sleep 1, service: {{port: {port}, ready: /ready}}}}\n"),
     );
     p.ok("repro");
     says(&p, "lock file", "ok", "records 1 of 1 stage");

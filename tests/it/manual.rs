@@ -144,7 +144,7 @@ fn arguments_that_are_not_understood_as_json() {
     check(
         &p.cvops("rpro --json"),
         str![[r#"
-{"error":{"code":"usage","help":"some similar subcommands exist: 'preprocess', 'repro'","message":"unrecognized subcommand 'rpro'","notes":["Usage: cvops [OPTIONS] <COMMAND>"],"places":[],"severity":"error"},"event":"error"}
+{"error":{"code":"usage","help":"a similar subcommand exists: 'repro'","message":"unrecognized subcommand 'rpro'","notes":["Usage: cvops [OPTIONS] <COMMAND>"],"places":[],"severity":"error"},"event":"error"}
 [exit 2]
 "#]],
     );

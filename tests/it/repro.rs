@@ -872,7 +872,7 @@ fn a_folder_that_shrank_holds_nothing_of_old() {
         str![[r#"
 --- stderr ---
 many: restoring an earlier result: dependency `n.txt` changed ([HASH] -> [HASH]) (and 1 more)
-many: `out` was not in the cache; its content is kept there as [HASH]
+many: `out` was not in the cache; its content is kept there as [HASH].dir
 many: restored in [TIME]
 1 stage: 1 restored
 recorded as `[RUN]`; `cvops runs show` shows it

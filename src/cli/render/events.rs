@@ -113,10 +113,10 @@ impl Story<'_> {
                 stage,
                 path,
                 object,
+                // The whole hash: it is the way back to what was replaced.
             } => out.note(&format!(
-                "{}: `{path}` was not in the cache; its content is kept there as {}",
+                "{}: `{path}` was not in the cache; its content is kept there as {object}",
                 name(stage),
-                object.short()
             )),
             Event::InputsChanged { stage, what } => out.note(&format!(
                 "{}: {} changed while it ran; the next `cvops repro` runs it again",

@@ -104,8 +104,7 @@ fn show(ctx: &Ctx, applied: &Applied) {
     }
     for (path, object) in &applied.saved {
         ctx.out.note(&format!(
-            "the old content of `{path}` is kept in the cache as {}",
-            object.short()
+            "the old content of `{path}` is kept in the cache as {object}"
         ));
     }
     for path in &applied.gone {
