@@ -1,19 +1,22 @@
 //! What `metrics`, `params` and `plots` share: which sides, which files, and tables of both.
-//! Imports: base, compare, project, report, ctx, error, out, render.
+//! Imports: base, compare, project, report, ctx, error, exit, out, render.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::base::doc::Value;
 use crate::base::{ArtifactPath, Diagnostic};
 use crate::compare::diff::show;
+use crate::compare::reader::choose;
+use crate::compare::source::Subjects;
 use crate::compare::values::{Roots, Values};
-use crate::compare::{Reader, Row, Side, Source, Verdict};
+use crate::compare::{Error, Reader, Row, Side, Source, Verdict};
 use crate::project::Project;
 use crate::project::git::Which;
 use crate::report::{Align, Table, Tone};
 
 use super::ctx::Ctx;
 use super::error::CliError;
+use super::exit::Outcome;
 use super::out::Form;
 use super::render::diagnostic;
 
@@ -191,6 +194,13 @@ pub(super) enum PathColumn {
     Hidden,
 }
 
+impl PathColumn {
+    /// Reads the flag `--no-path`.
+    pub(super) fn unless(no_path: bool) -> Self {
+        if no_path { Self::Hidden } else { Self::Shown }
+    }
+}
+
 /// Is there a column for the difference?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChangeColumn {
@@ -225,6 +235,92 @@ pub(super) fn diff_table(rows: &[&Row], titles: [&str; 2], look: Look) -> Table 
         }
     }
     table
+}
+
+/// What `metrics` and `params` have in common: where their files stand, how they are read.
+pub(super) struct Topic {
+    /// One of them: `metric`, `param`.
+    pub(super) key: &'static str,
+    /// The files that a side declares.
+    pub(super) declared: fn(&Subjects) -> Vec<ArtifactPath>,
+    /// Reads files of a side.
+    pub(super) read: fn(&mut Reader<'_>, &mut Side, &[ArtifactPath]) -> Result<Roots, Error>,
+    /// What to do where no file is declared.
+    pub(super) help: &'static str,
+}
+
+impl Topic {
+    /// Returns the files to look at; none is an error that says how to declare one.
+    pub(super) fn files(
+        &self,
+        reader: &mut Reader<'_>,
+        sides: &mut [&mut Side],
+        targets: &[ArtifactPath],
+    ) -> Result<Vec<ArtifactPath>, CliError> {
+        let files = choose(reader, sides, targets, &self.declared)?;
+        if files.is_empty() {
+            return Err(nothing_declared(&format!("{}s", self.key), self.help));
+        }
+        Ok(files)
+    }
+
+    /// Reads `files` of each side, in the order given; warns of what was left out.
+    pub(super) fn roots<'s>(
+        &self,
+        ctx: &Ctx,
+        reader: &mut Reader<'_>,
+        sides: impl IntoIterator<Item = &'s mut Side>,
+        files: &[ArtifactPath],
+    ) -> Result<Vec<Roots>, CliError> {
+        let mut roots = Vec::new();
+        for side in sides {
+            roots.push((self.read)(reader, side, files)?);
+        }
+        reader.check_left(&roots)?;
+        warn(ctx, &reader.take_warnings());
+        Ok(roots)
+    }
+}
+
+/// How a difference is shown, and what is said where there is none.
+pub(super) struct DiffView<'a> {
+    pub(super) look: Look,
+    /// Rows that are the same on both sides, too?
+    pub(super) all: bool,
+    /// Is a difference an exit code of its own?
+    pub(super) exit_code: bool,
+    /// Said where there is nothing to compare.
+    pub(super) none: &'a str,
+    /// Said where nothing differs.
+    pub(super) same: &'a str,
+}
+
+/// Shows `rows` in the form that was asked for.
+pub(super) fn show_diff(
+    ctx: &Ctx,
+    rows: &[Row],
+    titles: [&str; 2],
+    view: &DiffView<'_>,
+) -> Outcome {
+    let is_changed = |row: &Row| row.verdict != Verdict::Same;
+    let chosen: Vec<&Row> = rows
+        .iter()
+        .filter(|row| view.all || is_changed(row))
+        .collect();
+    if ctx.out.form == Form::Json {
+        ctx.out.json(&diff_json(&chosen));
+    } else if rows.is_empty() {
+        ctx.out.note(view.none);
+    } else if chosen.is_empty() {
+        ctx.out.note(view.same);
+    } else {
+        ctx.out.table(&diff_table(&chosen, titles, view.look));
+    }
+    if view.exit_code && rows.iter().any(is_changed) {
+        Outcome::Changes
+    } else {
+        Outcome::Done
+    }
 }
 
 /// Returns both sides as DVC prints them: `{file: {key: {old, new, diff}}}`.

@@ -4,15 +4,13 @@ use clap::Subcommand;
 
 use crate::base::ArtifactPath;
 use crate::cli::compare::{
-    ChangeColumn, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, diff_json, diff_table,
-    nothing_declared, show_values, warn,
+    ChangeColumn, DiffView, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, Topic, show_diff,
+    show_values,
 };
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
-use crate::cli::out::Form;
-use crate::compare::reader::choose;
-use crate::compare::{Reader, Row, Verdict, diff, values};
+use crate::compare::{Reader, diff, values};
 use crate::pipeline::spec::Direction;
 
 /// Show metrics, and how they changed
@@ -86,11 +84,20 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
 }
 
-fn none_declared() -> CliError {
-    nothing_declared(
-        "metrics",
-        "list the file with the numbers under `metrics` of its stage: `metrics: [reports/metrics.json]`",
-    )
+const TOPIC: Topic = Topic {
+    key: "metric",
+    declared: |subjects| subjects.metrics.keys().cloned().collect(),
+    read: values::metrics,
+    help: "list the file with the numbers under `metrics` of its stage: `metrics: [reports/metrics.json]`",
+};
+
+fn look(precision: usize, path: PathColumn, change: ChangeColumn) -> Look {
+    Look {
+        key: TOPIC.key,
+        precision: Some(precision.min(PRECISION_MAX)),
+        path,
+        change,
+    }
 }
 
 fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
@@ -99,25 +106,11 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
     let mut sides = args.revisions.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
     let mut refs: Vec<_> = sides.iter_mut().collect();
-    let files = choose(&mut reader, &mut refs, &targets, &|subjects| {
-        subjects.metrics.keys().cloned().collect()
-    })?;
-    if files.is_empty() {
-        return Err(none_declared());
-    }
-    let mut shown = Vec::new();
-    for side in &mut sides {
-        let roots = values::metrics(&mut reader, side, &files)?;
-        shown.push((side.title().to_owned(), roots));
-    }
-    reader.check_left(shown.iter().map(|(_, roots)| roots))?;
-    warn(ctx, &reader.take_warnings());
-    let look = Look {
-        key: "metric",
-        precision: Some(args.precision.min(PRECISION_MAX)),
-        path: PathColumn::Shown,
-        change: ChangeColumn::Hidden,
-    };
+    let files = TOPIC.files(&mut reader, &mut refs, &targets)?;
+    let roots = TOPIC.roots(ctx, &mut reader, &mut sides, &files)?;
+    let titles = sides.iter().map(|side| side.title().to_owned());
+    let shown: Vec<_> = titles.zip(roots).collect();
+    let look = look(args.precision, PathColumn::Shown, ChangeColumn::Hidden);
     show_values(ctx, &args.revisions, &shown, values::metric_keys, look);
     Ok(Outcome::Done)
 }
@@ -127,58 +120,24 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     let mut reader = Reader::open(&project);
     let [mut old, mut new] = args.sides.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
-    let files = choose(
-        &mut reader,
-        &mut [&mut old, &mut new],
-        &targets,
-        &|subjects| subjects.metrics.keys().cloned().collect(),
-    )?;
-    if files.is_empty() {
-        return Err(none_declared());
-    }
+    let files = TOPIC.files(&mut reader, &mut [&mut old, &mut new], &targets)?;
     args.sides.note(ctx, &old);
-    let after = values::metrics(&mut reader, &mut new, &files)?;
-    let before = values::metrics(&mut reader, &mut old, &files)?;
-    reader.check_left([&before, &after])?;
-    warn(ctx, &reader.take_warnings());
+    let roots = TOPIC.roots(ctx, &mut reader, [&mut new, &mut old], &files)?;
+    let [after, before] = [&roots[0], &roots[1]].map(values::metric_keys);
     let declared = |path: &ArtifactPath| {
         let of = |side: &crate::compare::Side| side.subjects.metrics.get(path).copied().flatten();
         of(&new).or_else(|| of(&old))
     };
-    let (before, after) = (values::metric_keys(&before), values::metric_keys(&after));
     let rows = diff::rows(&before, &after, &|path, key| {
         declared(path).or_else(|| Some(Direction::of_name(key)))
     });
-    let is_changed = |row: &&Row| row.verdict != Verdict::Same;
-    let has_changes = rows.iter().any(|row| is_changed(&row));
-    let chosen: Vec<&Row> = rows
-        .iter()
-        .filter(|row| args.all || is_changed(row))
-        .collect();
-    if ctx.out.form == Form::Json {
-        ctx.out.json(&diff_json(&chosen));
-    } else if rows.is_empty() {
-        ctx.out
-            .note("there are no metrics yet: `cvops repro` makes them");
-    } else if chosen.is_empty() {
-        ctx.out.note("no metric changed");
-    } else {
-        let look = Look {
-            key: "metric",
-            precision: Some(args.precision.min(PRECISION_MAX)),
-            path: if args.no_path {
-                PathColumn::Hidden
-            } else {
-                PathColumn::Shown
-            },
-            change: ChangeColumn::Shown,
-        };
-        ctx.out
-            .table(&diff_table(&chosen, [old.title(), new.title()], look));
-    }
-    Ok(if args.exit_code && has_changes {
-        Outcome::Changes
-    } else {
-        Outcome::Done
-    })
+    let path = PathColumn::unless(args.no_path);
+    let view = DiffView {
+        look: look(args.precision, path, ChangeColumn::Shown),
+        all: args.all,
+        exit_code: args.exit_code,
+        none: "there are no metrics yet: `cvops repro` makes them",
+        same: "no metric changed",
+    };
+    Ok(show_diff(ctx, &rows, [old.title(), new.title()], &view))
 }

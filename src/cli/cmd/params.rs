@@ -10,16 +10,15 @@ use crate::base::diag::{ToDiagnostics, nearest};
 use crate::base::doc::{Document, Format, KeyPath, Value, edit};
 use crate::base::{self, ArtifactPath, Diagnostic};
 use crate::cli::compare::{
-    ChangeColumn, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, diff_json, diff_table,
-    in_project, nothing_declared, show_values, warn,
+    ChangeColumn, DiffView, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, Topic,
+    in_project, show_diff, show_values,
 };
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::compare::diff::show;
-use crate::compare::reader::choose;
-use crate::compare::{Reader, Row, Verdict, diff, values};
+use crate::compare::{Reader, diff, values};
 use crate::project::{EditLock, PARAMS_FILE, Project};
 
 use super::params_sweep;
@@ -103,16 +102,16 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
 }
 
-fn none_declared() -> CliError {
-    nothing_declared(
-        "params",
-        "list what a stage reads under `params` of that stage: `params: [train]`",
-    )
-}
+const TOPIC: Topic = Topic {
+    key: "param",
+    declared: |subjects| subjects.params.iter().cloned().collect(),
+    read: values::params,
+    help: "list what a stage reads under `params` of that stage: `params: [train]`",
+};
 
 fn look(path: PathColumn) -> Look {
     Look {
-        key: "param",
+        key: TOPIC.key,
         precision: None,
         path,
         change: ChangeColumn::Hidden,
@@ -125,19 +124,10 @@ fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
     let mut sides = args.revisions.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
     let mut refs: Vec<_> = sides.iter_mut().collect();
-    let files = choose(&mut reader, &mut refs, &targets, &|subjects| {
-        subjects.params.iter().cloned().collect()
-    })?;
-    if files.is_empty() {
-        return Err(none_declared());
-    }
-    let mut shown = Vec::new();
-    for side in &mut sides {
-        let roots = values::params(&mut reader, side, &files)?;
-        shown.push((side.title().to_owned(), roots));
-    }
-    reader.check_left(shown.iter().map(|(_, roots)| roots))?;
-    warn(ctx, &reader.take_warnings());
+    let files = TOPIC.files(&mut reader, &mut refs, &targets)?;
+    let roots = TOPIC.roots(ctx, &mut reader, &mut sides, &files)?;
+    let titles = sides.iter().map(|side| side.title().to_owned());
+    let shown: Vec<_> = titles.zip(roots).collect();
     let look = look(PathColumn::Shown);
     show_values(ctx, &args.revisions, &shown, values::param_keys, look);
     Ok(Outcome::Done)
@@ -148,50 +138,23 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     let mut reader = Reader::open(&project);
     let [mut old, mut new] = args.sides.open(&mut reader)?;
     let targets = args.targets.paths(ctx, &project)?;
-    let files = choose(
-        &mut reader,
-        &mut [&mut old, &mut new],
-        &targets,
-        &|subjects| subjects.params.iter().cloned().collect(),
-    )?;
-    if files.is_empty() {
-        return Err(none_declared());
-    }
+    let files = TOPIC.files(&mut reader, &mut [&mut old, &mut new], &targets)?;
     args.sides.note(ctx, &old);
-    let after = values::params(&mut reader, &mut new, &files)?;
-    let before = values::params(&mut reader, &mut old, &files)?;
-    reader.check_left([&before, &after])?;
-    warn(ctx, &reader.take_warnings());
-    let (before, after) = (values::param_keys(&before), values::param_keys(&after));
+    let roots = TOPIC.roots(ctx, &mut reader, [&mut new, &mut old], &files)?;
+    let [after, before] = [&roots[0], &roots[1]].map(values::param_keys);
     let mut rows = diff::rows(&before, &after, &|_, _| None);
     // A record holds what stages read; that it lacks the rest is no difference.
     for side in [&old, &new].into_iter().filter(|side| side.is_record()) {
         rows.retain(|row| side.subjects.reads(&row.path, &row.key));
     }
-    let is_changed = |row: &&Row| row.verdict != Verdict::Same;
-    let has_changes = rows.iter().any(|row| is_changed(&row));
-    let chosen: Vec<&Row> = rows
-        .iter()
-        .filter(|row| args.all || is_changed(row))
-        .collect();
-    if ctx.out.form == Form::Json {
-        ctx.out.json(&diff_json(&chosen));
-    } else if chosen.is_empty() {
-        ctx.out.note("no parameter changed");
-    } else {
-        let path = if args.no_path {
-            PathColumn::Hidden
-        } else {
-            PathColumn::Shown
-        };
-        ctx.out
-            .table(&diff_table(&chosen, [old.title(), new.title()], look(path)));
-    }
-    Ok(if args.exit_code && has_changes {
-        Outcome::Changes
-    } else {
-        Outcome::Done
-    })
+    let view = DiffView {
+        look: look(PathColumn::unless(args.no_path)),
+        all: args.all,
+        exit_code: args.exit_code,
+        none: "no parameter changed",
+        same: "no parameter changed",
+    };
+    Ok(show_diff(ctx, &rows, [old.title(), new.title()], &view))
 }
 
 fn run_set(ctx: &Ctx, args: &SetArgs) -> Result<Outcome, CliError> {
