@@ -8,7 +8,7 @@ use crate::project::{EditLock, Project};
 
 use super::super::Error;
 use super::error::SweepError;
-use super::journal::{Sweep, Trial};
+use super::state::{Sweep, Trial};
 
 /// One parameter that was set.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,9 +16,9 @@ use crate::project::Project;
 use crate::store::Presence;
 
 use super::super::Error;
-use super::journal::Definition;
 use super::params;
 use super::space::Space;
+use super::state::Definition;
 
 /// What is compared: its name for people, and a short text that changes with it.
 pub type Inputs = BTreeMap<String, String>;

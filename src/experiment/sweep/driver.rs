@@ -11,26 +11,25 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::base::diag::Severity;
 use crate::base::doc::Value;
-use crate::base::{self, Cancel, CancelReason, Diagnostic, Observer, ToDiagnostics, clock, fs};
+use crate::base::{self, Cancel, CancelReason, Diagnostic, Observer, clock, fs};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan, Reach, StageDecision, StageName};
-use crate::project::{Layout, Project};
-use crate::track::{self, Batch, End, Key, Metric, NewRun, RunId, Status, Tracking};
+use crate::project::Project;
 
 use super::super::Error;
 use super::super::workspace::remove_leftovers;
 use super::baseline::{self, Changes};
 use super::error::SweepError;
-use super::journal::{self, Definition, Finished, Journal, Record, Sweep, Trial, TrialState};
+use super::journal::{self, Journal, Record};
 use super::space::overlap;
+use super::state::{Definition, Finished, Sweep, Trial, TrialState};
 use super::trial::{self, Bench, Ended};
-use super::{page, params};
+use super::{page, params, parent};
 
 /// How often the driver looks for Ctrl-C and the stop file while trials run.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -204,7 +203,7 @@ pub fn run(
     let lock = match prepare(&bench, cancel, events) {
         Ok(lock) => lock,
         Err(error) => {
-            end_parent(&project.layout, &sweep, None, events);
+            parent::end(&project.layout, &sweep, None, events);
             return Err(error);
         }
     };
@@ -232,7 +231,7 @@ pub fn run(
     fs::remove_dir_all(&trees).map_err(base::Error::io("remove", &trees))?;
     // A run that was over already does not become longer by a look at it.
     if !is_idle {
-        end_parent(
+        parent::end(
             &project.layout,
             &sweep,
             fatal.is_none().then_some(why),
@@ -264,7 +263,7 @@ fn begin(
     match start {
         Start::New(mut definition) => {
             definition.inputs = baseline::inputs(plan, &definition.space, files, &options.env)?;
-            definition.run = start_parent(&project.layout, &name, &definition, events);
+            definition.run = parent::start(&project.layout, &name, &definition, events);
             journal.append(&definition.to_record())?;
             Ok(Sweep {
                 name,
@@ -342,87 +341,6 @@ fn sweep_up(project: &Project, own: &str) -> Result<Vec<String>, Error> {
         drop(held);
     }
     Ok(stopped)
-}
-
-/// Begins the run that the trials' runs are parts of. The record is a guest: a sweep that cannot be
-/// recorded goes on without.
-fn start_parent(
-    layout: &Layout,
-    name: &str,
-    definition: &Definition,
-    events: &dyn Observer<Event>,
-) -> Option<String> {
-    let tag = |key: &str, value: String| (format!("cvops.sweep{key}"), value);
-    let new = NewRun {
-        experiment: name.to_owned(),
-        name: Some(name.to_owned()),
-        parent: None,
-        started: clock::now(),
-        command: format!("cvops params sweep --name {name}"),
-        targets: definition.targets.clone(),
-        tags: BTreeMap::from([
-            tag("", name.to_owned()),
-            tag(".method", definition.method.name().to_owned()),
-            tag(".metric", definition.metric.to_string()),
-            tag(".goal", definition.goal.name().to_owned()),
-        ]),
-    };
-    match Tracking::open(layout).and_then(|mut tracking| tracking.create_run(&new)) {
-        Ok((id, _)) => Some(id.to_string()),
-        Err(error) => {
-            warn(&error, "the sweep is not recorded as a run", events);
-            None
-        }
-    }
-}
-
-/// Ends that run, with the best metric as its own.
-fn end_parent(layout: &Layout, sweep: &Sweep, why: Option<Why>, events: &dyn Observer<Event>) {
-    let id = sweep
-        .definition
-        .run
-        .as_deref()
-        .and_then(|id| id.parse::<RunId>().ok());
-    let Some(id) = id else { return };
-    let now = clock::now();
-    let mut batch = Batch::default();
-    if let Some((trial, best)) = sweep.best() {
-        let metric = &sweep.definition.metric;
-        batch.metrics.push(Metric {
-            key: Key::new(metric.file.as_str(), metric.key.to_string()),
-            value: best.value,
-            step: 0,
-            at: now,
-        });
-        batch
-            .tags
-            .insert("cvops.sweep.best".to_owned(), trial.number.to_string());
-    }
-    let end = End {
-        status: match why {
-            Some(Why::Interrupted) => Status::Killed,
-            Some(Why::Failures) | None => Status::Failed,
-            Some(Why::Complete | Why::Stopped | Why::Timeout) if sweep.best().is_none() => {
-                Status::Failed
-            }
-            Some(Why::Complete | Why::Stopped | Why::Timeout) => Status::Finished,
-        },
-        ended: now,
-        lock: None,
-        git: None,
-    };
-    if let Err(error) = Tracking::open(layout).and_then(|mut t| t.finish(id, &batch, &end)) {
-        warn(&error, "the end of the sweep is not recorded", events);
-    }
-}
-
-/// Tells of a record that could not be kept.
-fn warn(error: &track::Error, what: &str, events: &dyn Observer<Event>) {
-    for mut warning in error.to_diagnostics() {
-        warning.severity = Severity::Warning;
-        warning.headline = format!("{what}: {}", warning.headline);
-        events.notify(Event::Warning(warning));
-    }
 }
 
 /// Returns the number of trials in all.

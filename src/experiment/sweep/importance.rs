@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::domain::Domain;
-use super::journal::{Sweep, TrialState};
+use super::state::{Sweep, TrialState};
 
 /// Fewer finished trials say nothing.
 const TRIALS_MIN: usize = 4;

@@ -1,8 +1,8 @@
 //! Sweeps: which values of parameters give the best metric.
 //!
 //! Pure parts: `grammar` and `domain` (what may be tried), `space`, `sampler` (what trial n tries),
-//! `importance`, `table`. Around them: `journal` (what happened), `trial` (one repro in a work tree of
-//! its own), `driver` (who runs when), `apply`, `page`. A trial never touches the user's params file;
+//! `importance`, `table`. Around them: `journal` (what happened), `state` (what that makes of it), `trial` (one repro in a work tree of
+//! its own), `driver` (who runs when), `parent` (the run of the whole), `apply`, `page`. A trial never touches the user's params file;
 //! only `apply` does. Imports: base, project, report, pipeline, track.
 
 pub mod apply;
@@ -17,13 +17,15 @@ pub mod journal;
 pub mod metric;
 pub mod page;
 pub mod params;
+mod parent;
 pub mod request;
 pub mod sampler;
 pub mod space;
+pub mod state;
 pub mod table;
 pub mod trial;
 
 pub use driver::{Event, Options, Start, Why, run};
-pub use journal::{Definition, Sweep, Trial, TrialState};
 pub use request::Request;
 pub use sampler::Method;
+pub use state::{Definition, Sweep, Trial, TrialState};

@@ -14,9 +14,10 @@ use crate::report::page::{Block, Chart, Page, Section, Tile};
 
 use super::domain::{Domain, Interval, Spread, Written};
 use super::importance::importance;
-use super::journal::{self, Finished, Sweep, Trial, TrialState};
+use super::journal;
 use super::metric::Goal;
 use super::space::Dimension;
+use super::state::{Finished, Sweep, Trial, TrialState};
 use super::table;
 
 /// Returns where the page of the sweep `name` is.

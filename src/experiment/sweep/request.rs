@@ -12,11 +12,12 @@ use super::super::Error;
 use super::baseline::Inputs;
 use super::driver::{shared_stages, total};
 use super::error::SweepError;
-use super::journal::{self, Definition, Journal, Sweep};
+use super::journal::{self, Journal};
 use super::metric::{self, Goal, MetricRef};
 use super::params;
 use super::sampler::Method;
 use super::space::{Space, overlap};
+use super::state::{Definition, Sweep};
 
 /// Trials of a random sweep that says nothing else.
 const TRIALS_DEFAULT: u64 = 20;
@@ -393,10 +394,10 @@ mod tests {
 
     #[test]
     fn resume_takes_only_what_the_sweep_is_about() {
-        let trials = [1, 2].map(|number| journal::Trial {
+        let trials = [1, 2].map(|number| crate::experiment::sweep::state::Trial {
             number,
             values: vec![crate::base::doc::Value::Int(1)],
-            state: journal::TrialState::Open,
+            state: crate::experiment::sweep::state::TrialState::Open,
         });
         let sweep = Sweep {
             name: "s".into(),

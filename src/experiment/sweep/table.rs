@@ -6,7 +6,7 @@ use crate::base::units;
 use crate::report::{Align, Table, Tone};
 
 use super::domain::Written;
-use super::journal::{Sweep, TrialState};
+use super::state::{Sweep, TrialState};
 
 /// Returns the table of all trials, in their order; the best one is marked.
 #[must_use]

@@ -21,7 +21,8 @@ use crate::track::RunId;
 use super::super::Error;
 use super::super::tracked::{self, Record};
 use super::super::workspace::{Contents, WorkTree};
-use super::journal::{self, Definition, Finished};
+use super::journal;
+use super::state::{Definition, Finished};
 use super::{baseline, driver, metric, params};
 
 /// Most characters of a stage's last line in a message.
