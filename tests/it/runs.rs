@@ -41,6 +41,10 @@ fn check_squeezed(output: &Output, expected: impl snapbox::IntoData) {
         .transcript()
         .lines()
         .map(|line| {
+            if line.starts_with('|') {
+                let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+                return cells.join(" | ").trim().to_owned();
+            }
             let cells = line
                 .split("  ")
                 .map(str::trim)
