@@ -1,7 +1,7 @@
 //! The error of a command: its class and what is shown. Every room's error becomes one here.
 
 use crate::base::{self, Diagnostic, ToDiagnostics};
-use crate::{compare, experiment, http, pipeline, project, store, track};
+use crate::{compare, data, experiment, http, pipeline, project, store, track};
 
 use super::exit::ErrorClass;
 
@@ -182,6 +182,24 @@ impl From<compare::Error> for CliError {
             class: compare_class(&error),
             diagnostics: error.to_diagnostics(),
         }
+    }
+}
+
+impl From<data::Error> for CliError {
+    fn from(error: data::Error) -> Self {
+        Self {
+            class: data_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn data_class(error: &data::Error) -> ErrorClass {
+    match error {
+        data::Error::Project(e) => project_class(e),
+        data::Error::Store(e) => store_class(e),
+        data::Error::Pipeline(e) => pipeline_class(e),
+        data::Error::Base(e) => base_class(e),
     }
 }
 

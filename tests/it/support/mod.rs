@@ -79,6 +79,11 @@ impl Project {
         fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
+    /// Returns a file's bytes.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
     /// Is there a file or folder of this name?
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.path(path).exists()

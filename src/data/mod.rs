@@ -1,0 +1,6 @@
+//! Verbs over tracked data: what `cvops add`, `remove`, `push` and `gc` do.
+//! Imports: `base`, `project`, `store`, `pipeline`.
+
+pub mod error;
+
+pub use error::Error;
