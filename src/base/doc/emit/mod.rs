@@ -7,8 +7,13 @@
 
 mod scalar;
 
+use std::collections::BTreeMap;
+
 use super::python;
 use super::value::Value;
+
+/// A line is folded at the first blank behind this column.
+const COLUMNS_MAX: usize = 80;
 
 /// Keys from this length on are written in the explicit form, `? key`: YAML's 128, less the tag
 /// `!!str` that ruamel.yaml counts with it.
@@ -23,24 +28,45 @@ pub enum KeyKind {
     Scalar,
 }
 
+/// A value that stands in several places is written once, and named in the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Written here, under this number.
+    Anchor(usize),
+    /// The value of this number again.
+    Alias(usize),
+}
+
+/// What the values alone do not say.
+pub struct Hints<'h> {
+    /// Says, from the keys down to it, what a key is that does not read as a text.
+    pub key_kind: &'h dyn Fn(&[&str]) -> KeyKind,
+    /// Which values (by their address in the root) are the same.
+    pub links: BTreeMap<*const Value, Link>,
+}
+
 /// Returns `root` as DVC would write it, every key a text.
 #[must_use]
 pub fn to_yaml(root: &Value) -> String {
-    to_yaml_with(root, &|_| KeyKind::Text)
+    let hints = Hints {
+        key_kind: &|_| KeyKind::Text,
+        links: BTreeMap::new(),
+    };
+    to_yaml_with(root, &hints)
 }
 
-/// Returns `root` as DVC would write it; `kind` says, from the keys down to it, what a key is that
-/// does not read as a text.
+/// Returns `root` as DVC would write it.
 #[must_use]
-pub fn to_yaml_with(root: &Value, kind: &dyn Fn(&[&str]) -> KeyKind) -> String {
+pub fn to_yaml_with(root: &Value, hints: &Hints<'_>) -> String {
     let mut emitter = Emitter {
         out: String::new(),
         column: 0,
         indent: None,
+        columns_max: COLUMNS_MAX,
         after_blank: true,
         only_indicators: true,
         path: Vec::new(),
-        kind,
+        hints,
     };
     emitter.node(root, Within::Nothing);
     emitter.indent = None;
@@ -57,22 +83,34 @@ enum Within {
 }
 
 /// A text under construction and where its end stands.
-struct Emitter<'v, 'k> {
+struct Emitter<'v, 'h> {
     out: String,
     /// Characters in the last line.
     column: usize,
     /// The indentation of the innermost collection; `None` outside of any.
     indent: Option<usize>,
+    /// Behind this column a line is folded.
+    columns_max: usize,
     /// Is the last character a blank (or a line break)?
     after_blank: bool,
     /// Does the last line hold nothing but blanks and `-`, `?`, `:` so far?
     only_indicators: bool,
     path: Vec<&'v str>,
-    kind: &'k dyn Fn(&[&str]) -> KeyKind,
+    hints: &'h Hints<'h>,
 }
 
 impl<'v> Emitter<'v, '_> {
     fn node(&mut self, value: &'v Value, within: Within) {
+        match self.hints.links.get(&std::ptr::from_ref(value)) {
+            Some(Link::Alias(n)) => {
+                self.indicator(&format!("*id{n:03}"), Blank::Before, Opens::No);
+                return;
+            }
+            Some(Link::Anchor(n)) => {
+                self.indicator(&format!("&id{n:03}"), Blank::Before, Opens::No)
+            }
+            None => {}
+        }
         match value {
             Value::List(items) if items.is_empty() => self.empty("[", "]"),
             Value::Map(map) if map.is_empty() => self.empty("{", "}"),
@@ -117,7 +155,7 @@ impl<'v> Emitter<'v, '_> {
         let kind = if super::scalar::is_text(key) {
             Kind::Text
         } else {
-            match (self.kind)(&self.path) {
+            match (self.hints.key_kind)(&self.path) {
                 KeyKind::Text => Kind::Text,
                 KeyKind::Scalar => Kind::Other,
             }

@@ -1,9 +1,8 @@
 //! How a scalar is written: its quoting, and where long ones are folded. Imports: `base::doc`.
 
-use super::{Blank, Emitter, Kind, Opens};
+use crate::base::doc::Value;
 
-/// A line is folded at the first blank behind this column.
-const COLUMNS_MAX: usize = 80;
+use super::{Blank, Emitter, Kind, Opens};
 
 /// Where a scalar stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,18 +99,45 @@ fn quotes(text: &str, chars: &[char], kind: Kind, place: Place) -> Quotes {
     }
 }
 
+/// Does a scalar, as it was written, read as this text?
+fn reads_as(shown: &str, text: &str) -> bool {
+    match crate::base::doc::yaml::read(shown.trim_start_matches(' ')) {
+        Ok(Value::Str(read)) => read == text,
+        _ => false,
+    }
+}
+
 impl Emitter<'_, '_> {
     /// Writes a scalar whose folded lines stand one level deeper than its collection.
     pub(super) fn any_scalar(&mut self, text: &str, kind: Kind, place: Place) {
         let outer = self.indent;
         self.indent = outer.map(|column| column + 2);
         let chars: Vec<char> = text.chars().collect();
-        match quotes(text, &chars, kind, place) {
-            Quotes::None => self.plain(&chars, place),
-            Quotes::Single => self.single(&chars, place),
-            Quotes::Double => self.double(&chars, place),
+        let quotes = quotes(text, &chars, kind, place);
+        let (start, column, after_blank) = (self.out.len(), self.column, self.after_blank);
+        self.in_quotes(quotes, &chars, place);
+        let shown = &self.out[start..];
+        let is_whole = |shown: &str| match kind {
+            Kind::Text => place == Place::Value && reads_as(shown, text),
+            Kind::Other => true,
+        };
+        if shown.contains('\n') && !is_whole(shown) {
+            // ruamel.yaml folds between some blanks that are lost by it. Nothing may be lost.
+            self.out.truncate(start);
+            (self.column, self.after_blank) = (column, after_blank);
+            let width = std::mem::replace(&mut self.columns_max, usize::MAX);
+            self.in_quotes(Quotes::Double, &chars, place);
+            self.columns_max = width;
         }
         self.indent = outer;
+    }
+
+    fn in_quotes(&mut self, quotes: Quotes, chars: &[char], place: Place) {
+        match quotes {
+            Quotes::None => self.plain(chars, place),
+            Quotes::Single => self.single(chars, place),
+            Quotes::Double => self.double(chars, place),
+        }
     }
 
     fn chars(&mut self, chars: &[char]) {
@@ -130,7 +156,7 @@ impl Emitter<'_, '_> {
         self.only_indicators = false;
         for run in text.chunk_by(|a, b| (*a == ' ') == (*b == ' ')) {
             if run[0] == ' ' {
-                if run.len() == 1 && COLUMNS_MAX <= self.column && place == Place::Value {
+                if run.len() == 1 && self.columns_max <= self.column && place == Place::Value {
                     self.break_to_indent();
                     self.after_blank = false;
                     self.only_indicators = false;
@@ -140,7 +166,7 @@ impl Emitter<'_, '_> {
             } else {
                 // A word that does not fit gets a line of its own; the blank before it stays.
                 let is_indented = self.indent.is_some_and(|indent| indent < self.column);
-                if COLUMNS_MAX < run.len() + self.column && is_indented {
+                if self.columns_max < run.len() + self.column && is_indented {
                     self.break_to_indent();
                 }
                 self.chars(run);
@@ -161,7 +187,7 @@ impl Emitter<'_, '_> {
             match class(run[0]) {
                 0 => {
                     let is_inside = start != 0 && end != text.len();
-                    let is_long = COLUMNS_MAX < self.column && place == Place::Value;
+                    let is_long = self.columns_max < self.column && place == Place::Value;
                     // Between quotes and at their sides a blank is no place to fold.
                     if run.len() == 1 && is_inside && is_long {
                         self.break_to_indent();
@@ -209,7 +235,7 @@ impl Emitter<'_, '_> {
                 }
             }
             let is_inside = 0 < end && end + 1 < text.len();
-            let is_long = COLUMNS_MAX < (self.column + end).saturating_sub(start);
+            let is_long = self.columns_max < (self.column + end).saturating_sub(start);
             if place == Place::Value && is_inside && (c == Some(' ') || end <= start) && is_long {
                 start = self.fold_double(text, start, end);
             }
