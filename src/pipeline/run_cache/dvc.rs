@@ -108,7 +108,7 @@ fn name(entry: &LockEntry, shape: &Shape, form: Form) -> String {
     name
 }
 
-/// Sorts all keys as Python does: texts by their characters, links by their value.
+/// Sorts all keys as Python does: texts by their characters, numbers by their value.
 fn sorted<'v>(value: &'v Value, way: &mut Vec<&'v str>) -> Value {
     match value {
         Value::Map(map) => {
