@@ -1,0 +1,216 @@
+//! How values look inside a text, as DVC writes them; and mappings as command-line options.
+//!
+//! Booleans are `true` and `false`, nothing is `None`, numbers are as Python prints them. Imports:
+//! base.
+
+use std::fmt::Write as _;
+
+use crate::base::doc::Value;
+
+/// How a mapping is written as command-line options: DVC's `parsing.bool` and `parsing.list`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unpack {
+    /// What `false` becomes.
+    pub booleans: Booleans,
+    /// What a list becomes.
+    pub lists: Lists,
+}
+
+/// How `key: false` is written; `key: true` is `--key`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Booleans {
+    /// Not at all (`store_true`).
+    #[default]
+    StoreTrue,
+    /// As `--no-key` (`boolean_optional`).
+    BooleanOptional,
+}
+
+/// How `key: [a, b]` is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lists {
+    /// `--key a b` (`nargs`).
+    #[default]
+    Nargs,
+    /// `--key a --key b` (`append`).
+    Append,
+}
+
+/// Returns a plain value as text; `None` for a list or mapping.
+pub(super) fn plain(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(b) => b.to_string(),
+        Value::Int(i) => i.to_string(),
+        Value::UInt(u) => u.to_string(),
+        Value::Float(x) => float(*x),
+        Value::Str(text) => text.clone(),
+        Value::List(_) | Value::Map(_) => return None,
+    })
+}
+
+/// A list inside a list, or a mapping inside a list: no options can say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NestedList {
+    /// The option's name.
+    pub(super) key: String,
+}
+
+/// Returns a mapping as command-line options: `--name value` for each entry, the entries of inner
+/// mappings under dotted names.
+///
+/// # Errors
+/// A list holds a list or mapping.
+pub(super) fn options(value: &Value, unpack: Unpack) -> Result<String, NestedList> {
+    let mut text = String::new();
+    write_options(&mut text, "", value, unpack)?;
+    Ok(text.trim_end().to_owned())
+}
+
+fn write_options(
+    text: &mut String,
+    name: &str,
+    value: &Value,
+    unpack: Unpack,
+) -> Result<(), NestedList> {
+    match value {
+        Value::Map(map) => {
+            for (key, inner) in map {
+                let dotted = match name {
+                    "" => key.clone(),
+                    above => format!("{above}.{key}"),
+                };
+                write_options(text, &dotted, inner, unpack)?;
+            }
+        }
+        Value::Bool(true) => *text += &format!("--{name} "),
+        Value::Bool(false) => {
+            if unpack.booleans == Booleans::BooleanOptional {
+                *text += &format!("--no-{name} ");
+            }
+        }
+        Value::List(items) => {
+            for (i, item) in items.iter().enumerate() {
+                let item = match item {
+                    Value::Str(item) => quote(item),
+                    // Python's own spelling: no rule of options applies inside a list.
+                    Value::Bool(true) => "True".to_owned(),
+                    Value::Bool(false) => "False".to_owned(),
+                    other => plain(other).ok_or_else(|| NestedList {
+                        key: name.to_owned(),
+                    })?,
+                };
+                if i == 0 || unpack.lists == Lists::Append {
+                    *text += &format!("--{name} ");
+                }
+                *text += &format!("{item} ");
+            }
+        }
+        Value::Str(item) => *text += &format!("--{name} {} ", quote(item)),
+        other => {
+            let _ = write!(text, "--{name} {} ", plain(other).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// Quotes a text for the shell, in the form of Python's `shlex.quote`.
+fn quote(text: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(is_safe) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\"'\"'"))
+}
+
+/// Returns a float as Python's `repr` prints it: the shortest digits that read back the same, with
+/// an exponent below 1e-4 and from 1e16.
+fn float(x: f64) -> String {
+    if x.is_nan() {
+        return "nan".to_owned();
+    }
+    if x.is_infinite() {
+        return if x < 0.0 { "-inf" } else { "inf" }.to_owned();
+    }
+    let scientific = format!("{x:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..16).contains(&exponent) || x == 0.0 {
+        return format!("{x:?}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::doc::{Document, Format};
+
+    fn value(yaml: &str) -> Value {
+        let document = Document::parse("f", yaml.to_owned(), Format::Yaml);
+        document.unwrap().root
+    }
+
+    #[test]
+    fn plain_values_look_as_in_python() {
+        for (yaml, expected) in [
+            ("true", "true"),
+            ("null", "None"),
+            ("5", "5"),
+            ("0.50", "0.5"),
+            ("1.0", "1.0"),
+            ("1e-3", "0.001"),
+            ("0.0001", "0.0001"),
+            ("1e-5", "1e-05"),
+            ("1.5e-7", "1.5e-07"),
+            ("1e15", "1000000000000000.0"),
+            ("1e16", "1e+16"),
+            ("1e22", "1e+22"),
+            ("-2.5e+100", "-2.5e+100"),
+            ("-0.0", "-0.0"),
+            (".inf", "inf"),
+            ("-.inf", "-inf"),
+            (".nan", "nan"),
+            ("a b", "a b"),
+        ] {
+            assert_eq!(plain(&value(yaml)).as_deref(), Some(expected), "{yaml}");
+        }
+        assert_eq!(plain(&value("[1]")), None);
+    }
+
+    /// Seen with DVC 3.67.1.
+    #[test]
+    fn mappings_become_options() {
+        let yaml = "{lr: 0.1, on: true, off: false, layers: [1, 2], name: a b, deep: {x: 1}, none: null, e: {}, f: []}";
+        let check = |unpack, expected: &str| {
+            assert_eq!(options(&value(yaml), unpack).as_deref(), Ok(expected));
+        };
+        let (booleans, lists) = (Booleans::default(), Lists::default());
+        check(
+            Unpack::default(),
+            "--lr 0.1 --on --layers 1 2 --name 'a b' --deep.x 1 --none None",
+        );
+        check(
+            Unpack {
+                booleans: Booleans::BooleanOptional,
+                lists,
+            },
+            "--lr 0.1 --on --no-off --layers 1 2 --name 'a b' --deep.x 1 --none None",
+        );
+        check(
+            Unpack {
+                booleans,
+                lists: Lists::Append,
+            },
+            "--lr 0.1 --on --layers 1 --layers 2 --name 'a b' --deep.x 1 --none None",
+        );
+        let inside = value("{a: [true, null, 1.5, x y], q: it's, e: ''}");
+        assert_eq!(
+            options(&inside, Unpack::default()).as_deref(),
+            Ok("--a True None 1.5 'x y' --q 'it'\"'\"'s' --e ''")
+        );
+        let nested = options(&value("{a: {b: [[1]]}}"), Unpack::default());
+        assert_eq!(nested.unwrap_err().key, "a.b");
+    }
+}
