@@ -15,7 +15,7 @@ pub enum Error {
         from: PathBuf,
     },
     /// The nearest project is a DVC repository.
-    #[error("`{}` is a DVC repository; this version of cvops opens cvops projects only", root.display())]
+    #[error("`{}` is a DVC repository already", root.display())]
     DvcRepository {
         /// Its root.
         root: PathBuf,
