@@ -16,6 +16,8 @@ pub struct Personality {
     pub pointer_suffix: &'static str,
     /// The folder for local state, and in a cvops project for settings.
     pub state_dir: &'static str,
+    /// How the lines of a command are run.
+    pub command_lines: CommandLines,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
@@ -24,12 +26,22 @@ pub struct Personality {
     pub objects: &'static str,
 }
 
+/// How the lines of a command of several lines are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandLines {
+    /// By one shell: a line may go on in the next one, and `cd` lasts.
+    Together,
+    /// Each by a shell of its own, as DVC does.
+    Apart,
+}
+
 /// A cvops project.
 pub const CVOPS: Personality = Personality {
     pipeline_file: "pipeline.yaml",
     lock_file: "pipeline.lock",
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
+    command_lines: CommandLines::Together,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
     objects: "blake3",
@@ -41,6 +53,7 @@ pub const DVC: Personality = Personality {
     lock_file: "dvc.lock",
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
+    command_lines: CommandLines::Apart,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
     objects: "files/md5",

@@ -2,20 +2,28 @@
 //!
 //! Plain data; nothing here looks at the workspace. Imports: base, project.
 
+mod catalog;
+mod outs;
+mod params;
 mod read;
 mod schema;
 mod service;
 mod shown;
+pub mod template;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::base::ArtifactPath;
 use crate::base::doc::{Document, KeyPath};
-use crate::project::PARAMS_FILE;
+use crate::base::{ArtifactPath, Diagnostic};
+use crate::project::{CommandLines, PARAMS_FILE};
 
+pub use catalog::{Artifact, Catalog};
 pub use read::{read, read_in};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
@@ -99,7 +107,9 @@ impl fmt::Display for StageName {
 
 /// Why a text is no stage name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a stage name: use letters, digits, `_`, `-` and `.`")]
+#[error(
+    "`{0}` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`"
+)]
 pub struct ParseStageNameError(String);
 
 /// Stands between the name of a group and what tells its stages apart.
@@ -108,13 +118,24 @@ pub const GROUP_SEPARATOR: char = '@';
 /// Ends the file in an address; the names of pipeline files end like this.
 const FILE_END: &str = ".yaml:";
 
-/// Is this a name that a stage may have in its file?
+/// Is this a name that a stage may have in its file? What follows the `@` of a group comes from data
+/// and may be nearly anything.
 fn check_local(text: &str) -> Result<(), ParseStageNameError> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if text.is_empty() || text.starts_with(['-', '.']) || !text.chars().all(fits) {
-        return Err(ParseStageNameError(text.to_owned()));
+    let (name, suffix) = match text.split_once(GROUP_SEPARATOR) {
+        Some((name, suffix)) => (name, Some(suffix)),
+        None => (text, None),
+    };
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+    let is_name = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && !name.ends_with(' ')
+        && name.chars().all(fits);
+    let is_suffix = suffix.is_none_or(|suffix| {
+        !suffix.is_empty() && !suffix.contains(|c: char| c.is_control() || c == GROUP_SEPARATOR)
+    });
+    if is_name && is_suffix {
+        return Ok(());
     }
-    Ok(())
+    Err(ParseStageNameError(text.escape_debug().to_string()))
 }
 
 impl FromStr for StageName {
@@ -192,6 +213,15 @@ pub enum BeforeRun {
     Keep,
 }
 
+/// May an output be pushed to a remote?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// It may.
+    Allowed,
+    /// `push: false`: it stays on this machine.
+    Never,
+}
+
 /// One declared output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutSpec {
@@ -201,6 +231,10 @@ pub struct OutSpec {
     pub storage: Storage,
     /// What happens to it before a run.
     pub before_run: BeforeRun,
+    /// May it be pushed?
+    pub push: Push,
+    /// The one remote that it is kept on, where one is named.
+    pub remote: Option<String>,
     /// In which direction a metric improves, where it is said.
     pub direction: Option<Direction>,
     /// What a plot shows on its axes.
@@ -220,13 +254,24 @@ pub enum Freshness {
     AlwaysChanged,
 }
 
+/// How `cmd` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandForm {
+    /// As one text.
+    Text,
+    /// As a list of texts.
+    List,
+}
+
 /// One stage.
 #[derive(Clone, Debug)]
 pub struct StageSpec {
     /// Its name.
     pub name: StageName,
-    /// Shell commands, run in order; the first failure ends the stage.
+    /// What `cmd` says, as it is written.
     pub commands: Vec<String>,
+    /// How `cmd` is written.
+    pub command_form: CommandForm,
     /// The folder in which they run, relative to the project root; `None` is the root itself.
     pub wdir: Option<ArtifactPath>,
     /// Files and folders it reads, with the place of their declaration.
@@ -248,6 +293,19 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// Returns the texts that are each given to a shell of their own, in order; the first failure
+    /// ends the stage.
+    #[must_use]
+    pub fn shell_commands(&self, lines: CommandLines) -> Vec<&str> {
+        match (lines, self.command_form, self.commands.as_slice()) {
+            (CommandLines::Apart, CommandForm::Text, [text]) => text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect(),
+            (_, _, commands) => commands.iter().map(|command| command.trim()).collect(),
+        }
+    }
+
     /// Returns every path that the stage reads: deps, then params files (each as often as it has
     /// keys).
     pub fn reads(&self) -> impl Iterator<Item = &ArtifactPath> {
@@ -264,8 +322,16 @@ pub struct Pipeline {
     pub file: Option<ArtifactPath>,
     /// The stages in file order.
     pub stages: Vec<StageSpec>,
+    /// The stages of each `foreach` and `matrix`, by the address under which they are declared.
+    pub groups: BTreeMap<StageName, Vec<StageName>>,
     /// Files to show that the top level names.
     pub shown: Shown,
+    /// Artifacts and datasets.
+    pub catalog: Catalog,
+    /// What the user should know although nothing is wrong.
+    pub warnings: Vec<Diagnostic>,
+    /// The params files that templates were resolved with, whether or not they exist.
+    pub template_files: Vec<ArtifactPath>,
     /// The file, for messages about places found wrong later (cycles, overlaps).
     pub document: Document,
 }
