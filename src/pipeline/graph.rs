@@ -19,7 +19,7 @@ use crate::base::doc::Document;
 
 use super::error::Error;
 use super::pointer::Pointer;
-use super::spec::{Pipeline, StageName, StageSpec};
+use super::spec::{Pipeline, StageSpec};
 
 /// Who writes or tracks a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

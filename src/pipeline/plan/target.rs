@@ -120,9 +120,7 @@ fn files_from<'g>(
 }
 
 fn of_file(graph: &StageGraph, file: &PipelineFile) -> Vec<Maker> {
-    stages_where(graph, |stage| {
-        std::ptr::eq(graph.file_of(stage), file)
-    })
+    stages_where(graph, |stage| std::ptr::eq(graph.file_of(stage), file))
 }
 
 fn stages_where(graph: &StageGraph, fits: impl Fn(usize) -> bool) -> Vec<Maker> {
