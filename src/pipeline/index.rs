@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::doc::ParseCache;
-use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::base::doc::{Document, ParseCache};
+use crate::base::{self, ArtifactPath, Diagnostic, ToDiagnostics};
 use crate::project::{Ignore, Project};
 
 use super::error::Error;
 use super::graph::StageGraph;
 use super::pointer::{self, Pointer};
+use super::spec::template::{self, Scope, Unpack};
 use super::spec::{self, Pipeline, split_address};
 
 /// A pipeline file or pointer that cannot be read.
@@ -123,7 +124,26 @@ fn read_pipeline(
 ) -> Result<Pipeline, Error> {
     let document = parsed.read(&project.absolute(file), file.as_str())?;
     let is_top = file.parent().is_none();
-    Ok(spec::read_in(document, (!is_top).then_some(file))?)
+    let scope = Scope {
+        folder: file.parent(),
+        unpack: Unpack::default(),
+        read_file: &|path| params_file(project, parsed, path),
+    };
+    let resolved = template::resolve(document, &scope)?;
+    Ok(spec::read_in(resolved, (!is_top).then_some(file))?)
+}
+
+/// Reads a params file for templates; `None` if there is none.
+fn params_file(
+    project: &Project,
+    parsed: &ParseCache,
+    path: &ArtifactPath,
+) -> Result<Option<Document>, base::Error> {
+    let absolute = project.absolute(path);
+    if !absolute.exists() {
+        return Ok(None);
+    }
+    parsed.read(&absolute, path.as_str()).map(Some)
 }
 
 fn all_of(mut broken: Vec<Broken>) -> Error {

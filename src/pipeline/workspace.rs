@@ -85,6 +85,12 @@ impl<'p> Files<'p> {
         self.project.layout.running()
     }
 
+    /// Returns how the lines of a command are run.
+    #[must_use]
+    pub fn command_lines(&self) -> CommandLines {
+        self.project.personality.command_lines
+    }
+
     /// Returns the folder in which a stage's commands run.
     #[must_use]
     pub fn work_dir(&self, wdir: Option<&ArtifactPath>) -> PathBuf {
