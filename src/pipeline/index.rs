@@ -12,7 +12,7 @@ use crate::project::{Ignore, Project};
 use super::error::Error;
 use super::graph::StageGraph;
 use super::pointer::{self, Pointer};
-use super::spec::template::{self, Scope, Unpack};
+use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
 
 /// A pipeline file or pointer that cannot be read.
@@ -126,7 +126,7 @@ fn read_pipeline(
     let is_top = file.parent().is_none();
     let scope = Scope {
         folder: file.parent(),
-        unpack: Unpack::default(),
+        parsing: project.config.parsing,
         read_file: &|path| params_file(project, parsed, path),
     };
     let resolved = template::resolve(document, &scope)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, update_gitignore};
+use crate::project::{CommandLines, InGit, Project, update_gitignore};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};

@@ -130,11 +130,7 @@ fn read_outs(
 }
 
 /// Says why removing `path` would destroy the project or the ground the stage stands on.
-fn protected(
-    base: &str,
-    file: Option<&ArtifactPath>,
-    path: &ArtifactPath,
-) -> Option<&'static str> {
+fn protected(base: &str, file: Option<&ArtifactPath>, path: &ArtifactPath) -> Option<&'static str> {
     let first = path.as_str().split('/').next().unwrap_or_default();
     match first {
         ".git" => return Some("it belongs to git"),

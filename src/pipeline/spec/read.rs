@@ -96,7 +96,9 @@ fn with_templates<T>(
     let mut told = BTreeSet::new();
     for problem in found {
         let follows = span(&problem).is_some_and(|at| {
-            broken.iter().any(|b| at.start <= b.start && b.end <= at.end)
+            broken
+                .iter()
+                .any(|b| at.start <= b.start && b.end <= at.end)
         });
         if !follows && told.insert((span(&problem), problem.code)) {
             problems.push(problem);
@@ -155,13 +157,16 @@ impl Reading<'_, '_> {
             // Only groups make names with a `@`.
             Ok(found) => match name.split_once(GROUP_SEPARATOR) {
                 Some((group, _)) if !self.groups.contains_key(group) => {
-                    format!("`{name}` is not a stage name: `@` stands only in names that `foreach` and `matrix` make")
+                    format!(
+                        "`{name}` is not a stage name: `@` stands only in names that `foreach` and `matrix` make"
+                    )
                 }
                 _ => return Some(found),
             },
             Err(e) => e.to_string(),
         };
-        self.problems.report(at, On::Key, "bad-name", problem, "", None);
+        self.problems
+            .report(at, On::Key, "bad-name", problem, "", None);
         None
     }
 
@@ -290,11 +295,7 @@ fn read_commands(fields: &Fields<'_, '_>) -> (Vec<String>, CommandForm) {
         );
         return (Vec::new(), CommandForm::Text);
     }
-    let commands: Vec<String> = fields
-        .texts("cmd")
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let commands: Vec<String> = fields.texts("cmd").into_iter().map(str::to_owned).collect();
     let (form, is_empty_list) = match fields.get("cmd") {
         Some(Value::List(items)) => (CommandForm::List, items.is_empty()),
         _ => (CommandForm::Text, false),
@@ -373,7 +374,9 @@ fn external(problems: &Problems<'_>, at: &KeyPath, text: &str, scheme: &str) {
             "fetch the data into the project and name it by its path",
         ),
         _ => (
-            format!("`{text}` lies outside the project, which is not supported by this version of cvops"),
+            format!(
+                "`{text}` lies outside the project, which is not supported by this version of cvops"
+            ),
             "fetch it into the project, for example in a stage of its own, and name it by its path",
         ),
     };

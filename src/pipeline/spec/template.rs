@@ -2,7 +2,7 @@
 //!
 //! `resolve` turns the document of a pipeline file into one without templates, whose places still
 //! lead into the text that the user wrote. A file without templates goes through untouched and costs
-//! one look at its text. Imports: base.
+//! one look at its text. Imports: base, project.
 
 mod context;
 mod expand;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::base::doc::{Document, KeyPath, Map, On, Value};
 use crate::base::{ArtifactPath, Diagnostic, Error};
 use crate::project::PARAMS_FILE;
+use crate::project::config::Parsing;
 
 use context::{Context, Names};
 use expand::{Declared, Made};
@@ -30,7 +31,6 @@ use found::Found;
 use vars::{Files, Loader};
 use walk::{Field, Walk, Way};
 
-pub use text::{Booleans, Lists, Unpack};
 pub use vars::ReadFile;
 
 /// Sections of the top level whose values may hold expressions, besides `stages`.
@@ -41,7 +41,7 @@ pub struct Scope<'f> {
     /// The folder of the pipeline file; `None`: the project's.
     pub folder: Option<ArtifactPath>,
     /// How mappings become options of a command.
-    pub unpack: Unpack,
+    pub parsing: Parsing,
     /// Reads params files.
     pub read_file: &'f ReadFile<'f>,
 }
@@ -116,7 +116,7 @@ pub fn resolve(document: Document, scope: &Scope<'_>) -> Result<Resolved, Error>
         context: &context,
         files: &files,
         found: &found,
-        unpack: scope.unpack,
+        parsing: scope.parsing,
         folder,
         made_from: RefCell::default(),
         groups: BTreeMap::new(),
@@ -152,7 +152,7 @@ struct Maker<'a> {
     context: &'a Context,
     files: &'a Files<'a>,
     found: &'a Found<'a>,
-    unpack: Unpack,
+    parsing: Parsing,
     folder: &'a str,
     made_from: RefCell<BTreeMap<KeyPath, KeyPath>>,
     groups: BTreeMap<String, Vec<String>>,
@@ -186,7 +186,7 @@ impl Maker<'_> {
     fn walk<'w>(&'w self, names: Names<'w>, stage: Option<&'w str>) -> Walk<'w> {
         Walk {
             names,
-            unpack: self.unpack,
+            parsing: self.parsing,
             found: self.found,
             made_from: &self.made_from,
             stage,
@@ -252,8 +252,9 @@ impl Maker<'_> {
         for hidden in hidden.iter().filter(|name| self.context.has(name)) {
             let headline =
                 format!("the variable `{hidden}` cannot be seen in the stages of `{name}`");
-            let warning = Diagnostic::warning("hidden-variable", headline)
-                .help(format!("there, `{hidden}` stands for what a stage is made for"));
+            let warning = Diagnostic::warning("hidden-variable", headline).help(format!(
+                "there, `{hidden}` stands for what a stage is made for"
+            ));
             self.warnings.push(warning);
         }
         let stages = from.first(1);
@@ -283,12 +284,7 @@ impl Maker<'_> {
     }
 
     /// Makes one stage.
-    fn stage(
-        &self,
-        stage: &Stage<'_>,
-        seen: Names<'_>,
-        reserved: &[&str],
-    ) -> Result<Value, Error> {
+    fn stage(&self, stage: &Stage<'_>, seen: Names<'_>, reserved: &[&str]) -> Result<Value, Error> {
         let told = stage.is_made.then_some(stage.name);
         let own = match stage.definition.get("vars") {
             None => None,
@@ -334,10 +330,7 @@ impl Maker<'_> {
     ) -> Result<Context, Error> {
         let told = stage.is_made.then_some(stage.name);
         let at = stage.from.key("wdir");
-        let way = Way::Start {
-            from: &at,
-            to: &at,
-        };
+        let way = Way::Start { from: &at, to: &at };
         let wdir = stage.definition.get("wdir").map(|wdir| {
             self.walk(seen, told)
                 .value(wdir, &way, Field::of_stage("wdir"))

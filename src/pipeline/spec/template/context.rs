@@ -243,7 +243,10 @@ impl<'c> Names<'c> {
         if known.is_empty() {
             return "define it in `params.yaml`, or under `vars`".to_owned();
         }
-        format!("define it in a params file or under `vars`; {}", list(&known))
+        format!(
+            "define it in a params file or under `vars`; {}",
+            list(&known)
+        )
     }
 }
 
@@ -270,7 +273,10 @@ fn not_in(value: &Value, way: &[&str], step: &str) -> String {
         },
         Value::List(items) => match items.len() {
             0 => format!("`{way}` is an empty list"),
-            count => format!("`{way}` is a list: use `{way}[0]` to `{way}[{}]`", count - 1),
+            count => format!(
+                "`{way}` is a list: use `{way}[0]` to `{way}[{}]`",
+                count - 1
+            ),
         },
         other => format!("`{way}` is {}, with nothing inside", other.kind()),
     }
@@ -320,10 +326,16 @@ mod tests {
                 "train.layers.2",
                 "`train.layers` is a list: use `train.layers[0]` to `train.layers[1]`",
             ),
-            ("train.layers.-3", "`train.layers` is a list: use `train.layers[0]` to `train.layers[1]`"),
+            (
+                "train.layers.-3",
+                "`train.layers` is a list: use `train.layers[0]` to `train.layers[1]`",
+            ),
             ("train.lr.x", "`train.lr` is a number, with nothing inside"),
             ("empty.x", "`empty` is an empty mapping"),
-            ("item.x", "`item` is there only in stages of `foreach` and `matrix`"),
+            (
+                "item.x",
+                "`item` is there only in stages of `foreach` and `matrix`",
+            ),
             (
                 "zzzzzz",
                 "define it in a params file or under `vars`; known: `train`, `empty`",
@@ -337,7 +349,11 @@ mod tests {
     fn mappings_merge_and_values_do_not() {
         let mut context = Context::default();
         context.define(source("params.yaml", "m: {a: {b: 1}}\nn: 1\n"));
-        assert!(context.define(source("o.yaml", "m: {a: {c: 2}, d: 3}\n")).is_empty());
+        assert!(
+            context
+                .define(source("o.yaml", "m: {a: {c: 2}, d: 3}\n"))
+                .is_empty()
+        );
         let problems = context.define(source("v.yaml", "m: {a: {c: 2}}\nn: {x: 1}\nq: 1\n"));
         let shown: Vec<_> = problems
             .iter()

@@ -54,9 +54,18 @@ impl<'d> Declared<'d> {
                 is_broken = true;
             }
         }
-        for key in definition.keys().filter(|key| !["foreach", "do"].contains(&key.as_str())) {
+        for key in definition
+            .keys()
+            .filter(|key| !["foreach", "do"].contains(&key.as_str()))
+        {
             let headline = format!("`{key}` cannot stand beside `foreach` in `{at}`");
-            report(&at.key(key), On::Key, "unknown-key", headline, "move it below `do`");
+            report(
+                &at.key(key),
+                On::Key,
+                "unknown-key",
+                headline,
+                "move it below `do`",
+            );
             is_broken = true;
         }
         let body = match body {
@@ -64,7 +73,13 @@ impl<'d> Declared<'d> {
             Some(other) => {
                 let place = at.key("do");
                 let headline = format!("`{place}` must be a mapping, not {}", other.kind());
-                report(&place, On::Value, "wrong-type", headline, "it holds `cmd` and the other keys of a stage");
+                report(
+                    &place,
+                    On::Value,
+                    "wrong-type",
+                    headline,
+                    "it holds `cmd` and the other keys of a stage",
+                );
                 return Self::Broken;
             }
             None => return Self::Broken,
@@ -73,7 +88,13 @@ impl<'d> Declared<'d> {
             if body.contains_key(key) {
                 let headline = format!("`{key}` cannot stand below `do`");
                 let place = at.key("do").key(key);
-                report(&place, On::Key, "unknown-key", headline, "use `matrix` to go over several things at once");
+                report(
+                    &place,
+                    On::Key,
+                    "unknown-key",
+                    headline,
+                    "use `matrix` to go over several things at once",
+                );
                 is_broken = true;
             }
         }
@@ -130,7 +151,13 @@ pub(super) fn matrix(walk: &Walk<'_>, data: &Value, at: &KeyPath) -> Option<Vec<
         walk.found.report(place, "", report, None);
     };
     let Value::Map(axes) = data else {
-        wrong(at, format!("`{at}` must be a mapping of names to lists, not {}", data.kind()));
+        wrong(
+            at,
+            format!(
+                "`{at}` must be a mapping of names to lists, not {}",
+                data.kind()
+            ),
+        );
         return None;
     };
     if axes.is_empty() {
@@ -148,7 +175,10 @@ pub(super) fn matrix(walk: &Walk<'_>, data: &Value, at: &KeyPath) -> Option<Vec<
             Value::Map(map) => map.into_keys().map(Value::Str).collect(),
             other => {
                 let place = at.key(&axis);
-                wrong(&place, format!("`{place}` must be a list, not {}", other.kind()));
+                wrong(
+                    &place,
+                    format!("`{place}` must be a list, not {}", other.kind()),
+                );
                 continue;
             }
         };
@@ -157,9 +187,9 @@ pub(super) fn matrix(walk: &Walk<'_>, data: &Value, at: &KeyPath) -> Option<Vec<
     if lists.len() != data.as_map().map_or(0, Map::len) {
         return None;
     }
-    let count = lists
-        .iter()
-        .try_fold(1_usize, |count, (_, values)| count.checked_mul(values.len()));
+    let count = lists.iter().try_fold(1_usize, |count, (_, values)| {
+        count.checked_mul(values.len())
+    });
     match count {
         Some(count) if count <= STAGES_MAX => Some(once_each(combinations(&lists, count))),
         _ => {

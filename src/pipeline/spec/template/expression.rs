@@ -74,9 +74,7 @@ pub(super) fn steps(inner: &str) -> Result<Vec<&str>, &'static str> {
         let (word, after) = rest.split_at(end_of_word(rest));
         rest = match mark {
             '.' if !word.is_empty() => after,
-            '[' if !word.is_empty() => after
-                .strip_prefix(']')
-                .ok_or("a `[` has no `]`")?,
+            '[' if !word.is_empty() => after.strip_prefix(']').ok_or("a `[` has no `]`")?,
             '.' => return Err("a name must follow the dot"),
             '[' => return Err("a number or name must stand between the brackets"),
             _ => return Err("a `]` has no `[`"),
@@ -131,8 +129,14 @@ mod tests {
             (".a", Err("a name must stand between the braces")),
             ("a.", Err("a name must follow the dot")),
             ("a..b", Err("a name must follow the dot")),
-            ("a[", Err("a number or name must stand between the brackets")),
-            ("a[]", Err("a number or name must stand between the brackets")),
+            (
+                "a[",
+                Err("a number or name must stand between the brackets"),
+            ),
+            (
+                "a[]",
+                Err("a number or name must stand between the brackets"),
+            ),
             ("a[0", Err("a `[` has no `]`")),
             ("a[0.5]", Err("a `[` has no `]`")),
             ("a]", Err("a `]` has no `[`")),

@@ -45,7 +45,12 @@ impl<'d> Found<'d> {
             "vars" => "variables cannot be made of others: write the value itself",
             _ => "write `true` or `false`",
         };
-        let report = (On::Value, "no-template-here", headline, Some(help.to_owned()));
+        let report = (
+            On::Value,
+            "no-template-here",
+            headline,
+            Some(help.to_owned()),
+        );
         self.report(at, expression, report, None);
     }
 

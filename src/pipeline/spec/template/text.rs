@@ -1,40 +1,12 @@
 //! How values look inside a text, as DVC writes them; and mappings as command-line options.
 //!
 //! Booleans are `true` and `false`, nothing is `None`, numbers are as Python prints them. Imports:
-//! base.
+//! base, project.
 
 use std::fmt::Write as _;
 
 use crate::base::doc::Value;
-
-/// How a mapping is written as command-line options: DVC's `parsing.bool` and `parsing.list`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unpack {
-    /// What `false` becomes.
-    pub booleans: Booleans,
-    /// What a list becomes.
-    pub lists: Lists,
-}
-
-/// How `key: false` is written; `key: true` is `--key`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Booleans {
-    /// Not at all (`store_true`).
-    #[default]
-    StoreTrue,
-    /// As `--no-key` (`boolean_optional`).
-    BooleanOptional,
-}
-
-/// How `key: [a, b]` is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lists {
-    /// `--key a b` (`nargs`).
-    #[default]
-    Nargs,
-    /// `--key a --key b` (`append`).
-    Append,
-}
+use crate::project::config::{BoolFlags, ListFlags, Parsing};
 
 /// Returns a plain value as text; `None` for a list or mapping.
 pub(super) fn plain(value: &Value) -> Option<String> {
@@ -61,9 +33,9 @@ pub(super) struct NestedList {
 ///
 /// # Errors
 /// A list holds a list or mapping.
-pub(super) fn options(value: &Value, unpack: Unpack) -> Result<String, NestedList> {
+pub(super) fn options(value: &Value, parsing: Parsing) -> Result<String, NestedList> {
     let mut text = String::new();
-    write_options(&mut text, "", value, unpack)?;
+    write_options(&mut text, "", value, parsing)?;
     Ok(text.trim_end().to_owned())
 }
 
@@ -71,7 +43,7 @@ fn write_options(
     text: &mut String,
     name: &str,
     value: &Value,
-    unpack: Unpack,
+    parsing: Parsing,
 ) -> Result<(), NestedList> {
     match value {
         Value::Map(map) => {
@@ -80,12 +52,12 @@ fn write_options(
                     "" => key.clone(),
                     above => format!("{above}.{key}"),
                 };
-                write_options(text, &dotted, inner, unpack)?;
+                write_options(text, &dotted, inner, parsing)?;
             }
         }
         Value::Bool(true) => *text += &format!("--{name} "),
         Value::Bool(false) => {
-            if unpack.booleans == Booleans::BooleanOptional {
+            if parsing.bools == BoolFlags::BooleanOptional {
                 *text += &format!("--no-{name} ");
             }
         }
@@ -100,7 +72,7 @@ fn write_options(
                         key: name.to_owned(),
                     })?,
                 };
-                if i == 0 || unpack.lists == Lists::Append {
+                if i == 0 || parsing.lists == ListFlags::Append {
                     *text += &format!("--{name} ");
                 }
                 *text += &format!("{item} ");
@@ -183,34 +155,34 @@ mod tests {
     #[test]
     fn mappings_become_options() {
         let yaml = "{lr: 0.1, on: true, off: false, layers: [1, 2], name: a b, deep: {x: 1}, none: null, e: {}, f: []}";
-        let check = |unpack, expected: &str| {
-            assert_eq!(options(&value(yaml), unpack).as_deref(), Ok(expected));
+        let check = |parsing, expected: &str| {
+            assert_eq!(options(&value(yaml), parsing).as_deref(), Ok(expected));
         };
-        let (booleans, lists) = (Booleans::default(), Lists::default());
+        let (bools, lists) = (BoolFlags::default(), ListFlags::default());
         check(
-            Unpack::default(),
+            Parsing::default(),
             "--lr 0.1 --on --layers 1 2 --name 'a b' --deep.x 1 --none None",
         );
         check(
-            Unpack {
-                booleans: Booleans::BooleanOptional,
+            Parsing {
+                bools: BoolFlags::BooleanOptional,
                 lists,
             },
             "--lr 0.1 --on --no-off --layers 1 2 --name 'a b' --deep.x 1 --none None",
         );
         check(
-            Unpack {
-                booleans,
-                lists: Lists::Append,
+            Parsing {
+                bools,
+                lists: ListFlags::Append,
             },
             "--lr 0.1 --on --layers 1 --layers 2 --name 'a b' --deep.x 1 --none None",
         );
         let inside = value("{a: [true, null, 1.5, x y], q: it's, e: ''}");
         assert_eq!(
-            options(&inside, Unpack::default()).as_deref(),
+            options(&inside, Parsing::default()).as_deref(),
             Ok("--a True None 1.5 'x y' --q 'it'\"'\"'s' --e ''")
         );
-        let nested = options(&value("{a: {b: [[1]]}}"), Unpack::default());
+        let nested = options(&value("{a: {b: [[1]]}}"), Parsing::default());
         assert_eq!(nested.unwrap_err().key, "a.b");
     }
 }

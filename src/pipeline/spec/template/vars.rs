@@ -103,12 +103,16 @@ impl Loader<'_> {
                 Value::Map(map) => {
                     let taken = map.keys().filter(|k| self.reserved.contains(&k.as_str()));
                     for key in taken {
-                        let headline = format!("`{key}` cannot be a variable here: it stands for what the stage is made for");
+                        let headline = format!(
+                            "`{key}` cannot be a variable here: it stands for what the stage is made for"
+                        );
                         let help = Some("choose another name".to_owned());
                         let report = (On::Key, "reserved-name", headline, help);
                         self.found.report(&place.key(key), key, report, self.stage);
                     }
-                    let owner = self.stage.map_or_else(String::new, |stage| format!("{stage}."));
+                    let owner = self
+                        .stage
+                        .map_or_else(String::new, |stage| format!("{stage}."));
                     let source = Source {
                         name: format!("{owner}vars[{i}]"),
                         document: Arc::clone(self.document),
@@ -236,12 +240,9 @@ impl Loader<'_> {
                 }
                 !found.is_empty()
             }
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .fold(false, |any, (i, item)| {
-                    self.holds_expression(item, &at.index(i)) || any
-                }),
+            Value::List(items) => items.iter().enumerate().fold(false, |any, (i, item)| {
+                self.holds_expression(item, &at.index(i)) || any
+            }),
             Value::Map(map) => map.iter().fold(false, |any, (key, value)| {
                 let inside = at.key(key);
                 let in_key = expressions(key).first().is_some_and(|first| {

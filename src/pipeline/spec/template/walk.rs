@@ -1,15 +1,17 @@
 //! Replaces the `${…}` of values, wherever they stand inside lists and mappings, and keeps book of
-//! mapping keys that changed their names by it. Imports: base, context, expression, found, text.
+//! mapping keys that changed their names by it. Imports: base, project,
+//! context, expression, found, text.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::base::doc::{KeyPath, Map, On, Value};
+use crate::project::config::Parsing;
 
 use super::context::Names;
 use super::expression::{self, Expression, OPEN, expressions};
 use super::found::Found;
-use super::text::{self, Unpack};
+use super::text;
 
 /// Options that DVC wants as plain `true` or `false`.
 const FLAGS: [&str; 5] = ["cache", "persist", "push", "checkpoint", "header"];
@@ -85,7 +87,7 @@ impl Field {
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a> {
     pub(super) names: Names<'a>,
-    pub(super) unpack: Unpack,
+    pub(super) parsing: Parsing,
     pub(super) found: &'a Found<'a>,
     /// See `Document::derived`.
     pub(super) made_from: &'a RefCell<BTreeMap<KeyPath, KeyPath>>,
@@ -136,7 +138,8 @@ impl Walk<'_> {
             let value = self.value(value, &inside, field);
             if made.insert(name.clone(), value).is_some() {
                 let headline = format!("`{name}` is listed twice");
-                let help = format!("`{key}` says `{name}` as well as another key: drop one of the two");
+                let help =
+                    format!("`{key}` says `{name}` as well as another key: drop one of the two");
                 let report = (On::Key, "listed-twice", headline, Some(help));
                 self.found.report(&inside.from(), key, report, self.stage);
             }
@@ -221,7 +224,7 @@ impl Walk<'_> {
     }
 
     fn options(&self, expression: &Expression<'_>, value: &Value, way: &Way<'_>) -> Option<String> {
-        text::options(value, self.unpack)
+        text::options(value, self.parsing)
             .map_err(|nested| {
                 let headline = format!(
                     "`{}` cannot be written as options: `{}` holds a list of lists or mappings",
@@ -255,7 +258,11 @@ impl Walk<'_> {
     }
 
     fn no_text(&self, expression: &Expression<'_>, value: &Value, way: &Way<'_>, on: On) {
-        let headline = format!("`{}` is {}, where a text must stand", expression.text, value.kind());
+        let headline = format!(
+            "`{}` is {}, where a text must stand",
+            expression.text,
+            value.kind()
+        );
         let inner = expression.inner.trim();
         let help = match value {
             Value::List(items) if !items.is_empty() => {
