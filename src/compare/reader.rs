@@ -245,6 +245,7 @@ impl<'p> Reader<'p> {
         let scope = Scope {
             folder: None,
             parsing: self.project.config.parsing,
+            patterns: self.project.personality.dep_patterns,
             read_file: &read,
         };
         let resolved = template::resolve(document, &scope)?;
@@ -306,6 +307,7 @@ impl<'p> Reader<'p> {
         let scope = Scope {
             folder: None,
             parsing: project.config.parsing,
+            patterns: project.personality.dep_patterns,
             read_file: &read,
         };
         spec::read(template::resolve(document, &scope)?)

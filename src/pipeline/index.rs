@@ -3,7 +3,7 @@
 //! A pipeline file that cannot be read is set aside with what is wrong in it: what does not need it
 //! goes on. Imports: base, project, graph, lock, pointer, spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::doc::{Document, ParseCache};
 use crate::base::{self, ArtifactPath, Diagnostic, ToDiagnostics};
@@ -11,6 +11,7 @@ use crate::project::{Ignore, Project};
 
 use super::error::Error;
 use super::graph::StageGraph;
+use super::patterns::Ground;
 use super::pointer::{self, Pointer};
 use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
@@ -58,8 +59,30 @@ impl Index {
             pointers: found.pointers,
             broken: Vec::new(),
         };
+        let outs: BTreeSet<ArtifactPath> = read
+            .values()
+            .flatten()
+            .flat_map(|pipeline| &pipeline.stages)
+            .flat_map(|stage| stage.outs.keys())
+            .chain(
+                index
+                    .pointers
+                    .iter()
+                    .flat_map(|pointer| pointer.outs.keys()),
+            )
+            .cloned()
+            .collect();
+        let ground = Ground {
+            project,
+            ignore: &ignore,
+            outs: &outs,
+        };
         for (file, pipeline) in read {
-            match pipeline {
+            let expanded = pipeline.and_then(|mut pipeline| {
+                ground.expand(&mut pipeline)?;
+                Ok(pipeline)
+            });
+            match expanded {
                 Ok(pipeline) => index.pipelines.push(pipeline),
                 Err(error) => index.broken.push(Broken { file, error }),
             }
@@ -127,6 +150,7 @@ fn read_pipeline(
     let scope = Scope {
         folder: file.parent(),
         parsing: project.config.parsing,
+        patterns: project.personality.dep_patterns,
         read_file: &|path| params_file(project, parsed, path),
     };
     let resolved = template::resolve(document, &scope)?;

@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod lock;
 pub mod lock_files;
 pub mod params;
+mod patterns;
 pub mod plan;
 pub mod pointer;
 pub mod run_cache;

@@ -18,6 +18,8 @@ pub struct Personality {
     pub state_dir: &'static str,
     /// How the lines of a command are run.
     pub command_lines: CommandLines,
+    /// What `*`, `?`, `[` and `{` mean in deps.
+    pub dep_patterns: DepPatterns,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
@@ -35,6 +37,15 @@ pub enum CommandLines {
     Apart,
 }
 
+/// What a dep means that holds the characters of patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DepPatterns {
+    /// All files that it matches.
+    Read,
+    /// The file of that very name, as in DVC.
+    Literal,
+}
+
 /// A cvops project.
 pub const CVOPS: Personality = Personality {
     pipeline_file: "pipeline.yaml",
@@ -42,6 +53,7 @@ pub const CVOPS: Personality = Personality {
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
     command_lines: CommandLines::Together,
+    dep_patterns: DepPatterns::Read,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
     objects: "blake3",
@@ -54,6 +66,7 @@ pub const DVC: Personality = Personality {
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
     command_lines: CommandLines::Apart,
+    dep_patterns: DepPatterns::Literal,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
     objects: "files/md5",

@@ -276,6 +276,8 @@ pub struct StageSpec {
     pub wdir: Option<ArtifactPath>,
     /// Files and folders it reads, with the place of their declaration.
     pub deps: BTreeMap<ArtifactPath, KeyPath>,
+    /// Patterns of files it reads; each is made the deps that it matches before anything else asks.
+    pub patterns: BTreeMap<ArtifactPath, KeyPath>,
     /// Parameters it reads, with the place of their declaration.
     pub params: BTreeMap<ParamRef, KeyPath>,
     /// Environment variables that are dependencies by value.

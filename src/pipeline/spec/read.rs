@@ -9,6 +9,9 @@ use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
 use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Diagnostic, Error, Span};
 
+use crate::pipeline::patterns::is_pattern;
+use crate::project::DepPatterns;
+
 use super::catalog::Catalog;
 use super::schema::NOT_YET;
 use super::template::Resolved;
@@ -42,6 +45,7 @@ pub fn read_in(
         problems: &problems,
         file,
         groups: &resolved.groups,
+        patterns: resolved.patterns,
     };
     let stages = reading.stages(&root);
     let folder = file.and_then(ArtifactPath::parent);
@@ -113,6 +117,7 @@ struct Reading<'r, 'd> {
     problems: &'r Problems<'d>,
     file: Option<&'r ArtifactPath>,
     groups: &'r BTreeMap<String, Vec<String>>,
+    patterns: DepPatterns,
 }
 
 impl Reading<'_, '_> {
@@ -183,7 +188,9 @@ impl Reading<'_, '_> {
         let folder = self.file.and_then(ArtifactPath::parent);
         let wdir = read_wdir(&fields, folder);
         let base = wdir.as_ref().map_or("", ArtifactPath::as_str);
-        let deps = read_deps(&fields, base);
+        let (patterns, deps) = read_deps(&fields, base)
+            .into_iter()
+            .partition(|(path, _)| self.patterns == DepPatterns::Read && is_pattern(path.as_str()));
         let outs = outs::read(&fields, base, self.file);
         let params = params::read(&fields, base);
         refuse_own_params(problems, &params, &outs);
@@ -209,6 +216,7 @@ impl Reading<'_, '_> {
             command_form,
             wdir,
             deps,
+            patterns,
             params,
             env,
             outs,

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use crate::base::doc::{Document, KeyPath, Map, On, Value};
 use crate::base::{ArtifactPath, Diagnostic, Error};
-use crate::project::PARAMS_FILE;
 use crate::project::config::Parsing;
+use crate::project::{DepPatterns, PARAMS_FILE};
 
 use context::{Context, Names};
 use expand::{Declared, Made};
@@ -42,6 +42,8 @@ pub struct Scope<'f> {
     pub folder: Option<ArtifactPath>,
     /// How mappings become options of a command.
     pub parsing: Parsing,
+    /// What patterns in deps mean.
+    pub patterns: DepPatterns,
     /// Reads params files.
     pub read_file: &'f ReadFile<'f>,
 }
@@ -56,6 +58,8 @@ pub struct Resolved {
     pub groups: BTreeMap<String, Vec<String>>,
     /// The params files that it was made with, whether or not they exist.
     pub files: Vec<ArtifactPath>,
+    /// What patterns in deps mean.
+    pub patterns: DepPatterns,
     /// What the user should know although nothing is wrong.
     pub warnings: Vec<Diagnostic>,
     /// What is wrong. The document stands for itself where a template could not be resolved, so that
@@ -70,6 +74,7 @@ impl From<Document> for Resolved {
             document,
             groups: BTreeMap::new(),
             files: Vec::new(),
+            patterns: DepPatterns::Read,
             warnings: Vec::new(),
             problems: Vec::new(),
         }
@@ -84,7 +89,10 @@ impl From<Document> for Resolved {
 /// expressions then.
 pub fn resolve(document: Document, scope: &Scope<'_>) -> Result<Resolved, Error> {
     if !has_templates(&document) {
-        return Ok(document.into());
+        return Ok(Resolved {
+            patterns: scope.patterns,
+            ..document.into()
+        });
     }
     let document = Arc::new(document);
     let files = Files::new(scope.read_file);
@@ -132,6 +140,7 @@ pub fn resolve(document: Document, scope: &Scope<'_>) -> Result<Resolved, Error>
     Ok(Resolved {
         document: document.derived(root, made_from.into_inner()),
         groups,
+        patterns: scope.patterns,
         warnings,
         problems: found.into_problems(),
         files: files.into_paths(),

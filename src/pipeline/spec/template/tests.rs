@@ -15,6 +15,7 @@ fn read(yaml: &str, files: &[(&str, &str)], parsing: Parsing) -> Result<Pipeline
     let files: BTreeMap<&str, &str> = files.iter().copied().collect();
     let scope = Scope {
         folder: None,
+        patterns: DepPatterns::Literal,
         parsing,
         read_file: &|path| {
             let format = Format::of_path(std::path::Path::new(path.as_str()));
@@ -465,6 +466,7 @@ fn a_file_without_templates_is_left_alone() {
     let document = Document::parse("dvc.yaml", cmd("x"), Format::Yaml).unwrap();
     let scope = Scope {
         folder: None,
+        patterns: DepPatterns::Literal,
         parsing: Parsing::default(),
         read_file: &|_| unreachable!("no params file is needed"),
     };
