@@ -76,6 +76,7 @@ impl Index {
             project,
             ignore: &ignore,
             outs: &outs,
+            tracked: &tracked,
         };
         for (file, pipeline) in read {
             let expanded = pipeline.and_then(|mut pipeline| {

@@ -20,8 +20,10 @@ use super::spec::{Pipeline, StageSpec};
 pub(super) struct Ground<'g> {
     pub(super) project: &'g Project,
     pub(super) ignore: &'g Ignore,
-    /// Everything that stages write and pointers track.
+    /// Everything that stages write.
     pub(super) outs: &'g BTreeSet<ArtifactPath>,
+    /// Everything that pointers track.
+    pub(super) tracked: &'g BTreeSet<ArtifactPath>,
 }
 
 impl Ground<'_> {
@@ -50,7 +52,8 @@ impl Ground<'_> {
         problems: &Problems<'_>,
     ) -> Result<BTreeSet<ArtifactPath>, base::Error> {
         // A name may hold the characters of patterns itself.
-        if self.outs.contains(pattern) || self.project.absolute(pattern).exists() {
+        let is_known = self.outs.contains(pattern) || self.tracked.contains(pattern);
+        if is_known || self.project.absolute(pattern).exists() {
             return Ok(BTreeSet::from([pattern.clone()]));
         }
         let matcher = match matcher(pattern.as_str()) {
@@ -64,16 +67,22 @@ impl Ground<'_> {
         let steps: Vec<&str> = pattern.as_str().split('/').collect();
         let fixed = steps.iter().take_while(|step| !is_pattern(step)).count();
         let folder = steps[..fixed].join("/");
-        let is_meant = |out: &ArtifactPath| {
-            let out_steps: Vec<&str> = out.as_str().split('/').collect();
-            matcher.is_match(out.as_str()) || could_hold(&steps, &out_steps)
+        let holds = |out: &ArtifactPath| {
+            let out: Vec<&str> = out.as_str().split('/').collect();
+            could_hold(&steps, &out)
         };
-        let foreign = self
-            .outs
+        let is_match = |path: &ArtifactPath| matcher.is_match(path.as_str());
+        let foreign = self.outs.iter();
+        let written = foreign
+            .filter(|out| !stage.outs.contains_key(*out))
+            .filter(|out| is_match(out) || holds(out));
+        // The files of a tracked folder are known once it is in the workspace.
+        let is_away = |path: &ArtifactPath| !self.project.absolute(path).exists();
+        let tracked = self
+            .tracked
             .iter()
-            .filter(|out| !stage.outs.contains_key(*out));
-        let mut found: BTreeSet<ArtifactPath> =
-            foreign.filter(|out| is_meant(out)).cloned().collect();
+            .filter(|path| is_match(path) || (is_away(path) && holds(path)));
+        let mut found: BTreeSet<ArtifactPath> = written.chain(tracked).cloned().collect();
         found.extend(self.files(&folder, &matcher)?);
         if found.is_empty() {
             let headline = format!("`{pattern}` matches no file");
@@ -95,7 +104,7 @@ impl Ground<'_> {
         let whole = |relative: &str| ArtifactPath::parse_in(folder, relative);
         let keep = |relative: &str, is_dir: bool| {
             let kind = if is_dir {
-                PathKind::Dir
+                PathKind::Folder
             } else {
                 PathKind::File
             };
