@@ -56,6 +56,8 @@ pub enum Error {
         path: ArtifactPath,
         /// The stage that would write it, when it is not part of the plan.
         producer: Option<StageName>,
+        /// The pointer that tracks it.
+        pointer: Option<ArtifactPath>,
     },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
@@ -248,6 +250,11 @@ impl ToDiagnostics for Error {
             }),
             Self::Pattern { .. } => error("bad-pattern")
                 .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
+            Self::MissingDependency { pointer: Some(pointer), .. } => {
+                error("missing-dependency").help(format!(
+                    "`cvops checkout {pointer}` puts it in place from the cache, `cvops pull {pointer}` fetches it first"
+                ))
+            }
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
                     Some(producer) => {

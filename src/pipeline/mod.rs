@@ -7,6 +7,7 @@
 
 pub mod checkout;
 pub mod decide;
+pub mod differences;
 pub mod error;
 pub mod execute;
 pub mod forecast;
@@ -19,6 +20,7 @@ pub mod params;
 pub mod plan;
 pub mod pointer;
 pub mod run_cache;
+pub mod sources;
 pub mod spec;
 pub mod workspace;
 

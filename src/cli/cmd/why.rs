@@ -31,11 +31,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let select = |reach| Plan::select(&graph, targets, ctx.selection(&project, reach));
     let only = select(Reach::Single)?;
     let plan = select(Reach::Upstream)?;
-    let (forecasts, obstacles) = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let looked = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     let found = plan
         .order()
         .iter()
-        .zip(&forecasts)
+        .zip(&looked.forecasts)
         .find(|(i, _)| only.order().contains(i));
     let Some((&index, forecast)) = found else {
         return Ok(Outcome::Done);
@@ -82,7 +82,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
-    status::warn(ctx, &obstacles);
+    status::warn(ctx, &looked.obstacles);
     Ok(Outcome::Done)
 }
 
