@@ -21,6 +21,7 @@ mod reference;
 mod render;
 mod services;
 mod signal;
+mod sources;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

@@ -7,19 +7,23 @@
 
 pub mod checkout;
 pub mod decide;
+pub mod differences;
 pub mod error;
 pub mod execute;
 pub mod forecast;
+pub mod freeze;
 pub mod graph;
 pub mod index;
 pub mod inputs;
 pub mod lock;
 pub mod lock_files;
+pub mod outline;
 pub mod params;
 mod patterns;
 pub mod plan;
 pub mod pointer;
 pub mod run_cache;
+pub mod sources;
 pub mod spec;
 pub mod workspace;
 
