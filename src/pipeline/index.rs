@@ -134,7 +134,9 @@ impl Index {
         if targets.is_empty() && !aside.is_empty() {
             return Err(all_of(aside));
         }
-        let warnings = aside.iter().map(left_out).collect();
+        let mut warnings: Vec<Diagnostic> = aside.iter().map(left_out).collect();
+        let noted = self.pipelines.iter().flat_map(|p| &p.warnings);
+        warnings.extend(noted.cloned());
         let graph = StageGraph::connect(self.pipelines, self.pointers)?;
         Ok((graph, warnings))
     }

@@ -173,32 +173,8 @@ error: the path is empty
 "#]],
     );
     check_pipeline(
-        "stages:\n  a:\n    foreach: [1, 2]\n    do: {cmd: x}\n",
-        str![[r#"
---- stderr ---
-error: `stages.a` has no `cmd`
- --> pipeline.yaml:2:3
-  |
-2 |   a:
-  |   ^
-  |
-  = help: add the shell command that the stage runs
-error: `foreach` is not supported by this version of cvops
- --> pipeline.yaml:3:5
-  |
-3 |     foreach: [1, 2]
-  |     ^^^^^^^
-  |
-  = help: write the stages out one by one, without this key
-error: `do` is not supported by this version of cvops
- --> pipeline.yaml:4:5
-  |
-4 |     do: {cmd: x}
-  |     ^^
-  |
-  = help: write the stages out one by one, without this key
-[exit 2]
-"#]],
+        "stages:\n  a:\n    foreach: [1, 2]\n    cmd: x\n    executor: slurm\n",
+        str![],
     );
 }
 

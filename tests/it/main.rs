@@ -48,6 +48,7 @@ mod status;
 mod summary;
 mod support;
 mod sweep;
+mod template;
 mod tidy;
 #[cfg(feature = "vision")]
 mod train;

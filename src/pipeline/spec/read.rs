@@ -36,16 +36,22 @@ pub fn read_in(
     resolved: impl Into<Resolved>,
     file: Option<&ArtifactPath>,
 ) -> Result<Pipeline, Error> {
-    let resolved: Resolved = resolved.into();
-    let Resolved { document, .. } = &resolved;
-    let problems = Problems::new(document);
+    let Resolved {
+        document,
+        groups,
+        files: template_files,
+        patterns,
+        warnings,
+        problems: templates,
+    } = resolved.into();
+    let problems = Problems::new(&document);
     let root = problems.fields(KeyPath::root());
     refuse_later_keys(&root);
     let reading = Reading {
         problems: &problems,
         file,
-        groups: &resolved.groups,
-        patterns: resolved.patterns,
+        groups: &groups,
+        patterns,
     };
     let stages = reading.stages(&root);
     let folder = file.and_then(ArtifactPath::parent);
@@ -56,29 +62,33 @@ pub fn read_in(
         let _ = root.get(key);
     }
     root.finish();
-    let warnings = [resolved.warnings.as_slice(), &catalog.warnings()].concat();
+    let warnings = [warnings, catalog.warnings()].concat();
     let result = problems.into_result((stages, shown, catalog));
-    let (stages, shown, catalog) = with_templates(result, resolved.problems, document)?;
+    let (stages, shown, catalog) = with_templates(result, templates, &document)?;
     Ok(Pipeline {
         file: file.cloned(),
-        groups: resolved
-            .groups
-            .iter()
-            .filter_map(|(group, names)| {
-                let names = names.iter().map(|name| StageName::in_file(file, name));
-                Some((
-                    StageName::in_file(file, group).ok()?,
-                    names.collect::<Result<_, _>>().ok()?,
-                ))
-            })
-            .collect(),
+        groups: addresses(&groups, file),
         stages,
         shown,
         catalog,
         warnings,
-        template_files: resolved.files,
-        document: resolved.document,
+        template_files,
+        document,
     })
+}
+
+/// Returns the addresses of groups and their stages; all are names, or there would have been problems.
+fn addresses(
+    groups: &BTreeMap<String, Vec<String>>,
+    file: Option<&ArtifactPath>,
+) -> BTreeMap<StageName, Vec<StageName>> {
+    let address = |name: &String| StageName::in_file(file, name).ok();
+    groups
+        .iter()
+        .filter_map(|(group, names)| {
+            Some((address(group)?, names.iter().filter_map(address).collect()))
+        })
+        .collect()
 }
 
 /// Adds what is wrong with the templates to what else was found. What was found in the place of a
