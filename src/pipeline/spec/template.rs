@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use crate::base::doc::{Document, KeyPath, Map, On, Value};
 use crate::base::{ArtifactPath, Diagnostic, Error};
-use crate::project::config::Parsing;
-use crate::project::{DepPatterns, PARAMS_FILE};
+use crate::project::{DepPatterns, PARAMS_FILE, Parsing};
 
 use context::{Context, Names};
 use expand::{Declared, Made};

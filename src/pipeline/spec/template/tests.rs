@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::doc::Format;
 use crate::pipeline::spec::{self, Pipeline, StageSpec};
-use crate::project::config::{BoolFlags, ListFlags};
+use crate::project::{BoolFlags, ListFlags};
 
 /// Reads a pipeline file among params files.
 fn read(yaml: &str, files: &[(&str, &str)], parsing: Parsing) -> Result<Pipeline, Error> {

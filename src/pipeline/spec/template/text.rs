@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::base::doc::Value;
-use crate::project::config::{BoolFlags, ListFlags, Parsing};
+use crate::project::{BoolFlags, ListFlags, Parsing};
 
 /// Returns a plain value as text; `None` for a list or mapping.
 pub(super) fn plain(value: &Value) -> Option<String> {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::base::doc::{KeyPath, Map, On, Value};
-use crate::project::config::Parsing;
+use crate::project::Parsing;
 
 use super::context::Names;
 use super::expression::{self, Expression, OPEN, expressions};
