@@ -63,15 +63,10 @@ impl Index {
             .values()
             .flatten()
             .flat_map(|pipeline| &pipeline.stages)
-            .flat_map(|stage| stage.outs.keys())
-            .chain(
-                index
-                    .pointers
-                    .iter()
-                    .flat_map(|pointer| pointer.outs.keys()),
-            )
-            .cloned()
+            .flat_map(|stage| stage.outs.keys().cloned())
             .collect();
+        let tracked = index.pointers.iter().flat_map(|pointer| &pointer.outs);
+        let tracked = tracked.map(|out| out.path.clone()).collect();
         let ground = Ground {
             project,
             ignore: &ignore,

@@ -86,9 +86,11 @@ impl Ground<'_> {
         found.extend(self.files(&folder, &matcher)?);
         if found.is_empty() {
             let headline = format!("`{pattern}` matches no file");
-            let help = match self.project.root.join(&folder).is_dir() {
-                false => format!("there is no folder `{folder}`"),
-                true => "`*` stays inside one folder, `**` goes through all below; ignored files are left out".to_owned(),
+            let help = if self.project.root.join(&folder).is_dir() {
+                "`*` stays inside one folder, `**` goes through all below; ignored files are left out"
+                    .to_owned()
+            } else {
+                format!("there is no folder `{folder}`")
             };
             problems.report(place, On::Value, "no-match", headline, "", Some(help));
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::ArtifactPath;
 use crate::base::doc::{Fields, KeyPath, On, Value};
 use crate::project::PARAMS_FILE;
 

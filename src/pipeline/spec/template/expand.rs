@@ -119,9 +119,9 @@ pub(super) fn foreach(walk: &Walk<'_>, data: &Value, at: &KeyPath) -> Option<Vec
             .collect(),
         Value::List(items) => {
             let by_position = items.iter().any(|item| text::plain(item).is_none());
-            let name = |i: usize, item: &Value| match by_position {
-                true => i.to_string(),
-                false => text::plain(item).unwrap_or_default(),
+            let name = |i: usize, item: &Value| match text::plain(item) {
+                Some(text) if !by_position => text,
+                _ => i.to_string(),
             };
             items
                 .into_iter()
