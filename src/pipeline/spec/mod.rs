@@ -129,13 +129,15 @@ fn check_local(text: &str) -> Result<(), ParseStageNameError> {
     let is_name = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
         && !name.ends_with(' ')
         && name.chars().all(fits);
-    let is_suffix = suffix.is_none_or(|suffix| {
-        !suffix.is_empty() && !suffix.contains(|c: char| c.is_control() || c == GROUP_SEPARATOR)
-    });
-    if is_name && is_suffix {
+    if is_name && suffix.is_none_or(is_suffix) {
         return Ok(());
     }
     Err(ParseStageNameError(text.escape_debug().to_string()))
+}
+
+/// May this follow the `@` of a group?
+fn is_suffix(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == GROUP_SEPARATOR)
 }
 
 impl FromStr for StageName {
@@ -268,7 +270,7 @@ pub enum CommandForm {
 pub struct StageSpec {
     /// Its name.
     pub name: StageName,
-    /// What `cmd` says, as it is written.
+    /// What `cmd` says, without the blanks around each text.
     pub commands: Vec<String>,
     /// How `cmd` is written.
     pub command_form: CommandForm,
@@ -304,7 +306,7 @@ impl StageSpec {
                 .lines()
                 .filter(|line| !line.trim().is_empty())
                 .collect(),
-            (_, _, commands) => commands.iter().map(|command| command.trim()).collect(),
+            (_, _, commands) => commands.iter().map(String::as_str).collect(),
         }
     }
 

@@ -300,8 +300,6 @@ fn refuse_later_keys(fields: &Fields<'_, '_>) {
     }
 }
 
-/// Commands are kept as they are written, blanks and line ends included: they are compared by their
-/// text.
 fn read_commands(fields: &Fields<'_, '_>) -> (Vec<String>, CommandForm) {
     if !fields.has("cmd") {
         fields.problem(
@@ -318,7 +316,7 @@ fn read_commands(fields: &Fields<'_, '_>) -> (Vec<String>, CommandForm) {
         Some(Value::List(items)) => (CommandForm::List, items.is_empty()),
         _ => (CommandForm::Text, false),
     };
-    if is_empty_list || commands.iter().any(|command| command.trim().is_empty()) {
+    if is_empty_list || commands.iter().any(String::is_empty) {
         fields.problem(
             "cmd",
             On::Value,

@@ -23,6 +23,7 @@ use crate::base::doc::{Document, KeyPath, Map, On, Value};
 use crate::base::{ArtifactPath, Diagnostic, Error};
 use crate::project::{DepPatterns, PARAMS_FILE, Parsing};
 
+use super::{GROUP_SEPARATOR, is_suffix};
 use context::{Context, Names};
 use expand::{Declared, Made};
 use expression::expressions;
@@ -231,28 +232,30 @@ impl Maker<'_> {
                 }
                 Declared::Foreach(data, body) => {
                     let walk = self.walk(Names::of(self.context), None);
-                    let all = expand::foreach(&walk, data, &place.key("foreach"));
-                    self.group(name, body, &place.key("do"), all, &mut made)?;
+                    let at = place.key("foreach");
+                    let all = expand::foreach(&walk, data, &at);
+                    self.group(name, (body, &place.key("do")), (&at, all), &mut made)?;
                 }
                 Declared::Matrix(data) => {
                     let walk = self.walk(Names::of(self.context), None);
-                    let all = expand::matrix(&walk, data, &place.key("matrix"));
+                    let at = place.key("matrix");
+                    let all = expand::matrix(&walk, data, &at);
                     let mut body = definition.clone();
                     body.shift_remove("matrix");
-                    self.group(name, &body, &place, all, &mut made)?;
+                    self.group(name, (&body, &place), (&at, all), &mut made)?;
                 }
             }
         }
         Ok(made)
     }
 
-    /// Makes the stages of a group from the text `body`, which stands at `from`.
+    /// Makes the stages of a group from the text `body`, which stands at `from`, for `all` that the
+    /// data at `data` names.
     fn group(
         &mut self,
         name: &str,
-        body: &Map,
-        from: &KeyPath,
-        all: Option<Vec<Made>>,
+        (body, from): (&Map, &KeyPath),
+        (data, all): (&KeyPath, Option<Vec<Made>>),
         made: &mut Map,
     ) -> Result<(), Error> {
         let Some(all) = all else { return Ok(()) };
@@ -268,7 +271,15 @@ impl Maker<'_> {
         let stages = from.first(1);
         let mut names = Vec::with_capacity(all.len());
         for one in &all {
-            let whole = format!("{name}@{}", one.suffix);
+            let whole = format!("{name}{GROUP_SEPARATOR}{}", one.suffix);
+            if !is_suffix(&one.suffix) {
+                let suffix = one.suffix.escape_debug();
+                let headline = format!("`{suffix}` cannot be part of a stage's name");
+                let help = "go over a mapping: its keys become part of the names".to_owned();
+                let report = (On::Value, "bad-name", headline, Some(help));
+                self.found.report(data, "", report, None);
+                continue;
+            }
             let to = stages.key(&whole);
             self.made_from.borrow_mut().insert(to.clone(), from.clone());
             let stage = Stage {
@@ -320,7 +331,8 @@ impl Maker<'_> {
             if let ("frozen" | "always_changed", Value::Str(text)) = (key.as_str(), value)
                 && let Some(first) = expressions(text).first()
             {
-                self.found.no_expression_in(&way.from(), first.text, key);
+                self.found
+                    .no_expression_in(&way.from(), On::Value, first.text, key);
                 continue;
             }
             made.insert(key.clone(), walk.value(value, &way, Field::of_stage(key)));

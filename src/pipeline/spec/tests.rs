@@ -57,7 +57,7 @@ fn the_top_level_names_files_to_show() {
 
 #[test]
 fn every_problem_is_found_at_once() {
-    let text = "stages:\n  bad name:\n    cmd: x\n  a:\n    dpes: [x]\n    outs: [/abs, o: {cahce: true}]\n  b: 3\n  c:\n    cmd: y\n    foreach: [1]\n";
+    let text = "stages:\n  bad/name:\n    cmd: x\n  a:\n    dpes: [x]\n    outs: [/abs, o: {cahce: true}]\n  b: 3\n  c:\n    cmd: y\n    executor: x\n";
     let Err(Error::Document { problems, .. }) = pipeline(text) else {
         panic!()
     };

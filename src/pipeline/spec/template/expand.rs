@@ -54,9 +54,10 @@ impl<'d> Declared<'d> {
                 is_broken = true;
             }
         }
+        // Without `do`, the others are what it should hold.
         for key in definition
             .keys()
-            .filter(|key| !["foreach", "do"].contains(&key.as_str()))
+            .filter(|key| body.is_some() && !["foreach", "do"].contains(&key.as_str()))
         {
             let headline = format!("`{key}` cannot stand beside `foreach` in `{at}`");
             report(

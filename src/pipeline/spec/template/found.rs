@@ -39,18 +39,13 @@ impl<'d> Found<'d> {
     }
 
     /// Records that no expression may stand in `what`.
-    pub(super) fn no_expression_in(&self, at: &KeyPath, expression: &str, what: &str) {
+    pub(super) fn no_expression_in(&self, at: &KeyPath, on: On, expression: &str, what: &str) {
         let headline = format!("`{expression}` may not stand in `{what}`");
         let help = match what {
             "vars" => "variables cannot be made of others: write the value itself",
             _ => "write `true` or `false`",
         };
-        let report = (
-            On::Value,
-            "no-template-here",
-            headline,
-            Some(help.to_owned()),
-        );
+        let report = (on, "no-template-here", headline, Some(help.to_owned()));
         self.report(at, expression, report, None);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use snapbox::{assert_data_eq, str};
 
 use super::*;
 use crate::base::doc::Format;
@@ -52,6 +53,14 @@ fn problems_among(yaml: &str, files: &[(&str, &str)]) -> Vec<String> {
         format!("{line}:{column} {text}: {}{help}", d.headline)
     };
     problems.iter().map(line).collect()
+}
+
+/// Adds a file and what is wrong with it.
+fn tell(told: &mut String, yaml: &str, files: &[(&str, &str)]) {
+    *told += yaml;
+    for problem in problems_among(yaml, files) {
+        *told += &format!("  {problem}\n");
+    }
 }
 
 fn problems(yaml: &str, params: &str) -> Vec<String> {
@@ -238,75 +247,90 @@ fn variables_come_from_files_and_places() {
 
 #[test]
 fn what_is_wrong_with_variables_is_told_with_its_place() {
-    let o = ("o.yaml", "m: 1\nn: 2\n");
-    let p = ("params.yaml", "p: {q: 5}\n");
-    let check = |vars: &str, expected: &[&str]| {
-        let yaml = format!("vars: {vars}\n{}", cmd("x"));
-        assert_eq!(problems_among(&yaml, &[o, p]), expected, "{vars}");
-    };
-    let never = "variables add to one another and never override: rename one of the two";
-    check(
+    let files = [("o.yaml", "m: 1\nn: 2\n"), ("params.yaml", "p: {q: 5}\n")];
+    let mut told = String::new();
+    for vars in [
         "[{p: {q: 3}}]",
-        &[&format!("1:12 q: `p.q` is defined twice ({never})")],
-    );
-    check(
         "[{p: 1}]",
-        &[&format!("1:9 p: `p` is defined twice ({never})")],
-    );
-    check(
         "['params.yaml:p']",
-        &[
-            "1:8 'params.yaml:p': `params.yaml:p` cannot be loaded: all of it is loaded already (drop this one)",
-        ],
-    );
-    check(
         "['o.yaml:m,n', 'o.yaml:m']",
-        &[
-            "1:22 'o.yaml:m': `o.yaml:m` cannot be loaded: keys of it are loaded already (load each key once, or the whole file once)",
-        ],
-    );
-    check(
         "['o.yaml:m', 'o.yaml']",
-        &[
-            "1:20 'o.yaml': `o.yaml` cannot be loaded: keys of it are loaded already (load each key once, or the whole file once)",
-        ],
-    );
-    check(
         "['o.yaml:mm']",
-        &["1:16 mm: `o.yaml` has no key `mm` (did you mean `m`?)"],
-    );
-    check(
-        "[nope.yaml, 3]",
-        &[
-            "1:8 nope.yaml: `nope.yaml` does not exist (create the file, or drop it from `vars`)",
-            "1:19 3: `vars[1]` must be a file or a mapping, not a whole number (for example `vars: [other.yaml, {folder: data}]`)",
-        ],
-    );
-    check(
+        "[nope.yaml, 3, /abs.yaml]",
         "{a: 1}",
-        &[
-            "1:7 {a: 1}: `vars` must be a list of files and mappings, not a mapping (for example `vars: [other.yaml, {folder: data}]`)",
-        ],
-    );
-    let made = "variables cannot be made of others: write the value itself";
-    check(
-        "['${a}.yaml', {a: '${b}'}]",
-        &[
-            &format!("1:9 ${{a}}: `${{a}}` may not stand in `vars` ({made})"),
-            &format!("1:26 ${{b}}: `${{b}}` may not stand in `vars` ({made})"),
-        ],
-    );
-    let yaml = cmd("${a}");
-    assert_eq!(
-        problems(&yaml, "[1]"),
-        ["1:1 [1]: `params.yaml` must hold a mapping, not a list"]
-    );
-    let own = "stages:\n  s:\n    foreach: [a]\n    do: {cmd: 'x ${item}', vars: [{item: 3}]}\n";
-    assert_eq!(
-        problems(own, ""),
-        [
-            "4:36 item: `item` cannot be a variable here: it stands for what the stage is made for (choose another name)"
-        ]
+        "['${a}.yaml', {a: '${b}', '${c}': [1]}]",
+    ] {
+        let yaml = format!("vars: {vars}\n{}", cmd("x"));
+        tell(&mut told, &yaml, &files);
+    }
+    tell(&mut told, &cmd("${a}"), &[("params.yaml", "[1]")]);
+    let own =
+        "stages:\n  s:\n    foreach: [a]\n    do: {cmd: 'x ${item}', vars: [{item: 3}, {p: 1}]}\n";
+    tell(&mut told, own, &files);
+    assert_data_eq!(
+        told,
+        str![[r#"
+vars: [{p: {q: 3}}]
+stages:
+  s:
+    cmd: x
+  1:13 q: `p.q` is defined twice (variables add to one another and never override: rename one of the two)
+vars: [{p: 1}]
+stages:
+  s:
+    cmd: x
+  1:9 p: `p` is defined twice (variables add to one another and never override: rename one of the two)
+vars: ['params.yaml:p']
+stages:
+  s:
+    cmd: x
+  1:8 'params.yaml:p': `params.yaml:p` cannot be loaded: all of it is loaded already (drop this one)
+vars: ['o.yaml:m,n', 'o.yaml:m']
+stages:
+  s:
+    cmd: x
+  1:22 'o.yaml:m': `o.yaml:m` cannot be loaded: keys of it are loaded already (load each key once, or the whole file once)
+vars: ['o.yaml:m', 'o.yaml']
+stages:
+  s:
+    cmd: x
+  1:20 'o.yaml': `o.yaml` cannot be loaded: keys of it are loaded already (load each key once, or the whole file once)
+vars: ['o.yaml:mm']
+stages:
+  s:
+    cmd: x
+  1:16 mm: `o.yaml` has no key `mm` (did you mean `m`?)
+vars: [nope.yaml, 3, /abs.yaml]
+stages:
+  s:
+    cmd: x
+  1:8 nope.yaml: `nope.yaml` does not exist (create the file, or drop it from `vars`)
+  1:19 3: `vars[1]` must be a file or a mapping, not a whole number (for example `vars: [other.yaml, {folder: data}]`)
+  1:22 /abs.yaml: `/abs.yaml` is absolute; paths are relative to the pipeline file
+vars: {a: 1}
+stages:
+  s:
+    cmd: x
+  1:7 {: `vars` must be a list of files and mappings, not a mapping (for example `vars: [other.yaml, {folder: data}]`)
+vars: ['${a}.yaml', {a: '${b}', '${c}': [1]}]
+stages:
+  s:
+    cmd: x
+  1:9 ${a}: `${a}` may not stand in `vars` (variables cannot be made of others: write the value itself)
+  1:26 ${b}: `${b}` may not stand in `vars` (variables cannot be made of others: write the value itself)
+  1:41 [: `${c}` may not stand in `vars` (variables cannot be made of others: write the value itself)
+stages:
+  s:
+    cmd: ${a}
+  1:1 [: `params.yaml` must hold a mapping, not a list
+stages:
+  s:
+    foreach: [a]
+    do: {cmd: 'x ${item}', vars: [{item: 3}, {p: 1}]}
+  4:36 item: `item` cannot be a variable here: it stands for what the stage is made for (choose another name)
+  4:47 p: `p` is defined twice (variables add to one another and never override: rename one of the two)
+
+"#]]
     );
 }
 
@@ -331,67 +355,75 @@ fn what_is_wrong_with_expressions_is_told_all_at_once() {
 
 #[test]
 fn what_is_wrong_with_groups_is_told_once() {
-    let stage = |text: &str| format!("stages:\n  s: {text}\n");
-    let check = |text: &str, expected: &[&str]| {
-        assert_eq!(problems(&stage(text), "n: 5\n"), expected, "{text}");
-    };
-    check(
+    let mut told = String::new();
+    for stage in [
         "{foreach: [{a: 1}, {b: 2}, {b: 3}], do: {cmd: '${item.a}', dpes: x}}",
-        &[
-            "2:50 ${item.a}: `item.a` is not defined (in `item`, known: `b`)",
-            "2:62 dpes: unknown key `dpes` in `stages.s@0` (did you mean `deps`?)",
-        ],
-    );
-    check(
         "{foreach: [a], cmd: x, do: {cmd: x}}",
-        &["2:20 cmd: `cmd` cannot stand beside `foreach` in `stages.s` (move it below `do`)"],
-    );
-    check(
         "{foreach: [a]}",
-        &[
-            "2:3 s: `stages.s` has `foreach` but no `do` (`foreach` says for what stages are made, and `do` holds their text)",
-        ],
-    );
-    check(
         "{foreach: '${n}', do: {cmd: x}}",
-        &["2:16 '${n}': `stages.s.foreach` must be a list or a mapping, not a whole number"],
-    );
-    check(
+        "{foreach: '${nn}', do: {cmd: x}}",
+        "{foreach: [a], do: x}",
         "{foreach: [a], do: {cmd: x, matrix: {a: [1]}}}",
-        &[
-            "2:31 matrix: `matrix` cannot stand below `do` (use `matrix` to go over several things at once)",
-        ],
-    );
-    check(
         "{matrix: {a: '${n}'}, cmd: x}",
-        &[
-            "2:16 '${n}': `stages.s.matrix.a` must be a list, not a whole number (for example `matrix: {model: [small, large], seed: [1, 2]}`)",
-        ],
-    );
-    check(
         "{matrix: {}, cmd: x}",
-        &[
-            "2:14 {}: `stages.s.matrix` has no axes (for example `matrix: {model: [small, large], seed: [1, 2]}`)",
-        ],
-    );
-    check(
+        "{matrix: '${n}', cmd: x}",
         "{cmd: '${item} ${key}'}",
-        &[
-            "2:13 ${item}: `item` is not defined (`item` is there only in stages of `foreach` and `matrix`)",
-            "2:21 ${key}: `key` is not defined (`key` is there only in stages of `matrix`, and of a `foreach` over a mapping)",
-        ],
-    );
-    check(
         "{foreach: [\"a\\nb\", c@d], do: {cmd: x}}",
-        &[
-            "2:4 {foreach: [\"a\\nb\", c@d], do: {cmd: x}}: `s@a\\nb` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`",
-        ],
-    );
-    assert_eq!(
-        problems("stages:\n  s@x: {cmd: x}\n", ""),
-        [
-            "2:3 s@x: `s@x` is not a stage name: `@` stands only in names that `foreach` and `matrix` make"
-        ]
+        "{foreach: [a, b], do: {cmd: x, outs: ['${item}', '${item}']}}",
+    ] {
+        let yaml = format!("stages:\n  s: {stage}\n");
+        tell(&mut told, &yaml, &[("params.yaml", "n: 5\n")]);
+    }
+    tell(&mut told, "stages:\n  s@x: {cmd: x}\n", &[]);
+    assert_data_eq!(
+        told,
+        str![[r#"
+stages:
+  s: {foreach: [{a: 1}, {b: 2}, {b: 3}], do: {cmd: '${item.a}', dpes: x}}
+  2:53 ${item.a}: `item.a` is not defined (did you mean `item.b`?)
+  2:65 dpes: unknown key `dpes` in `stages.s@0` (did you mean `deps`?)
+stages:
+  s: {foreach: [a], cmd: x, do: {cmd: x}}
+  2:21 cmd: `cmd` cannot stand beside `foreach` in `stages.s` (move it below `do`)
+stages:
+  s: {foreach: [a]}
+  2:3 s: `stages.s` has `foreach` but no `do` (`foreach` says for what stages are made, and `do` holds their text)
+stages:
+  s: {foreach: '${n}', do: {cmd: x}}
+  2:16 '${n}': `stages.s.foreach` must be a list or a mapping, not a whole number
+stages:
+  s: {foreach: '${nn}', do: {cmd: x}}
+  2:17 ${nn}: `nn` is not defined (did you mean `n`?)
+stages:
+  s: {foreach: [a], do: x}
+  2:25 x: `stages.s.do` must be a mapping, not a text (it holds `cmd` and the other keys of a stage)
+stages:
+  s: {foreach: [a], do: {cmd: x, matrix: {a: [1]}}}
+  2:34 matrix: `matrix` cannot stand below `do` (use `matrix` to go over several things at once)
+stages:
+  s: {matrix: {a: '${n}'}, cmd: x}
+  2:19 '${n}': `stages.s.matrix.a` must be a list, not a whole number (for example `matrix: {model: [small, large], seed: [1, 2]}`)
+stages:
+  s: {matrix: {}, cmd: x}
+  2:15 {: `stages.s.matrix` has no axes (for example `matrix: {model: [small, large], seed: [1, 2]}`)
+stages:
+  s: {matrix: '${n}', cmd: x}
+  2:15 '${n}': `stages.s.matrix` must be a mapping of names to lists, not a text (for example `matrix: {model: [small, large], seed: [1, 2]}`)
+stages:
+  s: {cmd: '${item} ${key}'}
+  2:13 ${item}: `item` is not defined (`item` is there only in stages of `foreach` and `matrix`)
+  2:21 ${key}: `key` is not defined (`key` is there only in stages of `matrix`, and of a `foreach` over a mapping)
+stages:
+  s: {foreach: ["a/nb", c@d], do: {cmd: x}}
+  2:31 do: `s@a/nb` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
+stages:
+  s: {foreach: [a, b], do: {cmd: x, outs: ['${item}', '${item}']}}
+  2:55 '${item}': `a` is listed twice (drop one of the two)
+stages:
+  s@x: {cmd: x}
+  2:3 s@x: `s@x` is not a stage name: `@` stands only in names that `foreach` and `matrix` make
+
+"#]]
     );
 }
 

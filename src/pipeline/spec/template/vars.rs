@@ -236,7 +236,8 @@ impl Loader<'_> {
             Value::Str(text) => {
                 let found = expressions(text);
                 if let Some(first) = found.first() {
-                    self.found.no_expression_in(at, first.text, "vars");
+                    self.found
+                        .no_expression_in(at, On::Value, first.text, "vars");
                 }
                 !found.is_empty()
             }
@@ -246,7 +247,8 @@ impl Loader<'_> {
             Value::Map(map) => map.iter().fold(false, |any, (key, value)| {
                 let inside = at.key(key);
                 let in_key = expressions(key).first().is_some_and(|first| {
-                    self.found.no_expression_in(&inside, first.text, "vars");
+                    self.found
+                        .no_expression_in(&inside, On::Key, first.text, "vars");
                     true
                 });
                 self.holds_expression(value, &inside) || in_key || any

@@ -132,7 +132,8 @@ impl Walk<'_> {
                 && let Some(text) = value.as_str()
                 && let Some(first) = expressions(text).first()
             {
-                self.found.no_expression_in(&inside.from(), first.text, key);
+                self.found
+                    .no_expression_in(&inside.from(), On::Value, first.text, key);
                 continue;
             }
             let value = self.value(value, &inside, field);
