@@ -117,19 +117,32 @@ impl Index {
     /// Something is broken that the targets name, or anything if there are no targets; or the parts
     /// do not fit together.
     pub fn graph_for(
-        self,
+        mut self,
         targets: &[String],
         folder: Option<&ArtifactPath>,
     ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
         let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, &broken.file));
-        let (meant, aside): (Vec<_>, Vec<_>) = self.broken.into_iter().partition(is_meant);
+        let broken = std::mem::take(&mut self.broken);
+        let (meant, aside): (Vec<_>, Vec<_>) = broken.into_iter().partition(is_meant);
         if !meant.is_empty() {
             return Err(all_of(meant));
         }
         if targets.is_empty() && !aside.is_empty() {
             return Err(all_of(aside));
         }
-        let mut warnings: Vec<Diagnostic> = aside.iter().map(left_out).collect();
+        let index = Self {
+            broken: aside,
+            ..self
+        };
+        index.sound_graph()
+    }
+
+    /// Connects what can be read; also returns a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// The parts do not fit together.
+    pub fn sound_graph(self) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let mut warnings: Vec<Diagnostic> = self.broken.iter().map(left_out).collect();
         let noted = self.pipelines.iter().flat_map(|p| &p.warnings);
         warnings.extend(noted.cloned());
         let graph = StageGraph::connect(self.pipelines, self.pointers)?;
@@ -145,14 +158,24 @@ fn read_pipeline(
 ) -> Result<Pipeline, Error> {
     let document = parsed.read(&project.absolute(file), file.as_str())?;
     let is_top = file.parent().is_none();
+    read_document(project, document, (!is_top).then_some(file))
+}
+
+/// Reads the stages of a parsed pipeline file; `None` is the one at the top.
+pub(super) fn read_document(
+    project: &Project,
+    document: Document,
+    file: Option<&ArtifactPath>,
+) -> Result<Pipeline, Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
     let scope = Scope {
-        folder: file.parent(),
+        folder: file.and_then(ArtifactPath::parent),
         parsing: project.config.parsing,
         patterns: project.personality.dep_patterns,
-        read_file: &|path| params_file(project, parsed, path),
+        read_file: &|path| params_file(project, &parsed, path),
     };
     let resolved = template::resolve(document, &scope)?;
-    Ok(spec::read_in(resolved, (!is_top).then_some(file))?)
+    Ok(spec::read_in(resolved, file)?)
 }
 
 /// Reads a params file for templates; `None` if there is none.

@@ -27,6 +27,8 @@ pub struct Personality {
     pub settings_dir: &'static str,
     /// How they are written.
     pub settings: SettingsForm,
+    /// Does a pipeline file below the top count as well? If not, it belongs to another project.
+    pub nested_pipelines: bool,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
@@ -74,6 +76,7 @@ pub const CVOPS: Personality = Personality {
     dep_patterns: DepPatterns::Read,
     settings_dir: ".cvops",
     settings: SettingsForm::Yaml,
+    nested_pipelines: false,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
     runs: RunsIn::State,
@@ -90,6 +93,7 @@ pub const DVC: Personality = Personality {
     dep_patterns: DepPatterns::Literal,
     settings_dir: DVC_DIR,
     settings: SettingsForm::Ini,
+    nested_pipelines: true,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
     runs: RunsIn::Cache,
