@@ -16,8 +16,8 @@ use super::catalog::Catalog;
 use super::schema::NOT_YET;
 use super::template::Resolved;
 use super::{
-    CommandForm, Freshness, GROUP_SEPARATOR, OutSpec, ParamRef, Pipeline, Shown, StageName,
-    StageSpec, outs, params, service,
+    CommandForm, Freshness, GROUP_SEPARATOR, OutSpec, ParamRef, Pipeline, Shown, Spelling,
+    StageName, StageSpec, outs, params, service,
 };
 
 /// Reads the stages of the pipeline file at the top of the project.
@@ -220,6 +220,7 @@ impl Reading<'_, '_> {
             let _ = fields.get(key);
         }
         fields.finish();
+        let spelling = value.as_map().map(|map| Spelling::of(map, wdir.as_ref()));
         Some(StageSpec {
             name: name?,
             commands,
@@ -234,6 +235,7 @@ impl Reading<'_, '_> {
             service,
             description,
             declared: at,
+            spelling: spelling.unwrap_or_default(),
         })
     }
 }
