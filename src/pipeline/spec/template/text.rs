@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::doc::Value;
+use crate::base::doc::{Value, python};
 use crate::project::{BoolFlags, ListFlags, Parsing};
 
 /// Returns a plain value as text; `None` for a list or mapping.
@@ -95,23 +95,14 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\"'\"'"))
 }
 
-/// Returns a float as Python's `repr` prints it: the shortest digits that read back the same, with
-/// an exponent below 1e-4 and from 1e16.
+/// Returns a float as Python prints it.
 fn float(x: f64) -> String {
-    if x.is_nan() {
-        return "nan".to_owned();
+    match x {
+        x if x.is_nan() => "nan".to_owned(),
+        f64::INFINITY => "inf".to_owned(),
+        f64::NEG_INFINITY => "-inf".to_owned(),
+        x => python::float(x),
     }
-    if x.is_infinite() {
-        return if x < 0.0 { "-inf" } else { "inf" }.to_owned();
-    }
-    let scientific = format!("{x:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..16).contains(&exponent) || x == 0.0 {
-        return format!("{x:?}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]
