@@ -16,6 +16,7 @@ mod config;
 mod crash;
 mod dag;
 mod doctor;
+mod dvc;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;

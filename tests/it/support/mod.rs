@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 #[cfg(feature = "vision")]
 pub(crate) mod client;
+pub(crate) mod dvc;
+pub(crate) mod dvc_world;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
