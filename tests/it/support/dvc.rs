@@ -138,6 +138,30 @@ impl Picture {
         }
     }
 
+    /// Returns it as text to be kept: a line for every file, and the text of those that speak of data.
+    pub(crate) fn text(&self) -> String {
+        let (mut list, mut texts) = (String::new(), String::new());
+        for (name, seen) in &self.0 {
+            match seen {
+                Seen::Folder => {}
+                Seen::Link(target) => writeln!(list, "{name} -> {}", target.display()).unwrap(),
+                Seen::File { mode, bytes } => {
+                    writeln!(list, "{mode:o} {} {name}", md5(bytes)).unwrap();
+                    let speaks = name.ends_with("dvc.lock")
+                        || Path::new(name).extension().is_some_and(|e| e == "dvc")
+                        || name.ends_with(".gitignore")
+                        || name.starts_with(".dvc/cache/runs/")
+                        || bytes.starts_with(b"[{\"md5\"");
+                    if speaks {
+                        let text = String::from_utf8_lossy(bytes);
+                        writeln!(texts, "\n---- {name}\n{text}").unwrap();
+                    }
+                }
+            }
+        }
+        list + &texts
+    }
+
     /// Returns only what lies under one of these paths.
     pub(crate) fn only(&self, roots: &[&str]) -> Self {
         let under = |path: &str| {
@@ -173,6 +197,14 @@ impl Picture {
         }
         assert!(text.is_empty(), "{what}:\n{text}");
     }
+}
+
+fn md5(bytes: &[u8]) -> String {
+    use md5::Digest;
+    let digest = md5::Md5::digest(bytes);
+    digest
+        .iter()
+        .fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
 impl Seen {

@@ -82,7 +82,7 @@ const SCALARS: [&str; 30] = [
     "{x: [1, 2.50, true], y: {}}",
     "\"a: b # c\"",
     "'null'",
-    "- dash",
+    "'- dash'",
     "[]",
     "true",
     "\"a text that is longer than eighty columns so that whoever writes it has to fold it somewhere in the middle\"",
@@ -138,7 +138,7 @@ const SPECIAL: &str = r#"  lists:
     matrix:
       k: ${ks}
       m: [r18, {n: r50, w: 2}]
-    cmd: echo grid-${key} >> ~/runs; mkdir -p reports && echo '{"acc": 0.${item.k}, "sub": {"n": 1}}' > reports/${key}.json && printf 'epoch,loss\n0,1\n1,0.5\n' > reports/${key}.csv
+    cmd: echo grid-${key} >> ~/runs; mkdir -p reports && echo '{"acc":0.${item.k},"sub":{"n":1}}' > reports/${key}.json && printf 'epoch,loss\n0,1\n1,0.5\n' > reports/${key}.csv
     deps: [build/each-1.txt]
     metrics:
       - reports/${key}.json:
@@ -284,12 +284,12 @@ impl World {
             .collect();
         keys.sort_unstable();
         keys.dedup();
-        let patterns: Vec<_> = keys.iter().map(|k| format!("-e ^p{k}:")).collect();
+        let patterns: Vec<_> = keys.iter().map(|k| format!("-we p{k}")).collect();
         let params: Vec<_> = keys.iter().map(|k| format!("p{k}")).collect();
         let join = inputs.join(" ");
         let cmd = if is_folder {
             format!(
-                "mkdir -p {out}/ü {out}/x && src/join.sh {out}/ü/all {join} && grep {} params.yaml > {out}/x/params; : > {out}/empty",
+                "mkdir -p {out}/ü {out}/x && src/join.sh {out}/ü/all {join} && grep {} params.yaml > {out}/x/params; touch {out}/empty",
                 patterns.join(" ")
             )
         } else {
