@@ -17,6 +17,8 @@ mod crash;
 mod dag;
 mod doctor;
 mod dvc;
+mod dvc_beside;
+mod dvc_data;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;

@@ -83,9 +83,7 @@ impl Project {
     /// Returns what lies in the project, without what belongs to git, to one tool alone, or to a
     /// run that is over.
     pub(crate) fn picture(&self) -> Picture {
-        let mut picture = Picture(BTreeMap::new());
-        picture.look(self.root(), "");
-        picture
+        Picture::of(self.root())
     }
 }
 
@@ -110,6 +108,13 @@ const UNSEEN: [&str; 5] = [
 ];
 
 impl Picture {
+    /// Returns what lies in a folder.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let mut picture = Self(BTreeMap::new());
+        picture.look(folder, "");
+        picture
+    }
+
     fn look(&mut self, folder: &Path, name: &str) {
         let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(Result::unwrap).collect();
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -131,7 +136,14 @@ impl Picture {
                 let target = fs::read_link(entry.path()).unwrap();
                 self.0.insert(path, Seen::Link(target));
             } else {
+                // Objects have exactly one mode; of the user's files, only who may execute counts, and
+                // there DVC itself writes 744 and 755 by turns.
                 let mode = meta.permissions().mode() & 0o777;
+                let mode = match (path.starts_with(".dvc/cache/files"), mode & 0o100) {
+                    (true, _) => mode,
+                    (false, 0) => 0o644,
+                    (false, _) => 0o755,
+                };
                 let bytes = fs::read(entry.path()).unwrap();
                 self.0.insert(path, Seen::File { mode, bytes });
             }
@@ -160,25 +172,6 @@ impl Picture {
             }
         }
         list + &texts
-    }
-
-    /// Returns only what lies under one of these paths.
-    pub(crate) fn only(&self, roots: &[&str]) -> Self {
-        let under = |path: &str| {
-            roots.iter().any(|root| {
-                path.strip_prefix(root)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        };
-        let kept = self.0.iter().filter(|(path, _)| under(path));
-        Self(kept.map(|(p, s)| (p.clone(), s.clone())).collect())
-    }
-
-    /// Returns it without what lies under one of these paths.
-    pub(crate) fn without(&self, roots: &[&str]) -> Self {
-        let out = self.only(roots);
-        let kept = self.0.iter().filter(|(path, _)| !out.0.contains_key(*path));
-        Self(kept.map(|(p, s)| (p.clone(), s.clone())).collect())
     }
 
     /// Fails when the two differ, and says in what.

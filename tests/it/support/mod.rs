@@ -24,6 +24,7 @@ pub(crate) mod html;
 pub(crate) mod pictures;
 pub(crate) mod server;
 pub(crate) mod stages;
+pub(crate) mod twins;
 
 /// A project folder and a home folder, both gone when this value is dropped.
 pub(crate) struct Project {
