@@ -1,13 +1,37 @@
 //! cvops and DVC in one repository at the same time: they wait for each other, and lose nothing.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::support::dvc::{program, repository};
 use crate::support::stages::wait_until;
 use crate::support::twins::Tool::{Cvops, Dvc};
 use crate::support::twins::assert_idle;
 use crate::support::{Exit, Project};
+
+/// A command in the background, which does not outlive a failed test.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn id(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// A stage that goes on until it is told to end, and one that has nothing to do with it.
 fn scene() -> Project {
@@ -16,7 +40,7 @@ fn scene() -> Project {
         "dvc.yaml",
         "stages:
   slow:
-    cmd: echo slow >> ~/runs; touch ~/started; while [ ! -e ~/go ]; do sleep 0.02; done; cp in.txt slow.txt
+    cmd: echo slow >> ~/runs; touch ~/started; while [ -d ~ ] && [ ! -e ~/go ]; do sleep 0.02; done; cp in.txt slow.txt
     deps: [in.txt]
     outs: [slow.txt]
   quick:
@@ -35,26 +59,17 @@ fn cvops_waits_for_a_stage_that_dvc_runs() {
         return;
     }
     let p = scene();
-    let mut theirs = p
-        .dvc_command("repro slow")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut theirs = Running::start(p.dvc_command("repro slow").stderr(Stdio::null()));
     wait_until("DVC runs the stage", || p.home().join("started").exists());
     let log = p.home().join("stderr");
-    let mut ours = p
-        .command("repro")
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+    let mut ours = Running::start(p.command("repro").stderr(fs::File::create(&log).unwrap()));
     let said = || fs::read_to_string(&log).unwrap();
     wait_until("cvops says for whom it waits", || {
-        said().contains("waiting") && said().contains(&theirs.id().to_string())
+        said().contains("waiting") && said().contains(&theirs.id())
     });
     fs::write(p.home().join("go"), "").unwrap();
-    assert!(theirs.wait().unwrap().success());
-    assert!(ours.wait().unwrap().success(), "{}", said());
+    assert!(theirs.wait().success());
+    assert!(ours.wait().success(), "{}", said());
     let mut ran: Vec<String> = p.ran().split(' ').map(str::to_owned).collect();
     ran.sort();
     assert_eq!(ran, ["quick", "slow"], "{}", said());
@@ -69,21 +84,18 @@ fn dvc_respects_a_stage_that_cvops_runs() {
     }
     let p = scene();
     let log = p.home().join("stderr");
-    let mut ours = p
-        .command("repro slow")
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
+    let stderr = fs::File::create(&log).unwrap();
+    let mut ours = Running::start(p.command("repro slow").stderr(stderr));
     wait_until("cvops runs the stage", || p.home().join("started").exists());
     // What DVC reads meanwhile is whole, and what cvops writes it leaves alone.
     p.dvc_ok("status");
     let output = p.dvc("repro slow");
     assert_ne!(output.exit, Exit::Code(0), "{}", output.transcript());
-    let named = output.stderr.contains(&ours.id().to_string()) || output.stderr.contains("lock");
+    let named = output.stderr.contains(&ours.id()) || output.stderr.contains("lock");
     assert!(named, "{}", output.transcript());
     fs::write(p.home().join("go"), "").unwrap();
     assert!(
-        ours.wait().unwrap().success(),
+        ours.wait().success(),
         "{}",
         fs::read_to_string(&log).unwrap()
     );
@@ -112,16 +124,11 @@ fn many_commands_of_both_at_once_lose_nothing() {
             p.command(&format!("repro s{a} s{b}")),
             p.dvc_command(&format!("repro --wait-for-lock s{a}")),
         ] {
-            let child = command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            running.push(child);
+            running.push(Running::start(command.stderr(Stdio::null())));
         }
     }
     for (i, mut child) in running.into_iter().enumerate() {
-        let status = child.wait().unwrap();
+        let status = child.wait();
         // DVC gives up on a path that another one holds; cvops never does.
         assert!(status.success() || i % 2 == 1, "command {i}: {status}");
     }

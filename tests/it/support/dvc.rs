@@ -174,6 +174,13 @@ impl Picture {
         list + &texts
     }
 
+    /// Returns the names of all files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        let is_file = |seen: &Seen| matches!(seen, Seen::File { .. });
+        let files = self.0.iter().filter(move |(_, seen)| is_file(seen));
+        files.map(|(name, _)| name.as_str())
+    }
+
     /// Fails when the two differ, and says in what.
     #[track_caller]
     pub(crate) fn assert_same(&self, other: &Self, what: &str) {
