@@ -26,7 +26,7 @@ impl Tool {
     pub(crate) fn ok(self, p: &Project, args: &str) -> String {
         let output = match self {
             Dvc => p.dvc_ok(args),
-            Cvops => p.dvc_ok(args),
+            Cvops => p.ok(args),
         };
         output.stdout + &output.stderr
     }
@@ -108,7 +108,7 @@ pub(crate) fn assert_idle(tool: Tool, p: &Project, what: &str) {
     match tool {
         Dvc => assert!(said.contains("up to date"), "{what}: {said}"),
         Cvops => {
-            let output = p.dvc("status");
+            let output = p.cvops("status --exit-code");
             assert_eq!(
                 output.exit,
                 Exit::Code(0),
@@ -130,7 +130,7 @@ fn assert_clean(tool: Tool, p: &Project, what: &str) {
     match tool {
         Dvc => assert!(said.contains("up to date"), "{what}: {said}"),
         Cvops => {
-            let output = p.dvc("status");
+            let output = p.cvops("status --exit-code");
             assert_eq!(
                 output.exit,
                 Exit::Code(0),
