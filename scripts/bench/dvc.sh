@@ -21,6 +21,8 @@ export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 export GIT_AUTHOR_NAME=b GIT_AUTHOR_EMAIL=b@example.org GIT_COMMITTER_NAME=b GIT_COMMITTER_EMAIL=b@example.org
 mkdir -p "$HOME/.config/dvc"
 printf '[core]\n    analytics = false\n    check_update = false\n' >"$HOME/.config/dvc/config"
+# A figure of one tool alone, in the table of both.
+row() { printf '| %s | | | %s | | %s |\n' "$1" "$2" "$3"; }
 say "$("$bin" --version), DVC $("$dvc" --version)"
 
 has() { case $cases in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
