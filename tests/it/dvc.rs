@@ -52,7 +52,7 @@ fn the_tools_take_turns_in_a_third_project() {
 /// `SNAPSHOTS=overwrite` with a DVC writes it anew.
 fn assert_golden(picture: &Picture, seed: u64) {
     let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/dvc/world-{seed}.txt"));
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/worlds/{seed}.txt"));
     snapbox::Assert::new()
         .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
         .normalize_paths(false)
