@@ -14,8 +14,13 @@ mod checkout;
 mod concurrency;
 mod config;
 mod crash;
+mod crash_data;
 mod dag;
 mod doctor;
+mod dvc;
+mod dvc_beside;
+mod dvc_data;
+mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
