@@ -137,6 +137,11 @@ error: `stages.b` has no `cmd`
   |   ^
   |
   = help: add the shell command that the stage runs
+error: `c/d` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
+ --> pipeline.yaml:4:3
+  |
+4 |   c/d: {cmd: x}
+  |   ^^^
 [exit 2]
 "#]],
     );
@@ -177,20 +182,6 @@ error: `stages.a` has `foreach` but no `do`
   |   ^
   |
   = help: `foreach` says for what stages are made, and `do` holds their text
-error: `cmd` cannot stand beside `foreach` in `stages.a`
- --> pipeline.yaml:4:5
-  |
-4 |     cmd: x
-  |     ^^^
-  |
-  = help: move it below `do`
-error: `executor` cannot stand beside `foreach` in `stages.a`
- --> pipeline.yaml:5:5
-  |
-5 |     executor: slurm
-  |     ^^^^^^^^
-  |
-  = help: move it below `do`
 [exit 2]
 "#]],
     );

@@ -100,7 +100,10 @@ fn list(ctx: &Ctx, args: &ListArgs) -> Result<Outcome, CliError> {
     if ctx.out.form == Form::Json {
         let rows = rows.iter();
         let rows: Vec<_> = rows
-            .map(|(name, about)| json!({"name": name, "description": about}))
+            .map(|(name, about)| {
+                let commands = graph.find(name).map(|i| &graph.stages()[i].commands);
+                json!({"name": name, "description": about, "commands": commands})
+            })
             .collect();
         ctx.out.json(&json!(rows));
         return Ok(Outcome::Done);

@@ -318,7 +318,7 @@ stages:
     cmd: x
   1:9 ${a}: `${a}` may not stand in `vars` (variables cannot be made of others: write the value itself)
   1:26 ${b}: `${b}` may not stand in `vars` (variables cannot be made of others: write the value itself)
-  1:41 [: `${c}` may not stand in `vars` (variables cannot be made of others: write the value itself)
+  1:34 ${c}: `${c}` may not stand in `vars` (variables cannot be made of others: write the value itself)
 stages:
   s:
     cmd: ${a}
@@ -415,7 +415,8 @@ stages:
   2:21 ${key}: `key` is not defined (`key` is there only in stages of `matrix`, and of a `foreach` over a mapping)
 stages:
   s: {foreach: ["a/nb", c@d], do: {cmd: x}}
-  2:31 do: `s@a/nb` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
+  2:16 [: `a/nb` cannot be part of a stage's name (go over a mapping: its keys become part of the names)
+  2:16 [: `c@d` cannot be part of a stage's name (go over a mapping: its keys become part of the names)
 stages:
   s: {foreach: [a, b], do: {cmd: x, outs: ['${item}', '${item}']}}
   2:55 '${item}': `a` is listed twice (drop one of the two)
