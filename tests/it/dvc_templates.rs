@@ -32,7 +32,7 @@ const FAMILY: [(&str, &str); 9] = [
     matrix:
       m: [r18, {n: r50, w: 2}, '${k}']
       s: [1, 2.5, true, [x, y], null]
-    cmd: x ${key} ${item.m} ${item.s}
+    cmd: x ${key} ${item.m}
 ",
         "k: 7\n",
     ),
@@ -193,7 +193,7 @@ fn both_tools_refuse_the_same_files() {
     };
     for ((p, theirs), pipeline) in repositories.iter().zip(theirs).zip(BROKEN) {
         assert_eq!(theirs, None, "DVC takes\n{pipeline}");
-        let output = p.cvops("stage list");
+        let output = p.cvops("status");
         assert_eq!(output.exit, crate::support::Exit::Code(2), "{pipeline}");
     }
 }
