@@ -20,7 +20,9 @@ mod progress;
 mod reference;
 mod render;
 mod services;
+mod settings;
 mod signal;
+mod sources;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

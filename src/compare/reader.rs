@@ -11,7 +11,8 @@ use crate::base::diag::{Severity, ToDiagnostics, nearest};
 use crate::base::doc::{Document, Format, KeyPath, Map, ParseCache, Value};
 use crate::base::{self, ArtifactPath, ContentHash, Diagnostic, ObjectId, fs};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec;
+use crate::pipeline::spec::template::{self, Scope};
+use crate::pipeline::spec::{self, Pipeline};
 use crate::project::{self, Commit, Git, Project};
 use crate::store::{Cache, Held};
 use crate::track::{self, Tracking};
@@ -234,7 +235,21 @@ impl<'p> Reader<'p> {
         }
         let document = self.parsed.read(&path, name)?;
         let text = document.source.text.clone();
-        Ok((text, Subjects::of(&spec::read(document)?)))
+        let read = |path: &ArtifactPath| {
+            let absolute = self.project.absolute(path);
+            if !absolute.exists() {
+                return Ok(None);
+            }
+            self.parsed.read(&absolute, path.as_str()).map(Some)
+        };
+        let scope = Scope {
+            folder: None,
+            parsing: self.project.config.parsing,
+            patterns: self.project.personality.dep_patterns,
+            read_file: &read,
+        };
+        let resolved = template::resolve(document, &scope)?;
+        Ok((text, Subjects::of(&spec::read(resolved)?)))
     }
 
     /// Returns what the pipeline file of a commit declares; one that cannot be read counts as the
@@ -258,7 +273,7 @@ impl<'p> Reader<'p> {
         }
         let shown = format!("{file} at {name}");
         let there = String::from_utf8_lossy(&bytes).into_owned();
-        match Document::parse(&shown, there, Format::Yaml).and_then(spec::read) {
+        match self.pipeline_at(&shown, there, commit) {
             Ok(pipeline) => Ok(Subjects::of(&pipeline)),
             Err(_) => {
                 let headline = format!("`{shown}` cannot be read; the present one is used");
@@ -266,6 +281,36 @@ impl<'p> Reader<'p> {
                 Ok(here.clone())
             }
         }
+    }
+
+    /// Reads the pipeline file of a commit, with the params files of that commit.
+    fn pipeline_at(
+        &mut self,
+        shown: &str,
+        text: String,
+        commit: &Commit,
+    ) -> Result<Pipeline, base::Error> {
+        let document = Document::parse(shown, text, Format::Yaml)?;
+        let project = self.project;
+        let git = std::cell::RefCell::new(self.git().ok());
+        let read = |path: &ArtifactPath| {
+            let mut git = git.borrow_mut();
+            // What git cannot tell counts as absent; the names it would define are missed then.
+            let bytes = git.as_mut().and_then(|git| git.read_at(commit, path).ok());
+            let Some(bytes) = bytes.flatten() else {
+                return Ok(None);
+            };
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let format = Format::of_path(std::path::Path::new(path.as_str()));
+            Document::parse(path.as_str(), text, format).map(Some)
+        };
+        let scope = Scope {
+            folder: None,
+            parsing: project.config.parsing,
+            patterns: project.personality.dep_patterns,
+            read_file: &read,
+        };
+        spec::read(template::resolve(document, &scope)?)
     }
 
     /// Returns a file of a side, or `None` if it is not there.

@@ -3,15 +3,17 @@
 //! A pipeline file that cannot be read is set aside with what is wrong in it: what does not need it
 //! goes on. Imports: base, project, graph, lock, pointer, spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::doc::ParseCache;
-use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::base::doc::{Document, ParseCache};
+use crate::base::{self, ArtifactPath, Diagnostic, ToDiagnostics};
 use crate::project::{Ignore, Project};
 
 use super::error::Error;
 use super::graph::StageGraph;
+use super::patterns::Ground;
 use super::pointer::{self, Pointer};
+use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
 
 /// A pipeline file or pointer that cannot be read.
@@ -57,8 +59,26 @@ impl Index {
             pointers: found.pointers,
             broken: Vec::new(),
         };
+        let outs: BTreeSet<ArtifactPath> = read
+            .values()
+            .flatten()
+            .flat_map(|pipeline| &pipeline.stages)
+            .flat_map(|stage| stage.outs.keys().cloned())
+            .collect();
+        let tracked = index.pointers.iter().flat_map(|pointer| &pointer.outs);
+        let tracked = tracked.map(|out| out.path.clone()).collect();
+        let ground = Ground {
+            project,
+            ignore: &ignore,
+            outs: &outs,
+            tracked: &tracked,
+        };
         for (file, pipeline) in read {
-            match pipeline {
+            let expanded = pipeline.and_then(|mut pipeline| {
+                ground.expand(&mut pipeline)?;
+                Ok(pipeline)
+            });
+            match expanded {
                 Ok(pipeline) => index.pipelines.push(pipeline),
                 Err(error) => index.broken.push(Broken { file, error }),
             }
@@ -97,19 +117,34 @@ impl Index {
     /// Something is broken that the targets name, or anything if there are no targets; or the parts
     /// do not fit together.
     pub fn graph_for(
-        self,
+        mut self,
         targets: &[String],
         folder: Option<&ArtifactPath>,
     ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
         let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, &broken.file));
-        let (meant, aside): (Vec<_>, Vec<_>) = self.broken.into_iter().partition(is_meant);
+        let broken = std::mem::take(&mut self.broken);
+        let (meant, aside): (Vec<_>, Vec<_>) = broken.into_iter().partition(is_meant);
         if !meant.is_empty() {
             return Err(all_of(meant));
         }
         if targets.is_empty() && !aside.is_empty() {
             return Err(all_of(aside));
         }
-        let warnings = aside.iter().map(left_out).collect();
+        let index = Self {
+            broken: aside,
+            ..self
+        };
+        index.sound_graph()
+    }
+
+    /// Connects what can be read; also returns a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// The parts do not fit together.
+    pub fn sound_graph(self) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let mut warnings: Vec<Diagnostic> = self.broken.iter().map(left_out).collect();
+        let noted = self.pipelines.iter().flat_map(|p| &p.warnings);
+        warnings.extend(noted.cloned());
         let graph = StageGraph::connect(self.pipelines, self.pointers)?;
         Ok((graph, warnings))
     }
@@ -123,7 +158,37 @@ fn read_pipeline(
 ) -> Result<Pipeline, Error> {
     let document = parsed.read(&project.absolute(file), file.as_str())?;
     let is_top = file.parent().is_none();
-    Ok(spec::read_in(document, (!is_top).then_some(file))?)
+    read_document(project, document, (!is_top).then_some(file))
+}
+
+/// Reads the stages of a parsed pipeline file; `None` is the one at the top.
+pub(super) fn read_document(
+    project: &Project,
+    document: Document,
+    file: Option<&ArtifactPath>,
+) -> Result<Pipeline, Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
+    let scope = Scope {
+        folder: file.and_then(ArtifactPath::parent),
+        parsing: project.config.parsing,
+        patterns: project.personality.dep_patterns,
+        read_file: &|path| params_file(project, &parsed, path),
+    };
+    let resolved = template::resolve(document, &scope)?;
+    Ok(spec::read_in(resolved, file)?)
+}
+
+/// Reads a params file for templates; `None` if there is none.
+fn params_file(
+    project: &Project,
+    parsed: &ParseCache,
+    path: &ArtifactPath,
+) -> Result<Option<Document>, base::Error> {
+    let absolute = project.absolute(path);
+    if !absolute.exists() {
+        return Ok(None);
+    }
+    parsed.read(&absolute, path.as_str()).map(Some)
 }
 
 fn all_of(mut broken: Vec<Broken>) -> Error {

@@ -67,7 +67,6 @@ error: `pipeline.yaml` has the key `a` twice
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one transcript")]
 fn unknown_keys_and_wrong_types_all_at_once() {
     check_pipeline(
         "stages:\n  train:\n    cmd: echo\n    dpes: [x]\n    outs: {a: b}\n    frozen: maybe\n    params: 3\n  other: []\nstagse: {}\n",
@@ -123,7 +122,7 @@ error: `stages` must be a mapping from stage names to stages
 "#]],
     );
     check_pipeline(
-        "stages:\n  a: {cmd: ''}\n  b: {deps: [x]}\n  c d: {cmd: x}\n",
+        "stages:\n  a: {cmd: ''}\n  b: {deps: [x]}\n  c/d: {cmd: x}\n",
         str![[r#"
 --- stderr ---
 error: `stages.a.cmd` is empty
@@ -138,10 +137,10 @@ error: `stages.b` has no `cmd`
   |   ^
   |
   = help: add the shell command that the stage runs
-error: `c d` is not a stage name: use letters, digits, `_`, `-` and `.`
+error: `c/d` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
  --> pipeline.yaml:4:3
   |
-4 |   c d: {cmd: x}
+4 |   c/d: {cmd: x}
   |   ^^^
 [exit 2]
 "#]],
@@ -173,30 +172,16 @@ error: the path is empty
 "#]],
     );
     check_pipeline(
-        "stages:\n  a:\n    foreach: [1, 2]\n    do: {cmd: x}\n",
+        "stages:\n  a:\n    foreach: [1, 2]\n    cmd: x\n    executor: slurm\n",
         str![[r#"
 --- stderr ---
-error: `stages.a` has no `cmd`
+error: `stages.a` has `foreach` but no `do`
  --> pipeline.yaml:2:3
   |
 2 |   a:
   |   ^
   |
-  = help: add the shell command that the stage runs
-error: `foreach` is not supported by this version of cvops
- --> pipeline.yaml:3:5
-  |
-3 |     foreach: [1, 2]
-  |     ^^^^^^^
-  |
-  = help: write the stages out one by one, without this key
-error: `do` is not supported by this version of cvops
- --> pipeline.yaml:4:5
-  |
-4 |     do: {cmd: x}
-  |     ^^
-  |
-  = help: write the stages out one by one, without this key
+  = help: `foreach` says for what stages are made, and `do` holds their text
 [exit 2]
 "#]],
     );
@@ -243,13 +228,17 @@ fn overlapping_outputs() {
 error: `same.txt` is written by both `a` and `b`
  --> pipeline.yaml:3:22
   |
+2 |   a: {cmd: x, outs: [same.txt]}
+  |                      -------- first here
 3 |   b: {cmd: x, outs: [./same.txt]}
-  |                      ^^^^^^^^^^ `a` writes it already
+  |                      ^^^^^^^^^^ written by `a` already
   |
   = help: give each stage an output of its own
 error: the output `d/inside` lies inside the output `d`
  --> pipeline.yaml:5:22
   |
+4 |   c: {cmd: x, outs: [d]}
+  |                      -
 5 |   e: {cmd: x, outs: [d/inside]}
   |                      ^^^^^^^^ `d` is written by `c`
   |
@@ -1129,18 +1118,8 @@ error: `pipeline.yaml` declares no stages
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-error: `pipeline.yaml` declares no stages
- --> pipeline.yaml:1:1
-  |
-1 | stages:
-  | ^^^^^^^
-  |
-  = help: add a `stages:` mapping, for example
-            stages:
-              hello:
-                cmd: echo hello > out.txt
-                outs: [out.txt]
-[exit 2]
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
 "#]],
     );
     p.write("pipeline.yaml", "stages: {}\n");
@@ -1169,8 +1148,10 @@ error: `pipeline.yaml` is not UTF-8 text (first bad byte at offset 0)
         &p.cvops("repro"),
         str![[r#"
 --- stderr ---
-error: could not read `[ROOT]/pipeline.yaml`: Is a directory (os error 21)
-[exit 1]
+error: there is no `pipeline.yaml` in `[ROOT]`
+ |
+ = help: write a `pipeline.yaml` with at least one stage (`cvops schema` describes it)
+[exit 2]
 "#]],
     );
 }
@@ -1252,34 +1233,6 @@ For more information, try '--help'.
 [exit 2]
 "#]],
     );
-}
-
-#[test]
-fn a_dvc_repository_is_left_alone() {
-    let p = project();
-    p.write(".dvc/config", "")
-        .write("dvc.yaml", "stages: {a: {cmd: x}}\n");
-    check(
-        &p.cvops("repro"),
-        str![[r#"
---- stderr ---
-error: `[ROOT]` is a DVC repository; this version of cvops opens cvops projects only
- |
- = help: write a `pipeline.yaml` beside `.dvc/` to use cvops here
-[exit 2]
-"#]],
-    );
-    check(
-        &p.cvops("init"),
-        str![[r#"
---- stderr ---
-error: `[ROOT]` is a DVC repository; this version of cvops opens cvops projects only
- |
- = help: write a `pipeline.yaml` beside `.dvc/` to use cvops here
-[exit 2]
-"#]],
-    );
-    assert_eq!(p.files(), [".dvc/config", "dvc.yaml"]);
 }
 
 #[test]

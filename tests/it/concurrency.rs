@@ -181,3 +181,100 @@ fn parameters_are_set_while_a_repro_runs() {
     assert!(repro.wait().unwrap().success());
     assert_eq!(p.read("params.yaml"), "x: 2\n");
 }
+
+/// Runs several commands at the same time; each must end with 0.
+#[track_caller]
+fn all_at_once(p: &crate::support::Project, lines: &[String]) {
+    let start = |line: &String| {
+        let mut command = p.command(line);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        (line.clone(), child.spawn().unwrap())
+    };
+    let running: Vec<_> = lines.iter().map(start).collect();
+    for (line, child) in running {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cvops {line}: {said}");
+    }
+}
+
+#[test]
+fn two_and_eight_adds_at_once_track_everything() {
+    for count in [2, 8] {
+        let p = project();
+        p.write(".git/HEAD", "").ok("init");
+        for i in 0..count {
+            p.write(&format!("d{i}/a"), format!("{i}\n"));
+            p.write(&format!("d{i}/same"), "same\n");
+            p.write(&format!("f{i}"), "same\n");
+        }
+        let lines: Vec<_> = (0..count).map(|i| format!("add d{i} f{i}")).collect();
+        all_at_once(&p, &lines);
+        for i in 0..count {
+            assert!(p.exists(&format!("d{i}.cvops")) && p.exists(&format!("f{i}.cvops")));
+            let ignored = p.read(".gitignore");
+            assert!(ignored.lines().any(|l| l == format!("/d{i}")), "{ignored}");
+        }
+        p.ok("status --exit-code");
+        p.ok("cache verify");
+        // The same thing many times.
+        all_at_once(&p, &vec!["add d0 f0 d1".to_owned(); count]);
+        p.ok("status --exit-code");
+    }
+}
+
+#[test]
+fn garbage_is_collected_beside_adds_and_pushes_and_nothing_is_lost() {
+    let p = project();
+    p.write(".git/HEAD", "").ok("init");
+    p.ok("remote add --default far ../far");
+    for i in 0..6 {
+        p.write(&format!("d{i}/a"), format!("{i}\n"));
+    }
+    p.ok("add d0 d1");
+    let lines = [
+        "add d2 d3",
+        "gc --workspace --force",
+        "push",
+        "add d4",
+        "gc --workspace --force",
+        "push d0",
+        "add d5",
+        "status",
+    ];
+    all_at_once(&p, &lines.map(str::to_owned));
+    for i in 0..6 {
+        p.remove(&format!("d{i}"));
+    }
+    p.ok("checkout");
+    for i in 0..6 {
+        assert_eq!(p.read(&format!("d{i}/a")), format!("{i}\n"));
+    }
+    p.ok("cache verify");
+}
+
+#[test]
+fn two_and_eight_repros_of_one_project_run_each_stage_once() {
+    for count in [2, 8] {
+        let stage = |i: usize| {
+            format!(
+                "  s{i}: {{cmd: 'echo s{i} >> ~/runs; cp in.txt s{i}', deps: [in.txt], outs: [s{i}]}}\n"
+            )
+        };
+        let text: String = (0..8).map(stage).collect();
+        let p = with_pipeline(&format!("stages:\n{text}"));
+        p.write("in.txt", "1\n");
+        let lines: Vec<_> = (0..count)
+            .map(|i| format!("repro s{} s{} s{}", i % 8, (i + 1) % 8, (i + 5) % 8))
+            .collect();
+        all_at_once(&p, &lines);
+        let ran = p.ran();
+        let mut once: Vec<_> = ran.split(' ').collect();
+        once.sort_unstable();
+        let len = once.len();
+        once.dedup();
+        assert_eq!(once.len(), len, "{ran}");
+        p.ok("repro");
+        p.ok("cache verify");
+    }
+}

@@ -14,8 +14,14 @@ mod checkout;
 mod concurrency;
 mod config;
 mod crash;
+mod crash_data;
 mod dag;
 mod doctor;
+mod dvc;
+mod dvc_beside;
+mod dvc_data;
+mod dvc_templates;
+mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
@@ -48,6 +54,7 @@ mod status;
 mod summary;
 mod support;
 mod sweep;
+mod template;
 mod tidy;
 #[cfg(feature = "vision")]
 mod train;

@@ -1,11 +1,13 @@
 //! `Document`: a parsed file that keeps its text, so that messages can point into it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::Error;
 use crate::base::diag::{Diagnostic, Source, Span};
 
+use super::ini;
 use super::key_path::KeyPath;
 use super::locate::{self, Located, Places};
 use super::value::Value;
@@ -20,6 +22,8 @@ pub enum Format {
     Json,
     /// TOML 1.0.
     Toml,
+    /// INI as DVC's settings are written; no file name tells it.
+    Ini,
 }
 
 impl Format {
@@ -45,6 +49,8 @@ pub struct Document {
     pub root: Value,
     /// Where its values stand; found when the first message needs it.
     places: OnceLock<Places>,
+    /// Values that were made from others: where what they were made of stands in the text.
+    made_from: Option<Arc<BTreeMap<KeyPath, KeyPath>>>,
 }
 
 impl Document {
@@ -55,6 +61,21 @@ impl Document {
             format,
             root,
             places: OnceLock::new(),
+            made_from: None,
+        }
+    }
+
+    /// Returns a document of the same text that says `root` instead. `made_from` leads from places
+    /// in `root` that the text does not have to the ones that they were made from; what is inside
+    /// such a place follows it.
+    #[must_use]
+    pub fn derived(&self, root: Value, made_from: BTreeMap<KeyPath, KeyPath>) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            format: self.format,
+            root,
+            places: self.places.clone(),
+            made_from: Some(Arc::new(made_from)),
         }
     }
 
@@ -71,6 +92,7 @@ impl Document {
             Format::Yaml => parse_yaml(&source),
             Format::Json => parse_json(&source),
             Format::Toml => parse_toml(&source),
+            Format::Ini => ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source)),
         };
         match root {
             Ok(root) => Ok(Self::new(source, format, root)),
@@ -119,7 +141,19 @@ impl Document {
         let places = self
             .places
             .get_or_init(|| Places::of(&self.source.text, self.format));
-        places.find(path.keys())
+        match self.origin(path) {
+            Some(origin) => places.find(origin.keys()),
+            None => places.find(path.keys()),
+        }
+    }
+
+    /// Returns what a made value was made from.
+    fn origin(&self, path: &KeyPath) -> Option<KeyPath> {
+        let made_from = self.made_from.as_ref()?;
+        (1..=path.keys().len()).rev().find_map(|count| {
+            let origin = made_from.get(&path.first(count))?;
+            Some(origin.then(&path.keys()[count..]))
+        })
     }
 }
 
@@ -259,6 +293,22 @@ mod tests {
             parse("lr: 1e-3", Format::Yaml).unwrap().to_string(),
             r#"{"lr": 0.001}"#
         );
+    }
+
+    #[test]
+    fn made_values_stand_where_they_were_made_from() {
+        let text = "a: {do: {cmd: x}}\nb: 1\n";
+        let document = Document::parse("f", text.to_owned(), Format::Yaml).unwrap();
+        let path = |text: &str| text.parse::<KeyPath>().unwrap();
+        let made_from = BTreeMap::from([(path("a@1"), path("a.do"))]);
+        let made = document.derived(Value::Null, made_from);
+        let shown = |at: &str| {
+            let value = made.locate(&path(at))?.value;
+            Some(&text[value.start..value.end])
+        };
+        assert_eq!(shown("a@1.cmd"), Some("x"));
+        assert_eq!(shown("b"), Some("1"));
+        assert_eq!(shown("a@2.cmd"), None);
     }
 
     proptest! {

@@ -48,6 +48,18 @@ impl KeyPath {
         Some(Self(above.to_owned()))
     }
 
+    /// Returns the path of the first `count` steps.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self(self.0.iter().take(count).cloned().collect())
+    }
+
+    /// Returns this path with `steps` behind it.
+    #[must_use]
+    pub fn then(&self, steps: &[Key]) -> Self {
+        Self(self.0.iter().chain(steps).cloned().collect())
+    }
+
     /// Returns the steps.
     #[must_use]
     pub fn keys(&self) -> &[Key] {

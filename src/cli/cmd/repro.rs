@@ -22,7 +22,7 @@ use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection};
 use crate::project::Project;
 
-use crate::cli::services;
+use crate::cli::{services, sources};
 
 use super::status;
 
@@ -74,7 +74,6 @@ pub(in crate::cli) struct Args {
     no_track: bool,
 }
 
-#[cfg(feature = "vision")]
 impl Args {
     /// Asks for `targets` with all they need, and nothing else out of the ordinary.
     pub(super) fn of_targets(targets: Vec<String>) -> Self {
@@ -124,6 +123,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let mut lock = Ctx::lock_file(&project, &graph)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     workspace.preflight(&plan)?;
+    sources::record(ctx, &plan, &files)?;
     let options = Options {
         jobs: args
             .jobs

@@ -104,13 +104,13 @@ impl Worker<'_> {
             events: self.events,
         };
         let _marker = Marker::write(&self.files.markers(), &stage.name)?;
-        for command in &stage.commands {
+        for command in stage.shell_commands(self.files.command_lines()) {
             if self.cancel.is_requested() {
                 return Err(Error::Cancelled);
             }
             self.events.notify(Event::Started {
                 stage: stage.name.clone(),
-                command: command.clone(),
+                command: command.to_owned(),
             });
             let status = shell.run(command).map_err(|source| Error::Spawn {
                 stage: stage.name.clone(),
@@ -122,7 +122,7 @@ impl Worker<'_> {
             if !status.success() {
                 return Err(Error::Failed {
                     stage: stage.name.clone(),
-                    command: command.clone(),
+                    command: command.to_owned(),
                     how: describe(status),
                     code: status.code(),
                 });

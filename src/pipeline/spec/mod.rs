@@ -2,21 +2,29 @@
 //!
 //! Plain data; nothing here looks at the workspace. Imports: base, project.
 
+mod catalog;
+mod outs;
+mod params;
 mod read;
 mod schema;
 mod service;
 mod shown;
 mod spelling;
+pub mod template;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::base::ArtifactPath;
 use crate::base::doc::{Document, KeyPath};
-use crate::project::PARAMS_FILE;
+use crate::base::{ArtifactPath, Diagnostic};
+use crate::project::{CommandLines, PARAMS_FILE};
 
+pub use catalog::{Artifact, Catalog};
 pub use read::{read, read_in};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
@@ -102,7 +110,9 @@ impl fmt::Display for StageName {
 
 /// Why a text is no stage name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a stage name: use letters, digits, `_`, `-` and `.`")]
+#[error(
+    "`{0}` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`"
+)]
 pub struct ParseStageNameError(String);
 
 /// Stands between the name of a group and what tells its stages apart.
@@ -111,13 +121,26 @@ pub const GROUP_SEPARATOR: char = '@';
 /// Ends the file in an address; the names of pipeline files end like this.
 const FILE_END: &str = ".yaml:";
 
-/// Is this a name that a stage may have in its file?
+/// Is this a name that a stage may have in its file? What follows the `@` of a group comes from data
+/// and may be nearly anything.
 fn check_local(text: &str) -> Result<(), ParseStageNameError> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if text.is_empty() || text.starts_with(['-', '.']) || !text.chars().all(fits) {
-        return Err(ParseStageNameError(text.to_owned()));
+    let (name, suffix) = match text.split_once(GROUP_SEPARATOR) {
+        Some((name, suffix)) => (name, Some(suffix)),
+        None => (text, None),
+    };
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+    let is_name = name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && !name.ends_with(' ')
+        && name.chars().all(fits);
+    if is_name && suffix.is_none_or(is_suffix) {
+        return Ok(());
     }
-    Ok(())
+    Err(ParseStageNameError(text.escape_debug().to_string()))
+}
+
+/// May this follow the `@` of a group?
+fn is_suffix(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == GROUP_SEPARATOR)
 }
 
 impl FromStr for StageName {
@@ -195,6 +218,15 @@ pub enum BeforeRun {
     Keep,
 }
 
+/// May an output be pushed to a remote?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// It may.
+    Allowed,
+    /// `push: false`: it stays on this machine.
+    Never,
+}
+
 /// One declared output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutSpec {
@@ -204,6 +236,10 @@ pub struct OutSpec {
     pub storage: Storage,
     /// What happens to it before a run.
     pub before_run: BeforeRun,
+    /// May it be pushed?
+    pub push: Push,
+    /// The one remote that it is kept on, where one is named.
+    pub remote: Option<String>,
     /// In which direction a metric improves, where it is said.
     pub direction: Option<Direction>,
     /// What a plot shows on its axes.
@@ -223,17 +259,30 @@ pub enum Freshness {
     AlwaysChanged,
 }
 
+/// How `cmd` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandForm {
+    /// As one text.
+    Text,
+    /// As a list of texts.
+    List,
+}
+
 /// One stage.
 #[derive(Clone, Debug)]
 pub struct StageSpec {
     /// Its name.
     pub name: StageName,
-    /// Shell commands, run in order; the first failure ends the stage.
+    /// What `cmd` says, without the blanks around each text.
     pub commands: Vec<String>,
+    /// How `cmd` is written.
+    pub command_form: CommandForm,
     /// The folder in which they run, relative to the project root; `None` is the root itself.
     pub wdir: Option<ArtifactPath>,
     /// Files and folders it reads, with the place of their declaration.
     pub deps: BTreeMap<ArtifactPath, KeyPath>,
+    /// Patterns of files it reads; each is made the deps that it matches before anything else asks.
+    pub patterns: BTreeMap<ArtifactPath, KeyPath>,
     /// Parameters it reads, with the place of their declaration.
     pub params: BTreeMap<ParamRef, KeyPath>,
     /// Environment variables that are dependencies by value.
@@ -253,6 +302,19 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// Returns the texts that are each given to a shell of their own, in order; the first failure
+    /// ends the stage.
+    #[must_use]
+    pub fn shell_commands(&self, lines: CommandLines) -> Vec<&str> {
+        match (lines, self.command_form, self.commands.as_slice()) {
+            (CommandLines::Apart, CommandForm::Text, [text]) => text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect(),
+            (_, _, commands) => commands.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// Returns every path that the stage reads: deps, then params files (each as often as it has
     /// keys).
     pub fn reads(&self) -> impl Iterator<Item = &ArtifactPath> {
@@ -269,8 +331,16 @@ pub struct Pipeline {
     pub file: Option<ArtifactPath>,
     /// The stages in file order.
     pub stages: Vec<StageSpec>,
+    /// The stages of each `foreach` and `matrix`, by the address under which they are declared.
+    pub groups: BTreeMap<StageName, Vec<StageName>>,
     /// Files to show that the top level names.
     pub shown: Shown,
+    /// Artifacts and datasets.
+    pub catalog: Catalog,
+    /// What the user should know although nothing is wrong.
+    pub warnings: Vec<Diagnostic>,
+    /// The params files that templates were resolved with, whether or not they exist.
+    pub template_files: Vec<ArtifactPath>,
     /// The file, for messages about places found wrong later (cycles, overlaps).
     pub document: Document,
 }
