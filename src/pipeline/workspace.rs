@@ -367,7 +367,7 @@ impl<'p> Workspace<'p> {
     pub fn new(files: &'p Files<'p>, env: &'p BTreeMap<String, String>) -> Self {
         Self {
             files,
-            runs: RunCache::open(files.project, &files.store.cache),
+            runs: RunCache::open(files.project),
             params: ParamFiles::new(&files.project.root),
             env,
         }

@@ -426,9 +426,9 @@ error: `day` of `d.toml` cannot be changed: it is a date, and `soon` is none
         &p.cvops("params set train.py:a=2"),
         str![[r#"
 --- stderr ---
-error: `train.py` is Python, which is not supported yet
+error: `a` of `train.py` cannot be changed: it is in a Python program
  |
- = help: write the values into a YAML, JSON or TOML file, and read that in Python
+ = help: change `train.py` by hand; nothing was written
 [exit 2]
 "#]],
     );

@@ -10,6 +10,7 @@ use crate::base::diag::{Diagnostic, Source, Span};
 use super::ini;
 use super::key_path::KeyPath;
 use super::locate::{self, Located, Places};
+use super::py;
 use super::value::Value;
 use super::yaml::{self, Fault};
 
@@ -22,6 +23,8 @@ pub enum Format {
     Json,
     /// TOML 1.0.
     Toml,
+    /// A Python program, read for the literals it assigns; never written.
+    Python,
     /// INI as DVC's settings are written; no file name tells it.
     Ini,
 }
@@ -33,6 +36,7 @@ impl Format {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => Self::Json,
             Some("toml") => Self::Toml,
+            Some("py") => Self::Python,
             _ => Self::Yaml,
         }
     }
@@ -92,6 +96,9 @@ impl Document {
             Format::Yaml => parse_yaml(&source),
             Format::Json => parse_json(&source),
             Format::Toml => parse_toml(&source),
+            Format::Python => {
+                py::read(&source.text).map_err(|f| syntax_error(&source, f.at, &f.message))
+            }
             Format::Ini => ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source)),
         };
         match root {
@@ -109,15 +116,6 @@ impl Document {
     /// The file cannot be read, is not UTF-8, or breaks the grammar.
     pub fn read(path: &Path, name: &str) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        if path.extension().is_some_and(|end| end == "py") {
-            let headline = format!("`{name}` is Python, which is not supported yet");
-            let problem = Diagnostic::error("python-file", headline)
-                .help("write the values into a YAML, JSON or TOML file, and read that in Python");
-            return Err(Error::Document {
-                name: name.to_owned(),
-                problems: vec![problem],
-            });
-        }
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(name, text, Format::of_path(path)),
             Err(e) => {

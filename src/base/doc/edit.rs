@@ -27,6 +27,9 @@ use spell::{flow, is_one_line, quoted, scalar_or_flow};
 /// # Errors
 /// The way leads through something that holds no keys, or the layout is beyond this editor.
 pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    if document.format == Format::Python {
+        return Err(refuse(document, path, IN_A_PROGRAM.to_owned()));
+    }
     if let Some(why) = unsayable(document.format, value) {
         return Err(refuse(document, path, why.to_owned()));
     }
@@ -48,6 +51,9 @@ pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Documen
 /// # Errors
 /// There is no such value, or the layout is beyond this editor.
 pub fn remove(document: &Document, path: &KeyPath) -> Result<Document, Error> {
+    if document.format == Format::Python {
+        return Err(refuse(document, path, IN_A_PROGRAM.to_owned()));
+    }
     let mut expected = document.root.clone();
     if !take(&mut expected, path.keys()) {
         return Err(refuse(document, path, "it is not there".to_owned()));
@@ -68,6 +74,9 @@ fn prune(value: &mut Value) {
         map.retain(|_, inner| !matches!(inner, Value::Map(map) if map.is_empty()));
     }
 }
+
+/// Why a Python file is left alone.
+const IN_A_PROGRAM: &str = "it is in a Python program";
 
 /// Returns why a value cannot be written in this format, if it cannot.
 fn unsayable(format: Format, value: &Value) -> Option<&'static str> {

@@ -57,6 +57,8 @@ impl Places {
             Format::Yaml | Format::Json => YamlReader::new(text).root(),
             Format::Toml => toml_root(text),
             Format::Ini => super::ini::places(text),
+            // A message about a program names the key; that is found.
+            Format::Python => None,
         };
         Self { root }
     }

@@ -12,6 +12,7 @@ mod ini;
 mod key_path;
 mod locate;
 mod node;
+mod py;
 pub mod python;
 mod read;
 mod scalar;

@@ -4,7 +4,7 @@
 //! Records are written atomically, after the outputs' objects are durable. One that cannot be read
 //! counts as absent: the stage runs and writes it anew. A cvops project keeps one JSON file per run
 //! key under `.cvops/runs/` (`native`); a DVC repository has DVC's records, in its cache (`dvc`), so
-//! that each tool restores what the other ran. Imports: base, project, store, inputs, lock, spec.
+//! that each tool restores what the other ran. Imports: base, project, inputs, lock, spec.
 
 mod dvc;
 mod native;
@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use crate::base::hash::HashAlgo;
 use crate::base::{Error, fs};
 use crate::project::Project;
-use crate::store::Cache;
 
 use super::inputs::{Inputs, RunKey};
 use super::lock::LockEntry;
@@ -35,17 +34,14 @@ pub struct RunCache {
 }
 
 impl RunCache {
-    /// Opens the run cache of `project`, whose objects are in `cache`. It need not exist yet.
+    /// Opens the run cache of `project`. It need not exist yet.
     #[must_use]
-    pub fn open(project: &Project, cache: &Cache) -> Self {
-        match project.personality.hash {
-            HashAlgo::Blake3 => Self {
-                dir: project.layout.runs(),
-                layout: Layout::Native,
-            },
-            HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Self {
-                dir: cache.dir().join("runs"),
-                layout: Layout::Dvc,
+    pub fn open(project: &Project) -> Self {
+        Self {
+            dir: project.layout.runs(),
+            layout: match project.personality.hash {
+                HashAlgo::Blake3 => Layout::Native,
+                HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Layout::Dvc,
             },
         }
     }

@@ -107,7 +107,7 @@ impl<'v> Emitter<'v, '_> {
                 return;
             }
             Some(Link::Anchor(n)) => {
-                self.indicator(&format!("&id{n:03}"), Blank::Before, Opens::No)
+                self.indicator(&format!("&id{n:03}"), Blank::Before, Opens::No);
             }
             None => {}
         }
@@ -263,9 +263,7 @@ mod tests {
 
     fn parse(text: &str) -> Value {
         let document = Document::parse("f", text.to_owned(), Format::Yaml);
-        document
-            .map(|d| d.root)
-            .unwrap_or_else(|e| panic!("{e}: {text:?}"))
+        document.map_or_else(|e| panic!("{e}: {text:?}"), |d| d.root)
     }
 
     /// `golden.jsonl` holds texts that DVC wrote, and their values as its JSON.

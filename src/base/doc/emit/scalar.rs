@@ -90,9 +90,10 @@ fn quotes(text: &str, chars: &[char], kind: Kind, place: Place) -> Quotes {
     };
     if may_be_plain && reads_back {
         Quotes::None
-    } else if text.contains(['\'', '\n']) || needs_double {
-        Quotes::Double
-    } else if place == Place::SimpleKey && has_break {
+    } else if text.contains(['\'', '\n'])
+        || needs_double
+        || (place == Place::SimpleKey && has_break)
+    {
         Quotes::Double
     } else {
         Quotes::Single

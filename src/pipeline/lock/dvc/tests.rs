@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::doc::Format;
 use crate::pipeline::spec;
+use crate::store::Presence;
 
 const FIRST: &str = include_str!("fixtures/first.lock");
 const SECOND: &str = include_str!("fixtures/second.lock");
@@ -81,7 +82,7 @@ fn what_nobody_declares_and_what_says_the_same_keeps_its_text() {
         .outs
         .values()
         .next()
-        .and_then(|out| out.object())
+        .and_then(Presence::object)
         .unwrap();
     assert_eq!(
         object.hash().algo(),

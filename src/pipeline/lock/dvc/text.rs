@@ -32,14 +32,14 @@ pub fn to_text(name: &str, before: Option<&str>, updates: &[Update<'_>]) -> Resu
     if before.trim().is_empty() {
         return Ok(joined(
             format!("schema: '{SCHEMA}'\nstages:\n"),
-            Vec::new(),
+            &[],
             "",
             updates,
         ));
     }
     if let Some(parts) = Parts::of(before) {
         let head = parts.head.to_owned();
-        return Ok(joined(head, parts.chunks, parts.tail, updates));
+        return Ok(joined(head, &parts.chunks, parts.tail, updates));
     }
     // A layout that neither tool writes: the values stay, the layout becomes DVC's.
     let document = Document::parse(name, before.to_owned(), Format::Yaml)?;
@@ -58,13 +58,13 @@ pub fn to_text(name: &str, before: Option<&str>, updates: &[Update<'_>]) -> Resu
     match Parts::of(&written) {
         Some(parts) => Ok(joined(
             parts.head.to_owned(),
-            parts.chunks,
+            &parts.chunks,
             parts.tail,
             updates,
         )),
         None => Ok(joined(
             written.replacen("stages: {}\n", "stages:\n", 1),
-            Vec::new(),
+            &[],
             "",
             updates,
         )),
@@ -145,12 +145,12 @@ fn key_of(line: &str) -> Option<String> {
 
 fn joined(
     mut out: String,
-    chunks: Vec<(String, &str)>,
+    chunks: &[(String, &str)],
     tail: &str,
     updates: &[Update<'_>],
 ) -> String {
     let mut left: BTreeMap<&str, Update<'_>> = updates.iter().map(|u| (u.name, *u)).collect();
-    for (name, chunk) in &chunks {
+    for (name, chunk) in chunks {
         match left.remove(name.as_str()) {
             Some(update) => out.push_str(&renewed(chunk, &update, &out)),
             None => out.push_str(chunk),
@@ -182,10 +182,7 @@ fn renewed(chunk: &str, update: &Update<'_>, before: &str) -> String {
         !bare.trim().is_empty() && !is_comment
     };
     let lines: Vec<&str> = chunk.split_inclusive('\n').collect();
-    let length = lines
-        .iter()
-        .rposition(|line| is_entry(&line))
-        .map_or(0, |i| i + 1);
+    let length = lines.iter().rposition(is_entry).map_or(0, |i| i + 1);
     new + &lines[length..].concat()
 }
 
@@ -254,7 +251,12 @@ pub fn record_text(entry: &Value) -> String {
 #[must_use]
 pub fn key_kind(path: &[&str]) -> KeyKind {
     match path {
-        ["params", file, _, _, ..] if matches!(Format::of_path(Path::new(file)), Format::Yaml) => {
+        ["params", file, _, _, ..]
+            if matches!(
+                Format::of_path(Path::new(file)),
+                Format::Yaml | Format::Python
+            ) =>
+        {
             let key = path.last().copied().unwrap_or_default();
             let is_canonical = key.parse::<i64>().is_ok_and(|n| n.to_string() == key)
                 || matches!(key, "true" | "false");
