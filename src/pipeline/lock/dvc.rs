@@ -12,7 +12,7 @@ mod text;
 
 use crate::base::doc::{Document, KeyPath, Map, On, Problems, Value};
 use crate::base::{ArtifactPath, Error};
-use crate::pipeline::spec::{Spelling, StageName, StageSpec};
+use crate::pipeline::spec::{CommandForm, Spelling, StageName, StageSpec};
 
 use super::{LockEntry, LockFile};
 
@@ -28,6 +28,8 @@ pub struct Shape {
     /// The folder from which the entry's paths are seen; `None`: the top of the project.
     wdir: Option<ArtifactPath>,
     spelling: Spelling,
+    /// How the command is written; `None` where nobody declares the stage.
+    command: Option<CommandForm>,
     /// Params files of which the stage reads everything.
     whole: Vec<ArtifactPath>,
 }
@@ -40,6 +42,7 @@ impl Shape {
         Self {
             wdir: stage.wdir.clone(),
             spelling: stage.spelling.clone(),
+            command: Some(stage.command_form),
             whole: whole.map(|param| param.file.clone()).collect(),
         }
     }

@@ -30,7 +30,6 @@ pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
 pub use spelling::Spelling;
-pub(in crate::pipeline) use spelling::commands_of;
 
 /// The address of a stage: `train` in the pipeline file at the top of the project, `sub/dvc.yaml:train`
 /// in one below it.

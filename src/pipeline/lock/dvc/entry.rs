@@ -7,7 +7,7 @@ use crate::base::fs::Executable;
 use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, ObjectId};
 use crate::pipeline::lock::LockEntry;
-use crate::pipeline::spec::{ParamRef, commands_of};
+use crate::pipeline::spec::{CommandForm, ParamRef};
 use crate::project::PARAMS_FILE;
 use crate::store::{Presence, Present};
 
@@ -29,7 +29,11 @@ pub enum Form {
 pub fn to_value(entry: &LockEntry, shape: &Shape, form: Form) -> Value {
     let mut map = Map::new();
     // DVC compares the command as it is declared.
-    let command = shape.spelling.command(&entry.commands);
+    let text = |text: &String| Value::Str(text.clone());
+    let command = match (shape.command, entry.commands.as_slice()) {
+        (None | Some(CommandForm::Text), [one]) => text(one),
+        (_, many) => Value::List(many.iter().map(text).collect()),
+    };
     map.insert("cmd".to_owned(), command);
     if !entry.deps.is_empty() {
         map.insert("deps".to_owned(), paths(&entry.deps, shape, form));
@@ -113,12 +117,12 @@ fn params(params: &BTreeMap<ParamRef, Value>, shape: &Shape) -> Map {
 /// Reads the entry at `at`; `None` when it is broken, which is reported.
 pub(super) fn read(problems: &Problems<'_>, at: &KeyPath, shape: &Shape) -> Option<LockEntry> {
     let fields = problems.fields(at.clone());
-    let commands = fields.get("cmd").map(commands_of).unwrap_or_default();
+    let commands = fields.texts("cmd").into_iter().map(str::to_owned);
     let deps = read_paths(problems, at, "deps", shape);
     let outs = read_paths(problems, at, "outs", shape);
     let params = read_params(problems, &at.key("params"), shape);
     Some(LockEntry {
-        commands,
+        commands: commands.collect(),
         wdir: shape.wdir.clone(),
         deps: deps?,
         params: params?,

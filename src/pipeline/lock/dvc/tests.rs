@@ -74,9 +74,9 @@ fn locks_of_dvc_are_written_to_the_byte() {
 
 #[test]
 fn what_nobody_declares_and_what_says_the_same_keeps_its_text() {
-    let text = "# ours\nschema: '2.0'\nstages:\n  # about b\n  b:\n    cmd: \"x\"  # why\n    outs:\n    - {path: o, md5: d8e8fca2dc0f896fd7cb4cb0031ba249, size: 5}\n  # about gone\n  'gone@1':\n    cmd: y\ndatasets:\n- name: d\n";
+    let text = "# ours\nschema: '2.0'\nstages:\n  # about b\n  b:\n    cmd: \"x\"  # why\n    outs:\n    - {path: o, md5: d8e8fca2dc0f896fd7cb4cb0031ba249, size: 5}\n  # about gone\n  'gone@1':\n    cmd: [y]\ndatasets:\n- name: d\n";
     let old = entries(text, &[]);
-    assert_eq!(write(Some(text), &old[..1], &[]), text);
+    assert_eq!(write(Some(text), &old, &[]), text);
     let object = old[0]
         .1
         .outs
@@ -95,7 +95,7 @@ fn what_nobody_declares_and_what_says_the_same_keeps_its_text() {
     assert_eq!(
         write(Some(text), &[update("b"), update("a")], &[]),
         format!(
-            "# ours\nschema: '2.0'\nstages:\n  # about b\n  b:\n{entry}  # about gone\n  'gone@1':\n    cmd: y\n  a:\n{entry}datasets:\n- name: d\n"
+            "# ours\nschema: '2.0'\nstages:\n  # about b\n  b:\n{entry}  # about gone\n  'gone@1':\n    cmd: [y]\n  a:\n{entry}datasets:\n- name: d\n"
         )
     );
     // Another layout is brought into DVC's.
