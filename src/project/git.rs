@@ -431,6 +431,55 @@ pub fn tracked(root: &Path) -> Vec<ArtifactPath> {
         .collect()
 }
 
+/// Returns those of `paths` that git tracks, or that hold a file it tracks; none without git.
+#[must_use]
+pub fn tracked_in(root: &Path, paths: &[ArtifactPath]) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["--literal-pathspecs", "ls-files", "-z", "--"])
+        .args(paths.iter().map(ArtifactPath::as_str))
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    let files: Vec<ArtifactPath> = names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect();
+    let holds = |path: &&ArtifactPath| files.iter().any(|file| path.contains(file));
+    paths.iter().filter(holds).cloned().collect()
+}
+
+/// Returns the files of the project at `root` that git neither tracks nor ignores; none without git.
+#[must_use]
+pub fn untracked(root: &Path) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["ls-files", "--others", "--exclude-standard", "-z"])
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect()
+}
+
+/// Puts `files` of the project at `root` into git's index; one that is gone leaves it. The one thing
+/// that is written through git, and only where the user has asked for it (`core.autostage`).
+///
+/// # Errors
+/// There is no `git` program, or it refused.
+pub fn stage(root: &Path, files: &[ArtifactPath]) -> Result<(), Error> {
+    let output = command(root)
+        .args(["--literal-pathspecs", "add", "--all", "--"])
+        .args(files.iter().map(ArtifactPath::as_str))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| start_failed(root, e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failure(root, &String::from_utf8_lossy(&output.stderr)))
+}
+
 fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command

@@ -7,7 +7,7 @@ use crate::base::hash::HashAlgo;
 use crate::base::fs::{Executable, fault};
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
 use crate::pipeline::spec::{BeforeRun, Storage};
-use crate::store::{Presence, Present};
+use crate::store::Present;
 
 use super::{Pointer, PointerOut};
 
@@ -27,22 +27,23 @@ impl Pointer {
     }
 
     /// Replaces the file below `root`, atomically and durably. Everything it names must be durable.
-    /// A file that says the same already is not touched.
+    /// A file that says the same already is not touched; returns whether it was written.
     ///
     /// # Errors
     /// The file cannot be written; the old one stays.
-    pub fn write(&self, root: &Path) -> Result<(), Error> {
+    pub fn write(&self, root: &Path) -> Result<bool, Error> {
         let text = self.to_text()?;
         let file = self.file.under(root);
         let was = self.document.as_ref().map(|document| &document.source.text);
         if was == Some(&text) {
-            return Ok(());
+            return Ok(false);
         }
         fault::point("pointer.write").map_err(Error::io("write", &file))?;
         if let Some(dir) = file.parent().filter(|dir| !dir.is_dir()) {
             fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
         }
-        fs::write_through_links(&file, text.as_bytes()).map_err(Error::io("write", &file))
+        fs::write_through_links(&file, text.as_bytes()).map_err(Error::io("write", &file))?;
+        Ok(true)
     }
 
     /// Takes over what was written, so that a second write starts from there.
@@ -67,9 +68,28 @@ impl Pointer {
         let outs = Value::List(outs.collect());
         put(&mut top, "desc", self.desc.clone().map(Value::Str));
         put(&mut top, "md5", self.md5.clone().map(Value::Str));
-        put(&mut top, "frozen", self.frozen.then_some(Value::Bool(true)));
+        let folder = self.file.parent();
+        let above = folder.as_ref().map_or("", ArtifactPath::as_str);
+        let wdir = top.get("wdir").and_then(Value::as_str).unwrap_or(".");
+        if ArtifactPath::parse_in(above, wdir).ok() != self.base {
+            let text = self.base.as_ref().map(|base| relative_folder(folder.as_ref(), base));
+            let text = text.unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
+            put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
+        }
+        if self.frozen || top.contains_key("frozen") {
+            top.insert("frozen".to_owned(), Value::Bool(self.frozen));
+        }
         if !self.deps.is_empty() {
-            let deps = self.deps.iter().map(|dep| Value::Map(dep.fields.clone()));
+            let deps = self.deps.iter().map(|dep| {
+                let mut fields = dep.fields.clone();
+                if let Some(path) = &dep.path {
+                    let text = fields.get("path").and_then(Value::as_str).unwrap_or_default();
+                    if !is_at(base, text, path) {
+                        fields.insert("path".to_owned(), Value::Str(relative(base, path)));
+                    }
+                }
+                Value::Map(fields)
+            });
             top.insert("deps".to_owned(), Value::List(deps.collect()));
         }
         top.insert("outs".to_owned(), outs);
@@ -95,7 +115,7 @@ impl PointerOut {
         put(&mut out, "isexec", exec.then_some(Value::Bool(true)));
         let is_exact = object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5);
         put(&mut out, "hash", is_exact.then(|| Value::Str("md5".to_owned())));
-        if out.get("path").and_then(Value::as_str).is_none_or(|old| !self.is_at(base, old)) {
+        if out.get("path").and_then(Value::as_str).is_none_or(|old| !is_at(base, old, &self.path)) {
             out.insert("path".to_owned(), Value::Str(relative(base, &self.path)));
         }
         put(&mut out, "desc", text(&self.desc));
@@ -107,17 +127,18 @@ impl PointerOut {
         if self.meta != Value::Null {
             out.insert("meta".to_owned(), self.meta.clone());
         }
-        flag(&mut out, "cache", self.storage == Storage::Cached, true);
-        flag(&mut out, "persist", self.before_run == BeforeRun::Keep, false);
+        usually_true(&mut out, "cache", self.storage == Storage::Cached);
+        usually_false(&mut out, "persist", self.before_run == BeforeRun::Keep);
         put(&mut out, "remote", text(&self.remote));
-        flag(&mut out, "push", self.push, true);
+        usually_true(&mut out, "push", self.push);
         out
     }
+}
 
-    fn is_at(&self, base: Option<&ArtifactPath>, text: &str) -> bool {
-        let base = base.map_or("", ArtifactPath::as_str);
-        ArtifactPath::parse_in(base, text).is_ok_and(|path| path == self.path)
-    }
+/// Is `text`, as seen from `base`, this path?
+fn is_at(base: Option<&ArtifactPath>, text: &str, path: &ArtifactPath) -> bool {
+    let base = base.map_or("", ArtifactPath::as_str);
+    ArtifactPath::parse_in(base, text).is_ok_and(|there| there == *path)
 }
 
 /// Returns the key under which a hash is written.
@@ -139,9 +160,16 @@ fn put(map: &mut Map, key: &str, value: Option<Value>) {
     }
 }
 
-/// Writes a flag that differs from its default, or corrects one that is written already.
-fn flag(map: &mut Map, key: &str, value: bool, default: bool) {
-    if value != default || map.contains_key(key) {
+/// Writes a flag whose usual value is true where it is not, or corrects one that is written already.
+fn usually_true(map: &mut Map, key: &str, value: bool) {
+    if !value || map.contains_key(key) {
+        map.insert(key.to_owned(), Value::Bool(value));
+    }
+}
+
+/// Writes a flag whose usual value is false where it is not, or corrects one that is written already.
+fn usually_false(map: &mut Map, key: &str, value: bool) {
+    if value || map.contains_key(key) {
         map.insert(key.to_owned(), Value::Bool(value));
     }
 }
@@ -154,4 +182,12 @@ pub(super) fn relative(base: Option<&ArtifactPath>, path: &ArtifactPath) -> Stri
     let common = common.min(parts.len() - 1);
     let up = std::iter::repeat_n("..", base.len() - common);
     up.chain(parts[common..].iter().copied()).collect::<Vec<_>>().join("/")
+}
+
+/// Returns the folder `path` as seen from the folder `from`: `.` where they are the same.
+fn relative_folder(from: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
+    if from == Some(path) {
+        return ".".to_owned();
+    }
+    relative(from, path)
 }
