@@ -31,6 +31,14 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A pattern that cannot be read.
+    #[error("`{pattern}` is not a pattern: {why}")]
+    Pattern {
+        /// What the user typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A target that is neither a stage nor an output.
     #[error("`{target}` is neither a stage nor an output of one")]
     UnknownTarget {
@@ -48,6 +56,8 @@ pub enum Error {
         path: ArtifactPath,
         /// The stage that would write it, when it is not part of the plan.
         producer: Option<StageName>,
+        /// The pointer that tracks it.
+        pointer: Option<ArtifactPath>,
     },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
@@ -238,6 +248,13 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::Pattern { .. } => error("bad-pattern")
+                .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
+            Self::MissingDependency { pointer: Some(pointer), .. } => {
+                error("missing-dependency").help(format!(
+                    "`cvops checkout {pointer}` puts it in place from the cache, `cvops pull {pointer}` fetches it first"
+                ))
+            }
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
                     Some(producer) => {

@@ -23,7 +23,7 @@ use super::spec::{BeforeRun, Storage};
 
 pub use judge::{BroughtUp, State, bring_up, states};
 pub use read::parse;
-pub use walk::{Found, find};
+pub use walk::{Found, find, find_around};
 
 /// One pointer file.
 #[derive(Clone, Debug)]

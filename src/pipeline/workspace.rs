@@ -12,11 +12,11 @@ use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{InGit, Project, update_gitignore};
-use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
+use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
-use super::graph::StageGraph;
+use super::graph::{Maker, StageGraph};
 use super::inputs::{Inputs, RunKey};
 use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
@@ -97,7 +97,7 @@ impl<'p> Files<'p> {
     /// Returns the scratch folder of all attempts of `stage`.
     #[must_use]
     pub fn scratch_of(&self, stage: &StageName) -> PathBuf {
-        self.project.layout.scratch().join(stage.as_str())
+        self.project.layout.scratch().join(stage.file_name())
     }
 
     /// Creates the scratch folder of one run of `stage`: it survives a killed attempt and is found
@@ -218,16 +218,28 @@ impl<'p> Files<'p> {
                 } => (path, old, new, files),
                 _ => continue,
             };
-            let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
-            else {
-                continue;
-            };
-            // What is not known is left out: this is only an explanation.
-            let old = self.known_listing(&old);
-            let new = self.store.snapshots.listing(path).ok().flatten();
-            if let (Some(old), Some(new)) = (old, new) {
-                *files = store::diff(&old, &new);
-            }
+            *files = self.changed_files(path, old, new);
+        }
+    }
+
+    /// Returns which files of the folder `path` changed from `old` to `new`, which is what is there.
+    /// What is not known is left out: this is only an explanation.
+    #[must_use]
+    pub fn changed_files(
+        &self,
+        path: &ArtifactPath,
+        old: &Presence,
+        new: &Presence,
+    ) -> Vec<FileChange> {
+        let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
+        else {
+            return Vec::new();
+        };
+        let old = self.known_listing(&old);
+        let new = self.store.snapshots.listing(path).ok().flatten();
+        match (old, new) {
+            (Some(old), Some(new)) => store::diff(&old, &new),
+            _ => Vec::new(),
         }
     }
 
@@ -276,6 +288,14 @@ impl<'p> Files<'p> {
             return Ok(false);
         };
         Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+    }
+
+    /// Does the cache have the object whole?
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn holds(&self, object: &ObjectId) -> Result<bool, Error> {
+        Ok(self.store.contains(object)? == Held::Whole)
     }
 
     /// Makes every object written so far durable.
@@ -353,6 +373,14 @@ impl<'p> Workspace<'p> {
     /// A params file or key is missing.
     pub fn params(&mut self, stage: &StageSpec) -> Result<BTreeMap<ParamRef, Value>, Error> {
         self.params.of_stage(stage)
+    }
+
+    /// Returns the content of a params file, if it is there.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn params_file(&mut self, file: &ArtifactPath) -> Result<Option<Value>, Error> {
+        Ok(self.params.file(file)?.cloned())
     }
 
     /// Returns the inputs of `stage`; deps in `predicted` are taken from there.
@@ -509,12 +537,17 @@ impl<'p> Workspace<'p> {
 }
 
 fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
+    let pointer = match graph.maker_of(path) {
+        Some(Maker::Pointer(pointer)) => Some(graph.pointers()[pointer].file.clone()),
+        Some(Maker::Stage(_)) | None => None,
+    };
     let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
         producer: graph
             .producer_of(path)
             .map(|p| graph.stages()[p].name.clone()),
+        pointer,
     };
     graph.at_its_line(stage, error)
 }
