@@ -21,8 +21,8 @@ use crate::pipeline::StageGraph;
 use crate::pipeline::execute::stop_leftovers;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
+use crate::project::Project;
 use crate::project::ignore::is_always_ignored;
-use crate::project::{CVOPS, Project};
 
 use super::error::Error;
 
@@ -86,7 +86,7 @@ impl WorkTree {
         let tree = Self {
             project: Project {
                 root: root.to_owned(),
-                layout: project.layout.of_work_tree(root, &CVOPS),
+                layout: project.layout.of_work_tree(root, &project.personality),
                 ..project.clone()
             },
         };
@@ -176,7 +176,7 @@ pub fn remove_leftovers(project: &Project, folder: &Path) -> Result<Vec<String>,
     let mut stopped = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let root = entry.path();
-        let layout = project.layout.of_work_tree(&root, &CVOPS);
+        let layout = project.layout.of_work_tree(&root, &project.personality);
         stopped.extend(stop_leftovers(&layout.running(), &root)?);
     }
     fs::remove_dir_all(folder).map_err(base::Error::io("remove", folder))?;

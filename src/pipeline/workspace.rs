@@ -233,7 +233,8 @@ impl<'p> Files<'p> {
 
     fn known_listing(&self, hash: &ContentHash) -> Option<Listing> {
         let remembered = std::fs::read(self.listing_path(hash)).ok();
-        let listing = remembered.and_then(|bytes| Listing::parse(&bytes).ok());
+        let listing =
+            remembered.and_then(|bytes| Listing::parse(self.store.cache.algo(), &bytes).ok());
         listing.or_else(|| self.store.cache.listing(hash).ok())
     }
 
@@ -257,10 +258,10 @@ impl<'p> Files<'p> {
         let Some(listing) = self.store.snapshots.listing(path)? else {
             return Ok(());
         };
-        if listing.id() == object {
+        if listing.id(self.store.cache.algo()) == object {
             let dir = self.project.layout.listings();
             fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
-            fs::write_atomic(&kept, &listing.to_bytes())
+            fs::write_atomic(&kept, &listing.to_bytes(self.store.cache.algo()))
                 .map_err(base::Error::io("write", &kept))?;
         }
         Ok(())

@@ -25,5 +25,5 @@ pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
 pub use locks::{Access, EditLock, Holder, ProjectLock, Wait};
-pub use personality::{CVOPS, PARAMS_FILE, Personality};
+pub use personality::{CVOPS, DVC, PARAMS_FILE, Personality};
 pub use settings::{Origin, SETTINGS, Setting, SettingsFile};

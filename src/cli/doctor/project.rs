@@ -8,7 +8,7 @@ use crate::base::{db, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::experiment::sweep::journal;
-use crate::project::{self, CVOPS, Config, Layout, Project, ProjectLock, SettingsFile};
+use crate::project::{self, CVOPS, Config, DVC, Layout, Project, ProjectLock, SettingsFile};
 
 use super::Finding;
 
@@ -29,8 +29,8 @@ const LINKS: [LinkKind; 4] = [
 /// Returns the findings, and the project if there is one that can be looked into.
 pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
     let user = ctx.env.user_config();
-    let root = match project::find_root(&ctx.dir) {
-        Ok(root) => root,
+    let (root, personality) = match project::find_root(&ctx.dir) {
+        Ok(found) => found,
         Err(project::Error::NotAProject { .. }) => {
             let mut findings = vec![Finding::ok(
                 "project",
@@ -46,8 +46,10 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
         }
         Err(error) => return (Finding::of_error("project", &error.into()), None),
     };
-    let layout = Layout::new(&root, &CVOPS);
-    let kind = if root.join(CVOPS.pipeline_file).is_file() {
+    let layout = Layout::new(&root, &personality);
+    let kind = if personality == DVC {
+        "a DVC repository"
+    } else if root.join(CVOPS.pipeline_file).is_file() {
         "a cvops project"
     } else {
         "a cvops project without a `pipeline.yaml`"
@@ -63,7 +65,7 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
         Config::load(&root, &layout, user.as_deref()).unwrap_or_else(|_| Config::defaults(&layout));
     let project = Project {
         root,
-        personality: CVOPS,
+        personality,
         config,
         layout,
     };
