@@ -8,11 +8,14 @@
 
 pub mod cache;
 pub mod error;
+pub mod gc;
 pub mod materialise;
+pub mod remote;
 pub mod remove;
 pub mod snapshot;
 mod stat;
 mod state;
+pub mod transfer;
 pub mod tree;
 pub mod verify;
 
@@ -25,8 +28,10 @@ use crate::project::Project;
 pub use cache::{Cache, Held};
 pub use error::Error;
 pub use materialise::{OnConflict, Placed};
+pub use remote::Remote;
 pub use remove::Removed;
 pub use snapshot::{Presence, Present, Snapshotter, Stats};
+pub use transfer::{Look, Moved, Standing, Transfer, TransferEvent};
 pub use tree::{FileChange, Listing, ListingEntry, diff};
 pub use verify::{Report, Sweep, VerifyEvent, verify};
 

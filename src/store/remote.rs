@@ -235,7 +235,7 @@ impl Service for Folder {
         } else {
             fs::fill(staged.file(), &source)?;
         }
-        fs::set_shared_mode(staged.file())?;
+        fs::share_read_only(staged.file())?;
         fault::point("remote.upload.rename")?;
         staged.commit(&to)
     }
@@ -297,7 +297,12 @@ mod tests {
         service.settle().unwrap();
         assert_eq!(service.exists_many(&keys).unwrap(), [true, true]);
         assert_eq!(service.read("a/d", 5).unwrap(), Body::Larger);
-        let names: Vec<String> = service.list("a").unwrap().into_iter().map(|i| i.key).collect();
+        let names: Vec<String> = service
+            .list("a")
+            .unwrap()
+            .into_iter()
+            .map(|i| i.key)
+            .collect();
         assert_eq!(names, ["a/b/c", "a/d"]);
         let to = tmp.path().join("to");
         service.download("a/d", &to).unwrap();

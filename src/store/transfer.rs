@@ -144,8 +144,12 @@ impl Transfer<'_> {
         self.started(absent.len() + closing.len());
         self.each(&absent, &mut moved, |object| self.upload(object))?;
         self.settle(&moved)?;
-        let held_back: BTreeSet<ObjectId> =
-            moved.lacking.iter().chain(&moved.damaged).copied().collect();
+        let held_back: BTreeSet<ObjectId> = moved
+            .lacking
+            .iter()
+            .chain(&moved.damaged)
+            .copied()
+            .collect();
         let ready: Vec<ObjectId> = closing
             .into_iter()
             .filter(|(_, listing)| members(listing).all(|m| !held_back.contains(&m)))
@@ -216,7 +220,7 @@ impl Transfer<'_> {
         // A member is on the remote for sure, or has to be looked for.
         let mut known: BTreeMap<ObjectId, bool> = files.iter().map(|f| (*f, false)).collect();
         for (tree, there) in trees.iter().zip(self.on_remote(&trees)?) {
-            let here = self.cache.single(tree, None)? == Single::Good;
+            let here = self.cache.single(tree, None)?;
             standings.extend(standing(here, there).map(|standing| (*tree, standing)));
             if let Found::Cached(listing) | Found::Remote(listing, _) =
                 self.find_listing(tree.hash())?
@@ -226,14 +230,23 @@ impl Transfer<'_> {
                 }
             }
         }
-        let unknown: Vec<ObjectId> = known.iter().filter(|(_, t)| !**t).map(|(o, _)| *o).collect();
+        let unknown: Vec<ObjectId> = known
+            .iter()
+            .filter(|(_, t)| !**t)
+            .map(|(o, _)| *o)
+            .collect();
         for (object, there) in unknown.iter().zip(self.on_remote(&unknown)?) {
             known.insert(*object, there);
         }
         let all: Vec<(ObjectId, Option<u64>)> = known.keys().map(|o| (*o, None)).collect();
         let absent: BTreeSet<ObjectId> = self.not_cached(&all)?.into_iter().collect();
         for (object, there) in known {
-            let found = standing(!absent.contains(&object), there);
+            let here = if absent.contains(&object) {
+                Single::Missing
+            } else {
+                Single::Good
+            };
+            let found = standing(here, there);
             standings.extend(found.map(|standing| (object, standing)));
         }
         Ok(standings)
@@ -289,10 +302,10 @@ impl Transfer<'_> {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Lacking),
             Err(e) => return Err(self.remote.failed("read from")(e)),
         };
-        if ContentHash::of(&bytes) != *hash {
+        if hash.algo().hash(&bytes) != *hash {
             return Ok(Found::Damaged);
         }
-        match Listing::parse(&bytes) {
+        match Listing::parse(hash.algo(), &bytes) {
             Ok(listing) => Ok(Found::Remote(listing, bytes)),
             Err(problem) => Err(Error::Listing {
                 hash: *hash,
@@ -353,7 +366,9 @@ impl Transfer<'_> {
             Single::Corrupt => return Ok(One::Damaged(*object)),
         }
         let path = self.cache.object_path(object);
-        let size = std::fs::metadata(&path).map_err(base::Error::io("inspect", &path))?.len();
+        let size = std::fs::metadata(&path)
+            .map_err(base::Error::io("inspect", &path))?
+            .len();
         let sent = self.remote.service().upload(&path, &self.cache.key(object));
         sent.map_err(self.remote.failed("write to"))?;
         Ok(One::Moved(size))
@@ -366,7 +381,7 @@ impl Transfer<'_> {
             _ => Err(self.remote.failed("read from")(e)),
         };
         match self.remote.service().read(&key, SMALL_BYTES) {
-            Ok(Body::Whole(bytes)) if ContentHash::of(&bytes) == *object.hash() => {
+            Ok(Body::Whole(bytes)) if object.hash().algo().hash(&bytes) == *object.hash() => {
                 self.cache.insert_bytes(object, &bytes)?;
                 Ok(One::Moved(bytes.len() as u64))
             }
@@ -376,7 +391,7 @@ impl Transfer<'_> {
                 if let Err(e) = self.remote.service().download(&key, temp.path()) {
                     return failed(e);
                 }
-                Ok(match self.cache.adopt(object, temp)? {
+                Ok(match self.cache.adopt(object, &temp)? {
                     Some(size) => One::Moved(size),
                     None => One::Damaged(*object),
                 })
@@ -407,12 +422,12 @@ enum Found {
     Damaged,
 }
 
-fn standing(here: bool, there: bool) -> Option<Standing> {
+fn standing(here: Single, there: bool) -> Option<Standing> {
     match (here, there) {
-        (true, true) => None,
-        (true, false) => Some(Standing::New),
-        (false, true) => Some(Standing::Deleted),
-        (false, false) => Some(Standing::Missing),
+        (Single::Good, true) => None,
+        (Single::Good, false) => Some(Standing::New),
+        (Single::Missing | Single::Corrupt, true) => Some(Standing::Deleted),
+        (Single::Missing | Single::Corrupt, false) => Some(Standing::Missing),
     }
 }
 
@@ -428,5 +443,5 @@ fn members(listing: &Listing) -> impl Iterator<Item = ObjectId> {
 
 fn sized_members(listing: &Listing) -> impl Iterator<Item = (ObjectId, Option<u64>)> {
     let entries = listing.entries().iter();
-    entries.map(|e| (ObjectId::File(e.hash), Some(e.size)))
+    entries.map(|e| (ObjectId::File(e.hash), e.size))
 }
