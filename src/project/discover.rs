@@ -80,6 +80,14 @@ pub fn find_root(from: &Path) -> Result<(PathBuf, Personality), Error> {
     Err(Error::NotAProject { from })
 }
 
+/// Does the entry `name` of the folder `dir` make it the top folder of a project?
+#[must_use]
+pub fn marks_root(dir: &Path, name: &str) -> bool {
+    name == CVOPS.pipeline_file
+        || (name == DVC_DIR && dir.join(DVC_DIR).is_dir())
+        || (name == CVOPS.state_dir && Layout::new(dir, &CVOPS).config().is_file())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,10 +17,10 @@ pub mod personality;
 pub mod settings;
 
 pub use config::Config;
-pub use discover::{Project, discover, find_root};
+pub use discover::{Project, discover, find_root, marks_root};
 pub use error::Error;
 pub use git::{Commit, Git};
-pub use gitignore::{InGit, is_ignored, update_gitignore};
+pub use gitignore::{GitRules, InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
