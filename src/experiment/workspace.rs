@@ -17,10 +17,10 @@ use std::path::Path;
 use crate::base::doc::Document;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, fs};
-use crate::pipeline::StageGraph;
 use crate::pipeline::execute::stop_leftovers;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
+use crate::pipeline::{StageGraph, lock_files};
 use crate::project::Project;
 use crate::project::ignore::is_always_ignored;
 
@@ -55,6 +55,13 @@ struct Layout {
 impl Layout {
     fn of(contents: &Contents<'_>) -> Self {
         let mut layout = Self::default();
+        for file in contents.graph.files() {
+            // The tree's own pipeline and lock files stand in it.
+            let path = file.file.iter();
+            layout
+                .folders
+                .extend(path.flat_map(ArtifactPath::ancestors));
+        }
         for stage in contents.graph.stages() {
             layout.folders.extend(stage.wdir.iter().cloned());
             layout
@@ -95,13 +102,18 @@ impl WorkTree {
         for (path, document) in contents.params {
             tree.write(&path.under(root), document.source.text.as_bytes())?;
         }
-        let pipeline = std::fs::read(project.pipeline_file())
-            .map_err(base::Error::io("read", &project.pipeline_file()))?;
-        tree.write(&tree.project.pipeline_file(), &pipeline)?;
-        let lock = contents.lock.to_text();
-        let path = tree.project.lock_file();
-        let lock = lock.map_err(base::Error::io("write", &path))?;
-        tree.write(&path, lock.as_bytes())?;
+        for file in contents.graph.files() {
+            let name = file
+                .file
+                .as_ref()
+                .map_or(project.personality.pipeline_file, ArtifactPath::as_str);
+            let path = project.root.join(name);
+            let text = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
+            tree.write(&root.join(name), &text)?;
+        }
+        for (path, text) in lock_files::texts(&tree.project, contents.graph, contents.lock)? {
+            tree.write(&root.join(path), text.as_bytes())?;
+        }
         Ok(tree)
     }
 

@@ -31,6 +31,14 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A pattern that cannot be read.
+    #[error("`{pattern}` is not a pattern: {why}")]
+    Pattern {
+        /// What the user typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A target that is neither a stage nor an output.
     #[error("`{target}` is neither a stage nor an output of one")]
     UnknownTarget {
@@ -238,6 +246,8 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::Pattern { .. } => error("bad-pattern")
+                .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
                     Some(producer) => {

@@ -21,7 +21,7 @@ use crate::store::{Presence, Present};
 use super::spec::{BeforeRun, Storage};
 
 pub use read::parse;
-pub use walk::{Found, find};
+pub use walk::{Found, find, find_around};
 
 /// One pointer file.
 #[derive(Clone, Debug)]

@@ -97,7 +97,7 @@ impl<'p> Files<'p> {
     /// Returns the scratch folder of all attempts of `stage`.
     #[must_use]
     pub fn scratch_of(&self, stage: &StageName) -> PathBuf {
-        self.project.layout.scratch().join(stage.as_str())
+        self.project.layout.scratch().join(stage.file_name())
     }
 
     /// Creates the scratch folder of one run of `stage`: it survives a killed attempt and is found

@@ -19,7 +19,7 @@ use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
 use crate::pipeline::execute::{self, OnFailure, Options};
 use crate::pipeline::workspace::{Files, Workspace};
-use crate::pipeline::{Plan, Reach};
+use crate::pipeline::{Bare, Plan, Reach, Selection};
 use crate::project::Project;
 
 use crate::cli::services;
@@ -97,13 +97,17 @@ impl Args {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
-    let graph = Ctx::graph(&project)?;
+    let graph = ctx.graph_for(&project, &args.targets)?;
     let reach = match (args.single_item, args.downstream) {
         (true, _) => Reach::Single,
         (_, true) => Reach::Downstream,
         _ => Reach::Upstream,
     };
-    let plan = Plan::select(&graph, &args.targets, reach)?;
+    let selection = Selection {
+        bare: Bare::NearestFile,
+        ..ctx.selection(&project, reach)
+    };
+    let plan = Plan::select(&graph, &args.targets, selection)?;
     let force = if args.force { Force::Yes } else { Force::No };
     let records = if args.no_run_cache {
         RunRecords::Ignore
@@ -117,7 +121,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
     let project_lock = ctx.lock(&project, "cvops repro")?;
     let files = Files::open(&project, &ctx.cancel);
-    let mut lock = Ctx::lock_file(&project)?;
+    let mut lock = Ctx::lock_file(&project, &graph)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     workspace.preflight(&plan)?;
     let options = Options {

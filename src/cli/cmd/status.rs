@@ -31,8 +31,12 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = Ctx::graph(&project)?;
-    let plan = Plan::select(&graph, &args.targets, Reach::Upstream)?;
+    let graph = ctx.graph_for(&project, &args.targets)?;
+    let plan = Plan::select(
+        &graph,
+        &args.targets,
+        ctx.selection(&project, Reach::Upstream),
+    )?;
     let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     Ok(if args.exit_code {
         outcome
@@ -50,7 +54,7 @@ pub(super) fn judge(
     records: RunRecords,
 ) -> Result<(Vec<Forecast>, Vec<pipeline::Error>), CliError> {
     let files = Files::open(project, &ctx.cancel);
-    let lock = Ctx::lock_file(project)?;
+    let lock = Ctx::lock_file(project, plan.graph())?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
     let obstacles = workspace.obstacles(plan);

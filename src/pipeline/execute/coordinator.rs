@@ -15,6 +15,7 @@ use crate::pipeline::decide::{RunReason, RunRecords, SkipReason, StageDecision};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::RunKey;
 use crate::pipeline::lock::{LockEntry, LockFile};
+use crate::pipeline::lock_files;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::spec::{StageName, StageSpec};
 use crate::pipeline::workspace::{Judged, Workspace, can_be_reused};
@@ -433,7 +434,8 @@ impl<'a, 'w> State<'a, 'w> {
             self.turns.clear();
         }
         if self.lock_is_stale {
-            self.lock.write(&self.workspace.files.lock_path())?;
+            let project = self.workspace.files.project();
+            lock_files::write(project, self.plan.graph(), self.lock)?;
             self.lock_is_stale = false;
         }
         // Last: what is missing after a crash or an error here is made up for by the next repro,

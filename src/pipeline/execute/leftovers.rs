@@ -22,7 +22,7 @@ pub(super) struct Marker(PathBuf);
 impl Marker {
     /// Writes the marker of `stage` into the folder `dir`.
     pub(super) fn write(dir: &Path, stage: &StageName) -> Result<Self, Error> {
-        let path = dir.join(stage.as_str());
+        let path = dir.join(stage.file_name());
         fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
         let staged = fs::Staged::new_in(dir).map_err(Error::io("write", &path))?;
         staged.commit(&path).map_err(Error::io("write", &path))?;

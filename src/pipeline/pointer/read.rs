@@ -46,7 +46,10 @@ pub fn parse(file: &ArtifactPath, text: String) -> Result<Pointer, Error> {
             "no-outs",
             format!("`{file}` names no data"),
             "",
-            Some("it needs `outs:` with a `path` and its hash; `cvops add PATH` writes such files".to_owned()),
+            Some(
+                "it needs `outs:` with a `path` and its hash; `cvops add PATH` writes such files"
+                    .to_owned(),
+            ),
         );
     }
     let deps = items(&root, "deps")
@@ -130,7 +133,11 @@ fn read_out(folder: &str, fields: &Fields<'_, '_>) -> Option<PointerOut> {
         remote: text("remote"),
         desc: text("desc"),
         kind: text("type"),
-        labels: fields.texts("labels").into_iter().map(str::to_owned).collect(),
+        labels: fields
+            .texts("labels")
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         meta: fields.get("meta").cloned().unwrap_or(Value::Null),
         declared: fields.at().clone(),
     };
@@ -149,9 +156,8 @@ fn read_path(folder: &str, fields: &Fields<'_, '_>) -> Option<ArtifactPath> {
     match ArtifactPath::parse_in(folder, text) {
         Ok(path) => Some(path),
         Err(error) => {
-            let help = matches!(error, PathError::Absolute(_) | PathError::Outside(_)).then(|| {
-                "copy the data into the project and `cvops add` it there".to_owned()
-            });
+            let help = matches!(error, PathError::Absolute(_) | PathError::Outside(_))
+                .then(|| "copy the data into the project and `cvops add` it there".to_owned());
             fields.problem("path", On::Value, "bad-path", error.to_string(), help);
             None
         }

@@ -4,6 +4,7 @@
 //! them is a pointer. The same holds for folders that git ignores, as in DVC, and for other projects
 //! below this one.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -42,11 +43,26 @@ impl Found {
 /// # Errors
 /// A folder cannot be read. A broken pointer is no error here: what does not need it goes on.
 pub fn find(project: &Project, ignore: &Ignore) -> Result<Found, Error> {
+    find_around(project, ignore, &mut |_| Vec::new())
+}
+
+/// As `find`; `outs_of` is asked for the outputs of each pipeline file on the way, which are not
+/// entered either: a stage may write a million files.
+///
+/// # Errors
+/// As `find`.
+pub fn find_around(
+    project: &Project,
+    ignore: &Ignore,
+    outs_of: &mut dyn FnMut(&ArtifactPath) -> Vec<ArtifactPath>,
+) -> Result<Found, Error> {
     let mut search = Search {
         root: &project.root,
         personality: &project.personality,
         ignore,
         git: GitRules::open(&project.root),
+        outs_of,
+        data: BTreeSet::new(),
         found: Found::default(),
     };
     search.folder("", 0)?;
@@ -61,6 +77,9 @@ struct Search<'p> {
     personality: &'p Personality,
     ignore: &'p Ignore,
     git: Option<GitRules>,
+    outs_of: &'p mut dyn FnMut(&ArtifactPath) -> Vec<ArtifactPath>,
+    /// What is tracked or written by a stage.
+    data: BTreeSet<ArtifactPath>,
     found: Found,
 }
 
@@ -95,7 +114,10 @@ impl Search<'_> {
                 pipelines.extend(path.parse::<ArtifactPath>());
             }
         }
-        self.found.pipeline_files.extend(pipelines);
+        for file in pipelines {
+            self.data.extend((self.outs_of)(&file));
+            self.found.pipeline_files.push(file);
+        }
         pointers.sort();
         for path in pointers {
             self.pointer(&path)?;
@@ -126,7 +148,11 @@ impl Search<'_> {
             Err(e) => return Err(Error::io("read", &absolute)(e)),
         };
         match parse(&file, text) {
-            Ok(pointer) => self.found.pointers.push(pointer),
+            Ok(pointer) => {
+                let outs = pointer.outs.iter().map(|out| out.path.clone());
+                self.data.extend(outs);
+                self.found.pointers.push(pointer);
+            }
             Err(error) => self.found.broken.push((file, error)),
         }
         Ok(())
@@ -139,13 +165,15 @@ impl Search<'_> {
         let Ok(folder) = path.parse::<ArtifactPath>() else {
             return false;
         };
-        let is_tracked = |pointer: &Pointer| pointer.out_around(&folder).is_some();
         let dir = self.root.join(path);
-        !self.found.pointers.iter().any(is_tracked)
+        !self.data.contains(&folder)
             && !self.git.as_mut().is_some_and(|git| git.ignore_folder(&dir))
     }
 }
 
 fn is_named(path: &str, name: &str) -> bool {
-    path == name || path.strip_suffix(name).is_some_and(|head| head.ends_with('/'))
+    path == name
+        || path
+            .strip_suffix(name)
+            .is_some_and(|head| head.ends_with('/'))
 }

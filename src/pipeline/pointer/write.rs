@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit};
-use crate::base::hash::HashAlgo;
 use crate::base::fs::{Executable, fault};
+use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
 use crate::pipeline::spec::{BeforeRun, Storage};
 use crate::store::{Presence, Present};
@@ -19,11 +19,16 @@ impl Pointer {
     pub fn to_text(&self) -> Result<String, Error> {
         let Some(document) = &self.document else {
             let value = Value::Map(self.update(Map::new()));
-            return value.to_yaml().map_err(Error::io("write", Path::new(self.file.as_str())));
+            return value
+                .to_yaml()
+                .map_err(Error::io("write", Path::new(self.file.as_str())));
         };
         let old = document.root.as_map().cloned().unwrap_or_default();
         let new = Value::Map(self.update(old));
-        Ok(edit::set(document, &KeyPath::root(), &new)?.source.text.clone())
+        Ok(edit::set(document, &KeyPath::root(), &new)?
+            .source
+            .text
+            .clone())
     }
 
     /// Replaces the file below `root`, atomically and durably. Everything it names must be durable.
@@ -84,7 +89,11 @@ impl PointerOut {
         let object = self.object();
         let key = object.as_ref().map_or("md5", hash_key);
         let other = if key == "md5" { "blake3" } else { "md5" };
-        put(&mut out, key, object.map(|object| Value::Str(object.to_string())));
+        put(
+            &mut out,
+            key,
+            object.map(|object| Value::Str(object.to_string())),
+        );
         put(&mut out, other, None);
         let present = self.present();
         let number = |n: u64| i64::try_from(n).map_or(Value::UInt(n), Value::Int);
@@ -94,21 +103,38 @@ impl PointerOut {
         let exec = present.is_some_and(|p| p.exec == Executable::Yes);
         put(&mut out, "isexec", exec.then_some(Value::Bool(true)));
         let is_exact = object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5);
-        put(&mut out, "hash", is_exact.then(|| Value::Str("md5".to_owned())));
-        if out.get("path").and_then(Value::as_str).is_none_or(|old| !self.is_at(base, old)) {
+        put(
+            &mut out,
+            "hash",
+            is_exact.then(|| Value::Str("md5".to_owned())),
+        );
+        if out
+            .get("path")
+            .and_then(Value::as_str)
+            .is_none_or(|old| !self.is_at(base, old))
+        {
             out.insert("path".to_owned(), Value::Str(relative(base, &self.path)));
         }
         put(&mut out, "desc", text(&self.desc));
         put(&mut out, "type", text(&self.kind));
         let labels: Vec<Value> = self.labels.iter().cloned().map(Value::Str).collect();
         if !(labels.is_empty() && out.contains_key("labels")) {
-            put(&mut out, "labels", (!labels.is_empty()).then_some(Value::List(labels)));
+            put(
+                &mut out,
+                "labels",
+                (!labels.is_empty()).then_some(Value::List(labels)),
+            );
         }
         if self.meta != Value::Null {
             out.insert("meta".to_owned(), self.meta.clone());
         }
         flag(&mut out, "cache", self.storage == Storage::Cached, true);
-        flag(&mut out, "persist", self.before_run == BeforeRun::Keep, false);
+        flag(
+            &mut out,
+            "persist",
+            self.before_run == BeforeRun::Keep,
+            false,
+        );
         put(&mut out, "remote", text(&self.remote));
         flag(&mut out, "push", self.push, true);
         out
@@ -153,5 +179,7 @@ pub(super) fn relative(base: Option<&ArtifactPath>, path: &ArtifactPath) -> Stri
     let common = base.iter().zip(&parts).take_while(|(a, b)| a == b).count();
     let common = common.min(parts.len() - 1);
     let up = std::iter::repeat_n("..", base.len() - common);
-    up.chain(parts[common..].iter().copied()).collect::<Vec<_>>().join("/")
+    up.chain(parts[common..].iter().copied())
+        .collect::<Vec<_>>()
+        .join("/")
 }
