@@ -11,7 +11,7 @@ use crate::base::ArtifactPath;
 use crate::pipeline::spec::Storage;
 use crate::pipeline::{Pointer, PointerOut};
 use crate::project::ignore::PathKind;
-use crate::project::{CVOPS, InGit, Ignore, git};
+use crate::project::{CVOPS, Ignore, InGit, git};
 use crate::store::{Presence, Present};
 
 use super::error::Error;
@@ -188,7 +188,9 @@ fn new_pointer(
     let file = pointer_file(tracked, path);
     let absolute = file.under(tracked.root());
     if absolute.exists() || tracked.pointer(&file).is_some() {
-        return Err(Error::InTheWay { path: file.as_str().into() });
+        return Err(Error::InTheWay {
+            path: file.as_str().into(),
+        });
     }
     Ok(Pointer::new(file, path.clone(), Presence::Present(present)))
 }
@@ -203,7 +205,11 @@ fn check_all(tracked: &Tracked<'_>, targets: &[ArtifactPath]) -> Result<Vec<Job>
     let (mut jobs, mut errors) = (Vec::new(), Vec::new());
     for (i, path) in targets.iter().enumerate() {
         for other in &targets[..i] {
-            let (inner, outer) = if other.contains(path) { (path, other) } else { (other, path) };
+            let (inner, outer) = if other.contains(path) {
+                (path, other)
+            } else {
+                (other, path)
+            };
             if outer.contains(inner) {
                 errors.push(Error::Nested {
                     inner: inner.clone(),
@@ -217,7 +223,10 @@ fn check_all(tracked: &Tracked<'_>, targets: &[ArtifactPath]) -> Result<Vec<Job>
         }
     }
     ignore.check()?;
-    let new = targets.iter().zip(&jobs).filter(|(_, job)| matches!(job, Job::New));
+    let new = targets
+        .iter()
+        .zip(&jobs)
+        .filter(|(_, job)| matches!(job, Job::New));
     let new: Vec<ArtifactPath> = new.map(|(path, _)| path.clone()).collect();
     if errors.is_empty() && !new.is_empty() {
         for path in git::tracked_in(tracked.root(), &new) {
@@ -287,8 +296,14 @@ pub(super) fn check_is_data(
         });
     }
     let is_dir = path.under(tracked.root()).is_dir();
-    let kind = if is_dir { PathKind::Folder } else { PathKind::File };
-    let above = path.ancestors().all(|above| ignore.keeps(above.as_str(), PathKind::Folder));
+    let kind = if is_dir {
+        PathKind::Folder
+    } else {
+        PathKind::File
+    };
+    let above = path
+        .ancestors()
+        .all(|above| ignore.keeps(above.as_str(), PathKind::Folder));
     if above && ignore.keeps(path.as_str(), kind) {
         Ok(())
     } else {

@@ -206,7 +206,9 @@ fn place(
         return Ok(Fate::Unchanged);
     }
     let was = std::fs::symlink_metadata(want.path.under(tracked.root())).is_ok();
-    let placed = tracked.store.place(&want.path, &present.object, present.exec, on_conflict)?;
+    let placed = tracked
+        .store
+        .place(&want.path, &present.object, present.exec, on_conflict)?;
     if links == Links::Anew {
         tracked.store.relink_anew(&want.path, &present)?;
     }

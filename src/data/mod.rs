@@ -1,6 +1,19 @@
 //! Verbs over tracked data: what `cvops add`, `remove`, `push` and `gc` do.
 //! Imports: `base`, `project`, `store`, `pipeline`.
 
+pub mod add;
+pub mod browse;
+pub mod checkout;
 pub mod error;
+pub mod pattern;
+pub mod record;
+pub mod relocate;
+pub mod remove;
+pub mod sides;
+pub mod status;
+pub mod tracked;
+pub mod used;
+pub mod versions;
 
 pub use error::Error;
+pub use tracked::Tracked;

@@ -29,7 +29,11 @@ pub fn differences(tracked: &Tracked<'_>, numbers: &[usize]) -> Result<Vec<Diffe
     let mut differences = Vec::new();
     for &at in numbers {
         let pointer = &tracked.pointers[at];
-        for (out, state) in pointer.outs.iter().zip(pointer::states(&tracked.store, pointer)?) {
+        for (out, state) in pointer
+            .outs
+            .iter()
+            .zip(pointer::states(&tracked.store, pointer)?)
+        {
             if state != State::AsRecorded {
                 differences.push(Difference {
                     pointer: pointer.file.clone(),
@@ -47,7 +51,11 @@ pub fn differences(tracked: &Tracked<'_>, numbers: &[usize]) -> Result<Vec<Diffe
 ///
 /// # Errors
 /// It cannot be read or stored.
-pub fn record(tracked: &mut Tracked<'_>, numbers: &[usize], bytes: Bytes) -> Result<Outcome, Error> {
+pub fn record(
+    tracked: &mut Tracked<'_>,
+    numbers: &[usize],
+    bytes: Bytes,
+) -> Result<Outcome, Error> {
     let mut found: Vec<(usize, ArtifactPath, Present)> = Vec::new();
     for &at in numbers {
         for out in 0..tracked.pointers[at].outs.len() {
@@ -85,5 +93,8 @@ pub fn named(tracked: &Tracked<'_>, path: &ArtifactPath) -> Vec<usize> {
         pointer.file == *path || pointer.outs.iter().any(by_out)
     };
     let numbers = tracked.pointers.iter().enumerate();
-    numbers.filter(|(_, pointer)| is_named(pointer)).map(|(i, _)| i).collect()
+    numbers
+        .filter(|(_, pointer)| is_named(pointer))
+        .map(|(i, _)| i)
+        .collect()
 }

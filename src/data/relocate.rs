@@ -47,7 +47,9 @@ pub fn relocate(
     };
     let (old_place, new_place) = (from.under(&root), to.under(&root));
     if std::fs::symlink_metadata(&new_place).is_ok() {
-        return Err(Error::InTheWay { path: to.as_str().into() });
+        return Err(Error::InTheWay {
+            path: to.as_str().into(),
+        });
     }
     check_is_data(tracked, &Ignore::new(&root), &to)?;
     tracked.check_free(&to, Some(from))?;
@@ -128,7 +130,9 @@ fn relocated(
         new.file = pointer_file(tracked, to);
         new.base = new.file.parent();
         if new.file.under(tracked.root()).exists() {
-            return Err(Error::InTheWay { path: new.file.as_str().into() });
+            return Err(Error::InTheWay {
+                path: new.file.as_str().into(),
+            });
         }
     }
     Ok(new)

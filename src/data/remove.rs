@@ -80,11 +80,16 @@ pub fn remove(tracked: &mut Tracked<'_>, numbers: &[usize], data: Data) -> Resul
                 }
                 Data::Remove => {
                     let done = tracked.store.remove(path, OnConflict::SaveFirst)?;
-                    removed.saved.extend(done.saved.map(|object| (path.clone(), object)));
+                    removed
+                        .saved
+                        .extend(done.saved.map(|object| (path.clone(), object)));
                 }
             }
         }
-        let cached = pointer.outs.iter().filter(|out| out.storage == Storage::Cached);
+        let cached = pointer
+            .outs
+            .iter()
+            .filter(|out| out.storage == Storage::Cached);
         let visible = cached.map(|out| (&out.path, InGit::Visible));
         outcome.for_git.extend(tracked.set_ignored(visible)?);
         let file = pointer.file.under(tracked.root());

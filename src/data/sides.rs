@@ -166,7 +166,8 @@ impl Pairs {
     fn judge(self) -> Vec<Entry> {
         let unknown = self.unknown;
         let in_unknown = |path: &str| {
-            path.match_indices('/').any(|(at, _)| unknown.contains(&path[..at]))
+            path.match_indices('/')
+                .any(|(at, _)| unknown.contains(&path[..at]))
         };
         let judged = self.entries.into_iter().map(|(path, (old, new))| {
             let kind = match (old, new) {
@@ -237,7 +238,9 @@ mod tests {
     }
 
     fn side(entries: &[(&str, ObjectId)]) -> Side {
-        let entries = entries.iter().map(|(path, object)| (path.parse().unwrap(), *object));
+        let entries = entries
+            .iter()
+            .map(|(path, object)| (path.parse().unwrap(), *object));
         entries.collect()
     }
 

@@ -8,7 +8,7 @@ use crate::base::diag::nearest;
 use crate::base::path::PathError;
 use crate::base::{self, ArtifactPath, Cancel};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec::{Storage, StageName, StageSpec};
+use crate::pipeline::spec::{StageName, StageSpec, Storage};
 use crate::pipeline::{Pointer, PointerOut};
 use crate::project::{InGit, Project, update_gitignore};
 use crate::store::{Presence, Store};
@@ -117,7 +117,9 @@ impl<'p> Tracked<'p> {
             }
             .into();
         }
-        let pointer = self.around(path).map(|(at, _)| self.pointers[at].file.clone());
+        let pointer = self
+            .around(path)
+            .map(|(at, _)| self.pointers[at].file.clone());
         Error::Unrecorded {
             pointer: pointer.unwrap_or_else(|| path.clone()),
             path: path.clone(),

@@ -6,16 +6,20 @@ use std::collections::BTreeMap;
 use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, ObjectId};
 use crate::pipeline::spec::Storage;
+use crate::project::Commit;
 use crate::store::{Listing, Presence};
 
 use super::error::Error;
 use super::sides::Side;
 use super::tracked::Tracked;
+use super::used::Commits;
 
 /// Returns what pointers and locks say now; what is left to git does not count.
 #[must_use]
 pub fn recorded(tracked: &Tracked<'_>) -> Side {
-    let outs = tracked.outs().filter(|(_, out)| out.storage == Storage::Cached);
+    let outs = tracked
+        .outs()
+        .filter(|(_, out)| out.storage == Storage::Cached);
     let data = outs.filter_map(|(_, out)| Some((out.path.clone(), out.object()?)));
     let stages = tracked.stage_outs.iter();
     let stages = stages.filter(|(_, out)| out.storage == Storage::Cached);
@@ -46,7 +50,9 @@ pub fn workspace(tracked: &Tracked<'_>, recorded: &Side) -> Result<Side, Error> 
 }
 
 fn tracked_paths(tracked: &Tracked<'_>) -> Vec<ArtifactPath> {
-    let outs = tracked.outs().filter(|(_, out)| out.storage == Storage::Cached);
+    let outs = tracked
+        .outs()
+        .filter(|(_, out)| out.storage == Storage::Cached);
     let data = outs.map(|(_, out)| out.path.clone());
     let stages = tracked.stage_outs.iter();
     let stages = stages.filter(|(_, out)| out.storage == Storage::Cached);
@@ -72,6 +78,18 @@ pub fn workspace_listing(
     tracked.store.snapshots.listing(path).ok().flatten()
 }
 
+/// Returns what the pointers and locks of a commit say.
+///
+/// # Errors
+/// One of them is broken, or git stopped answering.
+pub fn at(commits: &mut Commits, commit: &Commit) -> Result<Side, Error> {
+    let used = commits.used(commit)?;
+    Ok(used
+        .into_iter()
+        .map(|used| (used.path.clone(), used.object()))
+        .collect())
+}
+
 /// Leaves out what is neither one of `targets` nor inside one; keeps everything if there are none.
 #[must_use]
 pub fn chosen(side: Side, targets: &[ArtifactPath]) -> Side {
@@ -79,7 +97,9 @@ pub fn chosen(side: Side, targets: &[ArtifactPath]) -> Side {
         return side;
     }
     let touches = |path: &ArtifactPath| {
-        targets.iter().any(|target| target.contains(path) || path.contains(target))
+        targets
+            .iter()
+            .any(|target| target.contains(path) || path.contains(target))
     };
     let kept: BTreeMap<ArtifactPath, ObjectId> =
         side.into_iter().filter(|(path, _)| touches(path)).collect();

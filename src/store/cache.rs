@@ -136,6 +136,14 @@ impl Cache {
         folder.join(prefix).join(rest)
     }
 
+    /// Returns the name of `object` on remotes: its path below the cache folder.
+    #[must_use]
+    pub fn key(&self, object: &ObjectId) -> String {
+        let path = self.object_path(object);
+        let inside = path.strip_prefix(&self.dir).unwrap_or(&path);
+        inside.to_string_lossy().into_owned()
+    }
+
     /// Says whether `object` can be given back in full: all members of a tree too. What was not
     /// verified since its last change is hashed; what is wrong is moved out of the way.
     ///
@@ -363,7 +371,7 @@ impl Cache {
     }
 
     /// Stores `bytes`, whose hash the caller has just taken, as `object`.
-    fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
         if self.single(object, Some(bytes.len() as u64))? == Single::Good {
             self.mark_unsynced();
             return Ok(());
@@ -384,8 +392,7 @@ impl Cache {
     /// Copies the file at `path` (by reflink where the file system can), hashes the copy and stores
     /// it under that hash: if the source changes meanwhile, the object is still what its name says.
     fn insert_large(&self, path: &Path) -> Result<ContentHash, Error> {
-        create_dir(&self.staging)?;
-        let copy = Leftover(fs::temp_path(&self.staging));
+        let copy = self.incoming()?;
         fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
         fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
             .map_err(base::Error::io("copy to the cache", path))?;
@@ -400,6 +407,38 @@ impl Cache {
         fs::rename(&copy.0, &target).map_err(base::Error::io("write", &target))?;
         self.mark_unsynced();
         Ok(hash)
+    }
+
+    /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
+    /// `adopt` takes them.
+    pub(crate) fn incoming(&self) -> Result<Incoming, Error> {
+        create_dir(&self.staging)?;
+        Ok(Incoming(fs::temp_path(&self.staging)))
+    }
+
+    /// Stores what was put in `incoming` as `object` and returns its size, if that is what it is.
+    pub(crate) fn adopt(
+        &self,
+        object: &ObjectId,
+        incoming: &Incoming,
+    ) -> Result<Option<u64>, Error> {
+        let path = incoming.path();
+        let hash = hash_file(object.hash().algo(), path).map_err(base::Error::io("read", path))?;
+        if hash != *object.hash() {
+            return Ok(None);
+        }
+        let file = File::open(path).map_err(base::Error::io("open", path))?;
+        self.seal(&file).map_err(base::Error::io("seal", path))?;
+        let size = file
+            .metadata()
+            .map_err(base::Error::io("inspect", path))?
+            .len();
+        self.prepare(object)?;
+        let target = self.object_path(object);
+        fault::point("store.adopt.rename").map_err(base::Error::io("write", &target))?;
+        fs::rename(path, &target).map_err(base::Error::io("write", &target))?;
+        self.mark_unsynced();
+        Ok(Some(size))
     }
 
     /// Notes that an object needs a sync: after its rename, or a sync that began between the note
@@ -430,10 +469,16 @@ impl Cache {
     }
 }
 
-/// Removes a temporary file unless it was renamed away.
-struct Leftover(PathBuf);
+/// A temporary file in the cache; removed unless it was renamed away.
+pub(crate) struct Incoming(PathBuf);
 
-impl Drop for Leftover {
+impl Incoming {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Incoming {
     fn drop(&mut self) {
         // Cleanliness only: what stays is swept by `verify`.
         let _ = fs::remove_file(&self.0);

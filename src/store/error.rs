@@ -1,5 +1,6 @@
 //! The error of this room. Imports: `base`, `project`.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::base::diag::{Diagnostic, ToDiagnostics};
@@ -67,6 +68,30 @@ pub enum Error {
         /// Files that would be lost.
         left: Vec<String>,
     },
+    /// A remote of a kind that is not supported.
+    #[error(
+        "the remote `{remote}` (`{url}`) is of the kind `{scheme}`, which is not supported yet"
+    )]
+    RemoteKind {
+        /// Its name.
+        remote: String,
+        /// Where it is.
+        url: String,
+        /// The kind.
+        scheme: String,
+    },
+    /// A remote cannot be used.
+    #[error("could not {doing} the remote `{remote}` (`{url}`): {source}")]
+    Remote {
+        /// Its name.
+        remote: String,
+        /// Where it is.
+        url: String,
+        /// What was attempted, as a verb phrase: `write to`.
+        doing: &'static str,
+        /// What it answered.
+        source: io::Error,
+    },
     /// Asked to stop.
     #[error("stopped before it was finished")]
     Cancelled,
@@ -131,6 +156,24 @@ impl ToDiagnostics for Error {
                 .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
             Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)
                 .help("move them away; they are ignored, so they are not in the cache"),
+            Self::RemoteKind { .. } => Diagnostic::error("remote-kind", message)
+                .help("use a remote that is a folder: `cvops remote add NAME /mnt/share`"),
+            Self::Remote {
+                remote,
+                url,
+                source,
+                ..
+            } => Diagnostic::error("remote", message).help(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
+                    "free some space at `{url}`, then run the same command again: what arrived is not sent twice"
+                ),
+                io::ErrorKind::PermissionDenied => format!(
+                    "you need permission there (`ls -ld {url}` shows owner and mode), then run the same command again"
+                ),
+                _ => format!(
+                    "check that `{url}` can be reached, or `cvops remote modify {remote} url PATH`; then run the same command again: what arrived stays"
+                ),
+            }),
             Self::Cancelled => Diagnostic::error("cancelled", message),
             Self::Project(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),

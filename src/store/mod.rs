@@ -8,12 +8,15 @@
 
 pub mod cache;
 pub mod error;
+pub mod gc;
 pub mod materialise;
 pub mod part;
+pub mod remote;
 pub mod remove;
 pub mod snapshot;
 mod stat;
 mod state;
+pub mod transfer;
 pub mod tree;
 pub mod unprotect;
 pub mod verify;
@@ -27,8 +30,10 @@ use crate::project::Project;
 pub use cache::{Cache, Held};
 pub use error::Error;
 pub use materialise::{OnConflict, Placed};
+pub use remote::Remote;
 pub use remove::Removed;
 pub use snapshot::{Presence, Present, Snapshotter, Stats};
+pub use transfer::{Look, Moved, Standing, Transfer, TransferEvent};
 pub use tree::{FileChange, Listing, ListingEntry, diff};
 pub use verify::{Report, Sweep, VerifyEvent, verify};
 
@@ -80,6 +85,14 @@ impl Store {
     /// As `Snapshotter::snapshot`.
     pub fn snapshot_legacy(&self, path: &ArtifactPath) -> Result<Presence, Error> {
         self.legacy.snapshot(path)
+    }
+
+    /// Returns the files of the folder at `path` by the hashes of DVC 2.
+    ///
+    /// # Errors
+    /// As `Snapshotter::snapshot`.
+    pub fn listing_legacy(&self, path: &ArtifactPath) -> Result<Option<Listing>, Error> {
+        self.legacy.listing(path)
     }
 
     /// Puts what stands at `path` into the cache and returns its identity; bytes that are there

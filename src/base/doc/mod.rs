@@ -1,4 +1,4 @@
-//! Documents (YAML, JSON, TOML): values, places for messages, typed reading that reports every problem.
+//! Documents (YAML, JSON, TOML, INI): values, places for messages, typed reading that reports every problem.
 //!
 //! `serde_yaml` gives values but no places, so a `Document` keeps its text and looks a place up with
 //! saphyr-parser only when a diagnostic is built: no cost on the good path, exact carets on the bad
@@ -7,6 +7,7 @@
 mod cache;
 mod document;
 pub mod edit;
+mod ini;
 mod key_path;
 mod locate;
 mod node;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit};
-use crate::base::hash::HashAlgo;
 use crate::base::fs::{Executable, fault};
+use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
 use crate::pipeline::spec::{BeforeRun, Storage};
 use crate::store::Present;
@@ -19,11 +19,16 @@ impl Pointer {
     pub fn to_text(&self) -> Result<String, Error> {
         let Some(document) = &self.document else {
             let value = Value::Map(self.update(Map::new()));
-            return value.to_yaml().map_err(Error::io("write", Path::new(self.file.as_str())));
+            return value
+                .to_yaml()
+                .map_err(Error::io("write", Path::new(self.file.as_str())));
         };
         let old = document.root.as_map().cloned().unwrap_or_default();
         let new = Value::Map(self.update(old));
-        Ok(edit::set(document, &KeyPath::root(), &new)?.source.text.clone())
+        Ok(edit::set(document, &KeyPath::root(), &new)?
+            .source
+            .text
+            .clone())
     }
 
     /// Replaces the file below `root`, atomically and durably. Everything it names must be durable.
@@ -72,8 +77,12 @@ impl Pointer {
         let above = folder.as_ref().map_or("", ArtifactPath::as_str);
         let wdir = top.get("wdir").and_then(Value::as_str).unwrap_or(".");
         if ArtifactPath::parse_in(above, wdir).ok() != self.base {
-            let text = self.base.as_ref().map(|base| relative_folder(folder.as_ref(), base));
-            let text = text.unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
+            let text = self
+                .base
+                .as_ref()
+                .map(|base| relative_folder(folder.as_ref(), base));
+            let text = text
+                .unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
             put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
         }
         if self.frozen || top.contains_key("frozen") {
@@ -83,7 +92,10 @@ impl Pointer {
             let deps = self.deps.iter().map(|dep| {
                 let mut fields = dep.fields.clone();
                 if let Some(path) = &dep.path {
-                    let text = fields.get("path").and_then(Value::as_str).unwrap_or_default();
+                    let text = fields
+                        .get("path")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
                     if !is_at(base, text, path) {
                         fields.insert("path".to_owned(), Value::Str(relative(base, path)));
                     }
@@ -104,7 +116,11 @@ impl PointerOut {
         let object = self.object();
         let key = object.as_ref().map_or("md5", hash_key);
         let other = if key == "md5" { "blake3" } else { "md5" };
-        put(&mut out, key, object.map(|object| Value::Str(object.to_string())));
+        put(
+            &mut out,
+            key,
+            object.map(|object| Value::Str(object.to_string())),
+        );
         put(&mut out, other, None);
         let present = self.present();
         let number = |n: u64| i64::try_from(n).map_or(Value::UInt(n), Value::Int);
@@ -114,15 +130,27 @@ impl PointerOut {
         let exec = present.is_some_and(|p| p.exec == Executable::Yes);
         put(&mut out, "isexec", exec.then_some(Value::Bool(true)));
         let is_exact = object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5);
-        put(&mut out, "hash", is_exact.then(|| Value::Str("md5".to_owned())));
-        if out.get("path").and_then(Value::as_str).is_none_or(|old| !is_at(base, old, &self.path)) {
+        put(
+            &mut out,
+            "hash",
+            is_exact.then(|| Value::Str("md5".to_owned())),
+        );
+        if out
+            .get("path")
+            .and_then(Value::as_str)
+            .is_none_or(|old| !is_at(base, old, &self.path))
+        {
             out.insert("path".to_owned(), Value::Str(relative(base, &self.path)));
         }
         put(&mut out, "desc", text(&self.desc));
         put(&mut out, "type", text(&self.kind));
         let labels: Vec<Value> = self.labels.iter().cloned().map(Value::Str).collect();
         if !(labels.is_empty() && out.contains_key("labels")) {
-            put(&mut out, "labels", (!labels.is_empty()).then_some(Value::List(labels)));
+            put(
+                &mut out,
+                "labels",
+                (!labels.is_empty()).then_some(Value::List(labels)),
+            );
         }
         if self.meta != Value::Null {
             out.insert("meta".to_owned(), self.meta.clone());
@@ -181,7 +209,9 @@ pub(super) fn relative(base: Option<&ArtifactPath>, path: &ArtifactPath) -> Stri
     let common = base.iter().zip(&parts).take_while(|(a, b)| a == b).count();
     let common = common.min(parts.len() - 1);
     let up = std::iter::repeat_n("..", base.len() - common);
-    up.chain(parts[common..].iter().copied()).collect::<Vec<_>>().join("/")
+    up.chain(parts[common..].iter().copied())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// Returns the folder `path` as seen from the folder `from`: `.` where they are the same.

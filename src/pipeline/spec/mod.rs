@@ -201,6 +201,10 @@ pub struct OutSpec {
     pub storage: Storage,
     /// What happens to it before a run.
     pub before_run: BeforeRun,
+    /// `push: false` keeps it away from every remote.
+    pub push: bool,
+    /// The remote that it always goes to.
+    pub remote: Option<String>,
     /// In which direction a metric improves, where it is said.
     pub direction: Option<Direction>,
     /// What a plot shows on its axes.

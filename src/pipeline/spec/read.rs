@@ -347,10 +347,13 @@ fn read_outs(
             );
             continue;
         }
+        let (push, remote) = sharing(item);
         let spec = OutSpec {
             kind,
             storage,
             before_run,
+            push,
+            remote,
             direction,
             axes,
             declared: declared.clone(),
@@ -359,6 +362,15 @@ fn read_outs(
             twice(problems, &declared, &path);
         }
     }
+}
+
+/// Returns what the options of an output say about remotes; their types are checked elsewhere.
+fn sharing(item: &Value) -> (bool, Option<String>) {
+    let options = item.as_map().and_then(|map| map.get_index(0)?.1.as_map());
+    let get = |key: &str| options.and_then(|options| options.get(key));
+    let push = !matches!(get("push"), Some(Value::Bool(false)));
+    let remote = get("remote").and_then(Value::as_str).map(str::to_owned);
+    (push, remote)
 }
 
 /// Says why removing `path` would destroy the project or the ground the stage stands on.
@@ -394,9 +406,10 @@ fn read_out_options(
     for key in ["desc", "type", "remote"] {
         let _ = options.optional_text(key);
     }
-    for key in ["labels", "meta", "push"] {
+    for key in ["labels", "meta"] {
         let _ = options.get(key);
     }
+    options.bool("push", true);
     let mut direction = None;
     match kind {
         OutKind::Data => {}
