@@ -20,6 +20,7 @@ mod progress;
 mod reference;
 mod render;
 mod services;
+mod settings;
 mod signal;
 #[cfg(feature = "vision")]
 mod templates;

@@ -14,6 +14,7 @@ pub(super) mod metrics;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;
+pub(super) mod remote;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod runs;
