@@ -113,6 +113,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::NoPipeline { .. }
         | E::UnknownTarget { .. }
         | E::Pattern { .. }
+        | E::Generated { .. }
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }

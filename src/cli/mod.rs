@@ -22,6 +22,7 @@ mod render;
 mod services;
 mod settings;
 mod signal;
+mod sources;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

@@ -31,6 +31,14 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A stage that stands in no file by itself is to be edited.
+    #[error("`{stage}` is one of the stages of `{group}` and cannot be changed alone")]
+    Generated {
+        /// The stage.
+        stage: StageName,
+        /// The `foreach` or `matrix` that it was made for.
+        group: String,
+    },
     /// A pattern that cannot be read.
     #[error("`{pattern}` is not a pattern: {why}")]
     Pattern {
@@ -248,6 +256,9 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::Generated { group, .. } => error("generated-stage").help(format!(
+                "write it into `{group}` in the pipeline file, where it holds for all of them"
+            )),
             Self::Pattern { .. } => error("bad-pattern")
                 .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
             Self::MissingDependency { pointer: Some(pointer), .. } => {

@@ -22,7 +22,7 @@ use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection};
 use crate::project::Project;
 
-use crate::cli::services;
+use crate::cli::{services, sources};
 
 use super::status;
 
@@ -124,6 +124,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let mut lock = Ctx::lock_file(&project, &graph)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     workspace.preflight(&plan)?;
+    sources::record(ctx, &plan, &files)?;
     let options = Options {
         jobs: args
             .jobs
