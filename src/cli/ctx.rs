@@ -1,6 +1,6 @@
 //! What every command gets: flags, environment, output, cancellation, and the project on demand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::{ArtifactPath, Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
@@ -58,6 +58,11 @@ impl Ctx {
             &self.dir,
             self.env.user_config().as_deref(),
         )?)
+    }
+
+    /// Opens the project around another folder.
+    pub(super) fn project_at(&self, dir: &Path) -> Result<Project, CliError> {
+        Ok(project::discover(dir, self.env.user_config().as_deref())?)
     }
 
     /// Starts to listen for Ctrl-C: for commands that can stop in an orderly way.

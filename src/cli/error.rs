@@ -201,6 +201,8 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Store(e) => store_class(e),
         data::Error::Pipeline(e) => pipeline_class(e),
         data::Error::Base(e) => base_class(e),
+        data::Error::Revision { error, .. } => data_class(error),
+        data::Error::Incomplete { .. } => ErrorClass::Failed,
     }
 }
 

@@ -5,6 +5,7 @@
 //! into a room below → rendering. Imports: every room.
 
 mod args;
+mod cloud;
 mod cmd;
 mod compare;
 mod ctx;
@@ -21,6 +22,7 @@ mod reference;
 mod render;
 mod services;
 mod signal;
+mod sync;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

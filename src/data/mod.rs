@@ -2,5 +2,11 @@
 //! Imports: `base`, `project`, `store`, `pipeline`.
 
 pub mod error;
+pub mod gc;
+pub mod place;
+pub mod records;
+pub mod revisions;
+pub mod sync;
+pub mod used;
 
 pub use error::Error;

@@ -80,9 +80,16 @@ pub fn in_workspace(plan: &Plan<'_>, lock: &LockFile) -> Vec<Used> {
 }
 
 /// Returns what a pointer tracks. Data that another repository keeps is not pushed to ours.
-fn of_pointer(pointer: &Pointer) -> Vec<Used> {
-    let of_others = pointer.deps.iter().any(|dep| dep.fields.contains_key("repo"));
-    let kept = pointer.outs.iter().filter(|out| out.storage == Storage::Cached);
+#[must_use]
+pub fn of_pointer(pointer: &Pointer) -> Vec<Used> {
+    let of_others = pointer
+        .deps
+        .iter()
+        .any(|dep| dep.fields.contains_key("repo"));
+    let kept = pointer
+        .outs
+        .iter()
+        .filter(|out| out.storage == Storage::Cached);
     kept.filter_map(|out| {
         Some(Used {
             path: out.path.clone(),
@@ -232,12 +239,16 @@ fn of_lock(
 }
 
 fn folder_of(file: &ArtifactPath) -> &str {
-    file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
+    file.as_str()
+        .rsplit_once('/')
+        .map_or("", |(folder, _)| folder)
 }
 
 /// Returns the paths and content that an entry of a lock, or a record of the run cache, names.
 pub fn outs_of(entry: &Value) -> Vec<(&str, Present)> {
-    let outs = entry.as_map().and_then(|entry| entry.get("outs")?.as_list());
+    let outs = entry
+        .as_map()
+        .and_then(|entry| entry.get("outs")?.as_list());
     let read = |out: &'_ Value| {
         let out = out.as_map()?;
         Some((out.get("path")?.as_str()?.len(), content(out)?))
@@ -302,7 +313,9 @@ impl Wishes {
         let folder = folder_of(lock);
         let document = Document::parse("pipeline", text.to_owned(), Format::Yaml);
         let root = document.ok().map(|document| document.root);
-        let stages = root.as_ref().and_then(|root| root.as_map()?.get("stages")?.as_map());
+        let stages = root
+            .as_ref()
+            .and_then(|root| root.as_map()?.get("stages")?.as_map());
         let stages = stages.into_iter().flatten().map(|(name, stage)| {
             let inner = stage.as_map().and_then(|stage| stage.get("do"));
             let stage = inner.unwrap_or(stage);
@@ -364,7 +377,8 @@ fn matches_template(template: &str, text: &str) -> bool {
     let after = rest.split_once('}').map_or("", |(_, after)| after);
     // As many characters as it takes, none included.
     let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-    ends.into_iter().any(|at| matches_template(after, &text[at..]))
+    ends.into_iter()
+        .any(|at| matches_template(after, &text[at..]))
 }
 
 /// Returns the objects that a record of the run cache names: `{run: entry}`, or DVC's plain entry.
@@ -375,7 +389,10 @@ pub fn of_record(name: &str, text: String) -> Result<BTreeSet<ObjectId>, pipelin
     // JSON is YAML.
     let document = Document::parse(name, text, Format::Yaml)?;
     let root = &document.root;
-    let entry = root.as_map().and_then(|root| root.get("run")).unwrap_or(root);
+    let entry = root
+        .as_map()
+        .and_then(|root| root.get("run"))
+        .unwrap_or(root);
     let outs = outs_of(entry).into_iter();
     Ok(outs.map(|(_, content)| content.object).collect())
 }
@@ -412,7 +429,14 @@ mod tests {
         let used = of_lock(&file, lock, &wishes, &DVC).unwrap();
         let found: Vec<_> = used
             .iter()
-            .map(|u| (u.path.as_str(), u.object().to_string(), u.push, u.remote.as_deref()))
+            .map(|u| {
+                (
+                    u.path.as_str(),
+                    u.object().to_string(),
+                    u.push,
+                    u.remote.as_deref(),
+                )
+            })
             .collect();
         assert_eq!(
             found,
@@ -426,7 +450,8 @@ mod tests {
         let used = of_lock_text(&file, old, &DVC).unwrap();
         assert_eq!(used[0].path.as_str(), "sub/b");
         let hash = ContentHash::of(b"x");
-        let native = format!("schema: '1'\nstages: {{s: {{outs: [{{path: d/e, blake3: {hash}}}]}}}}\n");
+        let native =
+            format!("schema: '1'\nstages: {{s: {{outs: [{{path: d/e, blake3: {hash}}}]}}}}\n");
         let used = of_lock_text(&"pipeline.lock".parse().unwrap(), native, &CVOPS).unwrap();
         assert_eq!(used[0].object(), ObjectId::File(hash));
     }

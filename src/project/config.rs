@@ -100,10 +100,8 @@ const BOOL_FLAGS: [(&str, BoolFlags); 2] = [
     ("store_true", BoolFlags::StoreTrue),
     ("boolean_optional", BoolFlags::BooleanOptional),
 ];
-const LIST_FLAGS: [(&str, ListFlags); 2] = [
-    ("nargs", ListFlags::Nargs),
-    ("append", ListFlags::Append),
-];
+const LIST_FLAGS: [(&str, ListFlags); 2] =
+    [("nargs", ListFlags::Nargs), ("append", ListFlags::Append)];
 
 /// What one file sets.
 #[derive(Default)]
@@ -160,7 +158,10 @@ impl Config {
             if !file.is_native {
                 // Where the cache of our own projects is says nothing about DVC's.
                 let jobs = level.jobs;
-                level = Level { jobs, ..Level::default() };
+                level = Level {
+                    jobs,
+                    ..Level::default()
+                };
             }
             for (name, more) in std::mem::take(&mut level.remotes) {
                 options.entry(name).or_default().extend(more);
@@ -193,13 +194,14 @@ impl Config {
 }
 
 /// Reads one level, and what is odd in it.
-fn read(
-    document: &Document,
-    file: &SettingsFile,
-) -> Result<(Level, Vec<Diagnostic>), base::Error> {
+fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnostic>), base::Error> {
     let problems = Problems::new(document);
     let top = problems.fields(KeyPath::root());
-    let (cache, core, parsing) = (top.section("cache"), top.section("core"), top.section("parsing"));
+    let (cache, core, parsing) = (
+        top.section("cache"),
+        top.section("core"),
+        top.section("parsing"),
+    );
     let remotes = top.section("remote");
     let level = Level {
         cache_dir: cache_dir(&cache, file),
@@ -257,7 +259,9 @@ fn unknown_of_dvc(document: &Document) -> Vec<KeyPath> {
         match inner {
             Value::Map(remotes) if section == "remote" => {
                 for (name, options) in remotes {
-                    let Value::Map(options) = options else { continue };
+                    let Value::Map(options) = options else {
+                        continue;
+                    };
                     let odd = options.keys().filter(|option| !is_remote_option(option));
                     unknown.extend(odd.map(|option| at.key(name).key(option)));
                 }
@@ -266,9 +270,13 @@ fn unknown_of_dvc(document: &Document) -> Vec<KeyPath> {
                 let is_known = |key: &String| {
                     let key = format!("{section}.{key}");
                     DVC_SETTINGS.contains(&key.as_str())
-                        || SETTINGS.iter().any(|s| s.key == key && SettingsForm::Ini.holds(s))
+                        || SETTINGS
+                            .iter()
+                            .any(|s| s.key == key && SettingsForm::Ini.holds(s))
                 };
-                let is_section_known = SETTINGS.iter().any(|s| s.key.starts_with(&format!("{section}.")));
+                let is_section_known = SETTINGS
+                    .iter()
+                    .any(|s| s.key.starts_with(&format!("{section}.")));
                 if is_section_known {
                     unknown.extend(keys.keys().filter(|k| !is_known(k)).map(|k| at.key(k)));
                 } else {
@@ -286,7 +294,9 @@ fn is_remote_option(option: &str) -> bool {
 }
 
 fn our_remote_options() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().filter_map(|s| s.key.strip_prefix("remote.NAME."))
+    SETTINGS
+        .iter()
+        .filter_map(|s| s.key.strip_prefix("remote.NAME."))
 }
 
 fn report_unknown(problems: &Problems, path: &KeyPath) {
@@ -294,7 +304,14 @@ fn report_unknown(problems: &Problems, path: &KeyPath) {
     let known = SETTINGS.iter().map(|s| s.key).chain(DVC_SETTINGS);
     let help = nearest(&shown, known).map(|name| format!("did you mean `{name}`?"));
     let headline = format!("unknown setting `{shown}` is not used");
-    problems.report(path, On::Key, "unknown-setting", headline, "not known", help);
+    problems.report(
+        path,
+        On::Key,
+        "unknown-setting",
+        headline,
+        "not known",
+        help,
+    );
 }
 
 fn cache_dir(cache: &Fields, file: &SettingsFile) -> Option<PathBuf> {
@@ -333,7 +350,10 @@ fn link_kinds(cache: &Fields) -> Option<Vec<LinkKind>> {
     }
     let mut kinds = Vec::new();
     // DVC writes the list as one text.
-    let words = cache.texts("type").into_iter().flat_map(|text| text.split(','));
+    let words = cache
+        .texts("type")
+        .into_iter()
+        .flat_map(|text| text.split(','));
     for text in words.map(str::trim).filter(|text| !text.is_empty()) {
         match LINK_KINDS.iter().find(|kind| kind.name() == text) {
             Some(kind) if !kinds.contains(kind) => kinds.push(*kind),
@@ -373,7 +393,10 @@ fn choice<T: Copy>(fields: &Fields, key: &'static str, names: &[(&str, T)]) -> O
 /// Reads `true` or `false`, in any case as DVC does; `None` when absent.
 fn flag(fields: &Fields, key: &'static str) -> Option<bool> {
     let value = fields.get(key)?;
-    if let Some(flag) = value.as_str().and_then(|text| text.to_lowercase().parse().ok()) {
+    if let Some(flag) = value
+        .as_str()
+        .and_then(|text| text.to_lowercase().parse().ok())
+    {
         return Some(flag);
     }
     Some(fields.bool(key, false))
@@ -400,7 +423,9 @@ fn text(fields: &Fields, key: &'static str) -> Option<String> {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Reads the options of all remotes, paths made absolute.
@@ -523,7 +548,10 @@ mod tests {
         let (plain, top) = load(&CVOPS, &[("p/.cvops/config.yaml", "# nothing\n")]).unwrap();
         assert_eq!(plain.cache_dir, top.join("p/.cvops/cache"));
         assert_eq!(plain.link_kinds, [LinkKind::Reflink, LinkKind::Copy]);
-        assert!(matches!(plain.remote(None), Err(crate::project::Error::NoRemote { .. })));
+        assert!(matches!(
+            plain.remote(None),
+            Err(crate::project::Error::NoRemote { .. })
+        ));
     }
 
     #[test]
@@ -575,12 +603,22 @@ mod tests {
 
         let text = "[core]\n    autostge = true\n[remot]\nx = 1\n";
         let (config, _) = load(&DVC, &[("p/.dvc/config", text)]).unwrap();
-        let warnings: Vec<_> = config.warnings.iter().map(|d| d.headline.as_str()).collect();
+        let warnings: Vec<_> = config
+            .warnings
+            .iter()
+            .map(|d| d.headline.as_str())
+            .collect();
         assert_eq!(
             warnings,
-            ["unknown setting `core.autostge` is not used", "unknown setting `remot` is not used"]
+            [
+                "unknown setting `core.autostge` is not used",
+                "unknown setting `remot` is not used"
+            ]
         );
         let wrong = "[core]\n    autostage = maybe\n['remote \"s\"']\n    jobs = many\n";
-        assert_eq!(load(&DVC, &[("p/.dvc/config", wrong)]).unwrap_err().len(), 2);
+        assert_eq!(
+            load(&DVC, &[("p/.dvc/config", wrong)]).unwrap_err().len(),
+            2
+        );
     }
 }

@@ -101,14 +101,16 @@ impl SettingName {
     #[must_use]
     pub fn find(key: &str, personality: &Personality) -> Option<Self> {
         let is_dvc = personality.settings == SettingsForm::Ini;
-        let key = if is_dvc { key.to_lowercase() } else { key.to_owned() };
+        let key = if is_dvc {
+            key.to_lowercase()
+        } else {
+            key.to_owned()
+        };
         if let Some(rest) = key.strip_prefix("remote.") {
             let (name, option) = rest.rsplit_once('.').filter(|(name, _)| !name.is_empty())?;
             return Self::of_remote(name, option, personality);
         }
-        let path = key
-            .split('.')
-            .fold(KeyPath::root(), |at, key| at.key(key));
+        let path = key.split('.').fold(KeyPath::root(), |at, key| at.key(key));
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
         let section = key.split_once('.').map_or("", |(section, _)| section);
         let of_dvc = DVC_SETTINGS.contains(&key.as_str()) || DVC_SECTIONS.contains(&section);
@@ -143,7 +145,13 @@ impl SettingName {
     /// How is its value written?
     #[must_use]
     pub fn kind(&self) -> SettingKind {
-        let path_options = ["keyfile", "credentialpath", "configpath", "cert_path", "key_path"];
+        let path_options = [
+            "keyfile",
+            "credentialpath",
+            "configpath",
+            "cert_path",
+            "key_path",
+        ];
         match self.setting {
             Some(setting) => setting.kind,
             None if path_options.iter().any(|o| self.key.ends_with(o)) => SettingKind::Place,
@@ -410,7 +418,10 @@ impl SettingsFile {
 #[must_use]
 pub fn is_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.chars().all(|c| c.is_alphanumeric() || "_+-.".contains(c))
+        !scheme.is_empty()
+            && scheme
+                .chars()
+                .all(|c| c.is_alphanumeric() || "_+-.".contains(c))
     })
 }
 
@@ -482,11 +493,20 @@ mod tests {
     #[test]
     fn typed_values_become_documents() {
         let value = |key: &str, text: &str, form| {
-            SettingName::find(key, &DVC).unwrap().value_of(text, form).to_string()
+            SettingName::find(key, &DVC)
+                .unwrap()
+                .value_of(text, form)
+                .to_string()
         };
         use SettingsForm::{Ini, Yaml};
-        assert_eq!(value("cache.type", "hardlink, copy", Yaml), r#"["hardlink", "copy"]"#);
-        assert_eq!(value("cache.type", "hardlink,copy", Ini), r#""hardlink,copy""#);
+        assert_eq!(
+            value("cache.type", "hardlink, copy", Yaml),
+            r#"["hardlink", "copy"]"#
+        );
+        assert_eq!(
+            value("cache.type", "hardlink,copy", Ini),
+            r#""hardlink,copy""#
+        );
         assert_eq!(value("core.jobs", "3", Yaml), "3");
         assert_eq!(value("core.autostage", "True", Ini), "true");
         assert_eq!(value("remote.a.b.port", "22", Ini), "22");
@@ -498,7 +518,10 @@ mod tests {
 
     #[test]
     fn places_are_read_and_written_relative_to_what_counts() {
-        let ini = files(&DVC).into_iter().find(|f| f.form == SettingsForm::Ini).unwrap();
+        let ini = files(&DVC)
+            .into_iter()
+            .find(|f| f.form == SettingsForm::Ini)
+            .unwrap();
         assert_eq!(ini.absolute("../../store").as_deref(), Some("/store"));
         assert_eq!(ini.absolute("~/x").as_deref(), Some("/home/u/x"));
         assert_eq!(ini.absolute("s3://b/../x").as_deref(), Some("s3://b/../x"));
@@ -506,7 +529,10 @@ mod tests {
         assert_eq!(ini.relative("store", Path::new("/p")), "../store");
         assert_eq!(ini.relative("~/x", Path::new("/p")), "~/x");
         let yaml = &files(&CVOPS)[0];
-        assert_eq!(yaml.relative("../../store", Path::new("/p/sub")), "../store");
+        assert_eq!(
+            yaml.relative("../../store", Path::new("/p/sub")),
+            "../store"
+        );
         assert_eq!(yaml.relative(".", Path::new("/p")), ".");
     }
 }

@@ -73,9 +73,7 @@ impl Document {
             Format::Yaml => parse_yaml(&source),
             Format::Json => parse_json(&source),
             Format::Toml => parse_toml(&source),
-            Format::Ini => {
-                ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source))
-            }
+            Format::Ini => ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source)),
         };
         match root {
             Ok(root) => Ok(Self::new(source, format, root)),

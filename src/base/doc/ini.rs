@@ -154,7 +154,9 @@ pub(super) fn set(text: &str, keys: &[Key], value: &Value) -> Result<String, Str
     };
     let (before, after) = text.split_at(at);
     let end = if after.is_empty() { newline } else { "" };
-    Ok(format!("{before}{newline}{indent}{key} = {shown}{end}{after}"))
+    Ok(format!(
+        "{before}{newline}{indent}{key} = {shown}{end}{after}"
+    ))
 }
 
 /// Returns the text without one key, and without its section where nothing else is in it; or
@@ -239,7 +241,10 @@ fn spell(value: &Value) -> Result<String, String> {
         Value::List(items) => {
             let items: Vec<String> = items
                 .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
                 .collect();
             // DVC itself writes the whole list as one text.
             items.join(",")
@@ -329,7 +334,10 @@ fn section(text: &str, at: usize, line: Span) -> Result<Section, Problem> {
     let (name, span, rest) = match quote {
         Some(quote) => {
             let Some(end) = inside[1..].find(&format!("{quote}]")[..]) else {
-                return Err(problem(at, "the quote or bracket of this section is not closed"));
+                return Err(problem(
+                    at,
+                    "the quote or bracket of this section is not closed",
+                ));
             };
             let span = Span {
                 start: begin,
@@ -358,7 +366,10 @@ fn section(text: &str, at: usize, line: Span) -> Result<Section, Problem> {
     }
     let path = match name.split_once('"') {
         Some((word, quoted)) if quoted.ends_with('"') && !word.trim().is_empty() => {
-            vec![word.trim().to_owned(), quoted[..quoted.len() - 1].to_owned()]
+            vec![
+                word.trim().to_owned(),
+                quoted[..quoted.len() - 1].to_owned(),
+            ]
         }
         _ => vec![name],
     };

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::base::{Severity, ToDiagnostics};
+use crate::cli::cloud;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -27,9 +28,18 @@ pub(in crate::cli) struct Args {
     /// Exit with 3 when something would run or be restored
     #[arg(long)]
     exit_code: bool,
+    #[command(flatten)]
+    cloud: cloud::Flags,
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    if args.cloud.is_asked() {
+        let outcome = cloud::show(ctx, &args.targets, &args.cloud)?;
+        return Ok(match outcome {
+            Outcome::Changes if !args.exit_code => Outcome::Done,
+            outcome => outcome,
+        });
+    }
     let project = ctx.project()?;
     let graph = ctx.graph_for(&project, &args.targets)?;
     let plan = Plan::select(
