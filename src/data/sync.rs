@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{ArtifactPath, Cancel, ObjectId, Observer};
 use crate::project::{self, Project};
-use crate::store::{Cache, Look, Remote, Standing, Transfer, TransferEvent};
+use crate::store::{Cache, Listing, Look, Remote, Standing, Transfer, TransferEvent};
 
 use super::error::{Direction, Error};
 use super::records;
@@ -196,7 +196,7 @@ impl Sync<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let entries = listing.iter().flat_map(|listing| listing.entries());
+        let entries = listing.iter().flat_map(Listing::entries);
         let parts = entries.filter_map(|entry| {
             let at = whole.path.join(&entry.path);
             let mut content = whole.content;
