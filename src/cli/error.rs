@@ -90,6 +90,8 @@ impl From<store::Error> for CliError {
 fn store_class(error: &store::Error) -> ErrorClass {
     match error {
         store::Error::Cancelled => ErrorClass::Interrupted,
+        store::Error::Project(e) => project_class(e),
+        store::Error::Base(e) => base_class(e),
         _ => ErrorClass::Failed,
     }
 }

@@ -126,7 +126,7 @@ impl ToDiagnostics for Error {
                             "`cvops fetch` brings it from another remote, `cvops repro` makes outputs anew; then push again"
                         }
                         Direction::Fetch => {
-                            "push it from a machine that has it (`cvops push --thorough` looks for every file), or make outputs anew with `cvops repro`"
+                            "push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`"
                         }
                     }),
                 ]

@@ -112,13 +112,14 @@ impl Sync<'_> {
         Ok(synced)
     }
 
-    /// Brings what the cache lacks of `used`.
+    /// Brings what the cache lacks of `used`, without what is kept away from remotes.
     ///
     /// # Errors
     /// As `push`; no remote is needed where nothing is lacking.
     pub fn fetch(&self, used: &[Used], request: &Request<'_>) -> Result<Synced, Error> {
+        let used: Vec<Used> = used.iter().filter(|used| used.push).cloned().collect();
         let mut synced = Synced::default();
-        for (name, used) in self.by_remote(used.to_vec(), request) {
+        for (name, used) in self.by_remote(used, request) {
             let opened = self.open(name.as_deref(), request);
             let with_records = name.is_none() && request.records == Records::With;
             let (remote, jobs) = match opened {

@@ -12,7 +12,7 @@ use crate::cli::sync::{self, Flags, Mover};
 use crate::data::error::Direction;
 use crate::data::place::{Change, Kind, place};
 use crate::data::used::Used;
-use crate::store::{OnConflict, Store};
+use crate::store::{Held, OnConflict, Store};
 
 /// Bring what the project uses from a remote and put it in place
 ///
@@ -48,11 +48,15 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         OnConflict::SaveFirst
     };
-    // What did not come is told below; the rest is put in place.
-    let whole: Vec<&Used> = here
-        .iter()
-        .filter(|used| !synced.lacking.contains_key(used.path.as_str()))
-        .collect();
+    // What did not come is told below, what is never pushed is nobody's fault; the rest is put in
+    // place.
+    let mut whole: Vec<&Used> = Vec::new();
+    for used in &here {
+        let is_lacking = synced.lacking.contains_key(used.path.as_str());
+        if !is_lacking && (used.push || store.contains(&used.object())? == Held::Whole) {
+            whole.push(used);
+        }
+    }
     let mut changes = Vec::new();
     let mut is_failed = false;
     for used in whole {

@@ -19,7 +19,7 @@ use crate::store::Look;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     flags: Flags,
-    /// Look for every file on the remote, also in folders that it has
+    /// Read every file that the remote has; what is missing or damaged is sent again
     #[arg(long)]
     thorough: bool,
 }
