@@ -152,6 +152,7 @@ commands! {
     Health => health,
     Doctor => doctor,
     Config => config,
+    Remote => remote,
     Schema => schema,
     Completions => completions,
     Man => man,

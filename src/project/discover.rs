@@ -8,6 +8,7 @@ use super::config::Config;
 use super::error::Error;
 use super::layout::Layout;
 use super::personality::{CVOPS, DVC, DVC_DIR, Personality};
+use super::settings::OuterSettings;
 
 /// A project, found and configured.
 #[derive(Clone, Debug)]
@@ -43,19 +44,21 @@ impl Project {
 }
 
 /// Opens the project of the nearest folder, from `from` upwards, that holds a pipeline file, a
-/// `.dvc/` folder or `.cvops/config.yaml`. `user_config` is the user's own settings file, if the
-/// caller knows of one; it need not exist.
+/// `.dvc/` folder or `.cvops/config.yaml`. `outer` are the settings outside of projects, if the caller
+/// knows of any.
 ///
 /// # Errors
 /// There is none, or its settings are broken.
-pub fn discover(from: &Path, user_config: Option<&Path>) -> Result<Project, Error> {
+pub fn discover(from: &Path, outer: Option<&OuterSettings>) -> Result<Project, Error> {
     let (root, personality) = find_root(from)?;
     let layout = Layout::new(&root, &personality);
+    let none = OuterSettings::default();
+    let config = Config::load(&root, &layout, &personality, outer.unwrap_or(&none))?;
     Ok(Project {
-        config: Config::load(&root, &layout, user_config)?,
+        layout: layout.for_cache(&config.cache_dir, &personality),
         personality,
+        config,
         root,
-        layout,
     })
 }
 

@@ -37,6 +37,34 @@ pub enum Error {
         /// What is wrong with which line.
         problem: String,
     },
+    /// No remote was named, and none is the default.
+    #[error("no remote was named, and there is no default one")]
+    NoRemote {
+        /// The remotes there are.
+        known: Vec<String>,
+    },
+    /// No remote has this name.
+    #[error("there is no remote `{name}`")]
+    UnknownRemote {
+        /// What the user or `core.remote` says.
+        name: String,
+        /// The nearest one.
+        nearest: Option<String>,
+    },
+    /// A remote's options are there, but not where it is.
+    #[error("the remote `{name}` has options, but no `url`")]
+    RemoteWithoutUrl {
+        /// Its name.
+        name: String,
+    },
+    /// A remote that is no folder.
+    #[error("the remote `{name}` is a `{scheme}://` one, which is not supported yet")]
+    RemoteKind {
+        /// Its name.
+        name: String,
+        /// How its URL begins.
+        scheme: String,
+    },
     /// There is no `git` program.
     #[error("the program `git` was not found")]
     NoGitProgram,
@@ -93,6 +121,25 @@ impl ToDiagnostics for Error {
             Self::DvcRepository { .. } => Diagnostic::error("dvc-repository", message)
                 .help("write a `pipeline.yaml` beside `.dvc/` to use cvops here"),
             Self::Cancelled => Diagnostic::error("cancelled", message),
+            Self::NoRemote { known } => {
+                Diagnostic::error("no-remote", message).help(match known.as_slice() {
+                    [] => "`cvops remote add --default NAME FOLDER` adds one".to_owned(),
+                    [first, ..] => format!(
+                        "`cvops remote default {first}` makes `{first}` the default, `-r {first}` names it"
+                    ),
+                })
+            }
+            Self::UnknownRemote { nearest, .. } => {
+                Diagnostic::error("unknown-remote", message).help(match nearest {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "`cvops remote list` shows those there are".to_owned(),
+                })
+            }
+            Self::RemoteWithoutUrl { name } => Diagnostic::error("remote-without-url", message)
+                .note("it may have been removed in another file of settings")
+                .help(format!("`cvops remote add --force {name} URL` says where it is")),
+            Self::RemoteKind { name, .. } => Diagnostic::error("remote-kind", message)
+                .help(format!("`cvops remote modify {name} url FOLDER` names a folder instead")),
             Self::Unlistable { .. } => {
                 Diagnostic::error("unlistable-path", message).help("rename the output")
             }

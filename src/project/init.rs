@@ -26,6 +26,9 @@ const GITIGNORE: &str = "\
 !/config.yaml
 ";
 
+/// In a DVC repository nothing of the state folder is committed, this file included.
+const GITIGNORE_ALL: &str = "*\n";
+
 const IGNORE: &str = "\
 # Files that never belong to a dependency or an output, in the grammar of .gitignore.
 ";
@@ -74,7 +77,12 @@ pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
     }
     let state = layout.state_dir();
     fs::create_dir_all(state).map_err(base::Error::io("create folder", state))?;
-    fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))
+    let text = if layout.state_holds_settings() {
+        GITIGNORE
+    } else {
+        GITIGNORE_ALL
+    };
+    fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))
 }
 
 /// Makes sure that the state folder is there and ignored by git: what a command that writes needs,
@@ -83,13 +91,7 @@ pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
 /// # Errors
 /// Something cannot be created.
 pub fn ensure_state_dir(layout: &Layout) -> Result<(), Error> {
-    let path = layout.gitignore();
-    if !path.exists() {
-        let dir = layout.state_dir();
-        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-        fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))?;
-    }
-    Ok(())
+    Ok(guard_state(layout)?)
 }
 
 #[cfg(test)]

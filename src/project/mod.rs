@@ -14,9 +14,10 @@ pub mod init;
 pub mod layout;
 pub mod locks;
 pub mod personality;
+pub mod remote;
 pub mod settings;
 
-pub use config::Config;
+pub use config::{BoolFlags, Config, ListFlags, Parsing, Sharing};
 pub use discover::{Project, discover, find_root, marks_root};
 pub use error::Error;
 pub use git::{Commit, Git};
@@ -25,5 +26,8 @@ pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
 pub use locks::{Access, EditLock, Holder, ProjectLock, Wait};
-pub use personality::{CVOPS, DVC, PARAMS_FILE, Personality};
-pub use settings::{Origin, SETTINGS, Setting, SettingsFile};
+pub use personality::{CVOPS, DVC, PARAMS_FILE, Personality, RunsIn};
+pub use remote::Remote;
+pub use settings::{
+    Origin, OuterFiles, OuterSettings, SETTINGS, Setting, SettingName, SettingsFile, SettingsForm,
+};

@@ -1,9 +1,12 @@
-//! The names by which a project is known, and how it hashes. Imports: `base`.
+//! The names by which a project is known, and how it hashes. Imports: `base`,
+//! `project::settings`.
 //!
 //! A personality is a value chosen once, when the project is discovered; no other room spells these
 //! names, so that a second personality is a second constant and not a second code path.
 
 use crate::base::hash::HashAlgo;
+
+use super::settings::SettingsForm;
 
 /// The file names and the hash of one kind of project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +19,27 @@ pub struct Personality {
     pub pointer_suffix: &'static str,
     /// The folder for local state, and in a cvops project for settings.
     pub state_dir: &'static str,
+    /// The folder of the project's settings.
+    pub settings_dir: &'static str,
+    /// How they are written.
+    pub settings: SettingsForm,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
     pub cache: &'static str,
+    /// Where the run cache is.
+    pub runs: RunsIn,
     /// The folder of objects in the cache folder.
     pub objects: &'static str,
+}
+
+/// Where the run cache is: in its folder `runs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsIn {
+    /// Of the state folder: each project has its own.
+    State,
+    /// Of the cache folder: projects that share a cache share results.
+    Cache,
 }
 
 /// A cvops project.
@@ -30,8 +48,11 @@ pub const CVOPS: Personality = Personality {
     lock_file: "pipeline.lock",
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
+    settings_dir: ".cvops",
+    settings: SettingsForm::Yaml,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
+    runs: RunsIn::State,
     objects: "blake3",
 };
 
@@ -41,8 +62,11 @@ pub const DVC: Personality = Personality {
     lock_file: "dvc.lock",
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
+    settings_dir: DVC_DIR,
+    settings: SettingsForm::Ini,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
+    runs: RunsIn::Cache,
     objects: "files/md5",
 };
 

@@ -136,7 +136,10 @@ mod tests {
         let option = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         let options = [
             ("base", vec![option("url", "s3://bucket/")]),
-            ("top", vec![option("url", "remote://base/sub"), option("jobs", "3")]),
+            (
+                "top",
+                vec![option("url", "remote://base/sub"), option("jobs", "3")],
+            ),
             ("round", vec![option("url", "remote://round/x")]),
             ("left", vec![option("password", "x")]),
         ];

@@ -132,6 +132,19 @@ impl SettingName {
         })
     }
 
+    /// Returns the options that a remote may have.
+    #[must_use]
+    pub fn remote_options(personality: &Personality) -> Vec<&'static str> {
+        let ours = SETTINGS
+            .iter()
+            .filter_map(|s| s.key.strip_prefix("remote.NAME."));
+        let mut options: Vec<&str> = ours.collect();
+        if personality.settings == SettingsForm::Ini {
+            options.extend(DVC_REMOTE_OPTIONS);
+        }
+        options
+    }
+
     /// Returns all names that `find` knows, for suggestions.
     #[must_use]
     pub fn all(personality: &Personality) -> Vec<&'static str> {
@@ -353,8 +366,12 @@ impl SettingsFile {
         add(Origin::Project, form, layout.config(), true);
         add(Origin::Local, form, layout.local_config(), true);
         if form == SettingsForm::Ini {
-            let path = layout.state_dir().join("config.local.yaml");
-            add(Origin::Local, SettingsForm::Yaml, path, false);
+            add(
+                Origin::Local,
+                SettingsForm::Yaml,
+                layout.own_local_config(),
+                false,
+            );
         }
         files
     }
@@ -368,7 +385,10 @@ impl SettingsFile {
             return Ok(None);
         }
         let bytes = std::fs::read(&self.path).map_err(base::Error::io("read", &self.path))?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error());
+            base::Error::io("read", &self.path)(source)
+        })?;
         Document::parse(&self.name, text, self.form.format()).map(Some)
     }
 

@@ -18,6 +18,7 @@ pub(super) mod params_sweep;
 pub(super) mod plots;
 pub(super) mod pull;
 pub(super) mod push;
+pub(super) mod remote;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod runs;
