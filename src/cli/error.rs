@@ -90,6 +90,8 @@ impl From<store::Error> for CliError {
 fn store_class(error: &store::Error) -> ErrorClass {
     match error {
         store::Error::Cancelled => ErrorClass::Interrupted,
+        store::Error::Project(e) => project_class(e),
+        store::Error::Base(e) => base_class(e),
         _ => ErrorClass::Failed,
     }
 }
@@ -202,6 +204,8 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Store(e) => store_class(e),
         data::Error::Pipeline(e) => pipeline_class(e),
         data::Error::Base(e) => base_class(e),
+        data::Error::Revision { error, .. } => data_class(error),
+        data::Error::Incomplete { .. } => ErrorClass::Failed,
     }
 }
 

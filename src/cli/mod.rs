@@ -5,6 +5,7 @@
 //! into a room below → rendering. Imports: every room.
 
 mod args;
+mod cloud;
 mod cmd;
 mod compare;
 mod ctx;
@@ -23,6 +24,7 @@ mod services;
 mod settings;
 mod signal;
 mod sources;
+mod sync;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

@@ -80,7 +80,8 @@ pub fn in_workspace(plan: &Plan<'_>, lock: &LockFile) -> Vec<Used> {
 }
 
 /// Returns what a pointer tracks. Data that another repository keeps is not pushed to ours.
-fn of_pointer(pointer: &Pointer) -> Vec<Used> {
+#[must_use]
+pub fn of_pointer(pointer: &Pointer) -> Vec<Used> {
     let of_others = pointer
         .deps
         .iter()

@@ -10,7 +10,6 @@
 //! A pointer that was read keeps its document: writing it changes what differs and nothing else, so
 //! comments, `meta` and keys that mean nothing to us stay as they are.
 
-mod judge;
 mod read;
 mod walk;
 mod write;
@@ -21,7 +20,6 @@ use crate::store::{Presence, Present};
 
 use super::spec::{BeforeRun, Storage};
 
-pub use judge::{BroughtUp, State, bring_up, states};
 pub use read::parse;
 pub use walk::{Found, find, find_around};
 

@@ -469,7 +469,11 @@ fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String, String)
         let head = std::str::from_utf8(&bytes[..end]).ok();
         let id = bytes.get(end + 1..end + 1 + id_bytes);
         if let (Some((mode, name)), Some(id)) = (head.and_then(|h| h.split_once(' ')), id) {
-            let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let id = id.iter().fold(String::new(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+                text
+            });
             match mode {
                 "40000" => entries.push((Mode::Folder, name.to_owned(), id)),
                 "160000" => {}
@@ -658,7 +662,7 @@ mod tests {
         }
         let names: Vec<_> = tree_entries(&bytes, 20)
             .into_iter()
-            .map(|(mode, name)| (mode == Mode::Folder, name))
+            .map(|(mode, name, _)| (mode == Mode::Folder, name))
             .collect();
         assert_eq!(names, [(false, "a b".to_owned()), (true, "dir".to_owned())]);
         assert!(tree_entries(b"broken", 20).is_empty());

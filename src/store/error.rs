@@ -68,18 +68,6 @@ pub enum Error {
         /// Files that would be lost.
         left: Vec<String>,
     },
-    /// A remote of a kind that is not supported.
-    #[error(
-        "the remote `{remote}` (`{url}`) is of the kind `{scheme}`, which is not supported yet"
-    )]
-    RemoteKind {
-        /// Its name.
-        remote: String,
-        /// Where it is.
-        url: String,
-        /// The kind.
-        scheme: String,
-    },
     /// A remote cannot be used.
     #[error("could not {doing} the remote `{remote}` (`{url}`): {source}")]
     Remote {
@@ -156,8 +144,6 @@ impl ToDiagnostics for Error {
                 .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
             Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)
                 .help("move them away; they are ignored, so they are not in the cache"),
-            Self::RemoteKind { .. } => Diagnostic::error("remote-kind", message)
-                .help("use a remote that is a folder: `cvops remote add NAME /mnt/share`"),
             Self::Remote {
                 remote,
                 url,

@@ -1,5 +1,5 @@
 //! A place that keeps objects for others: `Service` is what every kind of place can do, `Remote` a
-//! configured one. Imports: `base`.
+//! configured one. Imports: `base`, `project`.
 //!
 //! A remote is laid out like the cache: an object's key is its path below the cache folder, and
 //! `runs/` holds run records. So a folder copied by hand is a remote, and a remote is a cache.
@@ -20,6 +20,8 @@ use std::time::SystemTime;
 use rayon::prelude::*;
 
 use crate::base::fs::{self, LinkKind, Staged, fault, is_temp_name};
+
+use crate::project;
 
 use super::error::Error;
 
@@ -104,26 +106,16 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Opens the remote `name` at `url`: an absolute path, or `file://` and one. Touches nothing.
+    /// Opens the remote `name` that the settings describe. Touches nothing.
     ///
     /// # Errors
-    /// The kind of place is not supported.
-    pub fn open(name: &str, url: &str) -> Result<Self, Error> {
-        let path = match url.split_once("://") {
-            None => url,
-            Some(("file" | "local", path)) => path,
-            Some((scheme, _)) => {
-                return Err(Error::RemoteKind {
-                    remote: name.to_owned(),
-                    url: url.to_owned(),
-                    scheme: scheme.to_owned(),
-                });
-            }
-        };
+    /// It is of a kind that is not supported yet.
+    pub fn open(name: &str, settings: &project::Remote) -> Result<Self, Error> {
+        let folder = settings.local_folder(name)?;
         Ok(Self {
             name: name.to_owned(),
-            url: path.to_owned(),
-            service: Box::new(Folder::new(PathBuf::from(path))),
+            url: folder.display().to_string(),
+            service: Box::new(Folder::new(folder)),
         })
     }
 
@@ -278,9 +270,7 @@ mod tests {
     #[test]
     fn a_folder_keeps_gives_back_lists_and_removes() {
         let tmp = tempfile::tempdir().unwrap();
-        let url = tmp.path().join("far").display().to_string();
-        let remote = Remote::open("r", &format!("file://{url}")).unwrap();
-        let service = remote.service();
+        let service = Folder::new(tmp.path().join("far"));
         let keys = ["a/b/c".to_owned(), "a/d".to_owned()];
         assert_eq!(service.exists_many(&keys).unwrap(), [false, false]);
         assert_eq!(service.list("a").unwrap(), []);
@@ -312,13 +302,5 @@ mod tests {
         assert_eq!(service.exists_many(&keys).unwrap(), [true, false]);
         let gone = service.read("a/d", 5).unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn other_kinds_of_places_are_named() {
-        assert!(matches!(
-            Remote::open("r", "s3://bucket/x"),
-            Err(Error::RemoteKind { scheme, .. }) if scheme == "s3"
-        ));
     }
 }

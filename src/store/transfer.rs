@@ -14,6 +14,7 @@ use std::io::{self, ErrorKind};
 
 use rayon::prelude::*;
 
+use crate::base::hash::hash_file;
 use crate::base::{self, Cancel, ContentHash, ObjectId, Observer};
 
 use super::cache::{Cache, Single};
@@ -46,7 +47,7 @@ pub enum TransferEvent {
 pub enum Look {
     /// Where a folder object is, its members are.
     Trusting,
-    /// Every object is looked for.
+    /// Every object is looked for, read and hashed; what is damaged is sent again.
     Thorough,
 }
 
@@ -114,7 +115,7 @@ impl Transfer<'_> {
         let (trees, mut files) = split(wanted);
         let mut moved = Moved::default();
         let mut closing = Vec::new();
-        for (tree, there) in trees.iter().zip(self.on_remote(&trees)?) {
+        for (tree, there) in trees.iter().zip(self.there(&trees, look)?) {
             if there && look == Look::Trusting {
                 continue;
             }
@@ -135,7 +136,7 @@ impl Transfer<'_> {
         }
         files.sort_unstable();
         files.dedup();
-        let there = self.on_remote(&files)?;
+        let there = self.there(&files, look)?;
         let absent: Vec<ObjectId> = files
             .into_iter()
             .zip(there)
@@ -274,6 +275,39 @@ impl Transfer<'_> {
         let keys: Vec<String> = objects.iter().map(|o| self.cache.key(o)).collect();
         let asked = self.remote.service().exists_many(&keys);
         asked.map_err(self.remote.failed("ask"))
+    }
+
+    /// Says for each object whether it is on the remote, whole as far as `look` finds out.
+    fn there(&self, objects: &[ObjectId], look: Look) -> Result<Vec<bool>, Error> {
+        let there = self.on_remote(objects)?;
+        if look == Look::Trusting {
+            return Ok(there);
+        }
+        let checked = objects.par_iter().zip(there).map(|(object, there)| {
+            if self.cancel.is_requested() {
+                return Err(Error::Cancelled);
+            }
+            Ok(there && self.is_whole(object)?)
+        });
+        checked.collect()
+    }
+
+    /// Reads an object on the remote; is it what its name says?
+    fn is_whole(&self, object: &ObjectId) -> Result<bool, Error> {
+        let key = self.cache.key(object);
+        let algo = object.hash().algo();
+        let hash = match self.remote.service().read(&key, SMALL_BYTES) {
+            Ok(Body::Whole(bytes)) => algo.hash(&bytes),
+            Ok(Body::Larger) => {
+                let temp = self.cache.incoming()?;
+                let come = self.remote.service().download(&key, temp.path());
+                come.map_err(self.remote.failed("read from"))?;
+                hash_file(algo, temp.path()).map_err(base::Error::io("read", temp.path()))?
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(self.remote.failed("read from")(e)),
+        };
+        Ok(hash == *object.hash())
     }
 
     /// Returns those that the cache does not hold; `Some` size is what a listing says.

@@ -19,6 +19,7 @@ mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
+mod gc;
 mod health;
 mod help;
 mod init;
@@ -37,6 +38,7 @@ mod plots;
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
+mod push;
 mod random;
 mod repro;
 mod runs;
