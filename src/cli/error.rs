@@ -115,6 +115,8 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::NoPipeline { .. }
         | E::UnknownTarget { .. }
         | E::Pattern { .. }
+        | E::StageExists { .. }
+        | E::BadName { .. }
         | E::Generated { .. }
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
@@ -125,6 +127,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
+        | E::NotItsResult { .. }
         | E::NotProduced { .. }
         | E::PortTaken { .. }
         | E::ServiceEnded { .. }

@@ -6,7 +6,10 @@
 //! `repro` all ask it. Imports: base, project, store.
 
 pub mod checkout;
+pub mod commit;
 pub mod decide;
+pub mod declare;
+pub mod describe;
 pub mod differences;
 pub mod error;
 pub mod execute;

@@ -23,6 +23,8 @@ pub struct Personality {
     pub settings_dir: &'static str,
     /// How they are written.
     pub settings: SettingsForm,
+    /// Does a pipeline file below the top count as well? If not, it belongs to another project.
+    pub nested_pipelines: bool,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
@@ -50,6 +52,7 @@ pub const CVOPS: Personality = Personality {
     state_dir: ".cvops",
     settings_dir: ".cvops",
     settings: SettingsForm::Yaml,
+    nested_pipelines: false,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
     runs: RunsIn::State,
@@ -64,6 +67,7 @@ pub const DVC: Personality = Personality {
     state_dir: ".cvops",
     settings_dir: DVC_DIR,
     settings: SettingsForm::Ini,
+    nested_pipelines: true,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
     runs: RunsIn::Cache,

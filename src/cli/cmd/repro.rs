@@ -74,7 +74,6 @@ pub(in crate::cli) struct Args {
     no_track: bool,
 }
 
-#[cfg(feature = "vision")]
 impl Args {
     /// Asks for `targets` with all they need, and nothing else out of the ordinary.
     pub(super) fn of_targets(targets: Vec<String>) -> Self {
