@@ -209,6 +209,23 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Base(e) => base_class(e),
         data::Error::Revision { error, .. } => data_class(error),
         data::Error::Incomplete { .. } => ErrorClass::Failed,
+        data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
+        data::Error::Path { .. }
+        | data::Error::NothingThere { .. }
+        | data::Error::NoMatch { .. }
+        | data::Error::Pattern { .. }
+        | data::Error::NotData { .. }
+        | data::Error::Ignored { .. }
+        | data::Error::BehindLink { .. }
+        | data::Error::InGit { .. }
+        | data::Error::StageOutput { .. }
+        | data::Error::Overlap { .. }
+        | data::Error::Nested { .. }
+        | data::Error::NotTracked { .. }
+        | data::Error::DataNamed { .. }
+        | data::Error::InTheWay { .. }
+        | data::Error::Part { .. }
+        | data::Error::Unrecorded { .. } => ErrorClass::Usage,
     }
 }
 

@@ -27,6 +27,7 @@ mod sources;
 mod sync;
 #[cfg(feature = "vision")]
 mod templates;
+mod tracked;
 mod usage;
 
 use std::process::ExitCode;

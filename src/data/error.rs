@@ -316,9 +316,9 @@ impl ToDiagnostics for Error {
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
                 .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
-            Self::Revision { error, .. } => error("revision")
+            Self::Revision { error: why, .. } => error("revision")
                 .note(
-                    error
+                    why
                         .to_diagnostics()
                         .iter()
                         .map(|d| d.headline.clone())

@@ -2,6 +2,7 @@
 //! Imports: `base`, `project`, `store`, `pipeline`.
 
 pub mod add;
+pub mod bring;
 pub mod browse;
 pub mod checkout;
 pub mod error;

@@ -84,6 +84,16 @@ pub fn shown(path: &str, content: Option<Content>) -> String {
     }
 }
 
+/// The files of one side of an out.
+enum Files {
+    /// It is a file, or is not looked into.
+    None,
+    /// Nobody knows them.
+    Unknown,
+    /// These.
+    Known(Listing),
+}
+
 /// Both versions of the entries, by path.
 #[derive(Default)]
 struct Pairs {
@@ -111,14 +121,14 @@ pub fn compare(
         }
         let open = |content: Option<Content>, listing: Listings<'_>| match content {
             Some(object @ ObjectId::Tree(_)) if depth != Depth::Whole => {
-                Some(listing(path, &object))
+                listing(path, &object).map_or(Files::Unknown, Files::Known)
             }
-            _ => None,
+            _ => Files::None,
         };
         let old_files = open(a, old_listing);
         // One listing serves both sides, and the older one is in the cache.
         let new_files = match &old_files {
-            Some(Some(listing)) if is_same => Some(Some(listing.clone())),
+            Files::Known(listing) if is_same => Files::Known(listing.clone()),
             _ => open(b, new_listing),
         };
         pairs.add(path, a, old_files, true);
@@ -131,21 +141,15 @@ pub fn compare(
 }
 
 impl Pairs {
-    fn add(
-        &mut self,
-        path: &ArtifactPath,
-        content: Option<Content>,
-        files: Option<Option<Listing>>,
-        is_old: bool,
-    ) {
+    fn add(&mut self, path: &ArtifactPath, content: Option<Content>, files: Files, is_old: bool) {
         let Some(content) = content else { return };
         self.set(path.to_string(), content, is_old);
         match files {
-            None => {}
-            Some(None) => {
+            Files::None => {}
+            Files::Unknown => {
                 self.unknown.insert(path.to_string());
             }
-            Some(Some(listing)) => {
+            Files::Known(listing) => {
                 for file in listing.entries() {
                     let at = format!("{path}/{}", file.path);
                     self.set(at, ObjectId::File(file.hash), is_old);

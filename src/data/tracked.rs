@@ -2,7 +2,7 @@
 //! Imports: `base`, `project`, `store`, `pipeline`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::diag::nearest;
 use crate::base::path::PathError;
@@ -138,7 +138,7 @@ impl<'p> Tracked<'p> {
         Ok(files.iter().filter_map(|file| self.inside(file)).collect())
     }
 
-    fn inside(&self, file: &PathBuf) -> Option<ArtifactPath> {
+    fn inside(&self, file: &Path) -> Option<ArtifactPath> {
         let relative = file.strip_prefix(&self.project.root).ok()?;
         relative.to_str()?.parse().ok()
     }

@@ -1,0 +1,130 @@
+//! What the verbs over data share: opening what a project tracks, and telling git, or the user what
+//! to tell git.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::base::ArtifactPath;
+use crate::data::Tracked;
+use crate::pipeline::lock::LockFile;
+use crate::pipeline::{Index, lock_files};
+use crate::project::{self, Project};
+
+use super::ctx::Ctx;
+use super::error::CliError;
+use super::render::diagnostic;
+
+/// Reads what `project` tracks, for a command about `targets`; none means everything. A file that
+/// the targets do not need may be broken, which is told as a warning.
+pub(super) fn open<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+) -> Result<Tracked<'p>, CliError> {
+    read(ctx, project, targets, &|graph| {
+        Ok(lock_files::read(project, graph)?)
+    })
+}
+
+/// As `open`, without what stages wrote: for commands that only ask what they will write.
+pub(super) fn open_unlocked<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+) -> Result<Tracked<'p>, CliError> {
+    read(ctx, project, targets, &|_| Ok(LockFile::default()))
+}
+
+fn read<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+    lock: &dyn Fn(&crate::pipeline::StageGraph) -> Result<LockFile, CliError>,
+) -> Result<Tracked<'p>, CliError> {
+    let folder = ctx.folder(project);
+    let index = Index::load(project)?;
+    let (graph, warnings) = index.graph_for(targets, folder.as_ref())?;
+    diagnostic::show_all(&ctx.out, &warnings);
+    let lock = lock(&graph)?;
+    let pointers = graph.pointers().to_vec();
+    Ok(Tracked::new(
+        project,
+        &ctx.cancel,
+        pointers,
+        graph.stages(),
+        &lock,
+    ))
+}
+
+/// Returns the paths that the user means.
+pub(super) fn paths(
+    ctx: &Ctx,
+    project: &Project,
+    targets: &[String],
+) -> Result<Vec<ArtifactPath>, CliError> {
+    let located = targets
+        .iter()
+        .map(|target| crate::data::tracked::locate(&project.root, &ctx.dir, target));
+    Ok(located.collect::<Result<_, _>>()?)
+}
+
+/// Tells git of files that changed, if the settings ask for it; else tells the user how.
+pub(super) fn tell_git(
+    ctx: &Ctx,
+    project: &Project,
+    files: &BTreeSet<ArtifactPath>,
+) -> Result<(), CliError> {
+    let uses_git = project
+        .root
+        .ancestors()
+        .any(|dir| dir.join(".git").exists());
+    if files.is_empty() || !uses_git {
+        return Ok(());
+    }
+    if project.config.autostage {
+        let files: Vec<ArtifactPath> = files.iter().cloned().collect();
+        return Ok(project::git::stage(&project.root, &files)?);
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| quoted(ctx, project, file))
+        .collect();
+    ctx.out.note(&format!(
+        "to track the changes with git:\n  git add {}\n(`cvops config core.autostage true` does so by itself)",
+        names.join(" ")
+    ));
+    Ok(())
+}
+
+/// Returns a file as the user in this folder types it.
+fn quoted(ctx: &Ctx, project: &Project, file: &ArtifactPath) -> String {
+    let folder = ctx.folder(project);
+    let shown = seen_from(folder.as_ref(), file);
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@".contains(c);
+    if shown.chars().all(is_plain) {
+        shown
+    } else {
+        format!("'{}'", shown.replace('\'', r"'\''"))
+    }
+}
+
+/// Returns a path as seen from a folder of the project.
+pub(super) fn seen_from(folder: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
+    let Some(folder) = folder else {
+        return path.to_string();
+    };
+    let from: Vec<&str> = folder.as_str().split('/').collect();
+    let to: Vec<&str> = path.as_str().split('/').collect();
+    let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let same = same.min(to.len() - 1);
+    let up = std::iter::repeat_n("..", from.len() - same);
+    up.chain(to[same..].iter().copied())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// Returns the files for git as JSON.
+pub(super) fn for_git_json(files: &BTreeSet<ArtifactPath>) -> Value {
+    json!(files.iter().map(ArtifactPath::as_str).collect::<Vec<_>>())
+}
