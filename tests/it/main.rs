@@ -8,6 +8,7 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod add;
 mod bad_input;
 mod cache;
 mod checkout;
@@ -15,6 +16,7 @@ mod concurrency;
 mod config;
 mod crash;
 mod dag;
+mod data;
 mod doctor;
 #[cfg(feature = "vision")]
 mod evaluate;
@@ -40,6 +42,7 @@ mod predict;
 mod preprocess;
 mod push;
 mod random;
+mod relocate;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]
