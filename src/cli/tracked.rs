@@ -100,28 +100,13 @@ pub(super) fn tell_git(
 /// Returns a file as the user in this folder types it.
 fn quoted(ctx: &Ctx, project: &Project, file: &ArtifactPath) -> String {
     let folder = ctx.folder(project);
-    let shown = seen_from(folder.as_ref(), file);
+    let shown = file.seen_from(folder.as_ref());
     let is_plain = |c: char| c.is_alphanumeric() || "._-/+@".contains(c);
     if shown.chars().all(is_plain) {
         shown
     } else {
         format!("'{}'", shown.replace('\'', r"'\''"))
     }
-}
-
-/// Returns a path as seen from a folder of the project.
-pub(super) fn seen_from(folder: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
-    let Some(folder) = folder else {
-        return path.to_string();
-    };
-    let from: Vec<&str> = folder.as_str().split('/').collect();
-    let to: Vec<&str> = path.as_str().split('/').collect();
-    let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let same = same.min(to.len() - 1);
-    let up = std::iter::repeat_n("..", from.len() - same);
-    up.chain(to[same..].iter().copied())
-        .collect::<Vec<_>>()
-        .join("/")
 }
 
 /// Returns the files for git as JSON.

@@ -8,7 +8,9 @@ fn tracked() -> Project {
     let p = project();
     p.git_init();
     p.ok("init");
-    p.write("data/raw/a", "1").write("data/raw/b", "2").write("x", "3");
+    p.write("data/raw/a", "1")
+        .write("data/raw/b", "2")
+        .write("x", "3");
     p.ok("add data/raw x");
     p
 }

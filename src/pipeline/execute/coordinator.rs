@@ -189,7 +189,7 @@ struct State<'a, 'w> {
     rewrote: BTreeSet<usize>,
     settled: BTreeSet<usize>,
     /// Finished since the last commit.
-    pending: Vec<(RunKey, LockEntry)>,
+    pending: Vec<(usize, RunKey, LockEntry)>,
     /// The turns of those.
     turns: Vec<Turn>,
     /// Settled since the last commit: git is not told yet which of their outputs it should see.
@@ -361,7 +361,7 @@ impl<'a, 'w> State<'a, 'w> {
                     self.rewrote.insert(index);
                 }
                 if outcome == Outcome::Ran && standing == Standing::Reusable {
-                    self.pending.push((key, entry.clone()));
+                    self.pending.push((index, key, entry.clone()));
                     self.turns.extend(turn);
                 }
                 match standing {
@@ -428,8 +428,9 @@ impl<'a, 'w> State<'a, 'w> {
     fn commit(&mut self) -> Result<(), Error> {
         if self.lock_is_stale {
             self.workspace.files.sync()?;
-            for (key, entry) in self.pending.drain(..) {
-                self.workspace.runs.record(&key, &entry)?;
+            let stages = self.plan.graph().stages();
+            for (index, key, entry) in self.pending.drain(..) {
+                self.workspace.runs.record(&stages[index], &key, &entry)?;
             }
             self.turns.clear();
         }

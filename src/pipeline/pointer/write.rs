@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit};
+use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit, emit};
 use crate::base::fs::{Executable, fault};
 use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
@@ -18,13 +18,14 @@ impl Pointer {
     /// The layout of the file that was read is beyond the editor.
     pub fn to_text(&self) -> Result<String, Error> {
         let Some(document) = &self.document else {
-            let value = Value::Map(self.update(Map::new()));
-            return value
-                .to_yaml()
-                .map_err(Error::io("write", Path::new(self.file.as_str())));
+            return Ok(emit::to_yaml(&Value::Map(self.update(Map::new()))));
         };
         let old = document.root.as_map().cloned().unwrap_or_default();
         let new = Value::Map(self.update(old));
+        // A file as it was written stays as it would be written; one with a hand's marks keeps them.
+        if emit::to_yaml(&document.root) == document.source.text {
+            return Ok(emit::to_yaml(&new));
+        }
         Ok(edit::set(document, &KeyPath::root(), &new)?
             .source
             .text
@@ -97,7 +98,7 @@ impl Pointer {
                         .and_then(Value::as_str)
                         .unwrap_or_default();
                     if !is_at(base, text, path) {
-                        fields.insert("path".to_owned(), Value::Str(relative(base, path)));
+                        fields.insert("path".to_owned(), Value::Str(path.seen_from(base)));
                     }
                 }
                 Value::Map(fields)
@@ -140,7 +141,7 @@ impl PointerOut {
             .and_then(Value::as_str)
             .is_none_or(|old| !is_at(base, old, &self.path))
         {
-            out.insert("path".to_owned(), Value::Str(relative(base, &self.path)));
+            out.insert("path".to_owned(), Value::Str(self.path.seen_from(base)));
         }
         put(&mut out, "desc", text(&self.desc));
         put(&mut out, "type", text(&self.kind));
@@ -202,22 +203,10 @@ fn usually_false(map: &mut Map, key: &str, value: bool) {
     }
 }
 
-/// Returns `path` as seen from `base`.
-pub(super) fn relative(base: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
-    let base: Vec<&str> = base.map_or(Vec::new(), |base| base.as_str().split('/').collect());
-    let parts: Vec<&str> = path.as_str().split('/').collect();
-    let common = base.iter().zip(&parts).take_while(|(a, b)| a == b).count();
-    let common = common.min(parts.len() - 1);
-    let up = std::iter::repeat_n("..", base.len() - common);
-    up.chain(parts[common..].iter().copied())
-        .collect::<Vec<_>>()
-        .join("/")
-}
-
 /// Returns the folder `path` as seen from the folder `from`: `.` where they are the same.
 fn relative_folder(from: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
     if from == Some(path) {
         return ".".to_owned();
     }
-    relative(from, path)
+    path.seen_from(from)
 }

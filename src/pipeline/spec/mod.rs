@@ -6,6 +6,7 @@ mod read;
 mod schema;
 mod service;
 mod shown;
+mod spelling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -20,6 +21,8 @@ pub use read::{read, read_in};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
+pub use spelling::Spelling;
+pub(in crate::pipeline) use spelling::commands_of;
 
 /// The address of a stage: `train` in the pipeline file at the top of the project, `sub/dvc.yaml:train`
 /// in one below it.
@@ -249,6 +252,8 @@ pub struct StageSpec {
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.
     pub declared: KeyPath,
+    /// How it is spelt there.
+    pub spelling: Spelling,
 }
 
 impl StageSpec {
