@@ -221,6 +221,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::StageOutput { .. }
         | data::Error::Overlap { .. }
         | data::Error::Nested { .. }
+        | data::Error::IntoItself { .. }
         | data::Error::NotTracked { .. }
         | data::Error::DataNamed { .. }
         | data::Error::InTheWay { .. }

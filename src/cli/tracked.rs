@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::base::ArtifactPath;
-use crate::data::Tracked;
+use crate::data::{self, Tracked};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{Index, lock_files};
 use crate::project::{self, Project};
@@ -42,9 +42,21 @@ fn read<'p>(
     targets: &[String],
     lock: &dyn Fn(&crate::pipeline::StageGraph) -> Result<LockFile, CliError>,
 ) -> Result<Tracked<'p>, CliError> {
-    let folder = ctx.folder(project);
     let index = Index::load(project)?;
-    let (graph, warnings) = index.graph_for(targets, folder.as_ref())?;
+    // Data may well be called like a file that is broken in passing: only what is named is meant.
+    let paths = targets
+        .iter()
+        .filter_map(|target| data::tracked::locate(&project.root, &ctx.dir, target).ok());
+    let paths: Vec<ArtifactPath> = paths.collect();
+    let is_named = index
+        .broken
+        .iter()
+        .any(|broken| paths.contains(&broken.file));
+    let (graph, warnings) = if targets.is_empty() || is_named {
+        index.graph_for(targets, ctx.folder(project).as_ref())?
+    } else {
+        index.sound_graph()?
+    };
     diagnostic::show_all(&ctx.out, &warnings);
     let lock = lock(&graph)?;
     let pointers = graph.pointers().to_vec();
@@ -65,7 +77,7 @@ pub(super) fn paths(
 ) -> Result<Vec<ArtifactPath>, CliError> {
     let located = targets
         .iter()
-        .map(|target| crate::data::tracked::locate(&project.root, &ctx.dir, target));
+        .map(|target| data::tracked::locate(&project.root, &ctx.dir, target));
     Ok(located.collect::<Result<_, _>>()?)
 }
 

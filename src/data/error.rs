@@ -94,6 +94,14 @@ pub enum Error {
         /// The other.
         outer: ArtifactPath,
     },
+    /// Data cannot move into itself.
+    #[error("`{to}` lies inside `{from}`, which is to move there")]
+    IntoItself {
+        /// What is to move.
+        from: ArtifactPath,
+        /// Where to.
+        to: ArtifactPath,
+    },
     /// Nothing tracks it.
     #[error("`{path}` is not tracked")]
     NotTracked {
@@ -305,6 +313,7 @@ impl ToDiagnostics for Error {
             }
             Self::Overlap { out, .. } => error("overlap").help(format!("`cvops add {out}` updates it")),
             Self::Nested { outer, .. } => error("nested").help(format!("`{outer}` alone is enough")),
+            Self::IntoItself { .. } => error("into-itself").help("choose a place outside it"),
             Self::NotTracked { nearest, .. } => match nearest {
                 Some(name) => error("not-tracked").help(format!("did you mean `{name}`?")),
                 None => error("not-tracked").help("`cvops ls --dvc-only -R` shows what is tracked"),

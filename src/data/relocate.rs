@@ -54,9 +54,9 @@ pub fn relocate(
     check_is_data(tracked, &Ignore::new(&root), &to)?;
     tracked.check_free(&to, Some(from))?;
     if from.contains(&to) {
-        return Err(Error::Nested {
-            inner: to,
-            outer: from.clone(),
+        return Err(Error::IntoItself {
+            from: from.clone(),
+            to,
         });
     }
     let old = tracked.pointers[at].clone();

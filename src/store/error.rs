@@ -132,7 +132,7 @@ impl ToDiagnostics for Error {
                 .help("it was probably written by a newer version of cvops"),
             Self::NotInCache { corrupt, .. } => {
                 let diagnostic = Diagnostic::error("not-in-cache", message)
-                    .help("run the stage that makes it again: `cvops repro`");
+                    .help("`cvops fetch` brings it from a remote; `cvops repro` makes outputs anew");
                 if corrupt.is_empty() {
                     diagnostic
                 } else {

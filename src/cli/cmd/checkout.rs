@@ -118,9 +118,7 @@ fn choose(ctx: &Ctx, tracked: &Tracked<'_>, args: &Args) -> Result<Vec<Wanted>, 
         let found = path.map(|path| wanted(tracked, &[path], inside));
         match found {
             Some(Ok(found)) if !args.with_deps => chosen.extend(found),
-            Some(Err(error)) if !matches!(error, data::Error::NotTracked { .. }) => {
-                return Err(error.into());
-            }
+            Some(Err(error)) if is_final(tracked, &error) => return Err(error.into()),
             _ => names.push(target.clone()),
         }
     }
@@ -150,6 +148,15 @@ fn choose(ctx: &Ctx, tracked: &Tracked<'_>, args: &Args) -> Result<Vec<Wanted>, 
     chosen.sort_by(|a, b| a.path.cmp(&b.path));
     chosen.dedup_by(|a, b| a.path == b.path);
     Ok(chosen)
+}
+
+/// Is there no use in looking for a stage of this name? Not if it is a path into tracked data.
+fn is_final(tracked: &Tracked<'_>, error: &data::Error) -> bool {
+    let data::Error::NotTracked { path, .. } = error else {
+        return true;
+    };
+    let is_stage_out = tracked.stage_outs.keys().any(|out| out.contains(path));
+    is_stage_out || tracked.around(path).is_some()
 }
 
 fn rank(fate: &Fate) -> u8 {

@@ -58,12 +58,12 @@ fn only_what_differs_is_written() {
         .replace("size: 8", "size: 3");
     assert_eq!(pointer.to_text().unwrap(), expected);
     // Moved: its file now lies beside it.
-    pointer.file = "y.dvc".parse().unwrap();
+    pointer.file = "moved.dvc".parse().unwrap();
     pointer.base = None;
-    pointer.outs[0].path = "y".parse().unwrap();
+    pointer.outs[0].path = "moved".parse().unwrap();
     let moved = pointer.to_text().unwrap();
     assert!(
-        !moved.contains("wdir") && moved.contains("path: y  # here"),
+        !moved.contains("wdir") && moved.contains("path: moved") && moved.contains("# here"),
         "{moved}"
     );
 }

@@ -40,8 +40,9 @@ impl Pointer {
     pub fn write(&self, root: &Path) -> Result<bool, Error> {
         let text = self.to_text()?;
         let file = self.file.under(root);
-        let was = self.document.as_ref().map(|document| &document.source.text);
-        if was == Some(&text) {
+        // A pointer that moved is a new file, whatever it says.
+        let was = self.document.as_ref().map(|document| &document.source);
+        if was.is_some_and(|was| was.text == text && was.name == self.file.as_str()) {
             return Ok(false);
         }
         fault::point("pointer.write").map_err(Error::io("write", &file))?;
@@ -116,6 +117,9 @@ impl PointerOut {
         let text = |text: &Option<String>| text.clone().map(Value::Str);
         let object = self.object();
         let key = object.as_ref().map_or("md5", hash_key);
+        // DVC 1 wrote no sizes; a file that says the same as before is not touched for them.
+        let said = out.get(key).and_then(Value::as_str).map(str::to_lowercase);
+        let is_same = said.is_some() && said == object.map(|object| object.to_string());
         let other = if key == "md5" { "blake3" } else { "md5" };
         put(
             &mut out,
@@ -125,9 +129,13 @@ impl PointerOut {
         put(&mut out, other, None);
         let present = self.present();
         let number = |n: u64| i64::try_from(n).map_or(Value::UInt(n), Value::Int);
-        put(&mut out, "size", present.map(|p: Present| number(p.size)));
+        if !is_same || out.contains_key("size") {
+            put(&mut out, "size", present.map(|p: Present| number(p.size)));
+        }
         let files = present.and_then(|p| p.files);
-        put(&mut out, "nfiles", files.map(number));
+        if !is_same || out.contains_key("nfiles") {
+            put(&mut out, "nfiles", files.map(number));
+        }
         let exec = present.is_some_and(|p| p.exec == Executable::Yes);
         put(&mut out, "isexec", exec.then_some(Value::Bool(true)));
         let is_exact = object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5);
