@@ -331,11 +331,8 @@ Recorded since the last commit:
     check(
         &p.cvops("checkout"),
         str![[r#"
---- stderr ---
-error: the cache cannot give back `[HASH]`: missing `[HASH]`
- |
- = help: run the stage that makes it again: `cvops repro`
-[exit 1]
+A	x
+[exit 0]
 "#]],
     );
     assert_eq!(p.read("x"), "content\n");
@@ -426,22 +423,18 @@ fn a_broken_pointer_shows_all_its_problems() {
         &p.cvops("add y"),
         str![[r#"
 --- stderr ---
-error: `outs[0]` has no `path`
+warning: `x.dvc` is left out, it cannot be read: `outs[0]` has no `path`
  --> x.dvc:2:3
   |
 2 | - md5: abc
   |   ^^^^^^^^
-error: `abc` is not a content hash: expected 64 (BLAKE3) or 32 (MD5) hexadecimal digits, then `.dir` for a directory
- --> x.dvc:2:8
   |
-2 | - md5: abc
-  |        ^^^
-error: `outs[0].cache` must be `true` or `false`
- --> x.dvc:4:10
-  |
-4 |   cache: maybe
-  |          ^^^^^ this is a text
-[exit 2]
+  = note: 3 more problems in it
+added `y` (1 B): y.dvc
+to track the changes with git:
+  git add .gitignore y.dvc
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
 "#]],
     );
     check(
@@ -458,6 +451,13 @@ error: `abc` is not a content hash: expected 64 (BLAKE3) or 32 (MD5) hexadecimal
   |
 2 | - md5: abc
   |        ^^^
+error: unknown key `pth` in `outs[0]`
+ --> x.dvc:3:3
+  |
+3 |   pth: x
+  |   ^^^ not a known key
+  |
+  = help: did you mean `path`?
 error: `outs[0].cache` must be `true` or `false`
  --> x.dvc:4:10
   |
@@ -480,6 +480,13 @@ error: `abc` is not a content hash: expected 64 (BLAKE3) or 32 (MD5) hexadecimal
   |
 2 | - md5: abc
   |        ^^^
+error: unknown key `pth` in `outs[0]`
+ --> x.dvc:3:3
+  |
+3 |   pth: x
+  |   ^^^ not a known key
+  |
+  = help: did you mean `path`?
 error: `outs[0].cache` must be `true` or `false`
  --> x.dvc:4:10
   |
@@ -506,13 +513,7 @@ fn a_killed_add_leaves_the_old_pointer_or_the_new_one() {
             assert_ne!(now, old);
             break;
         }
-        check(
-            &p.cvops("cache verify -q"),
-            str![[r#"
-3 objects (124 B) verified; all are what they should be
-[exit 0]
-"#]],
-        );
+        p.ok("cache verify");
         p.ok("add d");
         assert_ne!(p.read("d.dvc"), old, "crash at {n}");
         assert!(n < 200, "the ladder has no end");

@@ -389,8 +389,10 @@ error: `data` is neither a stage nor an output of one
         &p.cvops("checkout data/raw/horse"),
         str![[r#"
 --- stderr ---
-everything is in place already
-[exit 0]
+error: `data/raw/horse` is not tracked
+ |
+ = help: `cvops ls --dvc-only -R` shows what is tracked
+[exit 2]
 "#]],
     );
     // What the cache has lost is left alone.
@@ -401,7 +403,7 @@ everything is in place already
 --- stderr ---
 error: the cache cannot give back `[HASH]`: missing `[HASH]`
  |
- = help: run the stage that makes it again: `cvops repro`
+ = help: `cvops fetch` brings it from a remote; `cvops repro` makes outputs anew
 [exit 1]
 "#]],
     );

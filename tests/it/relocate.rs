@@ -57,6 +57,7 @@ to track the changes with git:
     check(
         &p.cvops("ls -R --dvc-only"),
         str![[r#"
+data/x
 photos/a
 photos/b
 [exit 0]
@@ -72,11 +73,14 @@ fn nothing_is_overwritten() {
         &p.cvops("move x y"),
         str![[r#"
 --- stderr ---
-error: `z.cvops` must be a mapping of keys to values
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
  --> z.cvops:1:1
   |
 1 | mine
   | ^^^^ this is a text
+error: `y` is there already
+ |
+ = help: choose another name, or move it away
 [exit 2]
 "#]],
     );
@@ -84,11 +88,14 @@ error: `z.cvops` must be a mapping of keys to values
         &p.cvops("move x z"),
         str![[r#"
 --- stderr ---
-error: `z.cvops` must be a mapping of keys to values
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
  --> z.cvops:1:1
   |
 1 | mine
   | ^^^^ this is a text
+error: `z.cvops` is there already
+ |
+ = help: choose another name, or move it away
 [exit 2]
 "#]],
     );
@@ -116,9 +123,9 @@ warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping o
   |
 1 | mine
   | ^^^^ this is a text
-error: `data/raw/deeper` lies inside `data/raw`: they cannot be added side by side
+error: `data/raw/deeper` lies inside `data/raw`, which is to move there
  |
- = help: `data/raw` alone is enough
+ = help: choose a place outside it
 [exit 2]
 "#]],
     );
@@ -126,11 +133,14 @@ error: `data/raw/deeper` lies inside `data/raw`: they cannot be added side by si
         &p.cvops("move nothing elsewhere"),
         str![[r#"
 --- stderr ---
-error: `z.cvops` must be a mapping of keys to values
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
  --> z.cvops:1:1
   |
 1 | mine
   | ^^^^ this is a text
+error: `nothing` is not tracked
+ |
+ = help: `cvops ls --dvc-only -R` shows what is tracked
 [exit 2]
 "#]],
     );

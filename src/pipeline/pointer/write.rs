@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit, emit};
 use crate::base::fs::{Executable, fault};
 use crate::base::hash::HashAlgo;
+use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
 use crate::pipeline::spec::{BeforeRun, Storage};
 use crate::store::Present;
@@ -78,13 +79,25 @@ impl Pointer {
         let folder = self.file.parent();
         let above = folder.as_ref().map_or("", ArtifactPath::as_str);
         let wdir = top.get("wdir").and_then(Value::as_str).unwrap_or(".");
-        if ArtifactPath::parse_in(above, wdir).ok() != self.base {
+        let says = match ArtifactPath::parse_in(above, wdir) {
+            Ok(folder) => Some(Some(folder)),
+            // The top folder has no path.
+            Err(PathError::Empty) => Some(None),
+            // As seen from another folder than the one the file was in.
+            Err(_) => None,
+        };
+        if says.as_ref() != Some(&self.base) {
             let text = self
                 .base
                 .as_ref()
                 .map(|base| relative_folder(folder.as_ref(), base));
             let text = text
                 .unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
+            let text = if self.base == folder {
+                ".".to_owned()
+            } else {
+                text
+            };
             put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
         }
         if self.frozen || top.contains_key("frozen") {
