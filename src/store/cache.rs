@@ -22,6 +22,7 @@
 //! **Several processes.** The same object may be inserted twice at once: both temporary files hold
 //! the same bytes and the later rename wins.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,12 @@ const SEAL: Duration = Duration::from_secs(1_000_000_000);
 const MODE: u32 = 0o444;
 /// Files below this size are read into memory: hashed first, written only if the object is new.
 const SMALL_BYTES: u64 = 256 * 1024;
+
+/// From this many files on, names are looked up in listings of the cache's folders.
+const LOOKED_UP_MIN: usize = 1000;
+/// Bytes that a folder of the cache takes per wanted object from which on it is not listed: an entry
+/// takes about 60.
+const CROWDED_BYTES: u64 = 1000;
 
 /// The cache of one project.
 #[derive(Debug)]
@@ -183,6 +190,56 @@ impl Cache {
             missing: with(Single::Missing),
             corrupt: with(Single::Corrupt),
         })
+    }
+
+    /// Is there an object of each name that the tree `hash` needs? Nothing is verified: for a folder
+    /// that has not changed since it was stored. Large folders are looked up in the listings of the
+    /// cache's own folders, which costs less than a stat each.
+    ///
+    /// # Errors
+    /// The cache cannot be read, or the listing is in an unknown form.
+    pub(crate) fn has_names(&self, hash: &ContentHash) -> Result<bool, Error> {
+        let tree = ObjectId::Tree(*hash);
+        if !self.object_path(&tree).exists() {
+            return Ok(false);
+        }
+        let listing = self.listing(hash)?;
+        if listing.entries().len() < LOOKED_UP_MIN {
+            return Ok(self.contains(&tree)? == Held::Whole);
+        }
+        let mut wanted: Vec<ObjectId> = listing
+            .entries()
+            .iter()
+            .map(|entry| ObjectId::File(entry.hash))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let folders: Vec<&[ObjectId]> = wanted
+            .chunk_by(|a, b| a.hash().as_bytes()[0] == b.hash().as_bytes()[0])
+            .collect();
+        let are_there = |objects: &&[ObjectId]| -> bool {
+            let paths = objects.iter().map(|object| self.object_path(object));
+            let dir = paths
+                .clone()
+                .next()
+                .and_then(|path| path.parent().map(Path::to_owned));
+            // Much else in the folder: asking for each is cheaper than listing all.
+            let is_crowded = dir.as_ref().is_none_or(|dir| {
+                std::fs::metadata(dir)
+                    .map_or(true, |d| CROWDED_BYTES * objects.len() as u64 <= d.len())
+            });
+            let (Some(dir), false) = (dir, is_crowded) else {
+                return paths.into_iter().all(|path| path.exists());
+            };
+            let Ok(entries) = std::fs::read_dir(dir) else {
+                return false;
+            };
+            let names: BTreeSet<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            paths
+                .into_iter()
+                .all(|path| path.file_name().is_some_and(|name| names.contains(name)))
+        };
+        Ok(folders.par_iter().all(are_there))
     }
 
     /// Fails unless `object` is held in full.

@@ -29,7 +29,7 @@ use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId};
 use crate::project::ignore::PathKind;
 use crate::project::{Ignore, Project};
 
-use super::cache::{Cache, Held, Single};
+use super::cache::{Cache, Single};
 use super::error::Error;
 use super::stat::{SETTLE_WAIT, Stat, now_ns};
 use super::state::{Members, State, TreeRow};
@@ -341,11 +341,10 @@ impl Snapshotter {
         self.files_stated
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
         if let Some(row) = self.state.tree(path.as_str(), &fingerprint(&entries)) {
-            let object = ObjectId::Tree(row.tree);
             let enough = match purpose {
                 Purpose::Identity => true,
                 Purpose::Listing | Purpose::Files(_) => false,
-                Purpose::Store(cache) => cache.contains(&object)? == Held::Whole,
+                Purpose::Store(cache) => cache.has_names(&row.tree)?,
             };
             if enough {
                 return Ok(Some(Scan {
