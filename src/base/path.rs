@@ -77,6 +77,13 @@ impl ArtifactPath {
         Self(format!("{}/{relative}", self.0))
     }
 
+    /// Returns the path with `suffix` (`.dvc`) appended to its last part.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        debug_assert!(!suffix.contains('/'));
+        Self(format!("{}{suffix}", self.0))
+    }
+
     /// Returns the path as seen from `folder` (`None`: the top of the project), `../` where it must.
     #[must_use]
     pub fn seen_from(&self, folder: Option<&Self>) -> String {

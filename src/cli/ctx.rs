@@ -1,6 +1,6 @@
 //! What every command gets: flags, environment, output, cancellation, and the project on demand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use crate::base::{ArtifactPath, Cancel, Diagnostic};
@@ -64,6 +64,11 @@ impl Ctx {
                 .call_once(|| diagnostic::show_all(&self.out, &project.config.warnings));
         }
         Ok(project)
+    }
+
+    /// Opens the project around another folder.
+    pub(super) fn project_at(&self, dir: &Path) -> Result<Project, CliError> {
+        Ok(project::discover(dir, Some(&self.env.outer_settings()))?)
     }
 
     /// Starts to listen for Ctrl-C: for commands that can stop in an orderly way.

@@ -90,6 +90,8 @@ impl From<store::Error> for CliError {
 fn store_class(error: &store::Error) -> ErrorClass {
     match error {
         store::Error::Cancelled => ErrorClass::Interrupted,
+        store::Error::Project(e) => project_class(e),
+        store::Error::Base(e) => base_class(e),
         _ => ErrorClass::Failed,
     }
 }
@@ -205,6 +207,26 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Store(e) => store_class(e),
         data::Error::Pipeline(e) => pipeline_class(e),
         data::Error::Base(e) => base_class(e),
+        data::Error::Revision { error, .. } => data_class(error),
+        data::Error::Incomplete { .. } => ErrorClass::Failed,
+        data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
+        data::Error::Path { .. }
+        | data::Error::NothingThere { .. }
+        | data::Error::NoMatch { .. }
+        | data::Error::Pattern { .. }
+        | data::Error::NotData { .. }
+        | data::Error::Ignored { .. }
+        | data::Error::BehindLink { .. }
+        | data::Error::InGit { .. }
+        | data::Error::StageOutput { .. }
+        | data::Error::Overlap { .. }
+        | data::Error::Nested { .. }
+        | data::Error::IntoItself { .. }
+        | data::Error::NotTracked { .. }
+        | data::Error::DataNamed { .. }
+        | data::Error::InTheWay { .. }
+        | data::Error::Part { .. }
+        | data::Error::Unrecorded { .. } => ErrorClass::Usage,
     }
 }
 

@@ -5,6 +5,7 @@
 //! into a room below → rendering. Imports: every room.
 
 mod args;
+mod cloud;
 mod cmd;
 mod compare;
 mod ctx;
@@ -23,8 +24,10 @@ mod services;
 mod settings;
 mod signal;
 mod sources;
+mod sync;
 #[cfg(feature = "vision")]
 mod templates;
+mod tracked;
 mod usage;
 
 use std::process::ExitCode;

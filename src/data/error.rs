@@ -1,11 +1,148 @@
 //! The error of this room. Imports: `base`, `project`, `store`, `pipeline`.
 
-use crate::base;
+use std::path::PathBuf;
+
 use crate::base::diag::{Diagnostic, ToDiagnostics};
+use crate::base::path::PathError;
+use crate::base::{self, ArtifactPath};
+use crate::pipeline::StageName;
 
 /// What can go wrong with a verb over tracked data.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A path that the user named is none inside the project.
+    #[error("{}", bad_path(text, source))]
+    Path {
+        /// As typed.
+        text: String,
+        /// What is wrong with it.
+        source: PathError,
+    },
+    /// There is nothing at a path.
+    #[error("there is no file or folder `{path}`")]
+    NothingThere {
+        /// The path.
+        path: ArtifactPath,
+    },
+    /// A pattern fits nothing.
+    #[error("no file or folder fits `{pattern}`")]
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+    },
+    /// A pattern cannot be read.
+    #[error("`{pattern}` is not a pattern: {problem}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that belongs to the project itself.
+    #[error("`{path}` is {what}, not data")]
+    NotData {
+        /// The path.
+        path: ArtifactPath,
+        /// What it is: `a pointer file`.
+        what: &'static str,
+    },
+    /// Ignore rules leave the path out.
+    #[error("`{path}` is left out by an ignore file")]
+    Ignored {
+        /// The path.
+        path: ArtifactPath,
+    },
+    /// The path leads through a link, so its bytes are somewhere else.
+    #[error("`{path}` lies behind the symbolic link `{link}`")]
+    BehindLink {
+        /// The path.
+        path: ArtifactPath,
+        /// The link.
+        link: ArtifactPath,
+    },
+    /// git has the file already.
+    #[error("`{path}` is tracked by git already")]
+    InGit {
+        /// The path.
+        path: ArtifactPath,
+    },
+    /// A stage writes it.
+    #[error("{}", stage_output(path, out, stage))]
+    StageOutput {
+        /// What was asked for.
+        path: ArtifactPath,
+        /// The output it meets.
+        out: ArtifactPath,
+        /// The stage.
+        stage: StageName,
+    },
+    /// Another pointer tracks it.
+    #[error("{}", overlap(path, out, pointer))]
+    Overlap {
+        /// What was asked for.
+        path: ArtifactPath,
+        /// The tracked path it meets.
+        out: ArtifactPath,
+        /// The pointer that tracks it.
+        pointer: ArtifactPath,
+    },
+    /// Two of the paths given overlap.
+    #[error("`{inner}` lies inside `{outer}`: they cannot be added side by side")]
+    Nested {
+        /// The one.
+        inner: ArtifactPath,
+        /// The other.
+        outer: ArtifactPath,
+    },
+    /// Data cannot move into itself.
+    #[error("`{to}` lies inside `{from}`, which is to move there")]
+    IntoItself {
+        /// What is to move.
+        from: ArtifactPath,
+        /// Where to.
+        to: ArtifactPath,
+    },
+    /// Nothing tracks it.
+    #[error("`{path}` is not tracked")]
+    NotTracked {
+        /// What was named.
+        path: ArtifactPath,
+        /// What it was probably meant to be.
+        nearest: Option<String>,
+    },
+    /// The data was named where the pointer is meant.
+    #[error("`{path}` is data; what can be removed is its pointer `{pointer}`")]
+    DataNamed {
+        /// What was named.
+        path: ArtifactPath,
+        /// Its pointer.
+        pointer: ArtifactPath,
+    },
+    /// Something stands where something is to be put.
+    #[error("`{}` is there already", path.display())]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Only part of what a pointer tracks was named where all of it is needed.
+    #[error("`{path}` is part of `{out}`, which is tracked as a whole")]
+    Part {
+        /// What was named.
+        path: ArtifactPath,
+        /// What is tracked.
+        out: ArtifactPath,
+    },
+    /// A pointer names data, but not which.
+    #[error("`{pointer}` does not say yet what belongs at `{path}`")]
+    Unrecorded {
+        /// The pointer.
+        pointer: ArtifactPath,
+        /// Its data.
+        path: ArtifactPath,
+    },
+    /// Several problems.
+    #[error("{}", .0.first().map_or_else(String::new, ToString::to_string))]
+    Several(Vec<Error>),
     /// From the room `project`.
     #[error(transparent)]
     Project(#[from] crate::project::Error),
@@ -15,18 +152,205 @@ pub enum Error {
     /// From the room `pipeline`.
     #[error(transparent)]
     Pipeline(#[from] crate::pipeline::Error),
+    /// A commit cannot be read.
+    #[error("what the revision `{name}` uses cannot be found out: {error}")]
+    Revision {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: Box<Error>,
+    },
+    /// Not everything that was to be moved is at its source.
+    #[error("{}", incomplete(*direction, remotes, lacking, damaged))]
+    Incomplete {
+        /// Which way.
+        direction: Direction,
+        /// The remotes, by name.
+        remotes: Vec<String>,
+        /// Paths of what the source does not have.
+        lacking: Vec<String>,
+        /// Paths of what the source has damaged.
+        damaged: Vec<String>,
+    },
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
 }
 
+impl Error {
+    /// Was the work stopped by the caller?
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        use crate::{pipeline, project, store};
+        match self {
+            Self::Project(error) => matches!(error, project::Error::Cancelled),
+            Self::Store(error) => matches!(error, store::Error::Cancelled),
+            Self::Pipeline(error) => matches!(error, pipeline::Error::Cancelled),
+            _ => false,
+        }
+    }
+
+    /// Makes one error of several.
+    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+}
+
+fn bad_path(text: &str, source: &PathError) -> String {
+    match source {
+        PathError::Empty => format!("`{text}` is the project's own folder"),
+        other => other.to_string(),
+    }
+}
+
+fn stage_output(path: &ArtifactPath, out: &ArtifactPath, stage: &StageName) -> String {
+    if path == out {
+        format!("`{path}` is an output of the stage `{stage}`")
+    } else if out.contains(path) {
+        format!("`{path}` lies in `{out}`, an output of the stage `{stage}`")
+    } else {
+        format!("`{path}` holds `{out}`, an output of the stage `{stage}`")
+    }
+}
+
+fn overlap(path: &ArtifactPath, out: &ArtifactPath, pointer: &ArtifactPath) -> String {
+    if path == out {
+        format!("`{path}` is tracked by `{pointer}` already")
+    } else if out.contains(path) {
+        format!("`{path}` lies in `{out}`, which `{pointer}` tracks")
+    } else {
+        format!("`{path}` holds `{out}`, which `{pointer}` tracks already")
+    }
+}
+
+/// Which way objects move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the cache to remotes.
+    Push,
+    /// From remotes to the cache.
+    Fetch,
+}
+
+/// How many paths a message lists before it only counts.
+const LISTED_MAX: usize = 5;
+
+fn incomplete(
+    direction: Direction,
+    remotes: &[String],
+    lacking: &[String],
+    damaged: &[String],
+) -> String {
+    let names = |paths: &[String]| {
+        let shown: Vec<String> = paths
+            .iter()
+            .take(LISTED_MAX)
+            .map(|p| format!("`{p}`"))
+            .collect();
+        let more = paths.len().saturating_sub(LISTED_MAX);
+        let tail = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        format!("{}{tail}", shown.join(", "))
+    };
+    let remote = format!("the remote `{}`", remotes.join("`, `"));
+    let source = match direction {
+        Direction::Push => "the cache".to_owned(),
+        Direction::Fetch => remote,
+    };
+    let mut parts = Vec::new();
+    if !lacking.is_empty() {
+        parts.push(format!("{source} does not have {}", names(lacking)));
+    }
+    if !damaged.is_empty() {
+        parts.push(format!("{source} has damaged {}", names(damaged)));
+    }
+    parts.join("; ")
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
-        match self {
-            Self::Project(e) => e.to_diagnostics(),
-            Self::Store(e) => e.to_diagnostics(),
-            Self::Pipeline(e) => e.to_diagnostics(),
-            Self::Base(e) => e.to_diagnostics(),
-        }
+        let error = |code| Diagnostic::error(code, self.to_string());
+        let one = match self {
+            Self::Path { source, .. } => {
+                let diagnostic = error("bad-path");
+                match source {
+                    PathError::Empty => diagnostic.help("name files and folders in it"),
+                    PathError::Outside(_) | PathError::Absolute(_) => {
+                        diagnostic.help("`cvops add FILE --out PATH` copies it into the project")
+                    }
+                    PathError::Character(_) => diagnostic.help("rename it"),
+                }
+            }
+            Self::NothingThere { .. } => error("nothing-there").help("check its spelling"),
+            Self::NoMatch { .. } => error("no-match").help(
+                "quote patterns, so that the shell leaves them alone; `**` reaches into folders",
+            ),
+            Self::Pattern { .. } => error("bad-pattern").help("`*`, `?`, `[abc]` and `**` mean something in it"),
+            Self::NotData { .. } => error("not-data").help("leave it to git"),
+            Self::Ignored { .. } => {
+                error("ignored").help("`cvops check-ignore -d PATH` names the pattern")
+            }
+            Self::BehindLink { link, .. } => error("behind-link").help(format!(
+                "name the place that `{link}` leads to, or add the link's own folder"
+            )),
+            Self::InGit { path } => error("in-git").help(format!(
+                "take it out of git first, the file stays: `git rm -r --cached '{path}'`"
+            )),
+            Self::StageOutput { stage, .. } => error("stage-output").help(format!(
+                "`cvops repro {stage}` records it; `cvops commit {stage}` records what is there now"
+            )),
+            Self::Overlap { path, out, pointer } if path.contains(out) && path != out => {
+                error("overlap").help(format!(
+                    "to track all of `{path}` together: `cvops remove {pointer}`, then add `{path}`"
+                ))
+            }
+            Self::Overlap { out, .. } => error("overlap").help(format!("`cvops add {out}` updates it")),
+            Self::Nested { outer, .. } => error("nested").help(format!("`{outer}` alone is enough")),
+            Self::IntoItself { .. } => error("into-itself").help("choose a place outside it"),
+            Self::NotTracked { nearest, .. } => match nearest {
+                Some(name) => error("not-tracked").help(format!("did you mean `{name}`?")),
+                None => error("not-tracked").help("`cvops ls --dvc-only -R` shows what is tracked"),
+            },
+            Self::DataNamed { pointer, .. } => {
+                error("data-named").help(format!("`cvops remove {pointer}`"))
+            }
+            Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
+            Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
+            Self::Unrecorded { pointer, .. } => error("unrecorded")
+                .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+            Self::Revision { error: why, .. } => error("revision")
+                .note(
+                    why
+                        .to_diagnostics()
+                        .iter()
+                        .map(|d| d.headline.clone())
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                )
+                .help("nothing was removed; `--skip-failed` goes on without what it uses"),
+            Self::Incomplete { direction, .. } => error("incomplete").help(match direction {
+                Direction::Push => {
+                    "`cvops fetch` brings it from another remote, `cvops repro` makes outputs anew; then push again"
+                }
+                Direction::Fetch => {
+                    "push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`"
+                }
+            }),
+            Self::Several(errors) => {
+                return errors.iter().flat_map(ToDiagnostics::to_diagnostics).collect();
+            }
+            Self::Project(e) => return e.to_diagnostics(),
+            Self::Store(e) => return e.to_diagnostics(),
+            Self::Pipeline(e) => return e.to_diagnostics(),
+            Self::Base(e) => return e.to_diagnostics(),
+        };
+        vec![one]
     }
 }

@@ -152,3 +152,6 @@ impl PointerOut {
         self.object() == now.object()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub fn changes(
     let mut changes = Vec::new();
     for pointer in pointers {
         for out in &graph.pointers()[pointer].outs {
-            let now = files.snapshot(&out.path)?;
+            let now = files.snapshot_like(&out.path, &out.recorded)?;
             if !out.is_recorded(&now) {
                 changes.push(SourceChange {
                     pointer,
@@ -65,8 +65,18 @@ pub fn record(
         let pointer = &graph.pointers()[*pointer];
         !pointer.is_import() && !pointer.frozen
     };
-    let mut changes = changes(files, graph, pointers.into_iter().filter(is_ours))?;
+    let pointers: Vec<usize> = pointers.into_iter().collect();
+    let mut changes = changes(files, graph, pointers.iter().copied().filter(is_ours))?;
     changes.retain(|change| change.now != Presence::Missing);
+    let changed: Vec<&ArtifactPath> = changes.iter().map(|change| &change.path).collect();
+    let ours = pointers.iter().copied().filter(is_ours);
+    for out in ours.flat_map(|pointer| &graph.pointers()[pointer].outs) {
+        // `add --no-commit` recorded it without storing it.
+        if !changed.contains(&&out.path) && files.lacks(&out.recorded) {
+            files.keep(&out.path)?;
+            files.sync()?;
+        }
+    }
     for change in &mut changes {
         change.now = files.keep(&change.path)?;
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
+use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{CommandLines, InGit, Project, update_gitignore};
 use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
@@ -154,6 +155,29 @@ impl<'p> Files<'p> {
             let object = recorded.get(path).and_then(Presence::object);
             object.is_some_and(|object| self.store.cache.object_path(&object).exists())
         })
+    }
+
+    /// Returns what stands at `path`, hashed as `recorded` is: DVC 2 had a hash of its own.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn snapshot_like(
+        &self,
+        path: &ArtifactPath,
+        recorded: &Presence,
+    ) -> Result<Presence, Error> {
+        let algo = recorded.object().map(|object| object.hash().algo());
+        if algo == Some(HashAlgo::Md5Dos2Unix) {
+            return Ok(self.store.snapshot_legacy(path)?);
+        }
+        self.snapshot(path)
+    }
+
+    /// Does the cache have no object of this name? Looks at the name alone.
+    #[must_use]
+    pub fn lacks(&self, recorded: &Presence) -> bool {
+        let object = recorded.object();
+        object.is_some_and(|object| !self.store.cache.object_path(&object).exists())
     }
 
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.

@@ -86,6 +86,17 @@ pub enum Changes {
     Some,
 }
 
+/// What a file holds at some commit, as git names it: the same name, the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blob(String);
+
+/// Files of a folder, by paths.
+type FolderFiles = Vec<(ArtifactPath, Blob)>;
+
+/// Folders that `find_at` looked into, so that commits which share them cost nothing.
+#[derive(Debug, Default)]
+pub struct Folders(BTreeMap<(String, Option<ArtifactPath>), FolderFiles>);
+
 /// An object as git hands it over.
 struct Object {
     id: String,
@@ -190,6 +201,74 @@ impl Git {
         Ok(files)
     }
 
+    /// Returns the files of the project at a commit for which `keep` holds, sorted, with what they
+    /// hold then. What git knows to be the same folder is looked into once.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn find_at(
+        &mut self,
+        commit: &Commit,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+        known: &mut Folders,
+    ) -> Result<Vec<(ArtifactPath, Blob)>, Error> {
+        let mut found = Vec::new();
+        if let Answer::Object(object) = self.object(&format!("{}:./", commit.as_str()))? {
+            self.find_below(&object, None, keep, known, &mut found)?;
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn find_below(
+        &mut self,
+        tree: &Object,
+        folder: Option<&ArtifactPath>,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+        known: &mut Folders,
+        found: &mut Vec<(ArtifactPath, Blob)>,
+    ) -> Result<(), Error> {
+        let key = (tree.id.clone(), folder.cloned());
+        if let Some(files) = known.0.get(&key) {
+            found.extend_from_slice(files);
+            return Ok(());
+        }
+        let begin = found.len();
+        for (mode, name, id) in tree_entries(&tree.bytes, tree.id.len() / 2) {
+            let above = folder.map_or("", ArtifactPath::as_str);
+            let Ok(path) = ArtifactPath::parse_in(above, &name) else {
+                continue;
+            };
+            if mode == Mode::File {
+                if keep(&path) {
+                    found.push((path, Blob(id)));
+                }
+                continue;
+            }
+            let inside = (id.clone(), Some(path.clone()));
+            if let Some(files) = known.0.get(&inside) {
+                found.extend_from_slice(files);
+            } else if let Answer::Object(tree) = self.object(&id)? {
+                self.find_below(&tree, Some(&path), keep, known, found)?;
+            }
+        }
+        known.0.insert(key, found[begin..].to_vec());
+        Ok(())
+    }
+
+    /// Returns the bytes that `find_at` found.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn read(&mut self, blob: &Blob) -> Result<Vec<u8>, Error> {
+        match self.object(&blob.0)? {
+            Answer::Object(object) => Ok(object.bytes),
+            Answer::Missing | Answer::Ambiguous => Err(Error::Git {
+                problem: format!("it has lost the object `{}`", blob.0),
+            }),
+        }
+    }
+
     fn files_below(
         &mut self,
         commit: &Commit,
@@ -203,7 +282,7 @@ impl Git {
         if object.kind != "tree" {
             return Ok(());
         }
-        for (mode, name) in tree_entries(&object.bytes, object.id.len() / 2) {
+        for (mode, name, _) in tree_entries(&object.bytes, object.id.len() / 2) {
             let path = folder.join(&name);
             match mode {
                 Mode::Folder => self.files_below(commit, &path, files)?,
@@ -295,6 +374,57 @@ impl Git {
         Ok(commits.collect())
     }
 
+    /// Returns the last `count` commits from `revision` back, along first parents, newest first.
+    ///
+    /// # Errors
+    /// Nothing has this name, or git failed.
+    pub fn history(&mut self, revision: &str, count: usize) -> Result<Vec<Commit>, Error> {
+        let newest = self.resolve(revision)?;
+        self.log(&[
+            "--first-parent",
+            &format!("--max-count={count}"),
+            newest.as_str(),
+        ])
+    }
+
+    /// Returns the commits of all branches and tags that were made on `date` (`2026-03-01`) or later.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn since(&self, date: &str) -> Result<Vec<Commit>, Error> {
+        self.log(&["--all", &format!("--since={date}T00:00:00")])
+    }
+
+    /// Returns the commits at which all references below `prefix` (`refs/exps`) stand.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn references(&self, prefix: &str) -> Result<Vec<Commit>, Error> {
+        self.lines(&["for-each-ref", "--format=%(objectname)", prefix])
+    }
+
+    fn log(&self, args: &[&str]) -> Result<Vec<Commit>, Error> {
+        let all: Vec<&str> = ["log", "--format=%H"].iter().chain(args).copied().collect();
+        self.lines(&all)
+    }
+
+    /// Runs git and returns the commits that it prints, one per line.
+    fn lines(&self, args: &[&str]) -> Result<Vec<Commit>, Error> {
+        let output = command(&self.root)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| start_failed(&self.root, e))?;
+        if !output.status.success() {
+            return Err(failure(
+                &self.root,
+                &String::from_utf8_lossy(&output.stderr),
+            ));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().map(|line| Commit(line.to_owned())).collect())
+    }
+
     /// Returns the names of branches and tags, for suggestions.
     fn names(&self) -> Vec<String> {
         let output = command(&self.root)
@@ -333,15 +463,21 @@ enum Mode {
 
 /// Splits a tree object (gitformat: `mode name NUL id`, ids of `id_bytes` bytes); submodules and
 /// names that are not UTF-8 are left out.
-fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String)> {
+fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String, String)> {
     let mut entries = Vec::new();
     while let Some(end) = bytes.iter().position(|b| *b == 0) {
         let head = std::str::from_utf8(&bytes[..end]).ok();
-        if let Some((mode, name)) = head.and_then(|h| h.split_once(' ')) {
+        let id = bytes.get(end + 1..end + 1 + id_bytes);
+        if let (Some((mode, name)), Some(id)) = (head.and_then(|h| h.split_once(' ')), id) {
+            let id = id.iter().fold(String::new(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+                text
+            });
             match mode {
-                "40000" => entries.push((Mode::Folder, name.to_owned())),
+                "40000" => entries.push((Mode::Folder, name.to_owned(), id)),
                 "160000" => {}
-                _ => entries.push((Mode::File, name.to_owned())),
+                _ => entries.push((Mode::File, name.to_owned(), id)),
             }
         }
         bytes = bytes.get(end + 1 + id_bytes..).unwrap_or_default();
@@ -431,6 +567,55 @@ pub fn tracked(root: &Path) -> Vec<ArtifactPath> {
         .collect()
 }
 
+/// Returns those of `paths` that git tracks, or that hold a file it tracks; none without git.
+#[must_use]
+pub fn tracked_in(root: &Path, paths: &[ArtifactPath]) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["--literal-pathspecs", "ls-files", "-z", "--"])
+        .args(paths.iter().map(ArtifactPath::as_str))
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    let files: Vec<ArtifactPath> = names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect();
+    let holds = |path: &&ArtifactPath| files.iter().any(|file| path.contains(file));
+    paths.iter().filter(holds).cloned().collect()
+}
+
+/// Returns the files of the project at `root` that git neither tracks nor ignores; none without git.
+#[must_use]
+pub fn untracked(root: &Path) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["ls-files", "--others", "--exclude-standard", "-z"])
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect()
+}
+
+/// Puts `files` of the project at `root` into git's index; one that is gone leaves it. The one thing
+/// that is written through git, and only where the user has asked for it (`core.autostage`).
+///
+/// # Errors
+/// There is no `git` program, or it refused.
+pub fn stage(root: &Path, files: &[ArtifactPath]) -> Result<(), Error> {
+    let output = command(root)
+        .args(["--literal-pathspecs", "add", "--all", "--"])
+        .args(files.iter().map(ArtifactPath::as_str))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| start_failed(root, e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failure(root, &String::from_utf8_lossy(&output.stderr)))
+}
+
 fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -477,7 +662,7 @@ mod tests {
         }
         let names: Vec<_> = tree_entries(&bytes, 20)
             .into_iter()
-            .map(|(mode, name)| (mode == Mode::Folder, name))
+            .map(|(mode, name, _)| (mode == Mode::Folder, name))
             .collect();
         assert_eq!(names, [(false, "a b".to_owned()), (true, "dir".to_owned())]);
         assert!(tree_entries(b"broken", 20).is_empty());

@@ -22,6 +22,7 @@
 //! **Several processes.** The same object may be inserted twice at once: both temporary files hold
 //! the same bytes and the later rename wins.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,12 @@ const SEAL: Duration = Duration::from_secs(1_000_000_000);
 const MODE: u32 = 0o444;
 /// Files below this size are read into memory: hashed first, written only if the object is new.
 const SMALL_BYTES: u64 = 256 * 1024;
+
+/// From this many files on, names are looked up in listings of the cache's folders.
+const LOOKED_UP_MIN: usize = 1000;
+/// Bytes that a folder of the cache takes per wanted object from which on it is not listed: an entry
+/// takes about 60.
+const CROWDED_BYTES: u64 = 1000;
 
 /// The cache of one project.
 #[derive(Debug)]
@@ -136,6 +143,14 @@ impl Cache {
         folder.join(prefix).join(rest)
     }
 
+    /// Returns the name of `object` on remotes: its path below the cache folder.
+    #[must_use]
+    pub fn key(&self, object: &ObjectId) -> String {
+        let path = self.object_path(object);
+        let inside = path.strip_prefix(&self.dir).unwrap_or(&path);
+        inside.to_string_lossy().into_owned()
+    }
+
     /// Says whether `object` can be given back in full: all members of a tree too. What was not
     /// verified since its last change is hashed; what is wrong is moved out of the way.
     ///
@@ -175,6 +190,56 @@ impl Cache {
             missing: with(Single::Missing),
             corrupt: with(Single::Corrupt),
         })
+    }
+
+    /// Is there an object of each name that the tree `hash` needs? Nothing is verified: for a folder
+    /// that has not changed since it was stored. Large folders are looked up in the listings of the
+    /// cache's own folders, which costs less than a stat each.
+    ///
+    /// # Errors
+    /// The cache cannot be read, or the listing is in an unknown form.
+    pub(crate) fn has_names(&self, hash: &ContentHash) -> Result<bool, Error> {
+        let tree = ObjectId::Tree(*hash);
+        if !self.object_path(&tree).exists() {
+            return Ok(false);
+        }
+        let listing = self.listing(hash)?;
+        if listing.entries().len() < LOOKED_UP_MIN {
+            return Ok(self.contains(&tree)? == Held::Whole);
+        }
+        let mut wanted: Vec<ObjectId> = listing
+            .entries()
+            .iter()
+            .map(|entry| ObjectId::File(entry.hash))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let folders: Vec<&[ObjectId]> = wanted
+            .chunk_by(|a, b| a.hash().as_bytes()[0] == b.hash().as_bytes()[0])
+            .collect();
+        let are_there = |objects: &&[ObjectId]| -> bool {
+            let paths = objects.iter().map(|object| self.object_path(object));
+            let dir = paths
+                .clone()
+                .next()
+                .and_then(|path| path.parent().map(Path::to_owned));
+            // Much else in the folder: asking for each is cheaper than listing all.
+            let is_crowded = dir.as_ref().is_none_or(|dir| {
+                std::fs::metadata(dir)
+                    .map_or(true, |d| CROWDED_BYTES * objects.len() as u64 <= d.len())
+            });
+            let (Some(dir), false) = (dir, is_crowded) else {
+                return paths.into_iter().all(|path| path.exists());
+            };
+            let Ok(entries) = std::fs::read_dir(dir) else {
+                return false;
+            };
+            let names: BTreeSet<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            paths
+                .into_iter()
+                .all(|path| path.file_name().is_some_and(|name| names.contains(name)))
+        };
+        Ok(folders.par_iter().all(are_there))
     }
 
     /// Fails unless `object` is held in full.
@@ -363,7 +428,7 @@ impl Cache {
     }
 
     /// Stores `bytes`, whose hash the caller has just taken, as `object`.
-    fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
         if self.single(object, Some(bytes.len() as u64))? == Single::Good {
             self.mark_unsynced();
             return Ok(());
@@ -384,8 +449,7 @@ impl Cache {
     /// Copies the file at `path` (by reflink where the file system can), hashes the copy and stores
     /// it under that hash: if the source changes meanwhile, the object is still what its name says.
     fn insert_large(&self, path: &Path) -> Result<ContentHash, Error> {
-        create_dir(&self.staging)?;
-        let copy = Leftover(fs::temp_path(&self.staging));
+        let copy = self.incoming()?;
         fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
         fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
             .map_err(base::Error::io("copy to the cache", path))?;
@@ -400,6 +464,38 @@ impl Cache {
         fs::rename(&copy.0, &target).map_err(base::Error::io("write", &target))?;
         self.mark_unsynced();
         Ok(hash)
+    }
+
+    /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
+    /// `adopt` takes them.
+    pub(crate) fn incoming(&self) -> Result<Incoming, Error> {
+        create_dir(&self.staging)?;
+        Ok(Incoming(fs::temp_path(&self.staging)))
+    }
+
+    /// Stores what was put in `incoming` as `object` and returns its size, if that is what it is.
+    pub(crate) fn adopt(
+        &self,
+        object: &ObjectId,
+        incoming: &Incoming,
+    ) -> Result<Option<u64>, Error> {
+        let path = incoming.path();
+        let hash = hash_file(object.hash().algo(), path).map_err(base::Error::io("read", path))?;
+        if hash != *object.hash() {
+            return Ok(None);
+        }
+        let file = File::open(path).map_err(base::Error::io("open", path))?;
+        self.seal(&file).map_err(base::Error::io("seal", path))?;
+        let size = file
+            .metadata()
+            .map_err(base::Error::io("inspect", path))?
+            .len();
+        self.prepare(object)?;
+        let target = self.object_path(object);
+        fault::point("store.adopt.rename").map_err(base::Error::io("write", &target))?;
+        fs::rename(path, &target).map_err(base::Error::io("write", &target))?;
+        self.mark_unsynced();
+        Ok(Some(size))
     }
 
     /// Notes that an object needs a sync: after its rename, or a sync that began between the note
@@ -430,10 +526,16 @@ impl Cache {
     }
 }
 
-/// Removes a temporary file unless it was renamed away.
-struct Leftover(PathBuf);
+/// A temporary file in the cache; removed unless it was renamed away.
+pub(crate) struct Incoming(PathBuf);
 
-impl Drop for Leftover {
+impl Incoming {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Incoming {
     fn drop(&mut self) {
         // Cleanliness only: what stays is swept by `verify`.
         let _ = fs::remove_file(&self.0);

@@ -1,5 +1,6 @@
 //! The error of this room. Imports: `base`, `project`.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::base::diag::{Diagnostic, ToDiagnostics};
@@ -67,6 +68,18 @@ pub enum Error {
         /// Files that would be lost.
         left: Vec<String>,
     },
+    /// A remote cannot be used.
+    #[error("could not {doing} the remote `{remote}` (`{url}`): {source}")]
+    Remote {
+        /// Its name.
+        remote: String,
+        /// Where it is.
+        url: String,
+        /// What was attempted, as a verb phrase: `write to`.
+        doing: &'static str,
+        /// What it answered.
+        source: io::Error,
+    },
     /// Asked to stop.
     #[error("stopped before it was finished")]
     Cancelled,
@@ -119,7 +132,7 @@ impl ToDiagnostics for Error {
                 .help("it was probably written by a newer version of cvops"),
             Self::NotInCache { corrupt, .. } => {
                 let diagnostic = Diagnostic::error("not-in-cache", message)
-                    .help("run the stage that makes it again: `cvops repro`");
+                    .help("`cvops fetch` brings it from a remote; `cvops repro` makes outputs anew");
                 if corrupt.is_empty() {
                     diagnostic
                 } else {
@@ -131,6 +144,22 @@ impl ToDiagnostics for Error {
                 .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
             Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)
                 .help("move them away; they are ignored, so they are not in the cache"),
+            Self::Remote {
+                remote,
+                url,
+                source,
+                ..
+            } => Diagnostic::error("remote", message).help(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
+                    "free some space at `{url}`, then run the same command again: what arrived is not sent twice"
+                ),
+                io::ErrorKind::PermissionDenied => format!(
+                    "you need permission there (`ls -ld {url}` shows owner and mode), then run the same command again"
+                ),
+                _ => format!(
+                    "check that `{url}` can be reached, or `cvops remote modify {remote} url PATH`; then run the same command again: what arrived stays"
+                ),
+            }),
             Self::Cancelled => Diagnostic::error("cancelled", message),
             Self::Project(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),

@@ -188,7 +188,7 @@ impl Store {
 
     /// Builds something with `make` at a temporary path on the file system of `target` and renames
     /// it there.
-    fn build(
+    pub(super) fn build(
         &self,
         target: &Path,
         make: &(dyn Fn(&Path) -> Result<(), Error> + Sync),

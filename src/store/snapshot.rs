@@ -29,7 +29,7 @@ use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId};
 use crate::project::ignore::PathKind;
 use crate::project::{Ignore, Project};
 
-use super::cache::{Cache, Held, Single};
+use super::cache::{Cache, Single};
 use super::error::Error;
 use super::stat::{SETTLE_WAIT, Stat, now_ns};
 use super::state::{Members, State, TreeRow};
@@ -119,6 +119,8 @@ pub(crate) enum Purpose<'c> {
     Listing,
     /// The identity, with every byte in the cache.
     Store(&'c Cache),
+    /// The identity and the listing of a folder, with the bytes of its files in the cache.
+    Files(&'c Cache),
 }
 
 /// The result of a scan; the listing is there if the purpose asked for it or it had to be built.
@@ -142,6 +144,18 @@ impl Snapshotter {
             files_stated: AtomicU64::new(0),
             files_hashed: AtomicU64::new(0),
             bytes_hashed: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns a snapshotter that hashes as DVC did before version 3, and remembers it apart.
+    #[must_use]
+    pub(super) fn legacy(project: &Project, cancel: &Cancel) -> Self {
+        let algo = HashAlgo::Md5Dos2Unix;
+        let state = project.layout.state_db().with_extension("legacy.db");
+        Self {
+            algo,
+            state: State::new(state, algo),
+            ..Self::new(project, cancel)
         }
     }
 
@@ -327,11 +341,10 @@ impl Snapshotter {
         self.files_stated
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
         if let Some(row) = self.state.tree(path.as_str(), &fingerprint(&entries)) {
-            let object = ObjectId::Tree(row.tree);
             let enough = match purpose {
                 Purpose::Identity => true,
-                Purpose::Listing => false,
-                Purpose::Store(cache) => cache.contains(&object)? == Held::Whole,
+                Purpose::Listing | Purpose::Files(_) => false,
+                Purpose::Store(cache) => cache.has_names(&row.tree)?,
             };
             if enough {
                 return Ok(Some(Scan {
@@ -375,7 +388,7 @@ impl Snapshotter {
         };
         let object = match purpose {
             Purpose::Store(cache) => cache.insert_listing(&listing)?,
-            Purpose::Identity | Purpose::Listing => listing.id(self.algo),
+            Purpose::Identity | Purpose::Listing | Purpose::Files(_) => listing.id(self.algo),
         };
         let presence = Presence::Present(Present {
             object,
@@ -522,7 +535,7 @@ impl Purpose<'_> {
     fn is_served_by(self, hash: ContentHash, size: u64) -> Result<bool, Error> {
         match self {
             Self::Identity | Self::Listing => Ok(true),
-            Self::Store(cache) => {
+            Self::Store(cache) | Self::Files(cache) => {
                 Ok(cache.single(&ObjectId::File(hash), Some(size))? == Single::Good)
             }
         }
@@ -533,7 +546,7 @@ impl Purpose<'_> {
             Self::Identity | Self::Listing => {
                 Ok(hash_file(algo, absolute).map_err(base::Error::io("read", absolute))?)
             }
-            Self::Store(cache) => cache.insert_file(absolute),
+            Self::Store(cache) | Self::Files(cache) => cache.insert_file(absolute),
         }
     }
 }

@@ -12,13 +12,13 @@ fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
         &p.cvops("checkout"),
         str![[r#"
 --- stderr ---
-error: `upper.txt` cannot be restored: the lock records no run of `prepare` that wrote it
+error: `tally.txt` cannot be restored: the lock records no run of `tally` that wrote it
  |
  = help: `cvops repro` makes it anew
 error: `top.txt` cannot be restored: the lock records no run of `top` that wrote it
  |
  = help: `cvops repro` makes it anew
-error: `tally.txt` cannot be restored: the lock records no run of `tally` that wrote it
+error: `upper.txt` cannot be restored: the lock records no run of `prepare` that wrote it
  |
  = help: `cvops repro` makes it anew
 [exit 1]
@@ -38,10 +38,10 @@ everything is in place already
     check(
         &p.cvops("checkout"),
         str![[r#"
+M	top.txt
+A	upper.txt
 --- stderr ---
-restored `upper.txt`
-restored `top.txt`
-  its old content is kept in the cache as [HASH]
+  the old content of `top.txt` is kept in the cache as [HASH]
 [exit 0]
 "#]],
     );
@@ -53,9 +53,8 @@ restored `top.txt`
     check(
         &p.cvops("checkout top tally.txt"),
         str![[r#"
---- stderr ---
-restored `top.txt`
-restored `tally.txt`
+A	tally.txt
+A	top.txt
 [exit 0]
 "#]],
     );
@@ -63,7 +62,7 @@ restored `tally.txt`
     check(
         &p.cvops("checkout --json upper.txt"),
         str![[r#"
-{"error":null,"path":"upper.txt","result":"restored","saved":null}
+{"error":null,"path":"upper.txt","result":"added","saved":null}
 [exit 0]
 "#]],
     );

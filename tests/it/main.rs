@@ -8,6 +8,7 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod add;
 mod bad_input;
 mod cache;
 mod checkout;
@@ -16,6 +17,7 @@ mod config;
 mod crash;
 mod crash_data;
 mod dag;
+mod data;
 mod doctor;
 mod dvc;
 mod dvc_beside;
@@ -25,6 +27,7 @@ mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
+mod gc;
 mod health;
 mod help;
 mod init;
@@ -43,7 +46,9 @@ mod plots;
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
+mod push;
 mod random;
+mod relocate;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]

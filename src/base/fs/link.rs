@@ -77,6 +77,38 @@ pub fn place(from: &Path, to: &Path, kinds: &[LinkKind]) -> io::Result<LinkKind>
     Err(last)
 }
 
+/// Fills the empty file `to` with the bytes of `from`: by reflink where the file system can.
+///
+/// # Errors
+/// `from` cannot be read or `to` not written.
+pub fn fill(to: &mut fs::File, mut from: &fs::File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&*to, from).is_ok() {
+        return Ok(());
+    }
+    // Between files this is `copy_file_range`, in the kernel.
+    io::copy(&mut from, to).map(drop)
+}
+
+/// Makes an open file readable for everybody and writable for nobody.
+///
+/// # Errors
+/// The mode cannot be changed.
+#[cfg(unix)]
+pub fn share_read_only(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+/// Makes an open file readable for everybody and writable for nobody.
+///
+/// # Errors
+/// The mode cannot be changed.
+#[cfg(not(unix))]
+pub fn share_read_only(_: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Is the owner's execute bit set?
 #[cfg(unix)]
 #[must_use]

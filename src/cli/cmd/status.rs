@@ -5,6 +5,7 @@ mod dvc;
 use serde_json::json;
 
 use crate::base::{Severity, ToDiagnostics};
+use crate::cli::cloud;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -43,9 +44,18 @@ pub(in crate::cli) struct Args {
     /// Print the JSON document that `dvc status --json` prints: what differs from the records
     #[arg(long)]
     dvc: bool,
+    #[command(flatten)]
+    cloud: cloud::Flags,
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    if args.cloud.is_asked() {
+        let outcome = cloud::show(ctx, &args.targets, &args.cloud)?;
+        return Ok(match outcome {
+            Outcome::Changes if !args.exit_code => Outcome::Done,
+            outcome => outcome,
+        });
+    }
     let project = ctx.project()?;
     let graph = ctx.graph_for(&project, &args.targets)?;
     let mut selection = ctx.selection(&project, Reach::Upstream);

@@ -124,25 +124,24 @@ fn read_out(folder: &str, fields: &Fields<'_, '_>) -> Option<PointerOut> {
         BeforeRun::Remove
     };
     let text = |key| fields.optional_text(key).map(str::to_owned);
-    let out = PointerOut {
+    let labels = fields.texts("labels");
+    let meta = fields.get("meta").cloned();
+    let (push, remote) = (fields.bool("push", true), text("remote"));
+    let (desc, kind) = (text("desc"), text("type"));
+    fields.check_unknown();
+    Some(PointerOut {
         path: path?,
         recorded,
         storage,
         before_run,
-        push: fields.bool("push", true),
-        remote: text("remote"),
-        desc: text("desc"),
-        kind: text("type"),
-        labels: fields
-            .texts("labels")
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        meta: fields.get("meta").cloned().unwrap_or(Value::Null),
+        push,
+        remote,
+        desc,
+        kind,
+        labels: labels.into_iter().map(str::to_owned).collect(),
+        meta: meta.unwrap_or(Value::Null),
         declared: fields.at().clone(),
-    };
-    fields.check_unknown();
-    Some(out)
+    })
 }
 
 fn read_path(folder: &str, fields: &Fields<'_, '_>) -> Option<ArtifactPath> {

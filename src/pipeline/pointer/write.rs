@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit};
+use crate::base::doc::{Document, Format, KeyPath, Map, Value, edit, emit};
 use crate::base::fs::{Executable, fault};
 use crate::base::hash::HashAlgo;
+use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error, ObjectId, fs};
 use crate::pipeline::spec::{BeforeRun, Storage};
-use crate::store::{Presence, Present};
+use crate::store::Present;
 
 use super::{Pointer, PointerOut};
 
@@ -18,13 +19,14 @@ impl Pointer {
     /// The layout of the file that was read is beyond the editor.
     pub fn to_text(&self) -> Result<String, Error> {
         let Some(document) = &self.document else {
-            let value = Value::Map(self.update(Map::new()));
-            return value
-                .to_yaml()
-                .map_err(Error::io("write", Path::new(self.file.as_str())));
+            return Ok(emit::to_yaml(&Value::Map(self.update(Map::new()))));
         };
         let old = document.root.as_map().cloned().unwrap_or_default();
         let new = Value::Map(self.update(old));
+        // A file as it was written stays as it would be written; one with a hand's marks keeps them.
+        if emit::to_yaml(&document.root) == document.source.text {
+            return Ok(emit::to_yaml(&new));
+        }
         Ok(edit::set(document, &KeyPath::root(), &new)?
             .source
             .text
@@ -32,22 +34,24 @@ impl Pointer {
     }
 
     /// Replaces the file below `root`, atomically and durably. Everything it names must be durable.
-    /// A file that says the same already is not touched.
+    /// A file that says the same already is not touched; returns whether it was written.
     ///
     /// # Errors
     /// The file cannot be written; the old one stays.
-    pub fn write(&self, root: &Path) -> Result<(), Error> {
+    pub fn write(&self, root: &Path) -> Result<bool, Error> {
         let text = self.to_text()?;
         let file = self.file.under(root);
-        let was = self.document.as_ref().map(|document| &document.source.text);
-        if was == Some(&text) {
-            return Ok(());
+        // A pointer that moved is a new file, whatever it says.
+        let was = self.document.as_ref().map(|document| &document.source);
+        if was.is_some_and(|was| was.text == text && was.name == self.file.as_str()) {
+            return Ok(false);
         }
         fault::point("pointer.write").map_err(Error::io("write", &file))?;
         if let Some(dir) = file.parent().filter(|dir| !dir.is_dir()) {
             fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
         }
-        fs::write_through_links(&file, text.as_bytes()).map_err(Error::io("write", &file))
+        fs::write_through_links(&file, text.as_bytes()).map_err(Error::io("write", &file))?;
+        Ok(true)
     }
 
     /// Takes over what was written, so that a second write starts from there.
@@ -72,9 +76,47 @@ impl Pointer {
         let outs = Value::List(outs.collect());
         put(&mut top, "desc", self.desc.clone().map(Value::Str));
         put(&mut top, "md5", self.md5.clone().map(Value::Str));
-        put(&mut top, "frozen", self.frozen.then_some(Value::Bool(true)));
+        let folder = self.file.parent();
+        let above = folder.as_ref().map_or("", ArtifactPath::as_str);
+        let wdir = top.get("wdir").and_then(Value::as_str).unwrap_or(".");
+        let says = match ArtifactPath::parse_in(above, wdir) {
+            Ok(folder) => Some(Some(folder)),
+            // The top folder has no path.
+            Err(PathError::Empty) => Some(None),
+            // As seen from another folder than the one the file was in.
+            Err(_) => None,
+        };
+        if says.as_ref() != Some(&self.base) {
+            let text = self
+                .base
+                .as_ref()
+                .map(|base| relative_folder(folder.as_ref(), base));
+            let text = text
+                .unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
+            let text = if self.base == folder {
+                ".".to_owned()
+            } else {
+                text
+            };
+            put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
+        }
+        if self.frozen || top.contains_key("frozen") {
+            top.insert("frozen".to_owned(), Value::Bool(self.frozen));
+        }
         if !self.deps.is_empty() {
-            let deps = self.deps.iter().map(|dep| Value::Map(dep.fields.clone()));
+            let deps = self.deps.iter().map(|dep| {
+                let mut fields = dep.fields.clone();
+                if let Some(path) = &dep.path {
+                    let text = fields
+                        .get("path")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
+                    if !is_at(base, text, path) {
+                        fields.insert("path".to_owned(), Value::Str(path.seen_from(base)));
+                    }
+                }
+                Value::Map(fields)
+            });
             top.insert("deps".to_owned(), Value::List(deps.collect()));
         }
         top.insert("outs".to_owned(), outs);
@@ -88,6 +130,9 @@ impl PointerOut {
         let text = |text: &Option<String>| text.clone().map(Value::Str);
         let object = self.object();
         let key = object.as_ref().map_or("md5", hash_key);
+        // DVC 1 wrote no sizes; a file that says the same as before is not touched for them.
+        let said = out.get(key).and_then(Value::as_str).map(str::to_lowercase);
+        let is_same = said.is_some() && said == object.map(|object| object.to_string());
         let other = if key == "md5" { "blake3" } else { "md5" };
         put(
             &mut out,
@@ -97,9 +142,13 @@ impl PointerOut {
         put(&mut out, other, None);
         let present = self.present();
         let number = |n: u64| i64::try_from(n).map_or(Value::UInt(n), Value::Int);
-        put(&mut out, "size", present.map(|p: Present| number(p.size)));
+        if !is_same || out.contains_key("size") {
+            put(&mut out, "size", present.map(|p: Present| number(p.size)));
+        }
         let files = present.and_then(|p| p.files);
-        put(&mut out, "nfiles", files.map(number));
+        if !is_same || out.contains_key("nfiles") {
+            put(&mut out, "nfiles", files.map(number));
+        }
         let exec = present.is_some_and(|p| p.exec == Executable::Yes);
         put(&mut out, "isexec", exec.then_some(Value::Bool(true)));
         let is_exact = object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5);
@@ -111,9 +160,9 @@ impl PointerOut {
         if out
             .get("path")
             .and_then(Value::as_str)
-            .is_none_or(|old| !self.is_at(base, old))
+            .is_none_or(|old| !is_at(base, old, &self.path))
         {
-            out.insert("path".to_owned(), Value::Str(relative(base, &self.path)));
+            out.insert("path".to_owned(), Value::Str(self.path.seen_from(base)));
         }
         put(&mut out, "desc", text(&self.desc));
         put(&mut out, "type", text(&self.kind));
@@ -128,22 +177,18 @@ impl PointerOut {
         if self.meta != Value::Null {
             out.insert("meta".to_owned(), self.meta.clone());
         }
-        flag(&mut out, "cache", self.storage == Storage::Cached, true);
-        flag(
-            &mut out,
-            "persist",
-            self.before_run == BeforeRun::Keep,
-            false,
-        );
+        usually_true(&mut out, "cache", self.storage == Storage::Cached);
+        usually_false(&mut out, "persist", self.before_run == BeforeRun::Keep);
         put(&mut out, "remote", text(&self.remote));
-        flag(&mut out, "push", self.push, true);
+        usually_true(&mut out, "push", self.push);
         out
     }
+}
 
-    fn is_at(&self, base: Option<&ArtifactPath>, text: &str) -> bool {
-        let base = base.map_or("", ArtifactPath::as_str);
-        ArtifactPath::parse_in(base, text).is_ok_and(|path| path == self.path)
-    }
+/// Is `text`, as seen from `base`, this path?
+fn is_at(base: Option<&ArtifactPath>, text: &str, path: &ArtifactPath) -> bool {
+    let base = base.map_or("", ArtifactPath::as_str);
+    ArtifactPath::parse_in(base, text).is_ok_and(|there| there == *path)
 }
 
 /// Returns the key under which a hash is written.
@@ -165,21 +210,24 @@ fn put(map: &mut Map, key: &str, value: Option<Value>) {
     }
 }
 
-/// Writes a flag that differs from its default, or corrects one that is written already.
-fn flag(map: &mut Map, key: &str, value: bool, default: bool) {
-    if value != default || map.contains_key(key) {
+/// Writes a flag whose usual value is true where it is not, or corrects one that is written already.
+fn usually_true(map: &mut Map, key: &str, value: bool) {
+    if !value || map.contains_key(key) {
         map.insert(key.to_owned(), Value::Bool(value));
     }
 }
 
-/// Returns `path` as seen from `base`.
-pub(super) fn relative(base: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
-    let base: Vec<&str> = base.map_or(Vec::new(), |base| base.as_str().split('/').collect());
-    let parts: Vec<&str> = path.as_str().split('/').collect();
-    let common = base.iter().zip(&parts).take_while(|(a, b)| a == b).count();
-    let common = common.min(parts.len() - 1);
-    let up = std::iter::repeat_n("..", base.len() - common);
-    up.chain(parts[common..].iter().copied())
-        .collect::<Vec<_>>()
-        .join("/")
+/// Writes a flag whose usual value is false where it is not, or corrects one that is written already.
+fn usually_false(map: &mut Map, key: &str, value: bool) {
+    if value || map.contains_key(key) {
+        map.insert(key.to_owned(), Value::Bool(value));
+    }
+}
+
+/// Returns the folder `path` as seen from the folder `from`: `.` where they are the same.
+fn relative_folder(from: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
+    if from == Some(path) {
+        return ".".to_owned();
+    }
+    path.seen_from(from)
 }

@@ -1,0 +1,133 @@
+//! `cvops add`: track files and folders.
+
+use serde_json::json;
+
+use crate::base::units;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::Form;
+use crate::cli::tracked;
+use crate::data::add::{Added, Bytes, Change, add};
+use crate::data::{bring, pattern};
+
+/// Track files and folders: their bytes go into the cache, a small pointer file goes into git
+///
+/// A folder is tracked as a whole, with one pointer. Adding again brings the pointer up to date;
+/// adding a file inside a tracked folder updates the pointer of that folder without looking at the
+/// other files in it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cvops add data/raw               a folder as a whole\n  cvops add data/raw/new.png       one more file in it\n  cvops add --glob 'data/*.zip'    each file that fits\n  cvops add ~/scans --out data/raw a copy of a folder from elsewhere"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(in crate::cli) struct Args {
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    targets: Vec<String>,
+    /// Only write the pointers: the bytes stay out of the cache until `cvops commit`
+    #[arg(long)]
+    no_commit: bool,
+    /// The paths are patterns: `*`, `?`, `[abc]`, and `**` for any folders
+    #[arg(long)]
+    glob: bool,
+    /// Copy the file or folder to this place in the project first
+    #[arg(short, long, value_name = "PATH")]
+    out: Option<String>,
+    /// Replace what stands at `--out`; what was there is kept in the cache
+    #[arg(short, long, requires = "out")]
+    force: bool,
+    /// Leave the files as they are, even if the settings ask for links into the cache
+    #[arg(long)]
+    no_relink: bool,
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let project = ctx.project()?;
+    let _lock = ctx.lock(&project, "cvops add")?;
+    let mut tracked = tracked::open_unlocked(ctx, &project, &args.targets)?;
+    let targets = if let Some(out) = &args.out {
+        let to = tracked.locate(&ctx.dir, out)?;
+        let source = one_source(args)?;
+        let force = if args.force {
+            bring::Existing::Replace
+        } else {
+            bring::Existing::Refuse
+        };
+        bring::bring(&tracked, &ctx.dir.join(source), &to, force)?;
+        vec![to]
+    } else {
+        let paths = tracked::paths(ctx, &project, &args.targets)?;
+        if args.glob {
+            let found = paths
+                .iter()
+                .map(|path| pattern::expand(&project.root, path));
+            found.collect::<Result<Vec<_>, _>>()?.concat()
+        } else {
+            paths
+        }
+    };
+    let bytes = match (args.no_commit, args.no_relink) {
+        (true, _) => Bytes::Hashed,
+        (false, true) => Bytes::StoredOnly,
+        (false, false) => Bytes::Stored,
+    };
+    let outcome = add(&mut tracked, &targets, bytes)?;
+    tracked.store.finish();
+    if ctx.out.form == Form::Json {
+        let added: Vec<_> = outcome.added.iter().map(to_json).collect();
+        let files = tracked::for_git_json(&outcome.for_git);
+        ctx.out.json(&json!({"added": added, "for_git": files}));
+        if project.config.autostage {
+            tracked::tell_git(ctx, &project, &outcome.for_git)?;
+        }
+        return Ok(Outcome::Done);
+    }
+    for added in &outcome.added {
+        ctx.out.note(&sentence(added));
+    }
+    tracked::tell_git(ctx, &project, &outcome.for_git)?;
+    Ok(Outcome::Done)
+}
+
+fn one_source(args: &Args) -> Result<&str, CliError> {
+    match args.targets.as_slice() {
+        [one] => Ok(one),
+        _ => Err(CliError::usage(
+            crate::base::Diagnostic::error("one-source", "`--out` takes one file or folder")
+                .help("add them one by one, or copy them into a folder and add that"),
+        )),
+    }
+}
+
+fn sentence(added: &Added) -> String {
+    let (path, pointer) = (&added.path, &added.pointer);
+    let size = units::bytes(added.present.size);
+    let what = match added.present.files {
+        Some(1) => format!("1 file, {size}"),
+        Some(n) => format!("{n} files, {size}"),
+        None => size,
+    };
+    match added.change {
+        Change::New => format!("added `{path}` ({what}): {pointer}"),
+        Change::Updated => format!("updated {pointer} for `{path}` ({what})"),
+        Change::None => format!("`{path}` is as {pointer} says already"),
+    }
+}
+
+fn to_json(added: &Added) -> serde_json::Value {
+    let change = match added.change {
+        Change::New => "new",
+        Change::Updated => "updated",
+        Change::None => "none",
+    };
+    json!({
+        "path": added.path.as_str(),
+        "pointer": added.pointer.as_str(),
+        "hash": added.present.object.to_string(),
+        "size": added.present.size,
+        "files": added.present.files,
+        "change": change,
+    })
+}

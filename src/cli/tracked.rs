@@ -1,0 +1,127 @@
+//! What the verbs over data share: opening what a project tracks, and telling git, or the user what
+//! to tell git.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::base::ArtifactPath;
+use crate::data::{self, Tracked};
+use crate::pipeline::lock::LockFile;
+use crate::pipeline::{Index, lock_files};
+use crate::project::{self, Project};
+
+use super::ctx::Ctx;
+use super::error::CliError;
+use super::render::diagnostic;
+
+/// Reads what `project` tracks, for a command about `targets`; none means everything. A file that
+/// the targets do not need may be broken, which is told as a warning.
+pub(super) fn open<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+) -> Result<Tracked<'p>, CliError> {
+    read(ctx, project, targets, &|graph| {
+        Ok(lock_files::read(project, graph)?)
+    })
+}
+
+/// As `open`, without what stages wrote: for commands that only ask what they will write.
+pub(super) fn open_unlocked<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+) -> Result<Tracked<'p>, CliError> {
+    read(ctx, project, targets, &|_| Ok(LockFile::default()))
+}
+
+fn read<'p>(
+    ctx: &Ctx,
+    project: &'p Project,
+    targets: &[String],
+    lock: &dyn Fn(&crate::pipeline::StageGraph) -> Result<LockFile, CliError>,
+) -> Result<Tracked<'p>, CliError> {
+    let index = Index::load(project)?;
+    // Data may well be called like a file that is broken in passing: only what is named is meant.
+    let paths = targets
+        .iter()
+        .filter_map(|target| data::tracked::locate(&project.root, &ctx.dir, target).ok());
+    let paths: Vec<ArtifactPath> = paths.collect();
+    let is_named = index
+        .broken
+        .iter()
+        .any(|broken| paths.contains(&broken.file));
+    let (graph, warnings) = if targets.is_empty() || is_named {
+        index.graph_for(targets, ctx.folder(project).as_ref())?
+    } else {
+        index.sound_graph()?
+    };
+    diagnostic::show_all(&ctx.out, &warnings);
+    let lock = lock(&graph)?;
+    let pointers = graph.pointers().to_vec();
+    Ok(Tracked::new(
+        project,
+        &ctx.cancel,
+        pointers,
+        graph.stages(),
+        &lock,
+    ))
+}
+
+/// Returns the paths that the user means.
+pub(super) fn paths(
+    ctx: &Ctx,
+    project: &Project,
+    targets: &[String],
+) -> Result<Vec<ArtifactPath>, CliError> {
+    let located = targets
+        .iter()
+        .map(|target| data::tracked::locate(&project.root, &ctx.dir, target));
+    Ok(located.collect::<Result<_, _>>()?)
+}
+
+/// Tells git of files that changed, if the settings ask for it; else tells the user how.
+pub(super) fn tell_git(
+    ctx: &Ctx,
+    project: &Project,
+    files: &BTreeSet<ArtifactPath>,
+) -> Result<(), CliError> {
+    let uses_git = project
+        .root
+        .ancestors()
+        .any(|dir| dir.join(".git").exists());
+    if files.is_empty() || !uses_git {
+        return Ok(());
+    }
+    if project.config.autostage {
+        let files: Vec<ArtifactPath> = files.iter().cloned().collect();
+        return Ok(project::git::stage(&project.root, &files)?);
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| quoted(ctx, project, file))
+        .collect();
+    ctx.out.note(&format!(
+        "to track the changes with git:\n  git add {}\n(`cvops config core.autostage true` does so by itself)",
+        names.join(" ")
+    ));
+    Ok(())
+}
+
+/// Returns a file as the user in this folder types it.
+fn quoted(ctx: &Ctx, project: &Project, file: &ArtifactPath) -> String {
+    let folder = ctx.folder(project);
+    let shown = file.seen_from(folder.as_ref());
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@".contains(c);
+    if shown.chars().all(is_plain) {
+        shown
+    } else {
+        format!("'{}'", shown.replace('\'', r"'\''"))
+    }
+}
+
+/// Returns the files for git as JSON.
+pub(super) fn for_git_json(files: &BTreeSet<ArtifactPath>) -> Value {
+    json!(files.iter().map(ArtifactPath::as_str).collect::<Vec<_>>())
+}

@@ -1,0 +1,251 @@
+//! `cvops move`, `remove` and `unprotect`: tracked data moved, let go and made editable.
+
+use snapbox::str;
+
+use crate::support::{Project, check, project};
+
+fn tracked() -> Project {
+    let p = project();
+    p.git_init();
+    p.ok("init");
+    p.write("data/raw/a", "1")
+        .write("data/raw/b", "2")
+        .write("x", "3");
+    p.ok("add data/raw x");
+    p
+}
+
+#[test]
+fn data_moves_with_its_pointer_and_ignore_line() {
+    let p = tracked();
+    check(
+        &p.cvops("move data/raw photos"),
+        str![[r#"
+--- stderr ---
+moved `data/raw` to `photos`: photos.cvops
+to track the changes with git:
+  git add .gitignore data/.gitignore data/raw.cvops photos.cvops
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read("photos/a"), "1");
+    assert!(!p.exists("data/raw") && !p.exists("data/raw.cvops") && !p.exists("data/.gitignore"));
+    check(
+        &p.cvops("data status"),
+        str![[r#"
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: photos/
+        added: x
+[exit 0]
+"#]],
+    );
+    // Into a folder; and by a relative path.
+    check(
+        &p.cvops("-C data move ../x ."),
+        str![[r#"
+--- stderr ---
+moved `x` to `data/x`: data/x.cvops
+to track the changes with git:
+  git add ../.gitignore .gitignore x.cvops ../x.cvops
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read("data/x"), "3");
+    check(
+        &p.cvops("ls -R --dvc-only"),
+        str![[r#"
+data/x
+photos/a
+photos/b
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let p = tracked();
+    p.write("y", "mine").write("z.cvops", "mine");
+    check(
+        &p.cvops("move x y"),
+        str![[r#"
+--- stderr ---
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
+ --> z.cvops:1:1
+  |
+1 | mine
+  | ^^^^ this is a text
+error: `y` is there already
+ |
+ = help: choose another name, or move it away
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("move x z"),
+        str![[r#"
+--- stderr ---
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
+ --> z.cvops:1:1
+  |
+1 | mine
+  | ^^^^ this is a text
+error: `z.cvops` is there already
+ |
+ = help: choose another name, or move it away
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("move data/raw/a elsewhere"),
+        str![[r#"
+--- stderr ---
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
+ --> z.cvops:1:1
+  |
+1 | mine
+  | ^^^^ this is a text
+error: `data/raw/a` is part of `data/raw`, which is tracked as a whole
+ |
+ = help: name `data/raw`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("move data/raw data/raw/deeper"),
+        str![[r#"
+--- stderr ---
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
+ --> z.cvops:1:1
+  |
+1 | mine
+  | ^^^^ this is a text
+error: `data/raw/deeper` lies inside `data/raw`, which is to move there
+ |
+ = help: choose a place outside it
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("move nothing elsewhere"),
+        str![[r#"
+--- stderr ---
+warning: `z.cvops` is left out, it cannot be read: `z.cvops` must be a mapping of keys to values
+ --> z.cvops:1:1
+  |
+1 | mine
+  | ^^^^ this is a text
+error: `nothing` is not tracked
+ |
+ = help: `cvops ls --dvc-only -R` shows what is tracked
+[exit 2]
+"#]],
+    );
+    assert_eq!((p.read("x").as_str(), p.read("y").as_str()), ("3", "mine"));
+}
+
+#[test]
+fn a_pointer_goes_and_its_data_stays_or_goes() {
+    let p = tracked();
+    check(
+        &p.cvops("remove data/raw"),
+        str![[r#"
+--- stderr ---
+error: `data/raw` is data; what can be removed is its pointer `data/raw.cvops`
+ |
+ = help: `cvops remove data/raw.cvops`
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("remove data/raw.cvops"),
+        str![[r#"
+--- stderr ---
+removed data/raw.cvops; `data/raw` is not tracked any more
+to track the changes with git:
+  git add data/.gitignore data/raw.cvops
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read("data/raw/a"), "1");
+    assert!(!p.exists("data/raw.cvops") && !p.exists("data/.gitignore"));
+    p.write("x", "edited");
+    check(
+        &p.cvops("remove --outs x.cvops"),
+        str![[r#"
+--- stderr ---
+removed x.cvops and `x`
+  the content of `x` is kept in the cache as [HASH]
+to track the changes with git:
+  git add .gitignore x.cvops
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert!(!p.exists("x") && !p.exists("x.cvops"));
+    check(
+        &p.cvops("remove x.cvops"),
+        str![[r#"
+--- stderr ---
+error: `x.cvops` is not tracked
+ |
+ = help: `cvops ls --dvc-only -R` shows what is tracked
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn links_become_files_that_can_be_edited() {
+    let p = tracked();
+    p.ok("config cache.type [symlink,copy]");
+    p.ok("checkout --relink");
+    assert!(p.path("x").is_symlink() && p.path("data/raw/a").is_symlink());
+    check(
+        &p.cvops("unprotect x data/raw"),
+        str![[r#"
+--- stderr ---
+`x`: 1 file can be edited now
+`data/raw`: 2 files can be edited now
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("unprotect x"),
+        str![[r#"
+--- stderr ---
+`x` can be edited already
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("unprotect nothing"),
+        str![[r#"
+--- stderr ---
+error: there is no file or folder `nothing`
+ |
+ = help: check its spelling
+[exit 2]
+"#]],
+    );
+    assert!(!p.path("x").is_symlink() && !p.path("data/raw/a").is_symlink());
+    p.write("x", "edited");
+    check(
+        &p.cvops("checkout x"),
+        str![[r#"
+M	x
+--- stderr ---
+  the old content of `x` is kept in the cache as [HASH]
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read("x"), "3");
+    // A pointer that goes leaves plain files.
+    p.ok("checkout --relink");
+    p.ok("remove x.cvops");
+    assert!(!p.path("x").is_symlink());
+}
