@@ -225,6 +225,9 @@ impl Recorder<'_> {
                 ..stage_record(stage, StageOutcome::Failed, *took)
             },
             Event::Decided { .. }
+            | Event::Waiting { .. }
+            | Event::Retrying { .. }
+            | Event::Told { .. }
             | Event::Started { .. }
             | Event::Output { .. }
             | Event::Saved { .. }

@@ -21,6 +21,7 @@ use crate::pipeline::StageGraph;
 use crate::pipeline::execute::stop_leftovers;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
+use crate::project::claims::Tidy;
 use crate::project::ignore::is_always_ignored;
 use crate::project::{CVOPS, Project};
 
@@ -177,7 +178,7 @@ pub fn remove_leftovers(project: &Project, folder: &Path) -> Result<Vec<String>,
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let root = entry.path();
         let layout = project.layout.of_work_tree(&root, &CVOPS);
-        stopped.extend(stop_leftovers(&layout.running(), &root)?);
+        stopped.extend(stop_leftovers(&layout, &root, Tidy::Yes)?.stopped);
     }
     fs::remove_dir_all(folder).map_err(base::Error::io("remove", folder))?;
     Ok(stopped)

@@ -6,12 +6,15 @@
 //! other files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::base::doc::Value;
+use crate::base::doc::{KeyPath, ParseCache, Value};
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, update_gitignore};
+use crate::project::{InGit, Project, claims, update_gitignore};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -39,20 +42,77 @@ pub enum Restored {
     },
 }
 
+/// By which a lock file is known to be the one that was read: `None`, there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockStamp(Option<(SystemTime, u64, u64)>);
+
+/// Gets objects that the cache does not have from somewhere else.
+pub trait Fetch: std::fmt::Debug + Send + Sync {
+    /// Puts `objects` into the cache, as far as they can be had.
+    ///
+    /// # Errors
+    /// There is nowhere to get them from.
+    fn fetch(&self, objects: &[ObjectId]) -> Result<(), Error>;
+}
+
+/// What is done about data that is recorded and not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingData {
+    /// It is missing: whoever needs it fails, and what should be there is made again.
+    #[default]
+    Counts,
+    /// It is taken to be as recorded: `--allow-missing`.
+    IsAsRecorded,
+}
+
 /// The project's files and cache.
 pub struct Files<'p> {
     project: &'p Project,
     store: Store,
+    /// The lock file as it was when these were opened.
+    lock_stamp: LockStamp,
 }
 
 impl<'p> Files<'p> {
-    /// Opens the cache and the stat cache of `project`. Reads nothing yet.
+    /// Opens the cache and the stat cache of `project`. Reads nothing yet; open it before the lock
+    /// file is read, so that what others write after that is noticed.
     #[must_use]
     pub fn open(project: &'p Project, cancel: &Cancel) -> Self {
         Self {
             project,
             store: Store::open(project, cancel),
+            lock_stamp: stamp(&project.lock_file()),
         }
+    }
+
+    /// Returns the stamp that the lock file had when these were opened.
+    #[must_use]
+    pub fn lock_stamp(&self) -> LockStamp {
+        self.lock_stamp
+    }
+
+    /// Returns the stamp that the lock file has now.
+    #[must_use]
+    pub fn stamp_now(&self) -> LockStamp {
+        stamp(&self.lock_path())
+    }
+
+    /// Reads the lock file.
+    ///
+    /// # Errors
+    /// As `LockFile::read`.
+    pub fn read_lock(&self) -> Result<LockFile, Error> {
+        let cache = ParseCache::new(self.project.layout.parsed());
+        let name = self.project.personality.lock_file;
+        Ok(LockFile::read(&self.lock_path(), name, &cache)?)
+    }
+
+    /// Returns the path that stands for the right to run `stage`.
+    #[must_use]
+    pub fn scratch_claim(&self, stage: &StageName) -> Option<ArtifactPath> {
+        let scratch = self.scratch_of(stage);
+        let inside = scratch.strip_prefix(self.root()).ok()?;
+        inside.to_str()?.parse().ok()
     }
 
     /// Returns the project.
@@ -77,12 +137,6 @@ impl<'p> Files<'p> {
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {
         self.project.lock_file()
-    }
-
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn markers(&self) -> PathBuf {
-        self.project.layout.running()
     }
 
     /// Returns the folder in which a stage's commands run.
@@ -266,6 +320,28 @@ impl<'p> Files<'p> {
         Ok(())
     }
 
+    /// Gets those of `deps` that are missing, as `recorded` says that they were.
+    fn pull(
+        &self,
+        fetch: &dyn Fetch,
+        deps: &BTreeMap<ArtifactPath, KeyPath>,
+        recorded: &LockEntry,
+    ) -> Result<(), Error> {
+        for path in deps.keys().filter(|p| !p.under(self.root()).exists()) {
+            let Some(known) = recorded.deps.get(path) else {
+                continue;
+            };
+            let Some(object) = known.object() else {
+                continue;
+            };
+            if self.store.contains(&object)? != Held::Whole {
+                fetch.fetch(&[object])?;
+            }
+            self.restore(path, known)?;
+        }
+        Ok(())
+    }
+
     /// Can the recorded output `path` be had: is it in the cache, or in place already?
     ///
     /// # Errors
@@ -332,6 +408,8 @@ pub struct Workspace<'p> {
     pub runs: RunCache,
     params: ParamFiles,
     env: &'p BTreeMap<String, String>,
+    missing: MissingData,
+    fetch: Option<Arc<dyn Fetch>>,
 }
 
 impl<'p> Workspace<'p> {
@@ -343,7 +421,29 @@ impl<'p> Workspace<'p> {
             runs: RunCache::new(files.project.layout.runs()),
             params: ParamFiles::new(&files.project.root),
             env,
+            missing: MissingData::Counts,
+            fetch: None,
         }
+    }
+
+    /// Says what is done about data that is recorded and not there.
+    #[must_use]
+    pub fn with_missing(mut self, missing: MissingData) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// Gets what the cache does not have from there.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: Option<Arc<dyn Fetch>>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
+    /// Returns the environment that `env:` dependencies read from.
+    #[must_use]
+    pub fn env(&self) -> &'p BTreeMap<String, String> {
+        self.env
     }
 
     /// Returns the values of the params of `stage` as they are now.
@@ -400,8 +500,12 @@ impl<'p> Workspace<'p> {
     ) -> Result<Judged, Error> {
         // A frozen stage never runs and a service is never judged by its inputs, so nothing they name
         // has to be there: `decide` asks no further.
+        let locked = lock.stages.get(&stage.name);
         let is_passed_over = stage.freshness == Freshness::Frozen || stage.service.is_some();
-        let inputs = if is_passed_over {
+        if let (Some(fetch), Some(locked), false) = (&self.fetch, locked, is_passed_over) {
+            self.files.pull(fetch.as_ref(), &stage.deps, locked)?;
+        }
+        let mut inputs = if is_passed_over {
             Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
@@ -415,7 +519,10 @@ impl<'p> Workspace<'p> {
         for path in stage.outs.keys().filter(|_| !is_passed_over) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
-        let locked = lock.stages.get(&stage.name);
+        if let (MissingData::IsAsRecorded, Some(locked)) = (self.missing, locked) {
+            assume(&mut inputs.deps, &locked.deps);
+            assume(&mut outs, &locked.outs);
+        }
         let facts = Facts {
             stage,
             inputs: &inputs,
@@ -430,7 +537,14 @@ impl<'p> Workspace<'p> {
             RunRecords::Use if !can_be_reused(stage) => None,
             RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
         };
-        let can_give_back = |entry: &LockEntry| self.files.may_have(stage, &entry.outs);
+        let can_give_back = |entry: &LockEntry| {
+            self.files.may_have(stage, &entry.outs)
+                || self.fetch.as_ref().is_some_and(|fetch| {
+                    let objects: Vec<_> = entry.outs.values().filter_map(Presence::object).collect();
+                    // What cannot be had is made again.
+                    fetch.fetch(&objects).is_ok() && self.files.may_have(stage, &entry.outs)
+                })
+        };
         let mut decision = decide::decide(&facts, &earlier_run, &can_give_back);
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
@@ -482,7 +596,14 @@ impl<'p> Workspace<'p> {
                 problems.push(graph.at_its_line(stage, error));
             }
             for path in stage.deps.keys() {
-                if !made(path) && !path.under(self.files.root()).exists() {
+                let is_missing = !made(path) && !path.under(self.files.root()).exists();
+                // It may be known from the lock, or another command may be making it just now: then
+                // the stage itself says so if it has to run without it.
+                if is_missing
+                    && self.missing == MissingData::Counts
+                    && self.fetch.is_none()
+                    && claims::holders(&self.files.project.layout).is_empty()
+                {
                     problems.push(missing_dependency(graph, stage, path));
                 }
             }
@@ -503,6 +624,23 @@ impl<'p> Workspace<'p> {
         match inputs.deps.iter().find(|(_, p)| **p == Presence::Missing) {
             Some((path, _)) => Err(missing_dependency(graph, stage, path)),
             None => Ok(()),
+        }
+    }
+}
+
+fn stamp(path: &Path) -> LockStamp {
+    let metadata = std::fs::metadata(path).ok();
+    LockStamp(metadata.and_then(|m| Some((m.modified().ok()?, m.len(), m.ino()))))
+}
+
+/// Takes what is not there to be as it was recorded.
+fn assume(
+    now: &mut BTreeMap<ArtifactPath, Presence>,
+    recorded: &BTreeMap<ArtifactPath, Presence>,
+) {
+    for (path, presence) in now {
+        if let (Presence::Missing, Some(known)) = (&*presence, recorded.get(path)) {
+            *presence = *known;
         }
     }
 }

@@ -78,6 +78,12 @@ impl Layout {
         self.shared_state().join("runs")
     }
 
+    /// Returns the folder of what earlier runs told: their output and how long they took.
+    #[must_use]
+    pub fn told(&self) -> PathBuf {
+        self.runs().join("told")
+    }
+
     /// Returns the stat cache; it may be deleted at any time.
     #[must_use]
     pub fn state_db(&self) -> PathBuf {
@@ -114,12 +120,6 @@ impl Layout {
         self.tmp().join("parsed")
     }
 
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn running(&self) -> PathBuf {
-        self.tmp().join("running")
-    }
-
     /// Returns the folder of lock files.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
@@ -130,6 +130,24 @@ impl Layout {
     #[must_use]
     pub fn project_lock(&self) -> PathBuf {
         self.locks().join("project.lock")
+    }
+
+    /// Returns the folder with one file for each command that executes: what it claims.
+    #[must_use]
+    pub fn claims(&self) -> PathBuf {
+        self.locks().join("claims")
+    }
+
+    /// Returns the file on which looks at the claims take turns.
+    #[must_use]
+    pub fn claims_lock(&self) -> PathBuf {
+        self.locks().join("claims.lock")
+    }
+
+    /// Returns the file on which updates of the lock file and of `.gitignore` files take turns.
+    #[must_use]
+    pub fn commit_lock(&self) -> PathBuf {
+        self.locks().join("commit.lock")
     }
 
     /// Returns the file on which edits of the user's files take turns.

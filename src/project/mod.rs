@@ -4,6 +4,7 @@
 //! Invariant: no other room asks which kind of project this is or spells a path under `.cvops/`;
 //! it asks `Personality` for a name and `Layout` for a path.
 
+pub mod claims;
 pub mod config;
 pub mod discover;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod locks;
 pub mod personality;
 pub mod settings;
 
+pub use claims::{Claims, Wanted};
 pub use config::Config;
 pub use discover::{Project, discover, find_root};
 pub use error::Error;

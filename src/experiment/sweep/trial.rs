@@ -226,12 +226,9 @@ fn repro(
     let files = Files::open(tree.project(), cancel);
     let mut workspace = Workspace::new(&files, bench.env);
     let options = Options {
-        jobs: 1,
-        on_failure: OnFailure::Stop,
-        force: Force::No,
-        records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
         turns: Some(Arc::clone(&bench.turns)),
+        ..Options::new("cvops params sweep")
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in done.warnings {

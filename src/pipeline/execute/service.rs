@@ -27,7 +27,7 @@ use crate::pipeline::workspace::Files;
 
 use super::Event;
 use super::leftovers::{SERVICE_OF, keeper_of, stop_service};
-use super::process::{Running, Shell, describe};
+use super::process::{Ended as CommandEnded, Running, Shell, describe};
 use super::stage::environment;
 
 /// How long a service has between SIGTERM and SIGKILL: more than a server's drain may take (30 s).
@@ -290,6 +290,7 @@ impl<'a> Service<'a> {
             env: &self.env,
             running,
             cancel: stop,
+            deadline: None,
             events: &listen,
         };
         let mut last = None;
@@ -302,7 +303,7 @@ impl<'a> Service<'a> {
                 command: command.clone(),
             });
             match shell.run(command) {
-                Ok(status) => {
+                Ok(CommandEnded { status, .. }) => {
                     last = Some((command.clone(), describe(status)));
                     if !status.success() {
                         break;

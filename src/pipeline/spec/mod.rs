@@ -3,6 +3,7 @@
 //! Plain data; nothing here looks at the workspace. Imports: base, project.
 
 mod read;
+mod run;
 mod schema;
 mod service;
 mod shown;
@@ -17,6 +18,7 @@ use crate::base::doc::{Document, KeyPath};
 use crate::project::PARAMS_FILE;
 
 pub use read::read;
+pub use run::{FailureKind, Resources, Retry, RunSpec};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
@@ -154,6 +156,8 @@ pub struct StageSpec {
     pub freshness: Freshness,
     /// It runs until it is stopped instead of to its end: it has no outputs and is never done.
     pub service: Option<ServiceSpec>,
+    /// How it is run; no input of its result.
+    pub run: RunSpec,
     /// A sentence for people.
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.

@@ -10,6 +10,7 @@ use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Error};
 use crate::project::PARAMS_FILE;
 
+use super::run;
 use super::schema::NOT_YET;
 use super::service;
 use super::shown;
@@ -161,6 +162,7 @@ fn read_stage(
         (false, false) => Freshness::ByInputs,
     };
     let service = service::read(&fields);
+    let run = run::read(&fields);
     let description = fields.optional_text("desc").map(str::to_owned);
     let _ = fields.get("meta");
     fields.finish();
@@ -174,6 +176,7 @@ fn read_stage(
         outs,
         freshness,
         service,
+        run,
         description,
         declared: at,
     })

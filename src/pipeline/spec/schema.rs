@@ -1,19 +1,16 @@
 //! The keys of `pipeline.yaml`: one table for the reader's messages and the JSON Schema.
 //!
-//! Imports: nothing of ours.
+//! Imports: nothing of ours beside the sections' own files.
 
 use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
-pub(super) const NOT_YET: [&str; 8] = [
+pub(super) const NOT_YET: [&str; 5] = [
     "foreach",
     "do",
     "matrix",
     "vars",
-    "resources",
     "executor",
-    "retry",
-    "timeout",
 ];
 
 /// Returns the JSON Schema (draft 2020-12) of `pipeline.yaml`, for editors.
@@ -65,7 +62,7 @@ pub fn json_schema() -> Value {
         "x": {}, "y": {}, "x_label": {"type": "string"}, "y_label": {"type": "string"},
         "title": {"type": "string"}, "template": {"type": "string"}, "header": {"type": "boolean"},
     });
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cvops pipeline",
         "description": "Stages of a pipeline: what each runs, reads and writes",
@@ -117,7 +114,12 @@ pub fn json_schema() -> Value {
         ),
         "plots": outs("plots to show and compare, beside those that stages write", plot_options),
         },
-    })
+    });
+    let stage = &mut schema["properties"]["stages"]["additionalProperties"]["properties"];
+    for (key, value) in super::run::json_schemas() {
+        stage[key] = value;
+    }
+    schema
 }
 
 /// The block that `cvops params sweep` reads; key names follow W&B's sweep files.
