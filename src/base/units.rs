@@ -39,9 +39,11 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
             None => (unit.as_str(), 1024_f64),
         },
     };
-    let power = ["", "k", "m", "g", "t", "p"].iter().position(|l| *l == letter)?;
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|l| *l == letter)?;
     let bytes = number * base.powi(i32::try_from(power).ok()?);
-    (1.0 <= bytes && bytes < 1e18).then_some(bytes as u64)
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 /// Formats a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`.

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::base::doc::ParseCache;
-use crate::base::{Cancel, Diagnostic};
+use crate::base::{ArtifactPath, Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::{self, StageGraph, spec};
+use crate::pipeline::{self, Index, Reach, Selection, StageGraph, lock_files};
 use crate::project::claims::Tidy;
 use crate::project::{self, Access, Project, ProjectLock, Wait};
 use crate::track::Tracking;
@@ -14,6 +13,7 @@ use super::args::Global;
 use super::env::Env;
 use super::error::CliError;
 use super::out::{Out, Style};
+use super::render::diagnostic;
 use super::signal;
 
 /// The context of a command.
@@ -146,28 +146,51 @@ impl Ctx {
         Ok(())
     }
 
-    /// Reads the pipeline file and connects its stages.
+    /// Reads all pipeline files and pointers and connects them; nothing of it may be broken.
     pub(super) fn graph(project: &Project) -> Result<StageGraph, CliError> {
-        let path = project.pipeline_file();
-        if !path.exists() {
+        Ok(Self::index(project)?.graph()?)
+    }
+
+    /// As `graph`, for a command about `targets`: a file that they do not need may be broken, which
+    /// is told as a warning.
+    pub(super) fn graph_for(
+        &self,
+        project: &Project,
+        targets: &[String],
+    ) -> Result<StageGraph, CliError> {
+        let folder = self.folder(project);
+        let (graph, warnings) = Self::index(project)?.graph_for(targets, folder.as_ref())?;
+        diagnostic::show_all(&self.out, &warnings);
+        Ok(graph)
+    }
+
+    fn index(project: &Project) -> Result<Index, CliError> {
+        let index = Index::load(project)?;
+        if index.is_empty() {
             let (file, root) = (project.personality.pipeline_file, project.root.clone());
             return Err(pipeline::Error::NoPipeline { file, root }.into());
         }
-        let document = parse_cache(project).read(&path, project.personality.pipeline_file)?;
-        Ok(StageGraph::build(spec::read(document)?)?)
+        Ok(index)
     }
 
-    /// Reads the lock.
-    pub(super) fn lock_file(project: &Project) -> Result<LockFile, CliError> {
-        let name = project.personality.lock_file;
-        Ok(LockFile::read(
-            &project.lock_file(),
-            name,
-            &parse_cache(project),
-        )?)
+    /// Returns the folder in which the user is, if it is not the top of the project: what is typed is
+    /// relative to it.
+    pub(super) fn folder(&self, project: &Project) -> Option<ArtifactPath> {
+        let relative = self.dir.strip_prefix(&project.root).ok()?;
+        relative.to_str()?.parse().ok()
     }
-}
 
-fn parse_cache(project: &Project) -> ParseCache {
-    ParseCache::new(project.layout.parsed())
+    /// Returns how a command chooses that reaches so far, for a user in this folder.
+    pub(super) fn selection(&self, project: &Project, reach: Reach) -> Selection {
+        Selection {
+            reach,
+            folder: self.folder(project),
+            ..Selection::default()
+        }
+    }
+
+    /// Reads the locks of all pipeline files.
+    pub(super) fn lock_file(project: &Project, graph: &StageGraph) -> Result<LockFile, CliError> {
+        Ok(lock_files::read(project, graph)?)
+    }
 }

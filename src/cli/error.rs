@@ -112,6 +112,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::Store(e) => store_class(e),
         E::NoPipeline { .. }
         | E::UnknownTarget { .. }
+        | E::Pattern { .. }
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }

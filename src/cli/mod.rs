@@ -12,6 +12,7 @@ mod doctor;
 mod env;
 mod error;
 mod exit;
+mod fetch;
 mod out;
 mod panic;
 #[cfg(feature = "vision")]

@@ -446,7 +446,7 @@ impl<'p> Reader<'p> {
         path: &ArtifactPath,
         object: &ObjectId,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let is_same = |bytes: &Vec<u8>| ContentHash::of(bytes) == *object.hash();
+        let is_same = |bytes: &Vec<u8>| object.hash().algo().hash(bytes) == *object.hash();
         if let Some(bytes) = read_file(self.project, path)?.filter(is_same) {
             return Ok(Some(bytes));
         }

@@ -14,7 +14,9 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::params::{ParamChange, changes};
 use crate::pipeline::spec::ParamRef;
 use crate::pipeline::workspace::{Files, Restored};
-use crate::pipeline::{Plan, Reach, SkipReason, StageDecision, StageGraph, StageName, Workspace};
+use crate::pipeline::{
+    Plan, Reach, SkipReason, StageDecision, StageGraph, StageName, Workspace, lock_files,
+};
 use crate::project::EditLock;
 use crate::store::Presence;
 use crate::track::{Run, Tracking};
@@ -121,7 +123,7 @@ pub fn apply(
     files.ignore_outs(graph.stages())?;
     let mut merged = lock.clone();
     merged.stages.extend(recorded.stages);
-    merged.write(&files.lock_path())?;
+    lock_files::write(files.project(), graph, &merged)?;
 
     applied.different = different(graph, &merged, workspace)?;
     Ok(applied)

@@ -17,13 +17,13 @@ use std::path::Path;
 use crate::base::doc::Document;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, fs};
-use crate::pipeline::StageGraph;
 use crate::pipeline::execute::stop_leftovers;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
+use crate::pipeline::{StageGraph, lock_files};
+use crate::project::Project;
 use crate::project::claims::Tidy;
 use crate::project::ignore::is_always_ignored;
-use crate::project::{CVOPS, Project};
 
 use super::error::Error;
 
@@ -56,6 +56,13 @@ struct Layout {
 impl Layout {
     fn of(contents: &Contents<'_>) -> Self {
         let mut layout = Self::default();
+        for file in contents.graph.files() {
+            // The tree's own pipeline and lock files stand in it.
+            let path = file.file.iter();
+            layout
+                .folders
+                .extend(path.flat_map(ArtifactPath::ancestors));
+        }
         for stage in contents.graph.stages() {
             layout.folders.extend(stage.wdir.iter().cloned());
             layout
@@ -87,7 +94,7 @@ impl WorkTree {
         let tree = Self {
             project: Project {
                 root: root.to_owned(),
-                layout: project.layout.of_work_tree(root, &CVOPS),
+                layout: project.layout.of_work_tree(root, &project.personality),
                 ..project.clone()
             },
         };
@@ -96,13 +103,18 @@ impl WorkTree {
         for (path, document) in contents.params {
             tree.write(&path.under(root), document.source.text.as_bytes())?;
         }
-        let pipeline = std::fs::read(project.pipeline_file())
-            .map_err(base::Error::io("read", &project.pipeline_file()))?;
-        tree.write(&tree.project.pipeline_file(), &pipeline)?;
-        let lock = contents.lock.to_text();
-        let path = tree.project.lock_file();
-        let lock = lock.map_err(base::Error::io("write", &path))?;
-        tree.write(&path, lock.as_bytes())?;
+        for file in contents.graph.files() {
+            let name = file
+                .file
+                .as_ref()
+                .map_or(project.personality.pipeline_file, ArtifactPath::as_str);
+            let path = project.root.join(name);
+            let text = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
+            tree.write(&root.join(name), &text)?;
+        }
+        for (path, text) in lock_files::texts(&tree.project, contents.graph, contents.lock)? {
+            tree.write(&root.join(path), text.as_bytes())?;
+        }
         Ok(tree)
     }
 
@@ -177,7 +189,7 @@ pub fn remove_leftovers(project: &Project, folder: &Path) -> Result<Vec<String>,
     let mut stopped = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let root = entry.path();
-        let layout = project.layout.of_work_tree(&root, &CVOPS);
+        let layout = project.layout.of_work_tree(&root, &project.personality);
         stopped.extend(stop_leftovers(&layout, &root, Tidy::Yes)?.stopped);
     }
     fs::remove_dir_all(folder).map_err(base::Error::io("remove", folder))?;

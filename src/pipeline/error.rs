@@ -31,6 +31,14 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A pattern that cannot be read.
+    #[error("`{pattern}` is not a pattern: {why}")]
+    Pattern {
+        /// What the user typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A target that is neither a stage nor an output.
     #[error("`{target}` is neither a stage nor an output of one")]
     UnknownTarget {
@@ -48,6 +56,8 @@ pub enum Error {
         path: ArtifactPath,
         /// The stage that would write it, when it is not part of the plan.
         producer: Option<StageName>,
+        /// The pointer that tracks it.
+        pointer: Option<ArtifactPath>,
     },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
@@ -248,6 +258,17 @@ fn amount(what: &str, n: u64) -> String {
     }
 }
 
+/// Says what to do about a stage that asks for too much of a resource.
+fn way_out(what: &str) -> &'static str {
+    match what {
+        "cpus" => "lower `cpus` of its `resources`, or say with `-j` that this machine can do more",
+        "gpus" => {
+            "lower `gpus` of its `resources`, or run it where `nvidia-smi -L` lists so many (`CUDA_VISIBLE_DEVICES` narrows what is seen)"
+        }
+        _ => "lower it in `resources` of the stage, or run it on a larger machine",
+    }
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -279,6 +300,13 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::Pattern { .. } => error("bad-pattern")
+                .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
+            Self::MissingDependency { pointer: Some(pointer), .. } => {
+                error("missing-dependency").help(format!(
+                    "`cvops checkout {pointer}` puts it in place from the cache, `cvops pull {pointer}` fetches it first"
+                ))
+            }
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
                     Some(producer) => {
@@ -321,14 +349,7 @@ impl ToDiagnostics for Error {
                 }
                 return all;
             }
-            Self::NeverFits { what, .. } => {
-                let diagnostic = error("never-fits");
-                match *what {
-                    "cpus" => diagnostic.help("lower `cpus` of its `resources`, or say with `-j` that this machine can do more"),
-                    "gpus" => diagnostic.help("lower `gpus` of its `resources`, or run it where `nvidia-smi -L` lists so many (`CUDA_VISIBLE_DEVICES` narrows what is seen)"),
-                    _ => diagnostic.help("lower it in `resources` of the stage, or run it on a larger machine"),
-                }
-            }
+            Self::NeverFits { what, .. } => error("never-fits").help(way_out(what)),
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
             )),

@@ -7,22 +7,30 @@
 
 pub mod checkout;
 pub mod decide;
+pub mod differences;
 pub mod error;
 pub mod execute;
 pub mod forecast;
 pub mod graph;
+pub mod index;
 pub mod inputs;
 pub mod lock;
+pub mod lock_files;
 pub mod params;
 pub mod plan;
+pub mod pointer;
 pub mod run_cache;
+pub mod sources;
 pub mod spec;
+pub mod watch;
 pub mod workspace;
 
 pub use decide::{RunReason, SkipReason, StageDecision};
 pub use error::Error;
 pub use forecast::Forecast;
-pub use graph::StageGraph;
-pub use plan::{Plan, Reach};
+pub use graph::{Maker, StageGraph};
+pub use index::Index;
+pub use plan::{Bare, Naming, Plan, Reach, Scope, Selection};
+pub use pointer::{Pointer, PointerOut};
 pub use spec::{StageName, StageSpec};
 pub use workspace::Workspace;

@@ -6,20 +6,18 @@
 //! other files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use crate::base::doc::{KeyPath, ParseCache, Value};
+use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{InGit, Project, claims, update_gitignore};
-use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
+use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
-use super::graph::StageGraph;
+use super::graph::{Maker, StageGraph};
 use super::inputs::{Inputs, RunKey};
 use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
@@ -41,10 +39,6 @@ pub enum Restored {
         why: String,
     },
 }
-
-/// By which a lock file is known to be the one that was read: `None`, there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LockStamp(Option<(SystemTime, u64, u64)>);
 
 /// Gets objects that the cache does not have from somewhere else.
 pub trait Fetch: std::fmt::Debug + Send + Sync {
@@ -69,42 +63,16 @@ pub enum MissingData {
 pub struct Files<'p> {
     project: &'p Project,
     store: Store,
-    /// The lock file as it was when these were opened.
-    lock_stamp: LockStamp,
 }
 
 impl<'p> Files<'p> {
-    /// Opens the cache and the stat cache of `project`. Reads nothing yet; open it before the lock
-    /// file is read, so that what others write after that is noticed.
+    /// Opens the cache and the stat cache of `project`. Reads nothing yet.
     #[must_use]
     pub fn open(project: &'p Project, cancel: &Cancel) -> Self {
         Self {
             project,
             store: Store::open(project, cancel),
-            lock_stamp: stamp(&project.lock_file()),
         }
-    }
-
-    /// Returns the stamp that the lock file had when these were opened.
-    #[must_use]
-    pub fn lock_stamp(&self) -> LockStamp {
-        self.lock_stamp
-    }
-
-    /// Returns the stamp that the lock file has now.
-    #[must_use]
-    pub fn stamp_now(&self) -> LockStamp {
-        stamp(&self.lock_path())
-    }
-
-    /// Reads the lock file.
-    ///
-    /// # Errors
-    /// As `LockFile::read`.
-    pub fn read_lock(&self) -> Result<LockFile, Error> {
-        let cache = ParseCache::new(self.project.layout.parsed());
-        let name = self.project.personality.lock_file;
-        Ok(LockFile::read(&self.lock_path(), name, &cache)?)
     }
 
     /// Returns the path that stands for the right to run `stage`.
@@ -151,7 +119,7 @@ impl<'p> Files<'p> {
     /// Returns the scratch folder of all attempts of `stage`.
     #[must_use]
     pub fn scratch_of(&self, stage: &StageName) -> PathBuf {
-        self.project.layout.scratch().join(stage.as_str())
+        self.project.layout.scratch().join(stage.file_name())
     }
 
     /// Creates the scratch folder of one run of `stage`: it survives a killed attempt and is found
@@ -272,22 +240,35 @@ impl<'p> Files<'p> {
                 } => (path, old, new, files),
                 _ => continue,
             };
-            let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
-            else {
-                continue;
-            };
-            // What is not known is left out: this is only an explanation.
-            let old = self.known_listing(&old);
-            let new = self.store.snapshots.listing(path).ok().flatten();
-            if let (Some(old), Some(new)) = (old, new) {
-                *files = store::diff(&old, &new);
-            }
+            *files = self.changed_files(path, old, new);
+        }
+    }
+
+    /// Returns which files of the folder `path` changed from `old` to `new`, which is what is there.
+    /// What is not known is left out: this is only an explanation.
+    #[must_use]
+    pub fn changed_files(
+        &self,
+        path: &ArtifactPath,
+        old: &Presence,
+        new: &Presence,
+    ) -> Vec<FileChange> {
+        let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
+        else {
+            return Vec::new();
+        };
+        let old = self.known_listing(&old);
+        let new = self.store.snapshots.listing(path).ok().flatten();
+        match (old, new) {
+            (Some(old), Some(new)) => store::diff(&old, &new),
+            _ => Vec::new(),
         }
     }
 
     fn known_listing(&self, hash: &ContentHash) -> Option<Listing> {
         let remembered = std::fs::read(self.listing_path(hash)).ok();
-        let listing = remembered.and_then(|bytes| Listing::parse(&bytes).ok());
+        let listing =
+            remembered.and_then(|bytes| Listing::parse(self.store.cache.algo(), &bytes).ok());
         listing.or_else(|| self.store.cache.listing(hash).ok())
     }
 
@@ -311,10 +292,10 @@ impl<'p> Files<'p> {
         let Some(listing) = self.store.snapshots.listing(path)? else {
             return Ok(());
         };
-        if listing.id() == object {
+        if listing.id(self.store.cache.algo()) == object {
             let dir = self.project.layout.listings();
             fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
-            fs::write_atomic(&kept, &listing.to_bytes())
+            fs::write_atomic(&kept, &listing.to_bytes(self.store.cache.algo()))
                 .map_err(base::Error::io("write", &kept))?;
         }
         Ok(())
@@ -351,6 +332,14 @@ impl<'p> Files<'p> {
             return Ok(false);
         };
         Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+    }
+
+    /// Does the cache have the object whole?
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn holds(&self, object: &ObjectId) -> Result<bool, Error> {
+        Ok(self.store.contains(object)? == Held::Whole)
     }
 
     /// Makes every object written so far durable.
@@ -454,6 +443,14 @@ impl<'p> Workspace<'p> {
         self.params.of_stage(stage)
     }
 
+    /// Returns the content of a params file, if it is there.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn params_file(&mut self, file: &ArtifactPath) -> Result<Option<Value>, Error> {
+        Ok(self.params.file(file)?.cloned())
+    }
+
     /// Returns the inputs of `stage`; deps in `predicted` are taken from there.
     ///
     /// # Errors
@@ -540,7 +537,8 @@ impl<'p> Workspace<'p> {
         let can_give_back = |entry: &LockEntry| {
             self.files.may_have(stage, &entry.outs)
                 || self.fetch.as_ref().is_some_and(|fetch| {
-                    let objects: Vec<_> = entry.outs.values().filter_map(Presence::object).collect();
+                    let objects: Vec<_> =
+                        entry.outs.values().filter_map(Presence::object).collect();
                     // What cannot be had is made again.
                     fetch.fetch(&objects).is_ok() && self.files.may_have(stage, &entry.outs)
                 })
@@ -602,7 +600,7 @@ impl<'p> Workspace<'p> {
                 if is_missing
                     && self.missing == MissingData::Counts
                     && self.fetch.is_none()
-                    && claims::holders(&self.files.project.layout).is_empty()
+                    && claims::look(&self.files.project.layout).living.is_empty()
                 {
                     problems.push(missing_dependency(graph, stage, path));
                 }
@@ -628,16 +626,8 @@ impl<'p> Workspace<'p> {
     }
 }
 
-fn stamp(path: &Path) -> LockStamp {
-    let metadata = std::fs::metadata(path).ok();
-    LockStamp(metadata.and_then(|m| Some((m.modified().ok()?, m.len(), m.ino()))))
-}
-
 /// Takes what is not there to be as it was recorded.
-fn assume(
-    now: &mut BTreeMap<ArtifactPath, Presence>,
-    recorded: &BTreeMap<ArtifactPath, Presence>,
-) {
+fn assume(now: &mut BTreeMap<ArtifactPath, Presence>, recorded: &BTreeMap<ArtifactPath, Presence>) {
     for (path, presence) in now {
         if let (Presence::Missing, Some(known)) = (&*presence, recorded.get(path)) {
             *presence = *known;
@@ -646,12 +636,17 @@ fn assume(
 }
 
 fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
+    let pointer = match graph.maker_of(path) {
+        Some(Maker::Pointer(pointer)) => Some(graph.pointers()[pointer].file.clone()),
+        Some(Maker::Stage(_)) | None => None,
+    };
     let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
         producer: graph
             .producer_of(path)
             .map(|p| graph.stages()[p].name.clone()),
+        pointer,
     };
     graph.at_its_line(stage, error)
 }

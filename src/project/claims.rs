@@ -296,21 +296,38 @@ pub enum Tidy {
     No,
 }
 
-/// Returns the commands that hold claims now, in no particular order.
+/// Who is at work, and who was.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Commands that hold claims now, in no particular order.
+    pub living: Vec<Holder>,
+    /// Stages of commands that were killed, sorted.
+    pub left: Vec<String>,
+}
+
+/// Looks at the claims; writes nothing.
 #[must_use]
-pub fn holders(layout: &Layout) -> Vec<Holder> {
+pub fn look(layout: &Layout) -> Look {
+    let mut look = Look::default();
     let Ok(lock) = File::open(layout.claims_lock()) else {
-        return Vec::new();
+        return look;
     };
     if lock.lock_shared().is_err() {
-        return Vec::new();
+        return look;
     }
-    let found = others(&layout.claims(), "").unwrap_or_default();
-    let living = found.into_iter().filter_map(|other| match other {
-        Other::Living(text) => Some(text.holder),
-        Other::Dead(_) | Other::Silent => None,
-    });
-    living.collect()
+    for other in others(&layout.claims(), "").unwrap_or_default() {
+        match other {
+            Other::Living(text) => look.living.push(text.holder),
+            Other::Dead(path) => {
+                let text = File::open(path).ok().and_then(|mut file| read(&mut file));
+                look.left
+                    .extend(text.into_iter().flat_map(|t| t.claims.into_keys()));
+            }
+            Other::Silent => {}
+        }
+    }
+    look.left.sort();
+    look
 }
 
 /// A file of claims that is not this command's.
@@ -473,12 +490,12 @@ mod tests {
             }
             second.give_back(["b"]).unwrap();
         }
-        assert_eq!(holders(&layout).len(), 2);
+        assert_eq!(look(&layout).living.len(), 2);
         first.give_back(["a"]).unwrap();
         let b = wanted(&[], &["out"]);
         assert!(granted(second.ask("b", b, &nobody).unwrap()));
         drop((first, second));
-        assert!(holders(&layout).is_empty());
+        assert!(look(&layout).living.is_empty());
         let left = std::fs::read_dir(layout.claims()).unwrap().count();
         assert_eq!(left, 0);
     }
@@ -489,7 +506,7 @@ mod tests {
         let layout = Layout::new(tmp.path(), &CVOPS);
         let mut first = Claims::new(&layout, "1");
         let mut second = Claims::new(&layout, "2");
-        let mut ask = |claims: &mut Claims, out: &str| match claims
+        let ask = |claims: &mut Claims, out: &str| match claims
             .ask(out, wanted(&[], &[out]), &nobody)
             .unwrap()
         {
@@ -525,6 +542,6 @@ mod tests {
         assert!(bury_dead(&layout, Tidy::No, &nobody).unwrap());
         assert!(bury_dead(&layout, Tidy::Yes, &nobody).unwrap());
         assert!(!bury_dead(&layout, Tidy::Yes, &nobody).unwrap());
-        assert_eq!(holders(&layout).len(), 2);
+        assert_eq!(look(&layout).living.len(), 2);
     }
 }

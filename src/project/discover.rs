@@ -7,7 +7,7 @@ use crate::base::{self, ArtifactPath};
 use super::config::Config;
 use super::error::Error;
 use super::layout::Layout;
-use super::personality::{CVOPS, DVC_DIR, Personality};
+use super::personality::{CVOPS, DVC, DVC_DIR, Personality};
 
 /// A project, found and configured.
 #[derive(Clone, Debug)]
@@ -47,38 +47,45 @@ impl Project {
 /// caller knows of one; it need not exist.
 ///
 /// # Errors
-/// There is none, it is a DVC repository, or its settings are broken.
+/// There is none, or its settings are broken.
 pub fn discover(from: &Path, user_config: Option<&Path>) -> Result<Project, Error> {
-    let root = find_root(from)?;
-    let layout = Layout::new(&root, &CVOPS);
+    let (root, personality) = find_root(from)?;
+    let layout = Layout::new(&root, &personality);
     Ok(Project {
         config: Config::load(&root, &layout, user_config)?,
-        personality: CVOPS,
+        personality,
         root,
         layout,
     })
 }
 
-/// Returns the folder that `discover` would open, symbolic links resolved; reads no settings.
+/// Returns the folder that `discover` would open, symbolic links resolved, and what kind of project
+/// it is; reads no settings.
 ///
 /// # Errors
-/// There is none, or it is a DVC repository.
-pub fn find_root(from: &Path) -> Result<PathBuf, Error> {
+/// There is none.
+pub fn find_root(from: &Path) -> Result<(PathBuf, Personality), Error> {
     let from = from.canonicalize().map_err(base::Error::io("open", from))?;
     for dir in from.ancestors() {
         if dir.join(CVOPS.pipeline_file).is_file() {
-            return Ok(dir.to_owned());
+            return Ok((dir.to_owned(), CVOPS));
         }
         if dir.join(DVC_DIR).is_dir() {
-            return Err(Error::DvcRepository {
-                root: dir.to_owned(),
-            });
+            return Ok((dir.to_owned(), DVC));
         }
         if Layout::new(dir, &CVOPS).config().is_file() {
-            return Ok(dir.to_owned());
+            return Ok((dir.to_owned(), CVOPS));
         }
     }
     Err(Error::NotAProject { from })
+}
+
+/// Does the entry `name` of the folder `dir` make it the top folder of a project?
+#[must_use]
+pub fn marks_root(dir: &Path, name: &str) -> bool {
+    name == CVOPS.pipeline_file
+        || (name == DVC_DIR && dir.join(DVC_DIR).is_dir())
+        || (name == CVOPS.state_dir && Layout::new(dir, &CVOPS).config().is_file())
 }
 
 #[cfg(test)]
@@ -104,11 +111,13 @@ mod tests {
         assert_eq!(discover(&deep, None).unwrap().root, top.join("outer/inner"));
 
         dir("outer/inner/.dvc");
-        assert!(matches!(
-            discover(&deep, None),
-            Err(Error::DvcRepository { root }) if root == top.join("outer/inner")
-        ));
+        let dvc = discover(&deep, None).unwrap();
+        assert_eq!((dvc.root, dvc.personality), (top.join("outer/inner"), DVC));
         fs::write_atomic(&top.join("outer/inner/pipeline.yaml"), b"").unwrap();
-        assert_eq!(discover(&deep, None).unwrap().root, top.join("outer/inner"));
+        let ours = discover(&deep, None).unwrap();
+        assert_eq!(
+            (ours.root, ours.personality),
+            (top.join("outer/inner"), CVOPS)
+        );
     }
 }

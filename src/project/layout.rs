@@ -8,6 +8,7 @@ use super::personality::Personality;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     state: PathBuf,
+    cache: PathBuf,
     /// The state folder of the project whose results and knowledge are used as well.
     shared: Option<PathBuf>,
 }
@@ -18,6 +19,7 @@ impl Layout {
     pub fn new(root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            cache: root.join(personality.cache),
             shared: None,
         }
     }
@@ -28,6 +30,7 @@ impl Layout {
     pub fn of_work_tree(&self, root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            cache: self.cache.clone(),
             shared: Some(self.shared_state().to_owned()),
         }
     }
@@ -69,7 +72,7 @@ impl Layout {
     /// Returns the default cache folder; `cache.dir` may put it elsewhere.
     #[must_use]
     pub fn default_cache(&self) -> PathBuf {
-        self.shared_state().join("cache")
+        self.cache.clone()
     }
 
     /// Returns the run cache: results of earlier runs by their inputs.

@@ -105,7 +105,7 @@ impl ProjectLock {
             if next_message <= elapsed {
                 let holder = read_holder(&mut file).or_else(|| {
                     // Commands that share the lock are known by what they claim.
-                    let mut others = claims::holders(layout).into_iter();
+                    let mut others = claims::look(layout).living.into_iter();
                     others.find(|h| h.pid != std::process::id())
                 });
                 on_wait(&Wait { holder, elapsed });

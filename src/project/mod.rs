@@ -19,13 +19,13 @@ pub mod settings;
 
 pub use claims::{Claims, Wanted};
 pub use config::Config;
-pub use discover::{Project, discover, find_root};
+pub use discover::{Project, discover, find_root, marks_root};
 pub use error::Error;
 pub use git::{Commit, Git};
-pub use gitignore::{InGit, is_ignored, update_gitignore};
+pub use gitignore::{GitRules, InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
 pub use init::init;
 pub use layout::Layout;
 pub use locks::{Access, EditLock, Holder, ProjectLock, Wait};
-pub use personality::{CVOPS, PARAMS_FILE, Personality};
+pub use personality::{CVOPS, DVC, PARAMS_FILE, Personality};
 pub use settings::{Origin, SETTINGS, Setting, SettingsFile};

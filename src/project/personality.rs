@@ -1,9 +1,11 @@
-//! The names by which a project is known. Imports: nothing.
+//! The names by which a project is known, and how it hashes. Imports: `base`.
 //!
 //! A personality is a value chosen once, when the project is discovered; no other room spells these
 //! names, so that a second personality is a second constant and not a second code path.
 
-/// The file names of one kind of project.
+use crate::base::hash::HashAlgo;
+
+/// The file names and the hash of one kind of project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Personality {
     /// The file that declares stages.
@@ -12,8 +14,14 @@ pub struct Personality {
     pub lock_file: &'static str,
     /// What is appended to a tracked path to name its pointer file.
     pub pointer_suffix: &'static str,
-    /// The folder for settings and local state.
+    /// The folder for local state, and in a cvops project for settings.
     pub state_dir: &'static str,
+    /// How content is hashed; the form of folder listings and of records follows from it.
+    pub hash: HashAlgo,
+    /// The default cache folder.
+    pub cache: &'static str,
+    /// The folder of objects in the cache folder.
+    pub objects: &'static str,
 }
 
 /// A cvops project.
@@ -22,6 +30,20 @@ pub const CVOPS: Personality = Personality {
     lock_file: "pipeline.lock",
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
+    hash: HashAlgo::Blake3,
+    cache: ".cvops/cache",
+    objects: "blake3",
+};
+
+/// A DVC repository: what DVC shares with others is where and how DVC has it; the rest is our own.
+pub const DVC: Personality = Personality {
+    pipeline_file: "dvc.yaml",
+    lock_file: "dvc.lock",
+    pointer_suffix: ".dvc",
+    state_dir: ".cvops",
+    hash: HashAlgo::Md5,
+    cache: ".dvc/cache",
+    objects: "files/md5",
 };
 
 /// The params file of a key given without one.

@@ -1,6 +1,6 @@
 //! The content-addressed cache. Imports: `base`, `project`.
 //!
-//! **On disk.** `<cache>/blake3/ab/cdef…` (the remaining 62 digits) is a file's bytes; with `.dir`
+//! **On disk.** `<cache>/blake3/ab/cdef…` (the remaining 62 digits; in DVC's cache `files/md5/`) is a file's bytes; with `.dir`
 //! appended it is a directory listing (`store::tree`). `<cache>/tmp/` holds objects in the making,
 //! `<cache>/corrupt/` those that were found damaged. Everything is created when first needed.
 //!
@@ -32,9 +32,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 
 use crate::base::fs::{LinkKind, Staged, fault};
-use crate::base::hash::hash_file;
+use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{self, ContentHash, ObjectId, fs};
-use crate::project::Project;
+use crate::project::{Personality, Project};
 
 use super::error::Error;
 use super::tree::Listing;
@@ -51,6 +51,7 @@ const SMALL_BYTES: u64 = 256 * 1024;
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
+    algo: HashAlgo,
     objects: PathBuf,
     staging: PathBuf,
     corrupt: PathBuf,
@@ -85,15 +86,16 @@ impl Cache {
     /// Returns the cache of `project`; touches no file.
     #[must_use]
     pub fn open(project: &Project) -> Self {
-        Self::at(&project.config.cache_dir)
+        Self::at(&project.config.cache_dir, &project.personality)
     }
 
-    /// Returns the cache in the folder `dir`; touches no file.
+    /// Returns the cache in the folder `dir`, as projects of this kind keep it; touches no file.
     #[must_use]
-    pub fn at(dir: &Path) -> Self {
+    pub fn at(dir: &Path, personality: &Personality) -> Self {
         Self {
             dir: dir.to_owned(),
-            objects: dir.join("blake3"),
+            algo: personality.hash,
+            objects: dir.join(personality.objects),
             staging: dir.join("tmp"),
             corrupt: dir.join("corrupt"),
             unsynced: AtomicBool::new(false),
@@ -105,6 +107,12 @@ impl Cache {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns how its objects are hashed.
+    #[must_use]
+    pub fn algo(&self) -> HashAlgo {
+        self.algo
     }
 
     pub(crate) fn objects_dir(&self) -> &Path {
@@ -120,7 +128,12 @@ impl Cache {
     pub fn object_path(&self, object: &ObjectId) -> PathBuf {
         let name = object.to_string();
         let (prefix, rest) = name.split_at(2);
-        self.objects.join(prefix).join(rest)
+        // DVC kept objects right in the cache folder before version 3.
+        let folder = match object.hash().algo() {
+            HashAlgo::Blake3 | HashAlgo::Md5 => &self.objects,
+            HashAlgo::Md5Dos2Unix => &self.dir,
+        };
+        folder.join(prefix).join(rest)
     }
 
     /// Says whether `object` can be given back in full: all members of a tree too. What was not
@@ -140,7 +153,7 @@ impl Cache {
                         .with_min_len(128)
                         .map(|entry| {
                             let member = ObjectId::File(entry.hash);
-                            Ok((member, self.single(&member, Some(entry.size))?))
+                            Ok((member, self.single(&member, entry.size)?))
                         })
                         .collect::<Result<_, Error>>()?;
                     lacking.extend(states.into_iter().filter(|(_, s)| *s != Single::Good));
@@ -188,7 +201,7 @@ impl Cache {
         self.require_single(&object)?;
         let path = self.object_path(&object);
         let bytes = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
-        if ContentHash::of(&bytes) != *hash {
+        if hash.algo().hash(&bytes) != *hash {
             self.quarantine(&object)?;
             let corrupt = vec![object];
             return Err(Error::NotInCache {
@@ -197,7 +210,7 @@ impl Cache {
                 corrupt,
             });
         }
-        Listing::parse(&bytes).map_err(|e| Error::Listing {
+        Listing::parse(hash.algo(), &bytes).map_err(|e| Error::Listing {
             hash: *hash,
             problem: e.to_string(),
         })
@@ -214,11 +227,11 @@ impl Cache {
             .len();
         if size < SMALL_BYTES {
             let bytes = std::fs::read(path).map_err(base::Error::io("read", path))?;
-            let hash = ContentHash::of(&bytes);
+            let hash = self.algo.hash(&bytes);
             self.insert_bytes(&ObjectId::File(hash), &bytes)?;
             return Ok(hash);
         }
-        let hash = hash_file(path).map_err(base::Error::io("read", path))?;
+        let hash = hash_file(self.algo, path).map_err(base::Error::io("read", path))?;
         if self.single(&ObjectId::File(hash), Some(size))? == Single::Good {
             self.mark_unsynced();
             return Ok(hash);
@@ -231,8 +244,8 @@ impl Cache {
     /// # Errors
     /// The cache cannot be written.
     pub fn insert_listing(&self, listing: &Listing) -> Result<ObjectId, Error> {
-        let bytes = listing.to_bytes();
-        let object = ObjectId::Tree(ContentHash::of(&bytes));
+        let bytes = listing.to_bytes(self.algo);
+        let object = ObjectId::Tree(self.algo.hash(&bytes));
         fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
         self.insert_bytes(&object, &bytes)?;
         Ok(object)
@@ -266,8 +279,8 @@ impl Cache {
         };
         // No file but the empty one has the hash of nothing: a torn object of size 0 is caught here.
         let size_fits = size.is_none_or(|size| size == metadata.len())
-            && (0 < metadata.len() || *object.hash() == ContentHash::of(b""));
-        if size_fits && is_sealed(&metadata) {
+            && (0 < metadata.len() || object.hash().is_of_nothing());
+        if size_fits && self.is_sealed(&metadata) {
             return Ok(Single::Good);
         }
         self.recheck(object)
@@ -276,10 +289,10 @@ impl Cache {
     /// Hashes `object` whatever its stat says, then seals it or moves it away.
     pub(crate) fn recheck(&self, object: &ObjectId) -> Result<Single, Error> {
         let path = self.object_path(object);
-        match hash_file(&path) {
+        match hash_file(object.hash().algo(), &path) {
             Ok(hash) if hash == *object.hash() => {
                 // In a shared cache it may be somebody else's: then it is hashed each time.
-                if let Err(error) = File::open(&path).and_then(|file| seal(&file)) {
+                if let Err(error) = File::open(&path).and_then(|file| self.seal(&file)) {
                     tracing::debug!(%error, path = %path.display(), "could not seal an object");
                 }
                 Ok(Single::Good)
@@ -308,6 +321,34 @@ impl Cache {
         Ok(target)
     }
 
+    /// Says whether nobody touched the object since it was verified. Objects in DVC's cache may come
+    /// from DVC, which makes them read-only and trusts those that are.
+    fn is_sealed(&self, metadata: &Metadata) -> bool {
+        let protected = self.algo != HashAlgo::Blake3 && is_protected(metadata);
+        let dated = || {
+            metadata
+                .modified()
+                .is_ok_and(|time| time == UNIX_EPOCH + SEAL)
+        };
+        metadata.is_file() && (protected || dated())
+    }
+
+    /// Marks a verified object: read-only and, in a cache that is ours alone, with the fixed time.
+    /// DVC remembers files by their times, and a hard link shares them.
+    fn seal(&self, file: &File) -> io::Result<()> {
+        fault::point("store.seal")?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(Permissions::from_mode(MODE))?;
+        }
+        if self.algo != HashAlgo::Blake3 {
+            return Ok(());
+        }
+        let time: SystemTime = UNIX_EPOCH + SEAL;
+        file.set_modified(time)
+    }
+
     fn require_single(&self, object: &ObjectId) -> Result<(), Error> {
         let (missing, corrupt) = match self.single(object, None)? {
             Single::Good => return Ok(()),
@@ -332,7 +373,7 @@ impl Cache {
         let mut staged = self.staged()?;
         fault::point("store.insert.write").map_err(fail)?;
         staged.file().write_all(bytes).map_err(fail)?;
-        seal(staged.file()).map_err(fail)?;
+        self.seal(staged.file()).map_err(fail)?;
         fault::point("store.insert.rename").map_err(fail)?;
         let target = self.object_path(object);
         staged.commit(&target).map_err(fail)?;
@@ -348,10 +389,10 @@ impl Cache {
         fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
         fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
             .map_err(base::Error::io("copy to the cache", path))?;
-        let hash = hash_file(&copy.0).map_err(base::Error::io("read", &copy.0))?;
+        let hash = hash_file(self.algo, &copy.0).map_err(base::Error::io("read", &copy.0))?;
         let object = ObjectId::File(hash);
         File::open(&copy.0)
-            .and_then(|file| seal(&file))
+            .and_then(|file| self.seal(&file))
             .map_err(base::Error::io("seal", &copy.0))?;
         self.prepare(&object)?;
         let target = self.object_path(&object);
@@ -405,29 +446,22 @@ fn create_dir(dir: &Path) -> Result<(), Error> {
         .map_err(Error::from)
 }
 
-fn is_sealed(metadata: &Metadata) -> bool {
-    metadata.is_file()
-        && metadata
-            .modified()
-            .is_ok_and(|time| time == UNIX_EPOCH + SEAL)
+#[cfg(unix)]
+fn is_protected(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o777 == MODE
 }
 
-/// Marks a verified object: read-only, with the fixed time.
-fn seal(file: &File) -> io::Result<()> {
-    fault::point("store.seal")?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(Permissions::from_mode(MODE))?;
-    }
-    let time: SystemTime = UNIX_EPOCH + SEAL;
-    file.set_modified(time)
+#[cfg(not(unix))]
+fn is_protected(metadata: &Metadata) -> bool {
+    metadata.permissions().readonly()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::fs::Executable;
+    use crate::project::CVOPS;
     use crate::store::tree::ListingEntry;
 
     fn overwrite(path: &Path, bytes: &[u8]) {
@@ -440,7 +474,7 @@ mod tests {
     #[test]
     fn sizes_around_the_small_limit_are_stored_read_only() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(&tmp.path().join("cache"));
+        let cache = Cache::at(&tmp.path().join("cache"), &CVOPS);
         // Empty; one byte; the last small size, read into memory; the first one that is copied.
         for size in [0, 1, SMALL_BYTES - 1, SMALL_BYTES, 3 * SMALL_BYTES + 7] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -452,7 +486,7 @@ mod tests {
             assert_eq!(cache.contains(&object).unwrap(), Held::Whole);
             assert_eq!(std::fs::read(cache.object_path(&object)).unwrap(), bytes);
             let metadata = std::fs::metadata(cache.object_path(&object)).unwrap();
-            assert!(metadata.permissions().readonly() && is_sealed(&metadata));
+            assert!(metadata.permissions().readonly() && cache.is_sealed(&metadata));
             assert_eq!(cache.insert_file(&path).unwrap(), hash);
         }
         assert_eq!(std::fs::read_dir(cache.staging_dir()).unwrap().count(), 0);
@@ -462,7 +496,7 @@ mod tests {
     #[test]
     fn a_changed_object_is_never_used() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(tmp.path());
+        let cache = Cache::at(tmp.path(), &CVOPS);
         let good = ObjectId::File(ContentHash::of(b"good"));
         cache.insert_bytes(&good, b"good").unwrap();
         // Same size, other bytes: only the modification time tells.
@@ -482,12 +516,12 @@ mod tests {
         cache.insert_bytes(&good, b"good").unwrap();
         overwrite(&cache.object_path(&good), b"good");
         assert_eq!(cache.contains(&good).unwrap(), Held::Whole);
-        assert!(is_sealed(
-            &std::fs::metadata(cache.object_path(&good)).unwrap()
-        ));
+        assert!(cache.is_sealed(&std::fs::metadata(cache.object_path(&good)).unwrap()));
         // A torn object (power loss) is replaced by the next insert.
         overwrite(&cache.object_path(&good), b"");
-        seal(&File::open(cache.object_path(&good)).unwrap()).unwrap();
+        cache
+            .seal(&File::open(cache.object_path(&good)).unwrap())
+            .unwrap();
         cache.insert_bytes(&good, b"good").unwrap();
         assert_eq!(std::fs::read(cache.object_path(&good)).unwrap(), b"good");
     }
@@ -495,11 +529,11 @@ mod tests {
     #[test]
     fn a_tree_lacks_what_its_members_lack() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(tmp.path());
+        let cache = Cache::at(tmp.path(), &CVOPS);
         let member = |path: &str, bytes: &[u8]| ListingEntry {
             path: path.to_owned(),
             hash: ContentHash::of(bytes),
-            size: bytes.len() as u64,
+            size: Some(bytes.len() as u64),
             exec: Executable::No,
         };
         let listing = Listing::new(vec![member("a", b"1"), member("b", b"2")]).unwrap();

@@ -167,7 +167,7 @@ impl Store {
                     &ListingEntry {
                         path: String::new(),
                         hash: *hash,
-                        size,
+                        size: Some(size),
                         exec,
                     },
                     &target,

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 
 use crate::base::canon::Canon;
 use crate::base::fs::{Entry, Executable, is_executable, is_temp_name, walk};
-use crate::base::hash::hash_file;
+use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId};
 use crate::project::ignore::PathKind;
 use crate::project::{Ignore, Project};
@@ -49,8 +49,9 @@ pub enum Presence {
     Present(Present),
 }
 
-/// A file or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A file or folder. Two are equal if their content is: in DVC repositories the execute bit is noted
+/// and does not count, as in DVC; elsewhere it counts.
+#[derive(Clone, Copy, Debug)]
 pub struct Present {
     /// Its identity.
     pub object: ObjectId,
@@ -61,6 +62,16 @@ pub struct Present {
     /// May the owner execute it? Always `No` for a folder, whose listing says it per file.
     pub exec: Executable,
 }
+
+impl PartialEq for Present {
+    fn eq(&self, other: &Self) -> bool {
+        // Size and number of files follow from the identity.
+        let exec_counts = self.object.hash().algo() == HashAlgo::Blake3;
+        self.object == other.object && (!exec_counts || self.exec == other.exec)
+    }
+}
+
+impl Eq for Present {}
 
 impl Presence {
     /// Returns the identity of what is there.
@@ -90,6 +101,7 @@ pub struct Snapshotter {
     root: PathBuf,
     ignore: Ignore,
     cancel: Cancel,
+    algo: HashAlgo,
     state: State,
     /// Paths with files that were too fresh to be remembered, and when they were looked at.
     unsettled: Mutex<BTreeMap<ArtifactPath, Instant>>,
@@ -124,7 +136,8 @@ impl Snapshotter {
             root: project.root.clone(),
             ignore: Ignore::new(&project.root),
             cancel: cancel.clone(),
-            state: State::new(project.layout.state_db()),
+            algo: project.personality.hash,
+            state: State::new(project.layout.state_db(), project.personality.hash),
             unsettled: Mutex::default(),
             files_stated: AtomicU64::new(0),
             files_hashed: AtomicU64::new(0),
@@ -362,11 +375,11 @@ impl Snapshotter {
         };
         let object = match purpose {
             Purpose::Store(cache) => cache.insert_listing(&listing)?,
-            Purpose::Identity | Purpose::Listing => listing.id(),
+            Purpose::Identity | Purpose::Listing => listing.id(self.algo),
         };
         let presence = Presence::Present(Present {
             object,
-            size: listing.size(),
+            size: sizes(&entries),
             files: Some(listing.files()),
             exec: Executable::No,
         });
@@ -374,6 +387,14 @@ impl Snapshotter {
             presence,
             listing: Some(listing),
         }))
+    }
+
+    /// Returns what a listing says of a file's execute bit; DVC's say nothing.
+    fn recorded(&self, metadata: &Metadata) -> Executable {
+        match self.algo {
+            HashAlgo::Blake3 => executable(metadata),
+            HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Executable::No,
+        }
     }
 
     /// Records the settled files of a folder, and the folder if all are; returns its listing if
@@ -397,8 +418,8 @@ impl Snapshotter {
             files.push(ListingEntry {
                 path: entry.relative.clone(),
                 hash,
-                size: stat.size,
-                exec: executable(&entry.metadata),
+                size: Some(stat.size),
+                exec: self.recorded(&entry.metadata),
             });
         }
         let settled = members.len() == entries.len();
@@ -413,8 +434,8 @@ impl Snapshotter {
         })?;
         let row = settled.then(|| TreeRow {
             fingerprint: fingerprint(entries),
-            tree: *listing.id().hash(),
-            size: listing.size(),
+            tree: *listing.id(self.algo).hash(),
+            size: sizes(entries),
             files: listing.files(),
         });
         self.state.record_tree(path.as_str(), row, members);
@@ -463,7 +484,7 @@ impl Snapshotter {
         if self.cancel.is_requested() {
             return Err(Error::Cancelled);
         }
-        let hash = match purpose.take(absolute) {
+        let hash = match purpose.take(self.algo, absolute) {
             Ok(hash) => hash,
             Err(Error::Base(base::Error::Io { source, .. }))
                 if source.kind() == ErrorKind::NotFound && !absolute.exists() =>
@@ -507,10 +528,10 @@ impl Purpose<'_> {
         }
     }
 
-    fn take(self, absolute: &Path) -> Result<ContentHash, Error> {
+    fn take(self, algo: HashAlgo, absolute: &Path) -> Result<ContentHash, Error> {
         match self {
             Self::Identity | Self::Listing => {
-                Ok(hash_file(absolute).map_err(base::Error::io("read", absolute))?)
+                Ok(hash_file(algo, absolute).map_err(base::Error::io("read", absolute))?)
             }
             Self::Store(cache) => cache.insert_file(absolute),
         }
@@ -526,6 +547,11 @@ impl TreeRow {
             exec: Executable::No,
         })
     }
+}
+
+/// Returns the bytes of all files.
+fn sizes(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.metadata.len()).sum()
 }
 
 fn executable(metadata: &Metadata) -> Executable {

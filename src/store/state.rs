@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use crate::base::fs::fault;
+use crate::base::hash::HashAlgo;
 use crate::base::{self, ContentHash, db, fs};
 
 use super::stat::Stat;
@@ -56,8 +57,9 @@ pub(crate) struct State {
     rows: Mutex<Rows>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
+    algo: HashAlgo,
     loaded: bool,
     db: Option<Connection>,
     files: BTreeMap<String, (Stat, ContentHash)>,
@@ -69,11 +71,11 @@ struct Rows {
 }
 
 impl State {
-    /// Returns the stat cache kept at `path`; touches no file.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Returns the stat cache kept at `path`, of hashes by `algo`; touches no file.
+    pub(crate) fn new(path: PathBuf, algo: HashAlgo) -> Self {
         Self {
             path,
-            rows: Mutex::default(),
+            rows: Mutex::new(Rows::new(algo)),
         }
     }
 
@@ -191,6 +193,18 @@ impl State {
 }
 
 impl Rows {
+    fn new(algo: HashAlgo) -> Self {
+        Self {
+            algo,
+            loaded: false,
+            db: None,
+            files: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            members: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
     /// Drops the rows of `path` in memory; was there one?
     fn forget(&mut self, path: &str) -> bool {
         let file = self.files.remove(path).is_some();
@@ -234,10 +248,8 @@ impl Rows {
                 .as_blob()
                 .ok()
                 .and_then(Stat::from_bytes);
-            let hash: [u8; 32] = row.get(2).map_err(fail)?;
-            if let Some(stat) = stat {
-                self.files
-                    .insert(path, (stat, ContentHash::from_bytes(hash)));
+            if let (Some(stat), Some(hash)) = (stat, self.hash(row, 2).map_err(fail)?) {
+                self.files.insert(path, (stat, hash));
             }
         }
         let select = "SELECT path, fingerprint, tree, size, files FROM trees";
@@ -247,15 +259,29 @@ impl Rows {
             let path: String = row.get(0).map_err(fail)?;
             let size: i64 = row.get(3).map_err(fail)?;
             let files: i64 = row.get(4).map_err(fail)?;
+            let Some(tree) = self.hash(row, 2).map_err(fail)? else {
+                continue;
+            };
             let tree = TreeRow {
-                fingerprint: ContentHash::from_bytes(row.get(1).map_err(fail)?),
-                tree: ContentHash::from_bytes(row.get(2).map_err(fail)?),
+                fingerprint: ContentHash::Blake3(row.get(1).map_err(fail)?),
+                tree,
                 size: size.cast_unsigned(),
                 files: files.cast_unsigned(),
             };
             self.trees.insert(path, tree);
         }
         Ok(())
+    }
+
+    /// Returns a hash of the project's algorithm; `None` for one of another: the folder was another
+    /// kind of project when it was written.
+    fn hash(
+        &self,
+        row: &rusqlite::Row<'_>,
+        column: usize,
+    ) -> rusqlite::Result<Option<ContentHash>> {
+        let bytes = row.get_ref(column)?.as_blob()?;
+        Ok(ContentHash::from_bytes(self.algo, bytes))
     }
 
     fn members(&mut self, db_path: &Path, path: &str) -> Arc<Members> {
@@ -273,7 +299,7 @@ impl Rows {
             .prepare_cached("SELECT entries FROM members WHERE path = ?1")
             .and_then(|mut s| s.query_row([path], |row| row.get(0)));
         match found {
-            Ok(blob) => Arc::new(decode(&blob)),
+            Ok(blob) => Arc::new(decode(self.algo, &blob)),
             Err(rusqlite::Error::QueryReturnedNoRows) => Arc::default(),
             Err(error) => {
                 tracing::warn!(%error, path = %db_path.display(), "the stat cache cannot be read");
@@ -321,7 +347,7 @@ impl Rows {
                     drop_tree.execute([path])?;
                 }
                 if let Some(entries) = self.members.get(path) {
-                    members.execute(params![path, encode(entries)])?;
+                    members.execute(params![path, encode(self.algo, entries)])?;
                 } else {
                     drop_members.execute([path])?;
                 }
@@ -394,11 +420,18 @@ fn move_aside(path: &Path) -> Result<(), base::Error> {
     Ok(())
 }
 
-/// Version byte, then per file: length of the path (u32, little endian), path, stat, hash.
-const MEMBERS_VERSION: u8 = 1;
+/// Version byte, then per file: length of the path (u32, little endian), path, stat, hash. The version
+/// says which hashes.
+fn members_version(algo: HashAlgo) -> u8 {
+    match algo {
+        HashAlgo::Blake3 => 1,
+        HashAlgo::Md5 => 2,
+        HashAlgo::Md5Dos2Unix => 3,
+    }
+}
 
-fn encode(members: &Members) -> Vec<u8> {
-    let mut bytes = vec![MEMBERS_VERSION];
+fn encode(algo: HashAlgo, members: &Members) -> Vec<u8> {
+    let mut bytes = vec![members_version(algo)];
     for (path, (stat, hash)) in members {
         bytes.extend_from_slice(&(path.len() as u32).to_le_bytes());
         bytes.extend_from_slice(path.as_bytes());
@@ -409,12 +442,15 @@ fn encode(members: &Members) -> Vec<u8> {
 }
 
 /// Reads what `encode` wrote; anything else reads as far as it makes sense.
-fn decode(bytes: &[u8]) -> Members {
+fn decode(algo: HashAlgo, bytes: &[u8]) -> Members {
     let mut members = Members::new();
-    let Some((&MEMBERS_VERSION, mut rest)) = bytes.split_first() else {
+    let Some((&version, mut rest)) = bytes.split_first() else {
         return members;
     };
-    while let Some((entry, tail)) = decode_entry(rest) {
+    if version != members_version(algo) {
+        return members;
+    }
+    while let Some((entry, tail)) = decode_entry(algo, rest) {
         members.insert(entry.0, entry.1);
         rest = tail;
     }
@@ -423,16 +459,20 @@ fn decode(bytes: &[u8]) -> Members {
 
 type Entry = (String, (Stat, ContentHash));
 
-fn decode_entry(bytes: &[u8]) -> Option<(Entry, &[u8])> {
+fn decode_entry(algo: HashAlgo, bytes: &[u8]) -> Option<(Entry, &[u8])> {
+    let hash_len = if algo == HashAlgo::Blake3 { 32 } else { 16 };
     let (len, bytes) = bytes.split_first_chunk::<4>()?;
     let (path, bytes) = bytes.split_at_checked(u32::from_le_bytes(*len) as usize)?;
     let (stat, bytes) = bytes.split_at_checked(Stat::LEN)?;
-    let (hash, bytes) = bytes.split_first_chunk::<32>()?;
+    let (hash, bytes) = bytes.split_at_checked(hash_len)?;
     let path = std::str::from_utf8(path).ok()?.to_owned();
     Some((
         (
             path,
-            (Stat::from_bytes(stat)?, ContentHash::from_bytes(*hash)),
+            (
+                Stat::from_bytes(stat)?,
+                ContentHash::from_bytes(algo, hash)?,
+            ),
         ),
         bytes,
     ))
@@ -468,7 +508,7 @@ mod tests {
     fn rows_survive_the_process_and_match_only_their_stat() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("state.db");
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         state.record_file("a", stat(1), hash("a"));
         let members = Members::from([("x".to_owned(), (stat(2), hash("x")))]);
         state.record_tree("d", Some(row("f")), members.clone());
@@ -476,7 +516,7 @@ mod tests {
         state.forget("gone");
         state.flush();
 
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         assert_eq!(state.file("a", &stat(1)), Some(hash("a")));
         assert_eq!(state.file("a", &stat(2)), None);
         assert_eq!(state.file("gone", &stat(3)), None);
@@ -488,7 +528,7 @@ mod tests {
         state.record_file("d", stat(1), hash("d"));
         assert_eq!(state.members("d"), Members::new());
         state.flush();
-        let state = State::new(path);
+        let state = State::new(path, HashAlgo::Blake3);
         assert_eq!(state.tree("d", &hash("f")), None);
         assert_eq!(state.members("d"), Members::new());
     }
@@ -496,7 +536,7 @@ mod tests {
     #[test]
     fn overlapping_folders_share_what_is_known() {
         let tmp = tempfile::tempdir().unwrap();
-        let state = State::new(tmp.path().join("state.db"));
+        let state = State::new(tmp.path().join("state.db"), HashAlgo::Blake3);
         let entry = (stat(2), hash("x"));
         state.record_tree(
             "data",
@@ -519,22 +559,25 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("state.db");
         fs::write_atomic(&path, &[b'x'; 5000]).unwrap();
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         assert_eq!(state.file("a", &stat(1)), None);
         state.record_file("a", stat(1), hash("a"));
         state.flush();
         assert!(tmp.path().join("state.db.damaged").is_file());
-        assert_eq!(State::new(path).file("a", &stat(1)), Some(hash("a")));
+        assert_eq!(
+            State::new(path, HashAlgo::Blake3).file("a", &stat(1)),
+            Some(hash("a"))
+        );
     }
 
     #[test]
     fn member_blobs_of_unknown_form_read_as_far_as_they_make_sense() {
         let members = Members::from([("é/x".to_owned(), (stat(2), hash("x")))]);
-        let mut bytes = encode(&members);
-        assert_eq!(decode(&bytes), members);
+        let mut bytes = encode(HashAlgo::Blake3, &members);
+        assert_eq!(decode(HashAlgo::Blake3, &bytes), members);
         bytes.extend_from_slice(&[9, 0, 0, 0, b'x']);
-        assert_eq!(decode(&bytes), members);
+        assert_eq!(decode(HashAlgo::Blake3, &bytes), members);
         bytes[0] = 2;
-        assert_eq!(decode(&bytes), Members::new());
+        assert_eq!(decode(HashAlgo::Blake3, &bytes), Members::new());
     }
 }

@@ -25,11 +25,15 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
-    let graph = Ctx::graph(&project)?;
-    let plan = Plan::select(&graph, &args.targets, Reach::Single)?;
+    let graph = ctx.graph_for(&project, &args.targets)?;
+    let plan = Plan::select(
+        &graph,
+        &args.targets,
+        ctx.selection(&project, Reach::Single),
+    )?;
     let _lock = ctx.lock(&project, "cvops checkout")?;
     let files = Files::open(&project, &ctx.cancel);
-    let lock = Ctx::lock_file(&project)?;
+    let lock = Ctx::lock_file(&project, &graph)?;
     let results = checkout(&plan, &lock, &files, &ctx.cancel)?;
     files.finish();
     let mut failed = 0;

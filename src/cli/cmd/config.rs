@@ -10,7 +10,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
-use crate::project::{self, CVOPS, EditLock, Layout, Origin, SETTINGS, Setting, SettingsFile};
+use crate::project::{self, EditLock, Layout, Origin, SETTINGS, Setting, SettingsFile};
 use crate::report::{Align, Table};
 
 /// Look at settings and change them
@@ -267,8 +267,8 @@ fn known(key: &str) -> Result<&'static Setting, CliError> {
 fn files(ctx: &Ctx) -> Result<Vec<SettingsFile>, CliError> {
     let user = ctx.env.user_config();
     match project::find_root(&ctx.dir) {
-        Ok(root) => {
-            let layout = Layout::new(&root, &CVOPS);
+        Ok((root, personality)) => {
+            let layout = Layout::new(&root, &personality);
             Ok(SettingsFile::of_project(&root, &layout, user.as_deref()))
         }
         Err(project::Error::NotAProject { .. }) => Ok(user
@@ -369,8 +369,8 @@ fn lock(ctx: &Ctx, file: &SettingsFile) -> Result<EditLock, CliError> {
     Ok(if file.origin == Origin::User {
         EditLock::beside(&file.path, &ctx.cancel)?
     } else {
-        let root = project::find_root(&ctx.dir)?;
-        EditLock::acquire(&Layout::new(&root, &CVOPS), &ctx.cancel)?
+        let (root, personality) = project::find_root(&ctx.dir)?;
+        EditLock::acquire(&Layout::new(&root, &personality), &ctx.cancel)?
     })
 }
 

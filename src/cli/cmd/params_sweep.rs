@@ -232,7 +232,10 @@ fn read_block(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, Cli
             };
             block::read(&document, &at)?
         }
-        None => block::read(graph.document(), &KeyPath::root().key("sweep"))?,
+        None => match graph.document() {
+            Some(document) => block::read(document, &KeyPath::root().key("sweep"))?,
+            None => None,
+        },
     }
     .unwrap_or_default();
     if !args.params.is_empty() || !args.set.is_empty() {
@@ -323,7 +326,7 @@ fn drive(
 ) -> Result<Outcome, CliError> {
     ctx.listen();
     project::init::ensure_state_dir(&project.layout)?;
-    let lock = Ctx::lock_file(project)?;
+    let lock = Ctx::lock_file(project, order.plan.graph())?;
     let files = Files::open(project, &ctx.cancel);
     Workspace::new(&files, ctx.env.all()).preflight(order.plan)?;
     let options = Options {

@@ -26,14 +26,16 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = Ctx::graph(&project)?;
-    let only = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Single)?;
-    let plan = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Upstream)?;
-    let (forecasts, obstacles) = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let targets = std::slice::from_ref(&args.stage);
+    let graph = ctx.graph_for(&project, targets)?;
+    let select = |reach| Plan::select(&graph, targets, ctx.selection(&project, reach));
+    let only = select(Reach::Single)?;
+    let plan = select(Reach::Upstream)?;
+    let looked = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
     let found = plan
         .order()
         .iter()
-        .zip(&forecasts)
+        .zip(&looked.forecasts)
         .find(|(i, _)| only.order().contains(i));
     let Some((&index, forecast)) = found else {
         return Ok(Outcome::Done);
@@ -80,7 +82,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
-    status::warn(ctx, &obstacles);
+    status::warn(ctx, &looked.obstacles);
     Ok(Outcome::Done)
 }
 

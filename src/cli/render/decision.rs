@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use crate::base::doc::Value;
 use crate::base::fs::Executable;
 use crate::pipeline::decide::Redeclared;
-use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
+use crate::pipeline::sources::SourceChange;
+use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision, StageGraph};
 use crate::store::{FileChange, Presence};
 
 /// Returns the short state of a stage, for a table.
@@ -191,6 +192,44 @@ fn variable(value: Option<&Option<String>>) -> String {
         Some(None) => "unset".to_owned(),
         Some(Some(text)) => format!("`{text}`"),
     }
+}
+
+/// Returns the short state of tracked data that changed.
+pub(in crate::cli) fn source_state(source: &SourceChange) -> &'static str {
+    match (&source.recorded, &source.now) {
+        (_, Presence::Missing) => "missing",
+        (Presence::Missing, _) => "unrecorded",
+        (Presence::Present(_), Presence::Present(_)) => "changed",
+    }
+}
+
+/// Returns what changed of tracked data.
+pub(in crate::cli) fn source_because(source: &SourceChange) -> String {
+    let path = &source.path;
+    match (&source.recorded, &source.now) {
+        (_, Presence::Missing) => {
+            format!("`{path}` is not in place; `cvops checkout` brings it from the cache")
+        }
+        (Presence::Missing, _) => format!("`{path}` is in no record yet"),
+        (old, new) => format!(
+            "`{path}` changed ({}{})",
+            change(old, new),
+            counts(&source.files)
+        ),
+    }
+}
+
+/// Returns the machine form of tracked data that changed.
+pub(in crate::cli) fn source_json(graph: &StageGraph, source: &SourceChange) -> Json {
+    let object = |p: &Presence| p.object().map(|object| object.to_string());
+    json!({
+        "pointer": graph.pointers()[source.pointer].file.as_str(),
+        "path": source.path.as_str(),
+        "state": source_state(source),
+        "old": object(&source.recorded),
+        "new": object(&source.now),
+        "files": file_list(&source.files),
+    })
 }
 
 /// Returns the machine form of a forecast.

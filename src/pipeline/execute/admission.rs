@@ -18,25 +18,24 @@ use crate::pipeline::workspace::Workspace;
 use super::Options;
 
 /// The variable that tells a program which GPUs it may use.
-pub const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
+pub(super) const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
 
 /// What there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capacity {
+pub(super) struct Capacity {
     /// CPUs.
-    pub cpus: u32,
+    pub(super) cpus: u32,
     /// Bytes of memory; `None`: the system does not say.
-    pub memory: Option<u64>,
+    pub(super) memory: Option<u64>,
     /// GPUs, by the names that `CUDA_VISIBLE_DEVICES` takes.
-    pub gpus: Vec<String>,
+    pub(super) gpus: Vec<String>,
 }
 
 impl Capacity {
     /// Looks at this machine, as far as the stages of `plan` ask for something. `jobs` stages may run
     /// at the same time: whoever says that this machine can do more than it has CPUs is believed.
     /// `visible` is the value of `CUDA_VISIBLE_DEVICES`.
-    #[must_use]
-    pub fn for_plan(plan: &Plan<'_>, jobs: usize, visible: Option<&str>) -> Self {
+    pub(super) fn for_plan(plan: &Plan<'_>, jobs: usize, visible: Option<&str>) -> Self {
         let stages = plan.graph().stages();
         let wanted = |asks: fn(&Resources) -> bool| {
             let mut chosen = plan.order().iter().map(|&i| &stages[i]);
@@ -59,14 +58,17 @@ impl Capacity {
     }
 
     /// Says why `stage` could never start here.
-    #[must_use]
-    pub fn too_small_for(&self, stage: &StageSpec) -> Option<Error> {
+    pub(super) fn too_small_for(&self, stage: &StageSpec) -> Option<Error> {
         let Resources {
             cpus, memory, gpus, ..
         } = &stage.run.resources;
         let gpus_here = u64::try_from(self.gpus.len()).unwrap_or(u64::MAX);
         let checks = [
-            ("cpus", cpus.map(|n| u64::from(n.get())), u64::from(self.cpus)),
+            (
+                "cpus",
+                cpus.map(|n| u64::from(n.get())),
+                u64::from(self.cpus),
+            ),
             ("memory", *memory, self.memory.unwrap_or(u64::MAX)),
             ("gpus", gpus.map(u64::from), gpus_here),
         ];
@@ -274,7 +276,10 @@ mod tests {
         let mut admission = Admission::new(3, &capacity);
         assert!(admission.fits(two, &runs) && admission.fits(both, &runs));
         admission.admit(1, two, &runs);
-        assert!(!admission.fits(two, &runs), "neither CPUs nor memory are left");
+        assert!(
+            !admission.fits(two, &runs),
+            "neither CPUs nor memory are left"
+        );
         assert!(admission.fits(two, &StageDecision::Cached));
         assert!(admission.fits(plain, &runs) && admission.fits(gpu, &runs));
         let grant = admission.admit(2, gpu, &runs);

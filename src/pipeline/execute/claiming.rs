@@ -1,16 +1,20 @@
-//! What a stage claims before it starts, and the lock file that several commands bring up to date.
-//! Imports: base, project, spec, lock, workspace.
+//! What a stage claims before it starts, and the lock files that several commands bring up to date.
+//! Imports: base, project, graph, spec, lock, workspace.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
 
 use super::leftovers::bury;
 use crate::pipeline::error::Error;
+use crate::pipeline::graph::StageGraph;
 use crate::pipeline::lock::LockFile;
+use crate::pipeline::lock_files;
 use crate::pipeline::spec::{StageName, StageSpec};
-use crate::pipeline::workspace::{Files, LockStamp};
+use crate::pipeline::workspace::Files;
 use crate::project::claims::{Asked, Claims, Wanted};
-use crate::project::EditLock;
+use crate::project::{EditLock, Project};
 
 /// The claims of a command that executes.
 pub(super) struct Claiming<'a> {
@@ -46,12 +50,15 @@ impl<'a> Claiming<'a> {
         };
         let root = self.files.root();
         let stopped = RefCell::default();
-        let asked = self
-            .claims
-            .ask(stage.name.as_str(), wanted, &|dead| bury(root, dead, &stopped))?;
+        let asked = self.claims.ask(stage.name.as_str(), wanted, &|dead| {
+            bury(root, dead, &stopped);
+        })?;
         let stopped = stopped.into_inner();
         if !stopped.is_empty() {
-            tracing::warn!(?stopped, "stopped processes that a killed cvops left behind");
+            tracing::warn!(
+                ?stopped,
+                "stopped processes that a killed cvops left behind"
+            );
         }
         Ok(asked)
     }
@@ -78,20 +85,27 @@ impl<'a> Claiming<'a> {
     }
 }
 
-/// The lock file: in memory as this command knows it, and what it has changed since it was written.
+/// The lock: in memory as this command knows it, and what it has changed since it was written.
 pub(super) struct Ledger<'a> {
     pub(super) lock: &'a mut LockFile,
+    project: &'a Project,
+    graph: &'a StageGraph,
     changed: BTreeSet<StageName>,
-    /// By which the file is known to be the one that `lock` came from.
-    stamp: LockStamp,
+    /// By which the files are known to be those that `lock` came from; `None`: nobody knows.
+    stamps: Option<Vec<Stamp>>,
 }
 
+/// Time, size and number of a file; `None`: there is none.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
 impl<'a> Ledger<'a> {
-    pub(super) fn new(lock: &'a mut LockFile, files: &Files<'_>) -> Self {
+    pub(super) fn new(lock: &'a mut LockFile, project: &'a Project, graph: &'a StageGraph) -> Self {
         Self {
             lock,
+            project,
+            graph,
             changed: BTreeSet::new(),
-            stamp: files.lock_stamp(),
+            stamps: None,
         }
     }
 
@@ -106,12 +120,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// Takes over what others have written since: all entries but those that are changed here.
-    pub(super) fn refresh(&mut self, files: &Files<'_>) -> Result<(), Error> {
-        let stamp = files.stamp_now();
-        if stamp == self.stamp {
+    pub(super) fn refresh(&mut self) -> Result<(), Error> {
+        let stamps = Some(self.stamps_now());
+        if stamps == self.stamps {
             return Ok(());
         }
-        let mut merged = files.read_lock()?;
+        let mut merged = lock_files::read(self.project, self.graph)?;
         for name in &self.changed {
             match self.lock.stages.get(name) {
                 Some(entry) => merged.stages.insert(name.clone(), entry.clone()),
@@ -119,17 +133,27 @@ impl<'a> Ledger<'a> {
             };
         }
         *self.lock = merged;
-        self.stamp = stamp;
+        self.stamps = stamps;
         Ok(())
     }
 
-    /// Writes what was changed, while no other command writes the file.
-    pub(super) fn write(&mut self, files: &Files<'_>) -> Result<(), Error> {
-        let _turn = EditLock::for_commit(&files.project().layout)?;
-        self.refresh(files)?;
-        self.lock.write(&files.lock_path())?;
-        self.stamp = files.stamp_now();
+    /// Writes what was changed, while no other command writes the files.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        let _turn = EditLock::for_commit(&self.project.layout)?;
+        self.refresh()?;
+        lock_files::write(self.project, self.graph, self.lock)?;
+        self.stamps = Some(self.stamps_now());
         self.changed.clear();
         Ok(())
+    }
+
+    fn stamps_now(&self) -> Vec<Stamp> {
+        let files = self.graph.files().iter();
+        let paths = files.map(|f| lock_files::path_of(self.project, f.file.as_ref()));
+        let stamp = |path: String| {
+            let metadata = std::fs::metadata(self.project.root.join(path)).ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+        };
+        paths.map(stamp).collect()
     }
 }

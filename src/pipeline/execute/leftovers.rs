@@ -148,8 +148,7 @@ fn stage_processes(root: &Path) -> Vec<StageProcess> {
         };
         let value = |name: &str| {
             let mut vars = environ.split(|b| *b == 0);
-            let value =
-                vars.find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+            let value = vars.find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
             Some(String::from_utf8_lossy(value).into_owned())
         };
         let mut vars = environ.split(|b| *b == 0);

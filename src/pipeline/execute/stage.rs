@@ -2,9 +2,9 @@
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::time::Instant;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
 use crate::pipeline::error::Error;

@@ -123,11 +123,10 @@ impl<'a, 'w> State<'a, 'w> {
             .filter(|s| s.service.is_none())
             .map(|s| &s.name)
             .collect();
-        let mut ledger = Ledger::new(lock, workspace.files);
+        let mut ledger = Ledger::new(lock, workspace.files.project(), graph);
         // Entries of stages that are no longer declared would only confuse a reader.
         let names = ledger.lock.stages.keys();
-        let undeclared: Vec<StageName> =
-            names.filter(|n| !declared.contains(n)).cloned().collect();
+        let undeclared: Vec<StageName> = names.filter(|n| !declared.contains(n)).cloned().collect();
         for name in undeclared {
             ledger.lock.stages.remove(&name);
             ledger.has_changed(&name);
@@ -234,7 +233,7 @@ impl<'a, 'w> State<'a, 'w> {
         };
         let mut judged = waiting.judged;
         if meanwhile == Meanwhile::Something || waiting.held.is_some() {
-            self.ledger.refresh(self.workspace.files)?;
+            self.ledger.refresh()?;
             match self.judge(index) {
                 Some(now) if self.admission.fits(stage, &now.decision) => judged = now,
                 now => {
@@ -476,7 +475,7 @@ impl<'a, 'w> State<'a, 'w> {
             self.turns.clear();
         }
         if self.ledger.is_stale() {
-            self.ledger.write(self.workspace.files)?;
+            self.ledger.write()?;
         }
         // Last: what is missing after a crash or an error here is made up for by the next repro,
         // which asks for the lines of unchanged stages too.

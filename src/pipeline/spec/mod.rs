@@ -9,7 +9,7 @@ mod service;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -17,27 +17,85 @@ use crate::base::ArtifactPath;
 use crate::base::doc::{Document, KeyPath};
 use crate::project::PARAMS_FILE;
 
-pub use read::read;
+pub use read::{read, read_in};
 pub use run::{FailureKind, Resources, Retry, RunSpec};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
 
-/// The name of a stage: letters, digits, `_`, `-` and `.`; unique in its file.
+/// The address of a stage: `train` in the pipeline file at the top of the project, `sub/dvc.yaml:train`
+/// in one below it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StageName(Arc<str>);
+pub struct StageName {
+    address: Arc<str>,
+    /// Where the name inside the file begins.
+    local_at: usize,
+}
 
 impl StageName {
-    /// Returns the name as text.
+    /// Returns the address of the stage called `local` in `file`; `None` is the file at the top.
+    ///
+    /// # Errors
+    /// `local` is no name.
+    pub fn in_file(file: Option<&ArtifactPath>, local: &str) -> Result<Self, ParseStageNameError> {
+        check_local(local)?;
+        Ok(match file {
+            None => Self {
+                address: local.into(),
+                local_at: 0,
+            },
+            Some(file) => Self {
+                address: format!("{file}:{local}").into(),
+                local_at: file.as_str().len() + 1,
+            },
+        })
+    }
+
+    /// Returns the whole address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.address
+    }
+
+    /// Returns the name inside the file.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        &self.address[self.local_at..]
+    }
+
+    /// Returns the pipeline file; `None` is the one at the top of the project.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.address[..self.local_at].strip_suffix(':')
+    }
+
+    /// Returns the address of the group that a `foreach` or `matrix` made the stage for.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        let (group, _) = self.local().split_once(GROUP_SEPARATOR)?;
+        Some(&self.address[..self.local_at + group.len()])
+    }
+
+    /// Returns a name for files of this stage: no other stage has it, and it is no path.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let mut name = String::with_capacity(self.address.len());
+        for (at, c) in self.address.char_indices() {
+            match c {
+                '/' | '%' | '\\' | '\0' => {
+                    let _ = write!(name, "%{:02X}", u32::from(c));
+                }
+                '.' if at == 0 => name.push_str("%2E"),
+                c => name.push(c),
+            }
+        }
+        name
     }
 }
 
 impl fmt::Display for StageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.address)
     }
 }
 
@@ -46,15 +104,44 @@ impl fmt::Display for StageName {
 #[error("`{0}` is not a stage name: use letters, digits, `_`, `-` and `.`")]
 pub struct ParseStageNameError(String);
 
+/// Stands between the name of a group and what tells its stages apart.
+pub const GROUP_SEPARATOR: char = '@';
+
+/// Ends the file in an address; the names of pipeline files end like this.
+const FILE_END: &str = ".yaml:";
+
+/// Is this a name that a stage may have in its file?
+fn check_local(text: &str) -> Result<(), ParseStageNameError> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.is_empty() || text.starts_with(['-', '.']) || !text.chars().all(fits) {
+        return Err(ParseStageNameError(text.to_owned()));
+    }
+    Ok(())
+}
+
 impl FromStr for StageName {
     type Err = ParseStageNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if text.is_empty() || text.starts_with(['-', '.']) || !text.chars().all(fits) {
-            return Err(ParseStageNameError(text.to_owned()));
+        let (file, local) = split_address(text);
+        let file = match file.map(str::parse::<ArtifactPath>) {
+            None => None,
+            Some(Ok(file)) => Some(file),
+            Some(Err(_)) => return Err(ParseStageNameError(text.to_owned())),
+        };
+        Self::in_file(file.as_ref(), local)
+    }
+}
+
+/// Returns the file and the name in it that an address is made of; neither is checked.
+#[must_use]
+pub fn split_address(text: &str) -> (Option<&str>, &str) {
+    match text.find(FILE_END) {
+        Some(at) => {
+            let end = at + FILE_END.len();
+            (Some(&text[..end - 1]), &text[end..])
         }
-        Ok(Self(text.into()))
+        None => (None, text),
     }
 }
 
@@ -177,6 +264,8 @@ impl StageSpec {
 /// A pipeline file as read.
 #[derive(Debug)]
 pub struct Pipeline {
+    /// Where it is; `None`: at the top of the project.
+    pub file: Option<ArtifactPath>,
     /// The stages in file order.
     pub stages: Vec<StageSpec>,
     /// Files to show that the top level names.

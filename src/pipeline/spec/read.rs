@@ -22,11 +22,19 @@ use super::{
 /// What each stage last ran with.
 const LOCK_FILE: &str = "pipeline.lock";
 
-/// Reads the stages of a parsed pipeline file.
+/// Reads the stages of the parsed pipeline file at the top of the project.
 ///
 /// # Errors
 /// All unknown keys, wrong types, missing commands and bad paths, in source order.
 pub fn read(document: Document) -> Result<Pipeline, Error> {
+    read_in(document, None)
+}
+
+/// Reads the stages of the parsed pipeline file `file`; paths in it are relative to its folder.
+///
+/// # Errors
+/// As `read`.
+pub fn read_in(document: Document, file: Option<&ArtifactPath>) -> Result<Pipeline, Error> {
     let problems = Problems::new(&document);
     let root = problems.fields(KeyPath::root());
     refuse_later_keys(&root);
@@ -45,7 +53,9 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
         }
         Some(Value::Map(map)) => map
             .iter()
-            .filter_map(|(name, value)| read_stage(&problems, name, value, stages_at.key(name)))
+            .filter_map(|(name, value)| {
+                read_stage(&problems, file, (name, value), stages_at.key(name))
+            })
             .collect(),
         Some(other) => {
             wrong_type(
@@ -63,6 +73,7 @@ pub fn read(document: Document) -> Result<Pipeline, Error> {
     root.finish();
     let (stages, shown) = problems.into_result((stages, shown))?;
     Ok(Pipeline {
+        file: file.cloned(),
         stages,
         shown,
         document,
@@ -97,11 +108,11 @@ fn refuse_later_keys(fields: &Fields<'_, '_>) {
 
 fn read_stage(
     problems: &Problems<'_>,
-    name: &str,
-    value: &Value,
+    file: Option<&ArtifactPath>,
+    (name, value): (&str, &Value),
     at: KeyPath,
 ) -> Option<StageSpec> {
-    let name: Option<StageName> = match name.parse() {
+    let name = match StageName::in_file(file, name) {
         Ok(name) => Some(name),
         Err(e) => {
             problems.report(&at, On::Key, "bad-name", format!("{e}"), "", None);
@@ -115,7 +126,8 @@ fn read_stage(
     let fields = problems.fields(at.clone());
     refuse_later_keys(&fields);
     let commands = read_commands(&fields);
-    let wdir = read_wdir(&fields);
+    let folder = file.and_then(ArtifactPath::parent);
+    let wdir = read_wdir(&fields, folder);
     let base = wdir.as_ref().map_or("", ArtifactPath::as_str);
     let mut deps = BTreeMap::new();
     for (text, place) in listed(&fields, "deps") {
@@ -211,9 +223,13 @@ fn read_commands(fields: &Fields<'_, '_>) -> Vec<String> {
     commands
 }
 
-fn read_wdir(fields: &Fields<'_, '_>) -> Option<ArtifactPath> {
-    let text = fields.optional_text("wdir")?;
-    match text.parse() {
+/// Returns the folder in which the stage runs; `folder` is that of the pipeline file.
+fn read_wdir(fields: &Fields<'_, '_>, folder: Option<ArtifactPath>) -> Option<ArtifactPath> {
+    let Some(text) = fields.optional_text("wdir") else {
+        return folder;
+    };
+    let base = folder.as_ref().map_or("", ArtifactPath::as_str);
+    match ArtifactPath::parse_in(base, text) {
         Ok(path) => Some(path),
         Err(PathError::Empty) => None,
         Err(e) => {

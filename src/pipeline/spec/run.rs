@@ -200,11 +200,7 @@ fn memory(fields: &Fields<'_, '_>) -> Option<u64> {
             "memory",
             On::Value,
             "bad-value",
-            format!(
-                "`{}` must be {}",
-                fields.path("memory"),
-                units::BYTES_FORM
-            ),
+            format!("`{}` must be {}", fields.path("memory"), units::BYTES_FORM),
             Some("for example `memory: 4GiB`".to_owned()),
         );
     }

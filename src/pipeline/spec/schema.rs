@@ -5,13 +5,7 @@
 use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
-pub(super) const NOT_YET: [&str; 5] = [
-    "foreach",
-    "do",
-    "matrix",
-    "vars",
-    "executor",
-];
+pub(super) const NOT_YET: [&str; 5] = ["foreach", "do", "matrix", "vars", "executor"];
 
 /// Returns the JSON Schema (draft 2020-12) of `pipeline.yaml`, for editors.
 #[must_use]

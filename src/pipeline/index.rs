@@ -1,0 +1,165 @@
+//! `Index`: all that a project declares, from all its pipeline files and pointers.
+//!
+//! A pipeline file that cannot be read is set aside with what is wrong in it: what does not need it
+//! goes on. Imports: base, project, graph, lock, pointer, spec.
+
+use std::collections::BTreeMap;
+
+use crate::base::doc::ParseCache;
+use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
+use crate::project::{Ignore, Project};
+
+use super::error::Error;
+use super::graph::StageGraph;
+use super::pointer::{self, Pointer};
+use super::spec::{self, Pipeline, split_address};
+
+/// A pipeline file or pointer that cannot be read.
+#[derive(Debug)]
+pub struct Broken {
+    /// Where it is.
+    pub file: ArtifactPath,
+    /// All that is wrong in it.
+    pub error: Error,
+}
+
+/// What a project declares.
+#[derive(Debug)]
+pub struct Index {
+    /// The pipeline files, the one at the top first, then by path.
+    pub pipelines: Vec<Pipeline>,
+    /// The pointers, by path.
+    pub pointers: Vec<Pointer>,
+    /// What cannot be read.
+    pub broken: Vec<Broken>,
+}
+
+impl Index {
+    /// Finds and reads all pipeline files and pointers of `project`.
+    ///
+    /// # Errors
+    /// A folder or a pattern of an ignore file cannot be read.
+    pub fn load(project: &Project) -> Result<Self, Error> {
+        let ignore = Ignore::new(&project.root);
+        let parsed = ParseCache::new(project.layout.parsed());
+        let mut read = BTreeMap::new();
+        let found = pointer::find_around(project, &ignore, &mut |file| {
+            let pipeline = read_pipeline(project, &parsed, file);
+            let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
+            let outs = stages.flat_map(|stage| stage.outs.keys().cloned());
+            let outs = outs.collect();
+            read.insert(file.clone(), pipeline);
+            outs
+        })?;
+        ignore.check()?;
+        let mut index = Self {
+            pipelines: Vec::new(),
+            pointers: found.pointers,
+            broken: Vec::new(),
+        };
+        for (file, pipeline) in read {
+            match pipeline {
+                Ok(pipeline) => index.pipelines.push(pipeline),
+                Err(error) => index.broken.push(Broken { file, error }),
+            }
+        }
+        // `None`, the file at the top, sorts first.
+        index.pipelines.sort_by(|a, b| a.file.cmp(&b.file));
+        let pointers = found.broken.into_iter();
+        index.broken.extend(pointers.map(|(file, error)| Broken {
+            file,
+            error: error.into(),
+        }));
+        Ok(index)
+    }
+
+    /// Does the project declare nothing at all?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pipelines.is_empty() && self.pointers.is_empty() && self.broken.is_empty()
+    }
+
+    /// Connects everything.
+    ///
+    /// # Errors
+    /// Something is broken, or the parts do not fit together.
+    pub fn graph(self) -> Result<StageGraph, Error> {
+        if !self.broken.is_empty() {
+            return Err(all_of(self.broken));
+        }
+        StageGraph::connect(self.pipelines, self.pointers)
+    }
+
+    /// Connects what can be read, for a command about `targets` of a user in `folder`; also returns
+    /// a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// Something is broken that the targets name, or anything if there are no targets; or the parts
+    /// do not fit together.
+    pub fn graph_for(
+        self,
+        targets: &[String],
+        folder: Option<&ArtifactPath>,
+    ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, &broken.file));
+        let (meant, aside): (Vec<_>, Vec<_>) = self.broken.into_iter().partition(is_meant);
+        if !meant.is_empty() {
+            return Err(all_of(meant));
+        }
+        if targets.is_empty() && !aside.is_empty() {
+            return Err(all_of(aside));
+        }
+        let warnings = aside.iter().map(left_out).collect();
+        let graph = StageGraph::connect(self.pipelines, self.pointers)?;
+        Ok((graph, warnings))
+    }
+}
+
+/// Reads one pipeline file.
+fn read_pipeline(
+    project: &Project,
+    parsed: &ParseCache,
+    file: &ArtifactPath,
+) -> Result<Pipeline, Error> {
+    let document = parsed.read(&project.absolute(file), file.as_str())?;
+    let is_top = file.parent().is_none();
+    Ok(spec::read_in(document, (!is_top).then_some(file))?)
+}
+
+fn all_of(mut broken: Vec<Broken>) -> Error {
+    if broken.len() == 1 {
+        return broken.remove(0).error;
+    }
+    Error::Several(broken.into_iter().map(|b| b.error).collect())
+}
+
+/// Does `target` name `file`, something in it, or a name that is looked for in it first?
+fn means(target: &str, folder: Option<&ArtifactPath>, file: &ArtifactPath) -> bool {
+    let base = folder.map_or("", ArtifactPath::as_str);
+    let (named, _) = split_address(target);
+    let text = named.unwrap_or(target);
+    let names = |base: &str| ArtifactPath::parse_in(base, text).is_ok_and(|path| path == *file);
+    let is_name = named.is_none() && !target.contains('/');
+    names(base) || names("") || (is_name && file.parent().as_ref() == folder)
+}
+
+fn left_out(broken: &Broken) -> Diagnostic {
+    let file = &broken.file;
+    let mut problems = broken.error.to_diagnostics();
+    let more = problems.len() - 1;
+    let mut warning = problems.swap_remove(0);
+    let headline = format!(
+        "`{file}` is left out, it cannot be read: {}",
+        warning.headline
+    );
+    warning.severity = crate::base::Severity::Warning;
+    warning.headline = headline;
+    if more > 0 {
+        let s = if more == 1 { "" } else { "s" };
+        warning.notes.push(format!("{more} more problem{s} in it"));
+    }
+    warning
+}
+
+#[cfg(test)]
+mod tests;

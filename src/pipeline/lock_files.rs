@@ -1,0 +1,103 @@
+//! The lock files of a project, one beside each pipeline file, as one `LockFile` in memory.
+//!
+//! In a file stages have their names in the pipeline file; in memory their addresses.
+//! Imports: base, project, graph, lock, spec.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+
+use crate::base::doc::ParseCache;
+use crate::base::{self, ArtifactPath, fs};
+use crate::project::Project;
+
+use super::error::Error;
+use super::graph::StageGraph;
+use super::lock::LockFile;
+use super::spec::StageName;
+
+/// Returns where the lock of a pipeline file is, relative to the root; `None` is the pipeline file at
+/// the top.
+#[must_use]
+pub fn path_of(project: &Project, file: Option<&ArtifactPath>) -> String {
+    let name = project.personality.lock_file;
+    match file.and_then(ArtifactPath::parent) {
+        Some(folder) => format!("{folder}/{name}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Reads the locks of all pipeline files of `graph`.
+///
+/// # Errors
+/// A lock file is broken or of another version.
+pub fn read(project: &Project, graph: &StageGraph) -> Result<LockFile, Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
+    let mut all = LockFile::default();
+    for file in graph.files() {
+        let path = path_of(project, file.file.as_ref());
+        let lock = LockFile::read(&project.root.join(&path), &path, &parsed)?;
+        match &file.file {
+            None => all.stages.extend(lock.stages),
+            Some(file) => {
+                let stages = lock.stages.into_iter();
+                let addressed = stages.filter_map(|(name, entry)| {
+                    let name = StageName::in_file(Some(file), name.as_str()).ok()?;
+                    Some((name, entry))
+                });
+                all.stages.extend(addressed);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Writes the locks of all pipeline files of `graph`: each that says something else now, atomically
+/// and durably. Everything they name must be durable.
+///
+/// # Errors
+/// A file cannot be written; it is what it was.
+pub fn write(project: &Project, graph: &StageGraph, lock: &LockFile) -> Result<(), Error> {
+    for (path, text) in texts(project, graph, lock)? {
+        let path = project.root.join(path);
+        fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Returns the lock files, by path from the root, that `write` would write, and their texts.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn texts(
+    project: &Project,
+    graph: &StageGraph,
+    lock: &LockFile,
+) -> Result<Vec<(String, String)>, Error> {
+    let mut by_file: BTreeMap<Option<&str>, LockFile> = BTreeMap::new();
+    for (name, entry) in &lock.stages {
+        if let Ok(local) = StageName::in_file(None, name.local()) {
+            let of_file = by_file.entry(name.file()).or_default();
+            of_file.stages.insert(local, entry.clone());
+        }
+    }
+    let mut texts = Vec::new();
+    for file in graph.files() {
+        let key = file.file.as_ref().map(ArtifactPath::as_str);
+        let relative = path_of(project, file.file.as_ref());
+        let path = project.root.join(&relative);
+        let before = match std::fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(base::Error::io("read", &path)(e).into()),
+        };
+        let lock = by_file.remove(&key).unwrap_or_default();
+        if before.is_none() && lock.stages.is_empty() {
+            continue;
+        }
+        let text = lock.to_text().map_err(base::Error::io("write", &path))?;
+        if before.as_deref() != Some(text.as_bytes()) {
+            texts.push((relative, text));
+        }
+    }
+    Ok(texts)
+}
