@@ -43,6 +43,7 @@ mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;
+mod stage_runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;
