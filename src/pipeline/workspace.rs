@@ -618,8 +618,18 @@ impl<'p> Workspace<'p> {
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check_deps(graph: &StageGraph, stage: &StageSpec, inputs: &Inputs) -> Result<(), Error> {
-        match inputs.deps.iter().find(|(_, p)| **p == Presence::Missing) {
+    pub fn check_deps(
+        &self,
+        graph: &StageGraph,
+        stage: &StageSpec,
+        inputs: &Inputs,
+    ) -> Result<(), Error> {
+        let is_missing = |path: &ArtifactPath, presence: &Presence| {
+            let is_assumed = self.missing == MissingData::IsAsRecorded;
+            *presence == Presence::Missing
+                || (is_assumed && !path.under(self.files.root()).exists())
+        };
+        match inputs.deps.iter().find(|(path, p)| is_missing(path, p)) {
             Some((path, _)) => Err(missing_dependency(graph, stage, path)),
             None => Ok(()),
         }

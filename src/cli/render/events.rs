@@ -92,9 +92,7 @@ impl Story<'_> {
                     ));
                 }
             },
-            Event::Waiting { stage, .. } | Event::Retrying { stage, .. } => {
-                out.note(&format!("{}: {}", name(stage), self.holds_up(event)));
-            }
+            Event::Waiting { .. } | Event::Retrying { .. } => out.note(&self.held_up(event)),
             Event::Told { stage, told } => self.tell_again(stage, told),
             Event::Started { stage, command } => {
                 out.note(
@@ -181,14 +179,15 @@ impl Story<'_> {
 
 impl Story<'_> {
     /// Says what holds a stage up.
-    fn holds_up(&self, event: &Event) -> String {
+    fn held_up(&self, event: &Event) -> String {
         match event {
             Event::Waiting {
+                stage,
                 conflict: Conflict { holder, path },
                 elapsed,
-                ..
             } => format!(
-                "waiting for `{}` (pid {}, since {}), which is at `{path}`; {} so far",
+                "{}: waiting for `{}` (pid {}, since {}), which is at `{path}`; {} so far",
+                self.out.paint(Style::Strong, stage.as_str()),
                 holder.command,
                 holder.pid,
                 clock::local_time(holder.since),

@@ -111,7 +111,11 @@ pub fn check_resources(
             Forecast::Certain(decision) => matches!(decision, StageDecision::Run(_)),
             Forecast::DependsOn(_) => true,
         })
-        .filter_map(|(&index, _)| capacity.too_small_for(&stages[index]))
+        .filter_map(|(&index, _)| {
+            let stage = &stages[index];
+            let error = capacity.too_small_for(stage)?;
+            Some(plan.graph().at_its_line(stage, error))
+        })
         .collect();
     match problems.len() {
         0 => Ok(()),

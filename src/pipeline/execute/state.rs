@@ -202,9 +202,11 @@ impl<'a, 'w> State<'a, 'w> {
 
     /// Lets a stage wait that has something to do.
     fn wait(&mut self, place: usize, index: usize, judged: Judged) {
+        let stage = self.stage(index);
         if let StageDecision::Run(_) = judged.decision
-            && let Some(error) = self.capacity.too_small_for(self.stage(index))
+            && let Some(error) = self.capacity.too_small_for(stage)
         {
+            let error = self.plan.graph().at_its_line(stage, error);
             return self.fail(index, error, Duration::ZERO);
         }
         let waiting = Waiting {
@@ -247,7 +249,7 @@ impl<'a, 'w> State<'a, 'w> {
         }
         if let StageDecision::Run(because) = &judged.decision {
             let graph = self.plan.graph();
-            if let Err(error) = Workspace::check_deps(graph, stage, &judged.inputs) {
+            if let Err(error) = self.workspace.check_deps(graph, stage, &judged.inputs) {
                 self.fail(index, error, Duration::ZERO);
                 return Ok(None);
             }
