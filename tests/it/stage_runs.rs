@@ -515,7 +515,9 @@ everything is up to date (3 stages)
 "#]],
     );
     p.write("params.yaml", "lines: 1\n");
-    check(&p.cvops("repro --allow-missing"), str![[r#"
+    check(
+        &p.cvops("repro --allow-missing"),
+        str![[r#"
 --- stderr ---
 prepare: unchanged
 error: stage `top` needs `upper.txt`, which does not exist
@@ -527,13 +529,17 @@ error: stage `top` needs `upper.txt`, which does not exist
   = help: run `cvops repro prepare` first, which writes it
 3 stages: 1 unchanged, 1 failed, 1 not started
 [exit 1]
-"#]]);
+"#]],
+    );
     assert_eq!(p.ran(), "");
-    check(&p.cvops("repro --pull"), str![[r#"
+    check(
+        &p.cvops("repro --pull"),
+        str![[r#"
 --- stderr ---
 error: there is no default remote to get missing data from
  |
  = help: drop `--pull`, or name a remote with `cvops remote add --default NAME URL`
 [exit 2]
-"#]]);
+"#]],
+    );
 }
