@@ -90,6 +90,25 @@ impl ArtifactPath {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// Returns the path as it is written relative to the folder `base`; `None` is the top of the
+    /// project.
+    #[must_use]
+    pub fn relative_to(&self, base: Option<&Self>) -> String {
+        let Some(base) = base else {
+            return self.0.clone();
+        };
+        let (own, other): (Vec<_>, Vec<_>) =
+            (self.0.split('/').collect(), base.0.split('/').collect());
+        let shared = own.iter().zip(&other).take_while(|(a, b)| a == b).count();
+        let up = std::iter::repeat_n("..", other.len() - shared);
+        let parts: Vec<&str> = up.chain(own[shared..].iter().copied()).collect();
+        if parts.is_empty() {
+            ".".to_owned()
+        } else {
+            parts.join("/")
+        }
+    }
+
     /// Returns the enclosing folder, `None` at the top of the project.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {

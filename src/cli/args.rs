@@ -125,6 +125,8 @@ commands! {
     Status => status,
     Why => why,
     Dag => dag,
+    Stage => stage,
+    Commit => commit,
     Freeze => freeze,
     Unfreeze => unfreeze,
     Checkout => checkout,

@@ -164,6 +164,13 @@ impl Ctx {
         Ok(graph)
     }
 
+    /// As `graph`, of what can be read; the rest is told as warnings.
+    pub(super) fn sound_graph(&self, project: &Project) -> Result<StageGraph, CliError> {
+        let (graph, warnings) = Self::index(project)?.sound_graph()?;
+        diagnostic::show_all(&self.out, &warnings);
+        Ok(graph)
+    }
+
     fn index(project: &Project) -> Result<Index, CliError> {
         let index = Index::load(project)?;
         if index.is_empty() {

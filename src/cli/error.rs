@@ -113,6 +113,9 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::NoPipeline { .. }
         | E::UnknownTarget { .. }
         | E::Pattern { .. }
+        | E::StageExists { .. }
+        | E::BadName { .. }
+        | E::Generated { .. }
         | E::MissingDependency { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
@@ -126,6 +129,7 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::Spawn { .. }
         | E::Failed { .. }
         | E::TimedOut { .. }
+        | E::NotItsResult { .. }
         | E::NotProduced { .. }
         | E::PortTaken { .. }
         | E::ServiceEnded { .. }

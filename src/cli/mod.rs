@@ -22,6 +22,7 @@ mod reference;
 mod render;
 mod services;
 mod signal;
+mod sources;
 #[cfg(feature = "vision")]
 mod templates;
 mod usage;

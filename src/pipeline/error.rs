@@ -31,6 +31,36 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A stage that stands in no file by itself is to be edited.
+    #[error("`{stage}` is one of the stages of `{group}` and cannot be changed alone")]
+    Generated {
+        /// The stage.
+        stage: StageName,
+        /// The `foreach` or `matrix` that it was made for.
+        group: String,
+    },
+    /// A stage of this name is declared already.
+    #[error("`{file}` has a stage `{stage}` already")]
+    StageExists {
+        /// The name.
+        stage: String,
+        /// The pipeline file.
+        file: String,
+    },
+    /// A text that cannot name a stage.
+    #[error("{problem}")]
+    BadName {
+        /// Why.
+        problem: String,
+    },
+    /// The workspace cannot be recorded as the result of a stage without being told so.
+    #[error("the outputs of `{stage}` may not be its result: {what}")]
+    NotItsResult {
+        /// The stage.
+        stage: StageName,
+        /// `its command changed, its dependency `a` changed`.
+        what: String,
+    },
     /// A pattern that cannot be read.
     #[error("`{pattern}` is not a pattern: {why}")]
     Pattern {
@@ -300,6 +330,15 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::StageExists { .. } => error("stage-exists")
+                .help("give the new one another name, or replace the old one with `--force`"),
+            Self::BadName { .. } => error("bad-name"),
+            Self::NotItsResult { stage, .. } => error("not-its-result").help(format!(
+                "run `cvops repro {stage}`; or, if you know that the outputs are right, `cvops commit --force {stage}`"
+            )),
+            Self::Generated { group, .. } => error("generated-stage").help(format!(
+                "write it into `{group}` in the pipeline file, where it holds for all of them"
+            )),
             Self::Pattern { .. } => error("bad-pattern")
                 .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
             Self::MissingDependency { pointer: Some(pointer), .. } => {

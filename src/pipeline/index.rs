@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::doc::ParseCache;
+use crate::base::doc::{Document, ParseCache};
 use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics};
 use crate::project::{Ignore, Project};
 
@@ -97,19 +97,32 @@ impl Index {
     /// Something is broken that the targets name, or anything if there are no targets; or the parts
     /// do not fit together.
     pub fn graph_for(
-        self,
+        mut self,
         targets: &[String],
         folder: Option<&ArtifactPath>,
     ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
         let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, &broken.file));
-        let (meant, aside): (Vec<_>, Vec<_>) = self.broken.into_iter().partition(is_meant);
+        let broken = std::mem::take(&mut self.broken);
+        let (meant, aside): (Vec<_>, Vec<_>) = broken.into_iter().partition(is_meant);
         if !meant.is_empty() {
             return Err(all_of(meant));
         }
         if targets.is_empty() && !aside.is_empty() {
             return Err(all_of(aside));
         }
-        let warnings = aside.iter().map(left_out).collect();
+        let index = Self {
+            broken: aside,
+            ..self
+        };
+        index.sound_graph()
+    }
+
+    /// Connects what can be read; also returns a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// The parts do not fit together.
+    pub fn sound_graph(self) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let warnings = self.broken.iter().map(left_out).collect();
         let graph = StageGraph::connect(self.pipelines, self.pointers)?;
         Ok((graph, warnings))
     }
@@ -123,7 +136,16 @@ fn read_pipeline(
 ) -> Result<Pipeline, Error> {
     let document = parsed.read(&project.absolute(file), file.as_str())?;
     let is_top = file.parent().is_none();
-    Ok(spec::read_in(document, (!is_top).then_some(file))?)
+    read_document(project, document, (!is_top).then_some(file))
+}
+
+/// Reads the stages of a parsed pipeline file; `None` is the one at the top.
+pub(super) fn read_document(
+    _project: &Project,
+    document: Document,
+    file: Option<&ArtifactPath>,
+) -> Result<Pipeline, Error> {
+    Ok(spec::read_in(document, file)?)
 }
 
 fn all_of(mut broken: Vec<Broken>) -> Error {

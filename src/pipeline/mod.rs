@@ -6,16 +6,21 @@
 //! `repro` all ask it. Imports: base, project, store.
 
 pub mod checkout;
+pub mod commit;
 pub mod decide;
+pub mod declare;
+pub mod describe;
 pub mod differences;
 pub mod error;
 pub mod execute;
 pub mod forecast;
+pub mod freeze;
 pub mod graph;
 pub mod index;
 pub mod inputs;
 pub mod lock;
 pub mod lock_files;
+pub mod outline;
 pub mod params;
 pub mod plan;
 pub mod pointer;

@@ -16,6 +16,8 @@ pub struct Personality {
     pub pointer_suffix: &'static str,
     /// The folder for local state, and in a cvops project for settings.
     pub state_dir: &'static str,
+    /// Does a pipeline file below the top count as well? If not, it belongs to another project.
+    pub nested_pipelines: bool,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
@@ -30,6 +32,7 @@ pub const CVOPS: Personality = Personality {
     lock_file: "pipeline.lock",
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
+    nested_pipelines: false,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
     objects: "blake3",
@@ -41,6 +44,7 @@ pub const DVC: Personality = Personality {
     lock_file: "dvc.lock",
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
+    nested_pipelines: true,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
     objects: "files/md5",

@@ -459,8 +459,7 @@ fn entry_lines(
         ([], Value::Map(map)) if !map.is_empty() => {
             let mut lines = vec![head];
             for (key, value) in map {
-                let key = [Key::Name(key.clone())];
-                lines.push(entry_lines(text, &key, value, indent + 2, is_json)?);
+                lines.push(nested_lines(text, key, value, indent + 2)?);
             }
             Ok(lines.join(newline(text)))
         }
@@ -470,6 +469,34 @@ fn entry_lines(
             Ok(format!("{head}{}{inner}", newline(text)))
         }
     }
+}
+
+/// Returns the lines of an entry in a new block: lists of such are blocks as well, not indented.
+fn nested_lines(text: &str, name: &str, value: &Value, indent: usize) -> Result<String, String> {
+    let Value::List(items) = value else {
+        let key = [Key::Name(name.to_owned())];
+        return entry_lines(text, &key, value, indent, false);
+    };
+    if items.is_empty() {
+        let key = [Key::Name(name.to_owned())];
+        return entry_lines(text, &key, value, indent, false);
+    }
+    let margin = " ".repeat(indent);
+    let name = flow(&Value::Str(name.to_owned()), false);
+    let mut lines = vec![format!("{margin}{name}:")];
+    for item in items {
+        match item {
+            Value::Map(map) if map.len() == 1 => {
+                for (key, value) in map {
+                    let entry = nested_lines(text, key, value, indent + 2)?;
+                    // The dash stands where the entry is indented.
+                    lines.push(format!("{margin}- {}", entry.trim_start()));
+                }
+            }
+            other => lines.push(format!("{margin}- {}", scalar_or_flow(other, false))),
+        }
+    }
+    Ok(lines.join(newline(text)))
 }
 
 /// Puts lines behind the line that ends at `at`.

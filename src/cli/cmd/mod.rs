@@ -2,6 +2,7 @@
 
 pub(super) mod cache;
 pub(super) mod checkout;
+pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod dag;
@@ -18,6 +19,7 @@ pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod runs;
 pub(super) mod schema;
+pub(super) mod stage;
 pub(super) mod status;
 pub(super) mod unfreeze;
 pub(super) mod version;

@@ -20,14 +20,14 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::render::events::{Story, summary_json, summary_text};
 use crate::cli::render::timing;
-use crate::cli::services;
+use crate::cli::{services, sources};
 use crate::experiment::{self, Record, Recorded};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::execute::{self, Confirm, Downstream, Keep, OnFailure, Options, Summary};
 use crate::pipeline::plan::{Naming, Scope};
 use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection, StageGraph};
-use crate::project::Project;
+use crate::project::{EditLock, Project};
 
 use super::status;
 
@@ -116,7 +116,6 @@ pub(in crate::cli) struct Args {
     no_track: bool,
 }
 
-#[cfg(feature = "vision")]
 impl Args {
     /// Asks for `targets` with all they need, and nothing else out of the ordinary.
     pub(super) fn of_targets(targets: Vec<String>) -> Self {
@@ -196,6 +195,11 @@ fn pass(
         })
         .with_fetch(fetch);
     workspace.preflight(plan)?;
+    if !args.no_commit {
+        // Together with the lock files: what stages are recorded with is what pointers record.
+        let _turn = EditLock::for_commit(&project.layout)?;
+        sources::record(ctx, plan, files)?;
+    }
     let options = args.options(ctx, project);
     execute::check_resources(plan, &lock, &mut workspace, &options)?;
     let Recorded {

@@ -125,6 +125,11 @@ pub(in crate::cli) fn changed_files(reason: &RunReason) -> Vec<String> {
     else {
         return Vec::new();
     };
+    file_lines(files)
+}
+
+/// Returns changed files, one line each.
+pub(in crate::cli) fn file_lines(files: &[FileChange]) -> Vec<String> {
     files
         .iter()
         .map(|change| match change {
