@@ -29,6 +29,9 @@ pub enum HashAlgo {
 }
 
 impl HashAlgo {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Blake3, Self::Md5, Self::Md5Dos2Unix];
+
     /// Returns the name as lock files spell it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -319,6 +322,17 @@ impl ObjectId {
     pub fn hash(&self) -> &ContentHash {
         match self {
             Self::File(hash) | Self::Tree(hash) => hash,
+        }
+    }
+
+    /// Returns the object of a hash read under the name of `algo`: an MD5 is told by its length, but
+    /// not what was done to line ends before.
+    #[must_use]
+    pub fn as_hashed_by(self, algo: HashAlgo) -> Self {
+        match (algo, self) {
+            (HashAlgo::Md5Dos2Unix, Self::File(hash)) => Self::File(hash.dos2unix()),
+            (HashAlgo::Md5Dos2Unix, Self::Tree(hash)) => Self::Tree(hash.dos2unix()),
+            (HashAlgo::Blake3 | HashAlgo::Md5, object) => object,
         }
     }
 

@@ -77,6 +77,18 @@ impl ArtifactPath {
         Self(format!("{}/{relative}", self.0))
     }
 
+    /// Returns the path as seen from `folder` (`None`: the top of the project), `../` where it must.
+    #[must_use]
+    pub fn seen_from(&self, folder: Option<&Self>) -> String {
+        let folder = folder.map_or(Vec::new(), |folder| folder.0.split('/').collect());
+        let parts: Vec<&str> = self.0.split('/').collect();
+        let common = folder.iter().zip(&parts).take_while(|(a, b)| a == b);
+        let common = common.count().min(parts.len() - 1);
+        let up = std::iter::repeat_n("..", folder.len() - common);
+        let way: Vec<&str> = up.chain(parts[common..].iter().copied()).collect();
+        way.join("/")
+    }
+
     /// Returns the lower bound of all paths inside this directory, for range queries. It is no path
     /// of anything.
     #[must_use]
@@ -177,6 +189,22 @@ mod tests {
         check("", ".", None);
         check("", "/etc/passwd", None);
         check("", "a\\b", None);
+    }
+
+    #[test]
+    fn a_path_is_seen_from_a_folder() {
+        let check = |folder: &str, path: &str, expected: &str| {
+            let folder = folder.parse::<ArtifactPath>().ok();
+            let path: ArtifactPath = path.parse().unwrap();
+            assert_eq!(path.seen_from(folder.as_ref()), expected);
+            let base = folder.as_ref().map_or("", ArtifactPath::as_str);
+            assert_eq!(ArtifactPath::parse_in(base, expected), Ok(path));
+        };
+        check("", "a/b", "a/b");
+        check("a", "a/b", "b");
+        check("a/c", "a/b", "../b");
+        check("x/y", "a", "../../a");
+        check("a/b", "a", "../../a");
     }
 
     #[test]

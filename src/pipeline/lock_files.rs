@@ -3,16 +3,18 @@
 //! In a file stages have their names in the pipeline file; in memory their addresses.
 //! Imports: base, project, graph, lock, spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use crate::base::doc::ParseCache;
+use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, fs};
 use crate::project::Project;
 
 use super::error::Error;
 use super::graph::StageGraph;
-use super::lock::LockFile;
+use super::lock::dvc::{self, Shape, Update};
+use super::lock::{LockEntry, LockFile};
 use super::spec::StageName;
 
 /// Returns where the lock of a pipeline file is, relative to the root; `None` is the pipeline file at
@@ -35,7 +37,12 @@ pub fn read(project: &Project, graph: &StageGraph) -> Result<LockFile, Error> {
     let mut all = LockFile::default();
     for file in graph.files() {
         let path = path_of(project, file.file.as_ref());
-        let lock = LockFile::read(&project.root.join(&path), &path, &parsed)?;
+        let shape_of = |local: &str| {
+            let name = StageName::in_file(file.file.as_ref(), local).ok()?;
+            let stage = graph.find(name.as_str())?;
+            Some(Shape::of(&graph.stages()[stage]))
+        };
+        let lock = LockFile::read_shaped(&project.root.join(&path), &path, &parsed, &shape_of)?;
         match &file.file {
             None => all.stages.extend(lock.stages),
             Some(file) => {
@@ -94,10 +101,45 @@ pub fn texts(
         if before.is_none() && lock.stages.is_empty() {
             continue;
         }
-        let text = lock.to_text().map_err(base::Error::io("write", &path))?;
+        let text = match project.personality.hash {
+            HashAlgo::Blake3 => lock.to_text().map_err(base::Error::io("write", &path))?,
+            HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => {
+                let before = before.as_deref().map(String::from_utf8_lossy);
+                dvc_text(graph, key, &lock, &relative, before.as_deref())?
+            }
+        };
         if before.as_deref() != Some(text.as_bytes()) {
             texts.push((relative, text));
         }
     }
     Ok(texts)
+}
+
+/// Returns a lock of DVC's with the entries of `lock`: declared stages in the order in which they
+/// run, then others.
+fn dvc_text(
+    graph: &StageGraph,
+    file: Option<&str>,
+    lock: &LockFile,
+    name: &str,
+    before: Option<&str>,
+) -> Result<String, base::Error> {
+    let stages = graph.order().iter().map(|&index| &graph.stages()[index]);
+    let here = stages.filter(|stage| stage.name.file() == file);
+    let declared: Vec<(&str, Shape)> = here.map(|s| (s.name.local(), Shape::of(s))).collect();
+    let known: BTreeSet<&str> = declared.iter().map(|(local, _)| *local).collect();
+    let others = lock.stages.keys().map(StageName::local);
+    let others = others.filter(|local| !known.contains(local));
+    let all: Vec<(&str, Shape)> = others.map(|local| (local, Shape::default())).collect();
+    let all = declared.iter().chain(&all);
+    let entries: BTreeMap<&str, &LockEntry> = lock
+        .stages
+        .iter()
+        .map(|(name, e)| (name.local(), e))
+        .collect();
+    let updates = all.filter_map(|(name, shape)| {
+        let entry = entries.get(name)?;
+        Some(Update { name, entry, shape })
+    });
+    dvc::to_text(name, before, &updates.collect::<Vec<_>>())
 }

@@ -407,7 +407,7 @@ impl<'p> Workspace<'p> {
     pub fn new(files: &'p Files<'p>, env: &'p BTreeMap<String, String>) -> Self {
         Self {
             files,
-            runs: RunCache::new(files.project.layout.runs()),
+            runs: RunCache::open(files.project, &files.store.cache),
             params: ParamFiles::new(&files.project.root),
             env,
             missing: MissingData::Counts,
@@ -532,7 +532,7 @@ impl<'p> Workspace<'p> {
         let earlier_run = || match records {
             RunRecords::Ignore => None,
             RunRecords::Use if !can_be_reused(stage) => None,
-            RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
+            RunRecords::Use => self.runs.find(stage, &inputs),
         };
         let can_give_back = |entry: &LockEntry| {
             self.files.may_have(stage, &entry.outs)

@@ -9,6 +9,7 @@ use crate::base::diag::{Diagnostic, Source, Span};
 use super::key_path::KeyPath;
 use super::locate::{self, Located, Places};
 use super::value::Value;
+use super::yaml::{self, Fault};
 
 /// The grammar of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,17 +161,22 @@ fn duplicate_key(source: &Arc<Source>, message: &str) -> Option<Diagnostic> {
 }
 
 fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
-    serde_yaml::from_str(&source.text).map_err(|e| {
-        let offset = e.location().map_or(0, |l| l.index());
-        let mut message = e.to_string();
-        // serde_yaml appends " at line L column C"; the caret says that already.
-        if let Some(at) = message.rfind(" at line ") {
-            message.truncate(at);
+    let text = &source.text;
+    let byte = |at: usize| text.char_indices().nth(at).map_or(text.len(), |(i, _)| i);
+    yaml::read(text).map_err(|fault| match fault {
+        Fault::DuplicateKey(key) => duplicate_key(source, &format!("duplicate key `{key}`"))
+            .unwrap_or_else(|| syntax_error(source, 0, &format!("duplicate key `{key}`"))),
+        Fault::Meaning(at, message) => syntax_error(source, byte(at), &message),
+        Fault::Syntax(at, message) => {
+            // The other parser says better what it missed.
+            let (at, message) = match serde_yaml::from_str::<serde_yaml::Value>(text) {
+                Ok(_) => (byte(at), message),
+                Err(e) => (e.location().map_or(0, |l| l.index()), e.to_string()),
+            };
+            // It appends " at line L column C"; the caret says that already.
+            let end = message.rfind(" at line ").unwrap_or(message.len());
+            syntax_error(source, at, &message[..end])
         }
-        if let Some(diagnostic) = duplicate_key(source, &message) {
-            return diagnostic;
-        }
-        syntax_error(source, offset, &message)
     })
 }
 
@@ -240,7 +246,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             merged.to_string(),
-            r#"{"base": {"x": 1, "y": 2}, "z": {"y": 3, "x": 1}}"#
+            r#"{"base": {"x": 1, "y": 2}, "z": {"x": 1, "y": 3}}"#
         );
         assert_eq!(parse("", Format::Yaml).unwrap(), Value::Null);
         assert_eq!(

@@ -27,7 +27,7 @@ use crate::pipeline::execute::{self, Confirm, Downstream, Keep, OnFailure, Optio
 use crate::pipeline::plan::{Naming, Scope};
 use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection, StageGraph};
-use crate::project::{EditLock, Project};
+use crate::project::Project;
 
 use super::status;
 
@@ -196,8 +196,6 @@ fn pass(
         .with_fetch(fetch);
     workspace.preflight(plan)?;
     if !args.no_commit {
-        // Together with the lock files: what stages are recorded with is what pointers record.
-        let _turn = EditLock::for_commit(&project.layout)?;
         sources::record(ctx, plan, files)?;
     }
     let options = args.options(ctx, project);

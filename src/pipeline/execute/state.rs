@@ -58,6 +58,7 @@ struct HeldUp {
 
 /// A result that is to be recorded.
 struct Pending {
+    stage: usize,
     key: RunKey,
     entry: LockEntry,
     told: Option<Told>,
@@ -386,8 +387,12 @@ impl<'a, 'w> State<'a, 'w> {
                 self.forced.extend(self.plan.graph().downstream(index));
             }
             if standing == Standing::Reusable {
-                let entry = entry.clone();
-                self.pending.push(Pending { key, entry, told });
+                self.pending.push(Pending {
+                    stage: index,
+                    key,
+                    entry: entry.clone(),
+                    told,
+                });
                 self.turns.extend(turn);
             }
         }
@@ -466,8 +471,15 @@ impl<'a, 'w> State<'a, 'w> {
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         if self.ledger.is_stale() {
             self.workspace.files.sync()?;
-            for Pending { key, entry, told } in self.pending.drain(..) {
-                self.workspace.runs.record(&key, &entry)?;
+            let stages = self.plan.graph().stages();
+            for pending in self.pending.drain(..) {
+                let Pending {
+                    stage,
+                    key,
+                    entry,
+                    told,
+                } = pending;
+                self.workspace.runs.record(&stages[stage], &key, &entry)?;
                 if let Some(told) = told
                     && let Err(error) = self.shelf.put(&key, &told)
                 {

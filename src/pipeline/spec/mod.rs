@@ -7,6 +7,7 @@ mod run;
 mod schema;
 mod service;
 mod shown;
+mod spelling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -22,6 +23,8 @@ pub use run::{FailureKind, Resources, Retry, RunSpec};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
+pub use spelling::Spelling;
+pub(in crate::pipeline) use spelling::commands_of;
 
 /// The address of a stage: `train` in the pipeline file at the top of the project, `sub/dvc.yaml:train`
 /// in one below it.
@@ -249,6 +252,8 @@ pub struct StageSpec {
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.
     pub declared: KeyPath,
+    /// How it is spelt there.
+    pub spelling: Spelling,
 }
 
 impl StageSpec {

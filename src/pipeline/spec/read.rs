@@ -15,8 +15,8 @@ use super::schema::NOT_YET;
 use super::service;
 use super::shown;
 use super::{
-    Axes, BeforeRun, Direction, Freshness, OutKind, OutSpec, ParamRef, Pipeline, Shown, StageName,
-    StageSpec, Storage,
+    Axes, BeforeRun, Direction, Freshness, OutKind, OutSpec, ParamRef, Pipeline, Shown, Spelling,
+    StageName, StageSpec, Storage,
 };
 
 /// What each stage last ran with.
@@ -178,6 +178,7 @@ fn read_stage(
     let description = fields.optional_text("desc").map(str::to_owned);
     let _ = fields.get("meta");
     fields.finish();
+    let spelling = value.as_map().map(|map| Spelling::of(map, wdir.as_ref()));
     Some(StageSpec {
         name: name?,
         commands,
@@ -191,6 +192,7 @@ fn read_stage(
         run,
         description,
         declared: at,
+        spelling: spelling.unwrap_or_default(),
     })
 }
 
