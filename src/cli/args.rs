@@ -149,6 +149,7 @@ commands! {
     Doctor => doctor,
     Config => config,
     Remote => remote,
+    CheckIgnore => check_ignore,
     Schema => schema,
     Completions => completions,
     Man => man,

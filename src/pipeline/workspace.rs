@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::base::doc::Value;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, update_gitignore};
+use crate::project::{InGit, Project};
 use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -300,7 +300,7 @@ impl<'p> Files<'p> {
             Storage::Cached => (path, InGit::Ignored),
             Storage::Git => (path, InGit::Visible),
         });
-        update_gitignore(&self.project.root, wanted)?;
+        self.project.update_gitignore(wanted)?;
         Ok(())
     }
 

@@ -15,8 +15,8 @@ use super::layout::Layout;
 use super::personality::Personality;
 use super::remote::{self, Remote};
 use super::settings::{
-    DVC_REMOTE_OPTIONS, DVC_SECTIONS, DVC_SETTINGS, OuterSettings, SETTINGS, SettingKind,
-    SettingsFile, SettingsForm, remote_path,
+    DVC_REMOTE_OPTIONS, DVC_SECTIONS, DVC_SETTINGS, OuterSettings, SETTINGS, SettingsFile,
+    SettingsForm, remote_path,
 };
 
 /// Most parallel jobs that can be asked for.

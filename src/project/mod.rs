@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod discover;
+pub mod dvc_locks;
 pub mod error;
 pub mod git;
 pub mod gitignore;
@@ -19,11 +20,12 @@ pub mod settings;
 
 pub use config::{BoolFlags, Config, ListFlags, Parsing, Sharing};
 pub use discover::{Project, discover, find_root};
+pub use dvc_locks::{PathLocks, RepoLock, RwGuard};
 pub use error::Error;
 pub use git::{Commit, Git};
 pub use gitignore::{InGit, is_ignored, update_gitignore};
 pub use ignore::Ignore;
-pub use init::init;
+pub use init::{Scm, init, init_dvc};
 pub use layout::Layout;
 pub use locks::{Access, EditLock, Holder, ProjectLock, Wait};
 pub use personality::{CVOPS, DVC, PARAMS_FILE, Personality, RunsIn};

@@ -23,10 +23,14 @@ pub struct Personality {
     pub settings_dir: &'static str,
     /// How they are written.
     pub settings: SettingsForm,
+    /// The folder that makes a folder of the project another project, where that counts.
+    pub inner_marker: Option<&'static str>,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
     pub cache: &'static str,
+    /// The folder of the locks that DVC takes, if it may run beside us.
+    pub dvc_locks: Option<&'static str>,
     /// Where the run cache is.
     pub runs: RunsIn,
     /// The folder of objects in the cache folder.
@@ -50,8 +54,10 @@ pub const CVOPS: Personality = Personality {
     state_dir: ".cvops",
     settings_dir: ".cvops",
     settings: SettingsForm::Yaml,
+    inner_marker: None,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
+    dvc_locks: None,
     runs: RunsIn::State,
     objects: "blake3",
 };
@@ -64,8 +70,10 @@ pub const DVC: Personality = Personality {
     state_dir: ".cvops",
     settings_dir: DVC_DIR,
     settings: SettingsForm::Ini,
+    inner_marker: Some(DVC_DIR),
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
+    dvc_locks: Some(".dvc/tmp"),
     runs: RunsIn::Cache,
     objects: "files/md5",
 };

@@ -1,6 +1,7 @@
 //! One file per command: arguments → options → a call into a room below → rendering.
 
 pub(super) mod cache;
+pub(super) mod check_ignore;
 pub(super) mod checkout;
 pub(super) mod completions;
 pub(super) mod config;
