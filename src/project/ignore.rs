@@ -77,9 +77,8 @@ impl Ignore {
         if is_always_ignored(name) || self.is_inner(path, kind) {
             return false;
         }
-        !self
-            .pattern(parent, path, kind)
-            .is_some_and(|pattern| !pattern.is_whitelist())
+        self.pattern(parent, path, kind)
+            .is_none_or(|pattern| pattern.is_whitelist())
     }
 
     /// Returns the pattern that decides about the project-relative `path`, those of the folders above

@@ -260,23 +260,33 @@ fn the_reference_lists_the_settings() {
         .take_while(|line| line.starts_with('|'))
         .filter(|line| line.starts_with("| `"))
         .collect();
-    let json = project().ok("config list --json").stdout;
-    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let settings = listed["settings"].as_array().unwrap();
-    let expected: Vec<String> = settings
-        .iter()
-        .map(|setting| {
-            let text = |key: &str| setting[key].as_str().unwrap().to_owned();
-            format!(
-                "| `{}` | {} | {} | `{}` |",
-                text("key"),
-                text("meaning"),
-                text("values"),
-                text("default")
-            )
-        })
+    let rows: Vec<&str> = rows
+        .into_iter()
+        .map(|row| row.split('`').nth(1).unwrap_or_default())
         .collect();
-    assert_eq!(rows, expected);
+    // Those that have no value yet are known to the command all the same.
+    let p = project();
+    p.ok("init");
+    let keys: Vec<String> = rows
+        .iter()
+        .map(|key| key.replace("NAME", "store"))
+        .collect();
+    for key in &keys {
+        p.ok(&format!("config {key}"));
+    }
+    let json = p.ok("config list --json").stdout;
+    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for setting in listed["settings"].as_array().unwrap() {
+        let text = |key: &str| setting[key].as_str().unwrap().to_owned();
+        let row = format!(
+            "| `{}` | {} | {} | `{}` |",
+            text("key"),
+            text("meaning"),
+            text("values"),
+            text("default")
+        );
+        assert!(reference.contains(&row), "{row}");
+    }
 }
 
 #[test]
@@ -316,4 +326,47 @@ fn a_section_goes_with_its_last_setting() {
     assert_eq!(p.read(".cvops/config.yaml"), "# ours\n");
     p.ok("config core.jobs 2");
     assert_eq!(p.read(".cvops/config.yaml"), "# ours\ncore:\n  jobs: 2\n");
+}
+
+/// In a DVC repository the files are DVC's, and what DVC would refuse stays out of them.
+#[test]
+fn files_of_dvc_are_read_and_changed_in_their_own_form() {
+    let p = project();
+    p.write(
+        ".dvc/config",
+        "# ours\n[core]\n    remote = store  # the big one\n    analytics = false\n['remote \"store\"']\n    url = ../../store\n",
+    );
+    check(&p.cvops("config list --show-origin"), str![]);
+    p.ok("config core.autostage true");
+    p.ok("config cache.type hardlink,copy");
+    p.ok("config --local cache.dir ../big");
+    p.ok("config remote.store.jobs 4");
+    p.ok("config exp.auto_push false");
+    p.ok("config core.analytics -u");
+    check(&p.cvops("config core.jobs 3"), str![]);
+    p.ok("config core.jobs 3 --local");
+    assert_eq!(p.ok("config core.jobs").stdout, "3\n");
+    assert_eq!(
+        p.ok("cache dir").stdout.trim(),
+        p.path("../big")
+            .canonicalize()
+            .unwrap_or(p.root().parent().unwrap().join("big"))
+            .to_str()
+            .unwrap()
+    );
+    check(&p.cvops("config --list --show-origin"), str![]);
+    snapbox::assert_data_eq!(p.read(".dvc/config"), str![]);
+    assert_eq!(
+        p.read(".dvc/config.local"),
+        "[cache]\n    dir = ../../big\n"
+    );
+    p.write(
+        ".dvc/config.local",
+        "[core]\n    autostge = true\n[cache]\n    type = reflnk\n",
+    );
+    check(&p.cvops("root"), str![]);
+    p.write(".dvc/config.local", "[core]\n    autostge = true\n");
+    check(&p.cvops("root"), str![]);
+    p.write(".dvc/config.local", "[core\n");
+    check(&p.cvops("root"), str![]);
 }

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod cache;
+mod check_ignore;
 mod checkout;
 mod concurrency;
 mod config;
@@ -38,6 +39,7 @@ mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
 mod random;
+mod remote;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]

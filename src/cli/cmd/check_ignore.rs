@@ -19,6 +19,7 @@ use crate::project::{Ignore, Project};
 #[command(
     after_help = "Examples:\n  cvops check-ignore data/raw/.DS_Store\n  cvops check-ignore --details data/*"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
     /// Show the pattern that decides, with its file and line
     #[arg(short, long)]
