@@ -150,6 +150,8 @@ commands! {
     Config => config,
     Remote => remote,
     CheckIgnore => check_ignore,
+    Install => install,
+    MergeDriver => merge_driver,
     Schema => schema,
     Completions => completions,
     Man => man,

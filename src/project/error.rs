@@ -39,6 +39,12 @@ pub enum Error {
         /// What is wrong with which line.
         problem: String,
     },
+    /// A git hook of the user's that ours cannot stand behind.
+    #[error("there is a git hook already that cannot be added to: `{}`", path.display())]
+    HookTaken {
+        /// The hook.
+        path: PathBuf,
+    },
     /// The table of DVC's path locks cannot be read.
     #[error("`{}` cannot be read: {problem}", path.display())]
     DvcLockTable {
@@ -138,6 +144,9 @@ impl ToDiagnostics for Error {
                 })
             }
             Self::Cancelled => Diagnostic::error("cancelled", message),
+            Self::HookTaken { .. } => Diagnostic::error("hook-taken", message)
+                .note("it is no shell script, or ends with `exec` or `exit`; nothing was changed")
+                .help("move it aside and run `cvops install` again, or call `cvops` in it yourself"),
             Self::DvcLockTable { path, .. } => Diagnostic::error("dvc-lock-table", message)
                 .note("DVC keeps there which process reads and writes what")
                 .help(format!(

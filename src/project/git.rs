@@ -470,7 +470,7 @@ fn command(root: &Path) -> Command {
     command
 }
 
-fn start_failed(root: &Path, error: std::io::Error) -> Error {
+pub(super) fn start_failed(root: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NoGitProgram,
         _ => base::Error::io("start `git` in", root)(error).into(),
@@ -478,7 +478,7 @@ fn start_failed(root: &Path, error: std::io::Error) -> Error {
 }
 
 /// Makes what git said an error.
-fn failure(root: &Path, said: &str) -> Error {
+pub(super) fn failure(root: &Path, said: &str) -> Error {
     let root = root.to_owned();
     if said.contains("dubious ownership") {
         Error::UnsafeRepository { root }

@@ -10,6 +10,7 @@ pub mod dvc_locks;
 pub mod error;
 pub mod git;
 pub mod gitignore;
+pub mod hooks;
 pub mod ignore;
 pub mod init;
 pub mod layout;

@@ -26,6 +26,7 @@ mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod install;
 mod manual;
 mod metrics;
 #[cfg(feature = "vision")]
