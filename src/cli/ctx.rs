@@ -1,6 +1,7 @@
 //! What every command gets: flags, environment, output, cancellation, and the project on demand.
 
 use std::path::PathBuf;
+use std::sync::Once;
 
 use crate::base::{ArtifactPath, Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
@@ -12,7 +13,7 @@ use crate::track::Tracking;
 use super::args::Global;
 use super::env::Env;
 use super::error::CliError;
-use super::out::{Out, Style};
+use super::out::{Form, Out, Style};
 use super::render::diagnostic;
 use super::signal;
 
@@ -23,6 +24,8 @@ pub(super) struct Ctx {
     pub(super) cancel: Cancel,
     /// The folder in which the command works (`-C`).
     pub(super) dir: PathBuf,
+    /// Was it said what is odd about the settings?
+    warned: Once,
 }
 
 impl Ctx {
@@ -42,6 +45,7 @@ impl Ctx {
                     out,
                     cancel,
                     dir,
+                    warned: Once::new(),
                 });
             }
             Ok(_) => "it is a file".to_owned(),
@@ -55,10 +59,12 @@ impl Ctx {
 
     /// Opens the project around the current folder.
     pub(super) fn project(&self) -> Result<Project, CliError> {
-        Ok(project::discover(
-            &self.dir,
-            self.env.user_config().as_deref(),
-        )?)
+        let project = project::discover(&self.dir, Some(&self.env.outer_settings()))?;
+        if self.out.form != Form::Json && !self.out.is_quiet() {
+            self.warned
+                .call_once(|| diagnostic::show_all(&self.out, &project.config.warnings));
+        }
+        Ok(project)
     }
 
     /// Starts to listen for Ctrl-C: for commands that can stop in an orderly way.

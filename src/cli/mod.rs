@@ -21,6 +21,7 @@ mod progress;
 mod reference;
 mod render;
 mod services;
+mod settings;
 mod signal;
 mod sources;
 #[cfg(feature = "vision")]

@@ -2,5 +2,6 @@
 //! Imports: `base`, `project`, `store`, `pipeline`.
 
 pub mod error;
+pub mod merge;
 
 pub use error::Error;

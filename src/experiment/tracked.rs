@@ -228,6 +228,7 @@ impl Recorder<'_> {
             Event::Decided { .. }
             | Event::Waiting { .. }
             | Event::Retrying { .. }
+            | Event::WaitingForDvc { .. }
             | Event::Told { .. }
             | Event::Started { .. }
             | Event::Output { .. }

@@ -288,6 +288,15 @@ fn amount(what: &str, n: u64) -> String {
     }
 }
 
+/// Returns the messages of `error`, each with a remark.
+fn noted(error: &Error, note: &str) -> Vec<Diagnostic> {
+    let mut all = error.to_diagnostics();
+    for diagnostic in &mut all {
+        diagnostic.notes.push(note.to_owned());
+    }
+    all
+}
+
 /// Says what to do about a stage that asks for too much of a resource.
 fn way_out(what: &str) -> &'static str {
     match what {
@@ -314,13 +323,7 @@ impl ToDiagnostics for Error {
                 return all;
             }
             Self::Keeping { error, path } => {
-                let mut all = error.to_diagnostics();
-                for diagnostic in &mut all {
-                    diagnostic
-                        .notes
-                        .push(format!("while putting the output `{path}` into the cache"));
-                }
-                return all;
+                return noted(error, &format!("while putting the output `{path}` into the cache"));
             }
             Self::Several(errors) => return errors.iter().flat_map(Self::to_diagnostics).collect(),
             Self::NoPipeline { file, .. } => error("no-pipeline").help(format!(
@@ -382,11 +385,7 @@ impl ToDiagnostics for Error {
                 .note(format!("`{command}` ran at that moment; its process group was ended"))
                 .help("raise `timeout` of the stage, or let it be tried again with `retry: {max: 1}`; what it left in $CVOPS_SCRATCH is found by the next attempt"),
             Self::GaveUp { error, attempts } => {
-                let mut all = error.to_diagnostics();
-                for diagnostic in &mut all {
-                    diagnostic.notes.push(format!("it was tried {attempts} times (`retry`)"));
-                }
-                return all;
+                return noted(error, &format!("it was tried {attempts} times (`retry`)"));
             }
             Self::NeverFits { what, .. } => error("never-fits").help(way_out(what)),
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(

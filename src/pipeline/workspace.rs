@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, claims, update_gitignore};
+use crate::project::{InGit, Project, claims};
 use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -364,7 +364,7 @@ impl<'p> Files<'p> {
             Storage::Cached => (path, InGit::Ignored),
             Storage::Git => (path, InGit::Visible),
         });
-        update_gitignore(&self.project.root, wanted)?;
+        self.project.update_gitignore(wanted)?;
         Ok(())
     }
 
@@ -526,6 +526,7 @@ impl<'p> Workspace<'p> {
             locked,
             outs: &outs,
             rewritten,
+            bare_stages: self.files.project.personality.bare_stages,
             force,
             records,
         };

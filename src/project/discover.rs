@@ -6,8 +6,11 @@ use crate::base::{self, ArtifactPath};
 
 use super::config::Config;
 use super::error::Error;
+use super::git;
+use super::gitignore::{InGit, update_gitignore};
 use super::layout::Layout;
 use super::personality::{CVOPS, DVC, DVC_DIR, Personality};
+use super::settings::OuterSettings;
 
 /// A project, found and configured.
 #[derive(Clone, Debug)]
@@ -29,6 +32,38 @@ impl Project {
         path.under(&self.root)
     }
 
+    /// Is git used for this project?
+    #[must_use]
+    pub fn uses_git(&self) -> bool {
+        !self.config.no_scm && git::work_tree_root(&self.root).is_some()
+    }
+
+    /// Hands files that a command wrote to `git add`, where `core.autostage` asks for it. Were they?
+    ///
+    /// # Errors
+    /// git refuses.
+    pub fn autostage(&self, paths: &[PathBuf]) -> Result<bool, Error> {
+        let wanted = self.config.autostage && self.uses_git();
+        if wanted {
+            git::stage(&self.root, paths)?;
+        }
+        Ok(wanted)
+    }
+
+    /// Makes git ignore or see each of `outs`, as `update_gitignore` does, if git is used.
+    ///
+    /// # Errors
+    /// As `update_gitignore`.
+    pub fn update_gitignore<'p>(
+        &self,
+        outs: impl IntoIterator<Item = (&'p ArtifactPath, InGit)>,
+    ) -> Result<Vec<PathBuf>, Error> {
+        if self.config.no_scm {
+            return Ok(Vec::new());
+        }
+        update_gitignore(&self.root, outs)
+    }
+
     /// Returns the absolute place of the pipeline file.
     #[must_use]
     pub fn pipeline_file(&self) -> PathBuf {
@@ -43,19 +78,21 @@ impl Project {
 }
 
 /// Opens the project of the nearest folder, from `from` upwards, that holds a pipeline file, a
-/// `.dvc/` folder or `.cvops/config.yaml`. `user_config` is the user's own settings file, if the
-/// caller knows of one; it need not exist.
+/// `.dvc/` folder or `.cvops/config.yaml`. `outer` are the settings outside of projects, if the caller
+/// knows of any.
 ///
 /// # Errors
 /// There is none, or its settings are broken.
-pub fn discover(from: &Path, user_config: Option<&Path>) -> Result<Project, Error> {
+pub fn discover(from: &Path, outer: Option<&OuterSettings>) -> Result<Project, Error> {
     let (root, personality) = find_root(from)?;
     let layout = Layout::new(&root, &personality);
+    let none = OuterSettings::default();
+    let config = Config::load(&root, &layout, &personality, outer.unwrap_or(&none))?;
     Ok(Project {
-        config: Config::load(&root, &layout, user_config)?,
+        layout: layout.for_cache(&config.cache_dir, &personality),
         personality,
+        config,
         root,
-        layout,
     })
 }
 

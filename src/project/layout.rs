@@ -1,14 +1,20 @@
-//! Every path under the state folder, spelt here and nowhere else. Imports: `project::personality`.
+//! Every path under the state folder, spelt here and nowhere else. Imports:
+//! `project::{personality, settings}`.
 
 use std::path::{Path, PathBuf};
 
-use super::personality::Personality;
+use super::personality::{Personality, RunsIn};
+use super::settings::SettingsForm;
 
 /// Where a project keeps settings and local state. Paths are computed, nothing is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     state: PathBuf,
+    settings: PathBuf,
+    form: SettingsForm,
+    dvc_locks: Option<PathBuf>,
     cache: PathBuf,
+    runs: PathBuf,
     /// The state folder of the project whose results and knowledge are used as well.
     shared: Option<PathBuf>,
 }
@@ -19,7 +25,14 @@ impl Layout {
     pub fn new(root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            settings: root.join(personality.settings_dir),
+            form: personality.settings,
+            dvc_locks: personality.dvc_locks.map(|dir| root.join(dir)),
             cache: root.join(personality.cache),
+            runs: root.join(match personality.runs {
+                RunsIn::State => personality.state_dir,
+                RunsIn::Cache => personality.cache,
+            }),
             shared: None,
         }
     }
@@ -30,9 +43,23 @@ impl Layout {
     pub fn of_work_tree(&self, root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            settings: root.join(personality.settings_dir),
+            form: personality.settings,
+            // A work tree belongs to one process, and DVC knows nothing of it.
+            dvc_locks: None,
             cache: self.cache.clone(),
+            runs: self.runs.clone(),
             shared: Some(self.shared_state().to_owned()),
         }
+    }
+
+    /// Returns this layout with the run cache where it is for the cache folder in use.
+    #[must_use]
+    pub(super) fn for_cache(mut self, cache_dir: &Path, personality: &Personality) -> Self {
+        if personality.runs == RunsIn::Cache {
+            cache_dir.clone_into(&mut self.runs);
+        }
+        self
     }
 
     /// Is this the layout of a work tree that belongs to another project?
@@ -54,13 +81,31 @@ impl Layout {
     /// Returns the committed settings.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.state.join("config.yaml")
+        self.settings.join(match self.form {
+            SettingsForm::Yaml => "config.yaml",
+            SettingsForm::Ini => "config",
+        })
     }
 
     /// Returns the settings of this machine, not committed.
     #[must_use]
     pub fn local_config(&self) -> PathBuf {
+        match self.form {
+            SettingsForm::Yaml => self.own_local_config(),
+            SettingsForm::Ini => self.settings.join("config.local"),
+        }
+    }
+
+    /// Returns the settings of this machine in our own form, whatever the form of the project's.
+    #[must_use]
+    pub fn own_local_config(&self) -> PathBuf {
         self.state.join("config.local.yaml")
+    }
+
+    /// Does the state folder hold settings that are committed?
+    #[must_use]
+    pub fn state_holds_settings(&self) -> bool {
+        self.state == self.settings
     }
 
     /// Returns the file that keeps local state out of git.
@@ -78,13 +123,14 @@ impl Layout {
     /// Returns the run cache: results of earlier runs by their inputs.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.shared_state().join("runs")
+        self.runs.join("runs")
     }
 
     /// Returns the folder of what earlier runs told: their output and how long they took.
     #[must_use]
     pub fn told(&self) -> PathBuf {
-        self.runs().join("told")
+        // Not beside records that are DVC's.
+        self.shared_state().join("runs").join("told")
     }
 
     /// Returns the stat cache; it may be deleted at any time.
@@ -114,7 +160,7 @@ impl Layout {
     /// Returns the folder of listings of source folders: which files, not their bytes.
     #[must_use]
     pub fn listings(&self) -> PathBuf {
-        self.runs().join("listings")
+        self.shared_state().join("runs").join("listings")
     }
 
     /// Returns the folder of large documents in parsed form.
@@ -151,6 +197,12 @@ impl Layout {
     #[must_use]
     pub fn commit_lock(&self) -> PathBuf {
         self.locks().join("commit.lock")
+    }
+
+    /// Returns the folder of DVC's locks, where DVC may run beside us.
+    #[must_use]
+    pub fn dvc_locks(&self) -> Option<PathBuf> {
+        self.dvc_locks.clone()
     }
 
     /// Returns the file on which edits of the user's files take turns.

@@ -291,7 +291,7 @@ pub(super) fn open(path: &Path) -> Result<File, base::Error> {
         .map_err(base::Error::io("open", path))
 }
 
-fn try_lock(file: &File, access: Access, path: &Path) -> Result<bool, base::Error> {
+pub(super) fn try_lock(file: &File, access: Access, path: &Path) -> Result<bool, base::Error> {
     let tried = match access {
         Access::Shared => file.try_lock_shared(),
         Access::Exclusive => file.try_lock(),
@@ -319,7 +319,7 @@ fn read_holder(file: &mut File) -> Option<Holder> {
 }
 
 #[cfg(unix)]
-fn is_alive(pid: u32) -> bool {
+pub(super) fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
@@ -332,7 +332,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_alive(_: u32) -> bool {
+pub(super) fn is_alive(_: u32) -> bool {
     true
 }
 

@@ -1,9 +1,12 @@
-//! The names by which a project is known, and how it hashes. Imports: `base`.
+//! The names by which a project is known, and how it hashes. Imports: `base`,
+//! `project::settings`.
 //!
 //! A personality is a value chosen once, when the project is discovered; no other room spells these
 //! names, so that a second personality is a second constant and not a second code path.
 
 use crate::base::hash::HashAlgo;
+
+use super::settings::SettingsForm;
 
 /// The file names and the hash of one kind of project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +21,53 @@ pub struct Personality {
     pub state_dir: &'static str,
     /// Does a pipeline file below the top count as well? If not, it belongs to another project.
     pub nested_pipelines: bool,
+    /// The folder of the project's settings.
+    pub settings_dir: &'static str,
+    /// How they are written.
+    pub settings: SettingsForm,
+    /// The folder that makes a folder of the project another project, where that counts.
+    pub inner_marker: Option<&'static str>,
+    /// How a stage's commands are run.
+    pub commands: Commands,
+    /// When a stage runs that has neither deps nor outputs.
+    pub bare_stages: BareStages,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
     pub cache: &'static str,
+    /// The folder of the locks that DVC takes, if it may run beside us.
+    pub dvc_locks: Option<&'static str>,
+    /// Where the run cache is.
+    pub runs: RunsIn,
     /// The folder of objects in the cache folder.
     pub objects: &'static str,
+}
+
+/// How a stage's commands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commands {
+    /// Each as a whole, by `/bin/sh`.
+    Whole,
+    /// Each line of a text by itself, by the user's shell (`$SHELL`) without its start-up files.
+    ByLine,
+}
+
+/// When a stage runs that has neither deps nor outputs: there is nothing to judge it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareStages {
+    /// Once, until its command changes.
+    RunOnce,
+    /// Each time.
+    RunAlways,
+}
+
+/// Where the run cache is: in its folder `runs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsIn {
+    /// Of the state folder: each project has its own.
+    State,
+    /// Of the cache folder: projects that share a cache share results.
+    Cache,
 }
 
 /// A cvops project.
@@ -33,8 +77,15 @@ pub const CVOPS: Personality = Personality {
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
     nested_pipelines: false,
+    settings_dir: ".cvops",
+    settings: SettingsForm::Yaml,
+    inner_marker: None,
+    commands: Commands::Whole,
+    bare_stages: BareStages::RunOnce,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
+    dvc_locks: None,
+    runs: RunsIn::State,
     objects: "blake3",
 };
 
@@ -45,8 +96,15 @@ pub const DVC: Personality = Personality {
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
     nested_pipelines: true,
+    settings_dir: DVC_DIR,
+    settings: SettingsForm::Ini,
+    inner_marker: Some(DVC_DIR),
+    commands: Commands::ByLine,
+    bare_stages: BareStages::RunAlways,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
+    dvc_locks: Some(".dvc/tmp"),
+    runs: RunsIn::Cache,
     objects: "files/md5",
 };
 

@@ -1255,34 +1255,6 @@ For more information, try '--help'.
 }
 
 #[test]
-fn a_dvc_repository_is_left_alone() {
-    let p = project();
-    p.write(".dvc/config", "")
-        .write("dvc.yaml", "stages: {a: {cmd: x}}\n");
-    check(
-        &p.cvops("repro"),
-        str![[r#"
---- stderr ---
-error: `[ROOT]` is a DVC repository; this version of cvops opens cvops projects only
- |
- = help: write a `pipeline.yaml` beside `.dvc/` to use cvops here
-[exit 2]
-"#]],
-    );
-    check(
-        &p.cvops("init"),
-        str![[r#"
---- stderr ---
-error: `[ROOT]` is a DVC repository; this version of cvops opens cvops projects only
- |
- = help: write a `pipeline.yaml` beside `.dvc/` to use cvops here
-[exit 2]
-"#]],
-    );
-    assert_eq!(p.files(), [".dvc/config", "dvc.yaml"]);
-}
-
-#[test]
 fn broken_settings() {
     let p = sample();
     p.write(

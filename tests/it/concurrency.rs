@@ -131,14 +131,14 @@ fn what_needs_the_project_for_itself_waits_for_a_repro_and_names_it() {
 #[test]
 fn eight_repros_of_one_pipeline_run_each_stage_once() {
     // Two layers: whoever finds the first one done goes on with the second.
-    let text: String = (0..12)
+    let stages: Vec<String> = (0..12)
         .map(|i| {
             format!(
                 "  a{i}: {{cmd: 'echo a{i} >> ~/runs; echo {i} > a{i}', outs: [a{i}]}}\n  b{i}: {{cmd: 'echo b{i} >> ~/runs; cat a{i} > b{i}', deps: [a{i}], outs: [b{i}]}}\n"
             )
         })
         .collect();
-    let p = with_pipeline(&format!("stages:\n{text}"));
+    let p = with_pipeline(&format!("stages:\n{}", stages.concat()));
     let mut all: Vec<_> = (0..8)
         .map(|i| beside(&p, "repro -j 2", &format!("log-{i}")))
         .collect();

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod cache;
+mod check_ignore;
 mod checkout;
 mod concurrency;
 mod config;
@@ -25,6 +26,7 @@ mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod install;
 mod manual;
 mod metrics;
 #[cfg(feature = "vision")]
@@ -38,6 +40,7 @@ mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
 mod random;
+mod remote;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]

@@ -159,10 +159,10 @@ first  [HASH]  [DATE]  finished  [TIME]  2 ran  1  1
     check_squeezed(
         &p.cvops("exp list --sort accuracy -n 2 --md"),
         str![[r#"
-| name  | id  | started  | status  |  took | stages | accuracy | per\_class.cat | train.lr |
+| name | id | started | status | took | stages | accuracy | per\_class.cat | train.lr |
 | --- | --- | --- | --- | ---: | --- | ---: | ---: | ---: |
-| second | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  3 |  0.5 |  3 |
-| third  | [HASH] | [DATE] | finished | [TIME] | 2 ran  |  2 |  0.5 |  2 |
+| second | [HASH] | [DATE] | finished | [TIME] | 2 ran | 3 | 0.5 | 3 |
+| third | [HASH] | [DATE] | finished | [TIME] | 2 ran | 2 | 0.5 | 2 |
 --- stderr ---
 2 of 3 runs; `--all` lists the others
 [exit 0]

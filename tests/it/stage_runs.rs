@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use snapbox::str;
 
 use crate::support::stages::{Beside, sample, wait_until, with_pipeline};
-use crate::support::{Exit, check};
+use crate::support::{Exit, check, project};
 
 /// Fails as often as `~/tries` has lines less than `n`.
 fn fails_until(n: u32, rest: &str) -> String {
@@ -542,4 +542,65 @@ error: there is no default remote to get missing data from
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn in_a_dvc_repository_stages_run_as_they_do_there() {
+    let p = project();
+    // Each line has a shell of its own, and what declares nothing runs each time.
+    p.write(".dvc/config", "").write(
+        "dvc.yaml",
+        "stages:\n  lines:\n    cmd: |\n      cd /\n      pwd > where.txt\n      echo $0 > shell.txt\n    outs: [where.txt, shell.txt]\n  list:\n    cmd: ['cd / && pwd > $DVC_ROOT/list.txt']\n    outs: [list.txt]\n  bare:\n    cmd: echo bare >> ~/runs\n",
+    );
+    let repro = |shell: &str| {
+        let output = p.run(p.command("repro").env("SHELL", shell));
+        assert_eq!(output.exit, Exit::Code(0), "{}", output.transcript());
+        output
+    };
+    repro("/bin/bash");
+    assert_eq!(p.read("where.txt").trim_end(), p.root().to_str().unwrap());
+    assert_eq!(p.read("shell.txt"), "/bin/bash\n");
+    assert_eq!(p.read("list.txt"), "/\n");
+    p.ran();
+    check(&repro("/bin/sh"), str![]);
+    assert_eq!(p.ran(), "bare");
+    assert!(p.read("dvc.lock").contains("schema: '2.0'"));
+    // A project of our own has neither of the two.
+    let p = with_pipeline("stages:\n  bare: {cmd: 'echo bare >> ~/runs'}\n");
+    p.ok("repro");
+    p.ok("repro");
+    assert_eq!(p.ran(), "bare");
+}
+
+#[test]
+fn dvc_is_waited_for_and_told_what_stages_touch() {
+    let p = project();
+    p.write(".dvc/config", "").write(
+        "dvc.yaml",
+        "stages:\n  slow:\n    cmd: touch ~/started; while [ ! -e ~/go ] && [ -d ~ ]; do sleep 0.02; done; cp in.txt out.txt\n    deps: [in.txt]\n    outs: [out.txt]\n",
+    );
+    p.write("in.txt", "1\n").write(".dvc/tmp/lock", "");
+    let held = fs::File::open(p.path(".dvc/tmp/lock")).unwrap();
+    held.lock().unwrap();
+    let log = p.home().join("log");
+    let mut command = p.command("repro");
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut repro = Beside::start(&mut command);
+    wait_until("it waits", || {
+        fs::read_to_string(&log).unwrap().contains("waiting for")
+    });
+    drop(held);
+    wait_until("it runs", || p.home().join("started").exists());
+    // The lock of the repository is free while a stage runs; its paths are not.
+    let free = fs::File::open(p.path(".dvc/tmp/lock")).unwrap();
+    wait_until("the lock is free", || free.try_lock().is_ok());
+    free.unlock().unwrap();
+    let table = p.read(".dvc/tmp/rwlock");
+    assert!(
+        table.contains("out.txt") && table.contains("in.txt"),
+        "{table}"
+    );
+    fs::write(p.home().join("go"), "").unwrap();
+    assert_eq!(repro.end(), Some(0));
+    assert!(!p.read(".dvc/tmp/rwlock").contains("out.txt"));
 }

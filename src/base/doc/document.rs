@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::base::Error;
 use crate::base::diag::{Diagnostic, Source, Span};
 
+use super::ini;
 use super::key_path::KeyPath;
 use super::locate::{self, Located, Places};
 use super::value::Value;
@@ -20,6 +21,8 @@ pub enum Format {
     Json,
     /// TOML 1.0.
     Toml,
+    /// INI as DVC's settings are written; no file name tells it.
+    Ini,
 }
 
 impl Format {
@@ -71,6 +74,7 @@ impl Document {
             Format::Yaml => parse_yaml(&source),
             Format::Json => parse_json(&source),
             Format::Toml => parse_toml(&source),
+            Format::Ini => ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source)),
         };
         match root {
             Ok(root) => Ok(Self::new(source, format, root)),

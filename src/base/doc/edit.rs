@@ -12,6 +12,7 @@ use crate::base::Error;
 use crate::base::diag::Span;
 
 use super::document::{Document, Format};
+use super::ini;
 use super::key_path::{Key, KeyPath};
 use super::node::{self, Entry, Layout, Node, Quotes, Shape, colon_after};
 use super::value::{Map, Value};
@@ -51,8 +52,21 @@ pub fn remove(document: &Document, path: &KeyPath) -> Result<Document, Error> {
     if !take(&mut expected, path.keys()) {
         return Err(refuse(document, path, "it is not there".to_owned()));
     }
-    let edited = reread(document, path, remove_one(document, path))?;
+    let mut edited = reread(document, path, remove_one(document, path))?;
+    if document.format == Format::Ini {
+        // There, a section without keys says nothing.
+        prune(&mut expected);
+        prune(&mut edited.root);
+    }
     check(document, path, edited, &expected)
+}
+
+/// Takes out mappings without keys.
+fn prune(value: &mut Value) {
+    if let Value::Map(map) = value {
+        map.values_mut().for_each(prune);
+        map.retain(|_, inner| !matches!(inner, Value::Map(map) if map.is_empty()));
+    }
 }
 
 /// Returns why a value cannot be written in this format, if it cannot.
@@ -267,6 +281,9 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
     let text = &document.source.text;
     if document.format == Format::Toml {
         return set_toml(document, path, value);
+    }
+    if document.format == Format::Ini {
+        return ini::set(text, path.keys(), value);
     }
     let is_json = document.format == Format::Json;
     let Some(root) = node::tree(text) else {
@@ -583,6 +600,9 @@ fn remove_one(document: &Document, path: &KeyPath) -> Result<String, String> {
         return Err("a key of a TOML file has to be removed by hand".to_owned());
     }
     let text = &document.source.text;
+    if document.format == Format::Ini {
+        return ini::remove(text, path.keys());
+    }
     let root = node::tree(text).ok_or(BY_LAYOUT)?;
     let found = find(&root, path.keys());
     let [.., parent, node] = found.nodes[..] else {

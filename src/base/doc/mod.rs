@@ -1,4 +1,4 @@
-//! Documents (YAML, JSON, TOML): values, places for messages, typed reading that reports every problem.
+//! Documents (YAML, JSON, TOML, INI): values, places for messages, typed reading that reports every problem.
 //!
 //! A `Document` keeps its text and looks a place up only when a diagnostic is built: no cost on the
 //! good path, exact carets on the bad one. YAML means what it means to DVC (`scalar`), and can be
@@ -8,6 +8,7 @@ mod cache;
 mod document;
 pub mod edit;
 pub mod emit;
+mod ini;
 mod key_path;
 mod locate;
 mod node;

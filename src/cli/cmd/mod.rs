@@ -1,6 +1,7 @@
 //! One file per command: arguments → options → a call into a room below → rendering.
 
 pub(super) mod cache;
+pub(super) mod check_ignore;
 pub(super) mod checkout;
 pub(super) mod commit;
 pub(super) mod completions;
@@ -10,11 +11,14 @@ pub(super) mod doctor;
 pub(super) mod freeze;
 pub(super) mod health;
 pub(super) mod init;
+pub(super) mod install;
 pub(super) mod man;
+pub(super) mod merge_driver;
 pub(super) mod metrics;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;
+pub(super) mod remote;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod runs;

@@ -315,7 +315,7 @@ fn read(
             let format = Format::of_path(&path);
             let text = match format {
                 Format::Json => "{}\n".to_owned(),
-                Format::Yaml | Format::Toml => String::new(),
+                Format::Yaml | Format::Toml | Format::Ini => String::new(),
             };
             return Ok((String::new(), Document::parse(file.as_str(), text, format)?));
         }

@@ -30,7 +30,7 @@ const LINKS: [LinkKind; 4] = [
 
 /// Returns the findings, and the project if there is one that can be looked into.
 pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
-    let user = ctx.env.user_config();
+    let outer = ctx.env.outer_settings();
     let (root, personality) = match project::find_root(&ctx.dir) {
         Ok(found) => found,
         Err(project::Error::NotAProject { .. }) => {
@@ -38,11 +38,7 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
                 "project",
                 "none here or above; `cvops init` sets one up",
             )];
-            let files: Vec<_> = user
-                .iter()
-                .map(|path| SettingsFile::of_user(path))
-                .collect();
-            findings.extend(settings(&files));
+            findings.extend(settings(&SettingsFile::outer(&CVOPS, &outer)));
             findings.extend(volumes(&[("disk", &ctx.dir)]));
             return (findings, None);
         }
@@ -60,11 +56,11 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
         "project",
         format!("{kind}: {}", root.display()),
     )];
-    let files = SettingsFile::of_project(&root, &layout, user.as_deref());
+    let files = SettingsFile::of_project(&root, &layout, &personality, &outer);
     findings.extend(settings(&files));
     // What is wrong with them has been said; the rest is looked at with the defaults.
-    let config =
-        Config::load(&root, &layout, user.as_deref()).unwrap_or_else(|_| Config::defaults(&layout));
+    let config = Config::load(&root, &layout, &personality, &outer)
+        .unwrap_or_else(|_| Config::defaults(&layout));
     let project = Project {
         root,
         personality,

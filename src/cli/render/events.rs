@@ -92,7 +92,9 @@ impl Story<'_> {
                     ));
                 }
             },
-            Event::Waiting { .. } | Event::Retrying { .. } => out.note(&self.held_up(event)),
+            Event::Waiting { .. } | Event::WaitingForDvc { .. } | Event::Retrying { .. } => {
+                out.note(&self.held_up(event));
+            }
             Event::Told { stage, told } => self.tell_again(stage, told),
             Event::Started { stage, command } => {
                 out.note(
@@ -193,6 +195,14 @@ impl Story<'_> {
                 clock::local_time(holder.since),
                 units::duration(*elapsed)
             ),
+            Event::WaitingForDvc { wait } => {
+                let who = wait.holder.as_ref().map_or_else(
+                    || "DVC".to_owned(),
+                    |holder| format!("`{}` (pid {})", holder.command, holder.pid),
+                );
+                let elapsed = units::duration(wait.elapsed);
+                format!("waiting for {who} to finish, {elapsed} so far")
+            }
             Event::Retrying {
                 error, attempt, of, ..
             } => {
@@ -351,6 +361,10 @@ fn to_json(event: &Event) -> Value {
             "event": "waiting", "stage": stage.as_str(), "path": path.as_str(),
             "for": {"pid": holder.pid, "command": holder.command, "since": holder.since},
             "seconds": elapsed.as_secs_f64(),
+        }),
+        Event::WaitingForDvc { wait } => json!({
+            "event": "waiting_for_dvc", "seconds": wait.elapsed.as_secs_f64(),
+            "for": wait.holder.as_ref().map(|h| json!({"pid": h.pid, "command": h.command})),
         }),
         Event::Retrying {
             stage,

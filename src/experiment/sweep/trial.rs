@@ -411,6 +411,7 @@ impl Observer<Event> for Log {
             }
             Event::Decided { .. }
             | Event::Told { .. }
+            | Event::WaitingForDvc { .. }
             | Event::Saved { .. }
             | Event::LeftoverStopped { .. }
             | Event::Ready { .. }

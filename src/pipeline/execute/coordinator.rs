@@ -17,8 +17,9 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::spec::StageSpec;
 use crate::pipeline::workspace::{Judged, Workspace, can_be_reused};
+use crate::project::{PathLocks, RepoLock, Wait};
 
-use super::process::{GRACE, Running};
+use super::process::{GRACE, Program, Running};
 use super::stage::{Done, Job, Worker};
 use super::state::{Start, State};
 use super::told::Shelf;
@@ -55,18 +56,27 @@ pub fn execute(
     let running = Running::default();
     let files = workspace.files;
     let shelf = Shelf::new(files.project().layout.told());
+    let personality = &files.project().personality;
+    let user_shell = workspace.env().get("SHELL").map(String::as_str);
+    let program = Program::of(personality.commands, user_shell);
     let mut state = State::new(plan, lock, workspace, options, &shelf, events);
     let claimed_by = state.claimed_by();
+    let paths = PathLocks::new(&files.project().layout, &options.command);
     let worker = Worker {
         files,
         env: &options.env,
+        program: &program,
         claimed_by: &claimed_by,
+        dvc: &paths,
         keep: options.keep,
         shelf: &shelf,
         running: &running,
         cancel,
         events,
     };
+    let on_wait = |wait: &Wait| events.notify(Event::WaitingForDvc { wait: wait.clone() });
+    let layout = &files.project().layout;
+    let mut dvc = RepoLock::acquire(layout, cancel, &on_wait)?;
     let (sender, reports) = mpsc::channel();
     std::thread::scope(|scope| {
         let mut stopping: Option<Instant> = None;
@@ -92,9 +102,15 @@ pub fn execute(
             if state.is_over(cancel) {
                 break;
             }
-            match reports.recv_timeout(LOOK_EVERY) {
-                Ok(report) => state.take(report),
-                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {}
+            // While stages run, DVC may work as well.
+            dvc.release();
+            let report = reports.recv_timeout(LOOK_EVERY).ok();
+            if report.is_some() || state.has_something_to_do() {
+                // Who is asked to stop still records what is done, at once.
+                let _ = dvc.again(cancel, &on_wait);
+            }
+            if let Some(report) = report {
+                state.take(report);
             }
             // What finished is made durable even if another stage still runs for hours.
             if let Err(error) = state.commit_if_due() {
@@ -113,6 +129,7 @@ pub fn execute(
                 }
             }
         }
+        let _ = dvc.again(cancel, &on_wait);
         state.commit()?;
         match state.fatal.take() {
             Some(error) => Err(error),
@@ -151,6 +168,14 @@ fn work(worker: &Worker<'_>, stage: &StageSpec, start: &Start, options: &Options
         key,
         gpus: start.grant.gpus.as_deref(),
     };
+    // Held until the result is told.
+    let _dvc = match worker.lock_for_dvc(stage) {
+        Ok(guard) => guard,
+        Err(error) => {
+            report.result = Some(Err(error));
+            return report;
+        }
+    };
     // A panic must not leave the coordinator waiting for a report for ever.
     let work = AssertUnwindSafe(|| match decision {
         StageDecision::Restore { entry, .. } => worker.restore(&job, entry),
@@ -167,6 +192,11 @@ fn takes_turns(stage: &StageSpec, decision: &StageDecision, options: &Options) -
     let StageDecision::Run(because) = decision else {
         return false;
     };
-    let insisted = |reason| matches!(reason, &RunReason::Forced | &RunReason::AlwaysChanged);
+    let insisted = |reason| {
+        matches!(
+            reason,
+            &RunReason::Forced | &RunReason::AlwaysChanged | &RunReason::Bare
+        )
+    };
     options.records == RunRecords::Use && can_be_reused(stage) && !because.iter().any(insisted)
 }

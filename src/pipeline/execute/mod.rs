@@ -16,6 +16,9 @@
 //! that is to run or be restored first claims what it reads and writes (`claiming`), and is judged
 //! again if others were at work. The lock file is brought up to date entry by entry.
 //!
+//! In a repository of DVC, its locks are held as well: that of the repository while stages are judged
+//! and results recorded, those of a stage's paths while it runs.
+//!
 //! Processes of a killed cvops go on in their own process groups; the next command that takes the
 //! project lock, or wants their paths, stops them first (`leftovers`).
 //! Imports: base, project, store, and the pipeline's other files.
@@ -38,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{ArtifactPath, ObjectId};
+use crate::project::Wait;
 use crate::project::claims::Conflict;
 
 use super::decide::{Force, RunReason, RunRecords, StageDecision};
@@ -160,6 +164,11 @@ pub enum Event {
         conflict: Conflict,
         /// How long so far.
         elapsed: Duration,
+    },
+    /// The command waits for DVC.
+    WaitingForDvc {
+        /// For whom, and how long so far.
+        wait: Wait,
     },
     /// An attempt failed; the stage is tried again.
     Retrying {

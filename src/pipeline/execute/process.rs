@@ -1,6 +1,6 @@
 //! Runs one shell command in a process group of its own and passes its output on line by line.
 //!
-//! Imports: base, spec, execute.
+//! Imports: base, project, spec, execute.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
+use crate::base::doc::Value;
 use crate::base::{Cancel, CancelReason, Observer};
 
 use super::{Event, Stream};
-use crate::pipeline::spec::StageName;
+use crate::pipeline::spec::{StageName, StageSpec};
+use crate::project::Commands;
 
 /// Longer lines are passed on in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -69,8 +71,51 @@ impl Running {
     }
 }
 
+/// The shell, and what it is given.
+#[derive(Debug)]
+pub(super) struct Program {
+    path: String,
+    flags: &'static [&'static str],
+    commands: Commands,
+}
+
+impl Program {
+    /// Chooses the shell; `user` is the user's own.
+    pub(super) fn of(commands: Commands, user: Option<&str>) -> Self {
+        let path = match commands {
+            Commands::Whole => None,
+            Commands::ByLine => user.filter(|shell| !shell.is_empty()),
+        };
+        let path = path.unwrap_or("/bin/sh");
+        // Start-up files may change what a command does.
+        let flags: &[&str] = match (commands, path.rsplit('/').next()) {
+            (Commands::ByLine, Some("bash")) => &["--noprofile", "--norc"],
+            (Commands::ByLine, Some("zsh")) => &["--no-rcs"],
+            _ => &[],
+        };
+        Self {
+            path: path.to_owned(),
+            flags,
+            commands,
+        }
+    }
+
+    /// Returns what the shell is given, one after the other, for the commands of `stage`.
+    pub(super) fn commands<'s>(&self, stage: &'s StageSpec) -> Vec<&'s str> {
+        let is_text = matches!(stage.spelling.command(&stage.commands), Value::Str(_));
+        match (self.commands, stage.commands.as_slice()) {
+            (Commands::ByLine, [text]) if is_text => text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect(),
+            (_, commands) => commands.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
 /// How a command is run.
 pub(super) struct Shell<'a> {
+    pub(super) program: &'a Program,
     pub(super) stage: &'a StageName,
     pub(super) dir: &'a Path,
     pub(super) env: &'a [(String, OsString)],
@@ -122,7 +167,8 @@ impl Clock {
 impl Shell<'_> {
     /// Runs `command` to its end, or to the deadline.
     pub(super) fn run(&self, command: &str) -> io::Result<Ended> {
-        let mut child = Command::new("/bin/sh")
+        let mut child = Command::new(&self.program.path)
+            .args(self.program.flags)
             .arg("-c")
             .arg(command)
             .current_dir(self.dir)

@@ -1,9 +1,9 @@
 //! One stage in a worker thread: secure and remove old outputs, run the commands, keep the new
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
@@ -13,11 +13,12 @@ use crate::pipeline::lock::LockEntry;
 use crate::pipeline::params::{self, ParamFiles};
 use crate::pipeline::spec::{BeforeRun, FailureKind, StageName, StageSpec};
 use crate::pipeline::workspace::{Files, Restored, can_be_reused};
+use crate::project::{self, PathLocks, RwGuard, Wait};
 use crate::store::Presence;
 
 use super::admission::VISIBLE_GPUS;
 use super::leftovers::CLAIMED_BY;
-use super::process::{Running, Shell, describe};
+use super::process::{Program, Running, Shell, describe};
 use super::told::{Listener, Shelf, Told};
 use super::{Event, Keep, Outcome};
 
@@ -25,8 +26,11 @@ use super::{Event, Keep, Outcome};
 pub(super) struct Worker<'a> {
     pub(super) files: &'a Files<'a>,
     pub(super) env: &'a [(String, OsString)],
+    pub(super) program: &'a Program,
     /// By which a stage's processes are known to be this command's.
     pub(super) claimed_by: &'a str,
+    /// DVC's locks of paths.
+    pub(super) dvc: &'a PathLocks,
     pub(super) keep: Keep,
     pub(super) shelf: &'a Shelf,
     pub(super) running: &'a Running,
@@ -129,6 +133,23 @@ impl Worker<'_> {
         }
     }
 
+    /// Tells DVC, where it may work beside us, what `stage` reads and writes.
+    pub(super) fn lock_for_dvc(&self, stage: &StageSpec) -> Result<RwGuard<'_>, Error> {
+        let absolute = |path: &ArtifactPath| path.under(self.files.root());
+        let reads: BTreeSet<PathBuf> = stage.reads().map(absolute).collect();
+        let reads: Vec<PathBuf> = reads.into_iter().collect();
+        let writes: Vec<PathBuf> = stage.outs.keys().map(absolute).collect();
+        let on_wait = |wait: &Wait| {
+            self.events
+                .notify(Event::WaitingForDvc { wait: wait.clone() });
+        };
+        match self.dvc.lock(&reads, &writes, self.cancel, &on_wait) {
+            Ok(guard) => Ok(guard),
+            Err(project::Error::Cancelled) => Err(Error::Cancelled),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Makes room for the outputs of a run.
     fn prepare(&self, stage: &StageSpec) -> Result<(), Error> {
         for (path, out) in &stage.outs {
@@ -217,6 +238,7 @@ impl Worker<'_> {
             self.events.notify(event);
         };
         let shell = Shell {
+            program: self.program,
             stage: &stage.name,
             dir: &dir,
             env: &env,
@@ -225,13 +247,13 @@ impl Worker<'_> {
             deadline: stage.run.timeout.map(|timeout| start + timeout),
             events: &listen,
         };
-        for command in &stage.commands {
+        for command in self.program.commands(stage) {
             if self.cancel.is_requested() {
                 return Err(Error::Cancelled);
             }
             self.events.notify(Event::Started {
                 stage: stage.name.clone(),
-                command: command.clone(),
+                command: command.to_owned(),
             });
             let ended = shell.run(command).map_err(|source| Error::Spawn {
                 stage: stage.name.clone(),
@@ -245,14 +267,14 @@ impl Worker<'_> {
             if ended.late {
                 return Err(Error::TimedOut {
                     stage: stage.name.clone(),
-                    command: command.clone(),
+                    command: command.to_owned(),
                     timeout: stage.run.timeout.unwrap_or_default(),
                 });
             }
             if failed {
                 return Err(Error::Failed {
                     stage: stage.name.clone(),
-                    command: command.clone(),
+                    command: command.to_owned(),
                     how: describe(ended.status),
                     code: ended.status.code(),
                 });

@@ -177,6 +177,12 @@ impl<'a, 'w> State<'a, 'w> {
         self.admission.running() == 0 && nothing_waits
     }
 
+    /// Is there something to judge or to record, or may a stage that waits start now?
+    pub(super) fn has_something_to_do(&self) -> bool {
+        let is_due = self.ledger.is_stale() && COMMIT_EVERY <= self.committed_at.elapsed();
+        !self.waiting.is_empty() || !self.ready.is_empty() || is_due
+    }
+
     /// Returns the next stage that may start now.
     pub(super) fn next(&mut self) -> Result<Option<Start>, Error> {
         while self.admission.has_slot() && !self.closed {

@@ -257,6 +257,12 @@ pub struct StageSpec {
 }
 
 impl StageSpec {
+    /// Is there nothing to judge it by: does it neither read nor write anything that is declared?
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.deps.is_empty() && self.params.is_empty() && self.outs.is_empty()
+    }
+
     /// Returns every path that the stage reads: deps, then params files (each as often as it has
     /// keys).
     pub fn reads(&self) -> impl Iterator<Item = &ArtifactPath> {
