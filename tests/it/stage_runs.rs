@@ -562,7 +562,20 @@ fn in_a_dvc_repository_stages_run_as_they_do_there() {
     assert_eq!(p.read("shell.txt"), "/bin/bash\n");
     assert_eq!(p.read("list.txt"), "/\n");
     p.ran();
-    check(&repro("/bin/sh"), str![]);
+    check(
+        &repro("/bin/sh"),
+        str![[r#"
+--- stderr ---
+lines: unchanged
+list: unchanged
+bare: running: it declares neither dependencies nor outputs
+bare $ echo bare >> ~/runs
+bare: done in [TIME]
+3 stages: 1 ran, 2 unchanged
+recorded as `[RUN]`; `cvops runs show` shows it
+[exit 0]
+"#]],
+    );
     assert_eq!(p.ran(), "bare");
     assert!(p.read("dvc.lock").contains("schema: '2.0'"));
     // A project of our own has neither of the two.
