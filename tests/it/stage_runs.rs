@@ -6,6 +6,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use snapbox::str;
 
+use crate::support::server::free_port;
 use crate::support::stages::{Beside, sample, wait_until, with_pipeline};
 use crate::support::{Exit, check, project};
 
@@ -404,6 +405,38 @@ fn a_watch_goes_on_through_changes_and_failures_until_it_is_stopped() {
     assert_eq!(p.read("tally.txt"), "1\n");
     watch.signal(Signal::INT);
     assert_eq!(watch.end(), Some(130));
+}
+
+#[test]
+fn a_watched_service_starts_anew_when_what_it_reads_changed() {
+    let port = free_port();
+    let p = with_pipeline(&format!(
+        "stages:\n  model: {{cmd: 'head -c 1 in.txt > model.txt', deps: [in.txt], outs: [model.txt]}}\n  serve:\n    cmd: echo $(cat model.txt) >> ~/starts; while [ -d ~ ]; do sleep 0.02; done\n    deps: [model.txt]\n    service: {{port: {port}, ready: /}}\n"
+    ));
+    p.write("in.txt", "1");
+    let log = p.home().join("log");
+    let mut command = p.command("repro --watch serve");
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut watch = Beside::start(&mut command);
+    let starts = || fs::read_to_string(p.home().join("starts")).unwrap_or_default();
+    let watching = |times: usize| {
+        wait_until("it watches", || {
+            let said = fs::read_to_string(&log).unwrap();
+            said.matches("watching").count() == times
+        });
+    };
+    wait_until("the service starts", || starts() == "1\n");
+    watching(1);
+    // The same output is no reason to stop anything.
+    p.write("in.txt", "1 and more");
+    watching(2);
+    assert_eq!(starts(), "1\n");
+    p.write("in.txt", "2");
+    wait_until("it starts anew", || starts() == "1\n2\n");
+    watching(3);
+    watch.signal(Signal::INT);
+    assert_eq!(watch.end(), Some(130));
+    assert_eq!(starts(), "1\n2\n");
 }
 
 #[test]

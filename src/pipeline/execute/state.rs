@@ -27,8 +27,12 @@ use super::told::{self, Shelf, Told};
 use super::turns::Turn;
 use super::{Downstream, Event, OnFailure, Options, Outcome, Summary, timing};
 
-/// The lock is rewritten at most this often while stages go on finishing.
+/// The lock is rewritten at most this often while stages go on finishing,
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// and, where there are thousands of them, so that it takes at most this part of the time,
+const COMMIT_SHARE: u32 = 10;
+/// but no kill may cost more than this.
+const COMMIT_LATEST: Duration = Duration::from_secs(2);
 /// How often a stage that waits for another command asks again.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How often it is told that it still waits.
@@ -97,6 +101,8 @@ pub(super) struct State<'a, 'w> {
     /// Settled since the last commit: git is not told yet which of their outputs it should see.
     unlisted: Vec<usize>,
     committed_at: Instant,
+    /// So long nothing is committed after that.
+    commit_pause: Duration,
     summary: Summary,
     pub(super) fatal: Option<Error>,
 }
@@ -157,6 +163,7 @@ impl<'a, 'w> State<'a, 'w> {
             turns: Vec::new(),
             unlisted: Vec::new(),
             committed_at: Instant::now(),
+            commit_pause: COMMIT_EVERY,
             summary: Summary::default(),
             fatal: None,
         }
@@ -179,7 +186,7 @@ impl<'a, 'w> State<'a, 'w> {
 
     /// Is there something to judge or to record, or may a stage that waits start now?
     pub(super) fn has_something_to_do(&self) -> bool {
-        let is_due = self.ledger.is_stale() && COMMIT_EVERY <= self.committed_at.elapsed();
+        let is_due = self.ledger.is_stale() && self.commit_pause <= self.committed_at.elapsed();
         !self.waiting.is_empty() || !self.ready.is_empty() || is_due
     }
 
@@ -466,7 +473,7 @@ impl<'a, 'w> State<'a, 'w> {
 
     /// Commits what finished, unless that was done just now.
     pub(super) fn commit_if_due(&mut self) -> Result<(), Error> {
-        if !self.ledger.is_stale() || self.committed_at.elapsed() < COMMIT_EVERY {
+        if !self.ledger.is_stale() || self.committed_at.elapsed() < self.commit_pause {
             return Ok(());
         }
         self.commit()
@@ -475,6 +482,7 @@ impl<'a, 'w> State<'a, 'w> {
     /// Makes everything that finished durable: objects first, then the records, then the lock that
     /// names them.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
+        let begin = Instant::now();
         if self.ledger.is_stale() {
             self.workspace.files.sync()?;
             let stages = self.plan.graph().stages();
@@ -501,6 +509,8 @@ impl<'a, 'w> State<'a, 'w> {
         // which asks for the lines of unchanged stages too.
         self.list_outs()?;
         self.claiming.recorded();
+        let pause = begin.elapsed() * COMMIT_SHARE;
+        self.commit_pause = pause.clamp(COMMIT_EVERY, COMMIT_LATEST);
         self.committed_at = Instant::now();
         Ok(())
     }
