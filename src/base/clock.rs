@@ -17,3 +17,17 @@ pub fn local(at: Timestamp) -> String {
         .strftime("%Y-%m-%d %H:%M")
         .to_string()
 }
+
+/// Formats the time of day of a moment in seconds since 1970, in the time zone of this machine:
+/// `14:05:09`.
+#[must_use]
+pub fn local_time(seconds: u64) -> String {
+    let at = i64::try_from(seconds).ok();
+    match at.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+        Some(at) => at
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .strftime("%H:%M:%S")
+            .to_string(),
+        None => "an unknown time".to_owned(),
+    }
+}

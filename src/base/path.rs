@@ -1,7 +1,7 @@
 //! Typed paths: `ArtifactPath`, a place inside the project that cannot leave it. Imports: nothing.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 /// A project-relative path: UTF-8, `/`-separated, never empty, no `.` or `..`, no trailing slash.
@@ -149,6 +149,22 @@ impl ArtifactPath {
                 && other.0.starts_with(&self.0)
                 && other.0.as_bytes()[self.0.len()] == b'/')
     }
+}
+
+/// Resolves `.` and `..` by name, without a look at what is there (a symbolic link may lead elsewhere).
+#[must_use]
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
 }
 
 impl FromStr for ArtifactPath {

@@ -6,7 +6,8 @@ use std::sync::Once;
 use crate::base::{ArtifactPath, Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{self, Index, Reach, Selection, StageGraph, lock_files};
-use crate::project::{self, Access, Project, ProjectLock};
+use crate::project::claims::Tidy;
+use crate::project::{self, Access, Project, ProjectLock, Wait};
 use crate::track::Tracking;
 
 use super::args::Global;
@@ -76,56 +77,84 @@ impl Ctx {
         signal::install(&self.cancel);
     }
 
-    /// Takes the project lock for a command that writes; says for whom it waits.
+    /// Takes the project for a command that needs it for itself; says for whom it waits.
     pub(super) fn lock(&self, project: &Project, command: &str) -> Result<ProjectLock, CliError> {
+        self.refuse_nested(project, command)?;
+        project::init::ensure_state_dir(&project.layout)?;
+        let lock = self.wait_for(project, Access::Exclusive, command)?;
+        self.tidy(project, &lock)?;
+        Ok(lock)
+    }
+
+    /// Takes the project for a command that lets others of its kind go on beside it, each on paths
+    /// of its own; says for whom it waits.
+    pub(super) fn share(&self, project: &Project, command: &str) -> Result<ProjectLock, CliError> {
+        self.refuse_nested(project, command)?;
+        project::init::ensure_state_dir(&project.layout)?;
+        // Whoever is alone tidies up; where others are at work, what a dead command holds is freed
+        // when somebody wants it.
+        if let Some(lock) = ProjectLock::try_exclusive(&project.layout, command)? {
+            self.tidy(project, &lock)?;
+            return Ok(lock.share(&project.layout, &self.cancel)?);
+        }
+        self.wait_for(project, Access::Shared, command)
+    }
+
+    fn refuse_nested(&self, project: &Project, command: &str) -> Result<(), CliError> {
         let inside = self
             .env
             .get("CVOPS_ROOT")
             .is_some_and(|r| project.root.as_os_str() == r)
             // No lock is held for a service.
             && self.env.get("CVOPS_SERVICE_OF").is_none();
-        if let (true, Some(stage)) = (inside, self.env.get("CVOPS_STAGE")) {
-            return Err(CliError::usage(
-                Diagnostic::error(
-                    "nested",
-                    format!(
-                        "`{command}` cannot run inside the stage `{stage}` of the same project"
-                    ),
-                )
+        let (true, Some(stage)) = (inside, self.env.get("CVOPS_STAGE")) else {
+            return Ok(());
+        };
+        let headline =
+            format!("`{command}` cannot run inside the stage `{stage}` of the same project");
+        Err(CliError::usage(
+            Diagnostic::error("nested", headline)
                 .note("the command that runs the stage holds the project lock")
                 .help("drop it from the stage's `cmd`"),
-            ));
-        }
-        project::init::ensure_state_dir(&project.layout)?;
-        let lock = ProjectLock::acquire(
-            &project.layout,
-            Access::Exclusive,
-            command,
-            &self.cancel,
-            &|wait| {
-                let who = wait.holder.as_ref().map_or_else(
-                    || "another command".to_owned(),
-                    |h| format!("`{}` (pid {})", h.command, h.pid),
-                );
-                let elapsed = crate::base::units::duration(wait.elapsed);
-                self.out
-                    .note(&format!("waiting for {who} to finish, {elapsed} so far"));
-            },
-        )?;
-        let stopped = pipeline::execute::stop_leftovers(&project.layout.running(), &project.root)?;
-        if lock.last_holder_died() {
+        ))
+    }
+
+    fn wait_for(
+        &self,
+        project: &Project,
+        access: Access,
+        command: &str,
+    ) -> Result<ProjectLock, CliError> {
+        let on_wait = |wait: &Wait| {
+            let who = wait.holder.as_ref().map_or_else(
+                || "another command".to_owned(),
+                |h| format!("`{}` (pid {})", h.command, h.pid),
+            );
+            let elapsed = crate::base::units::duration(wait.elapsed);
+            self.out
+                .note(&format!("waiting for {who} to finish, {elapsed} so far"));
+        };
+        let layout = &project.layout;
+        let lock = ProjectLock::acquire(layout, access, command, &self.cancel, &on_wait)?;
+        Ok(lock)
+    }
+
+    /// Puts in order what a command that was killed left behind; nobody else is at work.
+    fn tidy(&self, project: &Project, lock: &ProjectLock) -> Result<(), CliError> {
+        let left = pipeline::execute::stop_leftovers(&project.layout, &project.root, Tidy::Yes)?;
+        if lock.last_holder_died() || left.somebody_died {
             pipeline::execute::remove_temporary(&project.root);
             // A database that cannot be used is told of by the command that needs it.
             let closed = Tracking::open_existing(&project.layout)
                 .and_then(|tracking| tracking.map_or(Ok(0), |mut t| t.close_abandoned()));
             tracing::debug!(?closed, "marked runs of dead processes as killed");
         }
-        for stage in stopped {
+        for stage in left.stopped {
             let text =
                 format!("stopped processes that a killed cvops left behind (stage `{stage}`)");
             self.out.note(&self.out.paint(Style::Changed, &text));
         }
-        Ok(lock)
+        Ok(())
     }
 
     /// Reads all pipeline files and pointers and connects them; nothing of it may be broken.

@@ -122,11 +122,15 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
         | E::PortShared { .. }
+        | E::NeverFits { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
-        E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
+        E::At { error, .. } | E::Keeping { error, .. } | E::GaveUp { error, .. } => {
+            pipeline_class(error)
+        }
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
+        | E::TimedOut { .. }
         | E::NotItsResult { .. }
         | E::NotProduced { .. }
         | E::PortTaken { .. }

@@ -13,6 +13,7 @@ mod doctor;
 mod env;
 mod error;
 mod exit;
+mod fetch;
 mod out;
 mod panic;
 #[cfg(feature = "vision")]

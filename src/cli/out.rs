@@ -43,6 +43,8 @@ pub(super) struct Out {
     pub(super) form: Form,
     color: bool,
     quiet: bool,
+    /// How often `-v` was given.
+    verbose: u8,
     terminal: bool,
     lines: Mutex<()>,
     /// The first failure to write a result.
@@ -69,6 +71,7 @@ impl Out {
             form,
             color,
             quiet: global.quiet,
+            verbose: global.verbose,
             terminal,
             lines: Mutex::new(()),
             lost: Mutex::new(None),
@@ -83,6 +86,11 @@ impl Out {
     /// Was `-q` given?
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Was `-v` given?
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose != 0
     }
 
     /// May progress be drawn in place?

@@ -226,6 +226,10 @@ impl Recorder<'_> {
                 ..stage_record(stage, StageOutcome::Failed, *took)
             },
             Event::Decided { .. }
+            | Event::Waiting { .. }
+            | Event::Retrying { .. }
+            | Event::WaitingForDvc { .. }
+            | Event::Told { .. }
             | Event::Started { .. }
             | Event::Output { .. }
             | Event::Saved { .. }

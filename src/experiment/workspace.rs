@@ -22,6 +22,7 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
 use crate::pipeline::{StageGraph, lock_files};
 use crate::project::Project;
+use crate::project::claims::Tidy;
 use crate::project::ignore::is_always_ignored;
 
 use super::error::Error;
@@ -189,7 +190,7 @@ pub fn remove_leftovers(project: &Project, folder: &Path) -> Result<Vec<String>,
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let root = entry.path();
         let layout = project.layout.of_work_tree(&root, &project.personality);
-        stopped.extend(stop_leftovers(&layout.running(), &root)?);
+        stopped.extend(stop_leftovers(&layout, &root, Tidy::Yes)?.stopped);
     }
     fs::remove_dir_all(folder).map_err(base::Error::io("remove", folder))?;
     Ok(stopped)

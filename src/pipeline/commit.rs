@@ -77,7 +77,7 @@ pub fn commit(
         }
     }
     for (stage, inputs) in &recorded {
-        let missing = Workspace::check_deps(graph, stage, inputs).err();
+        let missing = workspace.check_deps(graph, stage, inputs).err();
         problems.extend(missing);
         for path in stage.outs.keys() {
             if workspace.files.snapshot(path)? == Presence::Missing {
@@ -151,6 +151,7 @@ fn doubts(reasons: &[RunReason]) -> Vec<String> {
         }
         RunReason::Forced
         | RunReason::AlwaysChanged
+        | RunReason::Bare
         | RunReason::OutputMissing { .. }
         | RunReason::OutputModified { .. }
         | RunReason::OutputsRedeclared { .. } => None,

@@ -129,6 +129,37 @@ pub enum Error {
         /// The exit code, if it exited.
         code: Option<i32>,
     },
+    /// A stage took longer than it may.
+    #[error("stage `{stage}` was stopped: it took longer than its `timeout` of {}", units::duration(*timeout))]
+    TimedOut {
+        /// The stage.
+        stage: StageName,
+        /// The command that ran then.
+        command: String,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// A stage failed as often as it may.
+    #[error("{error} ({attempts} attempts)")]
+    GaveUp {
+        /// How it failed the last time.
+        #[source]
+        error: Box<Error>,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A stage asks for more than this machine has.
+    #[error("stage `{stage}` can never start here: it asks for {} and this machine has {}", amount(what, *wants), amount(what, *has))]
+    NeverFits {
+        /// The stage.
+        stage: StageName,
+        /// Which key of `resources`.
+        what: &'static str,
+        /// How much it asks for.
+        wants: u64,
+        /// How much there is.
+        has: u64,
+    },
     /// A command succeeded without writing what it declares.
     #[error("stage `{stage}` did not produce its output `{path}`")]
     NotProduced {
@@ -247,6 +278,36 @@ impl Error {
     }
 }
 
+/// Returns so much of a resource in words.
+fn amount(what: &str, n: u64) -> String {
+    match what {
+        "memory" => format!("{} of memory", units::bytes(n)),
+        "cpus" => units::count(usize::try_from(n).unwrap_or(usize::MAX), "CPU"),
+        "gpus" => units::count(usize::try_from(n).unwrap_or(usize::MAX), "GPU"),
+        other => format!("{n} {other}"),
+    }
+}
+
+/// Returns the messages of `error`, each with a remark.
+fn noted(error: &Error, note: &str) -> Vec<Diagnostic> {
+    let mut all = error.to_diagnostics();
+    for diagnostic in &mut all {
+        diagnostic.notes.push(note.to_owned());
+    }
+    all
+}
+
+/// Says what to do about a stage that asks for too much of a resource.
+fn way_out(what: &str) -> &'static str {
+    match what {
+        "cpus" => "lower `cpus` of its `resources`, or say with `-j` that this machine can do more",
+        "gpus" => {
+            "lower `gpus` of its `resources`, or run it where `nvidia-smi -L` lists so many (`CUDA_VISIBLE_DEVICES` narrows what is seen)"
+        }
+        _ => "lower it in `resources` of the stage, or run it on a larger machine",
+    }
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -262,13 +323,7 @@ impl ToDiagnostics for Error {
                 return all;
             }
             Self::Keeping { error, path } => {
-                let mut all = error.to_diagnostics();
-                for diagnostic in &mut all {
-                    diagnostic
-                        .notes
-                        .push(format!("while putting the output `{path}` into the cache"));
-                }
-                return all;
+                return noted(error, &format!("while putting the output `{path}` into the cache"));
             }
             Self::Several(errors) => return errors.iter().flat_map(Self::to_diagnostics).collect(),
             Self::NoPipeline { file, .. } => error("no-pipeline").help(format!(
@@ -326,6 +381,13 @@ impl ToDiagnostics for Error {
                     _ => diagnostic.help("its output is above; mend the cause and run the same command again: finished stages are kept"),
                 }
             }
+            Self::TimedOut { command, .. } => error("timed-out")
+                .note(format!("`{command}` ran at that moment; its process group was ended"))
+                .help("raise `timeout` of the stage, or let it be tried again with `retry: {max: 1}`; what it left in $CVOPS_SCRATCH is found by the next attempt"),
+            Self::GaveUp { error, attempts } => {
+                return noted(error, &format!("it was tried {attempts} times (`retry`)"));
+            }
+            Self::NeverFits { what, .. } => error("never-fits").help(way_out(what)),
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
             )),

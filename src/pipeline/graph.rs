@@ -240,24 +240,25 @@ impl StageGraph {
     #[must_use]
     pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
         let place = match &error {
-            Error::MissingDependency { path, .. } => stage.deps.get(path),
+            Error::MissingDependency { path, .. } => stage.deps.get(path).cloned(),
+            Error::NeverFits { what, .. } => Some(stage.declared.key("resources").key(what)),
             Error::MissingParamsFile { file, .. } => stage
                 .params
                 .iter()
                 .find(|(param, _)| param.file == *file)
-                .map(|(_, at)| at),
+                .map(|(_, at)| at.clone()),
             Error::MissingParam { file, key, .. } => stage
                 .params
                 .iter()
                 .find(|(param, _)| param.file == *file && param.key.to_string() == *key)
-                .map(|(_, at)| at),
+                .map(|(_, at)| at.clone()),
             _ => None,
         };
         let document = self
             .find(stage.name.as_str())
             .map(|i| &self.file_of(i).document);
         let located = place.zip(document).and_then(|(at, document)| {
-            let located = document.locate(at)?;
+            let located = document.locate(&at)?;
             Some((document.source.clone(), located))
         });
         match located {

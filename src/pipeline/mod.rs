@@ -28,6 +28,7 @@ pub mod pointer;
 pub mod run_cache;
 pub mod sources;
 pub mod spec;
+pub mod watch;
 pub mod workspace;
 
 pub use decide::{RunReason, SkipReason, StageDecision};

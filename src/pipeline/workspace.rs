@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::doc::Value;
+use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
 use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{CommandLines, InGit, Project, update_gitignore};
+use crate::project::{InGit, Project, claims};
 use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -40,6 +41,25 @@ pub enum Restored {
     },
 }
 
+/// Gets objects that the cache does not have from somewhere else.
+pub trait Fetch: std::fmt::Debug + Send + Sync {
+    /// Puts `objects` into the cache, as far as they can be had.
+    ///
+    /// # Errors
+    /// There is nowhere to get them from.
+    fn fetch(&self, objects: &[ObjectId]) -> Result<(), Error>;
+}
+
+/// What is done about data that is recorded and not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingData {
+    /// It is missing: whoever needs it fails, and what should be there is made again.
+    #[default]
+    Counts,
+    /// It is taken to be as recorded: `--allow-missing`.
+    IsAsRecorded,
+}
+
 /// The project's files and cache.
 pub struct Files<'p> {
     project: &'p Project,
@@ -54,6 +74,14 @@ impl<'p> Files<'p> {
             project,
             store: Store::open(project, cancel),
         }
+    }
+
+    /// Returns the path that stands for the right to run `stage`.
+    #[must_use]
+    pub fn scratch_claim(&self, stage: &StageName) -> Option<ArtifactPath> {
+        let scratch = self.scratch_of(stage);
+        let inside = scratch.strip_prefix(self.root()).ok()?;
+        inside.to_str()?.parse().ok()
     }
 
     /// Returns the project.
@@ -78,18 +106,6 @@ impl<'p> Files<'p> {
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {
         self.project.lock_file()
-    }
-
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn markers(&self) -> PathBuf {
-        self.project.layout.running()
-    }
-
-    /// Returns how the lines of a command are run.
-    #[must_use]
-    pub fn command_lines(&self) -> CommandLines {
-        self.project.personality.command_lines
     }
 
     /// Returns the folder in which a stage's commands run.
@@ -309,6 +325,28 @@ impl<'p> Files<'p> {
         Ok(())
     }
 
+    /// Gets those of `deps` that are missing, as `recorded` says that they were.
+    fn pull(
+        &self,
+        fetch: &dyn Fetch,
+        deps: &BTreeMap<ArtifactPath, KeyPath>,
+        recorded: &LockEntry,
+    ) -> Result<(), Error> {
+        for path in deps.keys().filter(|p| !p.under(self.root()).exists()) {
+            let Some(known) = recorded.deps.get(path) else {
+                continue;
+            };
+            let Some(object) = known.object() else {
+                continue;
+            };
+            if self.store.contains(&object)? != Held::Whole {
+                fetch.fetch(&[object])?;
+            }
+            self.restore(path, known)?;
+        }
+        Ok(())
+    }
+
     /// Can the recorded output `path` be had: is it in the cache, or in place already?
     ///
     /// # Errors
@@ -350,7 +388,7 @@ impl<'p> Files<'p> {
             Storage::Cached => (path, InGit::Ignored),
             Storage::Git => (path, InGit::Visible),
         });
-        update_gitignore(&self.project.root, wanted)?;
+        self.project.update_gitignore(wanted)?;
         Ok(())
     }
 
@@ -383,6 +421,8 @@ pub struct Workspace<'p> {
     pub runs: RunCache,
     params: ParamFiles,
     env: &'p BTreeMap<String, String>,
+    missing: MissingData,
+    fetch: Option<Arc<dyn Fetch>>,
 }
 
 impl<'p> Workspace<'p> {
@@ -394,7 +434,29 @@ impl<'p> Workspace<'p> {
             runs: RunCache::open(files.project),
             params: ParamFiles::new(&files.project.root),
             env,
+            missing: MissingData::Counts,
+            fetch: None,
         }
+    }
+
+    /// Says what is done about data that is recorded and not there.
+    #[must_use]
+    pub fn with_missing(mut self, missing: MissingData) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// Gets what the cache does not have from there.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: Option<Arc<dyn Fetch>>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
+    /// Returns the environment that `env:` dependencies read from.
+    #[must_use]
+    pub fn env(&self) -> &'p BTreeMap<String, String> {
+        self.env
     }
 
     /// Returns the values of the params of `stage` as they are now.
@@ -459,8 +521,12 @@ impl<'p> Workspace<'p> {
     ) -> Result<Judged, Error> {
         // A frozen stage never runs and a service is never judged by its inputs, so nothing they name
         // has to be there: `decide` asks no further.
+        let locked = lock.stages.get(&stage.name);
         let is_passed_over = stage.freshness == Freshness::Frozen || stage.service.is_some();
-        let inputs = if is_passed_over {
+        if let (Some(fetch), Some(locked), false) = (&self.fetch, locked, is_passed_over) {
+            self.files.pull(fetch.as_ref(), &stage.deps, locked)?;
+        }
+        let mut inputs = if is_passed_over {
             Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
@@ -474,13 +540,17 @@ impl<'p> Workspace<'p> {
         for path in stage.outs.keys().filter(|_| !is_passed_over) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
-        let locked = lock.stages.get(&stage.name);
+        if let (MissingData::IsAsRecorded, Some(locked)) = (self.missing, locked) {
+            assume(&mut inputs.deps, &locked.deps);
+            assume(&mut outs, &locked.outs);
+        }
         let facts = Facts {
             stage,
             inputs: &inputs,
             locked,
             outs: &outs,
             rewritten,
+            bare_stages: self.files.project.personality.bare_stages,
             force,
             records,
         };
@@ -489,7 +559,15 @@ impl<'p> Workspace<'p> {
             RunRecords::Use if !can_be_reused(stage) => None,
             RunRecords::Use => self.runs.find(stage, &inputs),
         };
-        let can_give_back = |entry: &LockEntry| self.files.may_have(stage, &entry.outs);
+        let can_give_back = |entry: &LockEntry| {
+            self.files.may_have(stage, &entry.outs)
+                || self.fetch.as_ref().is_some_and(|fetch| {
+                    let objects: Vec<_> =
+                        entry.outs.values().filter_map(Presence::object).collect();
+                    // What cannot be had is made again.
+                    fetch.fetch(&objects).is_ok() && self.files.may_have(stage, &entry.outs)
+                })
+        };
         let mut decision = decide::decide(&facts, &earlier_run, &can_give_back);
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
@@ -541,7 +619,14 @@ impl<'p> Workspace<'p> {
                 problems.push(graph.at_its_line(stage, error));
             }
             for path in stage.deps.keys() {
-                if !made(path) && !path.under(self.files.root()).exists() {
+                let is_missing = !made(path) && !path.under(self.files.root()).exists();
+                // It may be known from the lock, or another command may be making it just now: then
+                // the stage itself says so if it has to run without it.
+                if is_missing
+                    && self.missing == MissingData::Counts
+                    && self.fetch.is_none()
+                    && claims::look(&self.files.project.layout).living.is_empty()
+                {
                     problems.push(missing_dependency(graph, stage, path));
                 }
             }
@@ -558,10 +643,29 @@ impl<'p> Workspace<'p> {
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check_deps(graph: &StageGraph, stage: &StageSpec, inputs: &Inputs) -> Result<(), Error> {
-        match inputs.deps.iter().find(|(_, p)| **p == Presence::Missing) {
+    pub fn check_deps(
+        &self,
+        graph: &StageGraph,
+        stage: &StageSpec,
+        inputs: &Inputs,
+    ) -> Result<(), Error> {
+        let is_missing = |path: &ArtifactPath, presence: &Presence| {
+            let is_assumed = self.missing == MissingData::IsAsRecorded;
+            *presence == Presence::Missing
+                || (is_assumed && !path.under(self.files.root()).exists())
+        };
+        match inputs.deps.iter().find(|(path, p)| is_missing(path, p)) {
             Some((path, _)) => Err(missing_dependency(graph, stage, path)),
             None => Ok(()),
+        }
+    }
+}
+
+/// Takes what is not there to be as it was recorded.
+fn assume(now: &mut BTreeMap<ArtifactPath, Presence>, recorded: &BTreeMap<ArtifactPath, Presence>) {
+    for (path, presence) in now {
+        if let (Presence::Missing, Some(known)) = (&*presence, recorded.get(path)) {
+            *presence = *known;
         }
     }
 }

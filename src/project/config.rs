@@ -15,8 +15,8 @@ use super::layout::Layout;
 use super::personality::Personality;
 use super::remote::{self, Remote};
 use super::settings::{
-    DVC_REMOTE_OPTIONS, DVC_SECTIONS, DVC_SETTINGS, OuterSettings, SETTINGS, SettingKind,
-    SettingsFile, SettingsForm, remote_path,
+    DVC_REMOTE_OPTIONS, DVC_SECTIONS, DVC_SETTINGS, OuterSettings, SETTINGS, SettingsFile,
+    SettingsForm, remote_path,
 };
 
 /// Most parallel jobs that can be asked for.
@@ -212,7 +212,11 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
         no_scm: flag(&core, "no_scm"),
         bools: choice(&parsing, "bool", &BOOL_FLAGS),
         lists: choice(&parsing, "list", &LIST_FLAGS),
-        default_remote: text(&core, "remote"),
+        default_remote: text(&core, "remote").map(|name| match file.form {
+            SettingsForm::Yaml => name,
+            // As all names in an INI file.
+            SettingsForm::Ini => name.to_lowercase(),
+        }),
         remotes: read_remotes(&problems, &remotes, file),
     };
     let mut warnings = Vec::new();

@@ -6,6 +6,8 @@ use crate::base::{self, ArtifactPath};
 
 use super::config::Config;
 use super::error::Error;
+use super::git;
+use super::gitignore::{InGit, update_gitignore};
 use super::layout::Layout;
 use super::personality::{CVOPS, DVC, DVC_DIR, Personality};
 use super::settings::OuterSettings;
@@ -28,6 +30,38 @@ impl Project {
     #[must_use]
     pub fn absolute(&self, path: &ArtifactPath) -> PathBuf {
         path.under(&self.root)
+    }
+
+    /// Is git used for this project?
+    #[must_use]
+    pub fn uses_git(&self) -> bool {
+        !self.config.no_scm && git::work_tree_root(&self.root).is_some()
+    }
+
+    /// Hands files that a command wrote to `git add`, where `core.autostage` asks for it. Were they?
+    ///
+    /// # Errors
+    /// git refuses.
+    pub fn autostage(&self, paths: &[PathBuf]) -> Result<bool, Error> {
+        let wanted = self.config.autostage && self.uses_git();
+        if wanted {
+            git::stage(&self.root, paths)?;
+        }
+        Ok(wanted)
+    }
+
+    /// Makes git ignore or see each of `outs`, as `update_gitignore` does, if git is used.
+    ///
+    /// # Errors
+    /// As `update_gitignore`.
+    pub fn update_gitignore<'p>(
+        &self,
+        outs: impl IntoIterator<Item = (&'p ArtifactPath, InGit)>,
+    ) -> Result<Vec<PathBuf>, Error> {
+        if self.config.no_scm {
+            return Ok(Vec::new());
+        }
+        update_gitignore(&self.root, outs)
     }
 
     /// Returns the absolute place of the pipeline file.

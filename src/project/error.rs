@@ -14,11 +14,13 @@ pub enum Error {
         /// Where the search began.
         from: PathBuf,
     },
-    /// The nearest project is a DVC repository.
-    #[error("`{}` is a DVC repository already", root.display())]
-    DvcRepository {
-        /// Its root.
+    /// A DVC repository should lie in git, and does not.
+    #[error("`{}` is not the top folder of a git repository", root.display())]
+    NoGitHere {
+        /// The folder.
         root: PathBuf,
+        /// The top folder of the repository in which it lies.
+        in_git: Option<PathBuf>,
     },
     /// Cancelled while waiting for another command.
     #[error("stopped while waiting for the project lock")]
@@ -35,6 +37,20 @@ pub enum Error {
         /// The ignore file.
         path: PathBuf,
         /// What is wrong with which line.
+        problem: String,
+    },
+    /// A git hook of the user's that ours cannot stand behind.
+    #[error("there is a git hook already that cannot be added to: `{}`", path.display())]
+    HookTaken {
+        /// The hook.
+        path: PathBuf,
+    },
+    /// The table of DVC's path locks cannot be read.
+    #[error("`{}` cannot be read: {problem}", path.display())]
+    DvcLockTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         problem: String,
     },
     /// No remote was named, and none is the default.
@@ -118,9 +134,25 @@ impl ToDiagnostics for Error {
             Self::NotAProject { .. } => Diagnostic::error("no-project", message)
                 .note("looked for `pipeline.yaml`, `.dvc/` or `.cvops/config.yaml` here and above")
                 .help("run `cvops init` in the folder that should become the project"),
-            Self::DvcRepository { .. } => Diagnostic::error("dvc-repository", message)
-                .help("write a `pipeline.yaml` beside `.dvc/` to use cvops here"),
+            Self::NoGitHere { in_git, .. } => {
+                Diagnostic::error("no-git-here", message).help(match in_git {
+                    Some(top) => format!(
+                        "`--subdir` accepts that `{}` is, or `--no-scm` does without git",
+                        top.display()
+                    ),
+                    None => "run `git init` first, or do without git: `--no-scm`".to_owned(),
+                })
+            }
             Self::Cancelled => Diagnostic::error("cancelled", message),
+            Self::HookTaken { .. } => Diagnostic::error("hook-taken", message)
+                .note("it is no shell script, or ends with `exec` or `exit`; nothing was changed")
+                .help("move it aside and run `cvops install` again, or call `cvops` in it yourself"),
+            Self::DvcLockTable { path, .. } => Diagnostic::error("dvc-lock-table", message)
+                .note("DVC keeps there which process reads and writes what")
+                .help(format!(
+                    "if no `dvc` is running here, remove `{}`",
+                    path.display()
+                )),
             Self::NoRemote { known } => {
                 Diagnostic::error("no-remote", message).help(match known.as_slice() {
                     [] => "`cvops remote add --default NAME FOLDER` adds one".to_owned(),

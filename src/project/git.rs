@@ -3,7 +3,7 @@
 //! One `git cat-file --batch` answers every question about objects (is there a repository, what is
 //! `HEAD`, what does a file hold there): starting git costs milliseconds, asking it again
 //! microseconds. It is started by `open` and answers when first asked, so a caller has that time
-//! for work of its own. Nothing is ever written. Imports: `base`, `project::error`.
+//! for work of its own. Only `stage` and `project::hooks` write. Imports: `base`, `project::error`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -598,15 +598,17 @@ pub fn untracked(root: &Path) -> Vec<ArtifactPath> {
         .collect()
 }
 
-/// Puts `files` of the project at `root` into git's index; one that is gone leaves it. The one thing
-/// that is written through git, and only where the user has asked for it (`core.autostage`).
+/// Hands files to `git add`, as `core.autostage` asks for. Paths are absolute.
 ///
 /// # Errors
-/// There is no `git` program, or it refused.
-pub fn stage(root: &Path, files: &[ArtifactPath]) -> Result<(), Error> {
+/// There is no `git` program or no repository, or git refuses (a path that it ignores, say).
+pub fn stage(root: &Path, paths: &[PathBuf]) -> Result<(), Error> {
+    if paths.is_empty() {
+        return Ok(());
+    }
     let output = command(root)
-        .args(["--literal-pathspecs", "add", "--all", "--"])
-        .args(files.iter().map(ArtifactPath::as_str))
+        .args(["add", "--"])
+        .args(paths)
         .stdin(Stdio::null())
         .output()
         .map_err(|e| start_failed(root, e))?;
@@ -614,6 +616,14 @@ pub fn stage(root: &Path, files: &[ArtifactPath]) -> Result<(), Error> {
         return Ok(());
     }
     Err(failure(root, &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Returns the folder of the work tree around `root`; `None` where git is not used. In a worktree or
+/// submodule `.git` is a file.
+#[must_use]
+pub fn work_tree_root(root: &Path) -> Option<PathBuf> {
+    let found = root.ancestors().find(|dir| dir.join(".git").exists());
+    found.map(Path::to_owned)
 }
 
 fn command(root: &Path) -> Command {
@@ -627,7 +637,7 @@ fn command(root: &Path) -> Command {
     command
 }
 
-fn start_failed(root: &Path, error: std::io::Error) -> Error {
+pub(super) fn start_failed(root: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NoGitProgram,
         _ => base::Error::io("start `git` in", root)(error).into(),
@@ -635,7 +645,7 @@ fn start_failed(root: &Path, error: std::io::Error) -> Error {
 }
 
 /// Makes what git said an error.
-fn failure(root: &Path, said: &str) -> Error {
+pub(super) fn failure(root: &Path, said: &str) -> Error {
     let root = root.to_owned();
     if said.contains("dubious ownership") {
         Error::UnsafeRepository { root }

@@ -176,7 +176,8 @@ fn pattern_for(name: &str) -> String {
     let mut pattern = String::from("/");
     let trimmed = name.trim_end_matches(' ').len();
     for (i, c) in name.char_indices() {
-        if matches!(c, '*' | '?' | '[' | '\\') || trimmed <= i {
+        // DVC's set, so that both write the same line, and what it forgets.
+        if matches!(c, '[' | ']' | '!' | '*' | '#' | '?' | '\\') || trimmed <= i {
             pattern.push('\\');
         }
         pattern.push(c);
@@ -245,7 +246,8 @@ mod tests {
     #[test]
     fn names_are_escaped() {
         assert_eq!(pattern_for("a b"), "/a b");
-        assert_eq!(pattern_for("x[1]*"), "/x\\[1]\\*");
+        assert_eq!(pattern_for("x[1]*"), "/x\\[1\\]\\*");
+        assert_eq!(pattern_for("!a#"), "/\\!a\\#");
         assert_eq!(pattern_for("end "), "/end\\ ");
     }
 

@@ -12,6 +12,7 @@ pub struct Layout {
     state: PathBuf,
     settings: PathBuf,
     form: SettingsForm,
+    dvc_locks: Option<PathBuf>,
     cache: PathBuf,
     runs: PathBuf,
     /// The state folder of the project whose results and knowledge are used as well.
@@ -26,6 +27,7 @@ impl Layout {
             state: root.join(personality.state_dir),
             settings: root.join(personality.settings_dir),
             form: personality.settings,
+            dvc_locks: personality.dvc_locks.map(|dir| root.join(dir)),
             cache: root.join(personality.cache),
             runs: root.join(match personality.runs {
                 RunsIn::State => personality.state_dir,
@@ -43,6 +45,8 @@ impl Layout {
             state: root.join(personality.state_dir),
             settings: root.join(personality.settings_dir),
             form: personality.settings,
+            // A work tree belongs to one process, and DVC knows nothing of it.
+            dvc_locks: None,
             cache: self.cache.clone(),
             runs: self.runs.clone(),
             shared: Some(self.shared_state().to_owned()),
@@ -53,7 +57,7 @@ impl Layout {
     #[must_use]
     pub(super) fn for_cache(mut self, cache_dir: &Path, personality: &Personality) -> Self {
         if personality.runs == RunsIn::Cache {
-            self.runs = cache_dir.to_owned();
+            cache_dir.clone_into(&mut self.runs);
         }
         self
     }
@@ -122,6 +126,13 @@ impl Layout {
         self.runs.join("runs")
     }
 
+    /// Returns the folder of what earlier runs told: their output and how long they took.
+    #[must_use]
+    pub fn told(&self) -> PathBuf {
+        // Not beside records that are DVC's.
+        self.shared_state().join("runs").join("told")
+    }
+
     /// Returns the stat cache; it may be deleted at any time.
     #[must_use]
     pub fn state_db(&self) -> PathBuf {
@@ -158,12 +169,6 @@ impl Layout {
         self.tmp().join("parsed")
     }
 
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn running(&self) -> PathBuf {
-        self.tmp().join("running")
-    }
-
     /// Returns the folder of lock files.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
@@ -174,6 +179,30 @@ impl Layout {
     #[must_use]
     pub fn project_lock(&self) -> PathBuf {
         self.locks().join("project.lock")
+    }
+
+    /// Returns the folder with one file for each command that executes: what it claims.
+    #[must_use]
+    pub fn claims(&self) -> PathBuf {
+        self.locks().join("claims")
+    }
+
+    /// Returns the file on which looks at the claims take turns.
+    #[must_use]
+    pub fn claims_lock(&self) -> PathBuf {
+        self.locks().join("claims.lock")
+    }
+
+    /// Returns the file on which updates of the lock file and of `.gitignore` files take turns.
+    #[must_use]
+    pub fn commit_lock(&self) -> PathBuf {
+        self.locks().join("commit.lock")
+    }
+
+    /// Returns the folder of DVC's locks, where DVC may run beside us.
+    #[must_use]
+    pub fn dvc_locks(&self) -> Option<PathBuf> {
+        self.dvc_locks.clone()
     }
 
     /// Returns the file on which edits of the user's files take turns.

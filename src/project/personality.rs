@@ -19,33 +19,30 @@ pub struct Personality {
     pub pointer_suffix: &'static str,
     /// The folder for local state, and in a cvops project for settings.
     pub state_dir: &'static str,
-    /// How the lines of a command are run.
-    pub command_lines: CommandLines,
     /// What `*`, `?`, `[` and `{` mean in deps.
     pub dep_patterns: DepPatterns,
+    /// Does a pipeline file below the top count as well? If not, it belongs to another project.
+    pub nested_pipelines: bool,
     /// The folder of the project's settings.
     pub settings_dir: &'static str,
     /// How they are written.
     pub settings: SettingsForm,
-    /// Does a pipeline file below the top count as well? If not, it belongs to another project.
-    pub nested_pipelines: bool,
+    /// The folder that makes a folder of the project another project, where that counts.
+    pub inner_marker: Option<&'static str>,
+    /// How a stage's commands are run.
+    pub commands: Commands,
+    /// When a stage runs that has neither deps nor outputs.
+    pub bare_stages: BareStages,
     /// How content is hashed; the form of folder listings and of records follows from it.
     pub hash: HashAlgo,
     /// The default cache folder.
     pub cache: &'static str,
+    /// The folder of the locks that DVC takes, if it may run beside us.
+    pub dvc_locks: Option<&'static str>,
     /// Where the run cache is.
     pub runs: RunsIn,
     /// The folder of objects in the cache folder.
     pub objects: &'static str,
-}
-
-/// How the lines of a command of several lines are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandLines {
-    /// By one shell: a line may go on in the next one, and `cd` lasts.
-    Together,
-    /// Each by a shell of its own, as DVC does.
-    Apart,
 }
 
 /// What a dep means that holds the characters of patterns.
@@ -55,6 +52,24 @@ pub enum DepPatterns {
     Read,
     /// The file of that very name, as in DVC.
     Literal,
+}
+
+/// How a stage's commands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commands {
+    /// Each as a whole, by `/bin/sh`.
+    Whole,
+    /// Each line of a text by itself, by the user's shell (`$SHELL`) without its start-up files.
+    ByLine,
+}
+
+/// When a stage runs that has neither deps nor outputs: there is nothing to judge it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareStages {
+    /// Once, until its command changes.
+    RunOnce,
+    /// Each time.
+    RunAlways,
 }
 
 /// Where the run cache is: in its folder `runs`.
@@ -72,13 +87,16 @@ pub const CVOPS: Personality = Personality {
     lock_file: "pipeline.lock",
     pointer_suffix: ".cvops",
     state_dir: ".cvops",
-    command_lines: CommandLines::Together,
     dep_patterns: DepPatterns::Read,
     settings_dir: ".cvops",
     settings: SettingsForm::Yaml,
     nested_pipelines: false,
+    inner_marker: None,
+    commands: Commands::Whole,
+    bare_stages: BareStages::RunOnce,
     hash: HashAlgo::Blake3,
     cache: ".cvops/cache",
+    dvc_locks: None,
     runs: RunsIn::State,
     objects: "blake3",
 };
@@ -89,13 +107,16 @@ pub const DVC: Personality = Personality {
     lock_file: "dvc.lock",
     pointer_suffix: ".dvc",
     state_dir: ".cvops",
-    command_lines: CommandLines::Apart,
     dep_patterns: DepPatterns::Literal,
     settings_dir: DVC_DIR,
     settings: SettingsForm::Ini,
     nested_pipelines: true,
+    inner_marker: Some(DVC_DIR),
+    commands: Commands::ByLine,
+    bare_stages: BareStages::RunAlways,
     hash: HashAlgo::Md5,
     cache: ".dvc/cache",
+    dvc_locks: Some(".dvc/tmp"),
     runs: RunsIn::Cache,
     objects: "files/md5",
 };

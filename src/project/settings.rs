@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::base;
 use crate::base::doc::{Document, Format, KeyPath, Value};
+use crate::base::path::normal;
 
 use super::config;
 use super::layout::Layout;
@@ -443,21 +444,6 @@ pub fn is_url(text: &str) -> bool {
                 .chars()
                 .all(|c| c.is_alphanumeric() || "_+-.".contains(c))
     })
-}
-
-/// Resolves `.` and `..` by name, as DVC does.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 /// Returns the way from the folder `base` to `path`; both absolute.

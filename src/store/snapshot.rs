@@ -136,7 +136,7 @@ impl Snapshotter {
     pub fn new(project: &Project, cancel: &Cancel) -> Self {
         Self {
             root: project.root.clone(),
-            ignore: Ignore::new(&project.root),
+            ignore: Ignore::of(project),
             cancel: cancel.clone(),
             algo: project.personality.hash,
             state: State::new(project.layout.state_db(), project.personality.hash),

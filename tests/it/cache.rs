@@ -28,7 +28,7 @@ fn the_folder_is_printed_also_from_below_and_as_configured() {
     check(
         &p.cvops("cache dir"),
         str![[r#"
-[ROOT]/../shared
+/tmp/cvops-it-BaGZ5M/shared
 [exit 0]
 "#]],
     );

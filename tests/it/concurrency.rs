@@ -3,36 +3,55 @@
 use std::fs;
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use snapbox::str;
 
-use crate::support::stages::{wait_until, with_pipeline};
-use crate::support::{check, project};
+use crate::support::stages::{Beside, wait_until, with_pipeline};
+use crate::support::{Project, check, project};
+
+/// A stage that notes its run, says that it has started, and waits until it may go on.
+fn held(name: &str) -> String {
+    format!(
+        "  {name}:\n    cmd: echo {name} >> ~/runs; touch ~/started-{name}; while [ ! -e ~/go-{name} ] && [ -d ~ ]; do sleep 0.02; done; echo {name} > {name}.txt\n    outs: [{name}.txt]\n"
+    )
+}
+
+/// Starts a command whose messages go to `log` in the home folder.
+fn beside(p: &Project, args: &str, log: &str) -> Beside {
+    let log = fs::File::create(p.home().join(log)).unwrap();
+    Beside::start(p.command(args).stdout(Stdio::null()).stderr(log))
+}
+
+fn wait_for_start(p: &Project, stage: &str) {
+    wait_until("the stage runs", || {
+        p.home().join(format!("started-{stage}")).exists()
+    });
+}
+
+fn let_go(p: &Project, stage: &str) {
+    fs::write(p.home().join(format!("go-{stage}")), "").unwrap();
+}
+
+fn said(p: &Project, log: &str) -> String {
+    fs::read_to_string(p.home().join(log)).unwrap()
+}
 
 #[test]
 fn a_second_repro_waits_says_for_whom_and_finds_nothing_to_do() {
-    let p = with_pipeline(
-        "stages:\n  slow:\n    cmd: echo slow >> ~/runs; touch ~/started; while [ ! -e ~/go ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
-    );
-    let mut first = p.command("repro").stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the first repro holds the lock", || {
-        p.home().join("started").exists()
+    let p = with_pipeline(&format!("stages:\n{}", held("slow")));
+    let mut first = beside(&p, "repro", "first");
+    wait_for_start(&p, "slow");
+    let mut second = beside(&p, "repro", "second");
+    wait_until("the second says that it waits", || {
+        said(&p, "second").contains('\n')
     });
-    let log = p.home().join("second");
-    let mut second = p
-        .command("repro")
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let said = || fs::read_to_string(&log).unwrap();
-    wait_until("the second says that it waits", || said().contains('\n'));
-    assert!(
-        said().starts_with(&format!(
-            "waiting for `cvops repro` (pid {}) to finish",
-            first.id()
-        )),
-        "{}",
-        said()
+    let expected = format!(
+        "slow: waiting for `cvops repro` (pid {}, since ",
+        first.pid()
     );
+    let told = said(&p, "second");
+    assert!(told.starts_with(&expected), "{told}");
+    assert!(told.contains("which is at `slow.txt`"), "{told}");
     // Looking neither waits nor breaks anything.
     check(
         &p.cvops("status"),
@@ -57,15 +76,115 @@ slow must run: it never ran
 [exit 0]
 "#]],
     );
-    fs::write(p.home().join("go"), "").unwrap();
-    assert!(first.wait().unwrap().success());
-    assert!(second.wait().unwrap().success());
+    let_go(&p, "slow");
+    assert_eq!((first.end(), second.end()), (Some(0), Some(0)));
+    let told = said(&p, "second");
     assert!(
-        said().ends_with("slow: unchanged\neverything is up to date (1 stage)\n"),
-        "{}",
-        said()
+        told.ends_with("slow: unchanged\neverything is up to date (1 stage)\n"),
+        "{told}"
     );
     assert_eq!(p.ran(), "slow");
+}
+
+#[test]
+fn repros_of_different_stages_go_on_side_by_side() {
+    let p = with_pipeline(&format!("stages:\n{}{}", held("a"), held("b")));
+    let mut a = beside(&p, "repro a", "log-a");
+    wait_for_start(&p, "a");
+    let mut b = beside(&p, "repro b", "log-b");
+    // Both run now: neither has waited for the other.
+    wait_for_start(&p, "b");
+    let_go(&p, "b");
+    assert_eq!(b.end(), Some(0));
+    let_go(&p, "a");
+    assert_eq!(a.end(), Some(0));
+    let lock = p.read("pipeline.lock");
+    assert!(lock.contains("  a:\n") && lock.contains("  b:\n"), "{lock}");
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+a: unchanged
+b: unchanged
+everything is up to date (2 stages)
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn what_needs_the_project_for_itself_waits_for_a_repro_and_names_it() {
+    let p = with_pipeline(&format!("stages:\n{}", held("slow")));
+    let mut repro = beside(&p, "repro", "repro");
+    wait_for_start(&p, "slow");
+    let mut verify = beside(&p, "cache verify", "verify");
+    wait_until("the other says that it waits", || {
+        said(&p, "verify").contains('\n')
+    });
+    let told = said(&p, "verify");
+    let expected = format!("waiting for `cvops repro` (pid {}) to finish", repro.pid());
+    assert!(told.starts_with(&expected), "{told}");
+    let_go(&p, "slow");
+    assert_eq!((repro.end(), verify.end()), (Some(0), Some(0)));
+}
+
+#[test]
+fn eight_repros_of_one_pipeline_run_each_stage_once() {
+    // Two layers: whoever finds the first one done goes on with the second.
+    let stages: Vec<String> = (0..12)
+        .map(|i| {
+            format!(
+                "  a{i}: {{cmd: 'echo a{i} >> ~/runs; echo {i} > a{i}', outs: [a{i}]}}\n  b{i}: {{cmd: 'echo b{i} >> ~/runs; cat a{i} > b{i}', deps: [a{i}], outs: [b{i}]}}\n"
+            )
+        })
+        .collect();
+    let p = with_pipeline(&format!("stages:\n{}", stages.concat()));
+    let mut all: Vec<_> = (0..8)
+        .map(|i| beside(&p, "repro -j 2", &format!("log-{i}")))
+        .collect();
+    for (i, repro) in all.iter_mut().enumerate() {
+        assert_eq!(repro.end(), Some(0), "{}", said(&p, &format!("log-{i}")));
+    }
+    let mut ran: Vec<_> = p.ran().split(' ').map(str::to_owned).collect();
+    ran.sort();
+    let count = ran.len();
+    ran.dedup();
+    assert_eq!((count, ran.len()), (24, 24), "{ran:?}");
+    for i in 0..12 {
+        assert_eq!(p.read(&format!("b{i}")), format!("{i}\n"));
+    }
+    let done = p.ok("repro --json").events("done");
+    let unchanged = done[0]["done"].as_array().unwrap().iter();
+    assert!(unchanged.clone().all(|d| d["outcome"] == "unchanged"));
+    assert_eq!(unchanged.count(), 24);
+    p.ok("cache verify");
+}
+
+#[test]
+fn what_a_killed_repro_held_is_free_for_one_that_runs() {
+    let p = with_pipeline(&format!("stages:\n{}{}", held("a"), held("b")));
+    let mut a = beside(&p, "repro a", "log-a");
+    wait_for_start(&p, "a");
+    let mut other = beside(&p, "repro b", "log-b");
+    wait_for_start(&p, "b");
+    let mut waiting = beside(&p, "repro a", "log-waiting");
+    wait_until("it waits", || said(&p, "log-waiting").contains("waiting"));
+    fs::remove_file(p.home().join("started-a")).unwrap();
+    a.signal(Signal::KILL);
+    assert_eq!(a.end(), None);
+    // The stage starts anew, after what was left of the first attempt has been stopped.
+    wait_for_start(&p, "a");
+    let_go(&p, "a");
+    let_go(&p, "b");
+    assert_eq!((waiting.end(), other.end()), (Some(0), Some(0)));
+    assert_eq!(p.read("a.txt"), "a\n");
+    p.ok("cache verify");
+    assert_eq!(
+        fs::read_dir(p.path(".cvops/tmp/locks/claims"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -169,7 +288,7 @@ fn edits_at_the_same_time_lose_nothing() {
 #[test]
 fn parameters_are_set_while_a_repro_runs() {
     let p = with_pipeline(
-        "stages:\n  slow:\n    cmd: touch ~/started; while [ ! -e ~/go ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
+        "stages:\n  slow:\n    cmd: touch ~/started; while [ ! -e ~/go ] && [ -d ~ ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
     );
     p.write("params.yaml", "x: 1\n");
     let mut repro = p.command("repro").stderr(Stdio::null()).spawn().unwrap();

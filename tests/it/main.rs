@@ -11,6 +11,7 @@
 mod add;
 mod bad_input;
 mod cache;
+mod check_ignore;
 mod checkout;
 mod concurrency;
 mod config;
@@ -34,6 +35,7 @@ mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod install;
 mod manual;
 mod metrics;
 #[cfg(feature = "vision")]
@@ -49,11 +51,13 @@ mod preprocess;
 mod push;
 mod random;
 mod relocate;
+mod remote;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;
+mod stage_runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;

@@ -156,7 +156,7 @@ everything is up to date
     check(
         &p.cvops("status --json"),
         str![[r#"
-{"problems":[],"stages":[{"depends_on":[],"reasons":[],"stage":"model","state":"unchanged"},{"depends_on":[],"reasons":[],"stage":"serve","state":"service"}]}
+{"problems":[],"sources":[],"stages":[{"depends_on":[],"reasons":[],"stage":"model","state":"unchanged"},{"depends_on":[],"reasons":[],"stage":"serve","state":"service"}]}
 [exit 0]
 "#]],
     );

@@ -126,7 +126,7 @@ fn json_names_state_and_reasons() {
     check(
         &p.cvops("status --json"),
         str![[r#"
-{"problems":[],"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
+{"problems":[],"sources":[],"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
 [exit 0]
 "#]],
     );

@@ -1,4 +1,4 @@
-//! INI in the dialect that ConfigObj reads and DVC writes: `[section]`, `['remote "name"']`,
+//! INI in the dialect that `ConfigObj` reads and DVC writes: `[section]`, `['remote "name"']`,
 //! `key = value`, values in quotes, lists with commas, comments from `#`. Imports: `base::{diag, doc}`.
 //!
 //! A small reader of our own, because every part needs its place: for messages, and for edits that
@@ -234,7 +234,7 @@ fn header(path: &[String]) -> String {
     }
 }
 
-/// Returns a value as it is written, with quotes where ConfigObj would need them.
+/// Returns a value as it is written, with quotes where `ConfigObj` would need them.
 fn spell(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::Str(text) => text.clone(),

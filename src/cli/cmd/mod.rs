@@ -2,6 +2,7 @@
 
 pub(super) mod add;
 pub(super) mod cache;
+pub(super) mod check_ignore;
 pub(super) mod checkout;
 pub(super) mod commit;
 pub(super) mod completions;
@@ -16,8 +17,10 @@ pub(super) mod freeze;
 pub(super) mod gc;
 pub(super) mod health;
 pub(super) mod init;
+pub(super) mod install;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod merge_driver;
 pub(super) mod metrics;
 pub(super) mod params;
 pub(super) mod params_sweep;

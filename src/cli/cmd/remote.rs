@@ -221,7 +221,7 @@ impl Remotes<'_> {
         ))
     }
 
-    fn check_known(&self, name: &str, names: &[String]) -> Result<(), CliError> {
+    fn check_known(name: &str, names: &[String]) -> Result<(), CliError> {
         if names.iter().any(|known| known == name) {
             return Ok(());
         }
@@ -341,7 +341,7 @@ impl Remotes<'_> {
         origin: Origin,
     ) -> Result<Outcome, CliError> {
         let file = self.file(origin)?;
-        self.check_known(name, &self.known(Some(origin))?)?;
+        Self::check_known(name, &self.known(Some(origin))?)?;
         let Some(value) = value else {
             return self.unset(name, option, file);
         };
@@ -405,8 +405,7 @@ impl Remotes<'_> {
                     other.is_native && matches!(Self::options(other, name), Ok(Some(_)))
                 });
             let Some(other) = elsewhere else {
-                return Err(self
-                    .check_known(name, &self.known(None)?)
+                return Err(Self::check_known(name, &self.known(None)?)
                     .err()
                     .unwrap_or_else(|| {
                         CliError::usage(Diagnostic::error("unknown-remote", name))
@@ -453,7 +452,7 @@ impl Remotes<'_> {
     }
 
     fn choose(&self, name: &str, origin: Origin) -> Result<Outcome, CliError> {
-        self.check_known(name, &self.known(Some(origin))?)?;
+        Self::check_known(name, &self.known(Some(origin))?)?;
         let file = self.file(origin)?;
         self.settings.change(self.ctx, file, |document| {
             Ok(edit::set(
@@ -514,7 +513,7 @@ impl Remotes<'_> {
         }
         let file = self.file(origin)?;
         let Some(options) = Self::options(file, name)? else {
-            self.check_known(name, &self.known(None)?)?;
+            Self::check_known(name, &self.known(None)?)?;
             let headline = format!("the remote `{name}` is not in `{}`", file.name);
             let diagnostic = Diagnostic::error("unknown-remote", headline)
                 .help("`cvops config list --show-origin` shows where it is");

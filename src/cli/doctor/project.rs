@@ -8,7 +8,9 @@ use crate::base::{db, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::experiment::sweep::journal;
-use crate::project::{self, CVOPS, Config, DVC, Layout, Project, ProjectLock, SettingsFile};
+use crate::project::{
+    self, CVOPS, Config, DVC, Layout, Project, ProjectLock, SettingsFile, claims,
+};
 
 use super::Finding;
 
@@ -226,7 +228,9 @@ fn device_of(_: &Path) -> Option<u64> {
 }
 
 fn lock(project: &Project) -> Finding {
-    let Some(holder) = ProjectLock::peek(&project.layout) else {
+    let alone = ProjectLock::peek(&project.layout);
+    let others = || claims::look(&project.layout).living.into_iter().next();
+    let Some(holder) = alone.or_else(others) else {
         return Finding::ok("lock", "free");
     };
     #[expect(
@@ -267,12 +271,12 @@ fn leftovers(project: &Project) -> Finding {
         let what = super::some(&interrupted);
         parts.push(format!("scratch folders of {what}, which go on from there"));
     }
-    let busy = ProjectLock::peek(layout).is_some();
-    let running = names(&layout.running());
-    if !running.is_empty() && !busy {
+    let look = claims::look(layout);
+    let busy = ProjectLock::peek(layout).is_some() || !look.living.is_empty();
+    if !look.left.is_empty() {
         parts.push(format!(
             "marks of stages that were killed: {}",
-            super::some(&running)
+            super::some(&look.left)
         ));
     }
     let trials: Vec<String> = names(&layout.all_trials())

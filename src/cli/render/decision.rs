@@ -53,6 +53,7 @@ pub(in crate::cli) fn reasons(all: &[RunReason]) -> String {
 pub(in crate::cli) fn reason(reason: &RunReason) -> String {
     match reason {
         RunReason::Forced => "forced".to_owned(),
+        RunReason::Bare => "it declares neither dependencies nor outputs".to_owned(),
         RunReason::AlwaysChanged => "always changed (so declared)".to_owned(),
         RunReason::NeverRun => "it never ran".to_owned(),
         RunReason::CommandChanged { old, new } => {
@@ -260,6 +261,7 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
     };
     let mut json = match reason {
         RunReason::Forced => json!({"kind": "forced"}),
+        RunReason::Bare => json!({"kind": "bare"}),
         RunReason::AlwaysChanged => json!({"kind": "always_changed"}),
         RunReason::NeverRun => json!({"kind": "never_run"}),
         RunReason::CommandChanged { old, new } => {

@@ -10,8 +10,7 @@ use std::time::Instant;
 
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
-use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Stream, Summary};
+use crate::pipeline::execute::{Event, Options, Outcome, Stream, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan, StageName};
@@ -226,12 +225,9 @@ fn repro(
     let files = Files::open(tree.project(), cancel);
     let mut workspace = Workspace::new(&files, bench.env);
     let options = Options {
-        jobs: 1,
-        on_failure: OnFailure::Stop,
-        force: Force::No,
-        records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
         turns: Some(Arc::clone(&bench.turns)),
+        ..Options::new("cvops params sweep")
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in done.warnings {
@@ -393,7 +389,29 @@ impl Observer<Event> for Log {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
             }
+            Event::Waiting {
+                stage, conflict, ..
+            } => {
+                let holder = conflict.holder;
+                self.line(&format!(
+                    "# {stage}: waiting for `{}` (pid {}), which is at `{}`",
+                    holder.command, holder.pid, conflict.path
+                ));
+            }
+            Event::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+            } => {
+                let why = headline(&error);
+                self.line(&format!(
+                    "# {stage}: {why}; attempt {attempt} of {of} begins"
+                ));
+            }
             Event::Decided { .. }
+            | Event::Told { .. }
+            | Event::WaitingForDvc { .. }
             | Event::Saved { .. }
             | Event::LeftoverStopped { .. }
             | Event::Ready { .. }

@@ -6,6 +6,7 @@ mod catalog;
 mod outs;
 mod params;
 mod read;
+mod run;
 mod schema;
 mod service;
 mod shown;
@@ -22,10 +23,11 @@ use std::sync::Arc;
 
 use crate::base::doc::{Document, KeyPath};
 use crate::base::{ArtifactPath, Diagnostic};
-use crate::project::{CommandLines, PARAMS_FILE};
+use crate::project::{Commands, PARAMS_FILE};
 
 pub use catalog::{Artifact, Catalog};
 pub use read::{read, read_in};
+pub use run::{FailureKind, Resources, Retry, RunSpec};
 pub use schema::json_schema;
 pub use service::ServiceSpec;
 pub use shown::{Axes, Direction, Shown};
@@ -292,6 +294,8 @@ pub struct StageSpec {
     pub freshness: Freshness,
     /// It runs until it is stopped instead of to its end: it has no outputs and is never done.
     pub service: Option<ServiceSpec>,
+    /// How it is run; no input of its result.
+    pub run: RunSpec,
     /// A sentence for people.
     pub description: Option<String>,
     /// Where the stage stands in the pipeline file.
@@ -304,14 +308,20 @@ impl StageSpec {
     /// Returns the texts that are each given to a shell of their own, in order; the first failure
     /// ends the stage.
     #[must_use]
-    pub fn shell_commands(&self, lines: CommandLines) -> Vec<&str> {
-        match (lines, self.command_form, self.commands.as_slice()) {
-            (CommandLines::Apart, CommandForm::Text, [text]) => text
+    pub fn shell_commands(&self, run: Commands) -> Vec<&str> {
+        match (run, self.command_form, self.commands.as_slice()) {
+            (Commands::ByLine, CommandForm::Text, [text]) => text
                 .lines()
                 .filter(|line| !line.trim().is_empty())
                 .collect(),
             (_, _, commands) => commands.iter().map(String::as_str).collect(),
         }
+    }
+
+    /// Is there nothing to judge it by: does it neither read nor write anything that is declared?
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.deps.is_empty() && self.params.is_empty() && self.outs.is_empty()
     }
 
     /// Returns every path that the stage reads: deps, then params files (each as often as it has

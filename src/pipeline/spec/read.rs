@@ -13,6 +13,7 @@ use crate::pipeline::patterns::is_pattern;
 use crate::project::DepPatterns;
 
 use super::catalog::Catalog;
+use super::run;
 use super::schema::NOT_YET;
 use super::template::Resolved;
 use super::{
@@ -214,6 +215,7 @@ impl Reading<'_, '_> {
             (false, false) => Freshness::ByInputs,
         };
         let service = service::read(&fields);
+        let run = run::read(&fields);
         let description = fields.optional_text("desc").map(str::to_owned);
         // `vars` is read before anything else.
         for key in ["meta", "vars"] {
@@ -233,6 +235,7 @@ impl Reading<'_, '_> {
             outs,
             freshness,
             service,
+            run,
             description,
             declared: at,
             spelling: spelling.unwrap_or_default(),

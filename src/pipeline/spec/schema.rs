@@ -1,11 +1,11 @@
 //! The keys of `pipeline.yaml`: one table for the reader's messages and the JSON Schema.
 //!
-//! Imports: nothing of ours.
+//! Imports: nothing of ours beside the sections' own files.
 
 use serde_json::{Value, json};
 
 /// Keys of other tools' pipelines that a later version will read; naming them beats "unknown key".
-pub(super) const NOT_YET: [&str; 5] = ["resources", "executor", "executors", "retry", "timeout"];
+pub(super) const NOT_YET: [&str; 2] = ["executor", "executors"];
 
 /// Returns the JSON Schema (draft 2020-12) of `pipeline.yaml`, for editors.
 #[must_use]
@@ -104,7 +104,7 @@ fn vars() -> Value {
 /// A stage without `matrix`.
 fn stage() -> Value {
     let options = out_options();
-    json!({
+    let mut schema = json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
@@ -135,7 +135,11 @@ fn stage() -> Value {
             "desc": text("a sentence for people"),
             "meta": {"description": "anything; not read"},
         },
-    })
+    });
+    for (key, value) in super::run::json_schemas() {
+        schema["properties"][key] = value;
+    }
+    schema
 }
 
 /// What describes an output or artifact to people.
