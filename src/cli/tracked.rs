@@ -96,6 +96,7 @@ pub(super) fn tell_git(
     }
     if project.config.autostage {
         let files: Vec<ArtifactPath> = files.iter().cloned().collect();
+        let files: Vec<_> = files.iter().map(|file| project.absolute(file)).collect();
         return Ok(project::git::stage(&project.root, &files)?);
     }
     let names: Vec<String> = files

@@ -102,14 +102,7 @@ impl Program {
 
     /// Returns what the shell is given, one after the other, for the commands of `stage`.
     pub(super) fn commands<'s>(&self, stage: &'s StageSpec) -> Vec<&'s str> {
-        let is_text = matches!(stage.spelling.command(&stage.commands), Value::Str(_));
-        match (self.commands, stage.commands.as_slice()) {
-            (Commands::ByLine, [text]) if is_text => text
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-                .collect(),
-            (_, commands) => commands.iter().map(String::as_str).collect(),
-        }
+        stage.shell_commands(self.commands)
     }
 }
 
