@@ -12,10 +12,13 @@ fn the_deciding_pattern_is_named_as_dvc_names_it() {
     p.write("sub/.dvcignore", "!a.log\n");
     p.write("dir/f", "");
     p.write("inner/.dvc/config", "");
-    check(&p.cvops("check-ignore a.log keep.log none.txt"), str![[r#"
+    check(
+        &p.cvops("check-ignore a.log keep.log none.txt"),
+        str![[r#"
 a.log
 [exit 0]
-"#]]);
+"#]],
+    );
     check(
         &p.cvops("check-ignore -d a.log keep.log none.txt sub/a.log dir/f .git .dvc/tmp inner/x"),
         str![[r#"
@@ -29,11 +32,14 @@ in sub_repo:inner	inner/x
 [exit 0]
 "#]],
     );
-    check(&p.cvops("check-ignore -d -a -n none.txt a.log"), str![[r#"
+    check(
+        &p.cvops("check-ignore -d -a -n none.txt a.log"),
+        str![[r#"
 ::	none.txt
 .dvcignore:2:*.log	a.log
 [exit 0]
-"#]]);
+"#]],
+    );
     check(
         &p.cvops("-C sub check-ignore -d ../a.log a.log b.log"),
         str![[r#"
@@ -51,7 +57,9 @@ sub/.dvcignore:1:!a.log	a.log
 [exit 0]
 "#]],
     );
-    check(&p.cvops("check-ignore"), str![[r#"
+    check(
+        &p.cvops("check-ignore"),
+        str![[r#"
 --- stderr ---
 error: the following required arguments were not provided:
   <PATH>...
@@ -60,7 +68,8 @@ Usage: cvops check-ignore <PATH>...
 
 For more information, try '--help'.
 [exit 2]
-"#]]);
+"#]],
+    );
     check(&p.cvops("check-ignore ../x.log"), str!["[exit 1]"]);
 }
 
@@ -69,18 +78,24 @@ fn our_own_files_count_and_broken_ones_are_named() {
     let p = project();
     p.write("pipeline.yaml", "stages: {}\n");
     p.write(".cvopsignore", "*.tmp\n");
-    check(&p.cvops("check-ignore -d x.tmp .cvops/tmp"), str![[r#"
+    check(
+        &p.cvops("check-ignore -d x.tmp .cvops/tmp"),
+        str![[r#"
 .cvopsignore:1:*.tmp	x.tmp
 :.cvops/	.cvops/tmp
 [exit 0]
-"#]]);
+"#]],
+    );
     p.write("data/.cvopsignore", "ok\n[z-a]\n");
-    check(&p.cvops("check-ignore -d data/x.tmp"), str![[r#"
+    check(
+        &p.cvops("check-ignore -d data/x.tmp"),
+        str![[r#"
 .cvopsignore:1:*.tmp	data/x.tmp
 --- stderr ---
 error: `[ROOT]/data/.cvopsignore` holds a pattern that cannot be read: line 2: error parsing glob '[z-a]': invalid range; 'z' > 'a'
  |
  = help: the grammar is that of `.gitignore` (`git help gitignore`)
 [exit 2]
-"#]]);
+"#]],
+    );
 }

@@ -341,7 +341,9 @@ fn files_of_dvc_are_read_and_changed_in_their_own_form() {
         ".dvc/config",
         "# ours\n[core]\n    remote = store  # the big one\n    analytics = false\n['remote \"store\"']\n    url = ../../store\n",
     );
-    check(&p.cvops("config list --show-origin"), str![[r#"
+    check(
+        &p.cvops("config list --show-origin"),
+        str![[r#"
 setting           value         from
 cache.dir         .dvc/cache    default
 cache.type        reflink,copy  default
@@ -354,21 +356,25 @@ parsing.bool      store_true    default
 parsing.list      nargs         default
 remote.store.url  ../../store   .dvc/config
 [exit 0]
-"#]]);
+"#]],
+    );
     p.ok("config core.autostage true");
     p.ok("config cache.type hardlink,copy");
     p.ok("config --local cache.dir ../big");
     p.ok("config remote.store.jobs 4");
     p.ok("config exp.auto_push false");
     p.ok("config core.analytics -u");
-    check(&p.cvops("config core.jobs 3"), str![[r#"
+    check(
+        &p.cvops("config core.jobs 3"),
+        str![[r#"
 --- stderr ---
 error: `.dvc/config` cannot hold `core.jobs`
  |
  = note: DVC refuses files with settings that it does not know
  = help: `--local` sets it for this project on this machine, `--global` for all your projects
 [exit 2]
-"#]]);
+"#]],
+    );
     p.ok("config core.jobs 3 --local");
     assert_eq!(p.ok("config core.jobs").stdout, "3\n");
     assert_eq!(
@@ -379,7 +385,9 @@ error: `.dvc/config` cannot hold `core.jobs`
             .to_str()
             .unwrap()
     );
-    check(&p.cvops("config --list --show-origin"), str![[r#"
+    check(
+        &p.cvops("config --list --show-origin"),
+        str![[r#"
 .dvc/config	core.remote=store
 .dvc/config	core.autostage=true
 .dvc/config	remote.store.url=../../store
@@ -389,8 +397,11 @@ error: `.dvc/config` cannot hold `core.jobs`
 .dvc/config.local	cache.dir=../../big
 .cvops/config.local.yaml	core.jobs=3
 [exit 0]
-"#]]);
-    snapbox::assert_data_eq!(p.read(".dvc/config"), str![[r##"
+"#]],
+    );
+    snapbox::assert_data_eq!(
+        p.read(".dvc/config"),
+        str![[r##"
 # ours
 [core]
     remote = store  # the big one
@@ -403,7 +414,8 @@ error: `.dvc/config` cannot hold `core.jobs`
 [exp]
     auto_push = false
 
-"##]]);
+"##]]
+    );
     assert_eq!(
         p.read(".dvc/config.local"),
         "[cache]\n    dir = ../../big\n"
@@ -412,7 +424,9 @@ error: `.dvc/config` cannot hold `core.jobs`
         ".dvc/config.local",
         "[core]\n    autostge = true\n[cache]\n    type = reflnk\n",
     );
-    check(&p.cvops("root"), str![[r#"
+    check(
+        &p.cvops("root"),
+        str![[r#"
 --- stderr ---
 error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `hardlink`, `symlink`
  --> .dvc/config.local:4:12
@@ -422,9 +436,12 @@ error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `h
   |
   = help: did you mean `reflink`?
 [exit 2]
-"#]]);
+"#]],
+    );
     p.write(".dvc/config.local", "[core]\n    autostge = true\n");
-    check(&p.cvops("root"), str![[r#"
+    check(
+        &p.cvops("root"),
+        str![[r#"
 [ROOT]
 --- stderr ---
 warning: unknown setting `core.autostge` is not used
@@ -435,9 +452,12 @@ warning: unknown setting `core.autostge` is not used
   |
   = help: did you mean `core.autostage`?
 [exit 0]
-"#]]);
+"#]],
+    );
     p.write(".dvc/config.local", "[core\n");
-    check(&p.cvops("root"), str![[r#"
+    check(
+        &p.cvops("root"),
+        str![[r#"
 --- stderr ---
 error: `.dvc/config.local` cannot be parsed
  --> .dvc/config.local:1:1
@@ -445,5 +465,6 @@ error: `.dvc/config.local` cannot be parsed
 1 | [core
   | ^^^^^ the bracket of this section is not closed
 [exit 2]
-"#]]);
+"#]],
+    );
 }

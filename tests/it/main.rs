@@ -17,6 +17,7 @@ mod config;
 mod crash;
 mod dag;
 mod doctor;
+mod dvc_locks;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
