@@ -12,9 +12,10 @@ fn hooks_and_driver_are_installed_once() {
         &p.cvops("install"),
         str![[r#"
 --- stderr ---
-error: `[ROOT]` is not inside a git repository
+error: git is not used for `[ROOT]`
  |
- = help: run `git init` and commit, or leave the revision out to compare with the last `cvops repro`
+ = note: there is no repository around it, or `core.no_scm` says so
+ = help: run `git init` first
 [exit 2]
 "#]],
     );

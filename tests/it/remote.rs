@@ -78,7 +78,7 @@ scratch	/tmp/scratch
 }
 
 #[test]
-fn remotes_are_changed_renamed_and_removed() {
+fn options_of_remotes_are_changed() {
     let p = project();
     p.ok("init");
     p.ok("remote add --default store store");
@@ -126,6 +126,15 @@ error: `remote.store.jobs` must be a whole number from 1 to 1024
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn remotes_are_renamed_and_removed() {
+    let p = project();
+    p.ok("init");
+    p.ok("remote add --default store store");
+    p.ok("remote add --local scratch /tmp/scratch");
+    p.ok("remote add cloud s3://bucket/path");
     check(
         &p.cvops("remote rename store archive"),
         str![[r#"
@@ -162,7 +171,6 @@ remote:
     url: s3://bucket/path
   archive:
     url: store
-    jobs: 8
 core:
   remote: archive
 
