@@ -41,6 +41,10 @@ enum Choice<T> {
     Conflict,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the three are looked at alike"
+)]
 fn choose<T: PartialEq>(ancestor: T, ours: T, theirs: T) -> Choice<T> {
     if ours == theirs || theirs == ancestor {
         Choice::Is(ours)

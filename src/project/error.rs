@@ -39,6 +39,12 @@ pub enum Error {
         /// What is wrong with which line.
         problem: String,
     },
+    /// Git is not used for this project.
+    #[error("git is not used for `{}`", root.display())]
+    WithoutGit {
+        /// The project root.
+        root: PathBuf,
+    },
     /// A git hook of the user's that ours cannot stand behind.
     #[error("there is a git hook already that cannot be added to: `{}`", path.display())]
     HookTaken {
@@ -144,6 +150,9 @@ impl ToDiagnostics for Error {
                 })
             }
             Self::Cancelled => Diagnostic::error("cancelled", message),
+            Self::WithoutGit { .. } => Diagnostic::error("without-git", message)
+                .note("there is no repository around it, or `core.no_scm` says so")
+                .help("run `git init` first"),
             Self::HookTaken { .. } => Diagnostic::error("hook-taken", message)
                 .note("it is no shell script, or ends with `exec` or `exit`; nothing was changed")
                 .help("move it aside and run `cvops install` again, or call `cvops` in it yourself"),

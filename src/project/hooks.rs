@@ -27,7 +27,7 @@ const END: &str = "# cvops: end";
 pub fn install(project: &Project) -> Result<Vec<PathBuf>, Error> {
     let Some(top) = git::work_tree_root(&project.root).filter(|_| !project.config.no_scm) else {
         let root = project.root.clone();
-        return Err(Error::NoRepository { root });
+        return Err(Error::WithoutGit { root });
     };
     let dir = hooks_dir(&project.root)?;
     let inside = project.root.strip_prefix(&top).unwrap_or(Path::new(""));

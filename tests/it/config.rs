@@ -420,6 +420,11 @@ error: `.dvc/config` cannot hold `core.jobs`
         p.read(".dvc/config.local"),
         "[cache]\n    dir = ../../big\n"
     );
+}
+
+#[test]
+fn mistakes_in_files_of_dvc_have_their_place_and_what_is_unknown_is_a_warning() {
+    let p = project();
     p.write(
         ".dvc/config.local",
         "[core]\n    autostge = true\n[cache]\n    type = reflnk\n",

@@ -8,13 +8,71 @@ use crate::support::{check, project};
 fn hooks_and_driver_are_installed_once() {
     let p = project();
     p.write("pipeline.yaml", "stages: {a: {cmd: echo > a, outs: [a]}}\n");
-    check(&p.cvops("install"), str![]);
+    check(
+        &p.cvops("install"),
+        str![[r#"
+--- stderr ---
+error: git is not used for `[ROOT]`
+ |
+ = note: there is no repository around it, or `core.no_scm` says so
+ = help: run `git init` first
+[exit 2]
+"#]],
+    );
     p.git_init();
-    check(&p.cvops("install"), str![]);
-    check(&p.cvops("install"), str![]);
-    assert_data_eq!(p.read(".git/hooks/post-checkout"), str![]);
-    assert_data_eq!(p.read(".git/hooks/pre-commit"), str![]);
-    assert_data_eq!(p.read(".git/hooks/pre-push"), str![]);
+    check(
+        &p.cvops("install"),
+        str![[r#"
+wrote .git/hooks/post-checkout
+wrote .git/hooks/pre-commit
+wrote .git/hooks/pre-push
+wrote .gitattributes
+--- stderr ---
+commit `.gitattributes`, so that it counts for everybody
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("install"),
+        str![[r#"
+nothing to do: hooks and merge driver are installed
+[exit 0]
+"#]],
+    );
+    assert_data_eq!(
+        p.read(".git/hooks/post-checkout"),
+        str![[r##"
+#!/bin/sh
+# cvops: begin (written by `cvops install`)
+if [ "$3" = 1 ] && [ ! -d "$(git rev-parse --git-path rebase-merge)" ]; then
+  cvops checkout || exit
+fi
+# cvops: end
+
+"##]]
+    );
+    assert_data_eq!(
+        p.read(".git/hooks/pre-commit"),
+        str![[r#"
+#!/bin/sh
+# cvops: begin (written by `cvops install`)
+cvops status || exit
+# cvops: end
+
+"#]]
+    );
+    assert_data_eq!(
+        p.read(".git/hooks/pre-push"),
+        str![[r#"
+#!/bin/sh
+# cvops: begin (written by `cvops install`)
+if cvops --quiet remote default >/dev/null 2>&1; then
+  cvops push || exit
+fi
+# cvops: end
+
+"#]]
+    );
     assert_eq!(
         p.read(".gitattributes"),
         "pipeline.lock merge=cvops\n*.cvops merge=cvops\n"
@@ -23,7 +81,17 @@ fn hooks_and_driver_are_installed_once() {
         ".git/hooks/pre-push",
         "#!/bin/sh\nexec dvc git-hook pre-push $@\n",
     );
-    check(&p.cvops("install"), str![]);
+    check(
+        &p.cvops("install"),
+        str![[r#"
+--- stderr ---
+error: there is a git hook already that cannot be added to: `[ROOT]/.git/hooks/pre-push`
+ |
+ = note: it is no shell script, or ends with `exec` or `exit`; nothing was changed
+ = help: move it aside and run `cvops install` again, or call `cvops` in it yourself
+[exit 2]
+"#]],
+    );
 }
 
 #[test]
@@ -56,7 +124,14 @@ fn locks_are_merged_stage_by_stage_by_git() {
     change("left", "x", "2");
     change("right", "y", "2");
     p.git("merge --quiet --no-edit left");
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  restorable  output `a` was modified ([HASH] -> [HASH])
+b  unchanged
+[exit 0]
+"#]],
+    );
     change("third", "x", "3");
     p.git("checkout --quiet left");
     let out = p.run(
@@ -77,5 +152,14 @@ fn locks_are_merged_stage_by_stage_by_git() {
     // The lock is still one that can be read.
     p.git("checkout --theirs x");
     p.ok("repro");
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  unchanged
+b  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
 }

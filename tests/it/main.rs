@@ -23,6 +23,7 @@ mod doctor;
 mod dvc;
 mod dvc_beside;
 mod dvc_data;
+mod dvc_locks;
 mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]

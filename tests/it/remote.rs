@@ -21,7 +21,7 @@ error: no remote is the default
     );
     p.write("sub/x", "");
     check(
-        &p.cvops("-C sub remote add --default store ../../store"),
+        &p.cvops("-C sub remote add --default store ../store"),
         str![[r#"
 --- stderr ---
 added the remote `store` to `.cvops/config.yaml`
@@ -46,7 +46,7 @@ error: there is a remote `store` already in `.cvops/config.yaml`
         str![[r#"
 cloud	s3://bucket/path
 scratch	/tmp/scratch
-store	/tmp/cvops-it-B3kZWp/store	(default)
+store	[ROOT]/store	(default)
 [exit 0]
 "#]],
     );
@@ -60,21 +60,30 @@ scratch	/tmp/scratch
     check(
         &p.cvops("remote list --json"),
         str![[r#"
-{"remotes":[{"default":false,"name":"cloud","url":"s3://bucket/path"},{"default":false,"name":"scratch","url":"/tmp/scratch"},{"default":true,"name":"store","url":"/tmp/cvops-it-B3kZWp/store"}]}
+{"remotes":[{"default":false,"name":"cloud","url":"s3://bucket/path"},{"default":false,"name":"scratch","url":"/tmp/scratch"},{"default":true,"name":"store","url":"[ROOT]/store"}]}
 [exit 0]
 "#]],
     );
     check(
         &p.cvops("remote list --md"),
         str![[r#"
-| remote  | url                        |         |
-| ------- | -------------------------- | ------- |
-| cloud   | s3://bucket/path           |         |
-| scratch | /tmp/scratch               |         |
-| store   | /tmp/cvops-it-B3kZWp/store | default |
+| remote  | url                                |         |
+| ------- | ---------------------------------- | ------- |
+| cloud   | s3://bucket/path                   |         |
+| scratch | /tmp/scratch                       |         |
+| store   | [ROOT]/store | default |
 [exit 0]
 "#]],
     );
+}
+
+#[test]
+fn options_of_remotes_are_changed() {
+    let p = project();
+    p.ok("init");
+    p.ok("remote add --default store store");
+    p.ok("remote add --local scratch /tmp/scratch");
+    p.ok("remote add cloud s3://bucket/path");
     check(
         &p.cvops("remote modify store jobs 8"),
         str![[r#"
@@ -117,6 +126,15 @@ error: `remote.store.jobs` must be a whole number from 1 to 1024
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn remotes_are_renamed_and_removed() {
+    let p = project();
+    p.ok("init");
+    p.ok("remote add --default store store");
+    p.ok("remote add --local scratch /tmp/scratch");
+    p.ok("remote add cloud s3://bucket/path");
     check(
         &p.cvops("remote rename store archive"),
         str![[r#"
@@ -152,8 +170,7 @@ remote:
   cloud:
     url: s3://bucket/path
   archive:
-    url: ../store
-    jobs: 8
+    url: store
 core:
   remote: archive
 
@@ -206,7 +223,7 @@ error: `a/b` is no name for a remote
 fn remotes_of_a_dvc_repository_are_written_as_dvc_writes_them() {
     let p = project();
     p.write(".dvc/config", "# ours\n[core]\n    autostage = true\n");
-    p.ok("remote add -d Store ../store");
+    p.ok("remote add -d Store store");
     p.ok("remote modify store jobs 4");
     p.ok("remote modify --local store password 'a,b'");
     p.ok("remote add other ssh://host/path");
@@ -218,7 +235,7 @@ fn remotes_of_a_dvc_repository_are_written_as_dvc_writes_them() {
     autostage = true
     remote = store
 ['remote "store"']
-    url = ../../store
+    url = ../store
     jobs = 4
 ['remote "other"']
     url = ssh://host/path
@@ -237,7 +254,7 @@ fn remotes_of_a_dvc_repository_are_written_as_dvc_writes_them() {
         &p.cvops("remote list"),
         str![[r#"
 other	ssh://host/path
-store	/tmp/cvops-it-cTCm8i/store	(default)
+store	[ROOT]/store	(default)
 [exit 0]
 "#]],
     );

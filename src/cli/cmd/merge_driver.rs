@@ -20,7 +20,7 @@ use crate::store::Store;
 /// settles it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example (in the git configuration):\n  cvops merge-driver --ancestor %O --our %A --their %B --path %P"
+    after_help = "Example:\n  cvops merge-driver --ancestor %O --our %A --their %B --path %P"
 )]
 pub(in crate::cli) struct Args {
     /// The common ancestor's version

@@ -20,7 +20,9 @@ use crate::report::{Align, Table};
 /// A remote is a folder (a network drive, say) or a URL. It stands in the settings of the project:
 /// `cvops config list` shows it as well. In a DVC repository these are DVC's own files.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cvops remote add --default store /mnt/store\n  cvops push")]
+#[command(
+    after_help = "Example:\n  cvops remote add --default store /mnt/store\n  cvops remote list"
+)]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     action: Action,

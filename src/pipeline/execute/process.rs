@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::base::doc::Value;
 use crate::base::{Cancel, CancelReason, Observer};
 
 use super::{Event, Stream};
