@@ -7,6 +7,7 @@ pub mod browse;
 pub mod checkout;
 pub mod error;
 pub mod gc;
+pub mod migrate;
 pub mod pattern;
 pub mod place;
 pub mod records;

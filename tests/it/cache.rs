@@ -28,7 +28,7 @@ fn the_folder_is_printed_also_from_below_and_as_configured() {
     check(
         &p.cvops("cache dir"),
         str![[r#"
-[ROOT]/../shared
+/tmp/cvops-it-r26euo/shared
 [exit 0]
 "#]],
     );
@@ -55,7 +55,7 @@ fn verify_counts_and_sweeps() {
     check(
         &p.cvops("cache verify --json"),
         str![[r#"
-{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[]}
+{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[],"repaired":0}
 [exit 0]
 "#]],
     );
@@ -81,4 +81,86 @@ fn cached_objects_may_not_be_written() {
     // A copy in the workspace may: nobody's cache is damaged by an editor.
     p.write("top.txt", "edited\n");
     p.ok("cache verify");
+}
+
+#[test]
+fn what_is_damaged_comes_back_from_the_remote() {
+    let p = sample();
+    p.ok("repro");
+    let far = p.home().join("far");
+    p.ok(&format!("remote add --default far {}", far.display()));
+    p.ok("push");
+    for folder in fs::read_dir(p.path(".cvops/cache/blake3")).unwrap() {
+        for object in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = object.unwrap().path();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "damaged").unwrap();
+        }
+    }
+    check(
+        &p.cvops("cache verify"),
+        str![[r#"
+[HASH] is damaged; it was moved to the cache's `corrupt` folder
+[HASH] is damaged; it was moved to the cache's `corrupt` folder
+[HASH] is damaged; it was moved to the cache's `corrupt` folder
+3 objects came back from the remote `far`
+3 objects (21 B) verified; all are what they should be
+--- stderr ---
+ WARN a corrupt object was taken out of the cache object=[HASH]
+ WARN a corrupt object was taken out of the cache object=[HASH]
+ WARN a corrupt object was taken out of the cache object=[HASH]
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("cache verify"),
+        str![[r#"
+3 objects (25 B) verified; all are what they should be
+[exit 0]
+"#]],
+    );
+    // Without a remote it only says so.
+    fs::remove_dir_all(&far).unwrap();
+    check(
+        &p.cvops("cache verify -r near"),
+        str![[r#"
+3 objects (25 B) verified; all are what they should be
+[exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn the_folder_can_be_put_elsewhere() {
+    let p = sample();
+    check(
+        &p.cvops("cache dir ../elsewhere"),
+        str![[r#"
+--- stderr ---
+`cache.dir` is `../elsewhere` in `.cvops/config.yaml`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("cache dir"),
+        str![[r#"
+/tmp/cvops-it-3bcqWU/elsewhere
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("cache dir --unset"),
+        str![[r#"
+--- stderr ---
+`cache.dir` is no longer set in `.cvops/config.yaml`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("cache dir"),
+        str![[r#"
+[ROOT]/.cvops/cache
+[exit 0]
+"#]],
+    );
 }

@@ -30,6 +30,7 @@ mod init_template;
 mod inputs;
 mod manual;
 mod metrics;
+mod migrate;
 #[cfg(feature = "vision")]
 mod monitoring;
 mod params;

@@ -19,6 +19,7 @@ pub(super) mod init;
 pub(super) mod ls;
 pub(super) mod man;
 pub(super) mod metrics;
+pub(super) mod migrate;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;
