@@ -341,13 +341,16 @@ fn settings(project: &Project) -> Result<(Option<String>, Vec<String>), Error> {
                     let options = value.as_map().into_iter().flatten();
                     let mut native = Map::new();
                     for (option, value) in options {
-                        match (option.as_str(), value.as_str()) {
-                            ("url", Some(url)) => {
+                        let number = match value {
+                            Value::Int(number) => Some(*number),
+                            other => other.as_str().and_then(|text| text.parse().ok()),
+                        };
+                        match (option.as_str(), value.as_str(), number) {
+                            ("url", Some(url), _) => {
                                 let url = Value::Str(from_root(url, &path, &project.root));
                                 native.insert(option.clone(), url);
                             }
-                            ("jobs", Some(jobs)) if jobs.parse::<i64>().is_ok() => {
-                                let jobs = jobs.parse().unwrap_or(1);
+                            ("jobs", _, Some(jobs)) => {
                                 native.insert(option.clone(), Value::Int(jobs));
                             }
                             _ => left.push(format!("remote.{remote}.{option}")),

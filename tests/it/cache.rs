@@ -28,7 +28,7 @@ fn the_folder_is_printed_also_from_below_and_as_configured() {
     check(
         &p.cvops("cache dir"),
         str![[r#"
-/tmp/cvops-it-r26euo/shared
+[..]/shared
 [exit 0]
 "#]],
     );
@@ -144,7 +144,7 @@ fn the_folder_can_be_put_elsewhere() {
     check(
         &p.cvops("cache dir"),
         str![[r#"
-/tmp/cvops-it-3bcqWU/elsewhere
+[..]/elsewhere
 [exit 0]
 "#]],
     );

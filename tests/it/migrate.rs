@@ -37,7 +37,7 @@ would write pipeline.lock
 would write .cvops/config.yaml
 would write pipeline.yaml
 --- stderr ---
-settings that stay with DVC: core.analytics, remote.far.jobs
+settings that stay with DVC: core.analytics
 [exit 0]
 "#]],
     );
@@ -50,7 +50,7 @@ wrote pipeline.lock
 wrote .cvops/config.yaml
 wrote pipeline.yaml
 --- stderr ---
-settings that stay with DVC: core.analytics, remote.far.jobs
+settings that stay with DVC: core.analytics
 next: `cvops status`, then commit. Keep `.dvc/` for as long as you want to check out commits from before
 [exit 0]
 "#]],
@@ -97,7 +97,16 @@ far	[HOME]/far	(default)
     p.ok("checkout");
     assert_eq!(p.read("out/words"), "FIG\nKIWI\n");
     p.git("checkout --quiet --force main");
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+upper  unchanged
+count  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
 }
 
 #[test]
@@ -115,7 +124,7 @@ wrote pipeline.yaml
 --- stderr ---
 `count` runs again: not all that it read and wrote is here
 `upper` runs again: not all that it read and wrote is here
-settings that stay with DVC: core.analytics, remote.far.jobs
+settings that stay with DVC: core.analytics
 next: `cvops status`, then commit. Keep `.dvc/` for as long as you want to check out commits from before
 [exit 0]
 "#]],
