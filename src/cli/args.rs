@@ -147,6 +147,7 @@ commands! {
     Plots => plots,
     Runs => runs,
     Cache => cache,
+    Migrate => migrate,
     #[cfg(feature = "vision")]
     Preprocess => preprocess,
     #[cfg(feature = "vision")]

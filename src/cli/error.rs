@@ -212,7 +212,8 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Pipeline(e) => pipeline_class(e),
         data::Error::Base(e) => base_class(e),
         data::Error::Revision { error, .. } => data_class(error),
-        data::Error::Incomplete { .. } => ErrorClass::Failed,
+        data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
+        data::Error::NothingToHash { .. } | data::Error::Incomplete { .. } => ErrorClass::Failed,
         data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
         data::Error::Path { .. }
         | data::Error::NothingThere { .. }

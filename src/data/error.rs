@@ -152,6 +152,24 @@ pub enum Error {
     /// From the room `pipeline`.
     #[error(transparent)]
     Pipeline(#[from] crate::pipeline::Error),
+    /// There is more than one pipeline file, or one below the top.
+    #[error(
+        "a cvops project has one pipeline file, at its top; here are {}",
+        list(files)
+    )]
+    SeveralPipelines {
+        /// The files.
+        files: Vec<String>,
+    },
+    /// Data is neither in the workspace nor in the cache.
+    #[error(
+        "it cannot be hashed anew, for it is neither in place nor in the cache: {}",
+        list(paths)
+    )]
+    NothingToHash {
+        /// Its paths.
+        paths: Vec<String>,
+    },
     /// A commit cannot be read.
     #[error("what the revision `{name}` uses cannot be found out: {error}")]
     Revision {
@@ -239,26 +257,28 @@ pub enum Direction {
 /// How many paths a message lists before it only counts.
 const LISTED_MAX: usize = 5;
 
+/// Lists the first few of `paths`.
+fn list(paths: &[String]) -> String {
+    let shown: Vec<String> = paths
+        .iter()
+        .take(LISTED_MAX)
+        .map(|p| format!("`{p}`"))
+        .collect();
+    let more = paths.len().saturating_sub(LISTED_MAX);
+    let tail = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    format!("{}{tail}", shown.join(", "))
+}
+
 fn incomplete(
     direction: Direction,
     remotes: &[String],
     lacking: &[String],
     damaged: &[String],
 ) -> String {
-    let names = |paths: &[String]| {
-        let shown: Vec<String> = paths
-            .iter()
-            .take(LISTED_MAX)
-            .map(|p| format!("`{p}`"))
-            .collect();
-        let more = paths.len().saturating_sub(LISTED_MAX);
-        let tail = if more == 0 {
-            String::new()
-        } else {
-            format!(" and {more} more")
-        };
-        format!("{}{tail}", shown.join(", "))
-    };
     let remote = format!("the remote `{}`", remotes.join("`, `"));
     let source = match direction {
         Direction::Push => "the cache".to_owned(),
@@ -266,10 +286,10 @@ fn incomplete(
     };
     let mut parts = Vec::new();
     if !lacking.is_empty() {
-        parts.push(format!("{source} does not have {}", names(lacking)));
+        parts.push(format!("{source} does not have {}", list(lacking)));
     }
     if !damaged.is_empty() {
-        parts.push(format!("{source} has damaged {}", names(damaged)));
+        parts.push(format!("{source} has damaged {}", list(damaged)));
     }
     parts.join("; ")
 }
@@ -325,6 +345,11 @@ impl ToDiagnostics for Error {
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
                 .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+            Self::SeveralPipelines { .. } => error("several-pipelines").help(
+                "move their stages into one `dvc.yaml` at the top (with `wdir:` for those from below), or stay with DVC's files: cvops works with them as they are",
+            ),
+            Self::NothingToHash { .. } => error("nothing-to-hash")
+                .help("`cvops fetch` brings it from the remote; then migrate again"),
             Self::Revision { error: why, .. } => error("revision")
                 .note(
                     why

@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod error;
 pub mod gc;
 pub mod merge;
+pub mod migrate;
 pub mod pattern;
 pub mod place;
 pub mod records;

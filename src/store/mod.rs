@@ -9,6 +9,7 @@
 pub mod cache;
 pub mod error;
 pub mod gc;
+pub mod legacy;
 pub mod materialise;
 pub mod part;
 pub mod remote;

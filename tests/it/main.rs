@@ -39,6 +39,7 @@ mod inputs;
 mod install;
 mod manual;
 mod metrics;
+mod migrate;
 #[cfg(feature = "vision")]
 mod monitoring;
 mod params;

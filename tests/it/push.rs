@@ -293,7 +293,7 @@ fn what_is_lacking_or_damaged_is_named() {
 --- stderr ---
 error: the remote `far` does not have `d/same`
  |
- = help: push it from a machine that has it (`cvops push --thorough` looks for every file), or make outputs anew with `cvops repro`
+ = help: push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`
 [exit 1]
 "#]],
     );
@@ -305,7 +305,7 @@ A  one.txt
 --- stderr ---
 error: the remote `far` does not have `d/same`
  |
- = help: push it from a machine that has it (`cvops push --thorough` looks for every file), or make outputs anew with `cvops repro`
+ = help: push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`
 [exit 1]
 "#]],
     );
@@ -325,7 +325,7 @@ everything is up to date
 --- stderr ---
 error: the remote `far` has damaged `one.txt`
  |
- = help: push it from a machine that has it (`cvops push --thorough` looks for every file), or make outputs anew with `cvops repro`
+ = help: push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`
 [exit 1]
 "#]],
     );
@@ -411,7 +411,7 @@ everything is up to date
 error: the remote `cloud` is a `s3://` one, which is not supported yet
  |
  = help: `cvops remote modify cloud url FOLDER` names a folder instead
-[exit 1]
+[exit 2]
 "#]],
     );
 }

@@ -189,7 +189,7 @@ fn get(ctx: &Ctx, settings: &Settings, key: &str, level: LevelArgs) -> Result<Ou
     Ok(Outcome::Done)
 }
 
-fn set(
+pub(super) fn set(
     ctx: &Ctx,
     settings: &Settings,
     key: &str,
@@ -225,7 +225,12 @@ fn set(
     Ok(Outcome::Done)
 }
 
-fn unset(ctx: &Ctx, settings: &Settings, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
+pub(super) fn unset(
+    ctx: &Ctx,
+    settings: &Settings,
+    key: &str,
+    level: LevelArgs,
+) -> Result<Outcome, CliError> {
     let origin = level.origin();
     let name = SettingName::find(key, &settings.personality);
     // A key that no version knows can be taken out as well, but only if it is there.

@@ -22,6 +22,7 @@ pub(super) mod ls;
 pub(super) mod man;
 pub(super) mod merge_driver;
 pub(super) mod metrics;
+pub(super) mod migrate;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;
