@@ -84,7 +84,7 @@ fn a_repository_of_tests_is_what_dvc_init_makes() {
         .assert_same(&theirs.picture(), "the repository of tests");
 }
 
-/// Stages that DVC never finds done, or never looks at.
+/// Stages that DVC never finds done, or keeps out of its cache.
 const SPECIAL: &str = "stages:
   always:
     cmd: echo always >> ~/runs; cp in.txt always.txt
@@ -98,11 +98,6 @@ const SPECIAL: &str = "stages:
     cmd: echo after >> ~/runs; cat always.txt no-deps.txt > after.txt
     deps: [always.txt, no-deps.txt]
     outs: [after.txt]
-  frozen:
-    cmd: echo frozen >> ~/runs; cp in.txt frozen.txt
-    deps: [in.txt]
-    outs: [frozen.txt]
-    frozen: true
   in-git:
     cmd: echo in-git >> ~/runs; cp in.txt in-git.txt
     deps: [in.txt]
@@ -116,9 +111,7 @@ fn stages_that_always_run_leave_the_same_behind() {
     }
     let [theirs, ours] = [(); 2].map(|()| {
         let p = repository();
-        p.write("dvc.yaml", SPECIAL)
-            .write("in.txt", "in\n")
-            .write("frozen.txt", "old\n");
+        p.write("dvc.yaml", SPECIAL).write("in.txt", "in\n");
         p
     });
     for (tool, turn) in [(Dvc, 1), (Cvops, 2), (Dvc, 3)] {

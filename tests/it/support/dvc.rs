@@ -99,12 +99,13 @@ enum Seen {
 }
 
 /// Of one tool alone, or passing.
-const UNSEEN: [&str; 5] = [
+const UNSEEN: [&str; 6] = [
     ".git",
     ".cvops",
     ".dvc/tmp",
     ".dvc/config.local",
     ".dvc/cache/runs/tmp",
+    ".dvc/cache/tmp",
 ];
 
 impl Picture {
@@ -125,7 +126,9 @@ impl Picture {
             } else {
                 format!("{name}/{file}")
             };
-            if UNSEEN.contains(&path.as_str()) {
+            // Half a transfer, which a kill leaves behind under a name of its own; `gc` takes it.
+            let is_rest = path.contains("/.cvops-tmp-");
+            if UNSEEN.contains(&path.as_str()) || is_rest {
                 continue;
             }
             let meta = entry.metadata().unwrap();
