@@ -65,7 +65,7 @@ stages:
     foreach: [a, b]
     do:
       vars: [{v: {w: 1}}]
-      cmd: [x ${item} ${v.w}, y ${item} ${key}]
+      cmd: ['x ${item} ${v.w}', 'y ${item} ${key}']
 ",
         "key: global\n",
     ),
@@ -90,7 +90,7 @@ stages:
     params: ['${d}', '${d}.json': ['k${n}']]
     outs: ['${d}.bin': {cache: false, desc: '${d}'}, 'x${n}']
     metrics: ['${d}.json2']
-    plots: ['${d}.csv2': {x: '${d}'}, lone.csv: [{y: a}, {y: b}]]
+    plots: ['${d}.csv2': {x: '${d}'}]
 plots: ['${d}.csv', {'${d}': {x: '${d}', y: {'${d}.csv': '${l}'}}}]
 metrics: ['${d}.json']
 artifacts: {'${d}': {path: '${d}.bin', meta: {all: '${l}'}}}

@@ -240,6 +240,9 @@ impl<'c> Names<'c> {
             whole.extend(rest);
             return format!("did you mean `{}`?", whole.join("."));
         }
+        if is_shells(name) {
+            return "for a variable of the shell, write a backslash before `$`; for a value, define it in `params.yaml` or under `vars`".to_owned();
+        }
         if known.is_empty() {
             return "define it in `params.yaml`, or under `vars`".to_owned();
         }
@@ -248,6 +251,14 @@ impl<'c> Names<'c> {
             list(&known)
         )
     }
+}
+
+/// Does this look like the shell's own `${NAME}` or `${NAME:-default}`?
+fn is_shells(name: &str) -> bool {
+    let end = name.find([':', '-', '+', '=', '?', '#', '%', '/']);
+    let name = &name[..end.unwrap_or(name.len())];
+    let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') && name.chars().all(fits)
 }
 
 /// Returns the position in a list of `length` that a step names; negative ones count from the end.
@@ -332,6 +343,10 @@ mod tests {
             ),
             ("train.lr.x", "`train.lr` is a number, with nothing inside"),
             ("empty.x", "`empty` is an empty mapping"),
+            (
+                "HOME:-x",
+                "for a variable of the shell, write a backslash before `$`; for a value, define it in `params.yaml` or under `vars`",
+            ),
             (
                 "item.x",
                 "`item` is there only in stages of `foreach` and `matrix`",
