@@ -217,7 +217,7 @@ import json
 files = [f"m{i}.json" for i in range(50)]
 for i, name in enumerate(files):
     json.dump({f"k{j}": i + j / 7 for j in range(40)}, open(name, "w"))
-open("dvc.yaml", "w").write("metrics:\n" + "".join(f"  - {name}\n" for name in files))
+open("dvc.yaml", "w").write("metrics:\n" + "".join(f"  - {name}\n" for name in files) + "params:\n  - params.yaml\n")
 open("params.yaml", "w").write("".join(f"k{i}:\n  x: {i}\n  y: [1, 2]\n" for i in range(200)))
 PY
   save

@@ -184,7 +184,10 @@ impl Ctx {
 
     fn index(project: &Project) -> Result<Index, CliError> {
         let index = Index::load(project)?;
-        if index.is_empty() {
+        // Where a folder makes the project, it may be empty as yet.
+        let marker = project.personality.inner_marker;
+        let is_marked = marker.is_some_and(|marker| project.root.join(marker).is_dir());
+        if index.is_empty() && !is_marked {
             let (file, root) = (project.personality.pipeline_file, project.root.clone());
             return Err(pipeline::Error::NoPipeline { file, root }.into());
         }

@@ -252,3 +252,34 @@ fn as_markdown_it_is_a_table() {
         assert_eq!(cells.len(), 4, "{text}");
     }
 }
+
+#[test]
+fn a_new_dvc_repository_is_no_error() {
+    let p = crate::support::dvc::repository();
+    check(
+        &p.cvops("status"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
+    p.ok("status --exit-code");
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
+    p.write("f", "1\n").ok("add f");
+    check(
+        &p.cvops("repro f.dvc"),
+        str![[r#"
+--- stderr ---
+the data is recorded
+[exit 0]
+"#]],
+    );
+}

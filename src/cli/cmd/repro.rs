@@ -234,7 +234,12 @@ fn pass(
         }
         Form::Text | Form::Md => {
             timing::show(&ctx.out, &summary);
-            ctx.out.note(&summary_text(&summary));
+            // Only data was named: what of it changed is told already.
+            if plan.order().is_empty() && !plan.pointers().is_empty() {
+                ctx.out.note("the data is recorded");
+            } else {
+                ctx.out.note(&summary_text(&summary));
+            }
             if let Some(run) = run {
                 let name = ctx.out.paint(Style::Strong, &run.name);
                 ctx.out
