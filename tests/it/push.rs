@@ -603,7 +603,7 @@ fn repro_gets_what_is_missing_from_the_default_remote() {
     p.ok("push --run-cache");
     let lock = p.read("pipeline.lock");
     for forgotten in ["the data and the results", "the lock, too"] {
-        forget(&p);
+        forget_cache(&p);
         p.remove(".cvops/runs")
             .remove("data.txt")
             .remove("up.txt")
