@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::time::SystemTime;
 
 use crate::base::{ArtifactPath, Cancel, Diagnostic};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{self, Index, Reach, Selection, StageGraph, lock_files};
 use crate::project::claims::Tidy;
-use crate::project::{self, Access, Project, ProjectLock, Wait};
+use crate::project::{self, Access, Project, ProjectLock, RepoLock, Wait};
 use crate::track::Tracking;
 
 use super::args::Global;
@@ -26,6 +27,21 @@ pub(super) struct Ctx {
     pub(super) dir: PathBuf,
     /// Was it said what is odd about the settings?
     warned: Once,
+}
+
+/// A command's hold of a project that it has for itself.
+#[derive(Debug)]
+pub(super) struct Alone {
+    // Released first: who waits for both takes the other first.
+    _dvc: RepoLock,
+    lock: ProjectLock,
+}
+
+impl Alone {
+    /// Returns when the project was taken.
+    pub(super) fn since(&self) -> SystemTime {
+        self.lock.since()
+    }
 }
 
 impl Ctx {
@@ -78,12 +94,21 @@ impl Ctx {
     }
 
     /// Takes the project for a command that needs it for itself; says for whom it waits.
-    pub(super) fn lock(&self, project: &Project, command: &str) -> Result<ProjectLock, CliError> {
+    /// In a DVC repository its lock is taken as well, so that `dvc` waits, too.
+    pub(super) fn lock(&self, project: &Project, command: &str) -> Result<Alone, CliError> {
         self.refuse_nested(project, command)?;
         project::init::ensure_state_dir(&project.layout)?;
         let lock = self.wait_for(project, Access::Exclusive, command)?;
         self.tidy(project, &lock)?;
-        Ok(lock)
+        let dvc = self.lock_dvc(project)?;
+        Ok(Alone { lock, _dvc: dvc })
+    }
+
+    /// Takes DVC's lock of the repository, if `project` is one; says for whom it waits. Whoever needs
+    /// the project lock takes that one first.
+    pub(super) fn lock_dvc(&self, project: &Project) -> Result<RepoLock, CliError> {
+        let on_wait = |wait: &Wait| self.say_wait(wait);
+        Ok(RepoLock::acquire(&project.layout, &self.cancel, &on_wait)?)
     }
 
     /// Takes the project for a command that lets others of its kind go on beside it, each on paths
@@ -125,18 +150,20 @@ impl Ctx {
         access: Access,
         command: &str,
     ) -> Result<ProjectLock, CliError> {
-        let on_wait = |wait: &Wait| {
-            let who = wait.holder.as_ref().map_or_else(
-                || "another command".to_owned(),
-                |h| format!("`{}` (pid {})", h.command, h.pid),
-            );
-            let elapsed = crate::base::units::duration(wait.elapsed);
-            self.out
-                .note(&format!("waiting for {who} to finish, {elapsed} so far"));
-        };
+        let on_wait = |wait: &Wait| self.say_wait(wait);
         let layout = &project.layout;
         let lock = ProjectLock::acquire(layout, access, command, &self.cancel, &on_wait)?;
         Ok(lock)
+    }
+
+    fn say_wait(&self, wait: &Wait) {
+        let who = wait.holder.as_ref().map_or_else(
+            || "another command".to_owned(),
+            |h| format!("`{}` (pid {})", h.command, h.pid),
+        );
+        let elapsed = crate::base::units::duration(wait.elapsed);
+        self.out
+            .note(&format!("waiting for {who} to finish, {elapsed} so far"));
     }
 
     /// Puts in order what a command that was killed left behind; nobody else is at work.

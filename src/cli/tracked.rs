@@ -9,10 +9,11 @@ use crate::base::ArtifactPath;
 use crate::data::{self, Tracked};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{Index, lock_files};
-use crate::project::{self, Project};
+use crate::project::Project;
 
 use super::ctx::Ctx;
 use super::error::CliError;
+use super::out::Form;
 use super::render::diagnostic;
 
 /// Reads what `project` tracks, for a command about `targets`; none means everything. A file that
@@ -81,23 +82,19 @@ pub(super) fn paths(
     Ok(located.collect::<Result<_, _>>()?)
 }
 
-/// Tells git of files that changed, if the settings ask for it; else tells the user how.
+/// Tells git of files that changed, if the settings ask for it; else tells the user how;
+/// with `--json` the result has the files.
 pub(super) fn tell_git(
     ctx: &Ctx,
     project: &Project,
     files: &BTreeSet<ArtifactPath>,
 ) -> Result<(), CliError> {
-    let uses_git = project
-        .root
-        .ancestors()
-        .any(|dir| dir.join(".git").exists());
-    if files.is_empty() || !uses_git {
+    if files.is_empty() || !project.uses_git() {
         return Ok(());
     }
-    if project.config.autostage {
-        let files: Vec<ArtifactPath> = files.iter().cloned().collect();
-        let files: Vec<_> = files.iter().map(|file| project.absolute(file)).collect();
-        return Ok(project::git::stage(&project.root, &files)?);
+    let places: Vec<_> = files.iter().map(|file| project.absolute(file)).collect();
+    if project.autostage(&places)? || ctx.out.form == Form::Json {
+        return Ok(());
     }
     let names: Vec<String> = files
         .iter()

@@ -201,7 +201,7 @@ pub(super) fn pointer_file(tracked: &Tracked<'_>, path: &ArtifactPath) -> Artifa
 }
 
 fn check_all(tracked: &Tracked<'_>, targets: &[ArtifactPath]) -> Result<Vec<Job>, Error> {
-    let ignore = Ignore::new(tracked.root());
+    let ignore = Ignore::of(tracked.project);
     let (mut jobs, mut errors) = (Vec::new(), Vec::new());
     for (i, path) in targets.iter().enumerate() {
         for other in &targets[..i] {

@@ -31,7 +31,7 @@ pub fn bring(
     to: &ArtifactPath,
     existing: Existing,
 ) -> Result<(), Error> {
-    check_is_data(tracked, &Ignore::new(tracked.root()), to)?;
+    check_is_data(tracked, &Ignore::of(tracked.project), to)?;
     tracked.check_free(to, Some(to))?;
     let target = to.under(tracked.root());
     if std::fs::symlink_metadata(&target).is_ok() {

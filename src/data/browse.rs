@@ -62,7 +62,7 @@ pub fn workspace(tracked: &Tracked<'_>) -> Result<Tree, Error> {
             tree.add_out(tracked, path, present);
         }
     }
-    let ignore = Ignore::new(tracked.root());
+    let ignore = Ignore::of(tracked.project);
     add_files(tracked, &ignore, "", &mut tree)?;
     ignore.check()?;
     Ok(tree)

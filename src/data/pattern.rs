@@ -8,17 +8,21 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::base::{self, ArtifactPath};
-use crate::project::Ignore;
 use crate::project::ignore::PathKind;
+use crate::project::{Ignore, Project};
 
 use super::error::Error;
 
-/// Returns the files and folders below `root` that fit `pattern`, sorted; what lies in a folder that
+/// Returns the files and folders of `project` that fit `pattern`, sorted; what lies in a folder that
 /// fits is not listed.
 ///
 /// # Errors
 /// It is no pattern, or nothing fits.
-pub fn expand(root: &Path, pattern: &ArtifactPath) -> Result<Vec<ArtifactPath>, Error> {
+pub fn expand(project: &Project, pattern: &ArtifactPath) -> Result<Vec<ArtifactPath>, Error> {
+    search(&project.root, Ignore::of(project), pattern)
+}
+
+fn search(root: &Path, ignore: Ignore, pattern: &ArtifactPath) -> Result<Vec<ArtifactPath>, Error> {
     let bad = |e: globset::Error| Error::Pattern {
         pattern: pattern.to_string(),
         problem: e.kind().to_string(),
@@ -33,7 +37,7 @@ pub fn expand(root: &Path, pattern: &ArtifactPath) -> Result<Vec<ArtifactPath>, 
             .as_str()
             .split('/')
             .any(|part| part.starts_with('.')),
-        ignore: Ignore::new(root),
+        ignore,
     };
     let mut found = Vec::new();
     // Nothing above the first wildcard needs to be looked at.
@@ -114,7 +118,11 @@ mod tests {
             fs::write_atomic(&file, b"x").unwrap();
         }
         let find = |pattern: &str| -> Vec<String> {
-            let found = expand(tmp.path(), &pattern.parse().unwrap());
+            let found = search(
+                tmp.path(),
+                Ignore::new(tmp.path()),
+                &pattern.parse().unwrap(),
+            );
             found
                 .unwrap_or_default()
                 .iter()

@@ -51,7 +51,7 @@ pub fn relocate(
             path: to.as_str().into(),
         });
     }
-    check_is_data(tracked, &Ignore::new(&root), &to)?;
+    check_is_data(tracked, &Ignore::of(tracked.project), &to)?;
     tracked.check_free(&to, Some(from))?;
     if from.contains(&to) {
         return Err(Error::IntoItself {

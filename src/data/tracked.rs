@@ -10,7 +10,7 @@ use crate::base::{self, ArtifactPath, Cancel};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{StageName, StageSpec, Storage};
 use crate::pipeline::{Pointer, PointerOut};
-use crate::project::{InGit, Project, update_gitignore};
+use crate::project::{InGit, Project};
 use crate::store::{Presence, Store};
 
 use super::error::Error;
@@ -134,7 +134,7 @@ impl<'p> Tracked<'p> {
         &self,
         paths: impl IntoIterator<Item = (&'a ArtifactPath, InGit)>,
     ) -> Result<Vec<ArtifactPath>, Error> {
-        let files = update_gitignore(&self.project.root, paths)?;
+        let files = self.project.update_gitignore(paths)?;
         Ok(files.iter().filter_map(|file| self.inside(file)).collect())
     }
 

@@ -42,7 +42,7 @@ impl Index {
     /// # Errors
     /// A folder or a pattern of an ignore file cannot be read.
     pub fn load(project: &Project) -> Result<Self, Error> {
-        let ignore = Ignore::new(&project.root);
+        let ignore = Ignore::of(project);
         let parsed = ParseCache::new(project.layout.parsed());
         let mut read = BTreeMap::new();
         let found = pointer::find_around(project, &ignore, &mut |file| {

@@ -31,7 +31,7 @@ pub enum InGit {
 ///
 /// # Errors
 /// A name to be ignored holds a line break, or a file cannot be read or written.
-pub fn update_gitignore<'p>(
+pub(super) fn update_gitignore<'p>(
     root: &Path,
     outs: impl IntoIterator<Item = (&'p ArtifactPath, InGit)>,
 ) -> Result<Vec<PathBuf>, Error> {

@@ -26,7 +26,7 @@ pub use discover::{Project, discover, find_root, marks_root};
 pub use dvc_locks::{PathLocks, RepoLock, RwGuard};
 pub use error::Error;
 pub use git::{Commit, Git};
-pub use gitignore::{GitRules, InGit, is_ignored, update_gitignore};
+pub use gitignore::{GitRules, InGit, is_ignored};
 pub use ignore::Ignore;
 pub use init::{Scm, init, init_dvc};
 pub use layout::Layout;

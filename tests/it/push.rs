@@ -590,6 +590,40 @@ everything is up to date
     );
 }
 
+#[test]
+fn repro_gets_what_is_missing_from_the_default_remote() {
+    let p = scene();
+    p.write("data.txt", "tracked\n");
+    p.ok("add data.txt");
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  up: {cmd: tr a-z A-Z < data.txt > up.txt, deps: [data.txt], outs: [up.txt]}\n  down: {cmd: cat up.txt > down.txt, deps: [up.txt], outs: [down.txt]}\n",
+    );
+    p.ok("repro");
+    p.ok("push --run-cache");
+    let lock = p.read("pipeline.lock");
+    for forgotten in ["the data and the results", "the lock, too"] {
+        forget_cache(&p);
+        p.remove(".cvops/runs")
+            .remove("data.txt")
+            .remove("up.txt")
+            .remove("down.txt");
+        if forgotten == "the lock, too" {
+            p.remove("pipeline.lock");
+        }
+        let done = p.ok("repro --pull --json").events("done");
+        let outcomes = done[0]["done"].as_array().unwrap();
+        assert_eq!(outcomes.len(), 2, "{forgotten}");
+        assert!(
+            outcomes.iter().all(|d| d["outcome"] != "ran"),
+            "{forgotten}: {outcomes:?}"
+        );
+        assert_eq!(p.read("data.txt"), "tracked\n", "{forgotten}");
+        assert_eq!(p.read("down.txt"), "TRACKED\n", "{forgotten}");
+        assert_eq!(p.read("pipeline.lock"), lock, "{forgotten}");
+    }
+}
+
 /// A DVC repository with a tracked file, as DVC 3 writes it.
 fn dvc_repository() -> Project {
     let p = project();

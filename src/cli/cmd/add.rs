@@ -60,9 +60,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         let paths = tracked::paths(ctx, &project, &args.targets)?;
         if args.glob {
-            let found = paths
-                .iter()
-                .map(|path| pattern::expand(&project.root, path));
+            let found = paths.iter().map(|path| pattern::expand(&project, path));
             found.collect::<Result<Vec<_>, _>>()?.concat()
         } else {
             paths
@@ -79,9 +77,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         let added: Vec<_> = outcome.added.iter().map(to_json).collect();
         let files = tracked::for_git_json(&outcome.for_git);
         ctx.out.json(&json!({"added": added, "for_git": files}));
-        if project.config.autostage {
-            tracked::tell_git(ctx, &project, &outcome.for_git)?;
-        }
+        tracked::tell_git(ctx, &project, &outcome.for_git)?;
         return Ok(Outcome::Done);
     }
     for added in &outcome.added {

@@ -70,10 +70,7 @@ fn status(ctx: &Ctx, args: &StatusArgs) -> Result<Outcome, CliError> {
         (false, _) => Depth::Whole,
         (true, _) => Depth::AllFiles,
     };
-    let uses_git = project
-        .root
-        .ancestors()
-        .any(|dir| dir.join(".git").exists());
+    let uses_git = project.uses_git();
     let (mut commits, head) = if uses_git {
         let mut git = Git::open(&project.root)?;
         let head: Option<Commit> = git.resolve("HEAD").ok();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::base::{Diagnostic, ObjectId, Severity, ToDiagnostics, units};
 use crate::cli::args::at_least_one;
-use crate::cli::ctx::Ctx;
+use crate::cli::ctx::{Alone, Ctx};
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
@@ -16,7 +16,7 @@ use crate::cli::render::diagnostic;
 use crate::cli::sync::{Mover, OfCommits, Where};
 use crate::data::gc::{Collected, Collection, OnBroken, RemoteUse, collect};
 use crate::data::revisions::{Kind, Revisions};
-use crate::project::{Project, ProjectLock};
+use crate::project::Project;
 use crate::store::gc::{Mode, Swept};
 use crate::track::Tracking;
 
@@ -214,7 +214,7 @@ fn others(
     ctx: &Ctx,
     project: &Project,
     args: &Args,
-) -> Result<(Vec<Project>, Vec<ProjectLock>), CliError> {
+) -> Result<(Vec<Project>, Vec<Alone>), CliError> {
     let mut projects: Vec<Project> = Vec::new();
     let mut locks = Vec::new();
     for dir in &args.projects {

@@ -6,6 +6,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::sync::{self, Flags, Mover};
 use crate::data::error::Direction;
+use crate::data::sync::Records;
 use crate::store::Look;
 
 /// Send what the project uses to a remote
@@ -33,6 +34,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Look::Trusting
     };
     let request = args.flags.request(Some(look));
+    // DVC must not take records away while they are read.
+    let _dvc = match request.records {
+        Records::With => Some(ctx.lock_dvc(&project)?),
+        Records::Without => None,
+    };
     let mover = Mover::new(ctx, &project, "pushing");
     let synced = mover.run(|mover| {
         let (_, used) = sync::used(ctx, mover, &request, &args.flags)?;

@@ -39,9 +39,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             "from": moved.from.as_str(), "to": moved.to.as_str(), "pointer": moved.pointer.as_str(),
             "for_git": tracked::for_git_json(&moved.for_git),
         }));
-        if project.config.autostage {
-            tracked::tell_git(ctx, &project, &moved.for_git)?;
-        }
+        tracked::tell_git(ctx, &project, &moved.for_git)?;
         return Ok(Outcome::Done);
     }
     ctx.out.note(&format!(

@@ -52,9 +52,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         let files = tracked::for_git_json(&outcome.for_git);
         ctx.out
             .json(&json!({"removed": removed.collect::<Vec<_>>(), "for_git": files}));
-        if project.config.autostage {
-            tracked::tell_git(ctx, &project, &outcome.for_git)?;
-        }
+        tracked::tell_git(ctx, &project, &outcome.for_git)?;
         return Ok(Outcome::Done);
     }
     for removed in &outcome.removed {

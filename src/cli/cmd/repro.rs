@@ -183,7 +183,9 @@ fn pass(
     let _shared = ctx.share(project, "cvops repro")?;
     let mut lock = Ctx::lock_file(project, plan.graph())?;
     let fetch = if args.pull {
-        Some(fetch::from_default_remote(ctx, project)?)
+        let fetch = fetch::from_default_remote(ctx, project, args.records())?;
+        fetch::tracked_data(fetch.as_ref(), files, plan)?;
+        Some(fetch)
     } else {
         None
     };
