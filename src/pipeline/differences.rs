@@ -109,7 +109,8 @@ fn of_stage(
 ) -> Result<Differences, Error> {
     let mut found = Differences {
         name: stage.name.to_string(),
-        always_changed: stage.freshness == Freshness::AlwaysChanged,
+        // Without anything to judge it by, it runs each time as well.
+        always_changed: stage.freshness == Freshness::AlwaysChanged || stage.is_bare(),
         command: entry.is_some_and(|entry| entry.commands != stage.commands),
         ..Differences::default()
     };

@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use crate::support::Project;
 use crate::support::dvc::{program, repository};
 use crate::support::stages::wait_until;
 use crate::support::twins::Tool::{Cvops, Dvc};
 use crate::support::twins::assert_idle;
-use crate::support::{Exit, Project};
 
 /// A command in the background, which does not outlive a failed test.
 struct Running(Child);

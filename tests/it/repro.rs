@@ -276,7 +276,7 @@ recorded as `[RUN]`; `cvops runs show` shows it
 #[test]
 fn an_environment_variable_counts_when_declared() {
     let p = with_pipeline(
-        "stages: {e: {cmd: \"echo \\\\${COLOUR-none} $OTHER > e.txt\", env: [COLOUR], outs: [e.txt]}}\n",
+        "stages: {e: {cmd: 'echo \\${COLOUR-none} $OTHER > e.txt', env: [COLOUR], outs: [e.txt]}}\n",
     );
     p.ok("repro");
     assert_eq!(p.read("e.txt"), "none\n");

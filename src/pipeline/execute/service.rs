@@ -307,7 +307,7 @@ impl<'a> Service<'a> {
             });
             match shell.run(command) {
                 Ok(CommandEnded { status, .. }) => {
-                    last = Some((command.to_owned(), describe(status)));
+                    last = Some((command.trim_end().to_owned(), describe(status)));
                     if !status.success() {
                         break;
                     }

@@ -267,14 +267,14 @@ impl Worker<'_> {
             if ended.late {
                 return Err(Error::TimedOut {
                     stage: stage.name.clone(),
-                    command: command.to_owned(),
+                    command: command.trim_end().to_owned(),
                     timeout: stage.run.timeout.unwrap_or_default(),
                 });
             }
             if failed {
                 return Err(Error::Failed {
                     stage: stage.name.clone(),
-                    command: command.to_owned(),
+                    command: command.trim_end().to_owned(),
                     how: describe(ended.status),
                     code: ended.status.code(),
                 });

@@ -411,8 +411,8 @@ stages:
   2:15 '${n}': `stages.s.matrix` must be a mapping of names to lists, not a text (for example `matrix: {model: [small, large], seed: [1, 2]}`)
 stages:
   s: {cmd: '${item} ${key}'}
-  2:13 ${item}: `item` is not defined (`item` is there only in stages of `foreach` and `matrix`)
-  2:21 ${key}: `key` is not defined (`key` is there only in stages of `matrix`, and of a `foreach` over a mapping)
+  2:13 ${item}: `item` is not defined (`item` is there only in stages of `foreach` and `matrix`; to leave it to the shell, write `/${item}`)
+  2:21 ${key}: `key` is not defined (`key` is there only in stages of `matrix`, and of a `foreach` over a mapping; to leave it to the shell, write `/${key}`)
 stages:
   s: {foreach: ["a/nb", c@d], do: {cmd: x}}
   2:16 [: `a/nb` cannot be part of a stage's name (go over a mapping: its keys become part of the names)

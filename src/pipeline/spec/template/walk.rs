@@ -174,7 +174,7 @@ impl Walk<'_> {
         if let [only] = found.as_slice()
             && only.text == text
         {
-            let value = self.select(only, way, on)?;
+            let value = self.select(only, way, on, field)?;
             return match (field, value, text::plain(value)) {
                 (Field::Command, Value::Map(_), _) => {
                     self.options(only, value, way).map(Value::Str)
@@ -213,7 +213,7 @@ impl Walk<'_> {
         on: On,
         field: Field,
     ) -> Option<String> {
-        let value = self.select(expression, way, on)?;
+        let value = self.select(expression, way, on, field)?;
         if let Some(text) = text::plain(value) {
             return Some(text);
         }
@@ -238,12 +238,27 @@ impl Walk<'_> {
             .ok()
     }
 
-    fn select(&self, expression: &Expression<'_>, way: &Way<'_>, on: On) -> Option<&Value> {
+    fn select(
+        &self,
+        expression: &Expression<'_>,
+        way: &Way<'_>,
+        on: On,
+        field: Field,
+    ) -> Option<&Value> {
         let report = match expression::steps(expression.inner) {
             Ok(steps) => match self.names.select(&steps) {
                 Ok(value) => return Some(value),
                 Err(help) => {
                     let headline = format!("`{}` is not defined", expression.inner.trim());
+                    // In a command it may be meant for the shell, unless it is nearly a known name.
+                    let help = if field == Field::Command && !help.ends_with('?') {
+                        format!(
+                            "{help}; to leave it to the shell, write `\\{}`",
+                            expression.text
+                        )
+                    } else {
+                        help
+                    };
                     (on, "undefined", headline, Some(help))
                 }
             },
