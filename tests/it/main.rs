@@ -11,6 +11,7 @@
 mod bad_input;
 mod cache;
 mod checkout;
+mod commit;
 mod concurrency;
 mod config;
 mod crash;
@@ -32,6 +33,7 @@ mod monitoring;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod pipelines;
 mod plots;
 #[cfg(feature = "vision")]
 mod predict;
@@ -43,6 +45,7 @@ mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;
+mod stage;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;
