@@ -34,6 +34,8 @@ pub struct Committed {
     pub stage: String,
     /// Its outputs that are not what was recorded before.
     pub changed: Vec<ArtifactPath>,
+    /// Is anything of it recorded anew, outputs or what they are the result of?
+    pub is_new: bool,
 }
 
 /// Records the chosen stages, frozen ones and services apart, in `lock` (in memory and on disk), with
@@ -104,15 +106,18 @@ pub fn commit(
             let kept = workspace.files.keep(path).map_err(Error::keeping(path))?;
             outs.insert(path.clone(), kept);
         }
-        let before = lock.stages.get(&stage.name).map(|entry| &entry.outs);
+        let before = lock.stages.get(&stage.name);
         let is_new = |(path, now): &(&ArtifactPath, &Presence)| {
-            before.and_then(|before| before.get(*path)) != Some(*now)
+            before.and_then(|before| before.outs.get(*path)) != Some(*now)
         };
+        let changed = outs.iter().filter(is_new).map(|(p, _)| p.clone()).collect();
+        let entry = entry(stage, inputs, outs);
         done.push(Committed {
             stage: stage.name.to_string(),
-            changed: outs.iter().filter(is_new).map(|(p, _)| p.clone()).collect(),
+            changed,
+            is_new: before != Some(&entry),
         });
-        entries.push((stage, entry(stage, inputs, outs)));
+        entries.push((stage, entry));
     }
     workspace.files.sync()?;
     let stages: Vec<&StageSpec> = entries.iter().map(|(stage, _)| *stage).collect();

@@ -99,6 +99,15 @@ pub struct PathLocks {
 pub struct RwGuard<'l> {
     locks: &'l PathLocks,
     wanted: Vec<(Mode, String)>,
+    has_waited: bool,
+}
+
+impl RwGuard<'_> {
+    /// Did somebody else have one of the paths, and may have changed what lies there?
+    #[must_use]
+    pub fn has_waited(&self) -> bool {
+        self.has_waited
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +167,7 @@ impl PathLocks {
         let nothing = RwGuard {
             locks: self,
             wanted: Vec::new(),
+            has_waited: false,
         };
         let Some(dir) = self.dir.as_deref().filter(|_| !wanted.is_empty()) else {
             return Ok(nothing);
@@ -165,6 +175,7 @@ impl PathLocks {
         fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
         let begin = Instant::now();
         let mut next_message = POLL;
+        let mut has_waited = false;
         loop {
             {
                 let _guard = take(&dir.join("rwlock.lock"), cancel, on_wait)?;
@@ -178,9 +189,11 @@ impl PathLocks {
                         return Ok(RwGuard {
                             locks: self,
                             wanted,
+                            has_waited,
                         });
                     }
                     Some(blocker) => {
+                        has_waited = true;
                         let elapsed = begin.elapsed();
                         if next_message <= elapsed {
                             on_wait(&Wait {

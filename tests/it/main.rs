@@ -13,6 +13,7 @@ mod bad_input;
 mod cache;
 mod check_ignore;
 mod checkout;
+mod commit;
 mod concurrency;
 mod config;
 mod crash;
@@ -45,6 +46,7 @@ mod monitoring;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod pipelines;
 mod plots;
 #[cfg(feature = "vision")]
 mod predict;
@@ -59,6 +61,7 @@ mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;
+mod stage;
 mod stage_runs;
 mod status;
 #[cfg(feature = "vision")]

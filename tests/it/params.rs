@@ -470,3 +470,22 @@ fn set_keeps_a_link_and_changes_what_it_points_to() {
     assert!(p.path("linked.yaml").is_symlink());
     assert_eq!(p.read("conf/real.yaml"), "x: 2 # one\n");
 }
+
+#[test]
+fn literals_of_a_python_file_are_params() {
+    let p = with_pipeline(
+        "stages:\n  a: {cmd: echo 1 > o, params: [config.py: [LR, Net.width, Net.depth]], outs: [o]}\n",
+    );
+    p.write(
+        "config.py",
+        "import os\nLR = 1e-3\nHOME = os.name\nclass Net:\n    width = (8, 16)\n    def __init__(self):\n        self.depth = 2\n",
+    );
+    p.ok("repro");
+    p.write(
+        "config.py",
+        "LR = 0.001\nclass Net:\n    width = (8, 32)\n    def __init__(self):\n        self.depth = 2\n",
+    );
+    check(&p.cvops("status"), str![]);
+    p.write("config.py", "LR = [\n");
+    check(&p.cvops("status"), str![]);
+}

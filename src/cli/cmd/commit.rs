@@ -69,7 +69,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if ctx.out.form == Form::Json {
         let stages = stages.iter().map(|stage| {
             let changed: Vec<_> = stage.changed.iter().map(ArtifactPath::as_str).collect();
-            json!({"stage": stage.stage, "changed": changed})
+            json!({"stage": stage.stage, "changed": changed, "recorded": stage.is_new})
         });
         let data = data.iter().map(|c| decision::source_json(&graph, c));
         ctx.out.json(
@@ -85,13 +85,17 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
     let mut same = 0;
     for stage in &stages {
-        if stage.changed.is_empty() {
+        if !stage.is_new {
             same += 1;
             continue;
         }
         let paths: Vec<_> = stage.changed.iter().map(|p| format!("`{p}`")).collect();
-        ctx.out
-            .result(&format!("{}: recorded {}", stage.stage, paths.join(", ")));
+        let what = if paths.is_empty() {
+            "its outputs as the result of its inputs now".to_owned()
+        } else {
+            paths.join(", ")
+        };
+        ctx.out.result(&format!("{}: recorded {what}", stage.stage));
     }
     if data.is_empty() && same == stages.len() {
         ctx.out.note("nothing changed since it was recorded");

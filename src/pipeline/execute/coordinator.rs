@@ -170,6 +170,8 @@ fn work(worker: &Worker<'_>, stage: &StageSpec, start: &Start, options: &Options
     };
     // Held until the result is told.
     let _dvc = match worker.lock_for_dvc(stage) {
+        // DVC was at these paths, and may have done what is to be done here: judged again.
+        Ok(guard) if guard.has_waited() => return report,
         Ok(guard) => guard,
         Err(error) => {
             report.result = Some(Err(error));

@@ -373,6 +373,10 @@ impl<'a, 'w> State<'a, 'w> {
         let stage = self.stage(index);
         let Some(result) = result else {
             self.claiming.give_back(&stage.name);
+            // Whoever was at it may have recorded its result.
+            if let Err(error) = self.ledger.refresh() {
+                return self.fail(index, error, took);
+            }
             self.ready.insert(self.place[&index], index);
             return;
         };

@@ -187,8 +187,21 @@ fn unknown(graph: &StageGraph, target: &str, selection: &Selection) -> Error {
         }
     }
     known.extend(graph.pointers().iter().map(|p| p.file.as_str()));
+    // A name of another file is found by its own end of the address.
+    let locals = graph.stages().iter().map(|stage| stage.name.local());
+    let of_others = || {
+        let local = nearest(target, locals)?;
+        let mut stages = graph.stages().iter();
+        let stage = stages.find(|stage| stage.name.local() == local)?;
+        Some(stage.name.as_str())
+    };
+    let exact = graph.stages().iter().find(|s| s.name.local() == target);
+    let exact = exact.map(|stage| stage.name.as_str());
     Error::UnknownTarget {
         target: target.to_owned(),
-        nearest: nearest(target, known).map(str::to_owned),
+        nearest: exact
+            .or_else(|| nearest(target, known))
+            .or_else(of_others)
+            .map(str::to_owned),
     }
 }
