@@ -10,27 +10,103 @@ fn outputs_changed_by_hand_are_the_result_then() {
     let p = sample();
     p.ok("repro");
     p.ran();
-    check(&p.cvops("commit"), str![]);
+    check(
+        &p.cvops("commit"),
+        str![[r#"
+--- stderr ---
+nothing changed since it was recorded
+[exit 0]
+"#]],
+    );
     p.write("tally.txt", "mine\n");
-    check(&p.cvops("commit"), str![]);
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("commit"),
+        str![[r#"
+tally: recorded `tally.txt`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
     p.write("top.txt", "MINE\n");
-    check(&p.cvops("commit --json top"), str![]);
+    check(
+        &p.cvops("commit --json top"),
+        str![[r#"
+{"sources":[],"stages":[{"changed":["top.txt"],"recorded":true,"stage":"top"}]}
+[exit 0]
+"#]],
+    );
     assert_eq!(p.ran(), "");
 }
 
 #[test]
 fn inputs_that_changed_need_to_be_insisted_on() {
     let p = sample();
-    check(&p.cvops("commit prepare"), str![]);
+    check(
+        &p.cvops("commit prepare"),
+        str![[r#"
+--- stderr ---
+error: the outputs of `prepare` may not be its result: it never ran here
+ |
+ = help: run `cvops repro prepare`; or, if you know that the outputs are right, `cvops commit --force prepare`
+[exit 1]
+"#]],
+    );
     p.ok("repro");
     p.write("params.yaml", "lines: 1\n");
     p.write("data/words.txt", "fig\n");
     let lock = p.read("pipeline.lock");
-    check(&p.cvops("commit"), str![]);
+    check(
+        &p.cvops("commit"),
+        str![[r#"
+--- stderr ---
+error: the outputs of `prepare` may not be its result: its dependency `data/words.txt` changed
+ |
+ = help: run `cvops repro prepare`; or, if you know that the outputs are right, `cvops commit --force prepare`
+error: the outputs of `top` may not be its result: its parameter `lines` changed
+ |
+ = help: run `cvops repro top`; or, if you know that the outputs are right, `cvops commit --force top`
+[exit 1]
+"#]],
+    );
     assert_eq!(p.read("pipeline.lock"), lock);
-    check(&p.cvops("commit -f -d top"), str![]);
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("commit -f -d top"),
+        str![[r#"
+prepare: recorded its outputs as the result of its inputs now
+top: recorded its outputs as the result of its inputs now
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
     p.remove("top.txt");
-    check(&p.cvops("commit -f top"), str![]);
+    check(
+        &p.cvops("commit -f top"),
+        str![[r#"
+--- stderr ---
+error: stage `top` did not produce its output `top.txt`
+ |
+ = help: let the command write `top.txt`, or drop it from `outs`
+[exit 1]
+"#]],
+    );
 }

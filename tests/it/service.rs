@@ -447,7 +447,7 @@ fn a_busy_port_is_no_readiness() {
 
 /// To kill the service alone would make the command that runs it fail.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "vision"))]
 fn a_port_held_by_a_running_service_names_the_command_to_stop() {
     let port = free_port();
     let p = with_service(port, &format!("cvops serve --port {port}"));

@@ -100,9 +100,7 @@ impl Pointer {
             };
             put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
         }
-        if self.frozen || top.contains_key("frozen") {
-            top.insert("frozen".to_owned(), Value::Bool(self.frozen));
-        }
+        put(&mut top, "frozen", self.frozen.then_some(Value::Bool(true)));
         if !self.deps.is_empty() {
             let deps = self.deps.iter().map(|dep| {
                 let mut fields = dep.fields.clone();
