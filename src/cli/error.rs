@@ -119,6 +119,8 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::BadName { .. }
         | E::Generated { .. }
         | E::MissingDependency { .. }
+        | E::FrozenMissing { .. }
+        | E::OutInGit { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
         | E::PortShared { .. }

@@ -89,6 +89,22 @@ pub enum Error {
         /// The pointer that tracks it.
         pointer: Option<ArtifactPath>,
     },
+    /// An output of a frozen stage does not exist, and nothing will make it.
+    #[error("the output `{path}` of the frozen stage `{stage}` does not exist")]
+    FrozenMissing {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+    },
+    /// An output that the cache is to keep is kept by git already.
+    #[error("the output `{path}` of stage `{stage}` is tracked by git already")]
+    OutInGit {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+    },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
     MissingParamsFile {
@@ -357,6 +373,12 @@ impl ToDiagnostics for Error {
                     None => format!("create `{path}`, or correct the dep in the pipeline file"),
                 })
             }
+            Self::FrozenMissing { stage, path } => error("frozen-missing").help(format!(
+                "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first; `cvops unfreeze {stage}` lets the stage make it"
+            )),
+            Self::OutInGit { path, .. } => error("out-in-git").help(format!(
+                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`"
+            )),
             Self::MissingParamsFile { file, .. } => {
                 error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))
             }

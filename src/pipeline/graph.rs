@@ -241,6 +241,9 @@ impl StageGraph {
     pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
         let place = match &error {
             Error::MissingDependency { path, .. } => stage.deps.get(path).cloned(),
+            Error::FrozenMissing { path, .. } | Error::OutInGit { path, .. } => {
+                stage.outs.get(path).map(|out| out.declared.clone())
+            }
             Error::NeverFits { what, .. } => Some(stage.declared.key("resources").key(what)),
             Error::MissingParamsFile { file, .. } => stage
                 .params

@@ -13,7 +13,7 @@ use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
 use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, claims};
+use crate::project::{InGit, Project, claims, git};
 use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -423,6 +423,8 @@ pub struct Workspace<'p> {
     env: &'p BTreeMap<String, String>,
     missing: MissingData,
     fetch: Option<Arc<dyn Fetch>>,
+    /// What git tracks, once it was asked.
+    in_git: Option<BTreeSet<ArtifactPath>>,
 }
 
 impl<'p> Workspace<'p> {
@@ -436,6 +438,7 @@ impl<'p> Workspace<'p> {
             env,
             missing: MissingData::Counts,
             fetch: None,
+            in_git: None,
         }
     }
 
@@ -602,7 +605,11 @@ impl<'p> Workspace<'p> {
         for &index in plan.order() {
             let stage = &graph.stages()[index];
             let stays_out = stage.service.is_some() && !plan.services().contains(&index);
-            if stage.freshness == Freshness::Frozen || stays_out {
+            if stays_out {
+                continue;
+            }
+            if stage.freshness == Freshness::Frozen {
+                problems.extend(self.frozen_missing(graph, stage));
                 continue;
             }
             let made = |path: &ArtifactPath| {
@@ -637,6 +644,65 @@ impl<'p> Workspace<'p> {
             }
         }
         problems
+    }
+
+    /// Returns the outputs of a frozen stage that are not in place.
+    fn frozen_missing(&self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
+        if self.missing == MissingData::IsAsRecorded {
+            return Vec::new();
+        }
+        let gone = |path: &&ArtifactPath| {
+            std::fs::symlink_metadata(path.under(self.files.root())).is_err()
+        };
+        let gone = stage.outs.keys().filter(gone).map(|path| {
+            let (stage_name, path) = (stage.name.clone(), path.clone());
+            graph.at_its_line(
+                stage,
+                Error::FrozenMissing {
+                    stage: stage_name,
+                    path,
+                },
+            )
+        });
+        gone.collect()
+    }
+
+    /// Checks, right before a stage runs, that git keeps none of the outputs that the cache is to keep:
+    /// git would record what comes and goes.
+    ///
+    /// # Errors
+    /// The first that it keeps.
+    pub fn check_outs(&mut self, graph: &StageGraph, stage: &StageSpec) -> Result<(), Error> {
+        let project = self.files.project;
+        let in_git = self.in_git.get_or_insert_with(|| {
+            let tracked = if project.config.no_scm {
+                Vec::new()
+            } else {
+                git::tracked(&project.root)
+            };
+            tracked.into_iter().collect()
+        });
+        let is_in_git = |path: &ArtifactPath| {
+            let inside = in_git.range(path.first_inside()..).next();
+            in_git.contains(path) || inside.is_some_and(|file| path.contains(file))
+        };
+        let cached = stage
+            .outs
+            .iter()
+            .filter(|(_, out)| out.storage == Storage::Cached);
+        match cached.map(|(path, _)| path).find(|path| is_in_git(path)) {
+            Some(path) => {
+                let (stage_name, path) = (stage.name.clone(), path.clone());
+                Err(graph.at_its_line(
+                    stage,
+                    Error::OutInGit {
+                        stage: stage_name,
+                        path,
+                    },
+                ))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks, right before a stage runs, that all its deps are there.

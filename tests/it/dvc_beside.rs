@@ -87,8 +87,13 @@ fn dvc_respects_a_stage_that_cvops_runs() {
     let stderr = fs::File::create(&log).unwrap();
     let mut ours = Running::start(p.command("repro slow").stderr(stderr));
     wait_until("cvops runs the stage", || p.home().join("started").exists());
-    // What DVC reads meanwhile is whole, and what cvops writes it leaves alone.
-    p.dvc_ok("status");
+    // As beside another DVC: `status` would read what is being written.
+    let busy = p.home().join("busy");
+    let stderr = fs::File::create(&busy).unwrap();
+    let status = Running::start(p.dvc_command("status").stderr(stderr)).wait();
+    let said = fs::read_to_string(&busy).unwrap();
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("busy") && said.contains(&ours.id()), "{said}");
     let answer = p.home().join("answer");
     let stderr = fs::File::create(&answer).unwrap();
     let mut theirs = Running::start(p.dvc_command("repro slow").stderr(stderr));

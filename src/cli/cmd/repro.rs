@@ -29,7 +29,7 @@ use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection, StageGraph};
 use crate::project::Project;
 
-use super::status;
+use super::status::{self, Question};
 
 /// Bring stages up to date, running only what changed
 ///
@@ -155,7 +155,12 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let graph = ctx.graph_for(&project, &args.targets)?;
     let plan = args.plan(ctx, &project, &graph)?;
     if args.dry {
-        status::show(ctx, &project, &plan, args.force(), args.records())?;
+        let question = Question {
+            force: args.force(),
+            records: args.records(),
+            missing: args.missing(),
+        };
+        status::show(ctx, &project, &plan, question)?;
         services::announce(ctx, &plan);
         return Ok(Outcome::Done);
     }
@@ -190,11 +195,7 @@ fn pass(
         None
     };
     let mut workspace = Workspace::new(files, ctx.env.all())
-        .with_missing(if args.allow_missing {
-            MissingData::IsAsRecorded
-        } else {
-            MissingData::Counts
-        })
+        .with_missing(args.missing())
         .with_fetch(fetch);
     workspace.preflight(plan)?;
     if !args.no_commit {
@@ -256,6 +257,14 @@ fn pass(
 impl Args {
     fn force(&self) -> Force {
         if self.force { Force::Yes } else { Force::No }
+    }
+
+    fn missing(&self) -> MissingData {
+        if self.allow_missing {
+            MissingData::IsAsRecorded
+        } else {
+            MissingData::Counts
+        }
     }
 
     fn records(&self) -> RunRecords {

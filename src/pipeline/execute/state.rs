@@ -263,7 +263,9 @@ impl<'a, 'w> State<'a, 'w> {
         }
         if let StageDecision::Run(because) = &judged.decision {
             let graph = self.plan.graph();
-            if let Err(error) = self.workspace.check_deps(graph, stage, &judged.inputs) {
+            let checked = self.workspace.check_deps(graph, stage, &judged.inputs);
+            let checked = checked.and_then(|()| self.workspace.check_outs(graph, stage));
+            if let Err(error) = checked {
                 self.fail(index, error, Duration::ZERO);
                 return Ok(None);
             }
