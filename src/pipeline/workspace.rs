@@ -196,6 +196,21 @@ impl<'p> Files<'p> {
         object.is_some_and(|object| !self.store.cache.object_path(&object).exists())
     }
 
+    /// Stores outputs again that went from the cache after they were stored and before a lock named
+    /// them: while stages run, DVC may work in the repository, and collect garbage.
+    ///
+    /// # Errors
+    /// One cannot be read or stored.
+    pub fn keep_again(&self, stage: &StageSpec, entry: &LockEntry) -> Result<(), Error> {
+        for (path, recorded) in &entry.outs {
+            let out = stage.outs.get(path);
+            if out.is_some_and(|out| out.storage == Storage::Cached) && self.lacks(recorded) {
+                self.keep(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
     ///
     /// # Errors

@@ -131,7 +131,9 @@ fn a_frozen_stage_needs_nothing_but_its_outputs() {
         "pipeline.yaml",
         "stages: {a: {cmd: x, deps: [gone], params: [n], outs: [o], frozen: true}}\n",
     );
-    check(&p.cvops("status"), str![[r#"
+    check(
+        &p.cvops("status"),
+        str![[r#"
 a  frozen
 --- stderr ---
 everything is up to date
@@ -143,8 +145,11 @@ warning: the output `o` of the frozen stage `a` does not exist
   |
   = help: `cvops checkout o` puts it in place from the cache, `cvops pull o` fetches it first; `cvops unfreeze a` lets the stage make it
 [exit 0]
-"#]]);
-    check(&p.cvops("repro"), str![[r#"
+"#]],
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
 --- stderr ---
 error: the output `o` of the frozen stage `a` does not exist
  --> pipeline.yaml:1:56
@@ -154,7 +159,8 @@ error: the output `o` of the frozen stage `a` does not exist
   |
   = help: `cvops checkout o` puts it in place from the cache, `cvops pull o` fetches it first; `cvops unfreeze a` lets the stage make it
 [exit 2]
-"#]]);
+"#]],
+    );
     p.write("o", "1\n");
     p.ok("status");
     assert!(p.ok("repro").stderr.contains("a: frozen"));

@@ -1242,7 +1242,9 @@ fn what_git_keeps_is_no_output_for_the_cache() {
     p.git_init();
     p.write("top.txt", "mine\n");
     p.git("add -f top.txt");
-    check(&p.cvops("repro"), str![[r#"
+    check(
+        &p.cvops("repro"),
+        str![[r#"
 --- stderr ---
 prepare: running: it never ran
 prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
@@ -1257,7 +1259,8 @@ error: the output `top.txt` of stage `top` is tracked by git already
 3 stages: 1 ran, 1 failed, 1 not started
 recorded as `[RUN]`; `cvops runs show` shows it
 [exit 1]
-"#]]);
+"#]],
+    );
     assert_eq!(p.read("top.txt"), "mine\n");
     p.git("rm -q --cached top.txt");
     p.ok("repro");
@@ -1269,22 +1272,28 @@ fn what_may_be_missing_is_missing_in_a_dry_run_too() {
     p.ok("repro");
     p.remove("data/words.txt");
     p.remove("top.txt");
-    check(&p.cvops("repro --dry --allow-missing"), str![[r#"
+    check(
+        &p.cvops("repro --dry --allow-missing"),
+        str![[r#"
 prepare  unchanged
 top      unchanged
 tally    unchanged
 --- stderr ---
 everything is up to date
 [exit 0]
-"#]]);
-    check(&p.cvops("repro --allow-missing"), str![[r#"
+"#]],
+    );
+    check(
+        &p.cvops("repro --allow-missing"),
+        str![[r#"
 --- stderr ---
 prepare: unchanged
 top: unchanged
 tally: unchanged
 everything is up to date (3 stages)
 [exit 0]
-"#]]);
+"#]],
+    );
 }
 
 #[test]

@@ -371,6 +371,32 @@ fn the_critical_path_is_told() {
 }
 
 #[test]
+fn a_watch_sees_the_files_of_templates() {
+    let p = project();
+    p.write("vars.yaml", "word: one\n").write(
+        "pipeline.yaml",
+        "vars: [vars.yaml]\nstages: {a: {cmd: 'echo ${word} > a.txt', outs: [a.txt]}}\n",
+    );
+    let log = p.home().join("log");
+    let mut command = p.command("repro --watch");
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut watch = Beside::start(&mut command);
+    let watching = |times: usize| {
+        wait_until("it watches", || {
+            let said = fs::read_to_string(&log).unwrap();
+            said.matches("watching").count() == times
+        });
+    };
+    watching(1);
+    assert_eq!(p.read("a.txt"), "one\n");
+    p.write("vars.yaml", "word: two\n");
+    watching(2);
+    assert_eq!(p.read("a.txt"), "two\n");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.end(), Some(130));
+}
+
+#[test]
 fn a_watch_goes_on_through_changes_and_failures_until_it_is_stopped() {
     let p = sample();
     let log = p.home().join("log");

@@ -25,7 +25,7 @@ use super::coordinator::Report;
 use super::stage::{Done, Standing};
 use super::told::{self, Shelf, Told};
 use super::turns::Turn;
-use super::{Downstream, Event, OnFailure, Options, Outcome, Summary, timing};
+use super::{Downstream, Event, Keep, OnFailure, Options, Outcome, Summary, timing};
 
 /// The lock is rewritten at most this often while stages go on finishing,
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -386,6 +386,11 @@ impl<'a, 'w> State<'a, 'w> {
             Ok(done) => done,
             Err(error) => return self.fail(index, error, took),
         };
+        if self.options.keep == Keep::InCache
+            && let Err(error) = self.workspace.files.keep_again(stage, &done.entry)
+        {
+            return self.fail(index, error, took);
+        }
         let Done {
             outcome,
             entry,
