@@ -371,6 +371,23 @@ impl Cache {
         }
     }
 
+    /// Returns where the object went whose place is `place`, if it was found damaged.
+    pub(crate) fn taken_out(&self, place: &Path) -> Option<PathBuf> {
+        let below = |dir: &Path| {
+            let inside = place.strip_prefix(dir).ok().map(Path::to_owned);
+            let real = || {
+                let dir = dir.canonicalize().ok()?;
+                place.strip_prefix(dir).ok().map(Path::to_owned)
+            };
+            inside.or_else(real)
+        };
+        let inside = below(&self.objects).or_else(|| below(&self.dir))?;
+        // The folder and the rest of the name together are the object's name.
+        let name = inside.to_str()?.replacen('/', "", 1);
+        let aside = self.corrupt.join(name);
+        aside.is_file().then_some(aside)
+    }
+
     /// Moves `object` out of the way, so that it is never used; returns where it went.
     pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
         let target = self.corrupt.join(object.to_string());

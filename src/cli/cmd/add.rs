@@ -82,6 +82,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
     for added in &outcome.added {
         ctx.out.note(&sentence(added));
+        for object in &added.damaged {
+            ctx.out.note(&format!(
+                "  the object {object} of the version before is damaged: somebody wrote through a link; `cvops fetch` of a commit that names it may bring it back"
+            ));
+        }
     }
     tracked::tell_git(ctx, &project, &outcome.for_git)?;
     Ok(Outcome::Done)
@@ -125,5 +130,6 @@ fn to_json(added: &Added) -> serde_json::Value {
         "size": added.present.size,
         "files": added.present.files,
         "change": change,
+        "damaged": added.damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
