@@ -428,7 +428,7 @@ impl ToDiagnostics for Error {
                     diagnostic
                 } else {
                     diagnostic.note(format!(
-                        "{}: a link into the cache through which somebody wrote; what was written is kept there, in a file of its own",
+                        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
                         list(rescued)
                     ))
                 }

@@ -371,8 +371,8 @@ impl Cache {
         }
     }
 
-    /// Returns where the object went whose place is `place`, if it was found damaged.
-    pub(crate) fn taken_out(&self, place: &Path) -> Option<PathBuf> {
+    /// Returns the object whose place is `place`.
+    pub(crate) fn object_at(&self, place: &Path) -> Option<ObjectId> {
         let below = |dir: &Path| {
             let inside = place.strip_prefix(dir).ok().map(Path::to_owned);
             let real = || {
@@ -383,8 +383,13 @@ impl Cache {
         };
         let inside = below(&self.objects).or_else(|| below(&self.dir))?;
         // The folder and the rest of the name together are the object's name.
-        let name = inside.to_str()?.replacen('/', "", 1);
-        let aside = self.corrupt.join(name);
+        let object: ObjectId = inside.to_str()?.replacen('/', "", 1).parse().ok()?;
+        (object.hash().algo() == self.algo).then_some(object)
+    }
+
+    /// Returns where `object` went, if it was found damaged.
+    pub(crate) fn taken_out(&self, object: &ObjectId) -> Option<PathBuf> {
+        let aside = self.corrupt.join(object.to_string());
         aside.is_file().then_some(aside)
     }
 

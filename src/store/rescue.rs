@@ -37,6 +37,28 @@ impl Store {
         }
         Ok(rescued)
     }
+
+    /// As `rescue`, but looks for damage first: for a command that might replace a damaged object by
+    /// a good one, after which the link would show that, and an edit would be out of sight.
+    ///
+    /// # Errors
+    /// As `rescue`; the cache cannot be read.
+    pub fn rescue_edits(&self, path: &ArtifactPath) -> Result<Vec<String>, Error> {
+        let top = path.under(&self.root);
+        for relative in links(&top)? {
+            let link = if relative.is_empty() {
+                top.clone()
+            } else {
+                top.join(&relative)
+            };
+            let object = target_of(&link).and_then(|place| self.cache.object_at(&place));
+            if let Some(object) = object {
+                // Takes it out if it is damaged.
+                self.cache.single(&object, None)?;
+            }
+        }
+        self.rescue(path)
+    }
 }
 
 /// Returns the symbolic links at or below `top`, relative to it; none is followed.
@@ -94,7 +116,7 @@ fn damaged(cache: &Cache, link: &Path) -> Option<PathBuf> {
     if !is_lost(cache.dir(), link) {
         return None;
     }
-    cache.taken_out(&target_of(link)?)
+    cache.taken_out(&cache.object_at(&target_of(link)?)?)
 }
 
 fn target_of(link: &Path) -> Option<PathBuf> {

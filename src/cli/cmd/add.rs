@@ -84,7 +84,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         ctx.out.note(&sentence(added));
         for object in &added.damaged {
             ctx.out.note(&format!(
-                "  the object {object} of the version before is damaged: somebody wrote through a link; `cvops fetch` of a commit that names it may bring it back"
+                "  its version before is damaged in the cache: {object} was written to through a link, and was moved to the cache's `corrupt` folder"
             ));
         }
     }

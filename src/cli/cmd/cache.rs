@@ -220,7 +220,7 @@ fn run_verify(ctx: &Ctx, place: &Where) -> Result<Outcome, CliError> {
         }
         for path in &rescued {
             ctx.out.result(&format!(
-                "`{path}` was a link to it through which somebody may have written: it is a file of its own now, with those bytes"
+                "`{path}` was a link to a damaged object, through which somebody may have written: it is a file of its own now, with those bytes"
             ));
         }
         for (listing, missing) in &report.incomplete {
