@@ -138,7 +138,6 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::PortTaken { .. }
         | E::ServiceEnded { .. }
         | E::ServiceNotReady { .. }
-        | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
     }
@@ -215,7 +214,10 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Base(e) => base_class(e),
         data::Error::Revision { error, .. } => data_class(error),
         data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
-        data::Error::NothingToHash { .. } | data::Error::Incomplete { .. } => ErrorClass::Failed,
+        data::Error::NothingToHash { .. }
+        | data::Error::Incomplete { .. }
+        | data::Error::NoRun { .. }
+        | data::Error::NotInCache { .. } => ErrorClass::Failed,
         data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
         data::Error::Path { .. }
         | data::Error::NothingThere { .. }
@@ -224,6 +226,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::NotData { .. }
         | data::Error::Ignored { .. }
         | data::Error::BehindLink { .. }
+        | data::Error::FolderLink { .. }
         | data::Error::InGit { .. }
         | data::Error::StageOutput { .. }
         | data::Error::Overlap { .. }

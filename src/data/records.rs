@@ -39,12 +39,10 @@ pub struct Record {
 /// The folder cannot be read.
 pub fn list(project: &Project) -> Result<Vec<Record>, Error> {
     let top = project.layout.runs();
-    let listings = project.layout.listings();
     let mut records = Vec::new();
     let mut open = vec![(top.clone(), 0)];
     while let Some((dir, depth)) = open.pop() {
-        // Which files a source folder held is no record.
-        if dir == listings {
+        if is_aside(project, &dir) {
             continue;
         }
         let entries = match std::fs::read_dir(&dir) {
@@ -145,7 +143,7 @@ pub fn fetch(project: &Project, remote: &Remote, cancel: &Cancel) -> Result<u64,
             continue;
         };
         let path = top.join(name);
-        if path.exists() {
+        if path.exists() || path.ancestors().any(|dir| is_aside(project, dir)) {
             continue;
         }
         let Body::Whole(bytes) = remote
@@ -159,6 +157,12 @@ pub fn fetch(project: &Project, remote: &Remote, cancel: &Cancel) -> Result<u64,
         come += 1;
     }
     Ok(come)
+}
+
+/// Is `dir` beside the records and holds none? Which files a source folder held, and what a run told
+/// and how long it took, concern this machine alone.
+fn is_aside(project: &Project, dir: &Path) -> bool {
+    dir == project.layout.listings() || dir == project.layout.told()
 }
 
 fn is_inside(name: &str) -> bool {

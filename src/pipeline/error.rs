@@ -231,14 +231,6 @@ pub enum Error {
         /// What was asked and came of it the last time.
         last: String,
     },
-    /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
-    #[error("`{path}` cannot be restored: {why}")]
-    NotRestorable {
-        /// The output.
-        path: ArtifactPath,
-        /// What is missing.
-        why: String,
-    },
     /// A stage updates its output in place while the workspace shares its bytes with the cache.
     #[error(
         "stage `{stage}` has a `persist` output, which `cache.type: hardlink` or `symlink` would let it damage in the cache"
@@ -436,9 +428,6 @@ impl ToDiagnostics for Error {
             Self::ServiceNotReady { .. } => error("service-not-ready").help(
                 "if it needs longer, set `ready_timeout` of its `service`; if it listens elsewhere, correct `port` or `ready`",
             ),
-            Self::NotRestorable { .. } => {
-                error("not-restorable").help("`cvops repro` makes it anew")
-            }
             Self::Cancelled => error("interrupted"),
             Self::Bug(_) => {
                 error("bug").help("please report it with the command and the pipeline file")

@@ -255,6 +255,8 @@ impl<'p> Files<'p> {
                 saved: placed.saved,
             }),
             Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
+                // The damage may be the user's edit, made through a link.
+                self.store.rescue(path)?;
                 Ok(Restored::Unusable { why: e.to_string() })
             }
             Err(e) => Err(e.into()),

@@ -371,6 +371,28 @@ impl Cache {
         }
     }
 
+    /// Returns the object whose place is `place`.
+    pub(crate) fn object_at(&self, place: &Path) -> Option<ObjectId> {
+        let below = |dir: &Path| {
+            let inside = place.strip_prefix(dir).ok().map(Path::to_owned);
+            let real = || {
+                let dir = dir.canonicalize().ok()?;
+                place.strip_prefix(dir).ok().map(Path::to_owned)
+            };
+            inside.or_else(real)
+        };
+        let inside = below(&self.objects).or_else(|| below(&self.dir))?;
+        // The folder and the rest of the name together are the object's name.
+        let object: ObjectId = inside.to_str()?.replacen('/', "", 1).parse().ok()?;
+        (object.hash().algo() == self.algo).then_some(object)
+    }
+
+    /// Returns where `object` went, if it was found damaged.
+    pub(crate) fn taken_out(&self, object: &ObjectId) -> Option<PathBuf> {
+        let aside = self.corrupt.join(object.to_string());
+        aside.is_file().then_some(aside)
+    }
+
     /// Moves `object` out of the way, so that it is never used; returns where it went.
     pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
         let target = self.corrupt.join(object.to_string());

@@ -31,6 +31,7 @@ use crate::project::{Ignore, Project};
 
 use super::cache::{Cache, Single};
 use super::error::Error;
+use super::rescue::is_lost;
 use super::stat::{SETTLE_WAIT, Stat, now_ns};
 use super::state::{Members, State, TreeRow};
 use super::tree::{Listing, ListingEntry};
@@ -105,6 +106,9 @@ pub struct Snapshotter {
     state: State,
     /// Paths with files that were too fresh to be remembered, and when they were looked at.
     unsettled: Mutex<BTreeMap<ArtifactPath, Instant>>,
+    cache_dir: PathBuf,
+    /// Links that lead to objects which the cache does not have.
+    lost: Mutex<BTreeSet<PathBuf>>,
     files_stated: AtomicU64,
     files_hashed: AtomicU64,
     bytes_hashed: AtomicU64,
@@ -141,6 +145,8 @@ impl Snapshotter {
             algo: project.personality.hash,
             state: State::new(project.layout.state_db(), project.personality.hash),
             unsettled: Mutex::default(),
+            cache_dir: project.config.cache_dir.clone(),
+            lost: Mutex::default(),
             files_stated: AtomicU64::new(0),
             files_hashed: AtomicU64::new(0),
             bytes_hashed: AtomicU64::new(0),
@@ -270,6 +276,9 @@ impl Snapshotter {
             Ok(metadata) => metadata,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 self.forget(path);
+                if absolute.is_symlink() && is_lost(&self.cache_dir, absolute) {
+                    self.lost().insert(absolute.to_owned());
+                }
                 return Ok(Some(Scan {
                     presence: Presence::Missing,
                     listing: None,
@@ -466,9 +475,26 @@ impl Snapshotter {
             } else {
                 PathKind::File
             };
-            self.ignore.keeps(path.join(relative).as_str(), kind)
+            // DVC leaves out folders behind links.
+            let is_dvc = self.algo != HashAlgo::Blake3;
+            !(is_dvc && is_dir && absolute.join(relative).is_symlink())
+                && self.ignore.keeps(path.join(relative).as_str(), kind)
         };
-        let entries = match walk(absolute, &keep) {
+        let walked = match walk(absolute, &keep) {
+            Err((at, e)) if e.kind() == ErrorKind::NotFound && is_lost(&self.cache_dir, &at) => {
+                // Its file is missing, as that of a lone link is.
+                walk(absolute, &|relative, is_dir| {
+                    let at = absolute.join(relative);
+                    let is_lost = !is_dir && at.is_symlink() && is_lost(&self.cache_dir, &at);
+                    if is_lost {
+                        self.lost().insert(at);
+                    }
+                    !is_lost && keep(relative, is_dir)
+                })
+            }
+            walked => walked,
+        };
+        let entries = match walked {
             Ok(entries) => entries,
             // A link to nothing cannot be tracked; a file that vanished is looked for again.
             Err((at, e)) if e.kind() == ErrorKind::NotFound && !at.is_symlink() => return Ok(None),
@@ -512,6 +538,19 @@ impl Snapshotter {
         Ok(after.is_ok_and(|after| after == *stat).then_some(hash))
     }
 
+    /// Returns a link at or below `path`, looked at before, that leads to an object which the cache
+    /// does not have.
+    pub(crate) fn lost_link(&self, path: &ArtifactPath) -> Option<PathBuf> {
+        let absolute = path.under(&self.root);
+        let lost = self.lost();
+        let below = lost.iter().find(|link| link.starts_with(&absolute));
+        below.filter(|link| is_lost(&self.cache_dir, link)).cloned()
+    }
+
+    fn lost(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unsettled(&self) -> std::sync::MutexGuard<'_, BTreeMap<ArtifactPath, Instant>> {
         self.unsettled
             .lock()
@@ -521,7 +560,9 @@ impl Snapshotter {
     /// Returns the paths of all files below `absolute`, ignored ones too, that `tracked` lacks;
     /// leftovers of our own do not count.
     pub(crate) fn untracked(absolute: &Path, tracked: &Listing) -> Result<BTreeSet<String>, Error> {
-        let entries = walk(absolute, &|_, _| true)
+        // A link to a folder holds nothing itself.
+        let keep = |relative: &str, is_dir: bool| !(is_dir && absolute.join(relative).is_symlink());
+        let entries = walk(absolute, &keep)
             .map_err(|(at, e)| Error::from(base::Error::io("inspect", &at)(e)))?;
         let names = entries.into_iter().map(|e| e.relative);
         let counts =

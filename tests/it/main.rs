@@ -38,6 +38,7 @@ mod init;
 mod init_template;
 mod inputs;
 mod install;
+mod links;
 mod manual;
 mod metrics;
 mod migrate;
