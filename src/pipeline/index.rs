@@ -16,9 +16,20 @@ use super::pointer::{self, Pointer};
 use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
 
+/// What a broken file should declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// Stages.
+    Pipeline,
+    /// Tracked data.
+    Pointer,
+}
+
 /// A pipeline file or pointer that cannot be read.
 #[derive(Debug)]
 pub struct Broken {
+    /// Which of the two it is.
+    pub kind: FileKind,
     /// Where it is.
     pub file: ArtifactPath,
     /// All that is wrong in it.
@@ -80,13 +91,18 @@ impl Index {
             });
             match expanded {
                 Ok(pipeline) => index.pipelines.push(pipeline),
-                Err(error) => index.broken.push(Broken { file, error }),
+                Err(error) => index.broken.push(Broken {
+                    kind: FileKind::Pipeline,
+                    file,
+                    error,
+                }),
             }
         }
         // `None`, the file at the top, sorts first.
         index.pipelines.sort_by(|a, b| a.file.cmp(&b.file));
         let pointers = found.broken.into_iter();
         index.broken.extend(pointers.map(|(file, error)| Broken {
+            kind: FileKind::Pointer,
             file,
             error: error.into(),
         }));
@@ -135,6 +151,35 @@ impl Index {
             ..self
         };
         index.sound_graph()
+    }
+
+    /// Connects what can be read, for a command about the pipeline file nearest to `folder` (in it or
+    /// above it); also returns a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// That file is broken, or anything if there is no such file; or the parts do not fit together.
+    pub fn graph_nearest(
+        self,
+        folder: Option<&ArtifactPath>,
+    ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let mut places: Vec<Option<ArtifactPath>> = Vec::new();
+        if let Some(folder) = folder {
+            places.push(Some(folder.clone()));
+            places.extend(folder.ancestors().map(Some));
+        }
+        places.push(None);
+        // The less, the nearer.
+        let distance = |of: Option<ArtifactPath>| places.iter().position(|place| *place == of);
+        let sound = self.pipelines.iter().map(|pipeline| pipeline.file.as_ref());
+        let sound = sound.filter_map(|file| distance(file.and_then(ArtifactPath::parent)));
+        let is_pipeline = |broken: &&Broken| broken.kind == FileKind::Pipeline;
+        let broken = self.broken.iter().filter(is_pipeline);
+        let broken = broken.filter_map(|broken| distance(broken.file.parent()));
+        let farthest = places.len();
+        if broken.min().unwrap_or(farthest) <= sound.min().unwrap_or(farthest) {
+            return self.graph_for(&[], folder);
+        }
+        self.sound_graph()
     }
 
     /// Connects what can be read; also returns a warning for each file that is left out.

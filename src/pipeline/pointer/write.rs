@@ -94,8 +94,9 @@ impl Pointer {
             };
             put(&mut top, "wdir", text.map(Value::Str));
         }
-        if self.frozen || top.contains_key("frozen") {
-            top.insert("frozen".to_owned(), Value::Bool(self.frozen));
+        if self.frozen || top.get("frozen") == Some(&Value::Bool(true)) {
+            let frozen = self.frozen.then_some(Value::Bool(true));
+            put(&mut top, "frozen", frozen);
         }
         if !self.deps.is_empty() {
             let deps = self.deps.iter().map(|dep| {

@@ -47,11 +47,30 @@ pub(super) fn entry_lines(
         " ".repeat(indent),
         flow(&Value::Str(name.clone()), false)
     );
+    let entry = |name: &String, value: &Value| {
+        let key = [Key::Name(name.clone())];
+        entry_lines(text, &key, value, indent + 2, style)
+    };
     match (rest, value) {
         ([], Value::Map(map)) if !map.is_empty() => {
             let mut lines = vec![head];
-            for (key, value) in map {
-                lines.push(nested_lines(text, key, value, indent + 2, style)?);
+            for (name, value) in map {
+                lines.push(entry(name, value)?);
+            }
+            Ok(lines.join(newline(text)))
+        }
+        ([], Value::List(items)) if style == Style::Blocks && !items.is_empty() => {
+            let dash = format!("{}- ", " ".repeat(indent));
+            let mut lines = vec![head];
+            for item in items {
+                let item = match item.as_map().and_then(|map| map.get_index(0)) {
+                    // The dash stands where the entry is indented.
+                    Some((name, value)) if item.as_map().is_some_and(|map| map.len() == 1) => {
+                        entry(name, value)?.trim_start().to_owned()
+                    }
+                    _ => scalar_or_flow(item, false),
+                };
+                lines.push(format!("{dash}{item}"));
             }
             Ok(lines.join(newline(text)))
         }
@@ -61,40 +80,6 @@ pub(super) fn entry_lines(
             Ok(format!("{head}{}{inner}", newline(text)))
         }
     }
-}
-
-/// Returns the lines of an entry in a new block: with `Style::Blocks` lists are blocks as well, not
-/// indented.
-fn nested_lines(
-    text: &str,
-    name: &str,
-    value: &Value,
-    indent: usize,
-    style: Style,
-) -> Result<String, String> {
-    let items = match value {
-        Value::List(items) if style == Style::Blocks && !items.is_empty() => items,
-        _ => {
-            let key = [Key::Name(name.to_owned())];
-            return entry_lines(text, &key, value, indent, style);
-        }
-    };
-    let margin = " ".repeat(indent);
-    let name = flow(&Value::Str(name.to_owned()), false);
-    let mut lines = vec![format!("{margin}{name}:")];
-    for item in items {
-        match item {
-            Value::Map(map) if map.len() == 1 => {
-                for (key, value) in map {
-                    let entry = nested_lines(text, key, value, indent + 2, style)?;
-                    // The dash stands where the entry is indented.
-                    lines.push(format!("{margin}- {}", entry.trim_start()));
-                }
-            }
-            other => lines.push(format!("{margin}- {}", scalar_or_flow(other, false))),
-        }
-    }
-    Ok(lines.join(newline(text)))
 }
 
 /// Puts lines behind the line that ends at `at`.
