@@ -3,6 +3,8 @@
 //! A pipeline file that cannot be read is set aside with what is wrong in it: what does not need it
 //! goes on. Imports: base, project, graph, lock, pointer, spec.
 
+pub mod revision;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::doc::{Document, ParseCache};
@@ -54,17 +56,7 @@ impl Index {
     /// A folder or a pattern of an ignore file cannot be read.
     pub fn load(project: &Project) -> Result<Self, Error> {
         let ignore = Ignore::of(project);
-        let parsed = ParseCache::new(project.layout.parsed());
-        let mut read = BTreeMap::new();
-        let found = pointer::find_around(project, &ignore, &mut |file| {
-            let pipeline = read_pipeline(project, &parsed, file);
-            let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
-            let outs = stages.flat_map(|stage| stage.outs.keys().cloned());
-            let outs = outs.collect();
-            read.insert(file.clone(), pipeline);
-            outs
-        })?;
-        ignore.check()?;
+        let (read, found) = read_all(project, &ignore)?;
         let mut index = Self {
             pipelines: Vec::new(),
             pointers: found.pointers,
@@ -195,6 +187,58 @@ impl Index {
     }
 }
 
+/// The pipeline files that were read, by path.
+type ReadFiles = BTreeMap<ArtifactPath, Result<Pipeline, Error>>;
+
+/// Finds and reads all pipeline files and pointers.
+fn read_all(project: &Project, ignore: &Ignore) -> Result<(ReadFiles, pointer::Found), Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
+    let mut read = BTreeMap::new();
+    let found = pointer::find_around(project, ignore, &mut |file| {
+        let pipeline = read_pipeline(project, &parsed, file);
+        let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
+        let outs = stages.flat_map(|stage| stage.outs.keys().cloned());
+        let outs = outs.collect();
+        read.insert(file.clone(), pipeline);
+        outs
+    })?;
+    ignore.check()?;
+    Ok((read, found))
+}
+
+/// Reads the pipeline files of the workspace alone: the one at the top first, then by path; and what
+/// cannot be read. Patterns in them stay as they are written.
+///
+/// # Errors
+/// A folder or a pattern of an ignore file cannot be read.
+pub fn pipelines(project: &Project) -> Result<(Vec<Pipeline>, Vec<Broken>), Error> {
+    let read = if project.personality.nested_pipelines {
+        read_all(project, &Ignore::of(project))?.0
+    } else {
+        let parsed = ParseCache::new(project.layout.parsed());
+        let file = project.personality.pipeline_file.parse::<ArtifactPath>();
+        let file = file.ok().filter(|file| project.absolute(file).exists());
+        let read = file.map(|file| {
+            let pipeline = read_pipeline(project, &parsed, &file);
+            (file, pipeline)
+        });
+        read.into_iter().collect()
+    };
+    let (mut pipelines, mut broken) = (Vec::new(), Vec::new());
+    for (file, pipeline) in read {
+        match pipeline {
+            Ok(pipeline) => pipelines.push(pipeline),
+            Err(error) => broken.push(Broken {
+                kind: FileKind::Pipeline,
+                file,
+                error,
+            }),
+        }
+    }
+    pipelines.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok((pipelines, broken))
+}
+
 /// Reads one pipeline file.
 fn read_pipeline(
     project: &Project,
@@ -236,7 +280,8 @@ fn params_file(
     parsed.read(&absolute, path.as_str()).map(Some)
 }
 
-fn all_of(mut broken: Vec<Broken>) -> Error {
+/// Returns all that is wrong as one error.
+pub fn all_of(mut broken: Vec<Broken>) -> Error {
     if broken.len() == 1 {
         return broken.remove(0).error;
     }
@@ -253,7 +298,8 @@ fn means(target: &str, folder: Option<&ArtifactPath>, file: &ArtifactPath) -> bo
     names(base) || names("") || (is_name && file.parent().as_ref() == folder)
 }
 
-fn left_out(broken: &Broken) -> Diagnostic {
+/// Returns the warning that a file is left out.
+pub fn left_out(broken: &Broken) -> Diagnostic {
     let file = &broken.file;
     let mut problems = broken.error.to_diagnostics();
     let more = problems.len() - 1;
