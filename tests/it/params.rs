@@ -485,7 +485,24 @@ fn literals_of_a_python_file_are_params() {
         "config.py",
         "LR = 0.001\nclass Net:\n    width = (8, 32)\n    def __init__(self):\n        self.depth = 2\n",
     );
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  must run    parameter `config.py:Net.width[1]` changed (16 -> 32)
+[exit 0]
+"#]],
+    );
     p.write("config.py", "LR = [\n");
-    check(&p.cvops("status"), str![]);
+    check(
+        &p.cvops("status"),
+        str![[r#"
+--- stderr ---
+error: `config.py` cannot be parsed
+ --> config.py:1:6
+  |
+1 | LR = [
+  |      ^ this bracket is never closed
+[exit 2]
+"#]],
+    );
 }
