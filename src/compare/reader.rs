@@ -219,7 +219,11 @@ impl<'p> Reader<'p> {
     fn open_side(&mut self, source: Source) -> Result<Side, Error> {
         let here = match self.here.take() {
             Some(here) => here,
-            None => Here::read(self.project)?,
+            None => {
+                let here = Here::read(self.project)?;
+                self.history.with_present(&here.pipelines);
+                here
+            }
         };
         let mut side = Side {
             source,
