@@ -495,6 +495,8 @@ fn is_place(option: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::base::fs;
     use crate::project::personality::{CVOPS, DVC};
@@ -624,5 +626,19 @@ mod tests {
             load(&DVC, &[("p/.dvc/config", wrong)]).unwrap_err().len(),
             2
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Any text is settings, or all that is wrong in it is said.
+        #[test]
+        fn any_settings_are_read_or_refused(
+            ini in "(\\[core\\]\n|\\['remote \"r\"'\\]\n|\\[cache\\]\n|(remote|url|type|autostage|jobs|dir) = [a-z0-9,/.]{0,5}\n|[\\[\\]='\"#\n]){0,8}",
+            yaml in "((core|cache|remotes|jobs):|  (type|dir|url): [a-z0-9\\[\\],]{0,5}|\n| |- |:){0,10}"
+        ) {
+            let _ = load(&DVC, &[("p/.dvc/config", ini.as_str())]);
+            let _ = load(&CVOPS, &[("p/.cvops/config.yaml", yaml.as_str())]);
+        }
     }
 }

@@ -23,6 +23,7 @@ mod data;
 mod doctor;
 mod dvc;
 mod dvc_beside;
+mod dvc_compare;
 mod dvc_data;
 mod dvc_locks;
 mod dvc_templates;

@@ -152,7 +152,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         return watch::run(ctx, args);
     }
     let project = ctx.project()?;
-    let graph = ctx.graph_for(&project, &args.targets)?;
+    let graph = args.graph(ctx, &project)?;
     let plan = args.plan(ctx, &project, &graph)?;
     if args.dry {
         let question = Question {
@@ -276,6 +276,14 @@ impl Args {
     }
 
     /// Chooses the stages.
+    /// Reads what the command is about; a file that it does not need may be broken.
+    fn graph(&self, ctx: &Ctx, project: &Project) -> Result<StageGraph, CliError> {
+        if self.targets.is_empty() && !self.all_pipelines && !self.pipeline {
+            return ctx.graph_nearest(project);
+        }
+        ctx.graph_for(project, &self.targets)
+    }
+
     fn plan<'g>(
         &self,
         ctx: &Ctx,
