@@ -12,6 +12,22 @@ const IMPORTS: &str = "imports are not there yet: copy the file here and track i
 const DOWNLOADS: &str = "downloads are not there yet: in a clone of that repository, `cvops pull TARGET` brings the file";
 const SWEEP_QUEUE: &str = "a sweep is the queue: `cvops params sweep KEY=A,B -j 2` starts it, `cvops params sweep status`, `stop` and `--resume` steer it";
 
+const NO_RUN_CACHE: &str =
+    "leave it out: results of stages are transferred only where `--run-cache` asks for them";
+const PLOT_FLAGS: &[&str] = &[
+    "-t",
+    "--template",
+    "-x",
+    "-y",
+    "--no-header",
+    "--title",
+    "--x-label",
+    "--y-label",
+    "--show-vega",
+    "--html-template",
+];
+const PLOT_HINT: &str = "x, y, title and labels under `plots:` of the pipeline file say how a plot looks; templates are not read";
+
 const TABLE: &[Row] = &[
     (
         "",
@@ -121,17 +137,107 @@ const TABLE: &[Row] = &[
         &["-S", "--set-param"],
         "`cvops params set KEY=VALUE` before it, or `cvops params sweep KEY=A,B`",
     ),
+    (
+        "init",
+        &["-f", "--force"],
+        "`init` removes nothing: for a new start delete `.dvc/` or `.cvops/` yourself",
+    ),
+    (
+        "status",
+        &["-d", "--with-deps"],
+        "every stage is shown without it; `cvops why STAGE` tells what one waits for",
+    ),
+    (
+        "data status",
+        &["--not-in-remote", "-r", "--remote"],
+        "`cvops status -c` shows what a remote lacks",
+    ),
+    (
+        "ls",
+        &["-T", "--tree", "-L", "--level"],
+        "`cvops ls -R` lists folders with all that is in them",
+    ),
+    ("push", &["--no-run-cache"], NO_RUN_CACHE),
+    ("pull", &["--no-run-cache"], NO_RUN_CACHE),
+    ("fetch", &["--no-run-cache"], NO_RUN_CACHE),
+    (
+        "metrics show",
+        &["-R", "--recursive"],
+        "name the files (the shell knows `eval/*.json`); without names all metrics files are shown",
+    ),
+    (
+        "metrics diff",
+        &["-R", "--recursive"],
+        "name the files (the shell knows `eval/*.json`); without names all metrics files are compared",
+    ),
+    ("plots show", PLOT_FLAGS, PLOT_HINT),
+    ("plots diff", PLOT_FLAGS, PLOT_HINT),
+    (
+        "runs show",
+        &[
+            "-A",
+            "--all-commits",
+            "--rev",
+            "-n",
+            "--num",
+            "-a",
+            "--all-branches",
+            "-T",
+            "--all-tags",
+            "--only-changed",
+            "--drop",
+            "--keep",
+            "--sort-by",
+            "--csv",
+            "--sha",
+            "--hide-failed",
+            "--hide-queued",
+            "--hide-workspace",
+            "--no-pager",
+        ],
+        "`cvops runs list` is the table of runs (`--json` for programs), `cvops runs show RUN` one of them",
+    ),
+    (
+        "runs diff",
+        &["--all", "--param-deps", "--no-path", "--precision", "<A>"],
+        "`cvops runs diff RUN` compares a run with the last one; `cvops metrics diff` and `cvops params diff` compare HEAD or other revisions with the workspace",
+    ),
+    (
+        "runs rm",
+        &[
+            "-A",
+            "--all-commits",
+            "--rev",
+            "-n",
+            "--num",
+            "--keep",
+            "--queue",
+            "-g",
+        ],
+        "name the runs, or `--all-failed`: `cvops runs list` shows them",
+    ),
+    (
+        "install",
+        &["--use-pre-commit-tool"],
+        "without it hooks are written into `.git/hooks`; for the pre-commit tool call `cvops status`, `cvops push` and `cvops checkout` in local hooks",
+    ),
 ];
 
 /// Adds to a clap error about a word or flag of DVC what to do instead; says whether it did.
 pub(super) fn add_hint(error: &mut clap::Error) -> bool {
     let kind = match error.kind() {
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument => ContextKind::InvalidArg,
         _ => return false,
     };
-    let Some(ContextValue::String(typed)) = error.get(kind) else {
-        return false;
+    let typed = match error.get(kind) {
+        Some(ContextValue::String(typed)) => typed,
+        // All that is missing; the first is enough to know the command by.
+        Some(ContextValue::Strings(missing)) => match missing.first() {
+            Some(first) => first,
+            None => return false,
+        },
+        _ => return false,
     };
     let Some(hint) = hint(&command(error), typed) else {
         return false;
@@ -187,7 +293,13 @@ mod tests {
         for (of, words, hint) in TABLE {
             for word in *words {
                 let line = ["cvops"].into_iter().chain(of.split_whitespace());
-                let mut error = Args::try_parse_from(line.chain([*word, "x"])).unwrap_err();
+                // What stands in brackets is what is missing.
+                let typed = if word.starts_with('<') {
+                    vec![]
+                } else {
+                    vec![*word, "x"]
+                };
+                let mut error = Args::try_parse_from(line.chain(typed)).unwrap_err();
                 assert!(add_hint(&mut error), "{of} {word}: {error}");
                 assert!(error.to_string().contains(hint), "{of} {word}: {error}");
             }
