@@ -144,6 +144,23 @@ fn a_value_that_no_pipeline_can_have_is_told_before_the_first_trial() {
     check(
         &p.cvops("params sweep lr=1,[2] --metric score"),
         str![[r#"
+--- stderr ---
+error: `${lr}` is a list, where a text must stand
+ --> pipeline.yaml:7:19
+  |
+7 |       echo "train:${lr}" >> ~/runs
+  |                   ^^^^^
+  |
+  = help: name one of its items, such as `${lr[0]}`
+error: `${lr}` is a list, where a text must stand
+  --> pipeline.yaml:10:19
+   |
+10 |     outs: ['model-${lr}.txt']
+   |                   ^^^^^
+   |
+   = note: so it is with `lr=[2]`, which the sweep would try
+   = help: name one of its items, such as `${lr[0]}`
+[exit 2]
 "#]],
     );
     // A parameter that neither stages nor templates read.
@@ -151,6 +168,11 @@ fn a_value_that_no_pipeline_can_have_is_told_before_the_first_trial() {
     check(
         &p.cvops("params sweep other=1,2 --metric score"),
         str![[r#"
+--- stderr ---
+error: no stage to be run depends on `other`
+ |
+ = help: list it under `params:` of the stage that reads it; else every trial gives the same
+[exit 2]
 "#]],
     );
     assert!(!p.exists(".cvops/sweeps"));
