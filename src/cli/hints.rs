@@ -67,11 +67,6 @@ const TABLE: &[Row] = &[
         &["studio", "machine", "daemon"],
         "there is no service behind cvops and nothing to log in to; `cvops runs list` shows the recorded runs",
     ),
-    (
-        "",
-        &["destroy"],
-        "delete `.cvops/` (or `.dvc/`) and the pointer files yourself; `cvops gc -w` removes only what is not in use",
-    ),
     ("", &["pipeline"], "`cvops dag` draws the pipeline"),
     (
         "",
@@ -146,11 +141,6 @@ const TABLE: &[Row] = &[
         "status",
         &["-d", "--with-deps"],
         "every stage is shown without it; `cvops why STAGE` tells what one waits for",
-    ),
-    (
-        "data status",
-        &["--not-in-remote", "-r", "--remote"],
-        "`cvops status -c` shows what a remote lacks",
     ),
     (
         "ls",
