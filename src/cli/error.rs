@@ -272,9 +272,12 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
         experiment::Error::Sweep(_) | experiment::Error::Grammar(_) => ErrorClass::Usage,
-        experiment::Error::SharedStage { error, .. } => pipeline_class(error),
+        experiment::Error::SharedStage { error, .. } | experiment::Error::Variant { error, .. } => {
+            pipeline_class(error)
+        }
         experiment::Error::Base(e) => base_class(e),
         experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
+
         experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
     }
 }

@@ -37,7 +37,7 @@ pub struct PipelineFile {
     pub file: Option<ArtifactPath>,
     /// Its text, for messages and for what else stands in it.
     pub document: Document,
-    /// The files that its templates were filled in from.
+    /// The params files that its templates were resolved with, whether or not they exist.
     pub template_files: Vec<ArtifactPath>,
 }
 

@@ -17,6 +17,7 @@ use super::patterns::Ground;
 use super::pointer::{self, Pointer};
 use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
+use super::variant::Overlay;
 
 /// What a broken file should declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,12 +257,26 @@ pub(super) fn read_document(
     document: Document,
     file: Option<&ArtifactPath>,
 ) -> Result<Pipeline, Error> {
+    read_with(project, document, file, &Overlay::new())
+}
+
+/// Reads the stages of a parsed pipeline file, templates with the params files of `overlay` in place
+/// of those in the project.
+pub(super) fn read_with(
+    project: &Project,
+    document: Document,
+    file: Option<&ArtifactPath>,
+    overlay: &Overlay,
+) -> Result<Pipeline, Error> {
     let parsed = ParseCache::new(project.layout.parsed());
     let scope = Scope {
         folder: file.and_then(ArtifactPath::parent),
         parsing: project.config.parsing,
         patterns: project.personality.dep_patterns,
-        read_file: &|path| params_file(project, &parsed, path),
+        read_file: &|path| match overlay.get(path) {
+            Some(document) => Ok(Some(document.clone())),
+            None => params_file(project, &parsed, path),
+        },
     };
     let resolved = template::resolve(document, &scope)?;
     Ok(spec::read_in(resolved, file)?)

@@ -27,6 +27,7 @@ pub mod pointer;
 pub mod run_cache;
 pub mod sources;
 pub mod spec;
+pub mod variant;
 pub mod watch;
 pub mod workspace;
 

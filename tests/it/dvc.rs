@@ -66,7 +66,7 @@ fn a_project_becomes_what_dvc_once_made_of_it() {
         let p = repository();
         world.lay_out(&p);
         p.ok(&format!("add {}", world.tracked.join(" ")));
-        p.ok("repro -P -j 4");
+        p.ok("repro -P -j 1");
         assert_golden(&p.picture(), seed);
         p.ran();
         assert_idle(Cvops, &p, "itself");

@@ -70,6 +70,7 @@ mod status;
 mod summary;
 mod support;
 mod sweep;
+mod sweep_templates;
 mod template;
 mod tidy;
 #[cfg(feature = "vision")]

@@ -15,6 +15,7 @@ use crate::data::remove::{Data, pointer_named, remove};
 /// The cache keeps what it has until `cvops gc`.
 #[derive(Debug, clap::Args)]
 #[command(
+    visible_alias = "rm",
     after_help = "Examples:\n  cvops remove data/raw.cvops         the data becomes plain files of yours\n  cvops remove --outs data/raw.cvops  the data goes, too; the cache keeps it"
 )]
 pub(in crate::cli) struct Args {
