@@ -60,7 +60,7 @@ pub fn checkout(
 }
 
 fn one(files: &Files<'_>, path: &ArtifactPath, recorded: &Presence) -> Result<CheckedOut, Error> {
-    if files.snapshot(path)? == *recorded {
+    if files.snapshot_like(path, recorded)? == *recorded {
         return Ok(CheckedOut::Unchanged);
     }
     match files.restore(path, recorded)? {
