@@ -25,6 +25,7 @@ mod dvc;
 mod dvc_beside;
 mod dvc_data;
 mod dvc_locks;
+mod dvc_settings;
 mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]
