@@ -332,9 +332,15 @@ impl Cache {
         if !self.unsynced.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        fs::sync_filesystem(&self.objects).map_err(|e| {
+        // Where all objects are in the layout of DVC 2, the folder of the present one is missing.
+        let folder = if self.objects.is_dir() {
+            &self.objects
+        } else {
+            &self.dir
+        };
+        fs::sync_filesystem(folder).map_err(|e| {
             self.unsynced.store(true, Ordering::SeqCst);
-            base::Error::io("write to disk", &self.objects)(e).into()
+            base::Error::io("write to disk", folder)(e).into()
         })
     }
 

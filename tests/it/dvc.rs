@@ -156,6 +156,11 @@ fn data_of_dvc_2_is_read() {
     .write(".gitignore", "/old.txt\n");
     p.ok("checkout");
     assert_eq!(p.read("old.txt"), "a\r\nb\r\n");
+    p.ok("remote add --default far ../remote");
+    p.ok("push");
+    p.remove(".dvc/cache").remove("old.txt");
+    p.ok("pull");
+    assert_eq!(p.read("old.txt"), "a\r\nb\r\n");
     let before = p.picture();
     p.ok("status --exit-code");
     before.assert_same(&p.picture(), "a look at old data");
