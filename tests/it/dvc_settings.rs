@@ -111,7 +111,7 @@ fn hashes_of_dvc_2_are_no_reason_to_run() {
     assert_eq!(p.ok("status --dvc").stdout, "{}\n");
 
     p.write("in.txt", "other\n");
-    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(1));
+    assert_eq!(p.cvops("status --exit-code").exit, Exit::Code(3));
     p.ok("repro");
     assert_eq!(p.read("out.txt"), "other\n");
 }
