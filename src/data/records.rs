@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{Staged, fault, is_temp_name};
-use crate::base::{self, Cancel, ObjectId, fs};
-use crate::project::Project;
+use crate::base::{self, Cancel, ObjectId};
+use crate::project::{Project, Sharing};
 use crate::store::remote::Body;
 use crate::store::{self, Remote};
 
@@ -153,7 +153,7 @@ pub fn fetch(project: &Project, remote: &Remote, cancel: &Cancel) -> Result<u64,
         else {
             continue;
         };
-        write(&path, &bytes)?;
+        write(&path, &bytes, project.config.shared)?;
         come += 1;
     }
     Ok(come)
@@ -171,9 +171,10 @@ fn is_inside(name: &str) -> bool {
         && parts().count() <= DEPTH_MAX
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), base::Error> {
+fn write(path: &Path, bytes: &[u8], sharing: Sharing) -> Result<(), base::Error> {
     let dir = path.parent().unwrap_or(path);
-    fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+    let created = sharing.create_dir_all(dir);
+    created.map_err(base::Error::io("create folder", dir))?;
     let mut staged = Staged::new_in(dir).map_err(base::Error::io("write", path))?;
     fault::point("records.write").map_err(base::Error::io("write", path))?;
     std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", path))?;

@@ -372,7 +372,8 @@ impl<'p> Files<'p> {
         let Some(object) = recorded.object() else {
             return Ok(false);
         };
-        Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+        Ok(self.store.contains(&object)? == Held::Whole
+            || self.snapshot_like(path, recorded)? == *recorded)
     }
 
     /// Does the cache have the object whole?
@@ -564,10 +565,14 @@ impl<'p> Workspace<'p> {
             assume(&mut inputs.deps, &locked.deps);
             assume(&mut outs, &locked.outs);
         }
+        let as_today = match locked {
+            Some(locked) => self.in_todays_hash(locked, &inputs.deps, &outs)?,
+            None => None,
+        };
         let facts = Facts {
             stage,
             inputs: &inputs,
-            locked,
+            locked: as_today.as_ref().or(locked),
             outs: &outs,
             rewritten,
             bare_stages: self.files.project.personality.bare_stages,
@@ -597,6 +602,36 @@ impl<'p> Workspace<'p> {
             self.files.explain(reasons);
         }
         Ok(Judged { inputs, decision })
+    }
+
+    /// Returns what the lock says of a stage with the hashes of DVC 2 put in today's, where the content
+    /// is the recorded one; `None` where it says nothing in them. A stage does not run again because
+    /// a newer tool hashes differently.
+    fn in_todays_hash(
+        &self,
+        locked: &LockEntry,
+        deps: &BTreeMap<ArtifactPath, Presence>,
+        outs: &BTreeMap<ArtifactPath, Presence>,
+    ) -> Result<Option<LockEntry>, Error> {
+        let is_old = |presence: &Presence| {
+            let object = presence.object();
+            object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5Dos2Unix)
+        };
+        if !locked.deps.values().chain(locked.outs.values()).any(is_old) {
+            return Ok(None);
+        }
+        let mut entry = locked.clone();
+        for (recorded, now) in [(&mut entry.deps, deps), (&mut entry.outs, outs)] {
+            for (path, recorded) in recorded.iter_mut().filter(|(_, recorded)| is_old(recorded)) {
+                let Some(now) = now.get(path).filter(|now| !is_old(now)) else {
+                    continue;
+                };
+                if self.files.snapshot_like(path, recorded)? == *recorded {
+                    *recorded = *now;
+                }
+            }
+        }
+        Ok(Some(entry))
     }
 
     /// Finds what would stop the plan later. Better now than after an hour of training.

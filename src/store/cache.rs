@@ -35,7 +35,7 @@ use rayon::prelude::*;
 use crate::base::fs::{LinkKind, Staged, fault};
 use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{self, ContentHash, ObjectId, fs};
-use crate::project::{Personality, Project};
+use crate::project::{Personality, Project, Sharing};
 
 use super::error::Error;
 use super::tree::Listing;
@@ -62,6 +62,7 @@ pub struct Cache {
     objects: PathBuf,
     staging: PathBuf,
     corrupt: PathBuf,
+    sharing: Sharing,
     /// Was anything written since the last `make_durable` began?
     unsynced: AtomicBool,
     syncing: Mutex<()>,
@@ -93,7 +94,10 @@ impl Cache {
     /// Returns the cache of `project`; touches no file.
     #[must_use]
     pub fn open(project: &Project) -> Self {
-        Self::at(&project.config.cache_dir, &project.personality)
+        Self {
+            sharing: project.config.shared,
+            ..Self::at(&project.config.cache_dir, &project.personality)
+        }
     }
 
     /// Returns the cache in the folder `dir`, as projects of this kind keep it; touches no file.
@@ -105,6 +109,7 @@ impl Cache {
             objects: dir.join(personality.objects),
             staging: dir.join("tmp"),
             corrupt: dir.join("corrupt"),
+            sharing: Sharing::Umask,
             unsynced: AtomicBool::new(false),
             syncing: Mutex::new(()),
         }
@@ -327,9 +332,15 @@ impl Cache {
         if !self.unsynced.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        fs::sync_filesystem(&self.objects).map_err(|e| {
+        // Where all objects are in the layout of DVC 2, the folder of the present one is missing.
+        let folder = if self.objects.is_dir() {
+            &self.objects
+        } else {
+            &self.dir
+        };
+        fs::sync_filesystem(folder).map_err(|e| {
             self.unsynced.store(true, Ordering::SeqCst);
-            base::Error::io("write to disk", &self.objects)(e).into()
+            base::Error::io("write to disk", folder)(e).into()
         })
     }
 
@@ -397,7 +408,7 @@ impl Cache {
     pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
         let target = self.corrupt.join(object.to_string());
         let path = self.object_path(object);
-        create_dir(&self.corrupt)?;
+        self.create_dir(&self.corrupt)?;
         fault::point("store.quarantine").map_err(base::Error::io("move", &path))?;
         match fs::rename(&path, &target) {
             // Another process was faster.
@@ -491,7 +502,7 @@ impl Cache {
     /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
     /// `adopt` takes them.
     pub(crate) fn incoming(&self) -> Result<Incoming, Error> {
-        create_dir(&self.staging)?;
+        self.create_dir(&self.staging)?;
         Ok(Incoming(fs::temp_path(&self.staging)))
     }
 
@@ -531,18 +542,23 @@ impl Cache {
         let fail = || base::Error::io("write an object in", &self.staging);
         match Staged::new_in(&self.staging) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create_dir(&self.staging)?;
+                self.create_dir(&self.staging)?;
                 Ok(Staged::new_in(&self.staging).map_err(fail())?)
             }
             other => Ok(other.map_err(fail())?),
         }
     }
 
+    fn create_dir(&self, dir: &Path) -> Result<(), Error> {
+        let created = self.sharing.create_dir_all(dir);
+        Ok(created.map_err(base::Error::io("create folder", dir))?)
+    }
+
     /// Creates the folder that `object` goes into.
     fn prepare(&self, object: &ObjectId) -> Result<(), Error> {
         let target = self.object_path(object);
         match target.parent() {
-            Some(dir) if !dir.is_dir() => create_dir(dir),
+            Some(dir) if !dir.is_dir() => self.create_dir(dir),
             Some(_) | None => Ok(()),
         }
     }
@@ -562,12 +578,6 @@ impl Drop for Incoming {
         // Cleanliness only: what stays is swept by `verify`.
         let _ = fs::remove_file(&self.0);
     }
-}
-
-fn create_dir(dir: &Path) -> Result<(), Error> {
-    fs::create_dir_all(dir)
-        .map_err(base::Error::io("create folder", dir))
-        .map_err(Error::from)
 }
 
 #[cfg(unix)]

@@ -26,6 +26,7 @@ mod dvc_beside;
 mod dvc_compare;
 mod dvc_data;
 mod dvc_locks;
+mod dvc_settings;
 mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]

@@ -14,8 +14,8 @@ mod walk;
 
 pub use append::{Appender, is_locked};
 pub use atomic::{
-    Staged, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file, rename,
-    sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
+    Staged, create_dir_all, create_dir_all_for_group, create_new, is_temp_name, remove_dir_all,
+    remove_file, rename, sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
 };
 pub use link::{
     Executable, LinkKind, fill, is_executable, place, set_executable, set_read_only, set_writable,

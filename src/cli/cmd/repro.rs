@@ -20,7 +20,7 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::render::events::{Story, summary_json, summary_text};
 use crate::cli::render::timing;
-use crate::cli::{services, sources};
+use crate::cli::{services, sources, tracked};
 use crate::experiment::{self, Record, Recorded};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::execute::{self, Confirm, Downstream, Keep, OnFailure, Options, Summary};
@@ -227,6 +227,9 @@ fn pass(
         )?
     };
     files.finish();
+    if !args.no_commit {
+        tracked::autostage(project, plan)?;
+    }
     diagnostic::show_all(&ctx.out, &warnings);
     match ctx.out.form {
         Form::Json => {
