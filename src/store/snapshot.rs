@@ -344,7 +344,7 @@ impl Snapshotter {
             let enough = match purpose {
                 Purpose::Identity => true,
                 Purpose::Listing | Purpose::Files(_) => false,
-                Purpose::Store(cache) => cache.has_names(&row.tree)?,
+                Purpose::Store(cache) => cache.named(&row.tree)?.is_some(),
             };
             if enough {
                 return Ok(Some(Scan {
@@ -353,6 +353,16 @@ impl Snapshotter {
                 }));
             }
         }
+        // What was stored of the folder before need not be looked for file by file.
+        let stored = match (purpose, self.state.last_tree(path.as_str())) {
+            (Purpose::Store(cache) | Purpose::Files(cache), Some(row)) => cache.named(&row.tree)?,
+            (Purpose::Store(_) | Purpose::Files(_), None)
+            | (Purpose::Identity | Purpose::Listing, _) => None,
+        };
+        let is_stored = |entry: &Entry, hash: ContentHash| {
+            let before = stored.as_ref().and_then(|old| old.get(&entry.relative));
+            before.is_some_and(|before| before.hash == hash)
+        };
         let known = self.state.members(path.as_str());
         let is_known = |entry: &Entry| {
             known
@@ -375,7 +385,9 @@ impl Snapshotter {
                 let stat = Stat::of(&entry.metadata);
                 match known.get(&entry.relative) {
                     Some((known, hash))
-                        if *known == stat && purpose.is_served_by(*hash, stat.size)? =>
+                        if *known == stat
+                            && (is_stored(entry, *hash)
+                                || purpose.is_served_by(*hash, stat.size)?) =>
                     {
                         Ok(Some(*hash))
                     }
