@@ -23,7 +23,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::canon::Canon;
-use crate::base::fs::{Entry, Executable, is_executable, is_temp_name, walk};
+use crate::base::fs::{self, Executable, is_executable, is_temp_name, walk, walk_with};
 use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId};
 use crate::project::ignore::PathKind;
@@ -108,6 +108,27 @@ pub struct Snapshotter {
     files_stated: AtomicU64,
     files_hashed: AtomicU64,
     bytes_hashed: AtomicU64,
+}
+
+/// What is kept of a file's metadata: there may be a million files.
+#[derive(Debug)]
+struct Seen {
+    stat: Stat,
+    is_file: bool,
+    exec: Executable,
+}
+
+type Entry = fs::Entry<Seen>;
+
+impl Seen {
+    #[expect(clippy::needless_pass_by_value, reason = "as the walk hands it out")]
+    fn of(metadata: Metadata) -> Self {
+        Self {
+            stat: Stat::of(&metadata),
+            is_file: metadata.is_file(),
+            exec: executable(&metadata),
+        }
+    }
 }
 
 /// What a scan is for.
@@ -240,7 +261,7 @@ impl Snapshotter {
             .iter()
             .map(|entry| {
                 let before = known.get(&entry.relative);
-                let before = before.filter(|(stat, _)| *stat == Stat::of(&entry.metadata));
+                let before = before.filter(|(stat, _)| *stat == entry.metadata.stat);
                 written
                     .get(&entry.relative)
                     .or(before.map(|(_, hash)| hash))
@@ -367,12 +388,12 @@ impl Snapshotter {
         let is_known = |entry: &Entry| {
             known
                 .get(&entry.relative)
-                .is_some_and(|(stat, _)| *stat == Stat::of(&entry.metadata))
+                .is_some_and(|(stat, _)| *stat == entry.metadata.stat)
         };
         let fresh_bytes: u64 = entries
             .iter()
-            .filter(|e| !is_known(e) && !Stat::of(&e.metadata).is_settled(now))
-            .map(|e| e.metadata.len())
+            .filter(|e| !is_known(e) && !e.metadata.stat.is_settled(now))
+            .map(|e| e.metadata.stat.size)
             .sum();
         if attempt == 0 && HASHED_TWICE_BYTES_MAX < fresh_bytes {
             std::thread::sleep(SETTLE_WAIT);
@@ -382,7 +403,7 @@ impl Snapshotter {
             .par_iter()
             .with_min_len(16)
             .map(|entry| {
-                let stat = Stat::of(&entry.metadata);
+                let stat = entry.metadata.stat;
                 match known.get(&entry.relative) {
                     Some((known, hash))
                         if *known == stat
@@ -415,9 +436,9 @@ impl Snapshotter {
     }
 
     /// Returns what a listing says of a file's execute bit; DVC's say nothing.
-    fn recorded(&self, metadata: &Metadata) -> Executable {
+    fn recorded(&self, exec: Executable) -> Executable {
         match self.algo {
-            HashAlgo::Blake3 => executable(metadata),
+            HashAlgo::Blake3 => exec,
             HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Executable::No,
         }
     }
@@ -436,7 +457,7 @@ impl Snapshotter {
         let mut files = Vec::with_capacity(entries.len());
         for (entry, hash) in entries.iter().zip(hashes) {
             let Some(hash) = *hash else { continue };
-            let stat = Stat::of(&entry.metadata);
+            let stat = entry.metadata.stat;
             if stat.is_settled(now) {
                 members.insert(entry.relative.clone(), (stat, hash));
             }
@@ -444,7 +465,7 @@ impl Snapshotter {
                 path: entry.relative.clone(),
                 hash,
                 size: Some(stat.size),
-                exec: self.recorded(&entry.metadata),
+                exec: self.recorded(entry.metadata.exec),
             });
         }
         let settled = members.len() == entries.len();
@@ -480,7 +501,7 @@ impl Snapshotter {
             };
             self.ignore.keeps(path.join(relative).as_str(), kind)
         };
-        let entries = match walk(absolute, &keep) {
+        let entries = match walk_with(absolute, &keep, &Seen::of) {
             Ok(entries) => entries,
             // A link to nothing cannot be tracked; a file that vanished is looked for again.
             Err((at, e)) if e.kind() == ErrorKind::NotFound && !at.is_symlink() => return Ok(None),
@@ -489,8 +510,9 @@ impl Snapshotter {
         self.ignore.check()?;
         for entry in &entries {
             let at = || absolute.join(&entry.relative);
-            if !entry.metadata.is_file() {
-                check_kind(&at(), &entry.metadata)?;
+            if !entry.metadata.is_file {
+                let metadata = std::fs::metadata(at());
+                check_kind(&at(), &metadata.map_err(base::Error::io("inspect", &at()))?)?;
             }
             if entry.relative.contains('\\') {
                 return Err(Error::UntrackableName { path: at() });
@@ -576,7 +598,7 @@ impl TreeRow {
 
 /// Returns the bytes of all files.
 fn sizes(entries: &[Entry]) -> u64 {
-    entries.iter().map(|entry| entry.metadata.len()).sum()
+    entries.iter().map(|entry| entry.metadata.stat.size).sum()
 }
 
 fn executable(metadata: &Metadata) -> Executable {
@@ -593,8 +615,8 @@ fn fingerprint(entries: &[Entry]) -> ContentHash {
     canon.list(entries.len());
     for entry in entries {
         let mut bytes = [0; Stat::LEN + 1];
-        bytes[..Stat::LEN].copy_from_slice(&Stat::of(&entry.metadata).to_bytes());
-        bytes[Stat::LEN] = u8::from(is_executable(&entry.metadata));
+        bytes[..Stat::LEN].copy_from_slice(&entry.metadata.stat.to_bytes());
+        bytes[Stat::LEN] = u8::from(entry.metadata.exec == Executable::Yes);
         canon.text(&entry.relative).bytes(&bytes);
     }
     canon.finish()
