@@ -22,7 +22,6 @@
 //! **Several processes.** The same object may be inserted twice at once: both temporary files hold
 //! the same bytes and the later rename wins.
 
-use std::collections::BTreeSet;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -197,54 +196,66 @@ impl Cache {
         })
     }
 
-    /// Is there an object of each name that the tree `hash` needs? Nothing is verified: for a folder
-    /// that has not changed since it was stored. Large folders are looked up in the listings of the
-    /// cache's own folders, which costs less than a stat each.
+    /// Returns the listing of the tree `hash` if there is an object of each name that it needs.
+    /// Nothing but the listing is verified: for a folder that was stored before. Large folders are
+    /// looked up in the listings of the cache's own folders, which costs less than a stat each.
     ///
     /// # Errors
     /// The cache cannot be read, or the listing is in an unknown form.
-    pub(crate) fn has_names(&self, hash: &ContentHash) -> Result<bool, Error> {
+    pub(crate) fn named(&self, hash: &ContentHash) -> Result<Option<Listing>, Error> {
         let tree = ObjectId::Tree(*hash);
         if !self.object_path(&tree).exists() {
-            return Ok(false);
+            return Ok(None);
         }
         let listing = self.listing(hash)?;
         if listing.entries().len() < LOOKED_UP_MIN {
-            return Ok(self.contains(&tree)? == Held::Whole);
+            return Ok((self.contains(&tree)? == Held::Whole).then_some(listing));
         }
-        let mut wanted: Vec<ObjectId> = listing
-            .entries()
-            .iter()
-            .map(|entry| ObjectId::File(entry.hash))
-            .collect();
+        let mut wanted: Vec<ContentHash> = listing.entries().iter().map(|e| e.hash).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let folders: Vec<&[ObjectId]> = wanted
-            .chunk_by(|a, b| a.hash().as_bytes()[0] == b.hash().as_bytes()[0])
+        let folders: Vec<&[ContentHash]> = wanted
+            .chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0])
             .collect();
-        let are_there = |objects: &&[ObjectId]| -> bool {
-            let paths = objects.iter().map(|object| self.object_path(object));
-            let dir = paths
-                .clone()
-                .next()
-                .and_then(|path| path.parent().map(Path::to_owned));
-            // Much else in the folder: asking for each is cheaper than listing all.
-            let is_crowded = dir.as_ref().is_none_or(|dir| {
-                std::fs::metadata(dir)
-                    .map_or(true, |d| CROWDED_BYTES * objects.len() as u64 <= d.len())
-            });
-            let (Some(dir), false) = (dir, is_crowded) else {
-                return paths.into_iter().all(|path| path.exists());
-            };
-            let Ok(entries) = std::fs::read_dir(dir) else {
-                return false;
-            };
-            let names: BTreeSet<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-            paths
-                .into_iter()
-                .all(|path| path.file_name().is_some_and(|name| names.contains(name)))
+        let are_there = folders.par_iter().all(|hashes| self.are_named(hashes));
+        Ok(are_there.then_some(listing))
+    }
+
+    /// Is there a file object of each of `hashes`, which are sorted and of one folder of the cache?
+    fn are_named(&self, hashes: &[ContentHash]) -> bool {
+        let path_of = |hash: &ContentHash| self.object_path(&ObjectId::File(*hash));
+        let first = hashes.first().map(path_of);
+        let Some(dir) = first.as_deref().and_then(Path::parent) else {
+            return true;
         };
-        Ok(folders.par_iter().all(are_there))
+        // Much else in the folder: asking for each is cheaper than listing all.
+        let is_crowded =
+            std::fs::metadata(dir).map_or(true, |d| CROWDED_BYTES * hashes.len() as u64 <= d.len());
+        if is_crowded {
+            return hashes.iter().all(|hash| path_of(hash).exists());
+        }
+        let (Some(prefix), Ok(entries)) = (dir.file_name(), std::fs::read_dir(dir)) else {
+            return false;
+        };
+        let mut name = prefix.to_string_lossy().into_owned();
+        let prefix_len = name.len();
+        let algo = hashes[0].algo();
+        let mut seen = vec![false; hashes.len()];
+        for entry in entries.flatten() {
+            name.truncate(prefix_len);
+            let file = entry.file_name();
+            let Some(rest) = file.to_str() else { continue };
+            name.push_str(rest);
+            // What is no hash is something else: a listing, a leftover.
+            let Ok(hash) = name.parse::<ContentHash>() else {
+                continue;
+            };
+            let hash = ObjectId::File(hash).as_hashed_by(algo);
+            if let Ok(at) = hashes.binary_search(hash.hash()) {
+                seen[at] = true;
+            }
+        }
+        !seen.contains(&false)
     }
 
     /// Fails unless `object` is held in full.

@@ -70,6 +70,9 @@ impl Store {
         exec: Executable,
         on_conflict: OnConflict,
     ) -> Result<Placed, Error> {
+        if self.is_in_place(path, object) {
+            return Ok(Placed::default());
+        }
         self.cache.require(object)?;
         let scan = self.snapshots.scan(path, Purpose::Listing);
         let (present, old) = match scan {
@@ -115,6 +118,20 @@ impl Store {
         };
         self.snapshots.record_written(path, &written)?;
         Ok(done)
+    }
+
+    /// Is the folder `object` at `path`, known to be so by its stats, and in the cache by its names?
+    /// `false` means only that it takes a closer look.
+    fn is_in_place(&self, path: &ArtifactPath, object: &ObjectId) -> bool {
+        let ObjectId::Tree(hash) = object else {
+            return false;
+        };
+        let is_there = self
+            .snapshots
+            .snapshot(path)
+            .is_ok_and(|now| now.object() == Some(*object));
+        // What the cache lacks or cannot read is told by the closer look.
+        is_there && self.cache.named(hash).is_ok_and(|found| found.is_some())
     }
 
     /// Makes sure that what stands at `path` is in the cache and on disk; returns its identity if

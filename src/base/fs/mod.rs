@@ -22,4 +22,4 @@ pub use link::{
     share_read_only,
 };
 pub use probe::{Volume, volume, working_links};
-pub use walk::{Entry, walk};
+pub use walk::{Entry, walk, walk_with};

@@ -577,7 +577,8 @@ impl Remotes<'_> {
                 _ => document,
             };
             without(&document, &remote_path(name))
-        })
+        })?;
+        Ok(())
     }
 
     fn say(&self, text: &str, machine: &serde_json::Value) {
