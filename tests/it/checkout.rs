@@ -12,15 +12,15 @@ fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
         &p.cvops("checkout"),
         str![[r#"
 --- stderr ---
-error: `tally.txt` cannot be restored: the lock records no run of `tally` that wrote it
+error: `tally.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `top.txt` cannot be restored: the lock records no run of `top` that wrote it
+ = help: `cvops repro tally` makes it anew
+error: `top.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `upper.txt` cannot be restored: the lock records no run of `prepare` that wrote it
+ = help: `cvops repro top` makes it anew
+error: `upper.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
+ = help: `cvops repro prepare` makes it anew
 [exit 1]
 "#]],
     );
@@ -142,12 +142,42 @@ fn the_help_for_what_the_cache_lacks_is_what_helps() {
     let p = with_pipeline("stages: {a: {cmd: echo 1 > out, outs: [out]}}\n");
     p.write("f", "1\n2\n").ok("add f");
     p.ok("freeze a");
-    check(&p.cvops("checkout out"), str![]);
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: no run that wrote it is recorded
+ |
+ = help: `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
     p.ok("unfreeze a");
     p.ok("repro");
     p.ok("freeze a");
     p.remove(".cvops/cache").remove("out").remove("f");
-    check(&p.cvops("checkout"), str![]);
+    check(
+        &p.cvops("checkout"),
+        str![[r#"
+--- stderr ---
+error: `f` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; if you have it elsewhere, put it there and `cvops add f`
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
     p.ok("unfreeze a");
-    check(&p.cvops("checkout out"), str![]);
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
 }
