@@ -565,7 +565,7 @@ impl Remotes<'_> {
         name: &str,
         new: &str,
     ) -> Result<(), CliError> {
-        self.settings.change(self.ctx, file, |document| {
+        let changed = self.settings.change(self.ctx, file, |document| {
             let document = match options {
                 Value::Map(options) => {
                     options
@@ -577,7 +577,8 @@ impl Remotes<'_> {
                 _ => document,
             };
             without(&document, &remote_path(name))
-        })
+        });
+        changed.map(drop)
     }
 
     fn say(&self, text: &str, machine: &serde_json::Value) {
