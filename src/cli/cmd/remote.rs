@@ -565,7 +565,7 @@ impl Remotes<'_> {
         name: &str,
         new: &str,
     ) -> Result<(), CliError> {
-        self.settings.change(self.ctx, file, |document| {
+        let changed = self.settings.change(self.ctx, file, |document| {
             let document = match options {
                 Value::Map(options) => {
                     options
