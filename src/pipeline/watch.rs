@@ -81,6 +81,8 @@ impl Sources {
                 .as_ref()
                 .map_or(project.pipeline_file(), |f| f.under(root));
             paths.insert(name);
+            let templates = file.template_files.iter();
+            paths.extend(templates.map(|path| path.under(root)));
         }
         for pointer in plan.pointers() {
             let pointer = &graph.pointers()[*pointer];

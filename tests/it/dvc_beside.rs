@@ -87,8 +87,14 @@ fn dvc_respects_a_stage_that_cvops_runs() {
     let stderr = fs::File::create(&log).unwrap();
     let mut ours = Running::start(p.command("repro slow").stderr(stderr));
     wait_until("cvops runs the stage", || p.home().join("started").exists());
-    // What DVC reads meanwhile is whole, and what cvops writes it leaves alone.
-    p.dvc_ok("status");
+    // DVC locks the paths of a stage to look at them, and names the process that has them.
+    let seen = p.home().join("seen");
+    let stderr = fs::File::create(&seen).unwrap();
+    let mut looking = Running::start(p.dvc_command("status slow").stderr(stderr));
+    wait_until("DVC looks", || looking.0.try_wait().unwrap().is_some());
+    let said = fs::read_to_string(&seen).unwrap();
+    assert!(!looking.wait().success(), "{said}");
+    assert!(said.contains("busy") && said.contains(&ours.id()), "{said}");
     let answer = p.home().join("answer");
     let stderr = fs::File::create(&answer).unwrap();
     let mut theirs = Running::start(p.dvc_command("repro slow").stderr(stderr));

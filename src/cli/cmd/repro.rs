@@ -155,7 +155,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let graph = ctx.graph_for(&project, &args.targets)?;
     let plan = args.plan(ctx, &project, &graph)?;
     if args.dry {
-        status::show(ctx, &project, &plan, args.force(), args.records())?;
+        let (force, records) = (args.force(), args.records());
+        status::show(ctx, &project, &plan, force, records, args.missing())?;
         services::announce(ctx, &plan);
         return Ok(Outcome::Done);
     }
@@ -190,11 +191,7 @@ fn pass(
         None
     };
     let mut workspace = Workspace::new(files, ctx.env.all())
-        .with_missing(if args.allow_missing {
-            MissingData::IsAsRecorded
-        } else {
-            MissingData::Counts
-        })
+        .with_missing(args.missing())
         .with_fetch(fetch);
     workspace.preflight(plan)?;
     if !args.no_commit {
@@ -263,6 +260,14 @@ impl Args {
             RunRecords::Ignore
         } else {
             RunRecords::Use
+        }
+    }
+
+    fn missing(&self) -> MissingData {
+        if self.allow_missing {
+            MissingData::IsAsRecorded
+        } else {
+            MissingData::Counts
         }
     }
 

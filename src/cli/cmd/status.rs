@@ -18,7 +18,7 @@ use crate::pipeline::decide::RunRecords;
 use crate::pipeline::differences::differences;
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::sources::{self, SourceChange};
-use crate::pipeline::workspace::{Files, Workspace};
+use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Naming, Plan, Reach, SkipReason, StageDecision, StageGraph, StageSpec};
 use crate::project::Project;
 use crate::report::{Align, Table};
@@ -66,7 +66,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if args.dvc {
         return differing(ctx, &project, &plan);
     }
-    let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let (force, records) = (Force::No, RunRecords::Use);
+    let outcome = show(ctx, &project, &plan, force, records, MissingData::Counts)?;
     Ok(match outcome {
         Outcome::Changes if args.exit_code => outcome,
         Outcome::Changes if ctx.out.is_quiet() => Outcome::Failed,
@@ -102,10 +103,11 @@ pub(super) fn judge(
     plan: &Plan<'_>,
     force: Force,
     records: RunRecords,
+    missing: MissingData,
 ) -> Result<Looked, CliError> {
     let files = Files::open(project, &ctx.cancel);
     let lock = Ctx::lock_file(project, plan.graph())?;
-    let mut workspace = Workspace::new(&files, ctx.env.all());
+    let mut workspace = Workspace::new(&files, ctx.env.all()).with_missing(missing);
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
     let sources = sources::changes(&files, plan.graph(), plan.pointers().iter().copied())?;
     let obstacles = workspace.obstacles(plan);
@@ -124,8 +126,9 @@ pub(super) fn show(
     plan: &Plan<'_>,
     force: Force,
     records: RunRecords,
+    missing: MissingData,
 ) -> Result<Outcome, CliError> {
-    let looked = judge(ctx, project, plan, force, records)?;
+    let looked = judge(ctx, project, plan, force, records, missing)?;
     let graph = plan.graph();
     let stages: Vec<_> = plan.order().iter().map(|&i| &graph.stages()[i]).collect();
     let changes = !looked.forecasts.iter().all(is_idle) || !looked.sources.is_empty();

@@ -9,6 +9,7 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::{decision, events};
 use crate::pipeline::decide::Force;
 use crate::pipeline::decide::RunRecords;
+use crate::pipeline::workspace::MissingData;
 use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision, StageGraph};
 
 use super::status;
@@ -31,7 +32,14 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let select = |reach| Plan::select(&graph, targets, ctx.selection(&project, reach));
     let only = select(Reach::Single)?;
     let plan = select(Reach::Upstream)?;
-    let looked = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let looked = status::judge(
+        ctx,
+        &project,
+        &plan,
+        Force::No,
+        RunRecords::Use,
+        MissingData::Counts,
+    )?;
     let found = plan
         .order()
         .iter()
