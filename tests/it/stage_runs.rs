@@ -587,7 +587,17 @@ everything is up to date (3 stages)
 [exit 0]
 "#]],
     );
-    check(&p.cvops("repro --allow-missing --dry"), str![[]]);
+    check(
+        &p.cvops("repro --allow-missing --dry"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
     p.write("params.yaml", "lines: 1\n");
     check(
         &p.cvops("repro --allow-missing"),
