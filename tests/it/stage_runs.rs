@@ -371,32 +371,6 @@ fn the_critical_path_is_told() {
 }
 
 #[test]
-fn a_watch_sees_the_files_of_templates() {
-    let p = project();
-    p.write("vars.yaml", "word: one\n").write(
-        "pipeline.yaml",
-        "vars: [vars.yaml]\nstages: {a: {cmd: 'echo ${word} > a.txt', outs: [a.txt]}}\n",
-    );
-    let log = p.home().join("log");
-    let mut command = p.command("repro --watch");
-    command.stderr(fs::File::create(&log).unwrap());
-    let mut watch = Beside::start(&mut command);
-    let watching = |times: usize| {
-        wait_until("it watches", || {
-            let said = fs::read_to_string(&log).unwrap();
-            said.matches("watching").count() == times
-        });
-    };
-    watching(1);
-    assert_eq!(p.read("a.txt"), "one\n");
-    p.write("vars.yaml", "word: two\n");
-    watching(2);
-    assert_eq!(p.read("a.txt"), "two\n");
-    watch.signal(Signal::INT);
-    assert_eq!(watch.end(), Some(130));
-}
-
-#[test]
 fn a_watch_goes_on_through_changes_and_failures_until_it_is_stopped() {
     let p = sample();
     let log = p.home().join("log");
@@ -431,6 +405,46 @@ fn a_watch_goes_on_through_changes_and_failures_until_it_is_stopped() {
     assert_eq!(p.read("tally.txt"), "1\n");
     watch.signal(Signal::INT);
     assert_eq!(watch.end(), Some(130));
+}
+
+#[test]
+fn a_watch_sees_the_files_that_templates_come_from() {
+    let p = project();
+    p.write("names.yaml", "word: one\n").write(
+        "pipeline.yaml",
+        "vars: [names.yaml]\nstages: {say: {cmd: 'echo ${word} > said.txt', outs: [said.txt]}}\n",
+    );
+    let log = p.home().join("log");
+    let mut command = p.command("repro --watch");
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut watch = Beside::start(&mut command);
+    let said = |text: &str, times: usize| {
+        wait_until(text, || {
+            fs::read_to_string(&log).unwrap().matches(text).count() == times
+        });
+    };
+    said("watching", 1);
+    p.write("names.yaml", "word: another\n");
+    said("`names.yaml` changed", 1);
+    said("watching", 2);
+    assert_eq!(p.read("said.txt"), "another\n");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.end(), Some(130));
+}
+
+#[test]
+fn a_log_that_nobody_takes_is_no_crash() {
+    let p = sample();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = p.command("repro -v");
+    assert!(command.stderr(full).status().unwrap().success());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = p.command("repro -v -f");
+    assert!(command.stderr(writer).status().unwrap().success());
 }
 
 #[test]
@@ -570,6 +584,17 @@ prepare: unchanged
 top: unchanged
 tally: unchanged
 everything is up to date (3 stages)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro --allow-missing --dry"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
 [exit 0]
 "#]],
     );

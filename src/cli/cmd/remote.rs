@@ -565,7 +565,7 @@ impl Remotes<'_> {
         name: &str,
         new: &str,
     ) -> Result<(), CliError> {
-        let changed = self.settings.change(self.ctx, file, |document| {
+        self.settings.change(self.ctx, file, |document| {
             let document = match options {
                 Value::Map(options) => {
                     options

@@ -278,7 +278,6 @@ impl Args {
         }
     }
 
-    /// Chooses the stages.
     /// Reads what the command is about; a file that it does not need may be broken.
     fn graph(&self, ctx: &Ctx, project: &Project) -> Result<StageGraph, CliError> {
         if self.targets.is_empty() && !self.all_pipelines && !self.pipeline {
@@ -287,6 +286,7 @@ impl Args {
         ctx.graph_for(project, &self.targets)
     }
 
+    /// Chooses the stages.
     fn plan<'g>(
         &self,
         ctx: &Ctx,
