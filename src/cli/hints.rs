@@ -118,11 +118,6 @@ const TABLE: &[Row] = &[
         "`cvops params show` shows all parameters",
     ),
     (
-        "remote",
-        &["rename"],
-        "`cvops remote add NEW URL` and `cvops remote remove OLD`",
-    ),
-    (
         "repro",
         &["-m", "--metrics"],
         "`cvops repro && cvops metrics show` prints the metrics after the run",

@@ -369,7 +369,7 @@ impl ToDiagnostics for Error {
                 "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first; `cvops unfreeze {stage}` lets the stage make it"
             )),
             Self::OutInGit { path, .. } => error("out-in-git").help(format!(
-                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`"
+                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`; DVC refuses to run such a stage"
             )),
             Self::MissingParamsFile { file, .. } => {
                 error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))
