@@ -225,6 +225,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::InGit { .. }
         | data::Error::StageOutput { .. }
         | data::Error::Overlap { .. }
+        | data::Error::HoldsIgnoreFile { .. }
         | data::Error::Nested { .. }
         | data::Error::IntoItself { .. }
         | data::Error::NotTracked { .. }

@@ -86,6 +86,16 @@ pub enum Error {
         /// The pointer that tracks it.
         pointer: ArtifactPath,
     },
+    /// A folder with an ignore file in it, where those are not allowed.
+    #[error(
+        "`{path}` holds `{file}`: in a DVC repository no tracked folder has an ignore file in it"
+    )]
+    HoldsIgnoreFile {
+        /// The folder.
+        path: ArtifactPath,
+        /// The ignore file.
+        file: ArtifactPath,
+    },
     /// Two of the paths given overlap.
     #[error("`{inner}` lies inside `{outer}`: they cannot be added side by side")]
     Nested {
@@ -332,6 +342,9 @@ impl ToDiagnostics for Error {
                 ))
             }
             Self::Overlap { out, .. } => error("overlap").help(format!("`cvops add {out}` updates it")),
+            Self::HoldsIgnoreFile { path, .. } => error("holds-ignore-file").help(format!(
+                "write its patterns into a `.dvcignore` above `{path}`, then remove it"
+            )),
             Self::Nested { outer, .. } => error("nested").help(format!("`{outer}` alone is enough")),
             Self::IntoItself { .. } => error("into-itself").help("choose a place outside it"),
             Self::NotTracked { nearest, .. } => match nearest {

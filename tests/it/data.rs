@@ -469,3 +469,25 @@ outs:
 "#]]
     );
 }
+
+#[test]
+fn what_was_not_pushed_is_told() {
+    let p = project();
+    p.git_init();
+    p.ok("init");
+    p.write("d/a", "1").write("d/b", "2").write("x", "3");
+    p.ok("add d x");
+    check(&p.cvops("data status --not-in-remote"), str![]);
+    p.ok("remote add --default far ../far");
+    p.ok("remote add near ../near");
+    p.ok("push x");
+    check(&p.cvops("data status --not-in-remote --json"), str![]);
+    check(&p.cvops("data status --not-in-remote d/a"), str![]);
+    check(&p.cvops("data status --not-in-remote --granular"), str![]);
+    p.ok("push");
+    check(&p.cvops("data status --not-in-remote d x"), str![]);
+    check(
+        &p.cvops("data status --not-in-remote --remote near x"),
+        str![],
+    );
+}

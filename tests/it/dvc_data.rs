@@ -123,3 +123,33 @@ fn what_one_pushes_the_other_pulls() {
     );
     twins.swap("results of the remote's run cache");
 }
+
+#[test]
+fn a_folder_with_an_ignore_file_in_it_is_refused() {
+    let p = repository();
+    p.write("d/sub/x", "1").write("d/sub/.dvcignore", "*.tmp\n");
+    check(&p.cvops("add d"), str![]);
+    assert!(!p.exists("d.dvc"));
+}
+
+#[test]
+fn a_stage_is_removed_as_dvc_does() {
+    let p = repository();
+    p.write("in", "1\n");
+    p.write(
+        "dvc.yaml",
+        "stages:\n  one:\n    cmd: cp in a\n    deps: [in]\n    outs: [a]\n  two:\n    cmd: cp a b\n    deps: [a]\n    outs: [b]\n",
+    );
+    p.ok("repro");
+    p.ok("remove dvc.yaml:one --outs");
+    assert!(!p.exists("a"));
+    check(
+        &format!(
+            "{}--\n{}--\n{}",
+            p.read("dvc.yaml"),
+            p.read("dvc.lock"),
+            p.read(".gitignore")
+        ),
+        str![],
+    );
+}

@@ -765,3 +765,24 @@ fn forget_all(p: &Project) {
         }
     }
 }
+
+#[test]
+fn a_pull_says_what_nobody_can_bring() {
+    let p = project();
+    p.ok("init");
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  kept:\n    cmd: echo 1 > kept\n    outs:\n      - kept:\n          push: false\n  frozen:\n    cmd: echo 2 > frozen\n    outs: [frozen]\n  never:\n    cmd: echo 3 > never\n    outs: [never]\n",
+    );
+    p.ok("repro kept frozen");
+    p.ok("freeze frozen");
+    add_remote(&p, "far");
+    p.ok("config core.remote far");
+    p.ok("push");
+    p.remove(".cvops/cache").remove("kept").remove("frozen");
+    check(&p.cvops("pull"), str![]);
+    check(&p.cvops("pull frozen"), str![]);
+    p.remove(".cvops/cache").remove("frozen").remove("../far");
+    check(&p.cvops("pull frozen"), str![]);
+    check(&p.cvops("pull --allow-missing --json"), str![]);
+}

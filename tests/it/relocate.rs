@@ -249,3 +249,97 @@ M	x
     p.ok("remove x.cvops");
     assert!(!p.path("x").is_symlink());
 }
+
+#[test]
+fn an_interrupted_move_into_a_folder_goes_on() {
+    let p = tracked();
+    p.write("into/mine", "4");
+    for n in 1..40 {
+        let output = p.run(
+            p.command("move data/raw into")
+                .env("CVOPS_CRASH_AT", n.to_string()),
+        );
+        if output.exit == crate::support::Exit::Code(0) {
+            break;
+        }
+        if p.exists("data/raw.cvops") {
+            p.ok("move data/raw into");
+        }
+        assert_eq!(p.read("into/raw/a"), "1");
+        assert_eq!(p.read("into/.gitignore"), "/raw\n");
+        assert!(!p.exists("data/raw") && !p.exists("data/raw.cvops"));
+        p.ok("move into/raw data/raw");
+    }
+    assert_eq!(p.read("into/raw/b"), "2");
+}
+
+#[test]
+fn what_git_never_knew_is_not_handed_to_it() {
+    let p = tracked();
+    check(&p.cvops("remove x.cvops"), str![]);
+    p.git("add .gitignore");
+    // With it, `git add` would refuse the other files, too.
+    p.write(".cvops/config.yaml", "core:\n  autostage: true\n");
+    p.write("y", "5").ok("add y");
+    p.ok("move y z");
+    assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "A  z.cvops\n");
+    check(&p.cvops("remove z.cvops --json"), str![]);
+    assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "");
+}
+
+/// Two stages, of which one has run.
+fn stages() -> Project {
+    let p = project();
+    p.git_init();
+    p.write(
+        "pipeline.yaml",
+        "# Two of them.\nstages:\n  one:\n    cmd: cp in a\n    deps: [in]\n    outs: [a]\n\n  # The other.\n  two:\n    cmd: cp a b && cp a m.json\n    deps: [a]\n    outs: [b]\n    metrics:\n      - m.json:\n          cache: false\n",
+    );
+    p.write("in", "1\n");
+    p.ok("repro");
+    p
+}
+
+#[test]
+fn a_stage_goes_with_its_lock_entry_and_ignore_lines() {
+    let p = stages();
+    check(&p.cvops("remove two"), str![]);
+    check(
+        &format!("{}--\n{}", p.read("pipeline.yaml"), p.read(".gitignore")),
+        str![],
+    );
+    assert!(!p.read("pipeline.lock").contains("two:"));
+    assert_eq!(p.read("b"), "1\n");
+    check(&p.cvops("status"), str![]);
+    // The outputs too; what the cache lacks is kept there.
+    p.write("a", "mine\n");
+    check(&p.cvops("remove one --outs"), str![]);
+    assert!(!p.exists("a") && !p.exists("pipeline.yaml") && !p.exists("pipeline.lock"));
+}
+
+#[test]
+fn what_is_no_stage_of_its_own_cannot_be_removed() {
+    let p = stages();
+    check(&p.cvops("remove three"), str![]);
+    check(&p.cvops("remove b"), str![]);
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  each:\n    foreach: [x, y]\n    do:\n      cmd: echo ${item}\n",
+    );
+    check(&p.cvops("remove each@x"), str![]);
+}
+
+#[test]
+fn a_project_is_destroyed_and_its_files_stay() {
+    let p = stages();
+    p.write("data/x", "2")
+        .write(".cvops/config.yaml", "cache:\n  type: symlink\n");
+    p.ok("add data");
+    check(&p.cvops("destroy"), str![]);
+    check(&p.cvops("destroy --force"), str![]);
+    for path in [".cvops", "pipeline.yaml", "pipeline.lock", "data.cvops"] {
+        assert!(!p.exists(path), "{path}");
+    }
+    assert_eq!(p.read("data/x") + &p.read("a"), "21\n");
+    assert!(!p.root().join("data/x").is_symlink());
+}
