@@ -230,6 +230,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::IntoItself { .. }
         | data::Error::NotTracked { .. }
         | data::Error::DataNamed { .. }
+        | data::Error::OutputNamed { .. }
         | data::Error::InTheWay { .. }
         | data::Error::Part { .. }
         | data::Error::Unrecorded { .. } => ErrorClass::Usage,

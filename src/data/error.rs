@@ -128,6 +128,14 @@ pub enum Error {
         /// Its pointer.
         pointer: ArtifactPath,
     },
+    /// An output was named where its stage is meant.
+    #[error("`{path}` is an output of the stage `{stage}`; what can be removed is the stage")]
+    OutputNamed {
+        /// What was named.
+        path: ArtifactPath,
+        /// Its stage.
+        stage: StageName,
+    },
     /// Something stands where something is to be put.
     #[error("`{}` is there already", path.display())]
     InTheWay {
@@ -353,6 +361,9 @@ impl ToDiagnostics for Error {
             },
             Self::DataNamed { pointer, .. } => {
                 error("data-named").help(format!("`cvops remove {pointer}`"))
+            }
+            Self::OutputNamed { stage, .. } => {
+                error("output-named").help(format!("`cvops remove {stage}`"))
             }
             Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),

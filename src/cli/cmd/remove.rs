@@ -14,7 +14,7 @@ use crate::data::remove::{Data, Removed, pointer_named, remove};
 use crate::data::remove_stage::{self, RemovedStage};
 use crate::data::{Error, Tracked};
 use crate::pipeline::spec::{StageSpec, split_address};
-use crate::pipeline::{Plan, Reach};
+use crate::pipeline::{Index, Plan, Reach};
 use crate::project::{EditLock, Project};
 
 /// Stop tracking data, or take a stage out of the pipeline
@@ -108,7 +108,7 @@ fn choose(
             Ok(at) if chosen.pointers.contains(&at) => {}
             Ok(at) => chosen.pointers.push(at),
             Err(error @ (Error::NotTracked { .. } | Error::Path { .. })) => {
-                let stage = stage_named(ctx, project, target)?.ok_or(error)?;
+                let stage = stage_named(ctx, project, target, error)?;
                 remove_stage::check(tracked, &stage)?;
                 if chosen.stages.iter().all(|known| known.name != stage.name) {
                     chosen.stages.push(stage);
@@ -120,23 +120,35 @@ fn choose(
     Ok(chosen)
 }
 
-/// Returns the stage that `target` names, if it names one: not a path that a stage writes.
+/// Returns the stage that `target` names, which is no pointer (`error`): not a path that a stage
+/// writes.
 fn stage_named(
     ctx: &Ctx,
     project: &Project,
     target: &String,
-) -> Result<Option<StageSpec>, CliError> {
+    error: Error,
+) -> Result<StageSpec, CliError> {
     let targets = std::slice::from_ref(target);
+    let index = Index::load(project)?;
+    let has_stages = !(index.pipelines.is_empty() && index.broken.is_empty());
+    if !has_stages || target.ends_with(project.personality.pointer_suffix) {
+        return Err(error.into());
+    }
     let graph = ctx.graph_for(project, targets)?;
     let selection = ctx.selection(project, Reach::Single);
     let plan = Plan::select(&graph, targets, selection)?;
     let local = split_address(target).1;
     let stages = plan.order().iter().map(|&at| &graph.stages()[at]);
-    let named: Vec<&StageSpec> = stages.filter(|stage| stage.name.local() == local).collect();
-    Ok(match named.as_slice() {
-        [stage] => Some((*stage).clone()),
-        _ => None,
-    })
+    let (named, others): (Vec<&StageSpec>, Vec<_>) =
+        stages.partition(|stage| stage.name.local() == local);
+    match (named.as_slice(), others.as_slice(), error) {
+        ([stage], _, _) => Ok((*stage).clone()),
+        ([], [stage], Error::NotTracked { path, .. }) => {
+            let stage = stage.name.clone();
+            Err(Error::OutputNamed { path, stage }.into())
+        }
+        (_, _, error) => Err(error.into()),
+    }
 }
 
 fn tell_pointer(ctx: &Ctx, removed: &Removed, is_data_gone: bool) {
