@@ -89,6 +89,16 @@ pub enum Error {
         /// The pointer that tracks it.
         pointer: ArtifactPath,
     },
+    /// A folder with an ignore file in it, where those are not allowed.
+    #[error(
+        "`{path}` holds `{file}`: in a DVC repository no tracked folder has an ignore file in it"
+    )]
+    HoldsIgnoreFile {
+        /// The folder.
+        path: ArtifactPath,
+        /// The ignore file.
+        file: ArtifactPath,
+    },
     /// Two of the paths given overlap.
     #[error("`{inner}` lies inside `{outer}`: they cannot be added side by side")]
     Nested {
@@ -120,6 +130,14 @@ pub enum Error {
         path: ArtifactPath,
         /// Its pointer.
         pointer: ArtifactPath,
+    },
+    /// An output was named where its stage is meant.
+    #[error("`{path}` is an output of the stage `{stage}`; what can be removed is the stage")]
+    OutputNamed {
+        /// What was named.
+        path: ArtifactPath,
+        /// Its stage.
+        stage: StageName,
     },
     /// Something stands where something is to be put.
     #[error("`{}` is there already", path.display())]
@@ -164,6 +182,14 @@ pub enum Error {
         origin: Origin,
         /// Paths that were links to damaged objects, and hold those bytes by themselves now.
         rescued: Vec<String>,
+    },
+    /// The cache lacks what `push: false` keeps away from every remote.
+    #[error(
+        "`{path}` cannot be put in place: it goes to no remote, and the cache does not have it"
+    )]
+    NotPushed {
+        /// The path.
+        path: ArtifactPath,
     },
     /// What is to be added is a link to a folder.
     #[error("`{path}` is a symbolic link to a folder")]
@@ -395,6 +421,9 @@ impl ToDiagnostics for Error {
                 ))
             }
             Self::Overlap { out, .. } => error("overlap").help(format!("`cvops add {out}` updates it")),
+            Self::HoldsIgnoreFile { path, .. } => error("holds-ignore-file").help(format!(
+                "write its patterns into a `.dvcignore` above `{path}`, then remove it"
+            )),
             Self::Nested { outer, .. } => error("nested").help(format!("`{outer}` alone is enough")),
             Self::IntoItself { .. } => error("into-itself").help("choose a place outside it"),
             Self::NotTracked { nearest, .. } => match nearest {
@@ -404,10 +433,16 @@ impl ToDiagnostics for Error {
             Self::DataNamed { pointer, .. } => {
                 error("data-named").help(format!("`cvops remove {pointer}`"))
             }
+            Self::OutputNamed { stage, .. } => {
+                error("output-named").help(format!("`cvops remove {stage}`"))
+            }
             Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
                 .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+            Self::NotPushed { path } => error("not-pushed").help(format!(
+                "`cvops repro {path}` makes it anew if a stage writes it; or get it from whoever has it, or drop `push: false` and push it there"
+            )),
             Self::NoRun { path, origin } => error("no-run").help(origin.remake(path)),
             Self::NotInCache {
                 path,

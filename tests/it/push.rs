@@ -765,3 +765,45 @@ fn forget_all(p: &Project) {
         }
     }
 }
+
+#[test]
+fn a_pull_says_what_nobody_can_bring() {
+    let p = project();
+    p.ok("init");
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  kept:\n    cmd: echo 1 > kept\n    outs:\n      - kept:\n          push: false\n  frozen:\n    cmd: echo 2 > frozen\n    outs: [frozen]\n  never:\n    cmd: echo 3 > never\n    outs: [never]\n",
+    );
+    p.ok("repro kept frozen");
+    p.ok("freeze frozen");
+    add_remote(&p, "far");
+    p.ok("config core.remote far");
+    p.ok("push");
+    p.remove(".cvops/cache").remove("kept").remove("frozen");
+    check(
+        &p.cvops("pull"),
+        str![[r#"
+A  frozen
+1 file fetched from `far` (2 B), 1 file put in place
+--- stderr ---
+error: `never` cannot be restored: the lock records no run of `never` that wrote it
+ |
+ = help: `cvops repro` makes it anew
+error: `kept` cannot be restored: it goes to no remote, and the cache does not have it
+ |
+ = help: `cvops repro` makes it anew
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("pull frozen"),
+        str![[r#"
+everything is up to date
+[exit 0]
+"#]],
+    );
+    p.remove(".cvops/cache").remove("frozen");
+    fs::remove_dir_all(far(&p).join("blake3")).unwrap();
+    check(&p.cvops("pull frozen"), str![]);
+    check(&p.cvops("pull --allow-missing --json"), str![]);
+}

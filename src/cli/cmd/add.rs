@@ -75,7 +75,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     tracked.store.finish();
     if ctx.out.form == Form::Json {
         let added: Vec<_> = outcome.added.iter().map(to_json).collect();
-        let files = tracked::for_git_json(&outcome.for_git);
+        let files = tracked::for_git_json(&project, &outcome.for_git);
         ctx.out.json(&json!({"added": added, "for_git": files}));
         tracked::tell_git(ctx, &project, &outcome.for_git)?;
         return Ok(Outcome::Done);
