@@ -213,7 +213,9 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Base(e) => base_class(e),
         data::Error::Revision { error, .. } => data_class(error),
         data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
-        data::Error::NothingToHash { .. } | data::Error::Incomplete { .. } => ErrorClass::Failed,
+        data::Error::NothingToHash { .. }
+        | data::Error::ChangedMeanwhile { .. }
+        | data::Error::Incomplete { .. } => ErrorClass::Failed,
         data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
         data::Error::Path { .. }
         | data::Error::NothingThere { .. }
