@@ -215,6 +215,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Revision { error, .. } => data_class(error),
         data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
         data::Error::NothingToHash { .. }
+        | data::Error::ChangedMeanwhile { .. }
         | data::Error::Incomplete { .. }
         | data::Error::NoRun { .. }
         | data::Error::NotInCache { .. }

@@ -139,6 +139,12 @@ pub enum Error {
         /// Its stage.
         stage: StageName,
     },
+    /// A file was written to while it was sent.
+    #[error("`{}` changed while it was sent", path.display())]
+    ChangedMeanwhile {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something stands where something is to be put.
     #[error("`{}` is there already", path.display())]
     InTheWay {
@@ -435,6 +441,9 @@ impl ToDiagnostics for Error {
             }
             Self::OutputNamed { stage, .. } => {
                 error("output-named").help(format!("`cvops remove {stage}`"))
+            }
+            Self::ChangedMeanwhile { .. } => {
+                error("changed-meanwhile").help("try again when nothing writes to it")
             }
             Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),

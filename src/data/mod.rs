@@ -20,6 +20,7 @@ pub mod revisions;
 pub mod sides;
 pub mod status;
 pub mod sync;
+pub mod to_remote;
 pub mod tracked;
 pub mod used;
 pub mod versions;

@@ -261,7 +261,7 @@ fn climb(
 }
 
 fn climb_killed(kind: Kind) {
-    for verb in &VERBS[7..] {
+    for verb in &VERBS {
         climb(
             kind,
             verb,
@@ -280,7 +280,7 @@ fn climb_killed(kind: Kind) {
 }
 
 fn climb_failing(kind: Kind, errno: i32, words: &str) {
-    for verb in &VERBS[7..] {
+    for verb in &VERBS {
         climb(
             kind,
             verb,

@@ -309,13 +309,7 @@ error: the remote `far` does not have `d/same`
 [exit 1]
 "#]],
     );
-    check(
-        &p.cvops("pull --allow-missing"),
-        str![[r#"
-everything is up to date
-[exit 0]
-"#]],
-    );
+    check(&p.cvops("pull --allow-missing"), str!["[exit 0]"]);
     replace(&object(&p, "1\n"), "2\n");
     forget_cache(&p);
     check(
@@ -804,6 +798,21 @@ everything is up to date
     );
     p.remove(".cvops/cache").remove("frozen");
     fs::remove_dir_all(far(&p).join("blake3")).unwrap();
-    check(&p.cvops("pull frozen"), str![]);
-    check(&p.cvops("pull --allow-missing --json"), str![]);
+    check(
+        &p.cvops("pull frozen"),
+        str![[r#"
+--- stderr ---
+error: the remote `far` does not have `frozen`
+ |
+ = help: push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("pull --allow-missing --json"),
+        str![[r#"
+{"bytes":0,"changed":[],"damaged":[],"fetched":0,"lacking":["frozen","never","kept"],"remotes":["far"]}
+[exit 0]
+"#]],
+    );
 }

@@ -185,9 +185,9 @@ removed x.cvops and `x`
         &p.cvops("remove x.cvops"),
         str![[r#"
 --- stderr ---
-error: there is no `pipeline.yaml` in `[ROOT]`
+error: `x.cvops` is not tracked
  |
- = help: write a `pipeline.yaml` with at least one stage (`cvops schema` describes it)
+ = help: `cvops ls --dvc-only -R` shows what is tracked
 [exit 2]
 "#]],
     );
@@ -283,7 +283,13 @@ removed x.cvops; `x` is not tracked any more
     p.write("y", "5").ok("add y");
     p.ok("move y z");
     assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "A  z.cvops\n");
-    check(&p.cvops("remove z.cvops --json"), str![]);
+    check(
+        &p.cvops("remove z.cvops --json"),
+        str![[r#"
+{"for_git":[".gitignore","z.cvops"],"removed":[{"paths":["z"],"pointer":"z.cvops","saved":[]}]}
+[exit 0]
+"#]],
+    );
     assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "");
 }
 
@@ -372,9 +378,9 @@ error: `three` is neither a stage nor an output of one
         &p.cvops("remove b"),
         str![[r#"
 --- stderr ---
-error: `b` is not tracked
+error: `b` is an output of the stage `two`; what can be removed is the stage
  |
- = help: did you mean `a`?
+ = help: `cvops remove two`
 [exit 2]
 "#]],
     );

@@ -59,7 +59,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         }
         if used.push || store.contains(&used.object())? == Held::Whole {
             whole.push(used);
-        } else {
+        } else if !project.absolute(&used.path).exists() {
             let path = used.path.clone();
             lost.push((path.clone(), data::Error::NotPushed { path }));
         }
@@ -110,11 +110,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         .into_iter()
         .flatten()
         .collect();
-        ctx.out.result(&if parts.is_empty() && changes.is_empty() {
-            "everything is up to date".to_owned()
-        } else {
-            parts.join(", ")
-        });
+        let is_whole = lost.is_empty() && synced.problem(Direction::Fetch).is_none();
+        ctx.out
+            .result(&match (parts.is_empty() && changes.is_empty(), is_whole) {
+                (false, _) => parts.join(", "),
+                (true, true) => "everything is up to date".to_owned(),
+                (true, false) => "nothing changed".to_owned(),
+            });
     }
     let is_incomplete = !args.allow_missing && sync::show_problem(ctx, &synced, Direction::Fetch);
     let is_lost = !args.allow_missing && !lost.is_empty();
