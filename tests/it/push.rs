@@ -309,7 +309,10 @@ error: the remote `far` does not have `d/same`
 [exit 1]
 "#]],
     );
-    check(&p.cvops("pull --allow-missing"), str!["[exit 0]"]);
+    check(&p.cvops("pull --allow-missing"), str![[r#"
+nothing changed
+[exit 0]
+"#]]);
     replace(&object(&p, "1\n"), "2\n");
     forget_cache(&p);
     check(
@@ -780,12 +783,12 @@ fn a_pull_says_what_nobody_can_bring() {
 A  frozen
 1 file fetched from `far` (2 B), 1 file put in place
 --- stderr ---
-error: `never` cannot be restored: the lock records no run of `never` that wrote it
+error: `never` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `kept` cannot be restored: it goes to no remote, and the cache does not have it
+ = help: `cvops repro never` makes it anew
+error: `kept` cannot be put in place: it goes to no remote, and the cache does not have it
  |
- = help: `cvops repro` makes it anew
+ = help: `cvops repro kept` makes it anew if a stage writes it; or get it from whoever has it, or drop `push: false` and push it there
 [exit 1]
 "#]],
     );
@@ -801,6 +804,7 @@ everything is up to date
     check(
         &p.cvops("pull frozen"),
         str![[r#"
+nothing changed
 --- stderr ---
 error: the remote `far` does not have `frozen`
  |
