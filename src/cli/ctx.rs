@@ -202,6 +202,14 @@ impl Ctx {
         Ok(graph)
     }
 
+    /// As `graph`, for a command about the pipeline file nearest to the user's folder.
+    pub(super) fn graph_nearest(&self, project: &Project) -> Result<StageGraph, CliError> {
+        let folder = self.folder(project);
+        let (graph, warnings) = Self::index(project)?.graph_nearest(folder.as_ref())?;
+        diagnostic::show_all(&self.out, &warnings);
+        Ok(graph)
+    }
+
     /// As `graph`, of what can be read; the rest is told as warnings.
     pub(super) fn sound_graph(&self, project: &Project) -> Result<StageGraph, CliError> {
         let (graph, warnings) = Self::index(project)?.sound_graph()?;

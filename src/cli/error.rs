@@ -119,6 +119,8 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::BadName { .. }
         | E::Generated { .. }
         | E::MissingDependency { .. }
+        | E::FrozenMissing { .. }
+        | E::OutInGit { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
         | E::PortShared { .. }
@@ -136,7 +138,6 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         | E::PortTaken { .. }
         | E::ServiceEnded { .. }
         | E::ServiceNotReady { .. }
-        | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
     }
@@ -215,7 +216,10 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
         data::Error::NothingToHash { .. }
         | data::Error::ChangedMeanwhile { .. }
-        | data::Error::Incomplete { .. } => ErrorClass::Failed,
+        | data::Error::Incomplete { .. }
+        | data::Error::NoRun { .. }
+        | data::Error::KeptElsewhere { .. }
+        | data::Error::NotInCache { .. } => ErrorClass::Failed,
         data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
         data::Error::Path { .. }
         | data::Error::NothingThere { .. }
@@ -224,6 +228,7 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::NotData { .. }
         | data::Error::Ignored { .. }
         | data::Error::BehindLink { .. }
+        | data::Error::FolderLink { .. }
         | data::Error::InGit { .. }
         | data::Error::StageOutput { .. }
         | data::Error::Overlap { .. }
@@ -271,9 +276,12 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
         experiment::Error::Sweep(_) | experiment::Error::Grammar(_) => ErrorClass::Usage,
-        experiment::Error::SharedStage { error, .. } => pipeline_class(error),
+        experiment::Error::SharedStage { error, .. } | experiment::Error::Variant { error, .. } => {
+            pipeline_class(error)
+        }
         experiment::Error::Base(e) => base_class(e),
         experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
+
         experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
     }
 }

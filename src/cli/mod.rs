@@ -15,6 +15,7 @@ mod env;
 mod error;
 mod exit;
 mod fetch;
+mod hints;
 mod out;
 mod panic;
 #[cfg(feature = "vision")]
@@ -51,7 +52,9 @@ pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(mut error) => {
-            usage::mend_suggestion(&mut error);
+            if !hints::add_hint(&mut error) {
+                usage::mend_suggestion(&mut error);
+            }
             // Help and version count as results: clap prints them to stdout with code 0.
             let code = if error.use_stderr() {
                 exit::USAGE

@@ -215,6 +215,8 @@ pub(super) fn start_log(global: &Global, env: &Env, out: &Out, format: LogFormat
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A reader that has gone is no reason to stop, and a panic no way to tell it.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let _ = match format {
         LogFormat::Text => log

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::base::{ArtifactPath, ObjectId, ToDiagnostics, units};
-use crate::data::error::Direction;
+use crate::data::error::{Direction, Origin};
 use crate::data::revisions::{Kind, Revisions};
 use crate::data::sync::{Records, Request, Sync, Synced};
 use crate::data::used::{Commits, Used, in_workspace};
 use crate::pipeline::plan::{Naming, Selection};
-use crate::pipeline::spec::Storage;
-use crate::pipeline::{Plan, Reach, StageGraph, StageName};
+use crate::pipeline::spec::{Freshness, Storage};
+use crate::pipeline::{Plan, Reach, StageGraph};
 use crate::project::{Git, Project};
 use crate::store::{Cache, Look, Presence, TransferEvent};
 
@@ -284,12 +284,12 @@ fn here(
     Ok(found.into_values().collect())
 }
 
-/// Returns the outputs, of what was chosen, of which no lock says what they hold, with their stages.
+/// Returns the outputs, of what was chosen, of which no lock says what they hold, with whoever makes them.
 pub(super) fn unrecorded(
     ctx: &Ctx,
     project: &Project,
     flags: &Flags,
-) -> Result<Vec<(ArtifactPath, StageName)>, CliError> {
+) -> Result<Vec<(ArtifactPath, Origin)>, CliError> {
     let chosen = &flags.chosen;
     let graph = ctx.graph_for(project, &chosen.targets)?;
     let lock = Ctx::lock_file(project, &graph)?;
@@ -312,7 +312,12 @@ pub(super) fn unrecorded(
                 && out.storage == Storage::Cached
                 && !matches!(recorded, Some(Presence::Present(_)))
             {
-                unrecorded.push((path.clone(), stage.name.clone()));
+                let name = stage.name.clone();
+                let origin = match stage.freshness {
+                    Freshness::Frozen => Origin::FrozenStage(name),
+                    Freshness::ByInputs | Freshness::AlwaysChanged => Origin::Stage(name),
+                };
+                unrecorded.push((path.clone(), origin));
             }
         }
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::base::ArtifactPath;
 use crate::data::{self, Tracked};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::{Index, lock_files};
+use crate::pipeline::spec::{OutSpec, Storage};
+use crate::pipeline::{Index, Plan, lock_files};
 use crate::project::{Project, git};
 
 use super::ctx::Ctx;
@@ -108,6 +109,36 @@ pub(super) fn tell_git(
         "to track the changes with git:\n  git add {}\n(`cvops config core.autostage true` does so by itself)",
         names.join(" ")
     ));
+    Ok(())
+}
+
+/// Hands what the stages and the data of `plan` leave to git to `git add`, if the settings ask for it:
+/// locks, pointers, and the `.gitignore` files beside outputs.
+pub(super) fn autostage(project: &Project, plan: &Plan<'_>) -> Result<(), CliError> {
+    let graph = plan.graph();
+    let mut files = BTreeSet::new();
+    let ignored_beside = |path: &ArtifactPath| match path.parent() {
+        Some(folder) => format!("{folder}/.gitignore"),
+        None => ".gitignore".to_owned(),
+    };
+    for stage in plan.order().iter().map(|&index| &graph.stages()[index]) {
+        let of_stage = |file: &ArtifactPath| Some(file.as_str()) == stage.name.file();
+        let pipelines = graph.files().iter().filter_map(|file| file.file.as_ref());
+        let pipeline = pipelines.into_iter().find(|file| of_stage(file));
+        files.insert(lock_files::path_of(project, pipeline));
+        let cached = |(path, out): (&ArtifactPath, &OutSpec)| {
+            (out.storage == Storage::Cached).then(|| ignored_beside(path))
+        };
+        files.extend(stage.outs.iter().filter_map(cached));
+    }
+    for &index in plan.pointers() {
+        let pointer = &graph.pointers()[index];
+        files.insert(pointer.file.to_string());
+        files.insert(ignored_beside(&pointer.file));
+    }
+    let places = files.iter().map(|file| project.root.join(file));
+    let places: Vec<_> = places.filter(|place| place.exists()).collect();
+    project.autostage(&places)?;
     Ok(())
 }
 

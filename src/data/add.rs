@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::ArtifactPath;
-use crate::base::fs::walk;
+use crate::base::fs::{LinkKind, walk};
+use crate::base::{ArtifactPath, ObjectId};
 use crate::pipeline::spec::Storage;
 use crate::pipeline::{Pointer, PointerOut};
 use crate::project::ignore::{DVC_IGNORE_FILE, PathKind};
 use crate::project::{CVOPS, DVC, Ignore, InGit, git};
-use crate::store::{Presence, Present};
+use crate::store::{Held, Presence, Present};
 
 use super::error::Error;
 use super::tracked::Tracked;
@@ -51,6 +51,8 @@ pub struct Added {
     pub present: Present,
     /// What became of the pointer.
     pub change: Change,
+    /// Objects of the version before that were found damaged, as by writing through a link.
+    pub damaged: Vec<ObjectId>,
 }
 
 /// What `add` did.
@@ -81,7 +83,11 @@ pub fn add(
     targets: &[ArtifactPath],
     bytes: Bytes,
 ) -> Result<Outcome, Error> {
+    for path in targets.iter().filter(|path| shares(tracked, path)) {
+        tracked.store.rescue(path)?;
+    }
     let jobs = check_all(tracked, targets)?;
+    let before: Vec<Option<Present>> = jobs.iter().map(|job| recorded(tracked, job)).collect();
     let mut changed: Vec<usize> = Vec::new();
     let mut found = Vec::new();
     for (path, job) in targets.iter().zip(jobs) {
@@ -109,15 +115,54 @@ pub fn add(
     }
     let changes = write(tracked, &changed)?;
     let mut outcome = changes.outcome;
-    for ((path, at), present) in targets.iter().zip(changed).zip(found) {
+    let results = changed.into_iter().zip(found).zip(before);
+    for (path, ((at, present), before)) in targets.iter().zip(results) {
         outcome.added.push(Added {
             path: path.clone(),
             pointer: tracked.pointers[at].file.clone(),
             present,
             change: changes.of.get(&at).copied().unwrap_or(Change::None),
+            damaged: damaged(tracked, path, before, present)?,
         });
     }
     Ok(outcome)
+}
+
+/// May what stands at `path` share its bytes with the cache?
+fn shares(tracked: &Tracked<'_>, path: &ArtifactPath) -> bool {
+    let kinds = &tracked.project.config.link_kinds;
+    let shares = |kind: &LinkKind| matches!(kind, LinkKind::Hardlink | LinkKind::Symlink);
+    kinds.iter().any(shares) || path.under(tracked.root()).is_symlink()
+}
+
+/// Returns what the pointer says before it is changed.
+fn recorded(tracked: &Tracked<'_>, job: &Job) -> Option<Present> {
+    match job {
+        Job::Out(pointer, out) | Job::Part(pointer, out) => {
+            tracked.pointers[*pointer].outs[*out].present()
+        }
+        Job::New => None,
+    }
+}
+
+/// Returns which objects of the version `before` of a changed `path` are damaged. Other paths that
+/// were links to them get the bytes.
+fn damaged(
+    tracked: &Tracked<'_>,
+    path: &ArtifactPath,
+    before: Option<Present>,
+    now: Present,
+) -> Result<Vec<ObjectId>, Error> {
+    let Some(before) = before.filter(|before| *before != now && shares(tracked, path)) else {
+        return Ok(Vec::new());
+    };
+    match tracked.store.contains(&before.object)? {
+        Held::Lacking { corrupt, .. } if !corrupt.is_empty() => {
+            tracked.rescue()?;
+            Ok(corrupt)
+        }
+        Held::Lacking { .. } | Held::Whole => Ok(Vec::new()),
+    }
 }
 
 pub(super) struct Written {
@@ -251,6 +296,10 @@ fn check(tracked: &Tracked<'_>, ignore: &Ignore, path: &ArtifactPath) -> Result<
                 link: above,
             });
         }
+    }
+    // What is behind it belongs to somebody else, and would be changed by `checkout`.
+    if absolute.is_symlink() && absolute.is_dir() {
+        return Err(Error::FolderLink { path: path.clone() });
     }
     check_holds_no_ignore_file(tracked, ignore, path)?;
     let Some((pointer, out)) = tracked.around(path) else {

@@ -193,11 +193,11 @@ fn place(
     on_conflict: OnConflict,
     links: Links,
 ) -> Result<Fate, Error> {
+    // Git has what is left to it: the cache may not, and an edit there is no damage.
+    if want.storage == Storage::Git {
+        return Ok(Fate::Unchanged);
+    }
     let Some(present) = want.present else {
-        // Git has what is left to it.
-        if want.storage == Storage::Git {
-            return Ok(Fate::Unchanged);
-        }
         return Err(tracked.unrecorded(&want.path));
     };
     let is_legacy = present.object.hash().algo() == HashAlgo::Md5Dos2Unix;
@@ -208,7 +208,8 @@ fn place(
     let was = std::fs::symlink_metadata(want.path.under(tracked.root())).is_ok();
     let placed = tracked
         .store
-        .place(&want.path, &present.object, present.exec, on_conflict)?;
+        .place(&want.path, &present.object, present.exec, on_conflict);
+    let placed = placed.map_err(|error| lacking(tracked, &want.path, error))?;
     if links == Links::Anew {
         tracked.store.relink_anew(&want.path, &present)?;
     }
@@ -219,4 +220,27 @@ fn place(
         change: if was { Change::Modified } else { Change::Added },
         saved: placed.saved,
     })
+}
+
+/// Says for which path the cache lacks something. A link to an object that was found damaged leads
+/// nowhere any more: such paths get the bytes back, which may be the user's.
+pub(super) fn lacking(tracked: &Tracked<'_>, path: &ArtifactPath, error: store::Error) -> Error {
+    let store::Error::NotInCache {
+        object,
+        missing,
+        corrupt,
+    } = error
+    else {
+        return error.into();
+    };
+    match tracked.rescue() {
+        Ok(rescued) => Error::NotInCache {
+            path: path.clone(),
+            lack: store::error::lack(&object, &missing, &corrupt),
+            is_damaged: !corrupt.is_empty(),
+            origin: tracked.origin(path),
+            rescued,
+        },
+        Err(error) => error,
+    }
 }

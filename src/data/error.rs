@@ -6,6 +6,9 @@ use crate::base::diag::{Diagnostic, ToDiagnostics};
 use crate::base::path::PathError;
 use crate::base::{self, ArtifactPath};
 use crate::pipeline::StageName;
+use crate::pipeline::spec::Freshness;
+
+use super::tracked::StageOut;
 
 /// What can go wrong with a verb over tracked data.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +167,42 @@ pub enum Error {
         /// Its data.
         path: ArtifactPath,
     },
+    /// The lock does not say what belongs at an output.
+    #[error("`{path}` cannot be put in place: no run that wrote it is recorded")]
+    NoRun {
+        /// The output.
+        path: ArtifactPath,
+        /// The stage that writes it.
+        origin: Origin,
+    },
+    /// What belongs at a path is kept away from remotes, and is not here.
+    #[error(
+        "`{path}` cannot be put in place: it goes to no remote, and the cache does not have it"
+    )]
+    KeptElsewhere {
+        /// The path.
+        path: ArtifactPath,
+    },
+    /// The cache does not have, whole, what belongs at a path.
+    #[error("`{path}` cannot be put in place: the cache {lack}")]
+    NotInCache {
+        /// The path.
+        path: ArtifactPath,
+        /// What is not there, or damaged.
+        lack: String,
+        /// Were damaged objects found, and taken out?
+        is_damaged: bool,
+        /// Who can make it.
+        origin: Origin,
+        /// Paths that were links to damaged objects, and hold those bytes by themselves now.
+        rescued: Vec<String>,
+    },
+    /// What is to be added is a link to a folder.
+    #[error("`{path}` is a symbolic link to a folder")]
+    FolderLink {
+        /// The link.
+        path: ArtifactPath,
+    },
     /// Several problems.
     #[error("{}", .0.first().map_or_else(String::new, ToString::to_string))]
     Several(Vec<Error>),
@@ -217,6 +256,38 @@ pub enum Error {
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
+}
+
+/// Who can make what a path holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The user, who added it.
+    User,
+    /// A stage.
+    Stage(StageName),
+    /// A stage that does not run while it is frozen.
+    FrozenStage(StageName),
+}
+
+impl Origin {
+    pub(super) fn of(out: &StageOut) -> Self {
+        let stage = out.stage.clone();
+        match out.freshness {
+            Freshness::Frozen => Self::FrozenStage(stage),
+            Freshness::ByInputs | Freshness::AlwaysChanged => Self::Stage(stage),
+        }
+    }
+
+    /// Says how it is made again.
+    fn remake(&self, path: &ArtifactPath) -> String {
+        match self {
+            Self::User => format!("if you have it elsewhere, put it there and `cvops add {path}`"),
+            Self::Stage(stage) => format!("`cvops repro {stage}` makes it anew"),
+            Self::FrozenStage(stage) => format!(
+                "`{stage}` is frozen: `cvops unfreeze {stage}`, then `cvops repro {stage}` makes it anew"
+            ),
+        }
+    }
 }
 
 impl Error {
@@ -378,6 +449,36 @@ impl ToDiagnostics for Error {
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
                 .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+            Self::KeptElsewhere { path } => error("kept-elsewhere")
+                .help(format!("copy it from where it is, or make it anew: `cvops repro {path}`")),
+            Self::NoRun { path, origin } => error("no-run").help(origin.remake(path)),
+            Self::NotInCache {
+                path,
+                is_damaged,
+                origin,
+                rescued,
+                ..
+            } => {
+                let mut diagnostic = error("not-in-cache").help(format!(
+                    "`cvops fetch` brings it from a remote that has it; {}",
+                    origin.remake(path)
+                ));
+                if *is_damaged {
+                    diagnostic = diagnostic
+                        .note("damaged objects were moved to the `corrupt` folder of the cache");
+                }
+                if rescued.is_empty() {
+                    diagnostic
+                } else {
+                    diagnostic.note(format!(
+                        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
+                        list(rescued)
+                    ))
+                }
+            }
+            Self::FolderLink { path } => error("folder-link").help(format!(
+                "files behind it are not the project's to change; `rm {path}`, then `cvops add FOLDER --out {path}` copies what it leads to"
+            )),
             Self::SeveralPipelines { .. } => error("several-pipelines").help(
                 "move their stages into one `dvc.yaml` at the top (with `wdir:` for those from below), or stay with DVC's files: cvops works with them as they are",
             ),

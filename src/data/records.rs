@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::base::fs::{Staged, fault, is_temp_name};
-use crate::base::{self, Cancel, ObjectId, fs};
-use crate::project::Project;
+use crate::base::{self, Cancel, ObjectId};
+use crate::project::{Project, Sharing};
 use crate::store::remote::Body;
 use crate::store::{self, Remote};
 
@@ -39,12 +39,10 @@ pub struct Record {
 /// The folder cannot be read.
 pub fn list(project: &Project) -> Result<Vec<Record>, Error> {
     let top = project.layout.runs();
-    let listings = project.layout.listings();
     let mut records = Vec::new();
     let mut open = vec![(top.clone(), 0)];
     while let Some((dir, depth)) = open.pop() {
-        // Which files a source folder held is no record.
-        if dir == listings {
+        if is_aside(project, &dir) {
             continue;
         }
         let entries = match std::fs::read_dir(&dir) {
@@ -145,7 +143,7 @@ pub fn fetch(project: &Project, remote: &Remote, cancel: &Cancel) -> Result<u64,
             continue;
         };
         let path = top.join(name);
-        if path.exists() {
+        if path.exists() || path.ancestors().any(|dir| is_aside(project, dir)) {
             continue;
         }
         let Body::Whole(bytes) = remote
@@ -155,10 +153,16 @@ pub fn fetch(project: &Project, remote: &Remote, cancel: &Cancel) -> Result<u64,
         else {
             continue;
         };
-        write(&path, &bytes)?;
+        write(&path, &bytes, project.config.shared)?;
         come += 1;
     }
     Ok(come)
+}
+
+/// Is `dir` beside the records and holds none? Which files a source folder held, and what a run told
+/// and how long it took, concern this machine alone.
+fn is_aside(project: &Project, dir: &Path) -> bool {
+    dir == project.layout.listings() || dir == project.layout.told()
 }
 
 fn is_inside(name: &str) -> bool {
@@ -167,9 +171,10 @@ fn is_inside(name: &str) -> bool {
         && parts().count() <= DEPTH_MAX
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), base::Error> {
+fn write(path: &Path, bytes: &[u8], sharing: Sharing) -> Result<(), base::Error> {
     let dir = path.parent().unwrap_or(path);
-    fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+    let created = sharing.create_dir_all(dir);
+    created.map_err(base::Error::io("create folder", dir))?;
     let mut staged = Staged::new_in(dir).map_err(base::Error::io("write", path))?;
     fault::point("records.write").map_err(base::Error::io("write", path))?;
     std::io::Write::write_all(staged.file(), bytes).map_err(base::Error::io("write", path))?;

@@ -76,7 +76,7 @@ pub fn status(
             .collect()
     };
     Ok(Status {
-        not_in_cache: not_in_cache(tracked, uncommitted.iter().filter(is_chosen)),
+        not_in_cache: not_in_cache(tracked, depth, uncommitted.iter().filter(is_chosen)),
         not_in_remote: Vec::new(),
         committed: changed(committed.unwrap_or_default()),
         uncommitted: changed(uncommitted),
@@ -125,12 +125,23 @@ pub fn untracked(tracked: &Tracked<'_>, targets: &[ArtifactPath]) -> Vec<Artifac
 /// Returns the paths whose old content the cache lacks.
 fn not_in_cache<'e>(
     tracked: &Tracked<'_>,
+    depth: Depth,
     entries: impl Iterator<Item = &'e Entry>,
 ) -> Vec<String> {
     let old = entries.filter_map(|entry| {
         let old = entry.old?;
         let from = entry.from.as_ref().unwrap_or(&entry.path);
-        (!tracked.store.cache.object_path(&old).exists()).then(|| shown(from, Some(old)))
+        let is_there = |object: &ObjectId| tracked.store.cache.object_path(object).exists();
+        // A folder that is seen whole lacks what one of its files lacks.
+        let lacks_file = || {
+            depth == Depth::Whole
+                && matches!(old, ObjectId::Tree(_))
+                && versions::cached_listing(tracked, &old).is_some_and(|listing| {
+                    let mut files = listing.entries().iter().map(|e| ObjectId::File(e.hash));
+                    files.any(|file| !is_there(&file))
+                })
+        };
+        (!is_there(&old) || lacks_file()).then(|| shown(from, Some(old)))
     });
     old.collect()
 }

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::fs::LinkKind;
 use crate::base::{ArtifactPath, Cancel, ObjectId, Observer};
 use crate::project::{self, Project};
-use crate::store::{Cache, Listing, Look, Remote, Standing, Transfer, TransferEvent};
+use crate::store::{Cache, Listing, Look, Remote, Standing, Store, Transfer, TransferEvent};
 
 use super::error::{Direction, Error};
 use super::records;
@@ -117,6 +118,12 @@ impl Sync<'_> {
     /// # Errors
     /// As `push`; no remote is needed where nothing is lacking.
     pub fn fetch(&self, used: &[Used], request: &Request<'_>) -> Result<Synced, Error> {
+        if self.project.config.link_kinds.contains(&LinkKind::Symlink) {
+            let store = Store::open(self.project, self.cancel);
+            for used in used {
+                store.rescue_edits(&used.path)?;
+            }
+        }
         let used: Vec<Used> = used.iter().filter(|used| used.push).cloned().collect();
         let mut synced = Synced::default();
         for (name, used) in self.by_remote(used, request) {

@@ -8,12 +8,12 @@ use crate::base::diag::nearest;
 use crate::base::path::PathError;
 use crate::base::{self, ArtifactPath, Cancel};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec::{StageName, StageSpec, Storage};
+use crate::pipeline::spec::{Freshness, StageName, StageSpec, Storage};
 use crate::pipeline::{Pointer, PointerOut};
 use crate::project::{InGit, Project};
 use crate::store::{Presence, Store};
 
-use super::error::Error;
+use super::error::{Error, Origin};
 
 /// An output of a stage.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct StageOut {
     pub storage: Storage,
     /// What the lock says it holds.
     pub recorded: Presence,
+    /// May the stage run to make it anew? Not if it is frozen.
+    pub freshness: Freshness,
 }
 
 /// What a project tracks.
@@ -111,11 +113,10 @@ impl<'p> Tracked<'p> {
     /// Says that nothing is recorded for `path`.
     pub(super) fn unrecorded(&self, path: &ArtifactPath) -> Error {
         if let Some(out) = self.stage_outs.get(path) {
-            return crate::pipeline::Error::NotRestorable {
+            return Error::NoRun {
                 path: path.clone(),
-                why: format!("the lock records no run of `{}` that wrote it", out.stage),
-            }
-            .into();
+                origin: Origin::of(out),
+            };
         }
         let pointer = self
             .around(path)
@@ -124,6 +125,30 @@ impl<'p> Tracked<'p> {
             pointer: pointer.unwrap_or_else(|| path.clone()),
             path: path.clone(),
         }
+    }
+
+    /// Returns where the content of `path` comes from.
+    #[must_use]
+    pub(super) fn origin(&self, path: &ArtifactPath) -> Origin {
+        self.stage_outs.get(path).map_or(Origin::User, Origin::of)
+    }
+
+    /// Gives every tracked path back the bytes that it has lost because it is a link to an object
+    /// that was found damaged: somebody may have written them through the link. Returns those paths.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn rescue(&self) -> Result<Vec<String>, Error> {
+        let data = self.outs().map(|(_, out)| (&out.path, out.storage));
+        let stages = self.stage_outs.iter();
+        let stages = stages.map(|(path, out)| (path, out.storage));
+        let mut rescued = Vec::new();
+        for (path, storage) in data.chain(stages) {
+            if storage == Storage::Cached {
+                rescued.extend(self.store.rescue(path)?);
+            }
+        }
+        Ok(rescued)
     }
 
     /// Makes git ignore, or see, `paths`; returns the `.gitignore` files that were changed.
@@ -188,6 +213,7 @@ pub fn stage_outs<'s>(
                 stage: stage.name.clone(),
                 storage: out.storage,
                 recorded: recorded.unwrap_or(Presence::Missing),
+                freshness: stage.freshness,
             };
             outs.insert(path.clone(), out);
         }

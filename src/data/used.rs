@@ -11,11 +11,12 @@ use crate::base::doc::{Document, Format, Map, Value};
 use crate::base::fs::Executable;
 use crate::base::hash::HashAlgo;
 use crate::base::{ArtifactPath, ContentHash, ObjectId};
+use crate::pipeline::index::revision::{Finder, Role};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::pointer::{self, Pointer};
 use crate::pipeline::spec::{Push, Storage};
 use crate::pipeline::{self, Plan};
-use crate::project::git::{Blob, Folders};
+use crate::project::git::Blob;
 use crate::project::{Commit, Git, Personality};
 use crate::store::{Presence, Present};
 
@@ -106,7 +107,7 @@ pub fn of_pointer(pointer: &Pointer) -> Vec<Used> {
 pub struct Commits {
     git: Git,
     personality: Personality,
-    folders: Folders,
+    finder: Finder,
     read: BTreeMap<(ArtifactPath, Blob, Option<Blob>), Vec<Used>>,
 }
 
@@ -117,7 +118,7 @@ impl Commits {
         Self {
             git,
             personality,
-            folders: Folders::default(),
+            finder: Finder::new(personality),
             read: BTreeMap::new(),
         }
     }
@@ -133,35 +134,23 @@ impl Commits {
     /// One of them is broken, or git stopped answering.
     pub fn used(&mut self, commit: &Commit) -> Result<Vec<Used>, Error> {
         let personality = self.personality;
-        let is_named = |path: &ArtifactPath, name: &str| {
-            path.name() == name && (personality.hash != HashAlgo::Blake3 || path.parent().is_none())
-        };
-        let keep = |path: &ArtifactPath| {
-            is_named(path, personality.lock_file)
-                || is_named(path, personality.pipeline_file)
-                || is_pointer(path, &personality)
-        };
-        let files = self.git.find_at(commit, &keep, &mut self.folders)?;
-        let by_path: BTreeMap<&ArtifactPath, &Blob> =
-            files.iter().map(|(path, blob)| (path, blob)).collect();
+        let files = self.finder.files(&mut self.git, commit)?;
         let mut used = Vec::new();
-        for (path, blob) in &files {
-            if is_named(path, personality.pipeline_file) {
-                continue;
-            }
-            let pipeline = match path.parent() {
-                _ if is_pointer(path, &personality) => None,
-                Some(folder) => Some(folder.join(personality.pipeline_file)),
-                None => personality.pipeline_file.parse().ok(),
+        for (path, blob, role) in files.iter() {
+            let pipeline = match (role, path.parent()) {
+                (Role::Pipeline, _) => continue,
+                (Role::Pointer, _) => None,
+                (Role::Lock, Some(folder)) => Some(folder.join(personality.pipeline_file)),
+                (Role::Lock, None) => personality.pipeline_file.parse().ok(),
             };
-            let pipeline = pipeline.and_then(|path| by_path.get(&path).copied());
+            let pipeline = pipeline.and_then(|path| files.get(&path));
             let key = (path.clone(), blob.clone(), pipeline.cloned());
             if let Some(known) = self.read.get(&key) {
                 used.extend_from_slice(known);
                 continue;
             }
             let text = String::from_utf8_lossy(&self.git.read(blob)?).into_owned();
-            let found = if is_pointer(path, &personality) {
+            let found = if role == Role::Pointer {
                 of_pointer(&pointer::parse(path, text)?)
             } else {
                 let pipeline = match pipeline {
@@ -176,11 +165,6 @@ impl Commits {
         }
         Ok(used)
     }
-}
-
-fn is_pointer(path: &ArtifactPath, personality: &Personality) -> bool {
-    let stem = path.name().strip_suffix(personality.pointer_suffix);
-    stem.is_some_and(|stem| !stem.is_empty())
 }
 
 /// Returns what every stage of a lock file wrote, whether or not the pipeline knows the stage.

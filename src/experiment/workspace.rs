@@ -32,6 +32,8 @@ use super::error::Error;
 pub struct Contents<'a> {
     /// The stages whose outputs are the tree's own.
     pub graph: &'a StageGraph,
+    /// The stages of the project itself, where they are others: what they wrote is not the trial's.
+    pub known: &'a StageGraph,
     /// Params files with the trial's values.
     pub params: &'a BTreeMap<ArtifactPath, Document>,
     /// What was last run.
@@ -63,7 +65,8 @@ impl Layout {
                 .folders
                 .extend(path.flat_map(ArtifactPath::ancestors));
         }
-        for stage in contents.graph.stages() {
+        let known = contents.known.stages().iter();
+        for stage in contents.graph.stages().iter().chain(known) {
             layout.folders.extend(stage.wdir.iter().cloned());
             layout
                 .folders
@@ -238,6 +241,7 @@ mod tests {
         )]);
         let contents = Contents {
             graph: &graph,
+            known: &graph,
             params: &params,
             lock: &LockFile::default(),
         };

@@ -90,7 +90,7 @@ pub fn declare(
             file: shown.to_owned(),
         });
     }
-    let edited = edit::set(&document, &key, &new.to_value())?;
+    let edited = edit::set_blocks(&document, &key, &new.to_value())?;
     let text = edited.source.text.clone();
     let pipeline = read_document(project, edited, file)?;
     let mut index = Index::load(project)?;

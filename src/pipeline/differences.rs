@@ -117,7 +117,7 @@ fn of_stage(
     if stage.freshness != Freshness::Frozen {
         for path in stage.deps.keys() {
             let recorded = entry.and_then(|entry| entry.deps.get(path)).copied();
-            let now = workspace.files.snapshot(path)?;
+            let now = now(workspace, path, recorded.as_ref())?;
             found
                 .deps
                 .extend(how(recorded, &now).map(|how| (path.clone(), how)));
@@ -130,6 +130,18 @@ fn of_stage(
         found.outs.extend(how.map(|how| (path.clone(), how)));
     }
     Ok(found)
+}
+
+/// Returns what stands at `path`, hashed as what is recorded of it.
+fn now(
+    workspace: &Workspace<'_>,
+    path: &ArtifactPath,
+    recorded: Option<&Presence>,
+) -> Result<Presence, Error> {
+    match recorded {
+        Some(recorded) => workspace.files.snapshot_like(path, recorded),
+        None => workspace.files.snapshot(path),
+    }
 }
 
 fn how(recorded: Option<Presence>, now: &Presence) -> Option<How> {
@@ -152,7 +164,8 @@ fn how_out(
     {
         return Ok(Some(How::NotInCache));
     }
-    Ok(how(recorded, &workspace.files.snapshot(path)?))
+    let now = now(workspace, path, recorded.as_ref())?;
+    Ok(how(recorded, &now))
 }
 
 fn params(

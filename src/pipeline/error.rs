@@ -89,6 +89,22 @@ pub enum Error {
         /// The pointer that tracks it.
         pointer: Option<ArtifactPath>,
     },
+    /// An output of a frozen stage does not exist, and nothing will make it.
+    #[error("the output `{path}` of the frozen stage `{stage}` does not exist")]
+    FrozenMissing {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+    },
+    /// An output that the cache is to keep is kept by git already.
+    #[error("the output `{path}` of stage `{stage}` is tracked by git already")]
+    OutInGit {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+    },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
     MissingParamsFile {
@@ -214,14 +230,6 @@ pub enum Error {
         after: Duration,
         /// What was asked and came of it the last time.
         last: String,
-    },
-    /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
-    #[error("`{path}` cannot be restored: {why}")]
-    NotRestorable {
-        /// The output.
-        path: ArtifactPath,
-        /// What is missing.
-        why: String,
     },
     /// A stage updates its output in place while the workspace shares its bytes with the cache.
     #[error(
@@ -357,6 +365,12 @@ impl ToDiagnostics for Error {
                     None => format!("create `{path}`, or correct the dep in the pipeline file"),
                 })
             }
+            Self::FrozenMissing { stage, path } => error("frozen-missing").help(format!(
+                "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first; `cvops unfreeze {stage}` lets the stage make it"
+            )),
+            Self::OutInGit { path, .. } => error("out-in-git").help(format!(
+                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`; DVC refuses to run such a stage"
+            )),
             Self::MissingParamsFile { file, .. } => {
                 error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))
             }
@@ -414,9 +428,6 @@ impl ToDiagnostics for Error {
             Self::ServiceNotReady { .. } => error("service-not-ready").help(
                 "if it needs longer, set `ready_timeout` of its `service`; if it listens elsewhere, correct `port` or `ready`",
             ),
-            Self::NotRestorable { .. } => {
-                error("not-restorable").help("`cvops repro` makes it anew")
-            }
             Self::Cancelled => error("interrupted"),
             Self::Bug(_) => {
                 error("bug").help("please report it with the command and the pipeline file")

@@ -37,6 +37,8 @@ pub struct PipelineFile {
     pub file: Option<ArtifactPath>,
     /// Its text, for messages and for what else stands in it.
     pub document: Document,
+    /// The params files that its templates were resolved with, whether or not they exist.
+    pub template_files: Vec<ArtifactPath>,
 }
 
 /// The stages of a project and their order. Stages are numbered file by file, in file order.
@@ -94,6 +96,7 @@ impl StageGraph {
             parts.files.push(PipelineFile {
                 file: pipeline.file,
                 document: pipeline.document,
+                template_files: pipeline.template_files,
             });
         }
         faults::find_makers(&mut parts)?;
@@ -241,6 +244,9 @@ impl StageGraph {
     pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
         let place = match &error {
             Error::MissingDependency { path, .. } => stage.deps.get(path).cloned(),
+            Error::FrozenMissing { path, .. } | Error::OutInGit { path, .. } => {
+                stage.outs.get(path).map(|out| out.declared.clone())
+            }
             Error::NeverFits { what, .. } => Some(stage.declared.key("resources").key(what)),
             Error::MissingParamsFile { file, .. } => stage
                 .params

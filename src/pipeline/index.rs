@@ -3,6 +3,8 @@
 //! A pipeline file that cannot be read is set aside with what is wrong in it: what does not need it
 //! goes on. Imports: base, project, graph, lock, pointer, spec.
 
+pub mod revision;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::doc::{Document, ParseCache};
@@ -15,10 +17,22 @@ use super::patterns::Ground;
 use super::pointer::{self, Pointer};
 use super::spec::template::{self, Scope};
 use super::spec::{self, Pipeline, split_address};
+use super::variant::Overlay;
+
+/// What a broken file should declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// Stages.
+    Pipeline,
+    /// Tracked data.
+    Pointer,
+}
 
 /// A pipeline file or pointer that cannot be read.
 #[derive(Debug)]
 pub struct Broken {
+    /// Which of the two it is.
+    pub kind: FileKind,
     /// Where it is.
     pub file: ArtifactPath,
     /// All that is wrong in it.
@@ -43,17 +57,7 @@ impl Index {
     /// A folder or a pattern of an ignore file cannot be read.
     pub fn load(project: &Project) -> Result<Self, Error> {
         let ignore = Ignore::of(project);
-        let parsed = ParseCache::new(project.layout.parsed());
-        let mut read = BTreeMap::new();
-        let found = pointer::find_around(project, &ignore, &mut |file| {
-            let pipeline = read_pipeline(project, &parsed, file);
-            let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
-            let outs = stages.flat_map(|stage| stage.outs.keys().cloned());
-            let outs = outs.collect();
-            read.insert(file.clone(), pipeline);
-            outs
-        })?;
-        ignore.check()?;
+        let (read, found) = read_all(project, &ignore)?;
         let mut index = Self {
             pipelines: Vec::new(),
             pointers: found.pointers,
@@ -80,13 +84,18 @@ impl Index {
             });
             match expanded {
                 Ok(pipeline) => index.pipelines.push(pipeline),
-                Err(error) => index.broken.push(Broken { file, error }),
+                Err(error) => index.broken.push(Broken {
+                    kind: FileKind::Pipeline,
+                    file,
+                    error,
+                }),
             }
         }
         // `None`, the file at the top, sorts first.
         index.pipelines.sort_by(|a, b| a.file.cmp(&b.file));
         let pointers = found.broken.into_iter();
         index.broken.extend(pointers.map(|(file, error)| Broken {
+            kind: FileKind::Pointer,
             file,
             error: error.into(),
         }));
@@ -137,6 +146,35 @@ impl Index {
         index.sound_graph()
     }
 
+    /// Connects what can be read, for a command about the pipeline file nearest to `folder` (in it or
+    /// above it); also returns a warning for each file that is left out.
+    ///
+    /// # Errors
+    /// That file is broken, or anything if there is no such file; or the parts do not fit together.
+    pub fn graph_nearest(
+        self,
+        folder: Option<&ArtifactPath>,
+    ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
+        let mut places: Vec<Option<ArtifactPath>> = Vec::new();
+        if let Some(folder) = folder {
+            places.push(Some(folder.clone()));
+            places.extend(folder.ancestors().map(Some));
+        }
+        places.push(None);
+        // The less, the nearer.
+        let distance = |of: Option<ArtifactPath>| places.iter().position(|place| *place == of);
+        let sound = self.pipelines.iter().map(|pipeline| pipeline.file.as_ref());
+        let sound = sound.filter_map(|file| distance(file.and_then(ArtifactPath::parent)));
+        let is_pipeline = |broken: &&Broken| broken.kind == FileKind::Pipeline;
+        let broken = self.broken.iter().filter(is_pipeline);
+        let broken = broken.filter_map(|broken| distance(broken.file.parent()));
+        let farthest = places.len();
+        if broken.min().unwrap_or(farthest) <= sound.min().unwrap_or(farthest) {
+            return self.graph_for(&[], folder);
+        }
+        self.sound_graph()
+    }
+
     /// Connects what can be read; also returns a warning for each file that is left out.
     ///
     /// # Errors
@@ -148,6 +186,58 @@ impl Index {
         let graph = StageGraph::connect(self.pipelines, self.pointers)?;
         Ok((graph, warnings))
     }
+}
+
+/// The pipeline files that were read, by path.
+type ReadFiles = BTreeMap<ArtifactPath, Result<Pipeline, Error>>;
+
+/// Finds and reads all pipeline files and pointers.
+fn read_all(project: &Project, ignore: &Ignore) -> Result<(ReadFiles, pointer::Found), Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
+    let mut read = BTreeMap::new();
+    let found = pointer::find_around(project, ignore, &mut |file| {
+        let pipeline = read_pipeline(project, &parsed, file);
+        let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
+        let outs = stages.flat_map(|stage| stage.outs.keys().cloned());
+        let outs = outs.collect();
+        read.insert(file.clone(), pipeline);
+        outs
+    })?;
+    ignore.check()?;
+    Ok((read, found))
+}
+
+/// Reads the pipeline files of the workspace alone: the one at the top first, then by path; and what
+/// cannot be read. Patterns in them stay as they are written.
+///
+/// # Errors
+/// A folder or a pattern of an ignore file cannot be read.
+pub fn pipelines(project: &Project) -> Result<(Vec<Pipeline>, Vec<Broken>), Error> {
+    let read = if project.personality.nested_pipelines {
+        read_all(project, &Ignore::of(project))?.0
+    } else {
+        let parsed = ParseCache::new(project.layout.parsed());
+        let file = project.personality.pipeline_file.parse::<ArtifactPath>();
+        let file = file.ok().filter(|file| project.absolute(file).exists());
+        let read = file.map(|file| {
+            let pipeline = read_pipeline(project, &parsed, &file);
+            (file, pipeline)
+        });
+        read.into_iter().collect()
+    };
+    let (mut pipelines, mut broken) = (Vec::new(), Vec::new());
+    for (file, pipeline) in read {
+        match pipeline {
+            Ok(pipeline) => pipelines.push(pipeline),
+            Err(error) => broken.push(Broken {
+                kind: FileKind::Pipeline,
+                file,
+                error,
+            }),
+        }
+    }
+    pipelines.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok((pipelines, broken))
 }
 
 /// Reads one pipeline file.
@@ -167,12 +257,26 @@ pub(super) fn read_document(
     document: Document,
     file: Option<&ArtifactPath>,
 ) -> Result<Pipeline, Error> {
+    read_with(project, document, file, &Overlay::new())
+}
+
+/// Reads the stages of a parsed pipeline file, templates with the params files of `overlay` in place
+/// of those in the project.
+pub(super) fn read_with(
+    project: &Project,
+    document: Document,
+    file: Option<&ArtifactPath>,
+    overlay: &Overlay,
+) -> Result<Pipeline, Error> {
     let parsed = ParseCache::new(project.layout.parsed());
     let scope = Scope {
         folder: file.and_then(ArtifactPath::parent),
         parsing: project.config.parsing,
         patterns: project.personality.dep_patterns,
-        read_file: &|path| params_file(project, &parsed, path),
+        read_file: &|path| match overlay.get(path) {
+            Some(document) => Ok(Some(document.clone())),
+            None => params_file(project, &parsed, path),
+        },
     };
     let resolved = template::resolve(document, &scope)?;
     Ok(spec::read_in(resolved, file)?)
@@ -191,7 +295,8 @@ fn params_file(
     parsed.read(&absolute, path.as_str()).map(Some)
 }
 
-fn all_of(mut broken: Vec<Broken>) -> Error {
+/// Returns all that is wrong as one error.
+pub fn all_of(mut broken: Vec<Broken>) -> Error {
     if broken.len() == 1 {
         return broken.remove(0).error;
     }
@@ -208,7 +313,8 @@ fn means(target: &str, folder: Option<&ArtifactPath>, file: &ArtifactPath) -> bo
     names(base) || names("") || (is_name && file.parent().as_ref() == folder)
 }
 
-fn left_out(broken: &Broken) -> Diagnostic {
+/// Returns the warning that a file is left out.
+pub fn left_out(broken: &Broken) -> Diagnostic {
     let file = &broken.file;
     let mut problems = broken.error.to_diagnostics();
     let more = problems.len() - 1;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use crate::base::doc::ParseCache;
 use crate::base::hash::HashAlgo;
@@ -15,7 +16,7 @@ use super::error::Error;
 use super::graph::StageGraph;
 use super::lock::dvc::{self, Shape, Update};
 use super::lock::{LockEntry, LockFile};
-use super::spec::StageName;
+use super::spec::{Pipeline, StageName, StageSpec};
 
 /// Returns where the lock of a pipeline file is, relative to the root; `None` is the pipeline file at
 /// the top.
@@ -33,29 +34,85 @@ pub fn path_of(project: &Project, file: Option<&ArtifactPath>) -> String {
 /// # Errors
 /// A lock file is broken or of another version.
 pub fn read(project: &Project, graph: &StageGraph) -> Result<LockFile, Error> {
-    let parsed = ParseCache::new(project.layout.parsed());
+    let shape_of = |name: &StageName| {
+        let stage = graph.find(name.as_str())?;
+        Some(Shape::of(&graph.stages()[stage]))
+    };
+    let files = graph.files().iter().map(|file| file.file.as_ref());
+    of_workspace(project, files, &shape_of)
+}
+
+/// Reads the locks of `pipelines` in the workspace.
+///
+/// # Errors
+/// As `read`.
+pub fn read_of(project: &Project, pipelines: &[Arc<Pipeline>]) -> Result<LockFile, Error> {
+    let stages = by_name(pipelines);
+    let files = pipelines.iter().map(|pipeline| pipeline.file.as_ref());
+    of_workspace(project, files, &|name| {
+        stages.get(name).copied().map(Shape::of)
+    })
+}
+
+/// Reads the locks of `pipelines` somewhere else: `text` returns, for the path of a lock, how messages
+/// call it and what it says. What is broken goes to `broken`.
+pub fn parse_of(
+    project: &Project,
+    pipelines: &[Arc<Pipeline>],
+    text: &mut dyn FnMut(&str) -> Option<(String, String)>,
+    broken: &mut dyn FnMut(String, base::Error),
+) -> LockFile {
+    let stages = by_name(pipelines);
     let mut all = LockFile::default();
-    for file in graph.files() {
-        let path = path_of(project, file.file.as_ref());
-        let shape_of = |local: &str| {
-            let name = StageName::in_file(file.file.as_ref(), local).ok()?;
-            let stage = graph.find(name.as_str())?;
-            Some(Shape::of(&graph.stages()[stage]))
+    for pipeline in pipelines {
+        let file = pipeline.file.as_ref();
+        let Some((shown, text)) = text(&path_of(project, file)) else {
+            continue;
         };
-        let lock = LockFile::read_shaped(&project.root.join(&path), &path, &parsed, &shape_of)?;
-        match &file.file {
-            None => all.stages.extend(lock.stages),
-            Some(file) => {
-                let stages = lock.stages.into_iter();
-                let addressed = stages.filter_map(|(name, entry)| {
-                    let name = StageName::in_file(Some(file), name.as_str()).ok()?;
-                    Some((name, entry))
-                });
-                all.stages.extend(addressed);
-            }
+        let shape_of = |local: &str| {
+            let name = StageName::in_file(file, local).ok()?;
+            stages.get(&name).copied().map(Shape::of)
+        };
+        match LockFile::parse_shaped(&shown, text, &shape_of) {
+            Ok(lock) => add(&mut all, file, lock),
+            Err(error) => broken(shown, error),
         }
     }
+    all
+}
+
+fn by_name(pipelines: &[Arc<Pipeline>]) -> BTreeMap<&StageName, &StageSpec> {
+    let stages = pipelines.iter().flat_map(|pipeline| &pipeline.stages);
+    stages.map(|stage| (&stage.name, stage)).collect()
+}
+
+fn of_workspace<'f>(
+    project: &Project,
+    files: impl Iterator<Item = Option<&'f ArtifactPath>>,
+    shape_of: &dyn Fn(&StageName) -> Option<Shape>,
+) -> Result<LockFile, Error> {
+    let parsed = ParseCache::new(project.layout.parsed());
+    let mut all = LockFile::default();
+    for file in files {
+        let path = path_of(project, file);
+        let shape_of = |local: &str| shape_of(&StageName::in_file(file, local).ok()?);
+        let lock = LockFile::read_shaped(&project.root.join(&path), &path, &parsed, &shape_of)?;
+        add(&mut all, file, lock);
+    }
     Ok(all)
+}
+
+/// Adds the entries of the lock beside `file`, whose stages have addresses then.
+fn add(all: &mut LockFile, file: Option<&ArtifactPath>, lock: LockFile) {
+    if file.is_none() {
+        all.stages.extend(lock.stages);
+        return;
+    }
+    let addressed = lock.stages.into_iter().filter_map(|(name, entry)| {
+        let name = StageName::in_file(file, name.as_str()).ok()?;
+        Some((name, entry))
+    });
+    all.stages.extend(addressed);
 }
 
 /// Writes the locks of all pipeline files of `graph`: each that says something else now, atomically

@@ -5,7 +5,6 @@
 //! nothing here branches on what it runs. `decide` is the only judge: `status`, `why`, `--dry` and
 //! `repro` all ask it. Imports: base, project, store.
 
-pub mod checkout;
 pub mod commit;
 pub mod decide;
 pub mod declare;
@@ -28,6 +27,7 @@ pub mod pointer;
 pub mod run_cache;
 pub mod sources;
 pub mod spec;
+pub mod variant;
 pub mod watch;
 pub mod workspace;
 

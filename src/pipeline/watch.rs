@@ -81,6 +81,7 @@ impl Sources {
                 .as_ref()
                 .map_or(project.pipeline_file(), |f| f.under(root));
             paths.insert(name);
+            paths.extend(file.template_files.iter().map(|path| path.under(root)));
         }
         for pointer in plan.pointers() {
             let pointer = &graph.pointers()[*pointer];

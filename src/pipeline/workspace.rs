@@ -13,7 +13,7 @@ use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
 use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, claims};
+use crate::project::{InGit, Project, claims, git};
 use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
@@ -196,6 +196,21 @@ impl<'p> Files<'p> {
         object.is_some_and(|object| !self.store.cache.object_path(&object).exists())
     }
 
+    /// Stores outputs again that went from the cache after they were stored and before a lock named
+    /// them: while stages run, DVC may work in the repository, and collect garbage.
+    ///
+    /// # Errors
+    /// One cannot be read or stored.
+    pub fn keep_again(&self, stage: &StageSpec, entry: &LockEntry) -> Result<(), Error> {
+        for (path, recorded) in &entry.outs {
+            let out = stage.outs.get(path);
+            if out.is_some_and(|out| out.storage == Storage::Cached) && self.lacks(recorded) {
+                self.keep(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
     ///
     /// # Errors
@@ -240,6 +255,8 @@ impl<'p> Files<'p> {
                 saved: placed.saved,
             }),
             Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
+                // The damage may be the user's edit, made through a link.
+                self.store.rescue(path)?;
                 Ok(Restored::Unusable { why: e.to_string() })
             }
             Err(e) => Err(e.into()),
@@ -355,7 +372,8 @@ impl<'p> Files<'p> {
         let Some(object) = recorded.object() else {
             return Ok(false);
         };
-        Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+        Ok(self.store.contains(&object)? == Held::Whole
+            || self.snapshot_like(path, recorded)? == *recorded)
     }
 
     /// Does the cache have the object whole?
@@ -423,6 +441,8 @@ pub struct Workspace<'p> {
     env: &'p BTreeMap<String, String>,
     missing: MissingData,
     fetch: Option<Arc<dyn Fetch>>,
+    /// What git tracks, once it was asked.
+    in_git: Option<BTreeSet<ArtifactPath>>,
 }
 
 impl<'p> Workspace<'p> {
@@ -436,6 +456,7 @@ impl<'p> Workspace<'p> {
             env,
             missing: MissingData::Counts,
             fetch: None,
+            in_git: None,
         }
     }
 
@@ -544,10 +565,14 @@ impl<'p> Workspace<'p> {
             assume(&mut inputs.deps, &locked.deps);
             assume(&mut outs, &locked.outs);
         }
+        let as_today = match locked {
+            Some(locked) => self.in_todays_hash(locked, &inputs.deps, &outs)?,
+            None => None,
+        };
         let facts = Facts {
             stage,
             inputs: &inputs,
-            locked,
+            locked: as_today.as_ref().or(locked),
             outs: &outs,
             rewritten,
             bare_stages: self.files.project.personality.bare_stages,
@@ -579,6 +604,36 @@ impl<'p> Workspace<'p> {
         Ok(Judged { inputs, decision })
     }
 
+    /// Returns what the lock says of a stage with the hashes of DVC 2 put in today's, where the content
+    /// is the recorded one; `None` where it says nothing in them. A stage does not run again because
+    /// a newer tool hashes differently.
+    fn in_todays_hash(
+        &self,
+        locked: &LockEntry,
+        deps: &BTreeMap<ArtifactPath, Presence>,
+        outs: &BTreeMap<ArtifactPath, Presence>,
+    ) -> Result<Option<LockEntry>, Error> {
+        let is_old = |presence: &Presence| {
+            let object = presence.object();
+            object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5Dos2Unix)
+        };
+        if !locked.deps.values().chain(locked.outs.values()).any(is_old) {
+            return Ok(None);
+        }
+        let mut entry = locked.clone();
+        for (recorded, now) in [(&mut entry.deps, deps), (&mut entry.outs, outs)] {
+            for (path, recorded) in recorded.iter_mut().filter(|(_, recorded)| is_old(recorded)) {
+                let Some(now) = now.get(path).filter(|now| !is_old(now)) else {
+                    continue;
+                };
+                if self.files.snapshot_like(path, recorded)? == *recorded {
+                    *recorded = *now;
+                }
+            }
+        }
+        Ok(Some(entry))
+    }
+
     /// Finds what would stop the plan later. Better now than after an hour of training.
     ///
     /// # Errors
@@ -602,7 +657,11 @@ impl<'p> Workspace<'p> {
         for &index in plan.order() {
             let stage = &graph.stages()[index];
             let stays_out = stage.service.is_some() && !plan.services().contains(&index);
-            if stage.freshness == Freshness::Frozen || stays_out {
+            if stays_out {
+                continue;
+            }
+            if stage.freshness == Freshness::Frozen {
+                problems.extend(self.frozen_missing(graph, stage));
                 continue;
             }
             let made = |path: &ArtifactPath| {
@@ -637,6 +696,54 @@ impl<'p> Workspace<'p> {
             }
         }
         problems
+    }
+
+    /// Returns the outputs of a frozen stage that are not in place.
+    fn frozen_missing(&self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
+        if self.missing == MissingData::IsAsRecorded {
+            return Vec::new();
+        }
+        let gone = |path: &&ArtifactPath| {
+            std::fs::symlink_metadata(path.under(self.files.root())).is_err()
+        };
+        let gone = stage.outs.keys().filter(gone).map(|path| {
+            let (stage_name, path) = (stage.name.clone(), path.clone());
+            graph.at_its_line(
+                stage,
+                Error::FrozenMissing {
+                    stage: stage_name,
+                    path,
+                },
+            )
+        });
+        gone.collect()
+    }
+
+    /// Returns the outputs of a stage that git tracks although the cache is to keep them: git records
+    /// what comes and goes, and DVC refuses to run such a stage.
+    pub fn outs_in_git(&mut self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
+        let project = self.files.project;
+        let in_git = self.in_git.get_or_insert_with(|| {
+            let tracked = if project.config.no_scm {
+                Vec::new()
+            } else {
+                git::tracked(&project.root)
+            };
+            tracked.into_iter().collect()
+        });
+        let is_in_git = |path: &ArtifactPath| {
+            let inside = in_git.range(path.first_inside()..).next();
+            in_git.contains(path) || inside.is_some_and(|file| path.contains(file))
+        };
+        let cached = stage
+            .outs
+            .iter()
+            .filter(|(path, out)| out.storage == Storage::Cached && is_in_git(path));
+        let errors = cached.map(|(path, _)| {
+            let (name, path) = (stage.name.clone(), path.clone());
+            graph.at_its_line(stage, Error::OutInGit { stage: name, path })
+        });
+        errors.collect()
     }
 
     /// Checks, right before a stage runs, that all its deps are there.

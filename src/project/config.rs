@@ -9,9 +9,9 @@ use crate::base;
 use crate::base::Diagnostic;
 use crate::base::diag::{Severity, nearest};
 use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
-use crate::base::fs::LinkKind;
+use crate::base::fs::{self, LinkKind};
 
-use super::layout::Layout;
+use super::layout::{Layout, LockKind};
 use super::personality::Personality;
 use super::remote::{self, Remote};
 use super::settings::{
@@ -42,6 +42,8 @@ pub struct Config {
     pub jobs: Option<usize>,
     /// Are written files handed to `git add` (`core.autostage`)?
     pub autostage: bool,
+    /// How are DVC's locks taken (`core.hardlink_lock`)?
+    pub lock_kind: LockKind,
     /// Is git left alone, even where there is a repository (`core.no_scm`)?
     pub no_scm: bool,
     /// How templates write values into commands (`parsing.bool`, `parsing.list`).
@@ -64,6 +66,19 @@ pub enum Sharing {
     Umask,
     /// The group as well.
     Group,
+}
+
+impl Sharing {
+    /// Creates a folder and its parents, open to whom it is for.
+    ///
+    /// # Errors
+    /// A parent is no folder or not writable.
+    pub fn create_dir_all(self, dir: &Path) -> std::io::Result<()> {
+        match self {
+            Self::Umask => fs::create_dir_all(dir),
+            Self::Group => fs::create_dir_all_for_group(dir),
+        }
+    }
 }
 
 /// How templates write truth values and lists into commands.
@@ -111,6 +126,7 @@ struct Level {
     shared: Option<Sharing>,
     jobs: Option<usize>,
     autostage: Option<bool>,
+    lock_kind: Option<LockKind>,
     no_scm: Option<bool>,
     bools: Option<BoolFlags>,
     lists: Option<ListFlags>,
@@ -128,6 +144,7 @@ impl Config {
             shared: Sharing::Umask,
             jobs: None,
             autostage: false,
+            lock_kind: LockKind::default(),
             no_scm: false,
             parsing: Parsing::default(),
             default_remote: None,
@@ -183,6 +200,7 @@ impl Config {
         put(&mut self.link_kinds, level.link_kinds);
         put(&mut self.shared, level.shared);
         put(&mut self.autostage, level.autostage);
+        put(&mut self.lock_kind, level.lock_kind);
         put(&mut self.no_scm, level.no_scm);
         put(&mut self.parsing.bools, level.bools);
         put(&mut self.parsing.lists, level.lists);
@@ -209,6 +227,16 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
         shared: choice(&cache, "shared", &SHARING),
         jobs: number(&core, "jobs"),
         autostage: flag(&core, "autostage"),
+        lock_kind: match file.form {
+            SettingsForm::Yaml => None,
+            SettingsForm::Ini => flag(&core, "hardlink_lock").map(|wanted| {
+                if wanted {
+                    LockKind::Hardlink
+                } else {
+                    LockKind::Flock
+                }
+            }),
+        },
         no_scm: flag(&core, "no_scm"),
         bools: choice(&parsing, "bool", &BOOL_FLAGS),
         lists: choice(&parsing, "list", &LIST_FLAGS),
@@ -495,6 +523,8 @@ fn is_place(option: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::base::fs;
     use crate::project::personality::{CVOPS, DVC};
@@ -624,5 +654,19 @@ mod tests {
             load(&DVC, &[("p/.dvc/config", wrong)]).unwrap_err().len(),
             2
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Any text is settings, or all that is wrong in it is said.
+        #[test]
+        fn any_settings_are_read_or_refused(
+            ini in "(\\[core\\]\n|\\['remote \"r\"'\\]\n|\\[cache\\]\n|(remote|url|type|autostage|jobs|dir) = [a-z0-9,/.]{0,5}\n|[\\[\\]='\"#\n]){0,8}",
+            yaml in "((core|cache|remotes|jobs):|  (type|dir|url): [a-z0-9\\[\\],]{0,5}|\n| |- |:){0,10}"
+        ) {
+            let _ = load(&DVC, &[("p/.dvc/config", ini.as_str())]);
+            let _ = load(&CVOPS, &[("p/.cvops/config.yaml", yaml.as_str())]);
+        }
     }
 }

@@ -89,7 +89,9 @@ pub fn discover(from: &Path, outer: Option<&OuterSettings>) -> Result<Project, E
     let none = OuterSettings::default();
     let config = Config::load(&root, &layout, &personality, outer.unwrap_or(&none))?;
     Ok(Project {
-        layout: layout.for_cache(&config.cache_dir, &personality),
+        layout: layout
+            .for_cache(&config.cache_dir, &personality)
+            .with_lock_kind(config.lock_kind),
         personality,
         config,
         root,

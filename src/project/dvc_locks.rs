@@ -1,5 +1,5 @@
 //! DVC's locks, so that `dvc` and cvops can work in one repository by turns and at the same time.
-//! Imports: `base`, `project::{error, layout, locks}`.
+//! Imports: `base`, `project::{error, hardlink_lock, layout, locks}`.
 //!
 //! **The repository lock** is a `flock` on `.dvc/tmp/lock`, which holds the pid of its last owner
 //! (zc.lockfile). DVC holds it through a whole command, but not while a stage's command runs; and
@@ -10,6 +10,8 @@
 //! cmd}]}, "write": {path: {pid, cmd}}}`, read and replaced under a `flock` on `rwlock.lock`. Nobody
 //! writes what somebody reads or writes, or what lies above or below it. Entries of dead processes
 //! count for nothing and are taken out by whoever meets them.
+//!
+//! Where `core.hardlink_lock` is set, both files are locks of another kind (`hardlink_lock`).
 //!
 //! In a project without such locks (`Layout::dvc_locks` is `None`) both are there and lock nothing,
 //! so that the engine need not ask.
@@ -27,7 +29,8 @@ use crate::base::fs::fault;
 use crate::base::{self, Cancel, fs};
 
 use super::error::Error;
-use super::layout::Layout;
+use super::hardlink_lock::{HardlinkLock, pid_of};
+use super::layout::{Layout, LockKind};
 use super::locks::{Access, Holder, Wait, is_alive, try_lock};
 
 /// How often a waiter looks again.
@@ -43,7 +46,8 @@ const COMMAND_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct RepoLock {
     path: Option<PathBuf>,
-    file: Option<File>,
+    kind: LockKind,
+    held: Option<Held>,
 }
 
 impl RepoLock {
@@ -59,7 +63,8 @@ impl RepoLock {
         let dir = layout.dvc_locks();
         let mut lock = Self {
             path: dir.as_ref().map(|dir| dir.join("lock")),
-            file: None,
+            kind: layout.dvc_lock_kind(),
+            held: None,
         };
         if let Some(dir) = dir {
             fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
@@ -70,7 +75,7 @@ impl RepoLock {
 
     /// Lets the lock go, to take it `again` later: while a stage's command runs.
     pub fn release(&mut self) {
-        self.file = None;
+        self.held = None;
     }
 
     /// Takes the lock again; nothing to do where it is held.
@@ -78,8 +83,8 @@ impl RepoLock {
     /// # Errors
     /// As `acquire`.
     pub fn again(&mut self, cancel: &Cancel, on_wait: &dyn Fn(&Wait)) -> Result<(), Error> {
-        if let (Some(path), None) = (&self.path, &self.file) {
-            self.file = Some(take(path, cancel, on_wait)?);
+        if let (Some(path), None) = (&self.path, &self.held) {
+            self.held = Some(take(path, self.kind, cancel, on_wait)?);
         }
         Ok(())
     }
@@ -89,6 +94,7 @@ impl RepoLock {
 #[derive(Debug)]
 pub struct PathLocks {
     dir: Option<PathBuf>,
+    kind: LockKind,
     me: Info,
     /// How many guards of this process hold a path.
     held: Mutex<BTreeMap<(Mode, String), usize>>,
@@ -138,6 +144,7 @@ impl PathLocks {
     pub fn new(layout: &Layout, command: &str) -> Self {
         Self {
             dir: layout.dvc_locks(),
+            kind: layout.dvc_lock_kind(),
             me: Info {
                 pid: std::process::id(),
                 cmd: command.to_owned(),
@@ -178,7 +185,7 @@ impl PathLocks {
         let mut has_waited = false;
         loop {
             {
-                let _guard = take(&dir.join("rwlock.lock"), cancel, on_wait)?;
+                let _guard = take(&dir.join("rwlock.lock"), self.kind, cancel, on_wait)?;
                 let mut table = read(dir)?;
                 let blocker = table.blocker(&self.me, &wanted);
                 match blocker {
@@ -238,13 +245,15 @@ impl PathLocks {
     fn unlock(&self, dir: &Path, wanted: &[(Mode, String)]) -> Result<(), Error> {
         let deadline = Instant::now() + RELEASE_MAX;
         let path = dir.join("rwlock.lock");
-        let file = open(&path)?;
-        while !try_lock(&file, Access::Exclusive, &path)? {
+        let _guard = loop {
+            if let Some(held) = try_take(&path, self.kind)? {
+                break held;
+            }
             if deadline < Instant::now() {
                 return Err(Error::Cancelled);
             }
             std::thread::sleep(POLL);
-        }
+        };
         let free = self.uncount(wanted);
         let mut table = read(dir)?;
         table.leave(&self.me, &free);
@@ -394,12 +403,27 @@ fn write(dir: &Path, table: &Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes a lock of zc.lockfile's kind: a `flock` on a file that says the pid.
-fn take(path: &Path, cancel: &Cancel, on_wait: &dyn Fn(&Wait)) -> Result<File, Error> {
-    let mut file = open(path)?;
+/// A lock file that is held; let go when dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, never looked into")]
+enum Held {
+    Flock(File),
+    Hardlink(HardlinkLock),
+}
+
+/// Takes a lock, waiting as long as it takes.
+fn take(
+    path: &Path,
+    kind: LockKind,
+    cancel: &Cancel,
+    on_wait: &dyn Fn(&Wait),
+) -> Result<Held, Error> {
     let begin = Instant::now();
     let mut next_message = POLL * 2;
-    while !try_lock(&file, Access::Exclusive, path)? {
+    loop {
+        if let Some(held) = try_take(path, kind)? {
+            return Ok(held);
+        }
         if cancel.is_requested() {
             return Err(Error::Cancelled);
         }
@@ -413,6 +437,24 @@ fn take(path: &Path, cancel: &Cancel, on_wait: &dyn Fn(&Wait)) -> Result<File, E
         }
         std::thread::sleep(POLL);
     }
+}
+
+fn try_take(path: &Path, kind: LockKind) -> Result<Option<Held>, Error> {
+    match kind {
+        LockKind::Flock => Ok(try_flock(path)?.map(Held::Flock)),
+        LockKind::Hardlink => {
+            let held = HardlinkLock::try_take(path).map_err(base::Error::io("lock", path))?;
+            Ok(held.map(Held::Hardlink))
+        }
+    }
+}
+
+/// Takes a lock of zc.lockfile's kind: a `flock` on a file that says the pid.
+fn try_flock(path: &Path) -> Result<Option<File>, Error> {
+    let mut file = open(path)?;
+    if !try_lock(&file, Access::Exclusive, path)? {
+        return Ok(None);
+    }
     // A full disk costs the message, not the lock.
     let text = format!(" {}\n", std::process::id());
     let written = file
@@ -422,7 +464,7 @@ fn take(path: &Path, cancel: &Cancel, on_wait: &dyn Fn(&Wait)) -> Result<File, E
     if let Err(error) = written {
         tracing::debug!(%error, "could not write the pid into `{}`", path.display());
     }
-    Ok(file)
+    Ok(Some(file))
 }
 
 fn open(path: &Path) -> Result<File, base::Error> {
@@ -438,7 +480,8 @@ fn open(path: &Path) -> Result<File, base::Error> {
 /// Returns the process that a lock file names, if it lives.
 fn holder_of(path: &Path) -> Option<Holder> {
     let text = std::fs::read_to_string(path).ok()?;
-    let pid: u32 = text.trim().parse().ok().filter(|pid| is_alive(*pid))?;
+    let pid = text.trim().parse().ok().or_else(|| pid_of(path));
+    let pid: u32 = pid.filter(|pid| is_alive(*pid))?;
     Some(Holder {
         pid,
         command: command_of(pid).unwrap_or_else(|| "dvc".to_owned()),

@@ -220,6 +220,26 @@ impl Git {
         Ok(found)
     }
 
+    /// As `find_at`, of the files that lie in no folder.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn find_in_top(
+        &mut self,
+        commit: &Commit,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+    ) -> Result<Vec<(ArtifactPath, Blob)>, Error> {
+        let Answer::Object(tree) = self.object(&format!("{}:./", commit.as_str()))? else {
+            return Ok(Vec::new());
+        };
+        let entries = tree_entries(&tree.bytes, tree.id.len() / 2).into_iter();
+        let files = entries.filter(|(mode, _, _)| *mode == Mode::File);
+        let placed = files.filter_map(|(_, name, id)| Some((name.parse().ok()?, Blob(id))));
+        let mut found: Vec<(ArtifactPath, Blob)> = placed.filter(|(path, _)| keep(path)).collect();
+        found.sort();
+        Ok(found)
+    }
+
     fn find_below(
         &mut self,
         tree: &Object,

@@ -239,6 +239,8 @@ pub fn is_always_ignored(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::base::fs;
 
@@ -321,5 +323,25 @@ mod tests {
         check("inner/deep", Folder, Some("in sub_repo:inner"));
         assert!(!ignore.keeps("inner", Folder));
         ignore.check().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Any patterns are read, or one of them is named; what they say is the same each time.
+        #[test]
+        fn any_patterns_are_read_or_refused(
+            text in "([ab*?!/\\[\\]{}\\\\# -]|\\*\\*|\n){0,30}", path in "[ab]{1,2}(/[ab]{1,2}){0,2}"
+        ) {
+            let tmp = tempfile::tempdir().unwrap();
+            fs::write_atomic(&tmp.path().join(".cvopsignore"), text.as_bytes()).unwrap();
+            let ask = || {
+                let ignore = Ignore::new(tmp.path());
+                let kept = ignore.keeps(&path, PathKind::File);
+                let _ = ignore.explain(&path, PathKind::File);
+                (kept, ignore.check().is_ok())
+            };
+            prop_assert_eq!(ask(), ask());
+        }
     }
 }

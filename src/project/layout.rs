@@ -6,6 +6,16 @@ use std::path::{Path, PathBuf};
 use super::personality::{Personality, RunsIn};
 use super::settings::SettingsForm;
 
+/// How DVC's locks are taken in a repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockKind {
+    /// By the operating system.
+    #[default]
+    Flock,
+    /// By hard links (`core.hardlink_lock`).
+    Hardlink,
+}
+
 /// Where a project keeps settings and local state. Paths are computed, nothing is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -13,6 +23,7 @@ pub struct Layout {
     settings: PathBuf,
     form: SettingsForm,
     dvc_locks: Option<PathBuf>,
+    dvc_lock_kind: LockKind,
     cache: PathBuf,
     runs: PathBuf,
     /// The state folder of the project whose results and knowledge are used as well.
@@ -28,6 +39,7 @@ impl Layout {
             settings: root.join(personality.settings_dir),
             form: personality.settings,
             dvc_locks: personality.dvc_locks.map(|dir| root.join(dir)),
+            dvc_lock_kind: LockKind::default(),
             cache: root.join(personality.cache),
             runs: root.join(match personality.runs {
                 RunsIn::State => personality.state_dir,
@@ -47,6 +59,7 @@ impl Layout {
             form: personality.settings,
             // A work tree belongs to one process, and DVC knows nothing of it.
             dvc_locks: None,
+            dvc_lock_kind: LockKind::default(),
             cache: self.cache.clone(),
             runs: self.runs.clone(),
             shared: Some(self.shared_state().to_owned()),
@@ -59,6 +72,13 @@ impl Layout {
         if personality.runs == RunsIn::Cache {
             cache_dir.clone_into(&mut self.runs);
         }
+        self
+    }
+
+    /// Returns this layout with DVC's locks taken as the settings say.
+    #[must_use]
+    pub(super) fn with_lock_kind(mut self, kind: LockKind) -> Self {
+        self.dvc_lock_kind = kind;
         self
     }
 
@@ -203,6 +223,12 @@ impl Layout {
     #[must_use]
     pub fn dvc_locks(&self) -> Option<PathBuf> {
         self.dvc_locks.clone()
+    }
+
+    /// Returns how they are taken.
+    #[must_use]
+    pub fn dvc_lock_kind(&self) -> LockKind {
+        self.dvc_lock_kind
     }
 
     /// Returns the file on which edits of the user's files take turns.

@@ -11,6 +11,7 @@ pub mod dvc_locks;
 pub mod error;
 pub mod git;
 pub mod gitignore;
+mod hardlink_lock;
 pub mod hooks;
 pub mod ignore;
 pub mod init;

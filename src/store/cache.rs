@@ -22,7 +22,6 @@
 //! **Several processes.** The same object may be inserted twice at once: both temporary files hold
 //! the same bytes and the later rename wins.
 
-use std::collections::BTreeSet;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ use rayon::prelude::*;
 use crate::base::fs::{LinkKind, Staged, fault};
 use crate::base::hash::{HashAlgo, Hasher, hash_file};
 use crate::base::{self, ContentHash, ObjectId, fs};
-use crate::project::{Personality, Project};
+use crate::project::{Personality, Project, Sharing};
 
 use super::error::Error;
 use super::tree::Listing;
@@ -62,6 +61,7 @@ pub struct Cache {
     objects: PathBuf,
     staging: PathBuf,
     corrupt: PathBuf,
+    sharing: Sharing,
     /// Was anything written since the last `make_durable` began?
     unsynced: AtomicBool,
     syncing: Mutex<()>,
@@ -93,7 +93,10 @@ impl Cache {
     /// Returns the cache of `project`; touches no file.
     #[must_use]
     pub fn open(project: &Project) -> Self {
-        Self::at(&project.config.cache_dir, &project.personality)
+        Self {
+            sharing: project.config.shared,
+            ..Self::at(&project.config.cache_dir, &project.personality)
+        }
     }
 
     /// Returns the cache in the folder `dir`, as projects of this kind keep it; touches no file.
@@ -105,6 +108,7 @@ impl Cache {
             objects: dir.join(personality.objects),
             staging: dir.join("tmp"),
             corrupt: dir.join("corrupt"),
+            sharing: Sharing::Umask,
             unsynced: AtomicBool::new(false),
             syncing: Mutex::new(()),
         }
@@ -192,54 +196,66 @@ impl Cache {
         })
     }
 
-    /// Is there an object of each name that the tree `hash` needs? Nothing is verified: for a folder
-    /// that has not changed since it was stored. Large folders are looked up in the listings of the
-    /// cache's own folders, which costs less than a stat each.
+    /// Returns the listing of the tree `hash` if there is an object of each name that it needs.
+    /// Nothing but the listing is verified: for a folder that was stored before. Large folders are
+    /// looked up in the listings of the cache's own folders, which costs less than a stat each.
     ///
     /// # Errors
     /// The cache cannot be read, or the listing is in an unknown form.
-    pub(crate) fn has_names(&self, hash: &ContentHash) -> Result<bool, Error> {
+    pub(crate) fn named(&self, hash: &ContentHash) -> Result<Option<Listing>, Error> {
         let tree = ObjectId::Tree(*hash);
         if !self.object_path(&tree).exists() {
-            return Ok(false);
+            return Ok(None);
         }
         let listing = self.listing(hash)?;
         if listing.entries().len() < LOOKED_UP_MIN {
-            return Ok(self.contains(&tree)? == Held::Whole);
+            return Ok((self.contains(&tree)? == Held::Whole).then_some(listing));
         }
-        let mut wanted: Vec<ObjectId> = listing
-            .entries()
-            .iter()
-            .map(|entry| ObjectId::File(entry.hash))
-            .collect();
+        let mut wanted: Vec<ContentHash> = listing.entries().iter().map(|e| e.hash).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let folders: Vec<&[ObjectId]> = wanted
-            .chunk_by(|a, b| a.hash().as_bytes()[0] == b.hash().as_bytes()[0])
+        let folders: Vec<&[ContentHash]> = wanted
+            .chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0])
             .collect();
-        let are_there = |objects: &&[ObjectId]| -> bool {
-            let paths = objects.iter().map(|object| self.object_path(object));
-            let dir = paths
-                .clone()
-                .next()
-                .and_then(|path| path.parent().map(Path::to_owned));
-            // Much else in the folder: asking for each is cheaper than listing all.
-            let is_crowded = dir.as_ref().is_none_or(|dir| {
-                std::fs::metadata(dir)
-                    .map_or(true, |d| CROWDED_BYTES * objects.len() as u64 <= d.len())
-            });
-            let (Some(dir), false) = (dir, is_crowded) else {
-                return paths.into_iter().all(|path| path.exists());
-            };
-            let Ok(entries) = std::fs::read_dir(dir) else {
-                return false;
-            };
-            let names: BTreeSet<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-            paths
-                .into_iter()
-                .all(|path| path.file_name().is_some_and(|name| names.contains(name)))
+        let are_there = folders.par_iter().all(|hashes| self.are_named(hashes));
+        Ok(are_there.then_some(listing))
+    }
+
+    /// Is there a file object of each of `hashes`, which are sorted and of one folder of the cache?
+    fn are_named(&self, hashes: &[ContentHash]) -> bool {
+        let path_of = |hash: &ContentHash| self.object_path(&ObjectId::File(*hash));
+        let first = hashes.first().map(path_of);
+        let Some(dir) = first.as_deref().and_then(Path::parent) else {
+            return true;
         };
-        Ok(folders.par_iter().all(are_there))
+        // Much else in the folder: asking for each is cheaper than listing all.
+        let is_crowded =
+            std::fs::metadata(dir).map_or(true, |d| CROWDED_BYTES * hashes.len() as u64 <= d.len());
+        if is_crowded {
+            return hashes.iter().all(|hash| path_of(hash).exists());
+        }
+        let (Some(prefix), Ok(entries)) = (dir.file_name(), std::fs::read_dir(dir)) else {
+            return false;
+        };
+        let mut name = prefix.to_string_lossy().into_owned();
+        let prefix_len = name.len();
+        let algo = hashes[0].algo();
+        let mut seen = vec![false; hashes.len()];
+        for entry in entries.flatten() {
+            name.truncate(prefix_len);
+            let file = entry.file_name();
+            let Some(rest) = file.to_str() else { continue };
+            name.push_str(rest);
+            // What is no hash is something else: a listing, a leftover.
+            let Ok(hash) = name.parse::<ContentHash>() else {
+                continue;
+            };
+            let hash = ObjectId::File(hash).as_hashed_by(algo);
+            if let Ok(at) = hashes.binary_search(hash.hash()) {
+                seen[at] = true;
+            }
+        }
+        !seen.contains(&false)
     }
 
     /// Fails unless `object` is held in full.
@@ -332,9 +348,15 @@ impl Cache {
         if !self.unsynced.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        fs::sync_filesystem(&self.objects).map_err(|e| {
+        // Where all objects are in the layout of DVC 2, the folder of the present one is missing.
+        let folder = if self.objects.is_dir() {
+            &self.objects
+        } else {
+            &self.dir
+        };
+        fs::sync_filesystem(folder).map_err(|e| {
             self.unsynced.store(true, Ordering::SeqCst);
-            base::Error::io("write to disk", &self.objects)(e).into()
+            base::Error::io("write to disk", folder)(e).into()
         })
     }
 
@@ -376,11 +398,33 @@ impl Cache {
         }
     }
 
+    /// Returns the object whose place is `place`.
+    pub(crate) fn object_at(&self, place: &Path) -> Option<ObjectId> {
+        let below = |dir: &Path| {
+            let inside = place.strip_prefix(dir).ok().map(Path::to_owned);
+            let real = || {
+                let dir = dir.canonicalize().ok()?;
+                place.strip_prefix(dir).ok().map(Path::to_owned)
+            };
+            inside.or_else(real)
+        };
+        let inside = below(&self.objects).or_else(|| below(&self.dir))?;
+        // The folder and the rest of the name together are the object's name.
+        let object: ObjectId = inside.to_str()?.replacen('/', "", 1).parse().ok()?;
+        (object.hash().algo() == self.algo).then_some(object)
+    }
+
+    /// Returns where `object` went, if it was found damaged.
+    pub(crate) fn taken_out(&self, object: &ObjectId) -> Option<PathBuf> {
+        let aside = self.corrupt.join(object.to_string());
+        aside.is_file().then_some(aside)
+    }
+
     /// Moves `object` out of the way, so that it is never used; returns where it went.
     pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
         let target = self.corrupt.join(object.to_string());
         let path = self.object_path(object);
-        create_dir(&self.corrupt)?;
+        self.create_dir(&self.corrupt)?;
         fault::point("store.quarantine").map_err(base::Error::io("move", &path))?;
         match fs::rename(&path, &target) {
             // Another process was faster.
@@ -494,7 +538,7 @@ impl Cache {
     /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
     /// `adopt` takes them.
     pub(crate) fn incoming(&self) -> Result<Incoming, Error> {
-        create_dir(&self.staging)?;
+        self.create_dir(&self.staging)?;
         Ok(Incoming(fs::temp_path(&self.staging)))
     }
 
@@ -534,18 +578,23 @@ impl Cache {
         let fail = || base::Error::io("write an object in", &self.staging);
         match Staged::new_in(&self.staging) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create_dir(&self.staging)?;
+                self.create_dir(&self.staging)?;
                 Ok(Staged::new_in(&self.staging).map_err(fail())?)
             }
             other => Ok(other.map_err(fail())?),
         }
     }
 
+    fn create_dir(&self, dir: &Path) -> Result<(), Error> {
+        let created = self.sharing.create_dir_all(dir);
+        Ok(created.map_err(base::Error::io("create folder", dir))?)
+    }
+
     /// Creates the folder that `object` goes into.
     fn prepare(&self, object: &ObjectId) -> Result<(), Error> {
         let target = self.object_path(object);
         match target.parent() {
-            Some(dir) if !dir.is_dir() => create_dir(dir),
+            Some(dir) if !dir.is_dir() => self.create_dir(dir),
             Some(_) | None => Ok(()),
         }
     }
@@ -573,12 +622,6 @@ fn is_disk_full(error: &Error) -> bool {
     };
     let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
     kinds.contains(&source.kind())
-}
-
-fn create_dir(dir: &Path) -> Result<(), Error> {
-    fs::create_dir_all(dir)
-        .map_err(base::Error::io("create folder", dir))
-        .map_err(Error::from)
 }
 
 #[cfg(unix)]

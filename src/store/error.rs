@@ -42,7 +42,7 @@ pub enum Error {
         problem: String,
     },
     /// The cache lacks objects (or had to take corrupt ones out).
-    #[error("the cache cannot give back `{object}`: {}", lack(missing, corrupt))]
+    #[error("the cache {}", lack(object, missing, corrupt))]
     NotInCache {
         /// What was asked for.
         object: ObjectId,
@@ -80,6 +80,12 @@ pub enum Error {
         /// What it answered.
         source: io::Error,
     },
+    /// A link into the cache whose object is gone: nothing can be read there.
+    #[error("`{}` is a link into the cache, which does not have its object", path.display())]
+    LostLink {
+        /// The link.
+        path: PathBuf,
+    },
     /// Asked to stop.
     #[error("stopped before it was finished")]
     Cancelled,
@@ -106,16 +112,28 @@ fn names(items: &[String]) -> String {
     format!("{}{tail}", shown.join(", "))
 }
 
-fn lack(missing: &[ObjectId], corrupt: &[ObjectId]) -> String {
+/// Says what the cache lacks of `object`, each hash once.
+pub(crate) fn lack(object: &ObjectId, missing: &[ObjectId], corrupt: &[ObjectId]) -> String {
+    match (missing, corrupt) {
+        ([one], []) if one == object => return format!("does not have `{}`", object.short()),
+        ([], [one]) if one == object => {
+            return format!("has a damaged object under `{}`", object.short());
+        }
+        _ => {}
+    }
     let part = |objects: &[ObjectId], what: &str| {
         let shorts: Vec<String> = objects.iter().map(ObjectId::short).collect();
         (!objects.is_empty()).then(|| format!("{what} {}", names(&shorts)))
     };
-    let parts: Vec<String> = [part(missing, "missing"), part(corrupt, "corrupt")]
+    let parts: Vec<String> = [part(missing, "missing"), part(corrupt, "damaged")]
         .into_iter()
         .flatten()
         .collect();
-    parts.join("; ")
+    let parts = parts.join("; ");
+    format!(
+        "does not have all of the folder `{}`: {parts}",
+        object.short()
+    )
 }
 
 impl ToDiagnostics for Error {
@@ -140,6 +158,9 @@ impl ToDiagnostics for Error {
                         .note("corrupt objects were moved to the `corrupt` folder of the cache")
                 }
             }
+            Self::LostLink { .. } => Diagnostic::error("lost-link", message).help(
+                "`cvops fetch` and `cvops checkout` bring it back from a remote; or remove the link",
+            ),
             Self::WouldOverwrite { .. } => Diagnostic::error("would-overwrite", message)
                 .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
             Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)

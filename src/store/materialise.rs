@@ -11,7 +11,8 @@
 //! **Crashes.** Killed or out of space before the rename: the old content stands, a leftover lies in
 //! `.cvops/tmp`. Within a folder update: a mixture of old and new files, all of them in the cache;
 //! the next command sees a folder that is neither, and brings it up to date. An existing file is
-//! never opened for writing, since it may be a hard link to an object.
+//! never opened for writing, since it may be a hard link to an object. A link to a folder is replaced
+//! where something behind it would have to change: what it leads to is not ours.
 //!
 //! Files get a modification time 100 ms in the past, so that a write in the very next instant
 //! changes their stat. Executable files are never hard or symbolic links: an object has one mode,
@@ -69,6 +70,9 @@ impl Store {
         exec: Executable,
         on_conflict: OnConflict,
     ) -> Result<Placed, Error> {
+        if self.is_in_place(path, object) {
+            return Ok(Placed::default());
+        }
         self.cache.require(object)?;
         let scan = self.snapshots.scan(path, Purpose::Listing);
         let (present, old) = match scan {
@@ -104,14 +108,30 @@ impl Store {
             ObjectId::Tree(hash) => {
                 let new = self.cache.listing(hash)?;
                 let (done, written) = match &old {
-                    Some(old) => self.update_folder(path, &target, old, &new)?,
-                    None => self.new_folder(path, &target, &new, on_conflict)?,
+                    Some(old) if !target.is_symlink() => {
+                        self.update_folder(path, &target, old, &new)?
+                    }
+                    Some(_) | None => self.new_folder(path, &target, &new, on_conflict)?,
                 };
                 (Placed { saved, ..done }, written)
             }
         };
         self.snapshots.record_written(path, &written)?;
         Ok(done)
+    }
+
+    /// Is the folder `object` at `path`, known to be so by its stats, and in the cache by its names?
+    /// `false` means only that it takes a closer look.
+    fn is_in_place(&self, path: &ArtifactPath, object: &ObjectId) -> bool {
+        let ObjectId::Tree(hash) = object else {
+            return false;
+        };
+        let is_there = self
+            .snapshots
+            .snapshot(path)
+            .is_ok_and(|now| now.object() == Some(*object));
+        // What the cache lacks or cannot read is told by the closer look.
+        is_there && self.cache.named(hash).is_ok_and(|found| found.is_some())
     }
 
     /// Makes sure that what stands at `path` is in the cache and on disk; returns its identity if
@@ -176,9 +196,12 @@ impl Store {
             }
             ObjectId::Tree(hash) => {
                 let listing = self.cache.listing(hash)?;
+                let linked =
+                    LinkedFolders::find(&target, listing.entries().iter().map(|e| e.path.as_str()));
                 listing
                     .entries()
                     .par_iter()
+                    .filter(|entry| !linked.hold(&entry.path))
                     .try_for_each(|entry| relink(entry, &target.join(&entry.path)))?;
                 written.extend(listing.entries().iter().map(|e| (e.path.clone(), e.hash)));
             }
@@ -292,11 +315,16 @@ impl Store {
         old: &Listing,
         new: &Listing,
     ) -> Result<(Placed, BTreeMap<String, ContentHash>), Error> {
-        let gone: Vec<&ListingEntry> = old
-            .entries()
-            .iter()
-            .filter(|e| new.get(&e.path).is_none())
-            .collect();
+        let is_gone = |e: &&ListingEntry| new.get(&e.path).is_none();
+        let differs = |e: &&ListingEntry| {
+            old.get(&e.path)
+                .is_none_or(|o| o.hash != e.hash || o.exec != e.exec)
+        };
+        let gone = old.entries().iter().filter(is_gone);
+        let touched = gone.clone().chain(new.entries().iter().filter(differs));
+        let linked = LinkedFolders::find(target, touched.map(|e| e.path.as_str()));
+        linked.unlink()?;
+        let gone: Vec<&ListingEntry> = gone.filter(|e| !linked.hold(&e.path)).collect();
         for entry in &gone {
             let file = target.join(&entry.path);
             fault::point("store.place.remove").map_err(base::Error::io("remove", &file))?;
@@ -310,10 +338,7 @@ impl Store {
         let changed: Vec<&ListingEntry> = new
             .entries()
             .iter()
-            .filter(|e| {
-                old.get(&e.path)
-                    .is_none_or(|o| o.hash != e.hash || o.exec != e.exec)
-            })
+            .filter(|e| linked.hold(&e.path) || differs(e))
             .collect();
         changed.par_iter().try_for_each(|entry| {
             let at = target.join(&entry.path);
@@ -343,7 +368,8 @@ impl Store {
         old: Option<&Listing>,
         on_conflict: OnConflict,
     ) -> Result<u64, Error> {
-        if !target.is_dir() {
+        // A link gives way itself.
+        if target.is_symlink() || !target.is_dir() {
             return Ok(0);
         }
         if on_conflict != OnConflict::Overwrite {
@@ -405,6 +431,56 @@ fn folders_of(entries: &[ListingEntry]) -> Vec<&str> {
     folders.sort_unstable();
     folders.dedup();
     folders
+}
+
+/// The symbolic links to folders through which some files of a folder are reached.
+pub(crate) struct LinkedFolders {
+    target: PathBuf,
+    /// Paths below `target`, each with a slash at the end; an empty one if `target` itself is a link.
+    links: Vec<String>,
+}
+
+impl LinkedFolders {
+    /// Looks at each folder on the way from `target` to `files`, which are paths below it.
+    pub(crate) fn find<'a>(target: &Path, files: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = Self {
+            target: target.to_owned(),
+            links: Vec::new(),
+        };
+        if target.is_symlink() {
+            found.links.push(String::new());
+            return found;
+        }
+        let mut folders: Vec<&str> = files
+            .flat_map(|file| file.match_indices('/').map(move |(at, _)| &file[..=at]))
+            .collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            let at = target.join(folder.trim_end_matches('/'));
+            if !found.hold(folder) && at.is_symlink() {
+                found.links.push(folder.to_owned());
+            }
+        }
+        found
+    }
+
+    /// Is `file`, a path below the target, behind one of them?
+    pub(crate) fn hold(&self, file: &str) -> bool {
+        self.links
+            .iter()
+            .any(|link| file.starts_with(link.as_str()))
+    }
+
+    /// Removes the links, not what they lead to.
+    pub(crate) fn unlink(&self) -> Result<(), Error> {
+        for link in &self.links {
+            let at = self.target.join(link.trim_end_matches('/'));
+            fault::point("store.place.unlink").map_err(base::Error::io("remove", &at))?;
+            fs::remove_file(&at).map_err(base::Error::io("remove", &at))?;
+        }
+        Ok(())
+    }
 }
 
 /// Removes the folders that held `files` (paths below `target`) and hold nothing now; never

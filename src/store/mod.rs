@@ -14,6 +14,7 @@ pub mod materialise;
 pub mod part;
 pub mod remote;
 pub mod remove;
+mod rescue;
 pub mod snapshot;
 mod stat;
 mod state;
@@ -116,7 +117,11 @@ impl Store {
     /// As `save`.
     pub fn insert(&self, path: &ArtifactPath) -> Result<Presence, Error> {
         let scan = self.snapshots.scan(path, Purpose::Store(&self.cache))?;
-        Ok(scan.presence)
+        // What is recorded from now on must not be short of a file by accident.
+        match self.snapshots.lost_link(path) {
+            Some(path) => Err(Error::LostLink { path }),
+            None => Ok(scan.presence),
+        }
     }
 
     /// Says whether `object` can be given back in full.

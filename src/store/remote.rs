@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use crate::base::fs::{self, LinkKind, Staged, fault, is_temp_name};
 
-use crate::project;
+use crate::project::{self, Sharing};
 
 use super::error::Error;
 
@@ -115,7 +115,7 @@ impl Remote {
         Ok(Self {
             name: name.to_owned(),
             url: folder.display().to_string(),
-            service: Box::new(Folder::new(folder)),
+            service: Box::new(Folder::new(folder, settings.shared)),
         })
     }
 
@@ -141,18 +141,19 @@ impl Remote {
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
+    sharing: Sharing,
 }
 
 impl Folder {
-    fn new(root: PathBuf) -> Self {
-        Self { root }
+    fn new(root: PathBuf, sharing: Sharing) -> Self {
+        Self { root, sharing }
     }
 
     /// Creates a temporary file in `dir`, which is created if it has to be.
-    fn staged(dir: &Path) -> io::Result<Staged> {
+    fn staged(&self, dir: &Path) -> io::Result<Staged> {
         match Staged::new_in(dir) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(dir)?;
+                self.sharing.create_dir_all(dir)?;
                 Staged::new_in(dir)
             }
             other => other,
@@ -218,7 +219,7 @@ impl Service for Folder {
         let dir = to.parent().unwrap_or(&self.root);
         let mut source = File::open(from)?;
         let size = source.metadata()?.len();
-        let mut staged = Self::staged(dir)?;
+        let mut staged = self.staged(dir)?;
         fault::point("remote.upload.write")?;
         if size < SMALL_BYTES {
             let mut bytes = Vec::with_capacity(size as usize);
@@ -270,7 +271,7 @@ mod tests {
     #[test]
     fn a_folder_keeps_gives_back_lists_and_removes() {
         let tmp = tempfile::tempdir().unwrap();
-        let service = Folder::new(tmp.path().join("far"));
+        let service = Folder::new(tmp.path().join("far"), Sharing::Umask);
         let keys = ["a/b/c".to_owned(), "a/d".to_owned()];
         assert_eq!(service.exists_many(&keys).unwrap(), [false, false]);
         assert_eq!(service.list("a").unwrap(), []);

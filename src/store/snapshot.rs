@@ -23,7 +23,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::canon::Canon;
-use crate::base::fs::{Entry, Executable, is_executable, is_temp_name, walk};
+use crate::base::fs::{self, Executable, is_executable, is_temp_name, walk, walk_with};
 use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId};
 use crate::project::ignore::PathKind;
@@ -31,6 +31,7 @@ use crate::project::{Ignore, Project};
 
 use super::cache::{Cache, Single};
 use super::error::Error;
+use super::rescue::is_lost;
 use super::stat::{SETTLE_WAIT, Stat, now_ns};
 use super::state::{Members, State, TreeRow};
 use super::tree::{Listing, ListingEntry};
@@ -105,9 +106,33 @@ pub struct Snapshotter {
     state: State,
     /// Paths with files that were too fresh to be remembered, and when they were looked at.
     unsettled: Mutex<BTreeMap<ArtifactPath, Instant>>,
+    cache_dir: PathBuf,
+    /// Links that lead to objects which the cache does not have.
+    lost: Mutex<BTreeSet<PathBuf>>,
     files_stated: AtomicU64,
     files_hashed: AtomicU64,
     bytes_hashed: AtomicU64,
+}
+
+/// What is kept of a file's metadata: there may be a million files.
+#[derive(Debug)]
+struct Seen {
+    stat: Stat,
+    is_file: bool,
+    exec: Executable,
+}
+
+type Entry = fs::Entry<Seen>;
+
+impl Seen {
+    #[expect(clippy::needless_pass_by_value, reason = "as the walk hands it out")]
+    fn of(metadata: Metadata) -> Self {
+        Self {
+            stat: Stat::of(&metadata),
+            is_file: metadata.is_file(),
+            exec: executable(&metadata),
+        }
+    }
 }
 
 /// What a scan is for.
@@ -141,6 +166,8 @@ impl Snapshotter {
             algo: project.personality.hash,
             state: State::new(project.layout.state_db(), project.personality.hash),
             unsettled: Mutex::default(),
+            cache_dir: project.config.cache_dir.clone(),
+            lost: Mutex::default(),
             files_stated: AtomicU64::new(0),
             files_hashed: AtomicU64::new(0),
             bytes_hashed: AtomicU64::new(0),
@@ -240,7 +267,7 @@ impl Snapshotter {
             .iter()
             .map(|entry| {
                 let before = known.get(&entry.relative);
-                let before = before.filter(|(stat, _)| *stat == Stat::of(&entry.metadata));
+                let before = before.filter(|(stat, _)| *stat == entry.metadata.stat);
                 written
                     .get(&entry.relative)
                     .or(before.map(|(_, hash)| hash))
@@ -270,6 +297,9 @@ impl Snapshotter {
             Ok(metadata) => metadata,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 self.forget(path);
+                if absolute.is_symlink() && is_lost(&self.cache_dir, absolute) {
+                    self.lost().insert(absolute.to_owned());
+                }
                 return Ok(Some(Scan {
                     presence: Presence::Missing,
                     listing: None,
@@ -344,7 +374,7 @@ impl Snapshotter {
             let enough = match purpose {
                 Purpose::Identity => true,
                 Purpose::Listing | Purpose::Files(_) => false,
-                Purpose::Store(cache) => cache.has_names(&row.tree)?,
+                Purpose::Store(cache) => cache.named(&row.tree)?.is_some(),
             };
             if enough {
                 return Ok(Some(Scan {
@@ -353,16 +383,26 @@ impl Snapshotter {
                 }));
             }
         }
+        // What was stored of the folder before need not be looked for file by file.
+        let stored = match (purpose, self.state.last_tree(path.as_str())) {
+            (Purpose::Store(cache) | Purpose::Files(cache), Some(row)) => cache.named(&row.tree)?,
+            (Purpose::Store(_) | Purpose::Files(_), None)
+            | (Purpose::Identity | Purpose::Listing, _) => None,
+        };
+        let is_stored = |entry: &Entry, hash: ContentHash| {
+            let before = stored.as_ref().and_then(|old| old.get(&entry.relative));
+            before.is_some_and(|before| before.hash == hash)
+        };
         let known = self.state.members(path.as_str());
         let is_known = |entry: &Entry| {
             known
                 .get(&entry.relative)
-                .is_some_and(|(stat, _)| *stat == Stat::of(&entry.metadata))
+                .is_some_and(|(stat, _)| *stat == entry.metadata.stat)
         };
         let fresh_bytes: u64 = entries
             .iter()
-            .filter(|e| !is_known(e) && !Stat::of(&e.metadata).is_settled(now))
-            .map(|e| e.metadata.len())
+            .filter(|e| !is_known(e) && !e.metadata.stat.is_settled(now))
+            .map(|e| e.metadata.stat.size)
             .sum();
         if attempt == 0 && HASHED_TWICE_BYTES_MAX < fresh_bytes {
             std::thread::sleep(SETTLE_WAIT);
@@ -372,10 +412,12 @@ impl Snapshotter {
             .par_iter()
             .with_min_len(16)
             .map(|entry| {
-                let stat = Stat::of(&entry.metadata);
+                let stat = entry.metadata.stat;
                 match known.get(&entry.relative) {
                     Some((known, hash))
-                        if *known == stat && purpose.is_served_by(*hash, stat.size)? =>
+                        if *known == stat
+                            && (is_stored(entry, *hash)
+                                || purpose.is_served_by(*hash, stat.size)?) =>
                     {
                         Ok(Some(*hash))
                     }
@@ -403,9 +445,9 @@ impl Snapshotter {
     }
 
     /// Returns what a listing says of a file's execute bit; DVC's say nothing.
-    fn recorded(&self, metadata: &Metadata) -> Executable {
+    fn recorded(&self, exec: Executable) -> Executable {
         match self.algo {
-            HashAlgo::Blake3 => executable(metadata),
+            HashAlgo::Blake3 => exec,
             HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Executable::No,
         }
     }
@@ -424,7 +466,7 @@ impl Snapshotter {
         let mut files = Vec::with_capacity(entries.len());
         for (entry, hash) in entries.iter().zip(hashes) {
             let Some(hash) = *hash else { continue };
-            let stat = Stat::of(&entry.metadata);
+            let stat = entry.metadata.stat;
             if stat.is_settled(now) {
                 members.insert(entry.relative.clone(), (stat, hash));
             }
@@ -432,7 +474,7 @@ impl Snapshotter {
                 path: entry.relative.clone(),
                 hash,
                 size: Some(stat.size),
-                exec: self.recorded(&entry.metadata),
+                exec: self.recorded(entry.metadata.exec),
             });
         }
         let settled = members.len() == entries.len();
@@ -466,9 +508,27 @@ impl Snapshotter {
             } else {
                 PathKind::File
             };
-            self.ignore.keeps(path.join(relative).as_str(), kind)
+            // DVC leaves out folders behind links.
+            let is_dvc = self.algo != HashAlgo::Blake3;
+            !(is_dvc && is_dir && absolute.join(relative).is_symlink())
+                && self.ignore.keeps(path.join(relative).as_str(), kind)
         };
-        let entries = match walk(absolute, &keep) {
+        let walked = match walk_with(absolute, &keep, &Seen::of) {
+            Err((at, e)) if e.kind() == ErrorKind::NotFound && is_lost(&self.cache_dir, &at) => {
+                // Its file is missing, as that of a lone link is.
+                let keep = |relative: &str, is_dir: bool| {
+                    let at = absolute.join(relative);
+                    let is_lost = !is_dir && at.is_symlink() && is_lost(&self.cache_dir, &at);
+                    if is_lost {
+                        self.lost().insert(at);
+                    }
+                    !is_lost && keep(relative, is_dir)
+                };
+                walk_with(absolute, &keep, &Seen::of)
+            }
+            walked => walked,
+        };
+        let entries = match walked {
             Ok(entries) => entries,
             // A link to nothing cannot be tracked; a file that vanished is looked for again.
             Err((at, e)) if e.kind() == ErrorKind::NotFound && !at.is_symlink() => return Ok(None),
@@ -477,8 +537,9 @@ impl Snapshotter {
         self.ignore.check()?;
         for entry in &entries {
             let at = || absolute.join(&entry.relative);
-            if !entry.metadata.is_file() {
-                check_kind(&at(), &entry.metadata)?;
+            if !entry.metadata.is_file {
+                let metadata = std::fs::metadata(at());
+                check_kind(&at(), &metadata.map_err(base::Error::io("inspect", &at()))?)?;
             }
             if entry.relative.contains('\\') {
                 return Err(Error::UntrackableName { path: at() });
@@ -512,6 +573,19 @@ impl Snapshotter {
         Ok(after.is_ok_and(|after| after == *stat).then_some(hash))
     }
 
+    /// Returns a link at or below `path`, looked at before, that leads to an object which the cache
+    /// does not have.
+    pub(crate) fn lost_link(&self, path: &ArtifactPath) -> Option<PathBuf> {
+        let absolute = path.under(&self.root);
+        let lost = self.lost();
+        let below = lost.iter().find(|link| link.starts_with(&absolute));
+        below.filter(|link| is_lost(&self.cache_dir, link)).cloned()
+    }
+
+    fn lost(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unsettled(&self) -> std::sync::MutexGuard<'_, BTreeMap<ArtifactPath, Instant>> {
         self.unsettled
             .lock()
@@ -521,7 +595,9 @@ impl Snapshotter {
     /// Returns the paths of all files below `absolute`, ignored ones too, that `tracked` lacks;
     /// leftovers of our own do not count.
     pub(crate) fn untracked(absolute: &Path, tracked: &Listing) -> Result<BTreeSet<String>, Error> {
-        let entries = walk(absolute, &|_, _| true)
+        // A link to a folder holds nothing itself.
+        let keep = |relative: &str, is_dir: bool| !(is_dir && absolute.join(relative).is_symlink());
+        let entries = walk(absolute, &keep)
             .map_err(|(at, e)| Error::from(base::Error::io("inspect", &at)(e)))?;
         let names = entries.into_iter().map(|e| e.relative);
         let counts =
@@ -564,7 +640,7 @@ impl TreeRow {
 
 /// Returns the bytes of all files.
 fn sizes(entries: &[Entry]) -> u64 {
-    entries.iter().map(|entry| entry.metadata.len()).sum()
+    entries.iter().map(|entry| entry.metadata.stat.size).sum()
 }
 
 fn executable(metadata: &Metadata) -> Executable {
@@ -581,8 +657,8 @@ fn fingerprint(entries: &[Entry]) -> ContentHash {
     canon.list(entries.len());
     for entry in entries {
         let mut bytes = [0; Stat::LEN + 1];
-        bytes[..Stat::LEN].copy_from_slice(&Stat::of(&entry.metadata).to_bytes());
-        bytes[Stat::LEN] = u8::from(is_executable(&entry.metadata));
+        bytes[..Stat::LEN].copy_from_slice(&entry.metadata.stat.to_bytes());
+        bytes[Stat::LEN] = u8::from(entry.metadata.exec == Executable::Yes);
         canon.text(&entry.relative).bytes(&bytes);
     }
     canon.finish()

@@ -97,6 +97,11 @@ impl State {
             .copied()
     }
 
+    /// Returns the last row of the folder at `path`, whatever is there now.
+    pub(crate) fn last_tree(&self, path: &str) -> Option<TreeRow> {
+        self.loaded().trees.get(path).copied()
+    }
+
     /// Returns what is known of files below the folder `path`: from its own row, and from rows of
     /// folders around and below it, since stages may depend on a folder and on a part of it.
     pub(crate) fn members(&self, path: &str) -> Members {

@@ -82,9 +82,17 @@ impl Listing {
                 return Err(ListingError::Order(entry.path.clone()));
             }
         }
-        for entry in &entries {
+        for (i, entry) in entries.iter().enumerate() {
+            let before = i.checked_sub(1).map_or("", |i| entries[i].path.as_str());
             for (slash, _) in entry.path.match_indices('/') {
                 let folder = &entry.path[..slash];
+                // What holds of the file before, which lies in this folder too, was found out there.
+                if before
+                    .strip_prefix(folder)
+                    .is_some_and(|r| r.starts_with('/'))
+                {
+                    continue;
+                }
                 if entries
                     .binary_search_by(|e| e.path.as_str().cmp(folder))
                     .is_ok()

@@ -13,6 +13,7 @@ use crate::base::{self, ArtifactPath, ContentHash, fs};
 
 use super::Store;
 use super::error::Error;
+use super::materialise::LinkedFolders;
 use super::snapshot::{Presence, Present, Purpose};
 use super::stat::backdated;
 
@@ -33,7 +34,9 @@ impl Store {
                 }
             }
             (Presence::Present(_), Some(listing)) => {
-                for entry in listing.entries() {
+                let names = listing.entries().iter().map(|e| e.path.as_str());
+                let linked = LinkedFolders::find(&target, names);
+                for entry in listing.entries().iter().filter(|e| !linked.hold(&e.path)) {
                     if self.free(&target.join(&entry.path))? {
                         written.insert(entry.path.clone(), entry.hash);
                     }
@@ -87,17 +90,20 @@ impl Store {
         } else {
             fs::Executable::No
         };
-        self.build(file, &|to| {
-            fs::place(&real, to, &[LinkKind::Reflink, LinkKind::Copy])
-                .map_err(base::Error::io("copy", to))?;
-            fault::point("store.unprotect.mode")
-                .and_then(|()| fs::set_writable(to))
-                .and_then(|()| fs::set_executable(to, exec))
-                .and_then(|()| File::open(to)?.set_modified(backdated()))
-                .map_err(base::Error::io("set mode and time of", to))?;
-            Ok(())
-        })?;
+        self.build(file, &|to| Self::copy(&real, exec, to))?;
         Ok(true)
+    }
+
+    /// Creates the file `to`, one of its own that its owner may write, with the bytes of `from`.
+    pub(super) fn copy(from: &Path, exec: fs::Executable, to: &Path) -> Result<(), Error> {
+        fs::place(from, to, &[LinkKind::Reflink, LinkKind::Copy])
+            .map_err(base::Error::io("copy", to))?;
+        fault::point("store.unprotect.mode")
+            .and_then(|()| fs::set_writable(to))
+            .and_then(|()| fs::set_executable(to, exec))
+            .and_then(|()| File::open(to)?.set_modified(backdated()))
+            .map_err(base::Error::io("set mode and time of", to))?;
+        Ok(())
     }
 }
 

@@ -598,7 +598,7 @@ fn a_corrupted_cache_object_is_set_aside_and_the_stage_runs() {
 prepare: unchanged
 top: restoring an earlier result: output `top.txt` is missing
  WARN a corrupt object was taken out of the cache object=[HASH]
-top: the earlier result cannot be used (the cache cannot give back `[HASH]`: corrupt `[HASH]`); running instead
+top: the earlier result cannot be used (the cache has a damaged object under `[HASH]`); running instead
 top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
 top: done in [TIME]
 tally: unchanged
@@ -646,9 +646,9 @@ fn a_deleted_cache_object_is_made_again() {
         &p.cvops("checkout"),
         str![[r#"
 --- stderr ---
-error: the cache cannot give back `[HASH]`: missing `[HASH]`
+error: `top.txt` cannot be put in place: the cache does not have `[HASH]`
  |
- = help: `cvops fetch` brings it from a remote; `cvops repro` makes outputs anew
+ = help: `cvops fetch` brings it from a remote that has it; `cvops repro top` makes it anew
 [exit 1]
 "#]],
     );
@@ -707,7 +707,7 @@ fn a_file_missing_from_a_cached_folder() {
         str![[r#"
 --- stderr ---
 a: restoring an earlier result: output `d` is missing
-a: the earlier result cannot be used (the cache cannot give back `[HASH].dir`: missing `[HASH]`); running instead
+a: the earlier result cannot be used (the cache does not have all of the folder `[HASH]`: missing `[HASH]`); running instead
 a $ mkdir d; echo 1 > d/x; echo 2 > d/y
 a: done in [TIME]
 1 stage: 1 ran

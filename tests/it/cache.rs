@@ -50,7 +50,7 @@ fn verify_counts_and_sweeps() {
     check(
         &p.cvops("cache verify --json"),
         str![[r#"
-{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[],"repaired":0}
+{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[],"repaired":0,"rescued":[]}
 [exit 0]
 "#]],
     );

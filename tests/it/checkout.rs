@@ -3,7 +3,7 @@
 use snapbox::str;
 
 use crate::support::check;
-use crate::support::stages::sample;
+use crate::support::stages::{sample, with_pipeline};
 
 #[test]
 fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
@@ -12,15 +12,15 @@ fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
         &p.cvops("checkout"),
         str![[r#"
 --- stderr ---
-error: `tally.txt` cannot be restored: the lock records no run of `tally` that wrote it
+error: `tally.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `top.txt` cannot be restored: the lock records no run of `top` that wrote it
+ = help: `cvops repro tally` makes it anew
+error: `top.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `upper.txt` cannot be restored: the lock records no run of `prepare` that wrote it
+ = help: `cvops repro top` makes it anew
+error: `upper.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
+ = help: `cvops repro prepare` makes it anew
 [exit 1]
 "#]],
     );
@@ -93,6 +93,91 @@ tally    unchanged
 --- stderr ---
 everything is up to date
 [exit 0]
+"#]],
+    );
+}
+
+/// git has what `cache: false` leaves to it: an edit there is none of checkout's business, and in a
+/// clone the cache does not have it.
+#[test]
+fn what_is_left_to_git_is_left_alone() {
+    let p = with_pipeline(
+        "stages:\n  score:\n    cmd: \"echo '{\\\"a\\\": 1}' > m.json; echo o > o.txt\"\n    metrics: [{m.json: {cache: false}}]\n    outs: [o.txt]\n",
+    );
+    p.ok("repro");
+    p.write("note.txt", "one\n").ok("add note.txt");
+    let pointer = p.read("note.txt.cvops");
+    p.write("note.txt.cvops", format!("{pointer}  cache: false\n"));
+    p.write("m.json", "{\"a\": 2}\n").write("note.txt", "two\n");
+    for command in ["checkout", "checkout --force", "checkout m.json note.txt"] {
+        check(
+            &p.cvops(command),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
+    }
+    assert_eq!(p.read("m.json"), "{\"a\": 2}\n");
+    assert_eq!(p.read("note.txt"), "two\n");
+    // As in a fresh clone, after `pull` has brought the output.
+    p.remove(".cvops/cache").remove(".cvops/runs");
+    p.ok("repro --force");
+    let object = blake3::hash(p.read("m.json").as_bytes()).to_hex();
+    p.remove(&format!(
+        ".cvops/cache/blake3/{}/{}",
+        &object[..2],
+        &object[2..]
+    ));
+    p.ok("checkout");
+    // What is gone is for git to bring back.
+    p.remove("m.json");
+    p.ok("checkout");
+    assert!(!p.exists("m.json"));
+}
+
+#[test]
+fn the_help_for_what_the_cache_lacks_is_what_helps() {
+    let p = with_pipeline("stages: {a: {cmd: echo 1 > out, outs: [out]}}\n");
+    p.write("f", "1\n2\n").ok("add f");
+    p.ok("freeze a");
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: no run that wrote it is recorded
+ |
+ = help: `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
+    p.ok("unfreeze a");
+    p.ok("repro");
+    p.ok("freeze a");
+    p.remove(".cvops/cache").remove("out").remove("f");
+    check(
+        &p.cvops("checkout"),
+        str![[r#"
+--- stderr ---
+error: `f` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; if you have it elsewhere, put it there and `cvops add f`
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
+    p.ok("unfreeze a");
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `cvops repro a` makes it anew
+[exit 1]
 "#]],
     );
 }

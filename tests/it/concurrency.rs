@@ -291,13 +291,13 @@ fn parameters_are_set_while_a_repro_runs() {
         "stages:\n  slow:\n    cmd: touch ~/started; while [ ! -e ~/go ] && [ -d ~ ]; do sleep 0.02; done; echo 1 > out.txt\n    outs: [out.txt]\n",
     );
     p.write("params.yaml", "x: 1\n");
-    let mut repro = p.command("repro").stderr(Stdio::null()).spawn().unwrap();
+    let mut repro = Beside::start(p.command("repro").stderr(Stdio::null()));
     wait_until("the repro holds the project lock", || {
         p.home().join("started").exists()
     });
     p.ok("params set x=2");
     fs::write(p.home().join("go"), "").unwrap();
-    assert!(repro.wait().unwrap().success());
+    assert_eq!(repro.end(), Some(0));
     assert_eq!(p.read("params.yaml"), "x: 2\n");
 }
 

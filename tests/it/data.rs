@@ -401,9 +401,9 @@ error: `data/raw/horse` is not tracked
         &p.cvops("checkout labels"),
         str![[r#"
 --- stderr ---
-error: the cache cannot give back `[HASH]`: missing `[HASH]`
+error: `labels` cannot be put in place: the cache does not have `[HASH]`
  |
- = help: `cvops fetch` brings it from a remote; `cvops repro` makes outputs anew
+ = help: `cvops fetch` brings it from a remote that has it; if you have it elsewhere, put it there and `cvops add labels`
 [exit 1]
 "#]],
     );

@@ -87,8 +87,13 @@ fn dvc_respects_a_stage_that_cvops_runs() {
     let stderr = fs::File::create(&log).unwrap();
     let mut ours = Running::start(p.command("repro slow").stderr(stderr));
     wait_until("cvops runs the stage", || p.home().join("started").exists());
-    // What DVC reads meanwhile is whole, and what cvops writes it leaves alone.
-    p.dvc_ok("status");
+    // As beside another DVC: `status` would read what is being written.
+    let busy = p.home().join("busy");
+    let stderr = fs::File::create(&busy).unwrap();
+    let status = Running::start(p.dvc_command("status").stderr(stderr)).wait();
+    let said = fs::read_to_string(&busy).unwrap();
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("busy") && said.contains(&ours.id()), "{said}");
     let answer = p.home().join("answer");
     let stderr = fs::File::create(&answer).unwrap();
     let mut theirs = Running::start(p.dvc_command("repro slow").stderr(stderr));
@@ -142,4 +147,32 @@ fn many_commands_of_both_at_once_lose_nothing() {
     assert_idle(Dvc, &p, "many at once");
     assert_idle(Cvops, &p, "many at once");
     p.ok("cache verify");
+}
+
+#[test]
+fn dvc_collects_garbage_while_a_stage_runs() {
+    if program("DVC collects garbage beside a running cvops").is_none() {
+        return;
+    }
+    let p = scene();
+    let log = p.home().join("stderr");
+    let mut ours = Running::start(
+        p.command("repro -j 2")
+            .stderr(fs::File::create(&log).unwrap()),
+    );
+    wait_until("cvops runs the stage", || p.home().join("started").exists());
+    wait_until("cvops stored the other one", || p.exists("dvc.lock"));
+    p.dvc_ok("gc --workspace --force");
+    fs::write(p.home().join("go"), "").unwrap();
+    assert!(
+        ours.wait().success(),
+        "{}",
+        fs::read_to_string(&log).unwrap()
+    );
+    p.remove("slow.txt").remove("quick.txt");
+    p.dvc_ok("checkout");
+    assert_eq!(
+        (p.read("slow.txt"), p.read("quick.txt")),
+        ("1\n".into(), "1\n".into())
+    );
 }

@@ -23,8 +23,10 @@ mod data;
 mod doctor;
 mod dvc;
 mod dvc_beside;
+mod dvc_compare;
 mod dvc_data;
 mod dvc_locks;
+mod dvc_settings;
 mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]
@@ -38,6 +40,7 @@ mod init;
 mod init_template;
 mod inputs;
 mod install;
+mod links;
 mod manual;
 mod metrics;
 mod migrate;
@@ -68,6 +71,7 @@ mod status;
 mod summary;
 mod support;
 mod sweep;
+mod sweep_templates;
 mod template;
 mod tidy;
 #[cfg(feature = "vision")]

@@ -245,8 +245,8 @@ fn scripts_read_what_dvc_status_prints() {
     );
 }
 
-#[test]
-fn a_broken_file_elsewhere_breaks_only_what_needs_it() {
+/// The same after a repro, with two slips in `sub/dvc.yaml`.
+fn broken_below() -> Project {
     let p = repository();
     p.ok("repro");
     p.edit(
@@ -254,6 +254,12 @@ fn a_broken_file_elsewhere_breaks_only_what_needs_it() {
         "    deps: [../prep.txt]\n",
         "    dpes: [../prep.txt]\n    oust: [a]\n",
     );
+    p
+}
+
+#[test]
+fn a_broken_file_elsewhere_breaks_only_what_needs_it() {
+    let p = broken_below();
     check(
         &p.cvops("status prep"),
         str![[r#"
@@ -286,6 +292,70 @@ warning: `sub/dvc.yaml` is left out, it cannot be read: unknown key `dpes` in `s
 prep: unchanged
 everything is up to date (1 stage)
 [exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn without_a_target_the_file_of_the_folder_is_needed() {
+    let p = broken_below();
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+warning: `sub/dvc.yaml` is left out, it cannot be read: unknown key `dpes` in `stages.train`
+ --> sub/dvc.yaml:4:5
+  |
+4 |     dpes: [../prep.txt]
+  |     ^^^^ not a known key
+  |
+  = note: 1 more problem in it
+  = help: did you mean `deps`?
+prep: unchanged
+everything is up to date (1 stage)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("-C sub repro"),
+        str![[r#"
+--- stderr ---
+error: unknown key `dpes` in `stages.train`
+ --> sub/dvc.yaml:4:5
+  |
+4 |     dpes: [../prep.txt]
+  |     ^^^^ not a known key
+  |
+  = help: did you mean `deps`?
+error: unknown key `oust` in `stages.train`
+ --> sub/dvc.yaml:5:5
+  |
+5 |     oust: [a]
+  |     ^^^^ not a known key
+  |
+  = help: did you mean `outs`?
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("repro -P"),
+        str![[r#"
+--- stderr ---
+error: unknown key `dpes` in `stages.train`
+ --> sub/dvc.yaml:4:5
+  |
+4 |     dpes: [../prep.txt]
+  |     ^^^^ not a known key
+  |
+  = help: did you mean `deps`?
+error: unknown key `oust` in `stages.train`
+ --> sub/dvc.yaml:5:5
+  |
+5 |     oust: [a]
+  |     ^^^^ not a known key
+  |
+  = help: did you mean `outs`?
+[exit 2]
 "#]],
     );
     check(
@@ -330,6 +400,11 @@ error: unknown key `oust` in `stages.train`
 [exit 2]
 "#]],
     );
+}
+
+#[test]
+fn a_list_shows_what_can_be_read() {
+    let p = broken_below();
     p.write("other/dvc.yaml", "stages: [\n");
     check(
         &p.cvops("stage list"),

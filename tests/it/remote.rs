@@ -258,7 +258,25 @@ store	[ROOT]/store	(default)
 [exit 0]
 "#]],
     );
-    p.ok("remote rename other far");
+    p.ok("remote modify --local other user me");
+    check(
+        &p.cvops("remote rename other far"),
+        str![[r#"
+--- stderr ---
+the remote `other` is called `far` in `.dvc/config` and `.dvc/config.local`
+[exit 0]
+"#]],
+    );
+    assert_data_eq!(
+        p.read(".dvc/config.local"),
+        str![[r#"
+['remote "store"']
+    password = "a,b"
+['remote "far"']
+    user = me
+
+"#]]
+    );
     p.ok("remote modify far --unset url");
     check(
         &p.cvops("remote remove store"),

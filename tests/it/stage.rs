@@ -208,14 +208,14 @@ error: stage `circle` depends on its own output `circle`
 "#]],
     );
     check(
-        &p.cvops("stage add -n no:name true"),
+        &p.cvops("stage add -n 'no/name' true"),
         str![[r#"
 --- stderr ---
-error: `no:name` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
+error: `no/name` is not a stage name: use letters, digits, blanks, `_`, `-` and `.`, beginning with a letter, digit or `_`
   --> pipeline.yaml:17:3
    |
-17 |   "no:name":
-   |   ^^^^^^^^^
+17 |   no/name:
+   |   ^^^^^^^
 [exit 2]
 "#]],
     );
@@ -258,7 +258,8 @@ stages:
       - raw       # as loaded
     outs:
       - model
-    metrics: [m.json]
+    metrics:
+    - m.json
 # The end.
 
 "#]],

@@ -408,6 +408,46 @@ fn a_watch_goes_on_through_changes_and_failures_until_it_is_stopped() {
 }
 
 #[test]
+fn a_watch_sees_the_files_that_templates_come_from() {
+    let p = project();
+    p.write("names.yaml", "word: one\n").write(
+        "pipeline.yaml",
+        "vars: [names.yaml]\nstages: {say: {cmd: 'echo ${word} > said.txt', outs: [said.txt]}}\n",
+    );
+    let log = p.home().join("log");
+    let mut command = p.command("repro --watch");
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut watch = Beside::start(&mut command);
+    let said = |text: &str, times: usize| {
+        wait_until(text, || {
+            fs::read_to_string(&log).unwrap().matches(text).count() == times
+        });
+    };
+    said("watching", 1);
+    p.write("names.yaml", "word: another\n");
+    said("`names.yaml` changed", 1);
+    said("watching", 2);
+    assert_eq!(p.read("said.txt"), "another\n");
+    watch.signal(Signal::INT);
+    assert_eq!(watch.end(), Some(130));
+}
+
+#[test]
+fn a_log_that_nobody_takes_is_no_crash() {
+    let p = sample();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = p.command("repro -v");
+    assert!(command.stderr(full).status().unwrap().success());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = p.command("repro -v -f");
+    assert!(command.stderr(writer).status().unwrap().success());
+}
+
+#[test]
 fn a_watched_service_starts_anew_when_what_it_reads_changed() {
     let port = free_port();
     let p = with_pipeline(&format!(
@@ -544,6 +584,17 @@ prepare: unchanged
 top: unchanged
 tally: unchanged
 everything is up to date (3 stages)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro --allow-missing --dry"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
 [exit 0]
 "#]],
     );

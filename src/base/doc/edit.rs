@@ -17,8 +17,10 @@ use super::key_path::{Key, KeyPath};
 use super::node::{self, Entry, Layout, Node, Quotes, Shape, colon_after};
 use super::value::{Map, Value};
 
+mod lines;
 mod spell;
 
+use lines::{Style, add_lines, append, entry_lines, flow_entry, line_end, newline};
 use spell::{flow, is_one_line, quoted, scalar_or_flow};
 
 /// Returns `document` with `value` at `path`; sections on the way that are missing are created.
@@ -27,6 +29,23 @@ use spell::{flow, is_one_line, quoted, scalar_or_flow};
 /// # Errors
 /// The way leads through something that holds no keys, or the layout is beyond this editor.
 pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    set_in(document, path, value, Style::Short)
+}
+
+/// As `set`; lists in a section that is new stand item below item, as people write stages.
+///
+/// # Errors
+/// As `set`.
+pub fn set_blocks(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    set_in(document, path, value, Style::Blocks)
+}
+
+fn set_in(
+    document: &Document,
+    path: &KeyPath,
+    value: &Value,
+    style: Style,
+) -> Result<Document, Error> {
     if document.format == Format::Python {
         return Err(refuse(document, path, IN_A_PROGRAM.to_owned()));
     }
@@ -38,7 +57,7 @@ pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Documen
     let mut edited = document.clone();
     for (at, value) in steps(&document.root, path, value) {
         let text = match &value {
-            Some(value) => set_one(&edited, &at, value),
+            Some(value) => set_one(&edited, &at, value, style),
             None => remove_one(&edited, &at),
         };
         edited = reread(document, path, text)?;
@@ -286,7 +305,12 @@ fn find<'n, 'k>(root: &'n Node, keys: &'k [Key]) -> Found<'n, 'k> {
 const BY_LAYOUT: &str = "its layout is too unusual";
 
 /// Returns the text with one value set.
-fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String, String> {
+fn set_one(
+    document: &Document,
+    path: &KeyPath,
+    value: &Value,
+    style: Style,
+) -> Result<String, String> {
     let text = &document.source.text;
     if document.format == Format::Toml {
         return set_toml(document, path, value);
@@ -295,10 +319,11 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
         return ini::set(text, path.keys(), value);
     }
     let is_json = document.format == Format::Json;
+    let style = if is_json { Style::Json } else { style };
     let Some(root) = node::tree(text) else {
         return Ok(append(
             text,
-            &entry_lines(text, path.keys(), value, 0, is_json)?,
+            &entry_lines(text, path.keys(), value, 0, style)?,
         ));
     };
     let found = find(&root, path.keys());
@@ -325,7 +350,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
             Ok(add_lines(
                 text,
                 at,
-                &entry_lines(text, rest, value, indent, is_json)?,
+                &entry_lines(text, rest, value, indent, style)?,
             ))
         }
         (Shape::List(Layout::Flow, items), [Key::Index(_)]) => {
@@ -341,7 +366,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
         (Shape::Empty, rest) => match found.entry {
             // Nothing but comments.
             None if found.nodes.len() == 1 => {
-                Ok(append(text, &entry_lines(text, rest, value, 0, is_json)?))
+                Ok(append(text, &entry_lines(text, rest, value, 0, style)?))
             }
             Some(entry) if !in_flow => {
                 let indent = column(text, entry.key.start) + indent_width(&root, text);
@@ -349,7 +374,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
                 Ok(add_lines(
                     text,
                     at,
-                    &entry_lines(text, rest, value, indent, is_json)?,
+                    &entry_lines(text, rest, value, indent, style)?,
                 ))
             }
             _ => Err(BY_LAYOUT.to_owned()),
@@ -448,109 +473,6 @@ fn add_in_flow(text: &str, span: Span, last: Option<(usize, usize)>, shown: &str
         ", ".to_owned()
     };
     format!("{}{between}{shown}{}", &text[..end], &text[end..])
-}
-
-/// Returns `a: {b: value}` for the keys a and b.
-fn flow_entry(keys: &[Key], value: &Value, is_json: bool) -> Result<String, String> {
-    let Some((Key::Name(name), rest)) = keys.split_first() else {
-        return Err("there is no list to put it into".to_owned());
-    };
-    let key = flow(&Value::Str(name.clone()), is_json);
-    match rest {
-        [] => Ok(format!("{key}: {}", flow(value, is_json))),
-        _ => Ok(format!("{key}: {{{}}}", flow_entry(rest, value, is_json)?)),
-    }
-}
-
-/// Returns the lines of a new block entry, without the last line break.
-fn entry_lines(
-    text: &str,
-    keys: &[Key],
-    value: &Value,
-    indent: usize,
-    is_json: bool,
-) -> Result<String, String> {
-    if is_json {
-        return Ok(format!("{{{}}}", flow_entry(keys, value, is_json)?));
-    }
-    let Some((Key::Name(name), rest)) = keys.split_first() else {
-        return Err("there is no list to put it into".to_owned());
-    };
-    let head = format!(
-        "{}{}:",
-        " ".repeat(indent),
-        flow(&Value::Str(name.clone()), false)
-    );
-    match (rest, value) {
-        ([], Value::Map(map)) if !map.is_empty() => {
-            let mut lines = vec![head];
-            for (key, value) in map {
-                lines.push(nested_lines(text, key, value, indent + 2)?);
-            }
-            Ok(lines.join(newline(text)))
-        }
-        ([], value) => Ok(format!("{head} {}", scalar_or_flow(value, is_json))),
-        _ => {
-            let inner = entry_lines(text, rest, value, indent + 2, is_json)?;
-            Ok(format!("{head}{}{inner}", newline(text)))
-        }
-    }
-}
-
-/// Returns the lines of an entry in a new block: lists of such are blocks as well, not indented.
-fn nested_lines(text: &str, name: &str, value: &Value, indent: usize) -> Result<String, String> {
-    let Value::List(items) = value else {
-        let key = [Key::Name(name.to_owned())];
-        return entry_lines(text, &key, value, indent, false);
-    };
-    if items.is_empty() {
-        let key = [Key::Name(name.to_owned())];
-        return entry_lines(text, &key, value, indent, false);
-    }
-    let margin = " ".repeat(indent);
-    let name = flow(&Value::Str(name.to_owned()), false);
-    let mut lines = vec![format!("{margin}{name}:")];
-    for item in items {
-        match item {
-            Value::Map(map) if map.len() == 1 => {
-                for (key, value) in map {
-                    let entry = nested_lines(text, key, value, indent + 2)?;
-                    // The dash stands where the entry is indented.
-                    lines.push(format!("{margin}- {}", entry.trim_start()));
-                }
-            }
-            other => lines.push(format!("{margin}- {}", scalar_or_flow(other, false))),
-        }
-    }
-    Ok(lines.join(newline(text)))
-}
-
-/// Puts lines behind the line that ends at `at`.
-fn add_lines(text: &str, at: usize, lines: &str) -> String {
-    format!("{}{}{lines}{}", &text[..at], newline(text), &text[at..])
-}
-
-/// Puts lines at the end of the text.
-fn append(text: &str, lines: &str) -> String {
-    if text.is_empty() || text.ends_with('\n') {
-        format!("{text}{lines}{}", newline(text))
-    } else {
-        format!("{text}{}{lines}", newline(text))
-    }
-}
-
-fn newline(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
-}
-
-/// Returns where the line of `from` ends, before its line break.
-fn line_end(text: &str, from: usize) -> usize {
-    let end = text[from..].find('\n').map_or(text.len(), |i| from + i);
-    if text[from..end].ends_with('\r') {
-        end - 1
-    } else {
-        end
-    }
 }
 
 /// Returns the column of a byte in its line, in characters.
@@ -654,7 +576,7 @@ fn remove_one(document: &Document, path: &KeyPath) -> Result<String, String> {
             if above.is_root() {
                 return Ok(append(&cut(parent.span), empty));
             }
-            set_one(document, &above, &nothing)
+            set_one(document, &above, &nothing, Style::Short)
         }
         (Layout::Flow, n) if at + 1 < n => Ok(cut(Span {
             start,

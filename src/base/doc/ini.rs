@@ -133,14 +133,15 @@ pub(super) fn set(text: &str, keys: &[Key], value: &Value) -> Result<String, Str
     let shown = spell(value)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let Some(section) = sections.iter().find(|s| s.path == path) else {
-        let gap = if text.is_empty() || text.ends_with('\n') {
+        let (before, after) = text.split_at(place_of_new(text, &sections, &path));
+        let gap = if before.is_empty() || before.ends_with('\n') {
             ""
         } else {
             newline
         };
         let name = header(&path);
         return Ok(format!(
-            "{text}{gap}[{name}]{newline}{INDENT}{key} = {shown}{newline}"
+            "{before}{gap}[{name}]{newline}{INDENT}{key} = {shown}{newline}{after}"
         ));
     };
     if let Some(item) = section.items.iter().find(|item| item.key == key) {
@@ -194,6 +195,18 @@ impl Section {
             end,
         }
     }
+}
+
+/// Returns where a new section goes: as DVC orders them, behind all others, but a plain one before
+/// those with a name and the comments right above them.
+fn place_of_new(text: &str, sections: &[Section], path: &[String]) -> usize {
+    let first_named = sections.iter().find(|section| 1 < section.path.len());
+    let Some(next) = first_named.filter(|_| path.len() == 1) else {
+        return text.len();
+    };
+    let above = text[..next.line.start].split_inclusive('\n').rev();
+    let comments = above.take_while(|line| line.trim_start().starts_with('#'));
+    next.line.start - comments.map(str::len).sum::<usize>()
 }
 
 /// Takes out spans of whole lines with the line break behind each.
@@ -543,6 +556,12 @@ mod tests {
             set("remote.new.url", Value::Str("/a,b".into())),
             format!("{WRITTEN}['remote \"new\"']\n    url = \"/a,b\"\n")
         );
+        let named = "['remote \"a\"']\n    url = /a\n";
+        let text = format!("# ours\n[core]\n    remote = a\n# far\n{named}");
+        let wanted = text.replace("# far", "[cache]\n    type = copy\n# far");
+        let path = "cache.type".parse().unwrap();
+        let edited = edit::set(&document(&text), &path, &Value::Str("copy".into())).unwrap();
+        assert_eq!(edited.source.text, wanted);
         let remove = |path: KeyPath| {
             let edited = edit::remove(&document(WRITTEN), &path).unwrap();
             edited.source.text.clone()

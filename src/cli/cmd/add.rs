@@ -118,6 +118,11 @@ fn tell(ctx: &Ctx, project: &Project, outcome: &add::Outcome) -> Result<Outcome,
     }
     for added in &outcome.added {
         ctx.out.note(&sentence(added));
+        for object in &added.damaged {
+            ctx.out.note(&format!(
+                "  its version before is damaged in the cache: {object} was written to through a link, and was moved to the cache's `corrupt` folder"
+            ));
+        }
     }
     tracked::tell_git(ctx, project, &outcome.for_git)?;
     Ok(Outcome::Done)
@@ -164,5 +169,6 @@ fn to_json(added: &Added) -> serde_json::Value {
         "size": added.present.size,
         "files": added.present.files,
         "change": change,
+        "damaged": added.damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

@@ -13,6 +13,7 @@ use crate::cli::out::{Form, Style};
 use crate::cli::progress::Progress;
 use crate::cli::settings::{LevelArgs, Settings};
 use crate::cli::sync::{Mover, Where};
+use crate::cli::tracked;
 use crate::data;
 use crate::project::{self, Project};
 use crate::store::gc::Mode;
@@ -165,6 +166,19 @@ fn repair(
     Ok((come != 0).then_some((come, name)))
 }
 
+/// Gives the bytes of damaged objects to the paths that were links to them: they may be an edit.
+/// Before anything is brought from a remote, or such a link would show the old version.
+fn rescue(ctx: &Ctx, project: &Project, report: &Report) -> Result<Vec<String>, CliError> {
+    if report.corrupt.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The cache can be verified where a pipeline file is broken.
+    match tracked::open(ctx, project, &[]) {
+        Ok(tracked) => Ok(tracked.rescue()?),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 fn run_verify(ctx: &Ctx, place: &Where) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
@@ -183,6 +197,7 @@ fn run_verify(ctx: &Ctx, place: &Where) -> Result<Outcome, CliError> {
     })?;
     bar.end();
     let found = report.corrupt.clone();
+    let rescued = rescue(ctx, &project, &report)?;
     let repaired = repair(ctx, &project, &mut report, place)?;
     if ctx.out.form == Form::Json {
         let names =
@@ -195,12 +210,18 @@ fn run_verify(ctx: &Ctx, place: &Where) -> Result<Outcome, CliError> {
         ctx.out.json(&json!({
             "checked": report.checked, "bytes": report.bytes, "clean": report.is_clean(),
             "corrupt": names(&report.corrupt), "incomplete": incomplete,
+            "rescued": rescued,
             "repaired": repaired.as_ref().map_or(0, |(come, _)| *come),
         }));
     } else {
         for object in &found {
             let text = format!("{object} is damaged; it was moved to the cache's `corrupt` folder");
             ctx.out.result(&ctx.out.paint(Style::Bad, &text));
+        }
+        for path in &rescued {
+            ctx.out.result(&format!(
+                "`{path}` was a link to a damaged object, through which somebody may have written: it is a file of its own now, with those bytes"
+            ));
         }
         for (listing, missing) in &report.incomplete {
             let count = units::count(missing.len(), "file");

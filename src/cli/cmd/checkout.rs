@@ -13,7 +13,7 @@ use crate::data::checkout::{Change, CheckedOut, Fate, Inside, Links, Wanted, che
 use crate::data::{self, Tracked};
 use crate::pipeline::plan::Naming;
 use crate::pipeline::{Plan, Reach};
-use crate::store::{self, OnConflict};
+use crate::store::OnConflict;
 
 /// Put tracked data and outputs in place as pointer and lock files name them, from the cache
 ///
@@ -73,8 +73,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         let lacks = matches!(
             &done.result,
             Fate::Failed(
-                data::Error::Store(store::Error::NotInCache { .. })
-                    | data::Error::Pipeline(_)
+                data::Error::NotInCache { .. }
+                    | data::Error::NoRun { .. }
                     | data::Error::Unrecorded { .. }
             )
         );

@@ -8,6 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::render::decision;
+use crate::cli::tracked;
 use crate::pipeline::commit::{Insist, commit};
 use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{Naming, Plan, Reach, sources};
@@ -66,6 +67,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     let data = sources::record(&files, &graph, plan.pointers().iter().copied())?;
     files.finish();
+    tracked::autostage(&project, &plan)?;
     if ctx.out.form == Form::Json {
         let stages = stages.iter().map(|stage| {
             let changed: Vec<_> = stage.changed.iter().map(ArtifactPath::as_str).collect();

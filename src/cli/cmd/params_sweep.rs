@@ -171,14 +171,14 @@ fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError>
     let mut request = typed(ctx, project, args)?.or(read_block(ctx, args, &graph)?);
     let dropped = request.space.drop_duplicates();
     let plan = Plan::select(&graph, &request.targets, Reach::Upstream)?;
-    let definition = request.define(&plan, &project.root, clock::now().as_millisecond())?;
+    let definition = request.define(&plan, project, clock::now().as_millisecond())?;
     // A name that cannot be had is said before anything else, and without a trial.
     request::new_name(&project.layout, request.name.as_deref()).map_err(experiment::Error::from)?;
     for note in dropped {
         ctx.out.note(&note);
     }
     if args.dry_run {
-        return show::dry_run(ctx, &plan, &definition);
+        return show::dry_run(ctx, project, &plan, &definition);
     }
     let order = Order {
         name: None,

@@ -9,10 +9,10 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::sync::{self, Flags, Mover};
-use crate::data::error::Direction;
+use crate::data;
+use crate::data::error::{Direction, Origin};
 use crate::data::place::{Change, Kind, place};
 use crate::data::used::Used;
-use crate::pipeline;
 use crate::project::Project;
 use crate::store::{Held, OnConflict, Store};
 
@@ -60,8 +60,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         if used.push || store.contains(&used.object())? == Held::Whole {
             whole.push(used);
         } else if !project.absolute(&used.path).exists() {
-            let why = "it goes to no remote, and the cache does not have it".to_owned();
-            lost.push((used.path.clone(), why));
+            let path = used.path.clone();
+            lost.push((path.clone(), data::Error::KeptElsewhere { path }));
         }
     }
     let mut changes = Vec::new();
@@ -121,8 +121,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let is_incomplete = !args.allow_missing && sync::show_problem(ctx, &synced, Direction::Fetch);
     let is_lost = !args.allow_missing && !lost.is_empty();
     if is_lost && ctx.out.form != Form::Json {
-        for (path, why) in lost {
-            let error = pipeline::Error::NotRestorable { path, why };
+        for (_, error) in lost {
             diagnostic::show_all(&ctx.out, &error.to_diagnostics());
         }
     }
@@ -138,12 +137,14 @@ fn lost(
     ctx: &Ctx,
     project: &Project,
     args: &Args,
-) -> Result<Vec<(ArtifactPath, String)>, CliError> {
+) -> Result<Vec<(ArtifactPath, data::Error)>, CliError> {
     let unrecorded = sync::unrecorded(ctx, project, &args.flags)?.into_iter();
     let is_there = |path: &ArtifactPath| project.absolute(path).exists();
     let lost = unrecorded.filter(|(path, _)| !is_there(path));
-    let why = |stage| format!("the lock records no run of `{stage}` that wrote it");
-    Ok(lost.map(|(path, stage)| (path, why(stage))).collect())
+    let error = |(path, origin): (ArtifactPath, Origin)| {
+        (path.clone(), data::Error::NoRun { path, origin })
+    };
+    Ok(lost.map(error).collect())
 }
 
 /// Says what happened to one output.

@@ -521,19 +521,16 @@ impl Remotes<'_> {
                 .help("`cvops config list --show-origin` shows where it is");
             return Err(CliError::usage(diagnostic));
         };
-        self.settings.change(self.ctx, file, |document| {
-            let document = match options {
-                Value::Map(options) => {
-                    options
-                        .iter()
-                        .try_fold(document, |document, (key, value)| {
-                            edit::set(&document, &remote_path(new).key(key), value)
-                        })?
-                }
-                _ => document,
-            };
-            without(&document, &remote_path(name))
-        })?;
+        self.rename_options(file, &options, name, new)?;
+        // DVC reads nothing any more where one file has options of a remote that no file places.
+        let mut changed = vec![file.name.clone()];
+        let above = self.settings.files.iter().filter(|f| f.is_native);
+        for other in above.filter(|f| origin < f.origin) {
+            if let Some(options) = Self::options(other, name)? {
+                self.rename_options(other, &options, name, new)?;
+                changed.push(other.name.clone());
+            }
+        }
         // What called it the default calls it by its new name, in this file and those above it.
         for other in self
             .settings
@@ -552,10 +549,36 @@ impl Remotes<'_> {
             }
         }
         self.say(
-            &format!("the remote `{name}` is called `{new}` in `{}`", file.name),
-            &json!({"name": new, "old": name, "file": file.name}),
+            &format!(
+                "the remote `{name}` is called `{new}` in `{}`",
+                changed.join("` and `")
+            ),
+            &json!({"name": new, "old": name, "file": file.name, "files": changed}),
         );
         Ok(Outcome::Done)
+    }
+
+    fn rename_options(
+        &self,
+        file: &SettingsFile,
+        options: &Value,
+        name: &str,
+        new: &str,
+    ) -> Result<(), CliError> {
+        self.settings.change(self.ctx, file, |document| {
+            let document = match options {
+                Value::Map(options) => {
+                    options
+                        .iter()
+                        .try_fold(document, |document, (key, value)| {
+                            edit::set(&document, &remote_path(new).key(key), value)
+                        })?
+                }
+                _ => document,
+            };
+            without(&document, &remote_path(name))
+        })?;
+        Ok(())
     }
 
     fn say(&self, text: &str, machine: &serde_json::Value) {

@@ -24,6 +24,7 @@ use crate::project::{EditLock, Project};
 /// `cvops gc`.
 #[derive(Debug, clap::Args)]
 #[command(
+    visible_alias = "rm",
     after_help = "Examples:\n  cvops remove data/raw.cvops         the data becomes plain files of yours\n  cvops remove --outs data/raw.cvops  the data goes, too; the cache keeps it\n  cvops remove evaluate               a stage, with its entry in the lock file"
 )]
 pub(in crate::cli) struct Args {

@@ -20,7 +20,7 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::render::events::{Story, summary_json, summary_text};
 use crate::cli::render::timing;
-use crate::cli::{services, sources};
+use crate::cli::{services, sources, tracked};
 use crate::experiment::{self, Record, Recorded};
 use crate::pipeline::decide::{Force, RunRecords};
 use crate::pipeline::execute::{self, Confirm, Downstream, Keep, OnFailure, Options, Summary};
@@ -29,7 +29,7 @@ use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Bare, Plan, Reach, Selection, StageGraph};
 use crate::project::Project;
 
-use super::status;
+use super::status::{self, Question};
 
 /// Bring stages up to date, running only what changed
 ///
@@ -152,10 +152,15 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         return watch::run(ctx, args);
     }
     let project = ctx.project()?;
-    let graph = ctx.graph_for(&project, &args.targets)?;
+    let graph = args.graph(ctx, &project)?;
     let plan = args.plan(ctx, &project, &graph)?;
     if args.dry {
-        status::show(ctx, &project, &plan, args.force(), args.records())?;
+        let question = Question {
+            force: args.force(),
+            records: args.records(),
+            missing: args.missing(),
+        };
+        status::show(ctx, &project, &plan, question)?;
         services::announce(ctx, &plan);
         return Ok(Outcome::Done);
     }
@@ -190,11 +195,7 @@ fn pass(
         None
     };
     let mut workspace = Workspace::new(files, ctx.env.all())
-        .with_missing(if args.allow_missing {
-            MissingData::IsAsRecorded
-        } else {
-            MissingData::Counts
-        })
+        .with_missing(args.missing())
         .with_fetch(fetch);
     workspace.preflight(plan)?;
     if !args.no_commit {
@@ -226,6 +227,9 @@ fn pass(
         )?
     };
     files.finish();
+    if !args.no_commit {
+        tracked::autostage(project, plan)?;
+    }
     diagnostic::show_all(&ctx.out, &warnings);
     match ctx.out.form {
         Form::Json => {
@@ -258,12 +262,28 @@ impl Args {
         if self.force { Force::Yes } else { Force::No }
     }
 
+    fn missing(&self) -> MissingData {
+        if self.allow_missing {
+            MissingData::IsAsRecorded
+        } else {
+            MissingData::Counts
+        }
+    }
+
     fn records(&self) -> RunRecords {
         if self.no_run_cache {
             RunRecords::Ignore
         } else {
             RunRecords::Use
         }
+    }
+
+    /// Reads what the command is about; a file that it does not need may be broken.
+    fn graph(&self, ctx: &Ctx, project: &Project) -> Result<StageGraph, CliError> {
+        if self.targets.is_empty() && !self.all_pipelines && !self.pipeline {
+            return ctx.graph_nearest(project);
+        }
+        ctx.graph_for(project, &self.targets)
     }
 
     /// Chooses the stages.

@@ -18,7 +18,7 @@ use crate::pipeline::decide::RunRecords;
 use crate::pipeline::differences::differences;
 use crate::pipeline::forecast::{Forecast, forecast};
 use crate::pipeline::sources::{self, SourceChange};
-use crate::pipeline::workspace::{Files, Workspace};
+use crate::pipeline::workspace::{Files, MissingData, Workspace};
 use crate::pipeline::{Naming, Plan, Reach, SkipReason, StageDecision, StageGraph, StageSpec};
 use crate::project::Project;
 use crate::report::{Align, Table};
@@ -66,7 +66,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if args.dvc {
         return differing(ctx, &project, &plan);
     }
-    let outcome = show(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let outcome = show(ctx, &project, &plan, Question::default())?;
     Ok(match outcome {
         Outcome::Changes if args.exit_code => outcome,
         Outcome::Changes if ctx.out.is_quiet() => Outcome::Failed,
@@ -85,6 +85,27 @@ fn differing(ctx: &Ctx, project: &Project, plan: &Plan<'_>) -> Result<Outcome, C
     Ok(Outcome::Done)
 }
 
+/// What is asked about a plan: how a repro would go about it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    /// Does everything run, whatever is up to date?
+    pub(super) force: Force,
+    /// May results of earlier runs be restored?
+    pub(super) records: RunRecords,
+    /// What does data that is recorded and not there count for?
+    pub(super) missing: MissingData,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        Self {
+            force: Force::No,
+            records: RunRecords::Use,
+            missing: MissingData::Counts,
+        }
+    }
+}
+
 /// What was found out about a plan.
 pub(super) struct Looked {
     /// What will happen to each stage, in the order of the plan.
@@ -100,12 +121,12 @@ pub(super) fn judge(
     ctx: &Ctx,
     project: &Project,
     plan: &Plan<'_>,
-    force: Force,
-    records: RunRecords,
+    question: Question,
 ) -> Result<Looked, CliError> {
     let files = Files::open(project, &ctx.cancel);
     let lock = Ctx::lock_file(project, plan.graph())?;
-    let mut workspace = Workspace::new(&files, ctx.env.all());
+    let mut workspace = Workspace::new(&files, ctx.env.all()).with_missing(question.missing);
+    let Question { force, records, .. } = question;
     let forecasts = forecast(plan, &lock, &mut workspace, force, records)?;
     let sources = sources::changes(&files, plan.graph(), plan.pointers().iter().copied())?;
     let obstacles = workspace.obstacles(plan);
@@ -122,10 +143,9 @@ pub(super) fn show(
     ctx: &Ctx,
     project: &Project,
     plan: &Plan<'_>,
-    force: Force,
-    records: RunRecords,
+    question: Question,
 ) -> Result<Outcome, CliError> {
-    let looked = judge(ctx, project, plan, force, records)?;
+    let looked = judge(ctx, project, plan, question)?;
     let graph = plan.graph();
     let stages: Vec<_> = plan.order().iter().map(|&i| &graph.stages()[i]).collect();
     let changes = !looked.forecasts.iter().all(is_idle) || !looked.sources.is_empty();
@@ -149,7 +169,7 @@ pub(super) fn show(
     }
     if stages.is_empty() && plan.pointers().is_empty() {
         ctx.out.note(NO_STAGES);
-    } else if !changes {
+    } else if !changes && looked.obstacles.is_empty() {
         ctx.out.note("everything is up to date");
     }
     warn(ctx, &looked.obstacles);

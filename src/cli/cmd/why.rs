@@ -7,11 +7,9 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::{decision, events};
-use crate::pipeline::decide::Force;
-use crate::pipeline::decide::RunRecords;
 use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision, StageGraph};
 
-use super::status;
+use super::status::{self, Question};
 
 /// How many changed files are shown.
 const FILES_SHOWN: usize = 10;
@@ -31,7 +29,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let select = |reach| Plan::select(&graph, targets, ctx.selection(&project, reach));
     let only = select(Reach::Single)?;
     let plan = select(Reach::Upstream)?;
-    let looked = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let looked = status::judge(ctx, &project, &plan, Question::default())?;
     let found = plan
         .order()
         .iter()

@@ -25,7 +25,7 @@ use super::coordinator::Report;
 use super::stage::{Done, Standing};
 use super::told::{self, Shelf, Told};
 use super::turns::Turn;
-use super::{Downstream, Event, OnFailure, Options, Outcome, Summary, timing};
+use super::{Downstream, Event, Keep, OnFailure, Options, Outcome, Summary, timing};
 
 /// The lock is rewritten at most this often while stages go on finishing,
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -33,6 +33,8 @@ const COMMIT_EVERY: Duration = Duration::from_millis(250);
 const COMMIT_SHARE: u32 = 10;
 /// but no kill may cost more than this.
 const COMMIT_LATEST: Duration = Duration::from_secs(2);
+/// Stages often end together: the first result waits so long for others to be recorded with it.
+const GATHER: Duration = Duration::from_millis(50);
 /// How often a stage that waits for another command asks again.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How often it is told that it still waits.
@@ -101,6 +103,8 @@ pub(super) struct State<'a, 'w> {
     /// Settled since the last commit: git is not told yet which of their outputs it should see.
     unlisted: Vec<usize>,
     committed_at: Instant,
+    /// Since when a result waits to be recorded.
+    unrecorded_since: Option<Instant>,
     /// So long nothing is committed after that.
     commit_pause: Duration,
     summary: Summary,
@@ -163,6 +167,7 @@ impl<'a, 'w> State<'a, 'w> {
             turns: Vec::new(),
             unlisted: Vec::new(),
             committed_at: Instant::now(),
+            unrecorded_since: None,
             commit_pause: COMMIT_EVERY,
             summary: Summary::default(),
             fatal: None,
@@ -186,8 +191,13 @@ impl<'a, 'w> State<'a, 'w> {
 
     /// Is there something to judge or to record, or may a stage that waits start now?
     pub(super) fn has_something_to_do(&self) -> bool {
-        let is_due = self.ledger.is_stale() && self.commit_pause <= self.committed_at.elapsed();
-        !self.waiting.is_empty() || !self.ready.is_empty() || is_due
+        !self.waiting.is_empty() || !self.ready.is_empty() || self.is_due()
+    }
+
+    /// Is it time to record what finished?
+    fn is_due(&self) -> bool {
+        let gathers = self.unrecorded_since.is_some_and(|t| t.elapsed() < GATHER);
+        self.ledger.is_stale() && self.commit_pause <= self.committed_at.elapsed() && !gathers
     }
 
     /// Returns the next stage that may start now.
@@ -279,6 +289,11 @@ impl<'a, 'w> State<'a, 'w> {
             stage: stage.name.clone(),
             decision: judged.decision.clone(),
         });
+        let outs = self.workspace.outs_in_git(self.plan.graph(), stage);
+        if !outs.is_empty() {
+            let stage = stage.name.clone();
+            self.events.notify(Event::OutsInGit { stage, outs });
+        }
         let grant = self.admission.admit(index, stage, &judged.decision);
         Ok(Some(Start {
             stage: index,
@@ -384,6 +399,11 @@ impl<'a, 'w> State<'a, 'w> {
             Ok(done) => done,
             Err(error) => return self.fail(index, error, took),
         };
+        if self.options.keep == Keep::InCache
+            && let Err(error) = self.workspace.files.keep_again(stage, &done.entry)
+        {
+            return self.fail(index, error, took);
+        }
         let Done {
             outcome,
             entry,
@@ -422,6 +442,7 @@ impl<'a, 'w> State<'a, 'w> {
             }
         }
         self.ledger.has_changed(&stage.name);
+        self.unrecorded_since.get_or_insert_with(Instant::now);
         self.claiming.give_back_when_recorded(&stage.name);
         self.settle(index, outcome, took);
     }
@@ -477,7 +498,7 @@ impl<'a, 'w> State<'a, 'w> {
 
     /// Commits what finished, unless that was done just now.
     pub(super) fn commit_if_due(&mut self) -> Result<(), Error> {
-        if !self.ledger.is_stale() || self.committed_at.elapsed() < self.commit_pause {
+        if !self.is_due() {
             return Ok(());
         }
         self.commit()
@@ -516,6 +537,7 @@ impl<'a, 'w> State<'a, 'w> {
         let pause = begin.elapsed() * COMMIT_SHARE;
         self.commit_pause = pause.clamp(COMMIT_EVERY, COMMIT_LATEST);
         self.committed_at = Instant::now();
+        self.unrecorded_since = None;
         Ok(())
     }
 

@@ -166,6 +166,30 @@ fn what_a_target_does_not_need_may_be_broken() {
 }
 
 #[test]
+fn a_bare_command_needs_the_nearest_file_alone() {
+    let repository = || {
+        Repository::new()
+            .write("dvc.yaml", "stages:\n  a: {cmd: x}\n")
+            .write("sub/dvc.yaml", "stages: {}\nunknown: 1\n")
+            .write("bad.dvc", "outs: 1\n")
+            .write("deep/er/dvc.yaml", "stages:\n  c: {cmd: x}\n")
+    };
+    for (folder, is_sound) in [
+        (None, true),
+        (Some("deep"), true),
+        (Some("deep/er"), true),
+        (Some("sub"), false),
+        (Some("sub/below"), false),
+    ] {
+        let folder = folder.map(path);
+        let graph = repository().index().graph_nearest(folder.as_ref());
+        assert_eq!(graph.is_ok(), is_sound, "{folder:?}");
+    }
+    let alone = Repository::new().write("sub/dvc.yaml", "stages: 1\n");
+    assert!(alone.index().graph_nearest(None).is_err());
+}
+
+#[test]
 fn words_are_relative_to_the_folder_of_the_user() {
     #[track_caller]
     fn check(graph: &StageGraph, folder: Option<&str>, target: &str, expected: &[&str]) {

@@ -87,7 +87,19 @@ impl LockFile {
     /// # Errors
     /// The text is broken or of another version.
     pub fn parse(name: &str, text: String) -> Result<Self, Error> {
-        Self::of_document(&Document::parse(name, text, Format::Yaml)?, &|_| None)
+        Self::parse_shaped(name, text, &|_| None)
+    }
+
+    /// Like `parse`; `shape_of` knows the declared stages of a lock of DVC's, by their local names.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn parse_shaped(
+        name: &str,
+        text: String,
+        shape_of: &dyn Fn(&str) -> Option<dvc::Shape>,
+    ) -> Result<Self, Error> {
+        Self::of_document(&Document::parse(name, text, Format::Yaml)?, shape_of)
     }
 
     fn of_document(

@@ -87,20 +87,17 @@ impl Pointer {
             Err(_) => None,
         };
         if says.as_ref() != Some(&self.base) {
-            let text = self
-                .base
-                .as_ref()
-                .map(|base| relative_folder(folder.as_ref(), base));
-            let text = text
-                .unwrap_or_else(|| above.split('/').map(|_| "..").collect::<Vec<_>>().join("/"));
-            let text = if self.base == folder {
-                ".".to_owned()
-            } else {
-                text
+            let text = match &self.base {
+                _ if self.base == folder => None,
+                Some(base) => Some(base.seen_from(folder.as_ref())),
+                None => Some(above.split('/').map(|_| "..").collect::<Vec<_>>().join("/")),
             };
-            put(&mut top, "wdir", (text != ".").then_some(Value::Str(text)));
+            put(&mut top, "wdir", text.map(Value::Str));
         }
-        put(&mut top, "frozen", self.frozen.then_some(Value::Bool(true)));
+        if self.frozen || top.get("frozen") == Some(&Value::Bool(true)) {
+            let frozen = self.frozen.then_some(Value::Bool(true));
+            put(&mut top, "frozen", frozen);
+        }
         if !self.deps.is_empty() {
             let deps = self.deps.iter().map(|dep| {
                 let mut fields = dep.fields.clone();
@@ -220,12 +217,4 @@ fn usually_false(map: &mut Map, key: &str, value: bool) {
     if value || map.contains_key(key) {
         map.insert(key.to_owned(), Value::Bool(value));
     }
-}
-
-/// Returns the folder `path` as seen from the folder `from`: `.` where they are the same.
-fn relative_folder(from: Option<&ArtifactPath>, path: &ArtifactPath) -> String {
-    if from == Some(path) {
-        return ".".to_owned();
-    }
-    path.seen_from(from)
 }

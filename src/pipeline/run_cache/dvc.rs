@@ -12,7 +12,7 @@ use crate::base::doc::{Document, Map, Value, python};
 use crate::pipeline::inputs::Inputs;
 use crate::pipeline::lock::LockEntry;
 use crate::pipeline::lock::dvc::{self, Form, Shape};
-use crate::pipeline::spec::{BeforeRun, Freshness, StageSpec};
+use crate::pipeline::spec::{BeforeRun, Freshness, OutKind, OutSpec, StageSpec, Storage};
 use crate::store::Presence;
 
 use super::damaged;
@@ -63,7 +63,9 @@ pub(super) fn record(
     entry: &LockEntry,
 ) -> Option<(PathBuf, String)> {
     let is_whole = entry.outs.values().all(|out| out.object().is_some());
-    if !is_recorded(stage, entry) || !is_whole {
+    // Metrics and plots that git keeps are put into the cache for this; other outputs are not.
+    let is_left_to_git = |out: &OutSpec| out.storage == Storage::Git && out.kind == OutKind::Data;
+    if !is_recorded(stage, entry) || !is_whole || stage.outs.values().any(is_left_to_git) {
         return None;
     }
     let shape = Shape::of(stage);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::hash::HashAlgo;
 use crate::base::{Error, fs};
-use crate::project::Project;
+use crate::project::{Project, Sharing};
 
 use super::inputs::{Inputs, RunKey};
 use super::lock::LockEntry;
@@ -31,6 +31,7 @@ enum Layout {
 pub struct RunCache {
     dir: PathBuf,
     layout: Layout,
+    sharing: Sharing,
 }
 
 impl RunCache {
@@ -43,6 +44,7 @@ impl RunCache {
                 HashAlgo::Blake3 => Layout::Native,
                 HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => Layout::Dvc,
             },
+            sharing: project.config.shared,
         }
     }
 
@@ -65,15 +67,16 @@ impl RunCache {
             Layout::Dvc => dvc::record(&self.dir, stage, entry),
         };
         match record {
-            Some((path, text)) => write(&path, &text),
+            Some((path, text)) => write(&path, &text, self.sharing),
             None => Ok(()),
         }
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+fn write(path: &Path, text: &str, sharing: Sharing) -> Result<(), Error> {
     let dir = path.parent().unwrap_or(path);
-    fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
+    let created = sharing.create_dir_all(dir);
+    created.map_err(Error::io("create folder", dir))?;
     let mut staged = fs::Staged::new_in(dir).map_err(Error::io("write", path))?;
     std::io::Write::write_all(staged.file(), text.as_bytes()).map_err(Error::io("write", path))?;
     staged.commit(path).map_err(Error::io("write", path))

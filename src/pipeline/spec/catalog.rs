@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::doc::{Fields, KeyPath, On, Value};
 use crate::base::{ArtifactPath, Diagnostic};
 
-use super::read::{path_in, wrong_type};
+use super::paths::path_in;
+use super::read::wrong_type;
 
 /// A model or data set that the file gives a name.
 #[derive(Clone, Debug, PartialEq, Eq)]

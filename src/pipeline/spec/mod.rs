@@ -3,8 +3,10 @@
 //! Plain data; nothing here looks at the workspace. Imports: base, project.
 
 mod catalog;
+mod faults;
 mod outs;
 mod params;
+mod paths;
 mod read;
 mod run;
 mod schema;

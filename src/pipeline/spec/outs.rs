@@ -6,7 +6,8 @@ use crate::base::ArtifactPath;
 use crate::base::doc::{Fields, KeyPath, On, Value};
 use crate::project::{CVOPS, DVC};
 
-use super::read::{path_in, twice, wrong_type};
+use super::paths::{path_in, twice};
+use super::read::wrong_type;
 use super::{Axes, BeforeRun, Direction, OutKind, OutSpec, Push, Storage, shown};
 
 /// Reads all outputs of a stage. `base` is the folder to which they are relative, `file` the pipeline

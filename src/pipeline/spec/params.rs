@@ -6,7 +6,8 @@ use crate::base::doc::{Fields, KeyPath, On, Value};
 use crate::project::PARAMS_FILE;
 
 use super::ParamRef;
-use super::read::{path_in, wrong_type};
+use super::paths::path_in;
+use super::read::wrong_type;
 
 /// Reads `params`: keys of `params.yaml`, or `file: [keys]`; without keys it is the whole file.
 pub(super) fn read(fields: &Fields<'_, '_>, base: &str) -> BTreeMap<ParamRef, KeyPath> {

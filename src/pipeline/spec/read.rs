@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
-use crate::base::path::PathError;
-use crate::base::{ArtifactPath, Diagnostic, Error, Span};
+use crate::base::doc::{Fields, KeyPath, On, Problems, Value};
+use crate::base::{ArtifactPath, Error};
 
 use crate::pipeline::patterns::is_pattern;
 use crate::project::DepPatterns;
 
 use super::catalog::Catalog;
+use super::faults::{Groups, once_for_groups, with_templates};
+use super::paths::{read_deps, read_wdir};
 use super::run;
 use super::schema::NOT_YET;
 use super::template::Resolved;
@@ -64,7 +65,7 @@ pub fn read_in(
     }
     root.finish();
     let warnings = [warnings, catalog.warnings()].concat();
-    let result = problems.into_result((stages, shown, catalog));
+    let result = once_for_groups(problems, &groups).into_result((stages, shown, catalog));
     let (stages, shown, catalog) = with_templates(result, templates, &document)?;
     Ok(Pipeline {
         file: file.cloned(),
@@ -79,10 +80,7 @@ pub fn read_in(
 }
 
 /// Returns the addresses of groups and their stages; all are names, or there would have been problems.
-fn addresses(
-    groups: &BTreeMap<String, Vec<String>>,
-    file: Option<&ArtifactPath>,
-) -> BTreeMap<StageName, Vec<StageName>> {
+fn addresses(groups: &Groups, file: Option<&ArtifactPath>) -> BTreeMap<StageName, Vec<StageName>> {
     let address = |name: &String| StageName::in_file(file, name).ok();
     groups
         .iter()
@@ -92,42 +90,11 @@ fn addresses(
         .collect()
 }
 
-/// Adds what is wrong with the templates to what else was found. What was found in the place of a
-/// broken template follows from it and is left out, as is what stages made of one text have in common.
-fn with_templates<T>(
-    result: Result<T, Error>,
-    templates: Vec<Diagnostic>,
-    document: &Document,
-) -> Result<T, Error> {
-    let (name, found) = match result {
-        Ok(value) if templates.is_empty() => return Ok(value),
-        Ok(_) => (document.source.name.clone(), Vec::new()),
-        Err(Error::Document { name, problems }) => (name, problems),
-        Err(other) => return Err(other),
-    };
-    let span = |d: &Diagnostic| d.labels.first().map(|label| label.span);
-    let broken: Vec<Span> = templates.iter().filter_map(span).collect();
-    let mut problems = templates;
-    let mut told = BTreeSet::new();
-    for problem in found {
-        let follows = span(&problem).is_some_and(|at| {
-            broken
-                .iter()
-                .any(|b| at.start <= b.start && b.end <= at.end)
-        });
-        if !follows && told.insert((span(&problem), problem.code)) {
-            problems.push(problem);
-        }
-    }
-    problems.sort_by_key(span);
-    Err(Error::Document { name, problems })
-}
-
 /// What reading a stage needs to know about its file.
 struct Reading<'r, 'd> {
     problems: &'r Problems<'d>,
     file: Option<&'r ArtifactPath>,
-    groups: &'r BTreeMap<String, Vec<String>>,
+    groups: &'r Groups,
     patterns: DepPatterns,
 }
 
@@ -266,19 +233,6 @@ fn refuse_own_params(
     }
 }
 
-fn read_deps(fields: &Fields<'_, '_>, base: &str) -> BTreeMap<ArtifactPath, KeyPath> {
-    let problems = fields.problems();
-    let mut deps = BTreeMap::new();
-    for (text, place) in listed(fields, "deps") {
-        if let Some(path) = path_in(problems, base, &text, &place)
-            && deps.insert(path.clone(), place.clone()).is_some()
-        {
-            twice(problems, &place, &path);
-        }
-    }
-    deps
-}
-
 pub(super) fn wrong_type(problems: &Problems<'_>, at: &KeyPath, expected: &str, got: &Value) {
     problems.report(
         at,
@@ -331,87 +285,4 @@ fn read_commands(fields: &Fields<'_, '_>) -> (Vec<String>, CommandForm) {
         );
     }
     (commands, form)
-}
-
-/// Returns the folder in which the stage runs; `folder` is that of the pipeline file.
-fn read_wdir(fields: &Fields<'_, '_>, folder: Option<ArtifactPath>) -> Option<ArtifactPath> {
-    let Some(text) = fields.optional_text("wdir") else {
-        return folder;
-    };
-    let base = folder.as_ref().map_or("", ArtifactPath::as_str);
-    match ArtifactPath::parse_in(base, text) {
-        Ok(path) => Some(path),
-        Err(PathError::Empty) => None,
-        Err(e) => {
-            fields.problem("wdir", On::Value, "bad-path", e.to_string(), None);
-            None
-        }
-    }
-}
-
-/// Returns the texts of a list with the place of each.
-fn listed(fields: &Fields<'_, '_>, key: &'static str) -> Vec<(String, KeyPath)> {
-    let at = fields.path(key);
-    let list = matches!(fields.get(key), Some(Value::List(_)));
-    let place = |i: usize| if list { at.index(i) } else { at.clone() };
-    fields
-        .texts(key)
-        .into_iter()
-        .enumerate()
-        .map(|(i, t)| (t.to_owned(), place(i)))
-        .collect()
-}
-
-pub(super) fn path_in(
-    problems: &Problems<'_>,
-    base: &str,
-    text: &str,
-    at: &KeyPath,
-) -> Option<ArtifactPath> {
-    if let Some((scheme, _)) = text.split_once("://") {
-        external(problems, at, text, scheme);
-        return None;
-    }
-    match ArtifactPath::parse_in(base, text) {
-        Ok(path) => Some(path),
-        Err(e) => {
-            let help = match e {
-                PathError::Outside(_) | PathError::Absolute(_) => {
-                    Some("copy or link the data into the project and name it from there".to_owned())
-                }
-                PathError::Empty | PathError::Character(_) => None,
-            };
-            problems.report(at, On::Value, "bad-path", e.to_string(), "", help);
-            None
-        }
-    }
-}
-
-/// Refuses what lies outside the project and is reached by a URL.
-fn external(problems: &Problems<'_>, at: &KeyPath, text: &str, scheme: &str) {
-    let (headline, help) = match scheme {
-        "ds" => (
-            format!("`{text}` names a dataset, which this version of cvops does not resolve"),
-            "fetch the data into the project and name it by its path",
-        ),
-        _ => (
-            format!(
-                "`{text}` lies outside the project, which is not supported by this version of cvops"
-            ),
-            "fetch it into the project, for example in a stage of its own, and name it by its path",
-        ),
-    };
-    let help = Some(help.to_owned());
-    problems.report(at, On::Value, "external-path", headline, "", help);
-}
-
-pub(super) fn twice(problems: &Problems<'_>, at: &KeyPath, path: &ArtifactPath) {
-    problems.report(
-        at,
-        On::Value,
-        "listed-twice",
-        format!("`{path}` is listed twice"),
-        "second time",
-        Some("drop one of the two".to_owned()),
-    );
 }

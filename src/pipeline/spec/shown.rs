@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::base::ArtifactPath;
 use crate::base::doc::{Fields, KeyPath, Map, On, Value};
 
-use super::read::path_in;
+use super::paths::path_in;
 
 /// In which direction a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod context;
 mod expand;
 mod expression;
 mod found;
+mod names;
 mod text;
 mod vars;
 mod walk;
@@ -24,10 +25,11 @@ use crate::base::{ArtifactPath, Diagnostic, Error};
 use crate::project::{DepPatterns, PARAMS_FILE, Parsing};
 
 use super::{GROUP_SEPARATOR, is_suffix};
-use context::{Context, Names};
+use context::Context;
 use expand::{Declared, Made};
 use expression::expressions;
 use found::Found;
+use names::Names;
 use vars::{Files, Loader};
 use walk::{Field, Walk, Way};
 

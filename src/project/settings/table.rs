@@ -120,7 +120,8 @@ pub const SETTINGS: [Setting; 14] = [
     },
 ];
 
-/// Settings of DVC that its files may hold and that change nothing here, sorted.
+/// Settings of DVC that its files may hold and that change nothing here, sorted. (`core.hardlink_lock`
+/// is honoured: how locks are taken is DVC's matter.)
 pub(in crate::project) const DVC_SETTINGS: [&str; 26] = [
     "cache.azure",
     "cache.gs",

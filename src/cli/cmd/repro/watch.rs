@@ -92,7 +92,7 @@ fn once(
     watched: Option<&Sources>,
     serving: Option<&Serving<'_>>,
 ) -> Result<(Sources, Snapshot, Option<Keys>), CliError> {
-    let graph = ctx.graph_for(project, &args.targets)?;
+    let graph = args.graph(ctx, project)?;
     let plan = args.plan(ctx, project, &graph)?;
     let sources = Sources::of(project, &plan);
     let before = sources.snapshot();
@@ -205,7 +205,7 @@ impl<'scope> Serving<'scope> {
 
 fn serve(ctx: &Ctx, args: &Args, stop: &Cancel) -> Result<(), CliError> {
     let project = ctx.project()?;
-    let graph = ctx.graph_for(&project, &args.targets)?;
+    let graph = args.graph(ctx, &project)?;
     let plan = args.plan(ctx, &project, &graph)?;
     let files = Files::open(&project, stop);
     let story = Story::new(&ctx.out);

@@ -1,5 +1,7 @@
 //! Tests against locks that DVC 3.67 wrote.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::base::doc::Format;
 use crate::pipeline::spec;
@@ -124,4 +126,28 @@ fn a_broken_lock_says_what_is_wrong() {
     };
     let said: Vec<&str> = problems.iter().map(|p| p.headline.as_str()).collect();
     assert_eq!(said.len(), 2, "{said:?}");
+}
+
+proptest! {
+    /// What can be read says the same after it was written anew, and nothing panics.
+    #[test]
+    fn any_lock_is_read_or_refused(
+        text in "(schema: '2.0'\n|stages:\n|  a:\n|  b@1:\n|    cmd: x\n|    (deps|outs):\n|    - path: p\n|      md5: d41d8cd98f00b204e9800998ecf8427e(\\.dir)?\n|      size: [0-9x]\n|    params:\n|      f.yaml:\n|        k: (1|y|\\[1\\]|null)\n|: |- |\\[|#)*"
+    ) {
+        let Ok(document) = Document::parse("dvc.lock", text.clone(), Format::Yaml) else {
+            return Ok(());
+        };
+        let Ok(lock) = read(&document, &|_| None) else {
+            return Ok(());
+        };
+        let shape = Shape::default();
+        let updates: Vec<Update<'_>> = lock
+            .stages
+            .iter()
+            .map(|(name, entry)| Update { name: name.local(), entry, shape: &shape })
+            .collect();
+        if let Ok(written) = to_text("dvc.lock", Some(&text), &updates) {
+            prop_assert_eq!(read(&parse(&written), &|_| None).unwrap(), lock);
+        }
+    }
 }

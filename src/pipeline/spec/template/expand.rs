@@ -1,10 +1,10 @@
-//! `foreach` and `matrix`: for what, and under which names, a stage is made. Imports: base, context,
+//! `foreach` and `matrix`: for what, and under which names, a stage is made. Imports: base, names,
 //! found, text, walk.
 
 use crate::base::doc::{KeyPath, Map, On, Value};
 
-use super::context::{ITEM, KEY};
 use super::found::Found;
+use super::names::{ITEM, KEY};
 use super::text;
 use super::walk::{Field, Walk, Way};
 

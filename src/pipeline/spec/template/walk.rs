@@ -1,6 +1,6 @@
 //! Replaces the `${…}` of values, wherever they stand inside lists and mappings, and keeps book of
-//! mapping keys that changed their names by it. Imports: base, project,
-//! context, expression, found, text.
+//! mapping keys that changed their names by it. Imports: base, project, names,
+//! expression, found, text.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use crate::base::doc::{KeyPath, Map, On, Value};
 use crate::project::Parsing;
 
-use super::context::Names;
 use super::expression::{self, Expression, OPEN, expressions};
 use super::found::Found;
+use super::names::Names;
 use super::text;
 
 /// Options that DVC wants as plain `true` or `false`.
