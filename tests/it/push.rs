@@ -780,12 +780,12 @@ fn a_pull_says_what_nobody_can_bring() {
 A  frozen
 1 file fetched from `far` (2 B), 1 file put in place
 --- stderr ---
-error: `never` cannot be restored: the lock records no run of `never` that wrote it
+error: `never` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `kept` cannot be restored: it goes to no remote, and the cache does not have it
+ = help: `cvops repro never` makes it anew
+error: `kept` cannot be put in place: it goes to no remote, and the cache does not have it
  |
- = help: `cvops repro` makes it anew
+ = help: copy it from where it is, or make it anew: `cvops repro kept`
 [exit 1]
 "#]],
     );
@@ -801,6 +801,7 @@ everything is up to date
     check(
         &p.cvops("pull frozen"),
         str![[r#"
+nothing changed
 --- stderr ---
 error: the remote `far` does not have `frozen`
  |
