@@ -284,7 +284,7 @@ fn here(
     Ok(found.into_values().collect())
 }
 
-/// Returns the outputs, of what was chosen, of which no lock says what they hold, with their stages.
+/// Returns the outputs, of what was chosen, of which no lock says what they hold, with whoever makes them.
 pub(super) fn unrecorded(
     ctx: &Ctx,
     project: &Project,

@@ -175,6 +175,14 @@ pub enum Error {
         /// The stage that writes it.
         origin: Origin,
     },
+    /// What belongs at a path is kept away from remotes, and is not here.
+    #[error(
+        "`{path}` cannot be put in place: it goes to no remote, and the cache does not have it"
+    )]
+    KeptElsewhere {
+        /// The path.
+        path: ArtifactPath,
+    },
     /// The cache does not have, whole, what belongs at a path.
     #[error("`{path}` cannot be put in place: the cache {lack}")]
     NotInCache {
