@@ -175,14 +175,6 @@ pub enum Error {
         /// The stage that writes it.
         origin: Origin,
     },
-    /// What belongs at a path is kept away from remotes, and is not here.
-    #[error(
-        "`{path}` cannot be put in place: it goes to no remote, and the cache does not have it"
-    )]
-    KeptElsewhere {
-        /// The path.
-        path: ArtifactPath,
-    },
     /// The cache does not have, whole, what belongs at a path.
     #[error("`{path}` cannot be put in place: the cache {lack}")]
     NotInCache {
@@ -397,6 +389,22 @@ fn incomplete(
     parts.join("; ")
 }
 
+/// Adds what became of damaged objects and of what was written through links to them.
+fn with_damage(diagnostic: Diagnostic, is_damaged: bool, rescued: &[String]) -> Diagnostic {
+    let diagnostic = if is_damaged {
+        diagnostic.note("damaged objects were moved to the `corrupt` folder of the cache")
+    } else {
+        diagnostic
+    };
+    if rescued.is_empty() {
+        return diagnostic;
+    }
+    diagnostic.note(format!(
+        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
+        list(rescued)
+    ))
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -456,7 +464,7 @@ impl ToDiagnostics for Error {
             Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
-                .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+                .help(format!("put the data there and record it with `cvops commit {pointer}`; where DVC imports it, `dvc update {pointer}` fetches it")),
             Self::NotPushed { path } => error("not-pushed").help(format!(
                 "`cvops repro {path}` makes it anew if a stage writes it; or get it from whoever has it, or drop `push: false` and push it there"
             )),
@@ -468,22 +476,11 @@ impl ToDiagnostics for Error {
                 rescued,
                 ..
             } => {
-                let mut diagnostic = error("not-in-cache").help(format!(
+                let again = format!(
                     "`cvops fetch` brings it from a remote that has it; {}",
                     origin.remake(path)
-                ));
-                if *is_damaged {
-                    diagnostic = diagnostic
-                        .note("damaged objects were moved to the `corrupt` folder of the cache");
-                }
-                if rescued.is_empty() {
-                    diagnostic
-                } else {
-                    diagnostic.note(format!(
-                        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
-                        list(rescued)
-                    ))
-                }
+                );
+                with_damage(error("not-in-cache").help(again), *is_damaged, rescued)
             }
             Self::FolderLink { path } => error("folder-link").help(format!(
                 "files behind it are not the project's to change; `rm {path}`, then `cvops add FOLDER --out {path}` copies what it leads to"

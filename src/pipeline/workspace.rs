@@ -703,18 +703,17 @@ impl<'p> Workspace<'p> {
         if self.missing == MissingData::IsAsRecorded {
             return Vec::new();
         }
-        let gone = |path: &&ArtifactPath| {
-            std::fs::symlink_metadata(path.under(self.files.root())).is_err()
-        };
-        let gone = stage.outs.keys().filter(gone).map(|path| {
-            let (stage_name, path) = (stage.name.clone(), path.clone());
-            graph.at_its_line(
-                stage,
-                Error::FrozenMissing {
-                    stage: stage_name,
-                    path,
-                },
-            )
+        let gone = stage
+            .outs
+            .iter()
+            .filter(|(path, _)| std::fs::symlink_metadata(path.under(self.files.root())).is_err());
+        let gone = gone.map(|(path, out)| {
+            let error = Error::FrozenMissing {
+                stage: stage.name.clone(),
+                path: path.clone(),
+                storage: out.storage,
+            };
+            graph.at_its_line(stage, error)
         });
         gone.collect()
     }

@@ -644,7 +644,7 @@ warning: the output `m.json` of the frozen stage `sub/dvc.yaml:eval` does not ex
 11 |     metrics: [m.json: {cache: false}]
    |               ^^^^^^
    |
-   = help: `cvops checkout m.json` puts it in place from the cache, `cvops pull m.json` fetches it first; `cvops unfreeze sub/dvc.yaml:eval` lets the stage make it
+   = help: `git checkout -- 'm.json'` brings it back; `cvops unfreeze sub/dvc.yaml:eval` lets the stage make it
 [exit 0]
 "#]],
     );

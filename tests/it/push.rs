@@ -309,10 +309,13 @@ error: the remote `far` does not have `d/same`
 [exit 1]
 "#]],
     );
-    check(&p.cvops("pull --allow-missing"), str![[r#"
+    check(
+        &p.cvops("pull --allow-missing"),
+        str![[r#"
 nothing changed
 [exit 0]
-"#]]);
+"#]],
+    );
     replace(&object(&p, "1\n"), "2\n");
     forget_cache(&p);
     check(
