@@ -74,15 +74,10 @@ pub(in crate::cli) struct Args {
 
 /// Checks the form of a date.
 fn date(text: &str) -> Result<String, String> {
-    let is_date = text.len() == 10
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
-    if is_date {
-        Ok(text.to_owned())
-    } else {
-        Err("a date looks like 2026-03-01".to_owned())
+    // To git, a day that does not exist is about now.
+    match text.parse::<jiff::civil::Date>() {
+        Ok(date) if date.to_string() == text => Ok(text.to_owned()),
+        _ => Err("a date looks like 2026-03-01".to_owned()),
     }
 }
 
