@@ -10,6 +10,15 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// Returns when the day `text` (`2026-03-01`) began in the time zone of this machine, in seconds since
+/// 1970; `None` if the calendar has no such day.
+#[must_use]
+pub fn start_of_day(text: &str) -> Option<i64> {
+    let day: jiff::civil::Date = text.parse().ok()?;
+    let start = day.to_zoned_datetime(jiff::tz::TimeZone::system()).ok()?;
+    (day.to_string() == text).then(|| start.timestamp().as_second())
+}
+
 /// Formats a time for people, in the time zone of this machine: `2026-03-01 14:05`.
 #[must_use]
 pub fn local(at: Timestamp) -> String {

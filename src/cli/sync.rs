@@ -34,7 +34,7 @@ pub(super) struct Chosen {
     /// A folder as a target means all pipeline files and pointers below it
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// Targets are patterns of stage names
+    /// Targets are patterns, of stage names and of paths of pointers, tracked data and outputs
     #[arg(long)]
     glob: bool,
 }
@@ -48,7 +48,7 @@ impl Chosen {
         };
         Selection {
             naming: match (self.glob, self.recursive) {
-                (true, _) => Naming::Glob,
+                (true, _) => Naming::GlobPaths,
                 (false, true) => Naming::Below,
                 (false, false) => Naming::Exact,
             },

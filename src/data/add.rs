@@ -366,7 +366,11 @@ pub(super) fn check_is_data(
         Some("a pipeline file")
     } else if name == personality.lock_file || path.as_str() == CVOPS.lock_file {
         Some("a lock file")
-    } else if tracked.pointer(path).is_some() {
+    } else if tracked.pointer(path).is_some()
+        || name
+            .strip_suffix(personality.pointer_suffix)
+            .is_some_and(|stem| !stem.is_empty())
+    {
         Some("a pointer file")
     } else if name == ".gitignore" || name == ".dvcignore" || name == ".cvopsignore" {
         Some("an ignore file")

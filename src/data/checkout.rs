@@ -33,6 +33,8 @@ pub enum Fate {
         /// What stood there and was not in the cache, under this hash now.
         saved: Option<ObjectId>,
     },
+    /// It was taken away: another commit tracked it, this one does not.
+    Removed,
     /// It could not be.
     Failed(Error),
 }

@@ -19,6 +19,7 @@ pub mod remove_stage;
 pub mod revisions;
 pub mod sides;
 pub mod status;
+pub mod stray;
 pub mod sync;
 pub mod to_remote;
 pub mod tracked;

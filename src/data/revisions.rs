@@ -31,7 +31,7 @@ pub struct Revisions {
     /// So many commits back from that revision and from the tips of branches.
     pub last: usize,
     /// All commits of this day (`2026-03-01`) and later.
-    pub since: Option<String>,
+    pub since: Option<i64>,
 }
 
 impl Default for Revisions {
@@ -92,8 +92,8 @@ impl Revisions {
                 add(commit, revision);
             }
         }
-        if let Some(date) = &self.since {
-            for commit in git.since(date)? {
+        if let Some(start) = self.since {
+            for commit in git.since(start)? {
                 let name = commit.short().to_owned();
                 add(commit, &name);
             }

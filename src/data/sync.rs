@@ -200,7 +200,13 @@ impl Sync<'_> {
             Ok(listing) => Some(listing),
             Err(crate::store::Error::NotInCache { .. }) => {
                 let (remote, jobs) = self.open(whole.remote.as_deref(), request)?;
-                self.transfer(&remote, jobs).listing(&hash)?
+                let listing = self.transfer(&remote, jobs).listing(&hash)?;
+                // Whoever works on a part of the folder has to know the rest of it.
+                if let Some(listing) = &listing {
+                    self.cache.insert_listing(listing)?;
+                    self.cache.make_durable()?;
+                }
+                listing
             }
             Err(error) => return Err(error.into()),
         };

@@ -30,6 +30,8 @@ pub enum Naming {
     Exact,
     /// The name of a stage is a pattern: `--glob`.
     Glob,
+    /// The name of a stage, or the path of a pointer, of tracked data or of an output, is a pattern.
+    GlobPaths,
     /// A folder means all pipeline files and pointers in and below it: `-R`.
     Below,
 }

@@ -407,12 +407,20 @@ impl Git {
         ])
     }
 
-    /// Returns the commits of all branches and tags that were made on `date` (`2026-03-01`) or later.
+    /// Returns the commits of all branches and tags that were made at `start`, in seconds since 1970, or
+    /// later. Each is looked at: commits need not be in the order of their times (after a rebase, say),
+    /// and `git log --since` ends at the first that is too old.
     ///
     /// # Errors
     /// git failed.
-    pub fn since(&self, date: &str) -> Result<Vec<Commit>, Error> {
-        self.log(&["--all", &format!("--since={date}T00:00:00")])
+    pub fn since(&self, start: i64) -> Result<Vec<Commit>, Error> {
+        let found = self.lines(&["log", "--all", "--format=%ct %H"])?;
+        let is_late = |line: &Commit| {
+            let (time, commit) = line.0.split_once(' ')?;
+            let time: i64 = time.parse().ok()?;
+            (start <= time).then(|| Commit(commit.to_owned()))
+        };
+        Ok(found.iter().filter_map(is_late).collect())
     }
 
     /// Returns the commits at which all references below `prefix` (`refs/exps`) stand.
@@ -571,6 +579,36 @@ pub fn head(root: &Path) -> Result<Head, Error> {
             .filter(|name| *name != "HEAD")
             .map(str::to_owned),
     })
+}
+
+/// How far back changes of branches are followed.
+const MOVES_MAX: usize = 20;
+
+/// Returns the commits that were checked out before the last changes of branches (or of commits, by
+/// `git checkout` and `git switch`), as far as nothing else happened since; none without git.
+#[must_use]
+pub fn came_from(root: &Path) -> Vec<Commit> {
+    let count = format!("--max-count={}", MOVES_MAX + 1);
+    let output = command(root)
+        .args(["log", "--walk-reflogs", "--format=%H %gs", &count, "HEAD"])
+        .stdin(Stdio::null())
+        .output();
+    let text = output.map(|o| o.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let entries: Vec<(&str, &str)> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    let moves = entries
+        .iter()
+        .take_while(|(_, what)| what.starts_with("checkout: "));
+    let moves = moves.count();
+    // The entry below a move is where it began.
+    let mut from: Vec<Commit> = Vec::new();
+    for (hash, _) in entries.iter().skip(1).take(moves) {
+        let commit = Commit((*hash).to_owned());
+        if entries[0].0 != *hash && !from.contains(&commit) {
+            from.push(commit);
+        }
+    }
+    from
 }
 
 /// Returns the files that git tracks in the project at `root`; none without git.

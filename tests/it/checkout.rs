@@ -2,8 +2,8 @@
 
 use snapbox::str;
 
-use crate::support::check;
 use crate::support::stages::{sample, with_pipeline};
+use crate::support::{check, project};
 
 #[test]
 fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
@@ -180,4 +180,34 @@ error: `out` cannot be put in place: the cache does not have `[HASH]`
 [exit 1]
 "#]],
     );
+}
+
+/// What the branch one comes from tracked, and this one does not, would be new files to git.
+#[test]
+fn a_branch_takes_its_data_along() {
+    for dvc in [false, true] {
+        let p = project();
+        let pointer = if dvc { "dvc" } else { "cvops" };
+        if dvc {
+            p.write(".dvc/config", "");
+        } else {
+            p.ok("init");
+        }
+        p.write("readme", "1\n").git_init();
+        p.git("checkout --quiet -b data");
+        p.write("f", "one\n")
+            .write("d/a", "1\n")
+            .write("mine", "1\n");
+        p.ok("add f d mine");
+        p.git("add --all");
+        p.git("commit --quiet --message data");
+        p.git("checkout --quiet main");
+        p.write("mine", "edited\n");
+        check(&p.cvops("checkout"), str![]);
+        assert_eq!(p.git("status --porcelain"), "?? mine\n", "{pointer}");
+        check(&p.cvops("checkout"), str![]);
+        p.git("checkout --quiet data");
+        check(&p.cvops("checkout"), str![]);
+        assert_eq!(p.read("d/a"), "1\n");
+    }
 }

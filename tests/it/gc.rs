@@ -307,3 +307,21 @@ fn killed_at_any_removal_the_cache_is_clean() {
     }
     panic!("no end");
 }
+
+#[test]
+fn commits_are_dated_one_by_one() {
+    let p = three_results();
+    // As after a rebase: the newest commits are not those with the latest times.
+    p.write("n.txt", "9\n").ok("repro");
+    p.git("add --all");
+    p.git("commit --quiet --message old --date 2001-01-01T00:00:00");
+    p.git("rebase --quiet --committer-date-is-author-date --force-rebase HEAD~1");
+    p.ok("gc --date 2020-01-01 --drop-runs -f");
+    p.git("checkout --quiet first");
+    let _ = fs::remove_dir_all(p.path("d"));
+    p.ok("checkout d");
+    for date in ["2026-02-30", "2026-13-03", "2026-1-1"] {
+        let refused = p.cvops(&format!("gc --date {date} -f"));
+        assert_eq!(refused.exit, Exit::Code(2), "{date}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::tracked;
 use crate::data::checkout::{Change, CheckedOut, Fate, Inside, Links, Wanted, checkout, wanted};
+use crate::data::stray::remove_stray;
 use crate::data::{self, Tracked};
 use crate::pipeline::plan::Naming;
 use crate::pipeline::{Plan, Reach};
@@ -64,11 +65,14 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Links::AsNeeded
     };
     let mut results = checkout(&tracked, &wanted, on_conflict, links)?;
+    if args.targets.is_empty() {
+        results.extend(remove_stray(&tracked)?);
+    }
     tracked.store.finish();
     // As DVC: modified, then added; folders before files.
     results.sort_by_key(|done| (rank(&done.result), !done.is_folder, done.path.clone()));
     let mut failed = 0;
-    let mut counts = [0, 0];
+    let mut counts = [0, 0, 0];
     for done in &results {
         let lacks = matches!(
             &done.result,
@@ -81,13 +85,15 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         if matches!(done.result, Fate::Failed(_)) && !(lacks && args.allow_missing) {
             failed += 1;
         }
-        if let Fate::Placed { change, .. } = done.result {
-            counts[usize::from(change == Change::Added)] += 1;
+        match done.result {
+            Fate::Placed { change, .. } => counts[usize::from(change == Change::Added)] += 1,
+            Fate::Removed => counts[2] += 1,
+            Fate::Unchanged | Fate::Failed(_) => {}
         }
         show(ctx, args, done, lacks);
     }
     if ctx.out.form != Form::Json {
-        let is_quiet = counts == [0, 0] && failed == 0;
+        let is_quiet = counts == [0; 3] && failed == 0;
         if args.summary {
             ctx.out.result(&summary(counts));
         } else if is_quiet {
@@ -169,8 +175,9 @@ fn rank(fate: &Fate) -> u8 {
             change: Change::Added,
             ..
         } => 1,
-        Fate::Unchanged => 2,
-        Fate::Failed(_) => 3,
+        Fate::Removed => 2,
+        Fate::Unchanged => 3,
+        Fate::Failed(_) => 4,
     }
 }
 
@@ -179,6 +186,7 @@ fn show(ctx: &Ctx, args: &Args, done: &CheckedOut, lacks: bool) {
     let path = format!("{}{slash}", done.path);
     let (what, saved, error) = match &done.result {
         Fate::Unchanged => ("unchanged", None, None),
+        Fate::Removed => ("deleted", None, None),
         Fate::Placed {
             change: Change::Added,
             saved,
@@ -199,7 +207,8 @@ fn show(ctx: &Ctx, args: &Args, done: &CheckedOut, lacks: bool) {
     }
     let line = |letter, style| format!("{}\t{path}", ctx.out.paint(style, letter));
     match &done.result {
-        Fate::Placed { .. } if args.summary => {}
+        Fate::Placed { .. } | Fate::Removed if args.summary => {}
+        Fate::Removed => ctx.out.result(&line("D", Style::Bad)),
         Fate::Placed {
             change: Change::Added,
             ..
@@ -225,12 +234,14 @@ fn show(ctx: &Ctx, args: &Args, done: &CheckedOut, lacks: bool) {
     }
 }
 
-fn summary([modified, added]: [usize; 2]) -> String {
+fn summary([modified, added, deleted]: [usize; 3]) -> String {
     let part = |n: usize, what: &str| (0 < n).then(|| format!("{n} {what}"));
-    let parts: Vec<String> = [part(modified, "modified"), part(added, "added")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let parts = [
+        part(modified, "modified"),
+        part(added, "added"),
+        part(deleted, "deleted"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() {
         "no changes".to_owned()
     } else {

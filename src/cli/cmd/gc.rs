@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::base::{Diagnostic, ObjectId, Severity, ToDiagnostics, units};
+use crate::base::{Diagnostic, ObjectId, Severity, ToDiagnostics, clock, units};
 use crate::cli::args::at_least_one;
 use crate::cli::confirm;
 use crate::cli::ctx::{Alone, Ctx};
@@ -75,9 +75,10 @@ pub(in crate::cli) struct Args {
 /// Checks the form of a date.
 fn date(text: &str) -> Result<String, String> {
     // To git, a day that does not exist is about now.
-    match text.parse::<jiff::civil::Date>() {
-        Ok(date) if date.to_string() == text => Ok(text.to_owned()),
-        _ => Err("a date looks like 2026-03-01".to_owned()),
+    if clock::start_of_day(text).is_some() {
+        Ok(text.to_owned())
+    } else {
+        Err("a date looks like 2026-03-01".to_owned())
     }
 }
 
@@ -89,7 +90,7 @@ impl Args {
         }
         revisions.revision.clone_from(&self.rev);
         revisions.last = self.num.unwrap_or(1);
-        revisions.since.clone_from(&self.date);
+        revisions.since = self.date.as_deref().and_then(clock::start_of_day);
         revisions
     }
 

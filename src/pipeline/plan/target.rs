@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 
 use crate::base::ArtifactPath;
 use crate::base::diag::nearest;
@@ -76,16 +76,56 @@ fn in_folder(
         }
         (None, name) => {
             let name = name.strip_prefix(':').unwrap_or(name);
+            let paths = match naming {
+                Naming::GlobPaths => matching(graph, base, name)?,
+                Naming::Exact | Naming::Glob | Naming::Below => Vec::new(),
+            };
             for file in files_from(graph, folder) {
-                let found = named(graph, file, name, naming)?;
+                let mut found = named(graph, file, name, naming)?;
                 if !found.is_empty() {
+                    found.extend(paths);
                     return Ok(found);
                 }
             }
         }
     }
+    if naming == Naming::GlobPaths {
+        let found = matching(graph, base, target)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
     let maker = path.and_then(|path| graph.maker_of(&path));
     Ok(maker.into_iter().collect())
+}
+
+/// Returns the pointers, and the makers of data and outputs, whose paths fit `pattern`, which begins
+/// in `base`.
+fn matching(graph: &StageGraph, base: &str, pattern: &str) -> Result<Vec<Maker>, Error> {
+    let pattern = if base.is_empty() {
+        pattern.to_owned()
+    } else {
+        format!("{}/{pattern}", globset::escape(base))
+    };
+    let matcher = glob(&pattern, true)?;
+    let fits = |path: &ArtifactPath| matcher.is_match(path.as_str());
+    let mut found = stages_where(graph, |stage| graph.stages()[stage].outs.keys().any(fits));
+    let pointers = graph.pointers().iter().enumerate();
+    let fitting = pointers
+        .filter(|(_, pointer)| fits(&pointer.file) || pointer.outs.iter().any(|o| fits(&o.path)));
+    found.extend(fitting.map(|(at, _)| Maker::Pointer(at)));
+    Ok(found)
+}
+
+fn glob(pattern: &str, stops_at_folders: bool) -> Result<GlobMatcher, Error> {
+    let built = GlobBuilder::new(pattern)
+        .literal_separator(stops_at_folders)
+        .build();
+    let built = built.map_err(|e| Error::Pattern {
+        pattern: pattern.to_owned(),
+        why: e.kind().to_string(),
+    })?;
+    Ok(built.compile_matcher())
 }
 
 /// Is this the pipeline file at `path`?
@@ -145,14 +185,10 @@ fn named(
         return Ok(vec![Maker::Stage(stage)]);
     }
     let group = graph.group(&address);
-    if !group.is_empty() || naming != Naming::Glob {
+    if !group.is_empty() || !matches!(naming, Naming::Glob | Naming::GlobPaths) {
         return Ok(group.into_iter().map(Maker::Stage).collect());
     }
-    let pattern = GlobBuilder::new(name).build().map_err(|e| Error::Pattern {
-        pattern: name.to_owned(),
-        why: e.kind().to_string(),
-    })?;
-    let matcher = pattern.compile_matcher();
+    let matcher = glob(name, false)?;
     Ok(stages_where(graph, |stage| {
         std::ptr::eq(graph.file_of(stage), file)
             && matcher.is_match(graph.stages()[stage].name.local())
