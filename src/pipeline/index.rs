@@ -130,7 +130,7 @@ impl Index {
         targets: &[String],
         folder: Option<&ArtifactPath>,
     ) -> Result<(StageGraph, Vec<Diagnostic>), Error> {
-        let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, &broken.file));
+        let is_meant = |broken: &Broken| targets.iter().any(|t| means(t, folder, broken));
         let broken = std::mem::take(&mut self.broken);
         let (meant, aside): (Vec<_>, Vec<_>) = broken.into_iter().partition(is_meant);
         if !meant.is_empty() {
@@ -303,14 +303,23 @@ pub fn all_of(mut broken: Vec<Broken>) -> Error {
     Error::Several(broken.into_iter().map(|b| b.error).collect())
 }
 
-/// Does `target` name `file`, something in it, or a name that is looked for in it first?
-fn means(target: &str, folder: Option<&ArtifactPath>, file: &ArtifactPath) -> bool {
+/// Does `target` name a broken file, something in it, its data, or a name that is looked for in it first?
+fn means(target: &str, folder: Option<&ArtifactPath>, broken: &Broken) -> bool {
+    let file = &broken.file;
     let base = folder.map_or("", ArtifactPath::as_str);
     let (named, _) = split_address(target);
     let text = named.unwrap_or(target);
     let names = |base: &str| ArtifactPath::parse_in(base, text).is_ok_and(|path| path == *file);
     let is_name = named.is_none() && !target.contains('/');
-    names(base) || names("") || (is_name && file.parent().as_ref() == folder)
+    let is_looked_for = match broken.kind {
+        FileKind::Pipeline => is_name && file.parent().as_ref() == folder,
+        // A pointer is named after its data.
+        FileKind::Pointer => {
+            let data = file.as_str().rsplit_once('.').map_or("", |(data, _)| data);
+            ArtifactPath::parse_in(base, text).is_ok_and(|path| path.as_str() == data)
+        }
+    };
+    names(base) || names("") || is_looked_for
 }
 
 /// Returns the warning that a file is left out.

@@ -187,13 +187,10 @@ error: `out` cannot be put in place: the cache does not have `[HASH]`
 fn a_branch_takes_its_data_along() {
     for dvc in [false, true] {
         let p = project();
-        let pointer = if dvc { "dvc" } else { "cvops" };
-        if dvc {
-            p.write(".dvc/config", "");
-        } else {
-            p.ok("init");
-        }
         p.write("readme", "1\n").git_init();
+        p.ok(if dvc { "init --dvc" } else { "init" });
+        p.git("add --all");
+        p.git("commit --quiet --message init");
         p.git("checkout --quiet -b data");
         p.write("f", "one\n")
             .write("d/a", "1\n")
@@ -203,11 +200,35 @@ fn a_branch_takes_its_data_along() {
         p.git("commit --quiet --message data");
         p.git("checkout --quiet main");
         p.write("mine", "edited\n");
-        check(&p.cvops("checkout"), str![]);
-        assert_eq!(p.git("status --porcelain"), "?? mine\n", "{pointer}");
-        check(&p.cvops("checkout"), str![]);
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+D	d/
+D	f
+[exit 0]
+"#]],
+        );
+        assert_eq!(p.git("status --porcelain"), "?? mine\n");
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
         p.git("checkout --quiet data");
-        check(&p.cvops("checkout"), str![]);
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+M	mine
+A	d/
+A	f
+--- stderr ---
+  the old content of `mine` is kept in the cache as [HASH]
+[exit 0]
+"#]],
+        );
         assert_eq!(p.read("d/a"), "1\n");
     }
 }

@@ -110,3 +110,35 @@ error: stage `top` did not produce its output `top.txt`
 "#]],
     );
 }
+
+#[test]
+fn broken_data_elsewhere_is_a_warning() {
+    let p = sample();
+    p.write("f", "1\n").ok("add f");
+    p.write("bad.cvops", "a: [").write("f", "2\n");
+    check(
+        &p.cvops("commit f.cvops"),
+        str![[r#"
+f.cvops: recorded anew: `f` changed ([HASH] -> [HASH])
+--- stderr ---
+warning: `bad.cvops` is left out, it cannot be read: `bad.cvops` cannot be parsed
+ --> bad.cvops:1:4
+  |
+1 | a: [
+  |    ^ did not find expected node content
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("commit bad"),
+        str![[r#"
+--- stderr ---
+error: `bad.cvops` cannot be parsed
+ --> bad.cvops:1:4
+  |
+1 | a: [
+  |    ^ did not find expected node content
+[exit 2]
+"#]],
+    );
+}

@@ -166,7 +166,7 @@ A  d/same
         &p.cvops("pull d"),
         str![[r#"
 M  d/
-2 files fetched from `far` (240 B), 1 file put in place
+1 file fetched from `far` (2 B), 1 file put in place
 --- stderr ---
    its old content was not in the cache; it is kept there as [HASH].dir
 [exit 0]
@@ -820,6 +820,44 @@ error: the remote `far` does not have `frozen`
         str![[r#"
 {"bytes":0,"changed":[],"damaged":[],"fetched":0,"lacking":["frozen","never","kept"],"remotes":["far"]}
 [exit 0]
+"#]],
+    );
+}
+
+#[test]
+fn patterns_name_stages_data_and_pointers() {
+    let p = scene();
+    p.write("extra.bin", "x\n").write("sub/more.bin", "y\n");
+    p.ok("add extra.bin sub/more.bin");
+    check(
+        &p.cvops("push --glob 'ex*'"),
+        str![[r#"
+1 file pushed to `far` (2 B)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("-C sub push --glob '*.bin'"),
+        str![[r#"
+1 file pushed to `far` (2 B)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("push --glob 'one*'"),
+        str![[r#"
+1 file pushed to `far` (2 B)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("push --glob 'z*'"),
+        str![[r#"
+--- stderr ---
+error: `z*` is neither a stage nor an output of one
+ |
+ = help: `cvops dag` shows all stages
+[exit 2]
 "#]],
     );
 }
