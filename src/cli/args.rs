@@ -148,6 +148,7 @@ commands! {
     Runs => runs,
     Cache => cache,
     Migrate => migrate,
+    Destroy => destroy,
     #[cfg(feature = "vision")]
     Preprocess => preprocess,
     #[cfg(feature = "vision")]

@@ -215,9 +215,11 @@ fn data_class(error: &data::Error) -> ErrorClass {
         data::Error::Revision { error, .. } => data_class(error),
         data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
         data::Error::NothingToHash { .. }
+        | data::Error::ChangedMeanwhile { .. }
         | data::Error::Incomplete { .. }
         | data::Error::NoRun { .. }
-        | data::Error::NotInCache { .. } => ErrorClass::Failed,
+        | data::Error::NotInCache { .. }
+        | data::Error::NotPushed { .. } => ErrorClass::Failed,
         data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
         data::Error::Path { .. }
         | data::Error::NothingThere { .. }
@@ -230,10 +232,12 @@ fn data_class(error: &data::Error) -> ErrorClass {
         | data::Error::InGit { .. }
         | data::Error::StageOutput { .. }
         | data::Error::Overlap { .. }
+        | data::Error::HoldsIgnoreFile { .. }
         | data::Error::Nested { .. }
         | data::Error::IntoItself { .. }
         | data::Error::NotTracked { .. }
         | data::Error::DataNamed { .. }
+        | data::Error::OutputNamed { .. }
         | data::Error::InTheWay { .. }
         | data::Error::Part { .. }
         | data::Error::Unrecorded { .. } => ErrorClass::Usage,

@@ -118,11 +118,6 @@ const TABLE: &[Row] = &[
         "`cvops params show` shows all parameters",
     ),
     (
-        "remote",
-        &["rename"],
-        "`cvops remote add NEW URL` and `cvops remote remove OLD`",
-    ),
-    (
         "repro",
         &["-m", "--metrics"],
         "`cvops repro && cvops metrics show` prints the metrics after the run",
@@ -150,16 +145,6 @@ const TABLE: &[Row] = &[
     ("push", &["--no-run-cache"], NO_RUN_CACHE),
     ("pull", &["--no-run-cache"], NO_RUN_CACHE),
     ("fetch", &["--no-run-cache"], NO_RUN_CACHE),
-    (
-        "metrics show",
-        &["-R", "--recursive"],
-        "name the files (the shell knows `eval/*.json`); without names all metrics files are shown",
-    ),
-    (
-        "metrics diff",
-        &["-R", "--recursive"],
-        "name the files (the shell knows `eval/*.json`); without names all metrics files are compared",
-    ),
     ("plots show", PLOT_FLAGS, PLOT_HINT),
     ("plots diff", PLOT_FLAGS, PLOT_HINT),
     (

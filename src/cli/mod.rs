@@ -8,6 +8,7 @@ mod args;
 mod cloud;
 mod cmd;
 mod compare;
+mod confirm;
 mod ctx;
 mod doctor;
 mod env;

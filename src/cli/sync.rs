@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::base::{ArtifactPath, ObjectId, ToDiagnostics, units};
-use crate::data::error::Direction;
+use crate::data::error::{Direction, Origin};
 use crate::data::revisions::{Kind, Revisions};
 use crate::data::sync::{Records, Request, Sync, Synced};
 use crate::data::used::{Commits, Used, in_workspace};
 use crate::pipeline::plan::{Naming, Selection};
+use crate::pipeline::spec::{Freshness, Storage};
 use crate::pipeline::{Plan, Reach, StageGraph};
 use crate::project::{Git, Project};
-use crate::store::{Cache, Look, TransferEvent};
+use crate::store::{Cache, Look, Presence, TransferEvent};
 
 use super::args::at_least_one;
 use super::ctx::Ctx;
@@ -39,6 +40,22 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    fn selection(&self, ctx: &Ctx, project: &Project) -> Selection {
+        let reach = if self.with_deps {
+            Reach::Upstream
+        } else {
+            Reach::Single
+        };
+        Selection {
+            naming: match (self.glob, self.recursive) {
+                (true, _) => Naming::Glob,
+                (false, true) => Naming::Below,
+                (false, false) => Naming::Exact,
+            },
+            ..ctx.selection(project, reach)
+        }
+    }
+
     /// Chooses `targets` alone.
     pub(super) fn of_targets(targets: &[String]) -> Self {
         Self {
@@ -231,21 +248,7 @@ fn here(
 ) -> Result<Vec<Used>, CliError> {
     let project = sync.project;
     let lock = Ctx::lock_file(project, graph)?;
-    let selection = Selection {
-        naming: match (chosen.glob, chosen.recursive) {
-            (true, _) => Naming::Glob,
-            (false, true) => Naming::Below,
-            (false, false) => Naming::Exact,
-        },
-        ..ctx.selection(
-            project,
-            if chosen.with_deps {
-                Reach::Upstream
-            } else {
-                Reach::Single
-            },
-        )
-    };
+    let selection = chosen.selection(ctx, project);
     if chosen.targets.is_empty() {
         return Ok(in_workspace(&Plan::select(graph, &[], selection)?, &lock));
     }
@@ -279,6 +282,48 @@ fn here(
         found.extend(used.into_iter().map(|u| ((u.path.clone(), u.object()), u)));
     }
     Ok(found.into_values().collect())
+}
+
+/// Returns the outputs, of what was chosen, of which no lock says what they hold, with whoever makes them.
+pub(super) fn unrecorded(
+    ctx: &Ctx,
+    project: &Project,
+    flags: &Flags,
+) -> Result<Vec<(ArtifactPath, Origin)>, CliError> {
+    let chosen = &flags.chosen;
+    let graph = ctx.graph_for(project, &chosen.targets)?;
+    let lock = Ctx::lock_file(project, &graph)?;
+    let selection = chosen.selection(ctx, project);
+    let folder = selection.folder.as_ref().map_or("", ArtifactPath::as_str);
+    let paths = chosen.targets.iter().filter(|t| graph.find(t).is_none());
+    let paths = paths.filter_map(|target| ArtifactPath::parse_in(folder, target).ok());
+    // A path means what is there, not everything that its stage writes.
+    let paths: Vec<ArtifactPath> = paths.filter(|p| graph.maker_of(p).is_some()).collect();
+    let are_paths = !paths.is_empty() && paths.len() == chosen.targets.len();
+    let plan = Plan::select(&graph, &chosen.targets, selection.clone())?;
+    let mut unrecorded = Vec::new();
+    for &at in plan.order() {
+        let stage = &graph.stages()[at];
+        let entry = lock.stages.get(&stage.name);
+        for (path, out) in &stage.outs {
+            let recorded = entry.and_then(|entry| entry.outs.get(path));
+            let is_meant = !are_paths || paths.iter().any(|p| p.contains(path) || path.contains(p));
+            if is_meant
+                && out.storage == Storage::Cached
+                && !matches!(recorded, Some(Presence::Present(_)))
+            {
+                let name = stage.name.clone();
+                unrecorded.push((
+                    path.clone(),
+                    match stage.freshness {
+                        Freshness::Frozen => Origin::FrozenStage(name),
+                        Freshness::ByInputs | Freshness::AlwaysChanged => Origin::Stage(name),
+                    },
+                ));
+            }
+        }
+    }
+    Ok(unrecorded)
 }
 
 /// Returns the first part of a summary: `5 files pushed to `far` (12 B)`.

@@ -10,7 +10,7 @@ use crate::data::{self, Tracked};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{OutSpec, Storage};
 use crate::pipeline::{Index, Plan, lock_files};
-use crate::project::Project;
+use crate::project::{Project, git};
 
 use super::ctx::Ctx;
 use super::error::CliError;
@@ -90,7 +90,11 @@ pub(super) fn tell_git(
     project: &Project,
     files: &BTreeSet<ArtifactPath>,
 ) -> Result<(), CliError> {
-    if files.is_empty() || !project.uses_git() {
+    if !project.uses_git() {
+        return Ok(());
+    }
+    let files = addable(project, files);
+    if files.is_empty() {
         return Ok(());
     }
     let places: Vec<_> = files.iter().map(|file| project.absolute(file)).collect();
@@ -151,6 +155,23 @@ fn quoted(ctx: &Ctx, project: &Project, file: &ArtifactPath) -> String {
 }
 
 /// Returns the files for git as JSON.
-pub(super) fn for_git_json(files: &BTreeSet<ArtifactPath>) -> Value {
+pub(super) fn for_git_json(project: &Project, files: &BTreeSet<ArtifactPath>) -> Value {
+    let files = if project.uses_git() {
+        addable(project, files)
+    } else {
+        files.clone()
+    };
     json!(files.iter().map(ArtifactPath::as_str).collect::<Vec<_>>())
+}
+
+/// Returns the files that `git add` takes: those that are there, and those that git knows and is to
+/// forget. It refuses all of them for one that is neither.
+fn addable(project: &Project, files: &BTreeSet<ArtifactPath>) -> BTreeSet<ArtifactPath> {
+    let is_there = |file: &ArtifactPath| std::fs::symlink_metadata(project.absolute(file)).is_ok();
+    let (mut addable, gone): (BTreeSet<_>, BTreeSet<_>) = files.iter().cloned().partition(is_there);
+    if !gone.is_empty() {
+        let gone: Vec<ArtifactPath> = gone.into_iter().collect();
+        addable.extend(git::tracked_in(&project.root, &gone));
+    }
+    addable
 }

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::fs::LinkKind;
+use crate::base::fs::{LinkKind, walk};
 use crate::base::{ArtifactPath, ObjectId};
 use crate::pipeline::spec::Storage;
 use crate::pipeline::{Pointer, PointerOut};
-use crate::project::ignore::PathKind;
-use crate::project::{CVOPS, Ignore, InGit, git};
+use crate::project::ignore::{DVC_IGNORE_FILE, PathKind};
+use crate::project::{CVOPS, DVC, Ignore, InGit, git};
 use crate::store::{Held, Presence, Present};
 
 use super::error::Error;
@@ -301,6 +301,7 @@ fn check(tracked: &Tracked<'_>, ignore: &Ignore, path: &ArtifactPath) -> Result<
     if absolute.is_symlink() && absolute.is_dir() {
         return Err(Error::FolderLink { path: path.clone() });
     }
+    check_holds_no_ignore_file(tracked, ignore, path)?;
     let Some((pointer, out)) = tracked.around(path) else {
         tracked.check_free(path, None)?;
         return Ok(Job::New);
@@ -317,6 +318,39 @@ fn check(tracked: &Tracked<'_>, ignore: &Ignore, path: &ArtifactPath) -> Result<
             out: known.path.clone(),
             pointer: tracked.pointers[pointer].file.clone(),
         }),
+    }
+}
+
+/// Refuses a folder that DVC would not hash, nor anybody's `dvc status` after it.
+fn check_holds_no_ignore_file(
+    tracked: &Tracked<'_>,
+    ignore: &Ignore,
+    path: &ArtifactPath,
+) -> Result<(), Error> {
+    let absolute = path.under(tracked.root());
+    if tracked.project.personality != DVC || !absolute.is_dir() {
+        return Ok(());
+    }
+    let keep = |inside: &str, is_dir: bool| {
+        let kind = if is_dir {
+            PathKind::Folder
+        } else {
+            PathKind::File
+        };
+        ignore.keeps(&format!("{path}/{inside}"), kind)
+    };
+    // What cannot be walked is told when it is hashed.
+    let files = walk(&absolute, &keep).unwrap_or_default();
+    let found = files.iter().find(|file| {
+        let name = file.relative.rsplit('/').next();
+        name == Some(DVC_IGNORE_FILE)
+    });
+    match found {
+        Some(file) => Err(Error::HoldsIgnoreFile {
+            path: path.clone(),
+            file: path.join(&file.relative),
+        }),
+        None => Ok(()),
     }
 }
 

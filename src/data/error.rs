@@ -89,6 +89,16 @@ pub enum Error {
         /// The pointer that tracks it.
         pointer: ArtifactPath,
     },
+    /// A folder with an ignore file in it, where those are not allowed.
+    #[error(
+        "`{path}` holds `{file}`: in a DVC repository no tracked folder has an ignore file in it"
+    )]
+    HoldsIgnoreFile {
+        /// The folder.
+        path: ArtifactPath,
+        /// The ignore file.
+        file: ArtifactPath,
+    },
     /// Two of the paths given overlap.
     #[error("`{inner}` lies inside `{outer}`: they cannot be added side by side")]
     Nested {
@@ -120,6 +130,20 @@ pub enum Error {
         path: ArtifactPath,
         /// Its pointer.
         pointer: ArtifactPath,
+    },
+    /// An output was named where its stage is meant.
+    #[error("`{path}` is an output of the stage `{stage}`; what can be removed is the stage")]
+    OutputNamed {
+        /// What was named.
+        path: ArtifactPath,
+        /// Its stage.
+        stage: StageName,
+    },
+    /// A file was written to while it was sent.
+    #[error("`{}` changed while it was sent", path.display())]
+    ChangedMeanwhile {
+        /// The file.
+        path: PathBuf,
     },
     /// Something stands where something is to be put.
     #[error("`{}` is there already", path.display())]
@@ -164,6 +188,14 @@ pub enum Error {
         origin: Origin,
         /// Paths that were links to damaged objects, and hold those bytes by themselves now.
         rescued: Vec<String>,
+    },
+    /// The cache lacks what `push: false` keeps away from every remote.
+    #[error(
+        "`{path}` cannot be put in place: it goes to no remote, and the cache does not have it"
+    )]
+    NotPushed {
+        /// The path.
+        path: ArtifactPath,
     },
     /// What is to be added is a link to a folder.
     #[error("`{path}` is a symbolic link to a folder")]
@@ -357,6 +389,22 @@ fn incomplete(
     parts.join("; ")
 }
 
+/// Adds what became of damaged objects and of what was written through links to them.
+fn with_damage(diagnostic: Diagnostic, is_damaged: bool, rescued: &[String]) -> Diagnostic {
+    let diagnostic = if is_damaged {
+        diagnostic.note("damaged objects were moved to the `corrupt` folder of the cache")
+    } else {
+        diagnostic
+    };
+    if rescued.is_empty() {
+        return diagnostic;
+    }
+    diagnostic.note(format!(
+        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
+        list(rescued)
+    ))
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -395,6 +443,9 @@ impl ToDiagnostics for Error {
                 ))
             }
             Self::Overlap { out, .. } => error("overlap").help(format!("`cvops add {out}` updates it")),
+            Self::HoldsIgnoreFile { path, .. } => error("holds-ignore-file").help(format!(
+                "write its patterns into a `.dvcignore` above `{path}`, then remove it"
+            )),
             Self::Nested { outer, .. } => error("nested").help(format!("`{outer}` alone is enough")),
             Self::IntoItself { .. } => error("into-itself").help("choose a place outside it"),
             Self::NotTracked { nearest, .. } => match nearest {
@@ -404,10 +455,19 @@ impl ToDiagnostics for Error {
             Self::DataNamed { pointer, .. } => {
                 error("data-named").help(format!("`cvops remove {pointer}`"))
             }
+            Self::OutputNamed { stage, .. } => {
+                error("output-named").help(format!("`cvops remove {stage}`"))
+            }
+            Self::ChangedMeanwhile { .. } => {
+                error("changed-meanwhile").help("try again when nothing writes to it")
+            }
             Self::InTheWay { .. } => error("in-the-way").help("choose another name, or move it away"),
             Self::Part { out, .. } => error("part").help(format!("name `{out}`")),
             Self::Unrecorded { pointer, .. } => error("unrecorded")
-                .help(format!("`cvops update {pointer}` fetches it, `cvops commit {pointer}` records what is there")),
+                .help(format!("put the data there and record it with `cvops commit {pointer}`; where DVC imports it, `dvc update {pointer}` fetches it")),
+            Self::NotPushed { path } => error("not-pushed").help(format!(
+                "`cvops repro {path}` makes it anew if a stage writes it; or get it from whoever has it, or drop `push: false` and push it there"
+            )),
             Self::NoRun { path, origin } => error("no-run").help(origin.remake(path)),
             Self::NotInCache {
                 path,
@@ -416,22 +476,11 @@ impl ToDiagnostics for Error {
                 rescued,
                 ..
             } => {
-                let mut diagnostic = error("not-in-cache").help(format!(
+                let again = format!(
                     "`cvops fetch` brings it from a remote that has it; {}",
                     origin.remake(path)
-                ));
-                if *is_damaged {
-                    diagnostic = diagnostic
-                        .note("damaged objects were moved to the `corrupt` folder of the cache");
-                }
-                if rescued.is_empty() {
-                    diagnostic
-                } else {
-                    diagnostic.note(format!(
-                        "through a link into the cache somebody wrote to {}; what was written is kept there, in a file of its own (`cvops commit` records it)",
-                        list(rescued)
-                    ))
-                }
+                );
+                with_damage(error("not-in-cache").help(again), *is_damaged, rescued)
             }
             Self::FolderLink { path } => error("folder-link").help(format!(
                 "files behind it are not the project's to change; `rm {path}`, then `cvops add FOLDER --out {path}` copies what it leads to"

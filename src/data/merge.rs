@@ -274,7 +274,12 @@ pub fn pointers(store: &Store, sides: &Sides) -> Result<Merged, Error> {
     let (entries, conflicts) = files(ancestor, mine, other);
     if !conflicts.is_empty() {
         let text = sides.ours.clone();
-        return Ok(Merged { text, conflicts });
+        let conflicts = conflicts.iter();
+        let conflicts = conflicts.map(|file| format!("both sides changed `{file}` in it"));
+        return Ok(Merged {
+            text,
+            conflicts: conflicts.collect(),
+        });
     }
     let listing = match Listing::new(entries) {
         Ok(listing) => listing,

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::base::{ArtifactPath, ObjectId};
 use crate::project::{Commit, git};
+use crate::store::Standing;
 
 use super::error::Error;
 use super::sides::{Depth, Entry, Kind, Side, compare, shown};
+use super::sync::{Request, Sync};
 use super::tracked::Tracked;
-use super::used::Commits;
+use super::used::{Commits, Used};
 use super::versions::{self, chosen, is_chosen};
 
 /// What `data status` tells.
@@ -17,6 +19,8 @@ use super::versions::{self, chosen, is_chosen};
 pub struct Status {
     /// Recorded objects that the cache lacks, as paths.
     pub not_in_cache: Vec<String>,
+    /// Recorded objects that a remote lacks, as paths; empty unless it was asked for.
+    pub not_in_remote: Vec<String>,
     /// What was recorded since the last commit.
     pub committed: Vec<Entry>,
     /// What changed in the workspace since it was recorded.
@@ -73,11 +77,41 @@ pub fn status(
     };
     Ok(Status {
         not_in_cache: not_in_cache(tracked, depth, uncommitted.iter().filter(is_chosen)),
+        not_in_remote: Vec::new(),
         committed: changed(committed.unwrap_or_default()),
         uncommitted: changed(uncommitted),
         untracked: Vec::new(),
         unchanged: unchanged.into_iter().collect(),
     })
+}
+
+/// Returns what belongs on a remote and is not there, as far as `targets` choose it: folders as wholes
+/// or, with `Depth::AllFiles` and where a target lies inside one, file by file.
+///
+/// # Errors
+/// The remote cannot be asked.
+pub fn not_in_remote(
+    sync: &Sync<'_>,
+    used: &[Used],
+    request: &Request<'_>,
+    targets: &[ArtifactPath],
+    depth: Depth,
+) -> Result<Vec<String>, Error> {
+    let (standings, _) = sync.compare(used, request)?;
+    let lacking = standings
+        .into_iter()
+        .filter(|(path, standing)| *standing != Standing::Deleted && is_chosen(path, targets));
+    let shown = lacking.filter_map(|(path, _)| {
+        let at: ArtifactPath = path.parse().ok()?;
+        let whole = used.iter().find(|used| used.path.contains(&at))?;
+        if whole.path == at {
+            return Some(shown(&path, Some(whole.object())));
+        }
+        let is_inside =
+            |target: &ArtifactPath| whole.path.contains(target) && whole.path != *target;
+        (depth == Depth::AllFiles || targets.iter().any(is_inside)).then_some(path)
+    });
+    Ok(shown.collect())
 }
 
 /// Returns the files that neither git nor a pointer tracks, as far as `targets` choose them.

@@ -233,6 +233,7 @@ impl Recorder<'_> {
             | Event::Started { .. }
             | Event::Output { .. }
             | Event::Saved { .. }
+            | Event::OutsInGit { .. }
             | Event::InputsChanged { .. }
             | Event::RecordUnusable { .. }
             | Event::LeftoverStopped { .. }

@@ -9,7 +9,7 @@ use crate::base::ports::Owner;
 use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics, units};
 use crate::{base, project, store};
 
-use super::spec::StageName;
+use super::spec::{StageName, Storage};
 
 /// What can go wrong with a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,8 @@ pub enum Error {
         stage: StageName,
         /// The output.
         path: ArtifactPath,
+        /// Where it is kept.
+        storage: Storage,
     },
     /// An output that the cache is to keep is kept by git already.
     #[error("the output `{path}` of stage `{stage}` is tracked by git already")]
@@ -316,6 +318,17 @@ fn way_out(what: &str) -> &'static str {
     }
 }
 
+/// Says how to get an output of a frozen stage.
+fn how_to_thaw(stage: &StageName, path: &ArtifactPath, storage: Storage) -> String {
+    let restore = match storage {
+        Storage::Cached => format!(
+            "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first"
+        ),
+        Storage::Git => format!("`git checkout -- '{path}'` brings it back"),
+    };
+    format!("{restore}; `cvops unfreeze {stage}` lets the stage make it")
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -365,11 +378,13 @@ impl ToDiagnostics for Error {
                     None => format!("create `{path}`, or correct the dep in the pipeline file"),
                 })
             }
-            Self::FrozenMissing { stage, path } => error("frozen-missing").help(format!(
-                "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first; `cvops unfreeze {stage}` lets the stage make it"
-            )),
+            Self::FrozenMissing {
+                stage,
+                path,
+                storage,
+            } => error("frozen-missing").help(how_to_thaw(stage, path, *storage)),
             Self::OutInGit { path, .. } => error("out-in-git").help(format!(
-                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`"
+                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`; DVC refuses to run such a stage"
             )),
             Self::MissingParamsFile { file, .. } => {
                 error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))

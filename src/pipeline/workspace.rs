@@ -703,28 +703,24 @@ impl<'p> Workspace<'p> {
         if self.missing == MissingData::IsAsRecorded {
             return Vec::new();
         }
-        let gone = |path: &&ArtifactPath| {
-            std::fs::symlink_metadata(path.under(self.files.root())).is_err()
-        };
-        let gone = stage.outs.keys().filter(gone).map(|path| {
-            let (stage_name, path) = (stage.name.clone(), path.clone());
-            graph.at_its_line(
-                stage,
-                Error::FrozenMissing {
-                    stage: stage_name,
-                    path,
-                },
-            )
+        let gone = stage
+            .outs
+            .iter()
+            .filter(|(path, _)| std::fs::symlink_metadata(path.under(self.files.root())).is_err());
+        let gone = gone.map(|(path, out)| {
+            let error = Error::FrozenMissing {
+                stage: stage.name.clone(),
+                path: path.clone(),
+                storage: out.storage,
+            };
+            graph.at_its_line(stage, error)
         });
         gone.collect()
     }
 
-    /// Checks, right before a stage runs, that git keeps none of the outputs that the cache is to keep:
-    /// git would record what comes and goes.
-    ///
-    /// # Errors
-    /// The first that it keeps.
-    pub fn check_outs(&mut self, graph: &StageGraph, stage: &StageSpec) -> Result<(), Error> {
+    /// Returns the outputs of a stage that git tracks although the cache is to keep them: git records
+    /// what comes and goes, and DVC refuses to run such a stage.
+    pub fn outs_in_git(&mut self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
         let project = self.files.project;
         let in_git = self.in_git.get_or_insert_with(|| {
             let tracked = if project.config.no_scm {
@@ -741,20 +737,12 @@ impl<'p> Workspace<'p> {
         let cached = stage
             .outs
             .iter()
-            .filter(|(_, out)| out.storage == Storage::Cached);
-        match cached.map(|(path, _)| path).find(|path| is_in_git(path)) {
-            Some(path) => {
-                let (stage_name, path) = (stage.name.clone(), path.clone());
-                Err(graph.at_its_line(
-                    stage,
-                    Error::OutInGit {
-                        stage: stage_name,
-                        path,
-                    },
-                ))
-            }
-            None => Ok(()),
-        }
+            .filter(|(path, out)| out.storage == Storage::Cached && is_in_git(path));
+        let errors = cached.map(|(path, _)| {
+            let (name, path) = (stage.name.clone(), path.clone());
+            graph.at_its_line(stage, Error::OutInGit { stage: name, path })
+        });
+        errors.collect()
     }
 
     /// Checks, right before a stage runs, that all its deps are there.

@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 
 use crate::base::fs::{LinkKind, Staged, fault};
-use crate::base::hash::{HashAlgo, hash_file, hash_file_checked};
+use crate::base::hash::{HashAlgo, Hasher, hash_file};
 use crate::base::{self, ContentHash, ObjectId, fs};
 use crate::project::{Personality, Project, Sharing};
 
@@ -312,13 +312,17 @@ impl Cache {
             self.insert_bytes(&ObjectId::File(hash), &bytes)?;
             return Ok(hash);
         }
-        let (hash, check) =
-            hash_file_checked(self.algo, path).map_err(base::Error::io("read", path))?;
+        let copied = self.insert_large(path, size);
+        if !copied.as_ref().is_err_and(is_disk_full) {
+            return copied;
+        }
+        // There is no room for a copy, but perhaps no need of one.
+        let hash = hash_file(self.algo, path).map_err(base::Error::io("read", path))?;
         if self.single(&ObjectId::File(hash), Some(size))? == Single::Good {
             self.mark_unsynced();
             return Ok(hash);
         }
-        self.insert_large(path, hash, check)
+        copied
     }
 
     /// Stores a listing and returns its identity. Its members must have been stored before.
@@ -512,27 +516,20 @@ impl Cache {
         Ok(())
     }
 
-    /// Copies the file at `path` (by reflink where the file system can), hashes the copy and stores
-    /// it under that hash: if the source changes meanwhile, the object is still what its name says.
-    /// What the source gave is `hash`, or `check` by BLAKE3: a copy with that `check` has that `hash`,
-    /// and BLAKE3 takes a tenth of the time of MD5.
-    fn insert_large(
-        &self,
-        path: &Path,
-        hash: ContentHash,
-        check: ContentHash,
-    ) -> Result<ContentHash, Error> {
+    /// Copies the file at `path` (by reflink where the file system can), hashes what was copied, once,
+    /// and stores it under that hash: if the source changes meanwhile, the object is still what its
+    /// name says. The copy is dropped if the object is there.
+    fn insert_large(&self, path: &Path, size: u64) -> Result<ContentHash, Error> {
         let copy = self.incoming()?;
         fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
-        fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
+        let hash = self
+            .copy_hashed(path, &copy.0)
             .map_err(base::Error::io("copy to the cache", path))?;
-        let hash_copy = |algo| hash_file(algo, &copy.0).map_err(base::Error::io("read", &copy.0));
-        let hash = if hash_copy(HashAlgo::Blake3)? == check {
-            hash
-        } else {
-            hash_copy(self.algo)?
-        };
         let object = ObjectId::File(hash);
+        if self.single(&object, Some(size))? == Single::Good {
+            self.mark_unsynced();
+            return Ok(hash);
+        }
         File::open(&copy.0)
             .and_then(|file| self.seal(&file))
             .map_err(base::Error::io("seal", &copy.0))?;
@@ -542,6 +539,21 @@ impl Cache {
         fs::rename(&copy.0, &target).map_err(base::Error::io("write", &target))?;
         self.mark_unsynced();
         Ok(hash)
+    }
+
+    /// Copies `from` to `to` and returns the hash of what `to` holds. BLAKE3 reads the copy on all
+    /// cores; MD5 is slower than the disk, so it sees the bytes on their way.
+    fn copy_hashed(&self, from: &Path, to: &Path) -> io::Result<ContentHash> {
+        if self.algo == HashAlgo::Blake3 {
+            fs::place(from, to, &[LinkKind::Reflink, LinkKind::Copy])?;
+            return hash_file(self.algo, to);
+        }
+        if fs::place(from, to, &[LinkKind::Reflink]).is_ok() {
+            return hash_file(self.algo, to);
+        }
+        let mut hasher = Hasher::new(self.algo);
+        fs::copy_seen(from, to, &mut |bytes| hasher.update(bytes))?;
+        Ok(hasher.finish())
     }
 
     /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
@@ -623,6 +635,14 @@ impl Drop for Incoming {
         // Cleanliness only: what stays is swept by `verify`.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+fn is_disk_full(error: &Error) -> bool {
+    let Error::Base(base::Error::Io { source, .. }) = error else {
+        return false;
+    };
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    kinds.contains(&source.kind())
 }
 
 #[cfg(unix)]

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use crate::base::fs::LinkKind;
 use crate::base::{ArtifactPath, Cancel, ObjectId};
-use crate::project::Project;
+use crate::project::{Layout, Project, init};
 
 pub use cache::{Cache, Held};
 pub use error::Error;
@@ -57,6 +57,7 @@ pub struct Store {
     /// Is what is learnt about the workspace worth remembering? Not in a work tree that is removed
     /// after use: its rows would replace those of the project.
     remembers: bool,
+    layout: Layout,
 }
 
 impl Store {
@@ -71,6 +72,7 @@ impl Store {
             tmp: project.layout.tmp(),
             link_kinds: project.config.link_kinds.clone(),
             remembers: !project.layout.is_work_tree(),
+            layout: project.layout.clone(),
         }
     }
 
@@ -148,6 +150,12 @@ impl Store {
             for snapshots in [&self.snapshots, &self.legacy] {
                 snapshots.settle();
                 snapshots.flush();
+            }
+            // Looking may have been the first thing that was ever done here.
+            if self.layout.state_db().exists()
+                && let Err(error) = init::guard_state(&self.layout)
+            {
+                tracing::warn!(%error, "git may see the local state");
             }
         }
     }

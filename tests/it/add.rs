@@ -521,3 +521,90 @@ fn a_killed_add_leaves_the_old_pointer_or_the_new_one() {
     }
     assert!(5 < n, "only {n} steps");
 }
+
+#[test]
+fn data_goes_to_a_remote_alone() {
+    let p = project();
+    p.git_init();
+    p.ok("init");
+    p.write("../scans/a", "1").write("../scans/sub/b", "22");
+    check(
+        &p.cvops("add ../scans --to-remote --out raw"),
+        str![[r#"
+--- stderr ---
+error: no remote was named, and there is no default one
+ |
+ = help: `cvops remote add --default NAME FOLDER` adds one
+[exit 2]
+"#]],
+    );
+    p.ok("remote add --default far ../far");
+    p.ok("remote add near ../near");
+    check(
+        &p.cvops("add ../scans --to-remote --out raw"),
+        str![[r#"
+--- stderr ---
+added `raw` (2 files, 3 B): raw.cvops
+to track the changes with git:
+  git add .gitignore raw.cvops
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert!(!p.exists("raw"));
+    check(
+        &p.cvops("add ../scans --to-remote --out raw --json"),
+        str![[r#"
+{"added":[{"change":"none","damaged":[],"files":2,"hash":"[HASH].dir","path":"raw","pointer":"raw.cvops","size":3}],"for_git":[]}
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("pull"),
+        str![[r#"
+A  raw/
+2 files fetched from `far` (3 B), 2 files put in place
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read("raw/sub/b"), "22");
+    p.write("x", "3");
+    p.ok("add x --to-remote --remote near");
+    check(
+        &p.cvops("data status --not-in-remote --remote near x"),
+        str![[r#"
+Not in the cache:
+  (`cvops fetch` brings it from a remote)
+        x
+
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: x
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("add x raw --to-remote"),
+        str![[r#"
+--- stderr ---
+error: `--out` and `--to-remote` take one file or folder
+ |
+ = help: add them one by one, or copy them into a folder and add that
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("add x --remote near"),
+        str![[r#"
+--- stderr ---
+error: the following required arguments were not provided:
+  --to-remote
+
+Usage: cvops add --to-remote --remote <NAME> <PATH>...
+
+For more information, try '--help'.
+[exit 2]
+"#]],
+    );
+    p.ok("cache verify");
+}

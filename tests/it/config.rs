@@ -390,10 +390,10 @@ error: `.dvc/config` cannot hold `core.jobs`
         str![[r#"
 .dvc/config	core.remote=store
 .dvc/config	core.autostage=true
-.dvc/config	remote.store.url=../../store
-.dvc/config	remote.store.jobs=4
 .dvc/config	cache.type=hardlink,copy
 .dvc/config	exp.auto_push=false
+.dvc/config	remote.store.url=../../store
+.dvc/config	remote.store.jobs=4
 .dvc/config.local	cache.dir=../../big
 .cvops/config.local.yaml	core.jobs=3
 [exit 0]
@@ -406,13 +406,13 @@ error: `.dvc/config` cannot hold `core.jobs`
 [core]
     remote = store  # the big one
     autostage = true
-['remote "store"']
-    url = ../../store
-    jobs = 4
 [cache]
     type = "hardlink,copy"
 [exp]
     auto_push = false
+['remote "store"']
+    url = ../../store
+    jobs = 4
 
 "##]]
     );

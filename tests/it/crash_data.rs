@@ -51,6 +51,7 @@ impl Kind {
 
 /// One verb: what stands before it, what is typed, and what is typed after the disturbance.
 struct Verb {
+    /// `{pointer}` stands for what the names of pointers end in.
     command: &'static str,
     before: fn(&Project, Kind),
     /// For commands that name what the first try may have taken away: typed only while that is there.
@@ -84,7 +85,7 @@ fn missing(p: &Project, kind: Kind) {
     p.remove(kind.cache()).remove("f.txt");
 }
 
-const VERBS: [Verb; 9] = [
+const VERBS: [Verb; 11] = [
     Verb {
         command: "add d f.txt",
         before: changed,
@@ -129,7 +130,32 @@ const VERBS: [Verb; 9] = [
         again_if: Some("f.txt"),
     },
     Verb {
-        command: "remove f.txt",
+        command: "move d into",
+        before: |p, kind| {
+            committed(p, kind);
+            p.write("into/mine", "file\n");
+        },
+        again_if: Some("d"),
+    },
+    Verb {
+        command: "remove make --outs",
+        before: |p, kind| {
+            committed(p, kind);
+            let file = match kind {
+                Kind::Native => "pipeline.yaml",
+                Kind::Dvc => "dvc.yaml",
+            };
+            p.write(
+                file,
+                "stages:\n  make:\n    cmd: cp f.txt out\n    deps: [f.txt]\n    outs: [out]\n  other:\n    cmd: cp f.txt o2\n    deps: [f.txt]\n    outs: [o2]\n",
+            );
+            p.ok("repro");
+            p.write("out", "new\n");
+        },
+        again_if: None,
+    },
+    Verb {
+        command: "remove f.txt{pointer}",
         before: committed,
         again_if: Some("f.txt"),
     },
@@ -179,13 +205,14 @@ fn climb(
         p
     };
     let undisturbed = scene();
-    undisturbed.ok(verb.command);
+    let command = verb.command.replace("{pointer}", &kind.pointer(""));
+    undisturbed.ok(&command);
     let right = all(&undisturbed);
     for n in 1..RUNGS_MAX {
         let what = format!("{kind:?}: {} with {variable}={}", verb.command, value(n));
         let p = scene();
         let output = p.run(
-            p.command(verb.command)
+            p.command(&command)
                 .env(variable, value(n))
                 .env("CVOPS_LOG", "cvops=debug"),
         );
@@ -201,11 +228,18 @@ fn climb(
         let ended = output.exit == Exit::Code(0);
         if !ended {
             judge(&output, &what);
-            let again = verb
-                .again_if
-                .is_none_or(|path| p.exists(&kind.pointer(path)));
+            let is_declared = || {
+                let read = |file| fs::read_to_string(p.root().join(file)).unwrap_or_default();
+                [read("pipeline.yaml"), read("dvc.yaml")]
+                    .concat()
+                    .contains("make:")
+            };
+            let again = match verb.again_if {
+                Some(path) => p.exists(&kind.pointer(path)),
+                None => !verb.command.starts_with("remove make") || is_declared(),
+            };
             if again {
-                p.ok(verb.command);
+                p.ok(&command);
             }
         }
         for (mine, right) in all(&p).iter().zip(&right) {

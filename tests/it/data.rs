@@ -469,3 +469,83 @@ outs:
 "#]]
     );
 }
+
+#[test]
+fn what_was_not_pushed_is_told() {
+    let p = project();
+    p.git_init();
+    p.ok("init");
+    p.write("d/a", "1").write("d/b", "2").write("x", "3");
+    p.ok("add d x");
+    check(
+        &p.cvops("data status --not-in-remote"),
+        str![[r#"
+--- stderr ---
+error: no remote was named, and there is no default one
+ |
+ = help: `cvops remote add --default NAME FOLDER` adds one
+[exit 2]
+"#]],
+    );
+    p.ok("remote add --default far ../far");
+    p.ok("remote add near ../near");
+    p.ok("push x");
+    check(
+        &p.cvops("data status --not-in-remote --json"),
+        str![[r#"
+{"committed":{"added":["d/","x"]},"not_in_remote":["d/"]}
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("data status --not-in-remote d/a"),
+        str![[r#"
+Not on the remote:
+  (`cvops push` sends it)
+        d/a
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("data status --not-in-remote --granular"),
+        str![[r#"
+Not on the remote:
+  (`cvops push` sends it)
+        d/
+        d/a
+        d/b
+
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: d/
+        added: d/a
+        added: d/b
+        added: x
+[exit 0]
+"#]],
+    );
+    p.ok("push");
+    check(
+        &p.cvops("data status --not-in-remote d x"),
+        str![[r#"
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: d/
+        added: x
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("data status --not-in-remote --remote near x"),
+        str![[r#"
+Not on the remote:
+  (`cvops push` sends it)
+        x
+
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: x
+[exit 0]
+"#]],
+    );
+}

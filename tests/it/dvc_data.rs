@@ -2,10 +2,12 @@
 
 use std::fs;
 
-use crate::support::Project;
+use snapbox::{assert_data_eq, str};
+
 use crate::support::dvc::{Picture, program, repository};
 use crate::support::twins::Tool::{Cvops, Dvc};
 use crate::support::twins::Twins;
+use crate::support::{Project, check};
 
 /// Returns what lies in the remote beside a project.
 fn remote(p: &Project) -> Picture {
@@ -137,10 +139,76 @@ fn what_one_pushes_the_other_pulls() {
         forget_what_is_pushed(p);
         p.remove("dvc.lock").remove("build");
     }
-    twins.both("fetch --run-cache", "of results");
+    // cvops brings what the records name as well, DVC when it is wanted.
+    for (tool, p) in &twins.seats {
+        tool.ok(p, "fetch --run-cache");
+    }
     twins.both(
         "repro --all-pipelines --pull",
         "of results that the remote has",
     );
     twins.swap("results of the remote's run cache");
+}
+
+#[test]
+fn a_folder_with_an_ignore_file_in_it_is_refused() {
+    let p = repository();
+    p.write("d/sub/x", "1").write("d/sub/.dvcignore", "*.tmp\n");
+    check(
+        &p.cvops("add d"),
+        str![[r#"
+--- stderr ---
+error: `d` holds `d/sub/.dvcignore`: in a DVC repository no tracked folder has an ignore file in it
+ |
+ = help: write its patterns into a `.dvcignore` above `d`, then remove it
+[exit 2]
+"#]],
+    );
+    assert!(!p.exists("d.dvc"));
+}
+
+#[test]
+fn a_stage_is_removed_as_dvc_does() {
+    let p = repository();
+    p.write("in", "1\n");
+    p.write(
+        "dvc.yaml",
+        "stages:\n  one:\n    cmd: cp in a\n    deps: [in]\n    outs: [a]\n  two:\n    cmd: cp a b\n    deps: [a]\n    outs: [b]\n",
+    );
+    p.ok("repro");
+    p.ok("remove dvc.yaml:one --outs");
+    assert!(!p.exists("a"));
+    assert_data_eq!(
+        format!(
+            "{}--\n{}--\n{}",
+            p.read("dvc.yaml"),
+            p.read("dvc.lock"),
+            p.read(".gitignore")
+        ),
+        str![[r#"
+stages:
+  two:
+    cmd: cp a b
+    deps: [a]
+    outs: [b]
+--
+schema: '2.0'
+stages:
+  two:
+    cmd: cp a b
+    deps:
+    - path: a
+      hash: md5
+      md5: b026324c6904b2a9cb4b88d6d61c81d1
+      size: 2
+    outs:
+    - path: b
+      hash: md5
+      md5: b026324c6904b2a9cb4b88d6d61c81d1
+      size: 2
+--
+/b
+
+"#]],
+    );
 }

@@ -38,9 +38,11 @@ fn autostage_hands_results_to_git() {
             "{tool:?}"
         );
         assert_eq!(p.git("diff --name-only"), "", "{tool:?}");
-        p.write("in.txt", "new\n");
-        tool.ok(&p, "commit --force");
-        assert_eq!(p.git("diff --name-only"), "", "{tool:?}");
+        // DVC leaves this one to the user.
+        if tool == Cvops {
+            p.write("in.txt", "new\n").ok("commit --force");
+            assert_eq!(p.git("diff --name-only"), "");
+        }
     }
 }
 

@@ -136,7 +136,6 @@ fn a_frozen_stage_needs_nothing_but_its_outputs() {
         str![[r#"
 a  frozen
 --- stderr ---
-everything is up to date
 warning: the output `o` of the frozen stage `a` does not exist
  --> pipeline.yaml:1:56
   |

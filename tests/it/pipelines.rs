@@ -637,6 +637,14 @@ data/raw.dvc is frozen
 prep                must run    it never ran
 sub/dvc.yaml:train  must run    it never ran
 sub/dvc.yaml:eval   frozen
+--- stderr ---
+warning: the output `m.json` of the frozen stage `sub/dvc.yaml:eval` does not exist
+  --> sub/dvc.yaml:11:15
+   |
+11 |     metrics: [m.json: {cache: false}]
+   |               ^^^^^^
+   |
+   = help: `git checkout -- 'm.json'` brings it back; `cvops unfreeze sub/dvc.yaml:eval` lets the stage make it
 [exit 0]
 "#]],
     );

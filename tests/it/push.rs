@@ -312,7 +312,7 @@ error: the remote `far` does not have `d/same`
     check(
         &p.cvops("pull --allow-missing"),
         str![[r#"
-everything is up to date
+nothing changed
 [exit 0]
 "#]],
     );
@@ -764,4 +764,62 @@ fn forget_all(p: &Project) {
             p.remove(path);
         }
     }
+}
+
+#[test]
+fn a_pull_says_what_nobody_can_bring() {
+    let p = project();
+    p.ok("init");
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  kept:\n    cmd: echo 1 > kept\n    outs:\n      - kept:\n          push: false\n  frozen:\n    cmd: echo 2 > frozen\n    outs: [frozen]\n  never:\n    cmd: echo 3 > never\n    outs: [never]\n",
+    );
+    p.ok("repro kept frozen");
+    p.ok("freeze frozen");
+    add_remote(&p, "far");
+    p.ok("config core.remote far");
+    p.ok("push");
+    p.remove(".cvops/cache").remove("kept").remove("frozen");
+    check(
+        &p.cvops("pull"),
+        str![[r#"
+A  frozen
+1 file fetched from `far` (2 B), 1 file put in place
+--- stderr ---
+error: `never` cannot be put in place: no run that wrote it is recorded
+ |
+ = help: `cvops repro never` makes it anew
+error: `kept` cannot be put in place: it goes to no remote, and the cache does not have it
+ |
+ = help: `cvops repro kept` makes it anew if a stage writes it; or get it from whoever has it, or drop `push: false` and push it there
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("pull frozen"),
+        str![[r#"
+everything is up to date
+[exit 0]
+"#]],
+    );
+    p.remove(".cvops/cache").remove("frozen");
+    fs::remove_dir_all(far(&p).join("blake3")).unwrap();
+    check(
+        &p.cvops("pull frozen"),
+        str![[r#"
+nothing changed
+--- stderr ---
+error: the remote `far` does not have `frozen`
+ |
+ = help: push it from a machine that has it (`cvops push --thorough`), or make outputs anew with `cvops repro`
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("pull --allow-missing --json"),
+        str![[r#"
+{"bytes":0,"changed":[],"damaged":[],"fetched":0,"lacking":["frozen","never","kept"],"remotes":["far"]}
+[exit 0]
+"#]],
+    );
 }

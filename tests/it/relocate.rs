@@ -1,6 +1,6 @@
 //! `cvops move`, `remove` and `unprotect`: tracked data moved, let go and made editable.
 
-use snapbox::str;
+use snapbox::{assert_data_eq, str};
 
 use crate::support::{Project, check, project};
 
@@ -24,7 +24,7 @@ fn data_moves_with_its_pointer_and_ignore_line() {
 --- stderr ---
 moved `data/raw` to `photos`: photos.cvops
 to track the changes with git:
-  git add .gitignore data/.gitignore data/raw.cvops photos.cvops
+  git add .gitignore photos.cvops
 (`cvops config core.autostage true` does so by itself)
 [exit 0]
 "#]],
@@ -48,7 +48,7 @@ Recorded since the last commit:
 --- stderr ---
 moved `x` to `data/x`: data/x.cvops
 to track the changes with git:
-  git add ../.gitignore .gitignore x.cvops ../x.cvops
+  git add ../.gitignore .gitignore x.cvops
 (`cvops config core.autostage true` does so by itself)
 [exit 0]
 "#]],
@@ -165,9 +165,6 @@ error: `data/raw` is data; what can be removed is its pointer `data/raw.cvops`
         str![[r#"
 --- stderr ---
 removed data/raw.cvops; `data/raw` is not tracked any more
-to track the changes with git:
-  git add data/.gitignore data/raw.cvops
-(`cvops config core.autostage true` does so by itself)
 [exit 0]
 "#]],
     );
@@ -180,9 +177,6 @@ to track the changes with git:
 --- stderr ---
 removed x.cvops and `x`
   the content of `x` is kept in the cache as [HASH]
-to track the changes with git:
-  git add .gitignore x.cvops
-(`cvops config core.autostage true` does so by itself)
 [exit 0]
 "#]],
     );
@@ -248,4 +242,195 @@ M	x
     p.ok("checkout --relink");
     p.ok("remove x.cvops");
     assert!(!p.path("x").is_symlink());
+}
+
+#[test]
+fn an_interrupted_move_into_a_folder_goes_on() {
+    let p = tracked();
+    p.write("into/mine", "4");
+    for n in 1..40 {
+        let output = p.run(
+            p.command("move data/raw into")
+                .env("CVOPS_CRASH_AT", n.to_string()),
+        );
+        if output.exit == crate::support::Exit::Code(0) {
+            break;
+        }
+        if p.exists("data/raw.cvops") {
+            p.ok("move data/raw into");
+        }
+        assert_eq!(p.read("into/raw/a"), "1");
+        assert_eq!(p.read("into/.gitignore"), "/raw\n");
+        assert!(!p.exists("data/raw") && !p.exists("data/raw.cvops"));
+        p.ok("move into/raw data/raw");
+    }
+    assert_eq!(p.read("into/raw/b"), "2");
+}
+
+#[test]
+fn what_git_never_knew_is_not_handed_to_it() {
+    let p = tracked();
+    check(
+        &p.cvops("remove x.cvops"),
+        str![[r#"
+--- stderr ---
+removed x.cvops; `x` is not tracked any more
+[exit 0]
+"#]],
+    );
+    // With it, `git add` would refuse the other files, too.
+    p.write(".cvops/config.yaml", "core:\n  autostage: true\n");
+    p.write("y", "5").ok("add y");
+    p.ok("move y z");
+    assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "A  z.cvops\n");
+    check(
+        &p.cvops("remove z.cvops --json"),
+        str![[r#"
+{"for_git":[".gitignore","z.cvops"],"removed":[{"paths":["z"],"pointer":"z.cvops","saved":[]}]}
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.git("status --porcelain z.cvops y.cvops"), "");
+}
+
+/// Two stages, of which one has run.
+fn stages() -> Project {
+    let p = project();
+    p.git_init();
+    p.write(
+        "pipeline.yaml",
+        "# Two of them.\nstages:\n  one:\n    cmd: cp in a\n    deps: [in]\n    outs: [a]\n\n  # The other.\n  two:\n    cmd: cp a b && cp a m.json\n    deps: [a]\n    outs: [b]\n    metrics:\n      - m.json:\n          cache: false\n",
+    );
+    p.write("in", "1\n");
+    p.ok("repro");
+    p
+}
+
+#[test]
+fn a_stage_goes_with_its_lock_entry_and_ignore_lines() {
+    let p = stages();
+    check(
+        &p.cvops("remove two"),
+        str![[r#"
+--- stderr ---
+removed the stage `two`; what it wrote stays: `b`, `m.json`
+to track the changes with git:
+  git add .gitignore pipeline.lock pipeline.yaml
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    assert_data_eq!(
+        format!("{}--\n{}", p.read("pipeline.yaml"), p.read(".gitignore")),
+        str![[r#"
+# Two of them.
+stages:
+  one:
+    cmd: cp in a
+    deps: [in]
+    outs: [a]
+
+  # The other.
+--
+/a
+
+"#]],
+    );
+    assert!(!p.read("pipeline.lock").contains("two:"));
+    assert_eq!(p.read("b"), "1\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+one  unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    // The outputs too; what the cache lacks is kept there.
+    p.write("a", "mine\n");
+    check(
+        &p.cvops("remove one --outs"),
+        str![[r#"
+--- stderr ---
+removed the stage `one` and `a`
+  the content of `a` is kept in the cache as [HASH]
+[exit 0]
+"#]],
+    );
+    assert!(!p.exists("a") && !p.exists("pipeline.yaml") && !p.exists("pipeline.lock"));
+}
+
+#[test]
+fn what_is_no_stage_of_its_own_cannot_be_removed() {
+    let p = stages();
+    check(
+        &p.cvops("remove three"),
+        str![[r#"
+--- stderr ---
+error: `three` is neither a stage nor an output of one
+ |
+ = help: `cvops dag` shows all stages
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("remove b"),
+        str![[r#"
+--- stderr ---
+error: `b` is an output of the stage `two`; what can be removed is the stage
+ |
+ = help: `cvops remove two`
+[exit 2]
+"#]],
+    );
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  each:\n    foreach: [x, y]\n    do:\n      cmd: echo ${item}\n",
+    );
+    check(
+        &p.cvops("remove each@x"),
+        str![[r#"
+--- stderr ---
+error: `each@x` is one of the stages of `each` and cannot be changed alone
+ |
+ = help: write it into `each` in the pipeline file, where it holds for all of them
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn a_project_is_destroyed_and_its_files_stay() {
+    let p = stages();
+    p.write("data/x", "2")
+        .write(".cvops/config.yaml", "cache:\n  type: symlink\n");
+    p.ok("add data");
+    check(
+        &p.cvops("destroy"),
+        str![[r#"
+--- stderr ---
+error: this removes the settings, the cache, the pipelines, the pointers and the recorded runs of `[ROOT]`
+ |
+ = note: nobody can be asked: the input is no terminal
+ = help: `cvops destroy --force` does it
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("destroy --force"),
+        str![[r#"
+--- stderr ---
+removed data.cvops
+removed pipeline.lock
+removed pipeline.yaml
+removed .cvops
+[exit 0]
+"#]],
+    );
+    for path in [".cvops", "pipeline.yaml", "pipeline.lock", "data.cvops"] {
+        assert!(!p.exists(path), "{path}");
+    }
+    assert_eq!(p.read("data/x") + &p.read("a"), "21\n");
+    assert!(!p.root().join("data/x").is_symlink());
 }

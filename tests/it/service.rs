@@ -108,8 +108,10 @@ impl Running<'_> {
 impl Project {
     /// Returns the process that `LOOP` ran in.
     fn service_pid(&self) -> Pid {
-        let text = fs::read_to_string(self.home().join("up")).unwrap();
-        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+        // The shell creates the file before it writes into it.
+        let read = || fs::read_to_string(self.home().join("up")).unwrap();
+        wait_until("the service says who it is", || read().ends_with('\n'));
+        Pid::from_raw(read().trim().parse().unwrap()).unwrap()
     }
 }
 

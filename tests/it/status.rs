@@ -3,7 +3,7 @@
 use snapbox::str;
 
 use crate::support::stages::{sample, with_pipeline};
-use crate::support::{Exit, check};
+use crate::support::{Exit, check, project};
 
 #[test]
 fn each_state_has_its_word() {
@@ -282,4 +282,19 @@ the data is recorded
 [exit 0]
 "#]],
     );
+}
+
+/// The stat cache may be the first thing that cvops writes in a repository of DVC.
+#[test]
+fn git_does_not_see_what_looking_leaves() {
+    let p = project();
+    p.write(".dvc/config", "").write("in.txt", "1\n").write(
+        "dvc.yaml",
+        "stages: {a: {cmd: cp in.txt a.txt, deps: [in.txt], outs: [a.txt]}}\n",
+    );
+    p.write("a.txt", "1\n").git_init();
+    for command in ["status", "data status", "why a", "repro --dry"] {
+        p.remove(".cvops").ok(command);
+        assert_eq!(p.git("status --porcelain"), "", "{command}");
+    }
 }

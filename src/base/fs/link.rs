@@ -5,8 +5,9 @@
 )]
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::fault;
 
@@ -75,6 +76,56 @@ pub fn place(from: &Path, to: &Path, kinds: &[LinkKind]) -> io::Result<LinkKind>
         }
     }
     Err(last)
+}
+
+/// Bytes that are read at once while a file is copied.
+const BLOCK_BYTES: usize = 1024 * 1024;
+/// Blocks that may wait to be written.
+const BLOCKS_WAITING: usize = 4;
+
+/// Copies the file `from` to the new file `to` and shows each block on the way to `see`: exactly the
+/// bytes that are written. They are written on a thread of their own while `see` looks at them.
+///
+/// # Errors
+/// `from` cannot be read or `to` not written; then there is no `to`.
+pub fn copy_seen(from: &Path, to: &Path, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    fault::point("file.copy")?;
+    let source = fs::File::open(from)?;
+    let target = fs::File::create_new(to)?;
+    let copied = std::thread::scope(|scope| {
+        let (blocks, waiting) = std::sync::mpsc::sync_channel::<Arc<Vec<u8>>>(BLOCKS_WAITING);
+        let writer = scope.spawn(move || {
+            let mut target = target;
+            waiting
+                .into_iter()
+                .try_for_each(|block| target.write_all(&block))
+        });
+        let read = (|| {
+            loop {
+                let mut block = Vec::with_capacity(BLOCK_BYTES);
+                let limit = BLOCK_BYTES as u64;
+                if (&source).take(limit).read_to_end(&mut block)? == 0 {
+                    return Ok(());
+                }
+                let block = Arc::new(block);
+                // The writer ends early only where it failed, which is told below.
+                if blocks.send(Arc::clone(&block)).is_err() {
+                    return Ok(());
+                }
+                see(&block);
+            }
+        })();
+        drop(blocks);
+        let written = writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writing thread broke off")));
+        read.and(written)
+    });
+    if copied.is_err() {
+        // A copy that broke off leaves a torn file behind.
+        let _ = fs::remove_file(to);
+    }
+    copied
 }
 
 /// Fills the empty file `to` with the bytes of `from`: by reflink where the file system can.

@@ -7,9 +7,12 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::cli::sync::Mover;
 use crate::cli::tracked;
-use crate::data::add::{Added, Bytes, Change, add};
-use crate::data::{bring, pattern};
+use crate::data::add::{self, Added, Bytes, Change, add};
+use crate::data::sync::Request;
+use crate::data::{Tracked, bring, pattern, to_remote};
+use crate::project::Project;
 
 /// Track files and folders: their bytes go into the cache, a small pointer file goes into git
 ///
@@ -18,7 +21,7 @@ use crate::data::{bring, pattern};
 /// other files in it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops add data/raw               a folder as a whole\n  cvops add data/raw/new.png       one more file in it\n  cvops add --glob 'data/*.zip'    each file that fits\n  cvops add ~/scans --out data/raw a copy of a folder from elsewhere"
+    after_help = "Examples:\n  cvops add data/raw               a folder as a whole\n  cvops add data/raw/new.png       one more file in it\n  cvops add --glob 'data/*.zip'    each file that fits\n  cvops add ~/scans --out data/raw a copy of a folder from elsewhere\n  cvops add ~/scans --to-remote --out data/raw   only to the remote, with a pointer here"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(in crate::cli) struct Args {
@@ -40,6 +43,12 @@ pub(in crate::cli) struct Args {
     /// Leave the files as they are, even if the settings ask for links into the cache
     #[arg(long)]
     no_relink: bool,
+    /// Send the file or folder to the remote and keep only the pointer; the cache gets no copy
+    #[arg(long, conflicts_with_all = ["no_commit", "glob", "no_relink", "force"])]
+    to_remote: bool,
+    /// With `--to-remote`: the remote (default: `core.remote`)
+    #[arg(short, long, value_name = "NAME", requires = "to_remote")]
+    remote: Option<String>,
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -47,6 +56,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let _lock = ctx.lock(&project, "cvops add")?;
     let mut tracked = tracked::open_unlocked(ctx, &project, &args.targets)?;
+    if args.to_remote {
+        let outcome = send(ctx, &project, &mut tracked, args)?;
+        return tell(ctx, &project, &outcome);
+    }
     let targets = if let Some(out) = &args.out {
         let to = tracked.locate(&ctx.dir, out)?;
         let source = one_source(args)?;
@@ -73,11 +86,34 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     let outcome = add(&mut tracked, &targets, bytes)?;
     tracked.store.finish();
+    tell(ctx, &project, &outcome)
+}
+
+/// Sends one file or folder to the remote.
+fn send(
+    ctx: &Ctx,
+    project: &Project,
+    tracked: &mut Tracked<'_>,
+    args: &Args,
+) -> Result<add::Outcome, CliError> {
+    let source = ctx.dir.join(one_source(args)?);
+    let name = source.file_name().and_then(|name| name.to_str());
+    let out = args.out.as_deref().or(name).unwrap_or_default();
+    let to = tracked.locate(&ctx.dir, out)?;
+    let request = Request {
+        remote: args.remote.as_deref(),
+        ..Request::default()
+    };
+    let mover = Mover::new(ctx, project, "sending");
+    Ok(mover.run(|sync| to_remote::send(tracked, &source, &to, sync, &request))?)
+}
+
+fn tell(ctx: &Ctx, project: &Project, outcome: &add::Outcome) -> Result<Outcome, CliError> {
     if ctx.out.form == Form::Json {
         let added: Vec<_> = outcome.added.iter().map(to_json).collect();
-        let files = tracked::for_git_json(&outcome.for_git);
+        let files = tracked::for_git_json(project, &outcome.for_git);
         ctx.out.json(&json!({"added": added, "for_git": files}));
-        tracked::tell_git(ctx, &project, &outcome.for_git)?;
+        tracked::tell_git(ctx, project, &outcome.for_git)?;
         return Ok(Outcome::Done);
     }
     for added in &outcome.added {
@@ -88,7 +124,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             ));
         }
     }
-    tracked::tell_git(ctx, &project, &outcome.for_git)?;
+    tracked::tell_git(ctx, project, &outcome.for_git)?;
     Ok(Outcome::Done)
 }
 
@@ -96,8 +132,11 @@ fn one_source(args: &Args) -> Result<&str, CliError> {
     match args.targets.as_slice() {
         [one] => Ok(one),
         _ => Err(CliError::usage(
-            crate::base::Diagnostic::error("one-source", "`--out` takes one file or folder")
-                .help("add them one by one, or copy them into a folder and add that"),
+            crate::base::Diagnostic::error(
+                "one-source",
+                "`--out` and `--to-remote` take one file or folder",
+            )
+            .help("add them one by one, or copy them into a folder and add that"),
         )),
     }
 }

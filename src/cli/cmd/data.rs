@@ -7,11 +7,14 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
+use crate::cli::sync::Mover;
 use crate::cli::tracked;
 use crate::data::sides::{Depth, Entry, Kind};
 use crate::data::status::{self, Status};
-use crate::data::used::Commits;
-use crate::project::{Commit, Git, git};
+use crate::data::sync::Request;
+use crate::data::used::{Commits, Used, in_workspace};
+use crate::pipeline::{Plan, Reach};
+use crate::project::{Commit, Git, Project, git};
 use crate::report::{Align, Table};
 
 /// Look at tracked data
@@ -33,8 +36,9 @@ enum Command {
 /// the workspace holds that pointers and locks do not say.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops data status\n  cvops data status --granular data/raw   file by file"
+    after_help = "Examples:\n  cvops data status\n  cvops data status --granular data/raw   file by file\n  cvops data status --not-in-remote       also what was not pushed yet"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct StatusArgs {
     /// Only these paths (default: all)
     targets: Vec<String>,
@@ -50,6 +54,12 @@ struct StatusArgs {
         default_value = "no", default_missing_value = "all", value_parser = ["no", "all"]
     )]
     untracked_files: String,
+    /// Also list what was not pushed to the remote yet
+    #[arg(long)]
+    not_in_remote: bool,
+    /// The remote that `--not-in-remote` asks (default: `core.remote`)
+    #[arg(short, long, value_name = "NAME", requires = "not_in_remote")]
+    remote: Option<String>,
     /// Exit with 3 when something changed
     #[arg(long)]
     exit_code: bool,
@@ -83,6 +93,9 @@ fn status(ctx: &Ctx, args: &StatusArgs) -> Result<Outcome, CliError> {
     if args.untracked_files == "all" {
         status.untracked = status::untracked(&tracked, &targets);
     }
+    if args.not_in_remote {
+        status.not_in_remote = not_in_remote(ctx, &project, args, &targets, depth)?;
+    }
     if !args.unchanged {
         status.unchanged.clear();
     }
@@ -108,6 +121,32 @@ fn status(ctx: &Ctx, args: &StatusArgs) -> Result<Outcome, CliError> {
     } else {
         Outcome::Done
     })
+}
+
+/// Asks the remote.
+fn not_in_remote(
+    ctx: &Ctx,
+    project: &Project,
+    args: &StatusArgs,
+    targets: &[ArtifactPath],
+    depth: Depth,
+) -> Result<Vec<String>, CliError> {
+    let graph = ctx.graph_for(project, &args.targets)?;
+    let lock = Ctx::lock_file(project, &graph)?;
+    let plan = Plan::select(&graph, &[], ctx.selection(project, Reach::Single))?;
+    let used: Vec<Used> = in_workspace(&plan, &lock)
+        .into_iter()
+        .filter(|used| used.push)
+        .collect();
+    if used.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = Request {
+        remote: args.remote.as_deref(),
+        ..Request::default()
+    };
+    let mover = Mover::new(ctx, project, "looking");
+    Ok(mover.run(|sync| status::not_in_remote(sync, &used, &request, targets, depth))?)
 }
 
 /// The states of a change, in the order in which they are shown.
@@ -144,6 +183,12 @@ fn show(ctx: &Ctx, status: &Status, is_first: bool) {
             "`cvops fetch` brings it from a remote",
             Style::Bad,
             status.not_in_cache.clone(),
+        ),
+        (
+            "Not on the remote",
+            "`cvops push` sends it",
+            Style::Bad,
+            status.not_in_remote.clone(),
         ),
         (
             "Recorded since the last commit",
@@ -212,6 +257,10 @@ fn table(status: &Status) -> Table {
         .iter()
         .for_each(|path| row("", "not in the cache", path.clone()));
     status
+        .not_in_remote
+        .iter()
+        .for_each(|path| row("", "not on the remote", path.clone()));
+    status
         .untracked
         .iter()
         .for_each(|path| row("", "untracked", path.to_string()));
@@ -242,6 +291,7 @@ fn to_json(status: &Status) -> Value {
     let untracked: Vec<&str> = status.untracked.iter().map(ArtifactPath::as_str).collect();
     let parts = [
         ("not_in_cache", json!(status.not_in_cache)),
+        ("not_in_remote", json!(status.not_in_remote)),
         ("committed", changes(&status.committed)),
         ("uncommitted", changes(&status.uncommitted)),
         ("untracked", json!(untracked)),

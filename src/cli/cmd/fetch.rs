@@ -6,6 +6,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::sync::{self, Flags, Mover};
 use crate::data::error::Direction;
+use crate::data::sync::Records;
 
 /// Bring what the project uses from a remote into the cache
 ///
@@ -24,6 +25,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let project = ctx.project()?;
     let request = args.flags.request(None);
+    // DVC must not take records away while they are looked through.
+    let _dvc = match request.records {
+        Records::With => Some(ctx.lock_dvc(&project)?),
+        Records::Without => None,
+    };
     let mover = Mover::new(ctx, &project, "fetching");
     let synced = mover.run(|mover| {
         let (_, used) = sync::used(ctx, mover, &request, &args.flags)?;

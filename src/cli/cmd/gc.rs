@@ -1,13 +1,13 @@
 //! `cvops gc`: remove from the cache what is not used any more.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::base::{Diagnostic, ObjectId, Severity, ToDiagnostics, units};
 use crate::cli::args::at_least_one;
+use crate::cli::confirm;
 use crate::cli::ctx::{Alone, Ctx};
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -74,15 +74,10 @@ pub(in crate::cli) struct Args {
 
 /// Checks the form of a date.
 fn date(text: &str) -> Result<String, String> {
-    let is_date = text.len() == 10
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
-    if is_date {
-        Ok(text.to_owned())
-    } else {
-        Err("a date looks like 2026-03-01".to_owned())
+    // To git, a day that does not exist is about now.
+    match text.parse::<jiff::civil::Date>() {
+        Ok(date) if date.to_string() == text => Ok(text.to_owned()),
+        _ => Err("a date looks like 2026-03-01".to_owned()),
     }
 }
 
@@ -230,7 +225,7 @@ fn others(
     Ok((projects, locks))
 }
 
-/// Asks the user; without a terminal there is nobody to ask.
+/// Asks the user.
 fn confirmed(ctx: &Ctx, project: &Project, args: &Args) -> Result<bool, CliError> {
     let mut what = format!(
         "this removes from the cache `{}` all but what is used by {}",
@@ -241,22 +236,9 @@ fn confirmed(ctx: &Ctx, project: &Project, args: &Args) -> Result<bool, CliError
         what.push_str(", and the same from the remote");
     }
     let is_shared = !project.config.cache_dir.starts_with(&project.root);
-    if !std::io::stdin().is_terminal() || ctx.out.form == Form::Json {
-        return Err(CliError::usage(
-            Diagnostic::error("unconfirmed", what)
-                .note("nobody can be asked: the input is no terminal")
-                .help("`--dry` says what would go, `--force` removes it"),
-        ));
-    }
-    ctx.out.error(&what);
-    if is_shared {
-        ctx.out.error("the cache lies outside the project: what other projects use there goes too, unless they are named with `-p DIR`");
-    }
-    ctx.out.error("go on? [y/N]");
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    let yes = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
-    Ok(read.is_ok() && yes)
+    let also = is_shared.then_some("the cache lies outside the project: what other projects use there goes too, unless they are named with `-p DIR`");
+    let help = "`--dry` says what would go, `--force` removes it";
+    confirm::confirmed(ctx, what, also, help)
 }
 
 fn show(ctx: &Ctx, collected: &Collected, args: &Args) {

@@ -9,6 +9,7 @@ pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod dag;
 pub(super) mod data;
+pub(super) mod destroy;
 pub(super) mod diff;
 pub(super) mod doctor;
 pub(super) mod du;

@@ -1,17 +1,19 @@
 //! `cvops pull`: bring what the project uses from a remote and put it in place.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::base::{ToDiagnostics, units};
+use crate::base::{ArtifactPath, ToDiagnostics, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::sync::{self, Flags, Mover};
-use crate::data::error::Direction;
+use crate::data;
+use crate::data::error::{Direction, Origin};
 use crate::data::place::{Change, Kind, place};
 use crate::data::used::Used;
+use crate::project::Project;
 use crate::store::{Held, OnConflict, Store};
 
 /// Bring what the project uses from a remote and put it in place
@@ -48,13 +50,18 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         OnConflict::SaveFirst
     };
-    // What did not come is told below, what is never pushed is nobody's fault; the rest is put in
-    // place.
+    // What did not come is told below; the rest is put in place.
+    let mut lost = lost(ctx, &project, args)?;
     let mut whole: Vec<&Used> = Vec::new();
     for used in &here {
-        let is_lacking = synced.lacking.contains_key(used.path.as_str());
-        if !is_lacking && (used.push || store.contains(&used.object())? == Held::Whole) {
+        if synced.lacking.contains_key(used.path.as_str()) {
+            continue;
+        }
+        if used.push || store.contains(&used.object())? == Held::Whole {
             whole.push(used);
+        } else if !project.absolute(&used.path).exists() {
+            let path = used.path.clone();
+            lost.push((path.clone(), data::Error::NotPushed { path }));
         }
     }
     let mut changes = Vec::new();
@@ -90,6 +97,9 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             })
         });
         value["changed"] = changed.collect();
+        if let Value::Array(lacking) = &mut value["lacking"] {
+            lacking.extend(lost.iter().map(|(path, _)| json!(path.as_str())));
+        }
         ctx.out.json(&value);
     } else {
         let written = usize::try_from(written).unwrap_or(usize::MAX);
@@ -100,18 +110,41 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         .into_iter()
         .flatten()
         .collect();
-        ctx.out.result(&if parts.is_empty() && changes.is_empty() {
-            "everything is up to date".to_owned()
-        } else {
-            parts.join(", ")
-        });
+        let is_whole = lost.is_empty() && synced.problem(Direction::Fetch).is_none();
+        ctx.out
+            .result(&match (parts.is_empty() && changes.is_empty(), is_whole) {
+                (false, _) => parts.join(", "),
+                (true, true) => "everything is up to date".to_owned(),
+                (true, false) => "nothing changed".to_owned(),
+            });
     }
     let is_incomplete = !args.allow_missing && sync::show_problem(ctx, &synced, Direction::Fetch);
-    Ok(if is_failed || is_incomplete {
+    let is_lost = !args.allow_missing && !lost.is_empty();
+    if is_lost && ctx.out.form != Form::Json {
+        for (_, error) in lost {
+            diagnostic::show_all(&ctx.out, &error.to_diagnostics());
+        }
+    }
+    Ok(if is_failed || is_incomplete || is_lost {
         Outcome::Failed
     } else {
         Outcome::Done
     })
+}
+
+/// Returns the outputs of which nobody knows what they hold, and says so.
+fn lost(
+    ctx: &Ctx,
+    project: &Project,
+    args: &Args,
+) -> Result<Vec<(ArtifactPath, data::Error)>, CliError> {
+    let unrecorded = sync::unrecorded(ctx, project, &args.flags)?.into_iter();
+    let is_there = |path: &ArtifactPath| project.absolute(path).exists();
+    let lost = unrecorded.filter(|(path, _)| !is_there(path));
+    let say = |(path, origin): (ArtifactPath, Origin)| {
+        (path.clone(), data::Error::NoRun { path, origin })
+    };
+    Ok(lost.map(say).collect())
 }
 
 /// Says what happened to one output.

@@ -37,7 +37,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({
             "from": moved.from.as_str(), "to": moved.to.as_str(), "pointer": moved.pointer.as_str(),
-            "for_git": tracked::for_git_json(&moved.for_git),
+            "for_git": tracked::for_git_json(&project, &moved.for_git),
         }));
         tracked::tell_git(ctx, &project, &moved.for_git)?;
         return Ok(Outcome::Done);

@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::base::{Observer, ToDiagnostics, clock, units};
+use crate::base::{Diagnostic, Observer, Severity, ToDiagnostics, clock, units};
+
 use crate::cli::out::{Form, Out, Style};
+use crate::pipeline;
 use crate::pipeline::execute::{Event, Outcome, Stream, Summary, Told};
 use crate::pipeline::{SkipReason, StageDecision, StageName};
 use crate::project::claims::Conflict;
@@ -123,6 +125,7 @@ impl Story<'_> {
                 "{}: `{path}` was not in the cache; its content is kept there as {object}",
                 name(stage),
             )),
+            Event::OutsInGit { outs, .. } => diagnostic::show_all(out, &warnings(outs)),
             Event::InputsChanged { stage, what } => out.note(&format!(
                 "{}: {} changed while it ran; the next `cvops repro` runs it again",
                 name(stage),
@@ -403,6 +406,10 @@ fn to_json(event: &Event) -> Value {
         } => json!({
             "event": "saved", "stage": stage.as_str(), "path": path.as_str(), "object": object.to_string(),
         }),
+        Event::OutsInGit { stage, outs } => json!({
+            "event": "outs_in_git", "stage": stage.as_str(),
+            "warnings": warnings(outs).iter().map(diagnostic::to_json).collect::<Vec<_>>(),
+        }),
         Event::InputsChanged { stage, what } => {
             json!({"event": "inputs_changed", "stage": stage.as_str(), "inputs": what})
         }
@@ -428,4 +435,16 @@ fn to_json(event: &Event) -> Value {
             json!({"event": "stopping", "stages": names})
         }
     }
+}
+
+/// Returns errors that stop nothing.
+fn warnings(errors: &[pipeline::Error]) -> Vec<Diagnostic> {
+    let mut problems: Vec<_> = errors
+        .iter()
+        .flat_map(ToDiagnostics::to_diagnostics)
+        .collect();
+    for problem in &mut problems {
+        problem.severity = Severity::Warning;
+    }
+    problems
 }

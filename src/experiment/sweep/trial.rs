@@ -398,6 +398,8 @@ impl Observer<Event> for Log {
                     "# {stage}: the earlier result cannot be used ({why})"
                 ));
             }
+            // A trial's tree is no work tree of git.
+            Event::OutsInGit { .. } => {}
             Event::InputsChanged { stage, what } => {
                 self.line(&format!(
                     "# {stage}: {} changed while it ran",

@@ -213,6 +213,13 @@ pub enum Event {
         /// Under which hash it is kept.
         object: ObjectId,
     },
+    /// Git tracks outputs of a stage that the cache is to keep.
+    OutsInGit {
+        /// The stage.
+        stage: StageName,
+        /// Each output, with its place.
+        outs: Vec<Error>,
+    },
     /// Inputs of a stage were changed while it ran: its result is not recorded, and the next repro
     /// makes it again.
     InputsChanged {

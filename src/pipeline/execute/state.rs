@@ -273,9 +273,7 @@ impl<'a, 'w> State<'a, 'w> {
         }
         if let StageDecision::Run(because) = &judged.decision {
             let graph = self.plan.graph();
-            let checked = self.workspace.check_deps(graph, stage, &judged.inputs);
-            let checked = checked.and_then(|()| self.workspace.check_outs(graph, stage));
-            if let Err(error) = checked {
+            if let Err(error) = self.workspace.check_deps(graph, stage, &judged.inputs) {
                 self.fail(index, error, Duration::ZERO);
                 return Ok(None);
             }
@@ -291,6 +289,11 @@ impl<'a, 'w> State<'a, 'w> {
             stage: stage.name.clone(),
             decision: judged.decision.clone(),
         });
+        let outs = self.workspace.outs_in_git(self.plan.graph(), stage);
+        if !outs.is_empty() {
+            let stage = stage.name.clone();
+            self.events.notify(Event::OutsInGit { stage, outs });
+        }
         let grant = self.admission.admit(index, stage, &judged.decision);
         Ok(Some(Start {
             stage: index,
