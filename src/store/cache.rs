@@ -330,11 +330,22 @@ impl Cache {
     /// # Errors
     /// The cache cannot be written.
     pub fn insert_listing(&self, listing: &Listing) -> Result<ObjectId, Error> {
-        let bytes = listing.to_bytes(self.algo);
-        let object = ObjectId::Tree(self.algo.hash(&bytes));
-        fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
-        self.insert_bytes(&object, &bytes)?;
+        let (object, len) = listing.id_and_len(self.algo);
+        self.insert_tree(&object, len, listing)?;
         Ok(object)
+    }
+
+    /// Stores a listing, whose identity and length the caller has just taken, as `object`.
+    pub(crate) fn insert_tree(
+        &self,
+        object: &ObjectId,
+        len: u64,
+        listing: &Listing,
+    ) -> Result<(), Error> {
+        fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
+        self.insert_with(object, len, &|file| {
+            listing.write_to(self.algo, &mut |bytes| file.write_all(bytes))
+        })
     }
 
     /// Makes every object inserted so far survive a power loss; call it before a name of one is
@@ -478,7 +489,17 @@ impl Cache {
 
     /// Stores `bytes`, whose hash the caller has just taken, as `object`.
     pub(crate) fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
-        if self.single(object, Some(bytes.len() as u64))? == Single::Good {
+        self.insert_with(object, bytes.len() as u64, &|file| file.write_all(bytes))
+    }
+
+    /// Stores what `write` writes, whose hash the caller has just taken, as `object`.
+    fn insert_with(
+        &self,
+        object: &ObjectId,
+        size: u64,
+        write: &dyn Fn(&mut File) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        if self.single(object, Some(size))? == Single::Good {
             self.mark_unsynced();
             return Ok(());
         }
@@ -486,7 +507,7 @@ impl Cache {
         let fail = |source| base::Error::io("write an object in", &self.objects)(source);
         let mut staged = self.staged()?;
         fault::point("store.insert.write").map_err(fail)?;
-        staged.file().write_all(bytes).map_err(fail)?;
+        write(staged.file()).map_err(fail)?;
         self.seal(staged.file()).map_err(fail)?;
         fault::point("store.insert.rename").map_err(fail)?;
         let target = self.object_path(object);

@@ -11,6 +11,7 @@ pub mod error;
 pub mod gc;
 pub mod legacy;
 pub mod materialise;
+mod members;
 pub mod part;
 pub mod remote;
 pub mod remove;

@@ -1,5 +1,5 @@
 //! What stands at a path now: the identity of a file or folder, through the stat cache.
-//! Imports: `base`, `project`, `store::{cache, state, stat, tree}`.
+//! Imports: `base`, `project`, `store::{cache, members, state, stat, tree}`.
 //!
 //! An unchanged file costs one stat, an unchanged folder one stat per file; only what changed is
 //! read, on all cores. Symbolic links are followed, to files and to folders; a loop of links is an
@@ -10,7 +10,8 @@
 //! differ, the whole path is looked at again, a few times, then it is an error. A hash is remembered
 //! only for a settled stat (`store::stat`). A path written a moment ago is therefore hashed at once,
 //! and once more in `settle` at the end of the command, if it is small; a large one is waited for
-//! (21 ms at most) before it is read. So the next command finds everything remembered.
+//! (21 ms at most) before it is read. So the next command finds everything remembered, but for a few
+//! fresh files of a large folder: hashing those costs it less than looking at all files again here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -31,15 +32,20 @@ use crate::project::{Ignore, Project};
 
 use super::cache::{Cache, Single};
 use super::error::Error;
+use super::members::Members;
 use super::rescue::is_lost;
 use super::stat::{SETTLE_WAIT, Stat, now_ns};
-use super::state::{Members, State, TreeRow};
+use super::state::{State, TreeRow};
 use super::tree::{Listing, ListingEntry};
 
 /// How often a path that changes while it is read is looked at.
 const ATTEMPTS_MAX: u32 = 4;
 /// Up to this many freshly written bytes are hashed twice rather than waited for.
 const HASHED_TWICE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// A folder is looked at again for its fresh files if they are more than this many …
+const FRESH_LEFT_MAX: usize = 1000;
+/// … or more than one in this many.
+const FRESH_LEFT_SHARE: usize = 100;
 
 /// What stands at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +139,14 @@ impl Seen {
             exec: executable(&metadata),
         }
     }
+}
+
+/// What a folder was found to be.
+struct Remembered {
+    listing: Listing,
+    object: ObjectId,
+    /// The length of the listing's text.
+    len: u64,
 }
 
 /// What a scan is for.
@@ -266,15 +280,16 @@ impl Snapshotter {
         let hashes = entries
             .iter()
             .map(|entry| {
-                let before = known.get(&entry.relative);
-                let before = before.filter(|(stat, _)| *stat == entry.metadata.stat);
-                written
-                    .get(&entry.relative)
-                    .or(before.map(|(_, hash)| hash))
-                    .copied()
+                let before = || {
+                    let known = known.get(&entry.relative);
+                    known.filter(|(stat, _)| *stat == entry.metadata.stat)
+                };
+                let written = written.get(&entry.relative).copied();
+                written.or_else(|| before().map(|(_, hash)| hash))
             })
-            .collect::<Vec<_>>();
-        self.remember(path, &absolute, &entries, &hashes, now)
+            .collect();
+        drop(known);
+        self.remember(path, &absolute, entries, hashes, now)
             .map(drop)
     }
 
@@ -370,7 +385,7 @@ impl Snapshotter {
         };
         self.files_stated
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
-        if let Some(row) = self.state.tree(path.as_str(), &fingerprint(&entries)) {
+        if let Some(row) = self.state.tree(path.as_str(), &fingerprint(&entries, 0)) {
             let enough = match purpose {
                 Purpose::Identity => true,
                 Purpose::Listing | Purpose::Files(_) => false,
@@ -397,7 +412,7 @@ impl Snapshotter {
         let is_known = |entry: &Entry| {
             known
                 .get(&entry.relative)
-                .is_some_and(|(stat, _)| *stat == entry.metadata.stat)
+                .is_some_and(|(stat, _)| stat == entry.metadata.stat)
         };
         let fresh_bytes: u64 = entries
             .iter()
@@ -415,26 +430,33 @@ impl Snapshotter {
                 let stat = entry.metadata.stat;
                 match known.get(&entry.relative) {
                     Some((known, hash))
-                        if *known == stat
-                            && (is_stored(entry, *hash)
-                                || purpose.is_served_by(*hash, stat.size)?) =>
+                        if known == stat
+                            && (is_stored(entry, hash)
+                                || purpose.is_served_by(hash, stat.size)?) =>
                     {
-                        Ok(Some(*hash))
+                        Ok(Some(hash))
                     }
                     Some(_) | None => self.read(&absolute.join(&entry.relative), &stat, purpose),
                 }
             })
             .collect::<Result<_, Error>>()?;
-        let Some(listing) = self.remember(path, absolute, &entries, &hashes, now)? else {
+        // There may be a million files: what is not needed any more goes first.
+        drop((known, stored));
+        let size = sizes(&entries);
+        let Some(Remembered {
+            listing,
+            object,
+            len,
+        }) = self.remember(path, absolute, entries, hashes, now)?
+        else {
             return Ok(None);
         };
-        let object = match purpose {
-            Purpose::Store(cache) => cache.insert_listing(&listing)?,
-            Purpose::Identity | Purpose::Listing | Purpose::Files(_) => listing.id(self.algo),
-        };
+        if let Purpose::Store(cache) = purpose {
+            cache.insert_tree(&object, len, &listing)?;
+        }
         let presence = Presence::Present(Present {
             object,
-            size: sizes(&entries),
+            size,
             files: Some(listing.files()),
             exec: Executable::No,
         });
@@ -452,52 +474,61 @@ impl Snapshotter {
         }
     }
 
-    /// Records the settled files of a folder, and the folder if all are; returns its listing if
-    /// every file has a hash.
+    /// Records the settled files of a folder, and the folder if all are; returns what it is if every
+    /// file has a hash.
     fn remember(
         &self,
         path: &ArtifactPath,
         absolute: &Path,
-        entries: &[Entry],
-        hashes: &[Option<ContentHash>],
+        entries: Vec<Entry>,
+        hashes: Vec<Option<ContentHash>>,
         now: i64,
-    ) -> Result<Option<Listing>, Error> {
-        let mut members = Members::new();
-        let mut files = Vec::with_capacity(entries.len());
-        for (entry, hash) in entries.iter().zip(hashes) {
-            let Some(hash) = *hash else { continue };
+    ) -> Result<Option<Remembered>, Error> {
+        let mut members = Members::new(self.algo);
+        let path_bytes = entries.iter().map(|entry| entry.relative.len()).sum();
+        members.reserve(entries.len(), path_bytes);
+        for (entry, hash) in entries.iter().zip(&hashes) {
             let stat = entry.metadata.stat;
-            if stat.is_settled(now) {
-                members.insert(entry.relative.clone(), (stat, hash));
+            if let (Some(hash), true) = (hash, stat.is_settled(now)) {
+                members.push(&entry.relative, stat, *hash);
             }
-            files.push(ListingEntry {
-                path: entry.relative.clone(),
-                hash,
-                size: Some(stat.size),
-                exec: self.recorded(entry.metadata.exec),
-            });
         }
-        let settled = members.len() == entries.len();
-        if files.len() < entries.len() {
+        if hashes.contains(&None) {
             // Changed meanwhile; the next look need not read the others again.
             self.state.record_tree(path.as_str(), None, members);
             return Ok(None);
         }
+        let fresh = entries.len() - members.len();
+        let (fingerprint, size) = (fingerprint(&entries, fresh), sizes(&entries));
+        let files = entries.into_iter().zip(hashes).filter_map(|(entry, hash)| {
+            Some(ListingEntry {
+                path: entry.relative,
+                hash: hash?,
+                size: Some(entry.metadata.stat.size),
+                exec: self.recorded(entry.metadata.exec),
+            })
+        });
         // The walk sorts, a folder's names are unique, and `check_name` has looked at them.
-        let listing = Listing::new(files).map_err(|_| Error::UntrackableName {
+        let listing = Listing::new(files.collect()).map_err(|_| Error::UntrackableName {
             path: absolute.to_owned(),
         })?;
-        let row = settled.then(|| TreeRow {
-            fingerprint: fingerprint(entries),
-            tree: *listing.id(self.algo).hash(),
-            size: sizes(entries),
+        let (object, len) = listing.id_and_len(self.algo);
+        let row = TreeRow {
+            fingerprint,
+            tree: *object.hash(),
+            size,
             files: listing.files(),
-        });
-        self.state.record_tree(path.as_str(), row, members);
-        if !settled {
+        };
+        let is_left = fresh <= FRESH_LEFT_MAX && fresh * FRESH_LEFT_SHARE <= row.files as usize;
+        self.state.record_tree(path.as_str(), Some(row), members);
+        if 0 < fresh && !is_left {
             self.unsettled().insert(path.clone(), Instant::now());
         }
-        Ok(Some(listing))
+        Ok(Some(Remembered {
+            listing,
+            object,
+            len,
+        }))
     }
 
     /// Returns the tracked files below `path`, `None` if one vanished meanwhile.
@@ -651,9 +682,13 @@ fn executable(metadata: &Metadata) -> Executable {
     }
 }
 
-/// Returns one hash over the paths, stats and execute bits of a folder's files.
-fn fingerprint(entries: &[Entry]) -> ContentHash {
+/// Returns one hash over the paths, stats and execute bits of a folder's files. `fresh` of them were
+/// not settled: if any, the folder is never known by the fingerprint, only what was stored of it.
+fn fingerprint(entries: &[Entry], fresh: usize) -> ContentHash {
     let mut canon = Canon::new("cvops.folder-fingerprint.v1");
+    if 0 < fresh {
+        return canon.text("unsettled").finish();
+    }
     canon.list(entries.len());
     for entry in entries {
         let mut bytes = [0; Stat::LEN + 1];

@@ -1,5 +1,5 @@
 //! The stat cache: which hash belongs to which stat, so that an unchanged file is never read twice.
-//! Imports: `base`, `store::stat`, rusqlite.
+//! Imports: `base`, `store::{members, stat}`, rusqlite.
 //!
 //! **Tables of `.cvops/state.db`.** `files`: one row per path that was asked for by name. `trees`:
 //! one row per folder: a fingerprint over the paths and stats of all its files, and the tree it
@@ -26,6 +26,7 @@ use crate::base::fs::fault;
 use crate::base::hash::HashAlgo;
 use crate::base::{self, ContentHash, db, fs};
 
+use super::members::Members;
 use super::stat::Stat;
 
 const MIGRATIONS: &[&str] = &["
@@ -46,9 +47,6 @@ pub(crate) struct TreeRow {
     /// Number of files.
     pub(crate) files: u64,
 }
-
-/// Settled stats and hashes of a folder's files, by path relative to it.
-pub(crate) type Members = BTreeMap<String, (Stat, ContentHash)>;
 
 /// The stat cache of one project.
 #[derive(Debug)]
@@ -104,10 +102,10 @@ impl State {
 
     /// Returns what is known of files below the folder `path`: from its own row, and from rows of
     /// folders around and below it, since stages may depend on a folder and on a part of it.
-    pub(crate) fn members(&self, path: &str) -> Members {
+    pub(crate) fn members(&self, path: &str) -> Arc<Members> {
         let mut rows = self.loaded();
         let inside = format!("{path}/");
-        let mut known = Members::new();
+        let mut known = BTreeMap::new();
         let related: Vec<String> = rows
             .trees
             .keys()
@@ -123,7 +121,7 @@ impl State {
             for (relative, entry) in rows.members(&self.path, &other).iter() {
                 let full = format!("{other}/{relative}");
                 if let Some(relative) = full.strip_prefix(&inside) {
-                    known.insert(relative.to_owned(), *entry);
+                    known.insert(relative.to_owned(), entry);
                 }
             }
         }
@@ -134,11 +132,15 @@ impl State {
             known.insert(relative.to_owned(), *entry);
         }
         let own = rows.members(&self.path, path);
-        known.extend(
-            own.iter()
-                .map(|(relative, entry)| (relative.clone(), *entry)),
-        );
-        known
+        if known.is_empty() {
+            return own;
+        }
+        known.extend(own.iter().map(|(path, entry)| (path.to_owned(), entry)));
+        let mut all = Members::new(rows.algo);
+        for (path, (stat, hash)) in &known {
+            all.push(path, *stat, *hash);
+        }
+        Arc::new(all)
     }
 
     /// Remembers a file; the caller has checked that `stat` is settled.
@@ -293,22 +295,23 @@ impl Rows {
         if let Some(members) = self.members.get(path) {
             return Arc::clone(members);
         }
+        let none = || Arc::new(Members::new(self.algo));
         if self.changed.contains(path) {
             // Forgotten or replaced since the database was written.
-            return Arc::default();
+            return none();
         }
         let Some(db) = &self.db else {
-            return Arc::default();
+            return none();
         };
         let found: rusqlite::Result<Vec<u8>> = db
             .prepare_cached("SELECT entries FROM members WHERE path = ?1")
             .and_then(|mut s| s.query_row([path], |row| row.get(0)));
         match found {
-            Ok(blob) => Arc::new(decode(self.algo, &blob)),
-            Err(rusqlite::Error::QueryReturnedNoRows) => Arc::default(),
+            Ok(blob) => Arc::new(Members::from_bytes(self.algo, blob)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => none(),
             Err(error) => {
                 tracing::warn!(%error, path = %db_path.display(), "the stat cache cannot be read");
-                Arc::default()
+                none()
             }
         }
     }
@@ -352,7 +355,7 @@ impl Rows {
                     drop_tree.execute([path])?;
                 }
                 if let Some(entries) = self.members.get(path) {
-                    members.execute(params![path, encode(self.algo, entries)])?;
+                    members.execute(params![path, entries.as_bytes()])?;
                 } else {
                     drop_members.execute([path])?;
                 }
@@ -425,64 +428,6 @@ fn move_aside(path: &Path) -> Result<(), base::Error> {
     Ok(())
 }
 
-/// Version byte, then per file: length of the path (u32, little endian), path, stat, hash. The version
-/// says which hashes.
-fn members_version(algo: HashAlgo) -> u8 {
-    match algo {
-        HashAlgo::Blake3 => 1,
-        HashAlgo::Md5 => 2,
-        HashAlgo::Md5Dos2Unix => 3,
-    }
-}
-
-fn encode(algo: HashAlgo, members: &Members) -> Vec<u8> {
-    let mut bytes = vec![members_version(algo)];
-    for (path, (stat, hash)) in members {
-        bytes.extend_from_slice(&(path.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(path.as_bytes());
-        bytes.extend_from_slice(&stat.to_bytes());
-        bytes.extend_from_slice(hash.as_bytes());
-    }
-    bytes
-}
-
-/// Reads what `encode` wrote; anything else reads as far as it makes sense.
-fn decode(algo: HashAlgo, bytes: &[u8]) -> Members {
-    let mut members = Members::new();
-    let Some((&version, mut rest)) = bytes.split_first() else {
-        return members;
-    };
-    if version != members_version(algo) {
-        return members;
-    }
-    while let Some((entry, tail)) = decode_entry(algo, rest) {
-        members.insert(entry.0, entry.1);
-        rest = tail;
-    }
-    members
-}
-
-type Entry = (String, (Stat, ContentHash));
-
-fn decode_entry(algo: HashAlgo, bytes: &[u8]) -> Option<(Entry, &[u8])> {
-    let hash_len = if algo == HashAlgo::Blake3 { 32 } else { 16 };
-    let (len, bytes) = bytes.split_first_chunk::<4>()?;
-    let (path, bytes) = bytes.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    let (stat, bytes) = bytes.split_at_checked(Stat::LEN)?;
-    let (hash, bytes) = bytes.split_at_checked(hash_len)?;
-    let path = std::str::from_utf8(path).ok()?.to_owned();
-    Some((
-        (
-            path,
-            (
-                Stat::from_bytes(stat)?,
-                ContentHash::from_bytes(algo, hash)?,
-            ),
-        ),
-        bytes,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -500,6 +445,14 @@ mod tests {
         ContentHash::of(text.as_bytes())
     }
 
+    fn members(files: &[(&str, Stat, &str)]) -> Members {
+        let mut members = Members::new(HashAlgo::Blake3);
+        for (path, stat, text) in files {
+            members.push(path, *stat, hash(text));
+        }
+        members
+    }
+
     fn row(text: &str) -> TreeRow {
         TreeRow {
             fingerprint: hash(text),
@@ -515,8 +468,8 @@ mod tests {
         let path = tmp.path().join("state.db");
         let state = State::new(path.clone(), HashAlgo::Blake3);
         state.record_file("a", stat(1), hash("a"));
-        let members = Members::from([("x".to_owned(), (stat(2), hash("x")))]);
-        state.record_tree("d", Some(row("f")), members.clone());
+        let known = members(&[("x", stat(2), "x")]);
+        state.record_tree("d", Some(row("f")), known.clone());
         state.record_file("gone", stat(3), hash("g"));
         state.forget("gone");
         state.flush();
@@ -527,36 +480,32 @@ mod tests {
         assert_eq!(state.file("gone", &stat(3)), None);
         assert_eq!(state.tree("d", &hash("f")), Some(row("f")));
         assert_eq!(state.tree("d", &hash("g")), None);
-        assert_eq!(state.members("d"), members);
-        assert_eq!(state.members("d/sub"), Members::new());
+        assert_eq!(*state.members("d"), known);
+        assert_eq!(*state.members("d/sub"), members(&[]));
         // A folder becomes a file: its rows go.
         state.record_file("d", stat(1), hash("d"));
-        assert_eq!(state.members("d"), Members::new());
+        assert_eq!(*state.members("d"), members(&[]));
         state.flush();
         let state = State::new(path, HashAlgo::Blake3);
         assert_eq!(state.tree("d", &hash("f")), None);
-        assert_eq!(state.members("d"), Members::new());
+        assert_eq!(*state.members("d"), members(&[]));
     }
 
     #[test]
     fn overlapping_folders_share_what_is_known() {
         let tmp = tempfile::tempdir().unwrap();
         let state = State::new(tmp.path().join("state.db"), HashAlgo::Blake3);
-        let entry = (stat(2), hash("x"));
         state.record_tree(
             "data",
             Some(row("f")),
-            Members::from([("train/x".to_owned(), entry)]),
+            members(&[("train/x", stat(2), "x")]),
         );
         state.record_file("data/test/y", stat(1), hash("y"));
         assert_eq!(
-            state.members("data/train"),
-            Members::from([("x".to_owned(), entry)])
+            *state.members("data/train"),
+            members(&[("x", stat(2), "x")])
         );
-        assert_eq!(
-            state.members("data/test"),
-            Members::from([("y".to_owned(), (stat(1), hash("y")))])
-        );
+        assert_eq!(*state.members("data/test"), members(&[("y", stat(1), "y")]));
     }
 
     #[test]
@@ -573,16 +522,5 @@ mod tests {
             State::new(path, HashAlgo::Blake3).file("a", &stat(1)),
             Some(hash("a"))
         );
-    }
-
-    #[test]
-    fn member_blobs_of_unknown_form_read_as_far_as_they_make_sense() {
-        let members = Members::from([("é/x".to_owned(), (stat(2), hash("x")))]);
-        let mut bytes = encode(HashAlgo::Blake3, &members);
-        assert_eq!(decode(HashAlgo::Blake3, &bytes), members);
-        bytes.extend_from_slice(&[9, 0, 0, 0, b'x']);
-        assert_eq!(decode(HashAlgo::Blake3, &bytes), members);
-        bytes[0] = 2;
-        assert_eq!(decode(HashAlgo::Blake3, &bytes), Members::new());
     }
 }

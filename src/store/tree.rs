@@ -19,15 +19,20 @@
 //! sort_keys=True)` of `{"md5": …, "relpath": …}` per file, sorted by path; it says neither sizes nor
 //! execute bits. Its name is the MD5 of those bytes. Any spelling of that JSON is read.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::io;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::base::fs::Executable;
-use crate::base::hash::HashAlgo;
+use crate::base::hash::{HashAlgo, Hasher};
 use crate::base::{ContentHash, ObjectId};
 
 const FORMAT: &str = "cvops.listing.v1";
+/// How much text is put together before it is handed on.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// One file of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,50 +140,60 @@ impl Listing {
     /// Returns the canonical bytes, as projects write them that hash by `algo`.
     #[must_use]
     pub fn to_bytes(&self, algo: HashAlgo) -> Vec<u8> {
-        match algo {
-            HashAlgo::Blake3 => self.to_native(),
-            HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => self.to_dvc(),
-        }
+        let mut all = Vec::new();
+        // What only takes bytes cannot fail.
+        let _ = self.write_to(algo, &mut |bytes| {
+            all.extend_from_slice(bytes);
+            Ok(())
+        });
+        all
     }
 
-    fn to_dvc(&self) -> Vec<u8> {
-        let mut text = "[".to_owned();
+    /// Hands the canonical bytes to `take`, piece by piece: the text of a million files is large.
+    ///
+    /// # Errors
+    /// What `take` says.
+    pub fn write_to(
+        &self,
+        algo: HashAlgo,
+        take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (start, end) = match algo {
+            HashAlgo::Blake3 => (format!("{{\"format\":\"{FORMAT}\",\"files\":[\n"), "]}\n"),
+            HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => ("[".to_owned(), "]"),
+        };
+        let mut text = start;
         for (i, entry) in self.entries.iter().enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{comma}{{\"md5\": \"{}\", \"relpath\": ", entry.hash);
-            push_python_text(&mut text, &entry.path);
-            text.push('}');
+            let is_last = i + 1 == self.entries.len();
+            match algo {
+                HashAlgo::Blake3 => push_native(&mut text, entry, is_last),
+                HashAlgo::Md5 | HashAlgo::Md5Dos2Unix => push_dvc(&mut text, entry, is_last),
+            }
+            if PIECE_BYTES <= text.len() {
+                take(text.as_bytes())?;
+                text.clear();
+            }
         }
-        text.push(']');
-        text.into_bytes()
-    }
-
-    fn to_native(&self) -> Vec<u8> {
-        let mut text = format!("{{\"format\":\"{FORMAT}\",\"files\":[\n");
-        for (i, entry) in self.entries.iter().enumerate() {
-            let path = serde_json::Value::from(entry.path.as_str());
-            let exec = match entry.exec {
-                Executable::Yes => ",\"exec\":true",
-                Executable::No => "",
-            };
-            let comma = if i + 1 < self.entries.len() { "," } else { "" };
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "{{\"path\":{path},\"hash\":\"{}\",\"size\":{}{exec}}}{comma}",
-                entry.hash,
-                entry.size.unwrap_or_default()
-            );
-        }
-        text.push_str("]}\n");
-        text.into_bytes()
+        text.push_str(end);
+        take(text.as_bytes())
     }
 
     /// Returns the identity of the folder: the hash of the canonical bytes.
     #[must_use]
     pub fn id(&self, algo: HashAlgo) -> ObjectId {
-        ObjectId::Tree(algo.hash(&self.to_bytes(algo)))
+        self.id_and_len(algo).0
+    }
+
+    /// Returns the identity of the folder and the number of the canonical bytes.
+    pub(crate) fn id_and_len(&self, algo: HashAlgo) -> (ObjectId, u64) {
+        let (mut hasher, mut len) = (Hasher::new(algo), 0);
+        // What only takes bytes cannot fail.
+        let _ = self.write_to(algo, &mut |bytes| {
+            hasher.update(bytes);
+            len += bytes.len() as u64;
+            Ok(())
+        });
+        (ObjectId::Tree(hasher.finish()), len)
     }
 
     /// Reads the bytes of a listing of hashes by `algo`.
@@ -193,21 +208,14 @@ impl Listing {
     }
 
     fn parse_dvc(algo: HashAlgo, bytes: &[u8]) -> Result<Self, ListingError> {
-        let grammar = |e: &dyn std::fmt::Display| ListingError::Grammar(e.to_string());
-        let lines: Vec<DvcLine> = serde_json::from_slice(bytes).map_err(|e| grammar(&e))?;
-        let mut entries = lines
-            .into_iter()
-            .map(|line| {
-                let hash: ContentHash = line.md5.parse().map_err(|e| grammar(&e))?;
-                let legacy = algo == HashAlgo::Md5Dos2Unix;
-                Ok(ListingEntry {
-                    hash: if legacy { hash.dos2unix() } else { hash },
-                    path: line.relpath,
-                    size: None,
-                    exec: Executable::No,
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let lines: Vec<DvcEntry> =
+            serde_json::from_slice(bytes).map_err(|e| ListingError::Grammar(e.to_string()))?;
+        let mut entries: Vec<ListingEntry> = lines.into_iter().map(|line| line.0).collect();
+        if algo == HashAlgo::Md5Dos2Unix {
+            for entry in &mut entries {
+                entry.hash = entry.hash.dos2unix();
+            }
+        }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Self::new(entries)
     }
@@ -238,7 +246,7 @@ impl Listing {
             })
             .collect::<Result<_, _>>()?;
         let listing = Self::new(entries)?;
-        if listing.to_native() == bytes {
+        if listing.to_bytes(HashAlgo::Blake3) == bytes {
             Ok(listing)
         } else {
             Err(ListingError::NotCanonical)
@@ -267,8 +275,53 @@ struct Line {
 /// One file in DVC's listing; what else DVC may write there is not for us.
 #[derive(Deserialize)]
 struct DvcLine {
-    md5: String,
+    #[serde(deserialize_with = "hash_of_text")]
+    md5: ContentHash,
     relpath: String,
+}
+
+/// A file of DVC's listing, made at once into what is kept of it: there may be a million.
+#[derive(Deserialize)]
+#[serde(from = "DvcLine")]
+struct DvcEntry(ListingEntry);
+
+impl From<DvcLine> for DvcEntry {
+    fn from(line: DvcLine) -> Self {
+        Self(ListingEntry {
+            path: line.relpath,
+            hash: line.md5,
+            size: None,
+            exec: Executable::No,
+        })
+    }
+}
+
+fn hash_of_text<'de, D: Deserializer<'de>>(from: D) -> Result<ContentHash, D::Error> {
+    let text = <Cow<'de, str>>::deserialize(from)?;
+    text.parse().map_err(D::Error::custom)
+}
+
+fn push_native(text: &mut String, entry: &ListingEntry, is_last: bool) {
+    let path = serde_json::Value::from(entry.path.as_str());
+    let exec = match entry.exec {
+        Executable::Yes => ",\"exec\":true",
+        Executable::No => "",
+    };
+    let comma = if is_last { "" } else { "," };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{{\"path\":{path},\"hash\":\"{}\",\"size\":{}{exec}}}{comma}",
+        entry.hash,
+        entry.size.unwrap_or_default()
+    );
+}
+
+fn push_dvc(text: &mut String, entry: &ListingEntry, is_last: bool) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{{\"md5\": \"{}\", \"relpath\": ", entry.hash);
+    push_python_text(text, &entry.path);
+    text.push_str(if is_last { "}" } else { "}, " });
 }
 
 /// Appends a text as Python's `json.dumps` spells it: ASCII only, others as `\uXXXX` in lower case.

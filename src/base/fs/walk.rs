@@ -115,8 +115,12 @@ fn folder<T: Send>(
                 .collect::<Result<Vec<_>, _>>()
         },
     );
-    let mut entries = here?;
-    entries.extend(below?.into_iter().flatten());
+    let (mut entries, below) = (here?, below?);
+    // One growth to just the size: there may be a million.
+    entries.reserve_exact(below.iter().map(Vec::len).sum());
+    for mut folder in below {
+        entries.append(&mut folder);
+    }
     Ok(entries)
 }
 
