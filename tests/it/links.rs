@@ -358,6 +358,6 @@ everything is in place already
 [exit 0]
 "#]],
     );
-    assert!(!p.ok("data status").contains("Changed since"));
+    assert!(!p.ok("data status").stdout.contains("Changed since"));
     p.ok("cache verify");
 }
