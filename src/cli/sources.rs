@@ -14,7 +14,7 @@ use super::render::decision;
 /// Lets the pointers whose data the plan reads record what is there.
 pub(super) fn record(ctx: &Ctx, plan: &Plan<'_>, files: &Files<'_>) -> Result<(), CliError> {
     let graph = plan.graph();
-    for change in sources::record(files, graph, plan.pointers().iter().copied())? {
+    for change in sources::record(files, graph, plan.pointers().iter().copied())?.changes {
         if ctx.out.form == Form::Json {
             let mut event = decision::source_json(graph, &change);
             event["event"] = json!("recorded");

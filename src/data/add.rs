@@ -51,6 +51,8 @@ pub struct Added {
     pub present: Present,
     /// What became of the pointer.
     pub change: Change,
+    /// Is it a part of a folder that is gone, and recorded so?
+    pub is_gone: bool,
     /// Objects of the version before that were found damaged, as by writing through a link.
     pub damaged: Vec<ObjectId>,
 }
@@ -122,6 +124,7 @@ pub fn add(
             pointer: tracked.pointers[at].file.clone(),
             present,
             change: changes.of.get(&at).copied().unwrap_or(Change::None),
+            is_gone: is_gone(tracked, path),
             damaged: damaged(tracked, path, before, present)?,
         });
     }
@@ -286,7 +289,7 @@ fn check_all(tracked: &Tracked<'_>, targets: &[ArtifactPath]) -> Result<Vec<Job>
 fn check(tracked: &Tracked<'_>, ignore: &Ignore, path: &ArtifactPath) -> Result<Job, Error> {
     check_is_data(tracked, ignore, path)?;
     let absolute = path.under(tracked.root());
-    if std::fs::symlink_metadata(&absolute).is_err() {
+    if is_gone(tracked, path) && !was_part(tracked, path)? {
         return Err(Error::NothingThere { path: path.clone() });
     }
     for above in path.ancestors() {
@@ -318,6 +321,25 @@ fn check(tracked: &Tracked<'_>, ignore: &Ignore, path: &ArtifactPath) -> Result<
             out: known.path.clone(),
             pointer: tracked.pointers[pointer].file.clone(),
         }),
+    }
+}
+
+fn is_gone(tracked: &Tracked<'_>, path: &ArtifactPath) -> bool {
+    std::fs::symlink_metadata(path.under(tracked.root())).is_err()
+}
+
+/// Is `path` recorded as part of a folder which is there without it? Where the whole folder is gone,
+/// it was hardly meant that one file of it is.
+fn was_part(tracked: &Tracked<'_>, path: &ArtifactPath) -> Result<bool, Error> {
+    let Some((pointer, out)) = tracked.around(path) else {
+        return Ok(false);
+    };
+    let folder = &tracked.pointers[pointer].outs[out];
+    match folder.present() {
+        Some(whole) if folder.path != *path && folder.path.under(tracked.root()).is_dir() => {
+            Ok(tracked.store.records_part(&folder.path, &whole, path)?)
+        }
+        Some(_) | None => Ok(false),
     }
 }
 

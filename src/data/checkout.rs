@@ -55,6 +55,8 @@ pub struct CheckedOut {
     pub path: ArtifactPath,
     /// Is it a folder?
     pub is_folder: bool,
+    /// How many of its files hold what they held, as another kind of link or as copies (`--relink`).
+    pub relinked: u64,
     /// What became of it.
     pub result: Fate,
 }
@@ -169,7 +171,14 @@ pub fn checkout(
 ) -> Result<Vec<CheckedOut>, Error> {
     let mut results = Vec::new();
     for want in wanted {
-        let result = match place(tracked, want, on_conflict, links) {
+        let mut relinked = 0;
+        let placed = place(tracked, want, on_conflict).and_then(|fate| {
+            if links == Links::Anew {
+                relinked = relink(tracked, want)?;
+            }
+            Ok(fate)
+        });
+        let result = match placed {
             Ok(result) => result,
             Err(error @ Error::Store(store::Error::Cancelled)) => return Err(error),
             Err(error) => Fate::Failed(error),
@@ -177,6 +186,7 @@ pub fn checkout(
         results.push(CheckedOut {
             path: want.path.clone(),
             is_folder: want.present.is_some_and(|present| present.files.is_some()),
+            relinked,
             result,
         });
     }
@@ -189,12 +199,7 @@ pub fn checkout(
     Ok(results)
 }
 
-fn place(
-    tracked: &Tracked<'_>,
-    want: &Wanted,
-    on_conflict: OnConflict,
-    links: Links,
-) -> Result<Fate, Error> {
+fn place(tracked: &Tracked<'_>, want: &Wanted, on_conflict: OnConflict) -> Result<Fate, Error> {
     // Git has what is left to it: the cache may not, and an edit there is no damage.
     if want.storage == Storage::Git {
         return Ok(Fate::Unchanged);
@@ -202,9 +207,7 @@ fn place(
     let Some(present) = want.present else {
         return Err(tracked.unrecorded(&want.path));
     };
-    let is_legacy = present.object.hash().algo() == HashAlgo::Md5Dos2Unix;
-    let now = || tracked.store.snapshot_legacy(&want.path);
-    if is_legacy && now()?.object() == Some(present.object) {
+    if is_legacy_in_place(tracked, want, &present)? {
         return Ok(Fate::Unchanged);
     }
     let was = std::fs::symlink_metadata(want.path.under(tracked.root())).is_ok();
@@ -212,9 +215,6 @@ fn place(
         .store
         .place(&want.path, &present.object, present.exec, on_conflict);
     let placed = placed.map_err(|error| lacking(tracked, &want.path, error))?;
-    if links == Links::Anew {
-        tracked.store.relink_anew(&want.path, &present)?;
-    }
     if placed.written == 0 && placed.removed == 0 {
         return Ok(Fate::Unchanged);
     }
@@ -222,6 +222,31 @@ fn place(
         change: if was { Change::Modified } else { Change::Added },
         saved: placed.saved,
     })
+}
+
+/// Is `present` a hash of DVC 2, and its data in place? The cache may not have that.
+fn is_legacy_in_place(
+    tracked: &Tracked<'_>,
+    want: &Wanted,
+    present: &Present,
+) -> Result<bool, Error> {
+    if present.object.hash().algo() != HashAlgo::Md5Dos2Unix {
+        return Ok(false);
+    }
+    let now = tracked.store.snapshot_legacy(&want.path)?;
+    Ok(now.object() == Some(present.object))
+}
+
+/// Makes the files of what is in place anew, as the settings say now; returns how many.
+fn relink(tracked: &Tracked<'_>, want: &Wanted) -> Result<u64, Error> {
+    match want.present {
+        Some(present)
+            if want.storage != Storage::Git && !is_legacy_in_place(tracked, want, &present)? =>
+        {
+            Ok(tracked.store.relink_anew(&want.path, &present)?)
+        }
+        Some(_) | None => Ok(0),
+    }
 }
 
 /// Says for which path the cache lacks something. A link to an object that was found damaged leads

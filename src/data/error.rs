@@ -250,6 +250,8 @@ pub enum Error {
         remotes: Vec<String>,
         /// Paths of what the source does not have.
         lacking: Vec<String>,
+        /// Those of them that stand in the workspace as they are recorded.
+        in_place: Vec<String>,
         /// Paths of what the source has damaged.
         damaged: Vec<String>,
     },
@@ -389,6 +391,22 @@ fn incomplete(
     parts.join("; ")
 }
 
+/// Says how what is `in_place` gets into the cache.
+fn commit_first(in_place: &[String]) -> String {
+    const NAMED_MAX: usize = 4;
+    let some: Vec<String> = in_place.iter().take(NAMED_MAX).cloned().collect();
+    let rest = in_place.len().saturating_sub(NAMED_MAX);
+    let more = if rest == 0 {
+        String::new()
+    } else {
+        format!(" (and {rest} more)")
+    };
+    format!(
+        "`cvops commit {}`{more} puts what is in place into the cache; then push again",
+        some.join(" ")
+    )
+}
+
 /// Adds what became of damaged objects and of what was written through links to them.
 fn with_damage(diagnostic: Diagnostic, is_damaged: bool, rescued: &[String]) -> Diagnostic {
     let diagnostic = if is_damaged {
@@ -500,6 +518,9 @@ impl ToDiagnostics for Error {
                         .join("; "),
                 )
                 .help("nothing was removed; `--skip-failed` goes on without what it uses"),
+            Self::Incomplete { in_place, .. } if !in_place.is_empty() => {
+                error("incomplete").help(commit_first(in_place))
+            }
             Self::Incomplete { direction, .. } => error("incomplete").help(match direction {
                 Direction::Push => {
                     "`cvops fetch` brings it from another remote, `cvops repro` makes outputs anew; then push again"

@@ -66,6 +66,7 @@ pub fn remove_stray(tracked: &Tracked<'_>) -> Result<Vec<CheckedOut>, Error> {
                 path,
                 is_folder: present.files.is_some(),
                 result: Fate::Removed,
+                relinked: 0,
             });
         }
     }

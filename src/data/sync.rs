@@ -49,6 +49,9 @@ pub struct Synced {
     pub lacking: BTreeMap<String, ObjectId>,
     /// What the source has damaged.
     pub damaged: BTreeMap<String, ObjectId>,
+    /// Of what the cache lacks for a push, what stands in the workspace as it is recorded: it was
+    /// never stored (`--no-commit`), or the cache lost it.
+    pub in_place: Vec<String>,
     /// The remotes that were used.
     pub remotes: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Synced {
             direction,
             remotes: self.remotes.clone(),
             lacking: names(&self.lacking),
+            in_place: self.in_place.clone(),
             damaged: names(&self.damaged),
         })
     }
@@ -105,6 +109,7 @@ impl Sync<'_> {
             let labels = Labels::of(&transfer, &used, &moved.lacking, &moved.damaged)?;
             synced.lacking.extend(labels.name(&moved.lacking));
             synced.damaged.extend(labels.name(&moved.damaged));
+            synced.in_place.extend(self.in_place(&used, &moved.lacking));
             if with_records {
                 synced.files += records::push(self.project, &remote, self.cancel)?;
             }
@@ -153,6 +158,20 @@ impl Sync<'_> {
             synced.remotes.push(remote.name);
         }
         Ok(synced)
+    }
+
+    /// Returns the paths of `used` that stand in the workspace with the content which the cache
+    /// `lacks`. What cannot be read is left out: this is for a help only.
+    fn in_place(&self, used: &[Used], lacks: &[ObjectId]) -> Vec<String> {
+        let lacking: BTreeSet<&ObjectId> = lacks.iter().collect();
+        let store = Store::open(self.project, self.cancel);
+        let is_in_place = |used: &&Used| {
+            let now = store.snapshot(&used.path);
+            now.is_ok_and(|now| now.object() == Some(used.object()))
+        };
+        let used = used.iter().filter(|used| lacking.contains(&used.object()));
+        let paths: BTreeSet<&ArtifactPath> = used.filter(is_in_place).map(|u| &u.path).collect();
+        paths.into_iter().map(ToString::to_string).collect()
     }
 
     /// Says which files of `used` are not both in the cache and on their remote, by path.

@@ -59,6 +59,7 @@ pub fn send(
         pointer: tracked.pointers[at].file.clone(),
         present,
         change: written.of.get(&at).copied().unwrap_or(Change::None),
+        is_gone: false,
         damaged: Vec::new(),
     });
     Ok(outcome)

@@ -34,6 +34,8 @@ pub struct Committed {
     pub stage: String,
     /// Its outputs that are not what was recorded before.
     pub changed: Vec<ArtifactPath>,
+    /// Its outputs that were not in the cache, as after `repro --no-commit`.
+    pub stored: Vec<ArtifactPath>,
     /// Is anything of it recorded anew, outputs or what they are the result of?
     pub is_new: bool,
 }
@@ -99,9 +101,14 @@ pub fn commit(
     let mut entries = Vec::new();
     for (stage, inputs) in recorded {
         let mut outs = BTreeMap::new();
+        let mut stored = Vec::new();
         for path in stage.outs.keys() {
             if cancel.is_requested() {
                 return Err(Error::Cancelled);
+            }
+            let now = workspace.files.snapshot(path)?;
+            if now != Presence::Missing && workspace.files.lacks(&now) {
+                stored.push(path.clone());
             }
             let kept = workspace.files.keep(path).map_err(Error::keeping(path))?;
             outs.insert(path.clone(), kept);
@@ -115,6 +122,7 @@ pub fn commit(
         done.push(Committed {
             stage: stage.name.to_string(),
             changed,
+            stored,
             is_new: before != Some(&entry),
         });
         entries.push((stage, entry));

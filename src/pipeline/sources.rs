@@ -23,6 +23,15 @@ pub struct SourceChange {
     pub files: Vec<FileChange>,
 }
 
+/// What `record` did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// What pointers record anew.
+    pub changes: Vec<SourceChange>,
+    /// What was recorded already, and went into the cache only now (`add --no-commit`).
+    pub stored: Vec<ArtifactPath>,
+}
+
 /// Finds what changed of the data of `pointers` (numbers in `graph`).
 ///
 /// # Errors
@@ -52,7 +61,7 @@ pub fn changes(
 
 /// Puts what changed of the data of `pointers` into the cache and lets the pointers record it.
 /// Data that is not there stays recorded as it was, and so does what was imported: it is what its
-/// source says. Returns what is recorded anew.
+/// source says.
 ///
 /// # Errors
 /// A file cannot be read, or the cache or a pointer not be written.
@@ -60,7 +69,7 @@ pub fn record(
     files: &Files<'_>,
     graph: &StageGraph,
     pointers: impl IntoIterator<Item = usize>,
-) -> Result<Vec<SourceChange>, Error> {
+) -> Result<Recorded, Error> {
     let is_ours = |pointer: &usize| {
         let pointer = &graph.pointers()[*pointer];
         !pointer.is_import() && !pointer.frozen
@@ -70,18 +79,22 @@ pub fn record(
     changes.retain(|change| change.now != Presence::Missing);
     let changed: Vec<&ArtifactPath> = changes.iter().map(|change| &change.path).collect();
     let ours = pointers.iter().copied().filter(is_ours);
+    let mut stored = Vec::new();
     for out in ours.flat_map(|pointer| &graph.pointers()[pointer].outs) {
         // `add --no-commit` recorded it without storing it.
         if !changed.contains(&&out.path) && files.lacks(&out.recorded) {
-            files.keep(&out.path)?;
+            let kept = files.keep(&out.path)?;
             files.sync()?;
+            if kept != Presence::Missing {
+                stored.push(out.path.clone());
+            }
         }
     }
     for change in &mut changes {
         change.now = files.keep(&change.path)?;
     }
     if changes.is_empty() {
-        return Ok(changes);
+        return Ok(Recorded { changes, stored });
     }
     files.sync()?;
     // One pointer may track several paths.
@@ -94,5 +107,5 @@ pub fn record(
         }
         pointer.write(files.root())?;
     }
-    Ok(changes)
+    Ok(Recorded { changes, stored })
 }

@@ -161,54 +161,6 @@ impl Store {
         Ok(saved)
     }
 
-    /// Replaces the files at `path` by hard or symbolic links, if the settings ask for them first.
-    pub(crate) fn relink(&self, path: &ArtifactPath, present: &Present) -> Result<(), Error> {
-        let linking = matches!(
-            self.link_kinds.first(),
-            Some(LinkKind::Hardlink | LinkKind::Symlink)
-        );
-        if !linking {
-            return Ok(());
-        }
-        self.cache.make_durable()?;
-        let target = path.under(&self.root);
-        let relink = |entry: &ListingEntry, at: &Path| {
-            let object = self.cache.object_path(&ObjectId::File(entry.hash));
-            if entry.exec == Executable::Yes || is_link_to(at, &object) {
-                return Ok(());
-            }
-            self.build(at, &|to| self.put(&entry.hash, entry.exec, to))
-        };
-        let mut written = BTreeMap::new();
-        match &present.object {
-            ObjectId::File(hash) => {
-                let (size, exec) = (present.size, present.exec);
-                relink(
-                    &ListingEntry {
-                        path: String::new(),
-                        hash: *hash,
-                        size: Some(size),
-                        exec,
-                    },
-                    &target,
-                )?;
-                written.insert(String::new(), *hash);
-            }
-            ObjectId::Tree(hash) => {
-                let listing = self.cache.listing(hash)?;
-                let linked =
-                    LinkedFolders::find(&target, listing.entries().iter().map(|e| e.path.as_str()));
-                listing
-                    .entries()
-                    .par_iter()
-                    .filter(|entry| !linked.hold(&entry.path))
-                    .try_for_each(|entry| relink(entry, &target.join(&entry.path)))?;
-                written.extend(listing.entries().iter().map(|e| (e.path.clone(), e.hash)));
-            }
-        }
-        self.snapshots.record_written(path, &written)
-    }
-
     /// Builds something with `make` at a temporary path on the file system of `target` and renames
     /// it there.
     pub(super) fn build(
@@ -244,7 +196,7 @@ impl Store {
     }
 
     /// Creates the file `to` with the bytes of the object `hash`.
-    fn put(&self, hash: &ContentHash, exec: Executable, to: &Path) -> Result<(), Error> {
+    pub(super) fn put(&self, hash: &ContentHash, exec: Executable, to: &Path) -> Result<(), Error> {
         let from = self.cache.object_path(&ObjectId::File(*hash));
         let copying: Vec<LinkKind>;
         let kinds = match exec {
@@ -521,12 +473,4 @@ fn device(path: &Path) -> io::Result<u64> {
 
 fn same_device(a: &Path, b: &Path) -> bool {
     matches!((device(a), device(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-#[cfg(unix)]
-fn is_link_to(path: &Path, object: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |path: PathBuf| std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
-    // Follows a symbolic link, so both kinds lead to the object's own inode.
-    matches!((id(path.to_owned()), id(object.to_owned())), (Ok(a), Ok(b)) if a == b)
 }

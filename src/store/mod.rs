@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod materialise;
 mod members;
 pub mod part;
+mod relink;
 pub mod remote;
 pub mod remove;
 mod rescue;
@@ -109,7 +110,7 @@ impl Store {
     pub fn save(&self, path: &ArtifactPath) -> Result<Presence, Error> {
         let presence = self.insert(path)?;
         if let Presence::Present(present) = presence {
-            self.relink(path, &present)?;
+            self.relink(path, &present, relink::Good::AnyLink)?;
         }
         Ok(presence)
     }

@@ -10,7 +10,7 @@ use super::tree::{Listing, ListingEntry};
 
 impl Store {
     /// Puts what stands at `part` into the cache and returns the folder `whole` (as recorded) with it
-    /// in place of what was recorded there. The other files of the folder are not looked at.
+    /// in place of what was recorded there, or without it if nothing stands there. The other files of the folder are not looked at.
     ///
     /// # Errors
     /// The recorded listing is not in the cache, or the part cannot be read or stored.
@@ -23,6 +23,10 @@ impl Store {
         let old = self.cache.listing(whole.object.hash())?;
         let relative = relative(folder, part);
         let scan = self.snapshots.scan(part, Purpose::Files(&self.cache))?;
+        // A link whose object was lost is no file that was removed.
+        if let Some(path) = self.snapshots.lost_link(part) {
+            return Err(Error::LostLink { path });
+        }
         let mut entries: Vec<ListingEntry> = old
             .entries()
             .iter()
@@ -56,6 +60,24 @@ impl Store {
             files: Some(new.files()),
             exec: Executable::No,
         })
+    }
+
+    /// Is anything recorded at `part` of the folder `whole`?
+    ///
+    /// # Errors
+    /// The recorded listing is not in the cache.
+    pub fn records_part(
+        &self,
+        folder: &ArtifactPath,
+        whole: &Present,
+        part: &ArtifactPath,
+    ) -> Result<bool, Error> {
+        let ObjectId::Tree(hash) = &whole.object else {
+            return Ok(false);
+        };
+        let listing = self.cache.listing(hash)?;
+        let relative = relative(folder, part);
+        Ok(listing.entries().iter().any(|e| is_in(&e.path, relative)))
     }
 
     /// Returns what is recorded at `part` of the folder `whole`; `None` if nothing is. The listing of

@@ -14,7 +14,7 @@ use crate::base::{self, ArtifactPath, ContentHash, fs};
 use super::Store;
 use super::error::Error;
 use super::materialise::LinkedFolders;
-use super::snapshot::{Presence, Present, Purpose};
+use super::snapshot::{Presence, Purpose};
 use super::stat::backdated;
 
 impl Store {
@@ -45,17 +45,6 @@ impl Store {
         }
         self.note(path, &written)?;
         Ok(written.len() as u64)
-    }
-
-    /// Makes every file at `path` what the settings ask for now: a link to the object, or a copy.
-    ///
-    /// # Errors
-    /// A file cannot be replaced.
-    pub fn relink_anew(&self, path: &ArtifactPath, present: &Present) -> Result<(), Error> {
-        match self.link_kinds.first() {
-            Some(LinkKind::Hardlink | LinkKind::Symlink) => self.relink(path, present),
-            Some(LinkKind::Reflink | LinkKind::Copy) | None => self.unprotect(path).map(drop),
-        }
     }
 
     fn note(

@@ -111,7 +111,7 @@ outs:
     check(
         &p.cvops("add --json data"),
         str![[r#"
-{"added":[{"change":"none","damaged":[],"files":1,"hash":"[HASH].dir","path":"data","pointer":"data.cvops","size":2}],"for_git":[]}
+{"added":[{"change":"none","damaged":[],"files":1,"gone":false,"hash":"[HASH].dir","path":"data","pointer":"data.cvops","size":2}],"for_git":[]}
 [exit 0]
 "#]],
     );
@@ -168,6 +168,98 @@ size  path
 [exit 0]
 "#]],
     );
+}
+
+#[test]
+fn what_was_removed_from_a_tracked_folder_is_recorded_by_its_name() {
+    let p = dvc();
+    p.ok("config cache.type symlink");
+    p.write("d/a", "1").write("d/b", "2").write("d/e/f", "3");
+    p.write("d/e/g", "4").ok("add d");
+    p.remove("d/a")
+        .remove("d/b")
+        .remove("d/e/f")
+        .remove("d/e/g");
+    std::fs::remove_dir(p.path("d/e")).unwrap();
+    // `b` is gone, too, but not named.
+    check(
+        &p.cvops("add d/a d/e"),
+        str![[r#"
+--- stderr ---
+updated d.dvc: `d/a` is gone (3 files, 3 B left)
+updated d.dvc: `d/e` is gone (1 file, 1 B left)
+to track the changes with git:
+  git add d.dvc
+(`cvops config core.autostage true` does so by itself)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("data status --granular"),
+        str![[r#"
+Recorded since the last commit:
+  (git commit the pointer and lock files)
+        added: d/
+        added: d/b
+
+Changed since it was recorded:
+  (`cvops commit` records it, `cvops checkout` takes it back)
+        modified: d/
+        deleted: d/b
+--- stderr ---
+(git has other changes; `git status` shows them)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("add --json d/b"),
+        str![[r#"
+{"added":[{"change":"updated","damaged":[],"files":0,"gone":true,"hash":"[HASH].dir","path":"d/b","pointer":"d.dvc","size":0}],"for_git":["d.dvc"]}
+[exit 0]
+"#]],
+    );
+    assert!(p.read("d.dvc").contains("nfiles: 0"), "{}", p.read("d.dvc"));
+    check(
+        &p.cvops("add d/b"),
+        str![[r#"
+--- stderr ---
+error: there is no file or folder `d/b`
+ |
+ = help: check its spelling
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn a_part_is_not_gone_where_its_whole_folder_is_or_its_object() {
+    let p = dvc();
+    p.ok("config cache.type symlink");
+    p.write("d/a", "1").write("d/b", "2").ok("add d");
+    let pointer = p.read("d.dvc");
+    std::fs::remove_file(std::fs::read_link(p.path("d/a")).unwrap()).unwrap();
+    check(
+        &p.cvops("add d/a"),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]/d/a` is a link into the cache, which does not have its object
+ |
+ = help: `cvops fetch` and `cvops checkout` bring it back from a remote; or remove the link
+[exit 1]
+"#]],
+    );
+    std::fs::remove_dir_all(p.path("d")).unwrap();
+    check(
+        &p.cvops("add d/b"),
+        str![[r#"
+--- stderr ---
+error: there is no file or folder `d/b`
+ |
+ = help: check its spelling
+[exit 2]
+"#]],
+    );
+    assert_eq!(p.read("d.dvc"), pointer);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use snapbox::str;
 
 use crate::support::check;
-use crate::support::stages::sample;
+use crate::support::stages::{sample, with_pipeline};
 
 #[test]
 fn outputs_changed_by_hand_are_the_result_then() {
@@ -107,6 +107,74 @@ error: stage `top` did not produce its output `top.txt`
  |
  = help: let the command write `top.txt`, or drop it from `outs`
 [exit 1]
+"#]],
+    );
+}
+
+#[test]
+fn what_was_recorded_without_being_stored_is_put_into_the_cache() {
+    let p = with_pipeline("stages: {a: {cmd: 'echo 1 > a', outs: [a]}}\n");
+    p.ok("remote add -d store store");
+    p.write("N", "new\n").write("d/x", "1").write("d/y", "2");
+    p.ok("add --no-commit N d");
+    p.ok("repro --no-commit");
+    check(
+        &p.cvops("push N"),
+        str![[r#"
+everything is up to date
+--- stderr ---
+error: the cache does not have `N`
+ |
+ = help: `cvops commit N` puts what is in place into the cache; then push again
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("push"),
+        str![[r#"
+everything is up to date
+--- stderr ---
+error: the cache does not have `N`, `a`, `d`
+ |
+ = help: `cvops commit N a d` puts what is in place into the cache; then push again
+[exit 1]
+"#]],
+    );
+    check(
+        &p.cvops("commit N"),
+        str![[r#"
+`N`: put into the cache
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("commit N"),
+        str![[r#"
+--- stderr ---
+nothing changed since it was recorded
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("commit"),
+        str![[r#"
+`d`: put into the cache
+a: put `a` into the cache
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("push"),
+        str![[r#"
+5 files pushed to `store` (243 B)
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("commit --json"),
+        str![[r#"
+{"sources":[],"stages":[{"changed":[],"recorded":false,"stage":"a","stored":[]}],"stored":[]}
+[exit 0]
 "#]],
     );
 }

@@ -2,7 +2,7 @@
 //! folders that are not the project's.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use snapbox::str;
 
@@ -293,4 +293,71 @@ fn nothing_is_written_or_removed_behind_a_link_in_a_folder() {
         assert!(!p.path("d").is_symlink());
         assert_eq!(fs::read_to_string(far.join("e1")).unwrap(), "changed\n");
     }
+}
+
+/// Says what a file is, in the words of `cache.type`.
+fn kind(p: &Project, file: &str) -> &'static str {
+    let metadata = fs::symlink_metadata(p.path(file)).unwrap();
+    if metadata.is_symlink() {
+        "symlink"
+    } else if 1 < metadata.nlink() {
+        "hardlink"
+    } else {
+        "copy"
+    }
+}
+
+#[test]
+fn relinking_makes_the_kind_of_link_that_the_settings_name_now() {
+    let p = project();
+    p.ok("init");
+    p.ok("config cache.type hardlink");
+    p.write("f", "one\n").write("d/a", "two\n");
+    p.write("d/s/b", "three\n").ok("add f d");
+    let is = |expected: &str| {
+        for file in ["f", "d/a", "d/s/b"] {
+            assert_eq!(kind(&p, file), expected, "{file}");
+        }
+    };
+    is("hardlink");
+    for now in ["symlink", "hardlink", "copy", "symlink", "copy", "hardlink"] {
+        p.ok(&format!("config cache.type {now}"));
+        // Files that hold what they should are left as they are without being told.
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
+        check(
+            &p.cvops("checkout --relink"),
+            str![[r#"
+--- stderr ---
+relinked 2 paths (3 files)
+[exit 0]
+"#]],
+        );
+        is(now);
+        check(
+            &p.cvops("checkout --relink"),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
+        assert_eq!(p.read("d/s/b"), "three\n");
+    }
+    p.ok("config cache.type symlink");
+    check(
+        &p.cvops("checkout --relink --json f"),
+        str![[r#"
+{"error":null,"path":"f","relinked":1,"result":"unchanged","saved":null}
+[exit 0]
+"#]],
+    );
+    assert!(!p.ok("data status").stdout.contains("Changed since"));
+    p.ok("cache verify");
 }

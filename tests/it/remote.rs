@@ -306,3 +306,72 @@ removed the remote `store` from `.dvc/config`
 "#]]
     );
 }
+
+#[test]
+fn a_remote_of_this_machine_gets_a_place_for_all() {
+    let p = project();
+    p.write(".dvc/config", "");
+    p.ok("remote add --local b /tmp/b");
+    check(
+        &p.cvops("remote modify b jobs 4"),
+        str![[r#"
+--- stderr ---
+error: the remote `b` has its `url` in `.dvc/config.local`, none in `.dvc/config`
+ |
+ = help: `cvops remote modify --local b jobs VALUE` changes it there; or give it a `url` in `.dvc/config` first
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("remote modify --project b url zz"),
+        str![[r#"
+--- stderr ---
+error: there is no remote `b`
+ |
+ = help: `cvops remote list` shows those there are
+[exit 2]
+"#]],
+    );
+    check(
+        &p.cvops("remote modify b url zz"),
+        str![[r#"
+--- stderr ---
+`remote.b.url` is `../zz` in `.dvc/config`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("remote modify b jobs 4"),
+        str![[r#"
+--- stderr ---
+`remote.b.jobs` is `4` in `.dvc/config`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("remote list"),
+        str![[r#"
+b	/tmp/b
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("remote default b"),
+        str![[r#"
+--- stderr ---
+`b` is the default remote in `.dvc/config`
+[exit 0]
+"#]],
+    );
+    assert_data_eq!(
+        p.read(".dvc/config"),
+        str![[r#"
+[core]
+    remote = b
+['remote "b"']
+    url = ../zz
+    jobs = 4
+
+"#]]
+    );
+}

@@ -17,8 +17,8 @@ use crate::project::Project;
 /// Track files and folders: their bytes go into the cache, a small pointer file goes into git
 ///
 /// A folder is tracked as a whole, with one pointer. Adding again brings the pointer up to date;
-/// adding a file inside a tracked folder updates the pointer of that folder without looking at the
-/// other files in it.
+/// adding a file inside a tracked folder, or one that was removed there, updates the pointer of that
+/// folder without looking at the other files in it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cvops add data/raw               a folder as a whole\n  cvops add data/raw/new.png       one more file in it\n  cvops add --glob 'data/*.zip'    each file that fits\n  cvops add ~/scans --out data/raw a copy of a folder from elsewhere\n  cvops add ~/scans --to-remote --out data/raw   only to the remote, with a pointer here"
@@ -149,6 +149,9 @@ fn sentence(added: &Added) -> String {
         Some(n) => format!("{n} files, {size}"),
         None => size,
     };
+    if added.is_gone {
+        return format!("updated {pointer}: `{path}` is gone ({what} left)");
+    }
     match added.change {
         Change::New => format!("added `{path}` ({what}): {pointer}"),
         Change::Updated => format!("updated {pointer} for `{path}` ({what})"),
@@ -169,6 +172,7 @@ fn to_json(added: &Added) -> serde_json::Value {
         "size": added.present.size,
         "files": added.present.files,
         "change": change,
+        "gone": added.is_gone,
         "damaged": added.damaged.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

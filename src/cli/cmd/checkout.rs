@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::base::{ArtifactPath, ToDiagnostics};
+use crate::base::{ArtifactPath, ToDiagnostics, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -72,7 +72,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     // As DVC: modified, then added; folders before files.
     results.sort_by_key(|done| (rank(&done.result), !done.is_folder, done.path.clone()));
     let mut failed = 0;
-    let mut counts = [0, 0, 0];
+    let mut counts = [0; 3];
+    let (mut relinked_paths, mut relinked_files) = (0, 0);
     for done in &results {
         let lacks = matches!(
             &done.result,
@@ -90,10 +91,17 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             Fate::Removed => counts[2] += 1,
             Fate::Unchanged | Fate::Failed(_) => {}
         }
+        relinked_paths += usize::from(0 < done.relinked);
+        relinked_files += usize::try_from(done.relinked).unwrap_or(usize::MAX);
         show(ctx, args, done, lacks);
     }
     if ctx.out.form != Form::Json {
-        let is_quiet = counts == [0; 3] && failed == 0;
+        if 0 < relinked_paths {
+            let paths = units::count(relinked_paths, "path");
+            let files = units::count(relinked_files, "file");
+            ctx.out.note(&format!("relinked {paths} ({files})"));
+        }
+        let is_quiet = counts == [0; 3] && failed == 0 && relinked_paths == 0;
         if args.summary {
             ctx.out.result(&summary(counts));
         } else if is_quiet {
@@ -199,10 +207,14 @@ fn show(ctx: &Ctx, args: &Args, done: &CheckedOut, lacks: bool) {
         Fate::Failed(error) => ("failed", None, Some(error)),
     };
     if ctx.out.form == Form::Json {
-        ctx.out.json(&json!({
+        let mut row = json!({
             "path": done.path.as_str(), "result": what, "saved": saved.map(ToString::to_string),
             "error": error.map(ToString::to_string),
-        }));
+        });
+        if args.relink {
+            row["relinked"] = json!(done.relinked);
+        }
+        ctx.out.json(&row);
         return;
     }
     let line = |letter, style| format!("{}\t{path}", ctx.out.paint(style, letter));

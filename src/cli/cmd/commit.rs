@@ -65,30 +65,49 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         commit(&plan, &mut lock, &mut workspace, insist, &ctx.cancel)?
     };
-    let data = sources::record(&files, &graph, plan.pointers().iter().copied())?;
+    let recorded = sources::record(&files, &graph, plan.pointers().iter().copied())?;
     files.finish();
     tracked::autostage(&project, &plan)?;
     if ctx.out.form == Form::Json {
         let stages = stages.iter().map(|stage| {
             let changed: Vec<_> = stage.changed.iter().map(ArtifactPath::as_str).collect();
-            json!({"stage": stage.stage, "changed": changed, "recorded": stage.is_new})
+            let stored: Vec<_> = stage.stored.iter().map(ArtifactPath::as_str).collect();
+            json!({
+                "stage": stage.stage, "changed": changed, "stored": stored,
+                "recorded": stage.is_new,
+            })
         });
-        let data = data.iter().map(|c| decision::source_json(&graph, c));
-        ctx.out.json(
-            &json!({"stages": stages.collect::<Vec<_>>(), "sources": data.collect::<Vec<_>>()}),
-        );
+        let stored: Vec<_> = recorded.stored.iter().map(ArtifactPath::as_str).collect();
+        let data = recorded
+            .changes
+            .iter()
+            .map(|c| decision::source_json(&graph, c));
+        ctx.out.json(&json!({
+            "stages": stages.collect::<Vec<_>>(), "sources": data.collect::<Vec<_>>(),
+            "stored": stored,
+        }));
         return Ok(Outcome::Done);
     }
-    for change in &data {
+    for change in &recorded.changes {
         let pointer = &graph.pointers()[change.pointer].file;
         let because = decision::source_because(change);
         ctx.out
             .result(&format!("{pointer}: recorded anew: {because}"));
     }
+    for path in &recorded.stored {
+        ctx.out.result(&format!("`{path}`: put into the cache"));
+    }
     let mut same = 0;
     for stage in &stages {
         if !stage.is_new {
-            same += 1;
+            if stage.stored.is_empty() {
+                same += 1;
+            } else {
+                let paths: Vec<_> = stage.stored.iter().map(|p| format!("`{p}`")).collect();
+                let paths = paths.join(", ");
+                ctx.out
+                    .result(&format!("{}: put {paths} into the cache", stage.stage));
+            }
             continue;
         }
         let paths: Vec<_> = stage.changed.iter().map(|p| format!("`{p}`")).collect();
@@ -99,7 +118,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         };
         ctx.out.result(&format!("{}: recorded {what}", stage.stage));
     }
-    if data.is_empty() && same == stages.len() {
+    if recorded == sources::Recorded::default() && same == stages.len() {
         ctx.out.note("nothing changed since it was recorded");
     }
     Ok(Outcome::Done)

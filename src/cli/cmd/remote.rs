@@ -142,15 +142,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             value,
             unset: _,
             level,
-        } => remotes.modify(
-            &remotes.name(name)?,
-            option,
-            value.as_deref(),
-            level.origin(),
-        ),
+        } => remotes.modify(&remotes.name(name)?, option, value.as_deref(), *level),
         Action::Remove { name, level } => remotes.remove(&remotes.name(name)?, level.origin()),
         Action::Default { name, unset, level } => match (name, unset) {
-            (Some(name), _) => remotes.choose(&remotes.name(name)?, level.origin()),
+            (Some(name), _) => remotes.choose(&remotes.name(name)?, *level),
             (None, true) => remotes.choose_none(level.origin()),
             (None, false) => remotes.show_default(level.named()),
         },
@@ -340,14 +335,19 @@ impl Remotes<'_> {
         name: &str,
         option: &str,
         value: Option<&str>,
-        origin: Origin,
+        level: LevelArgs,
     ) -> Result<Outcome, CliError> {
+        let origin = level.origin();
         let file = self.file(origin)?;
-        Self::check_known(name, &self.known(Some(origin))?)?;
+        // As DVC: without a level, what any file knows can get options in that of the project.
+        Self::check_known(name, &self.known(level.named())?)?;
         let Some(value) = value else {
             return self.unset(name, option, file);
         };
         let setting = self.option(name, option)?;
+        if option != "url" {
+            self.check_placed(name, option, origin)?;
+        }
         let value = match setting.kind() {
             SettingKind::Place => file.relative(value, &self.ctx.dir),
             _ => value.to_owned(),
@@ -361,6 +361,43 @@ impl Remotes<'_> {
             &json!({"key": setting.key, "value": value, "file": file.name}),
         );
         Ok(Outcome::Done)
+    }
+
+    /// Refuses options where neither this file nor one that it builds on says where the remote is:
+    /// for a colleague who has no other file, it would be nowhere, and DVC reads no such settings.
+    fn check_placed(&self, name: &str, option: &str, origin: Origin) -> Result<(), CliError> {
+        let mut above = None;
+        for file in self.settings.files.iter().filter(|file| file.is_native) {
+            let options = Self::options(file, name)?;
+            let url = KeyPath::root().key("url");
+            if options.is_none_or(|options| url.get(&options).is_none()) {
+                continue;
+            }
+            if file.origin <= origin {
+                return Ok(());
+            }
+            above = Some(file);
+        }
+        // A remote without any place is told when it is used.
+        let Some(above) = above else {
+            return Ok(());
+        };
+        let file = self.file(origin)?;
+        let headline = format!(
+            "the remote `{name}` has its `url` in `{}`, none in `{}`",
+            above.name, file.name
+        );
+        let flag = match above.origin {
+            Origin::Local => "--local ",
+            _ => "",
+        };
+        let help = format!(
+            "`cvops remote modify {flag}{name} {option} VALUE` changes it there; or give it a `url` in `{}` first",
+            file.name
+        );
+        Err(CliError::usage(
+            Diagnostic::error("unknown-remote", headline).help(help),
+        ))
     }
 
     fn unset(&self, name: &str, option: &str, file: &SettingsFile) -> Result<Outcome, CliError> {
@@ -453,9 +490,9 @@ impl Remotes<'_> {
         Ok(name.and_then(|name| self.name(&name).ok()))
     }
 
-    fn choose(&self, name: &str, origin: Origin) -> Result<Outcome, CliError> {
-        Self::check_known(name, &self.known(Some(origin))?)?;
-        let file = self.file(origin)?;
+    fn choose(&self, name: &str, level: LevelArgs) -> Result<Outcome, CliError> {
+        Self::check_known(name, &self.known(level.named())?)?;
+        let file = self.file(level.origin())?;
         self.settings.change(self.ctx, file, |document| {
             Ok(edit::set(
                 &document,
