@@ -647,7 +647,7 @@ to track the changes with git:
     check(
         &p.cvops("add ../scans --to-remote --out raw --json"),
         str![[r#"
-{"added":[{"change":"none","damaged":[],"files":2,"hash":"[HASH].dir","path":"raw","pointer":"raw.cvops","size":3}],"for_git":[]}
+{"added":[{"change":"none","damaged":[],"files":2,"gone":false,"hash":"[HASH].dir","path":"raw","pointer":"raw.cvops","size":3}],"for_git":[]}
 [exit 0]
 "#]],
     );

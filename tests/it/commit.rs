@@ -41,7 +41,7 @@ everything is up to date
     check(
         &p.cvops("commit --json top"),
         str![[r#"
-{"sources":[],"stages":[{"changed":["top.txt"],"recorded":true,"stage":"top"}]}
+{"sources":[],"stages":[{"changed":["top.txt"],"recorded":true,"stage":"top","stored":["top.txt"]}],"stored":[]}
 [exit 0]
 "#]],
     );

@@ -326,9 +326,9 @@ error: the remote `b` has its `url` in `.dvc/config.local`, none in `.dvc/config
         &p.cvops("remote modify --project b url zz"),
         str![[r#"
 --- stderr ---
-error: there is no remote `b`
+error: the remote `b` is not in `.dvc/config`
  |
- = help: `cvops remote list` shows those there are
+ = help: `cvops config list --show-origin` shows where it is; without a level, it may be there
 [exit 2]
 "#]],
     );

@@ -218,6 +218,21 @@ impl Remotes<'_> {
         ))
     }
 
+    /// Refuses a remote that neither the file of the named level nor one that it builds on knows. As
+    /// in DVC, without a level what any file knows will do.
+    fn check_reached(&self, name: &str, level: LevelArgs) -> Result<(), CliError> {
+        Self::check_known(name, &self.known(None)?)?;
+        if self.known(level.named())?.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        let file = self.file(level.origin())?;
+        let headline = format!("the remote `{name}` is not in `{}`", file.name);
+        Err(CliError::usage(
+            Diagnostic::error("unknown-remote", headline)
+                .help("`cvops config list --show-origin` shows where it is; without a level, it may be there"),
+        ))
+    }
+
     fn check_known(name: &str, names: &[String]) -> Result<(), CliError> {
         if names.iter().any(|known| known == name) {
             return Ok(());
@@ -339,8 +354,7 @@ impl Remotes<'_> {
     ) -> Result<Outcome, CliError> {
         let origin = level.origin();
         let file = self.file(origin)?;
-        // As DVC: without a level, what any file knows can get options in that of the project.
-        Self::check_known(name, &self.known(level.named())?)?;
+        self.check_reached(name, level)?;
         let Some(value) = value else {
             return self.unset(name, option, file);
         };
@@ -491,7 +505,7 @@ impl Remotes<'_> {
     }
 
     fn choose(&self, name: &str, level: LevelArgs) -> Result<Outcome, CliError> {
-        Self::check_known(name, &self.known(level.named())?)?;
+        self.check_reached(name, level)?;
         let file = self.file(level.origin())?;
         self.settings.change(self.ctx, file, |document| {
             Ok(edit::set(
