@@ -1268,7 +1268,7 @@ recorded as `[RUN]`; `cvops runs show` shows it
 [exit 0]
 "#]],
     );
-    p.git("rm -q --cached top.txt");
+    p.git("rm -q -f --cached top.txt");
     p.edit("pipeline.yaml", "echo top >>", "echo top  >>");
     assert!(!p.ok("repro").stderr.contains("tracked by git"));
 }
