@@ -15,7 +15,7 @@ use std::path::Path;
 use criterion::{Criterion, Throughput};
 use cvops::base::doc::{Document, Format, ParseCache};
 use cvops::base::fs::walk;
-use cvops::base::hash::hash_file;
+use cvops::base::hash::{HashAlgo, hash_file};
 use cvops::pipeline::lock::LockFile;
 use cvops::pipeline::{Plan, Reach, StageGraph, spec};
 
@@ -27,7 +27,7 @@ fn hash(c: &mut Criterion, dir: &Path) {
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.sample_size(20);
     group.bench_function("64 MiB, in the page cache", |b| {
-        b.iter(|| hash_file(black_box(&path)).unwrap());
+        b.iter(|| hash_file(HashAlgo::Blake3, black_box(&path)).unwrap());
     });
     group.finish();
 }

@@ -21,6 +21,7 @@ pub mod track;
 
 // Floor 4: what changed between two states; answers over HTTP.
 pub mod compare;
+pub mod data;
 #[cfg(feature = "vision")]
 pub mod serve;
 

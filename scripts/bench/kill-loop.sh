@@ -6,6 +6,10 @@
 #   PROJECT=small       a generated pipeline of shell stages (default): chain, fan, folders, slow
 #                       writers whose half-written output must never count; one run takes a second
 #   PROJECT=vision      a clone of this repository, with EPOCHS (default 2) epochs
+#   VERB=repro          what is killed: `repro`, or one of the verbs over data: `add` (a folder that
+#                       changes each round), `push` (to an empty folder), `pull` (with an empty cache),
+#                       `gc` (of what earlier rounds left). Then the same verb must end right, with
+#                       `cache verify` clean and the data what it was
 #   FRESH=1             start each round from an empty cache and no outputs (default); 0: keep cache,
 #                       lock and outputs and change a parameter instead, so that old and new state
 #                       meet; only the run cache is emptied, or there would be nothing to run
@@ -57,6 +61,58 @@ vision() {
 digest() { find "${outs[@]}" -type f ! -name .gitignore -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
 # wipe: as after a clone
 wipe() { rm -rf "${outs[@]}" .cvops/cache .cvops/runs .cvops/state.db* .cvops/tmp pipeline.lock; }
+
+# The verbs over data have a project and a way to judge of their own.
+verb=${VERB:-repro}
+if [ "$verb" != repro ]; then
+  mkdir "$scratch/data" "$scratch/far" && cd "$scratch/data" && git init --quiet . && "$bin" init >"$scratch/out"
+  files() { local i; mkdir -p raw/{a,b,c}; for i in $(seq 300); do echo "$1 $((i % 7 ? i : $1 * i))" >"raw/$(printf 'abc' | cut -c $((i % 3 + 1)))/$i"; done; }
+  data() { find raw -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum; }
+  "$bin" remote add --default far "$scratch/far" >"$scratch/out" 2>&1
+  files 0 && "$bin" add raw >"$scratch/out" 2>&1 && "$bin" push >"$scratch/out"
+  RANDOM=${SEED:-1} good=0 landed=0 bad=() length=${LENGTH:-}
+  prepare() {
+    case $verb in
+      add) files "$1" ;;
+      push) rm -rf "$scratch/far" ;;
+      pull) rm -rf .cvops/cache raw ;;
+      gc) files "$1" && "$bin" add raw >"$scratch/out" 2>&1 && files 0 && "$bin" add raw >"$scratch/out" 2>&1 ;;
+      *) die "VERB is repro, add, push, pull or gc" ;;
+    esac
+  }
+  args=("$verb")
+  case $verb in add) args+=(raw) ;; gc) args+=(-w -f) ;; esac
+  prepare 1
+  measure 1 "$bin" "${args[@]}"
+  length=$wall
+  say "undisturbed: $(seconds "$length"); now $kills kills"
+  for ((i = 1; i <= kills; i++)); do
+    "$bin" push >"$scratch/out" 2>&1
+    prepare $((i + 1))
+    [ "$verb" = pull ] || right=$(data)
+    [ "$verb" != pull ] || right=${right:-$("$bin" pull >"$scratch/out" 2>&1; data; rm -rf .cvops/cache raw)}
+    moment=$(awk -v r="$((RANDOM * 32768 + RANDOM))" -v s="$length" 'BEGIN { printf "%.4f", r / 1073741824 * s }')
+    status=0
+    timeout --signal=KILL "$moment" "$bin" "${args[@]}" >"$scratch/out" 2>&1 || status=$?
+    [ "$status" -ne 137 ] || landed=$((landed + 1))
+    why=
+    "$bin" cache verify >"$scratch/out" 2>&1 || why="cache verify after the kill: $(tail -n 2 "$scratch/out" | tr '\n' ' ')"
+    [ -n "$why" ] || "$bin" "${args[@]}" >"$scratch/out" 2>&1 || why="$verb: exit $?: $(tail -n 2 "$scratch/out" | tr '\n' ' ')"
+    [ -n "$why" ] || [ "$(data)" = "$right" ] || why="the data differ"
+    [ -n "$why" ] || "$bin" cache verify >"$scratch/out" 2>&1 || why="cache verify: $(tail -n 2 "$scratch/out" | tr '\n' ' ')"
+    if [ -z "$why" ] && [ "$verb" = push ]; then
+      [ "$("$bin" status -c --json)" = '{}' ] || why="the remote lacks something"
+    fi
+    if [ -z "$why" ]; then good=$((good + 1)); else
+      bad+=("$i at $moment s: $why")
+      say "round $i, killed at $moment s: $why"
+    fi
+  done
+  row "\`kill -9\` at $kills random moments of \`$verb\` ($landed before the end), then \`$verb\`" \
+    "$good of $kills right" "$kills of $kills"
+  [ "${#bad[@]}" -eq 0 ] || die "${#bad[@]} round(s) went wrong"
+  exit 0
+fi
 
 case ${PROJECT:-small} in
   small) small; key=salt ;;

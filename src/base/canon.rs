@@ -68,7 +68,13 @@ impl Canon {
     /// Returns the hash of all that was appended.
     #[must_use]
     pub fn finish(&self) -> ContentHash {
-        ContentHash::from_bytes(*self.0.finalize().as_bytes())
+        ContentHash::Blake3(self.digest())
+    }
+
+    /// Returns the same as raw bytes.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
     }
 }
 

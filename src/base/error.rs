@@ -69,6 +69,11 @@ impl Error {
 /// Returns the next step for a failed file operation, where there is a plain one.
 #[must_use]
 pub fn io_help(error: &io::Error) -> Option<&'static str> {
+    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        return Some(
+            "a symbolic link there leads back to itself: remove it, or list it in the project's ignore file",
+        );
+    }
     match error.kind() {
         io::ErrorKind::StorageFull => Some(
             "free some space on this file system, then run the same command again; nothing was lost",

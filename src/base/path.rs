@@ -1,7 +1,7 @@
 //! Typed paths: `ArtifactPath`, a place inside the project that cannot leave it. Imports: nothing.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 /// A project-relative path: UTF-8, `/`-separated, never empty, no `.` or `..`, no trailing slash.
@@ -77,6 +77,25 @@ impl ArtifactPath {
         Self(format!("{}/{relative}", self.0))
     }
 
+    /// Returns the path with `suffix` (`.dvc`) appended to its last part.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        debug_assert!(!suffix.contains('/'));
+        Self(format!("{}{suffix}", self.0))
+    }
+
+    /// Returns the path as seen from `folder` (`None`: the top of the project), `../` where it must.
+    #[must_use]
+    pub fn seen_from(&self, folder: Option<&Self>) -> String {
+        let folder = folder.map_or(Vec::new(), |folder| folder.0.split('/').collect());
+        let parts: Vec<&str> = self.0.split('/').collect();
+        let common = folder.iter().zip(&parts).take_while(|(a, b)| a == b);
+        let common = common.count().min(parts.len() - 1);
+        let up = std::iter::repeat_n("..", folder.len() - common);
+        let way: Vec<&str> = up.chain(parts[common..].iter().copied()).collect();
+        way.join("/")
+    }
+
     /// Returns the lower bound of all paths inside this directory, for range queries. It is no path
     /// of anything.
     #[must_use]
@@ -88,6 +107,25 @@ impl ArtifactPath {
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Returns the path as it is written relative to the folder `base`; `None` is the top of the
+    /// project.
+    #[must_use]
+    pub fn relative_to(&self, base: Option<&Self>) -> String {
+        let Some(base) = base else {
+            return self.0.clone();
+        };
+        let (own, other): (Vec<_>, Vec<_>) =
+            (self.0.split('/').collect(), base.0.split('/').collect());
+        let shared = own.iter().zip(&other).take_while(|(a, b)| a == b).count();
+        let up = std::iter::repeat_n("..", other.len() - shared);
+        let parts: Vec<&str> = up.chain(own[shared..].iter().copied()).collect();
+        if parts.is_empty() {
+            ".".to_owned()
+        } else {
+            parts.join("/")
+        }
     }
 
     /// Returns the enclosing folder, `None` at the top of the project.
@@ -111,6 +149,22 @@ impl ArtifactPath {
                 && other.0.starts_with(&self.0)
                 && other.0.as_bytes()[self.0.len()] == b'/')
     }
+}
+
+/// Resolves `.` and `..` by name, without a look at what is there (a symbolic link may lead elsewhere).
+#[must_use]
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
 }
 
 impl FromStr for ArtifactPath {
@@ -158,6 +212,22 @@ mod tests {
         check("", ".", None);
         check("", "/etc/passwd", None);
         check("", "a\\b", None);
+    }
+
+    #[test]
+    fn a_path_is_seen_from_a_folder() {
+        let check = |folder: &str, path: &str, expected: &str| {
+            let folder = folder.parse::<ArtifactPath>().ok();
+            let path: ArtifactPath = path.parse().unwrap();
+            assert_eq!(path.seen_from(folder.as_ref()), expected);
+            let base = folder.as_ref().map_or("", ArtifactPath::as_str);
+            assert_eq!(ArtifactPath::parse_in(base, expected), Ok(path));
+        };
+        check("", "a/b", "a/b");
+        check("a", "a/b", "b");
+        check("a/c", "a/b", "../b");
+        check("x/y", "a", "../../a");
+        check("a/b", "a", "../../a");
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
         .int(seed.into())
         .text(name)
         .int(index.into())
-        .finish();
-    ChaCha8Rng::from_seed(*key.as_bytes())
+        .digest();
+    ChaCha8Rng::from_seed(key)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Sizes, counts and durations as people read and write them: one formatter each, and one reader of
-//! durations. Imports: jiff.
+//! durations and one of sizes. Imports: jiff.
 
 use std::time::Duration;
 
@@ -18,6 +18,32 @@ pub fn bytes(n: u64) -> String {
     } else {
         format!("{value:.1} {}", UNITS[unit])
     }
+}
+
+/// How a number of bytes is written, for messages.
+pub const BYTES_FORM: &str = "a number of bytes, or for example `512MiB`, `4GiB`, `16GB`";
+
+/// Reads a number of bytes: a number, or one with a unit (`4GiB`, `1.5 GB`, `512M`; a unit without
+/// `i` and `B`, as schedulers write it, is binary); more than nothing.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let number: f64 = number.parse().ok()?;
+    let unit = unit.trim().to_ascii_lowercase();
+    let (letter, base) = match unit.strip_suffix("ib") {
+        Some(letter) => (letter, 1024_f64),
+        None => match unit.strip_suffix('b') {
+            Some(letter) => (letter, 1000_f64),
+            None => (unit.as_str(), 1024_f64),
+        },
+    };
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|l| *l == letter)?;
+    let bytes = number * base.powi(i32::try_from(power).ok()?);
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 /// Formats a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`.
@@ -93,6 +119,22 @@ mod tests {
         ] {
             let expected = ms.map(Duration::from_millis);
             assert_eq!(parse_duration(text), expected, "{text}");
+        }
+        for (text, bytes) in [
+            ("512", Some(512)),
+            ("4GiB", Some(4 << 30)),
+            ("4 GB", Some(4_000_000_000)),
+            ("1.5k", Some(1536)),
+            ("512M", Some(512 << 20)),
+            ("2gib", Some(2 << 30)),
+            ("", None),
+            ("0", None),
+            ("GiB", None),
+            ("-1", None),
+            ("1XB", None),
+            ("1e99", None),
+        ] {
+            assert_eq!(parse_bytes(text), bytes, "{text}");
         }
         assert_eq!(
             (count(1, "stage"), count(0, "stage")),

@@ -59,7 +59,8 @@ impl SidesArg {
 /// Whose values to show.
 #[derive(Debug, clap::Args)]
 pub(super) struct RevisionsArg {
-    /// Git revisions, runs, `workspace`, or `lock` for the last repro (default: workspace)
+    /// Git revisions, runs, `workspace`, or `lock` for the last repro (default: workspace); also
+    /// files, as with `--targets`
     #[arg(value_name = "REV")]
     revisions: Vec<String>,
     /// Also those of all branches
@@ -74,14 +75,25 @@ pub(super) struct RevisionsArg {
 }
 
 impl RevisionsArg {
-    /// Opens all of them; the workspace comes first unless others are named.
-    pub(super) fn open(&self, reader: &mut Reader<'_>) -> Result<Vec<Side>, CliError> {
-        let mut sides = Vec::new();
-        if self.revisions.is_empty() {
-            sides.push(reader.workspace()?);
-        }
+    /// Opens all of them; the workspace comes first unless others are named. A word that is no side
+    /// but a file is a target.
+    pub(super) fn open(
+        &self,
+        ctx: &Ctx,
+        project: &Project,
+        reader: &mut Reader<'_>,
+    ) -> Result<Shown, CliError> {
+        let (mut sides, mut targets) = (Vec::new(), Vec::new());
         for word in &self.revisions {
-            sides.push(reader.side(word)?);
+            match (reader.side(word), in_project(ctx, project, word)) {
+                (Ok(side), _) => sides.push(side),
+                (Err(_), Ok(file)) if project.absolute(&file).exists() => targets.push(file),
+                (Err(error), _) => return Err(error.into()),
+            }
+        }
+        let is_default = sides.is_empty() && !self.has_sets();
+        if sides.is_empty() {
+            sides.push(reader.workspace()?);
         }
         for (wanted, which) in [
             (self.all_branches, Which::Branches),
@@ -92,21 +104,37 @@ impl RevisionsArg {
                 sides.extend(reader.sides_of(which)?);
             }
         }
-        Ok(sides)
+        Ok(Shown {
+            sides,
+            targets,
+            is_default,
+        })
     }
 
-    /// Is nothing but the workspace shown, because nothing was said?
-    fn is_default(&self) -> bool {
-        self.revisions.is_empty() && !self.all_branches && !self.all_tags && !self.all_commits
+    fn has_sets(&self) -> bool {
+        self.all_branches || self.all_tags || self.all_commits
     }
+}
+
+/// What is shown.
+pub(super) struct Shown {
+    /// Whose values.
+    pub(super) sides: Vec<Side>,
+    /// Of which files, where some were named.
+    pub(super) targets: Vec<ArtifactPath>,
+    /// Is nothing but the workspace shown, because nothing was said?
+    pub(super) is_default: bool,
 }
 
 /// Which files.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetsArg {
-    /// Only these files (default: all that pipeline.yaml declares)
+    /// Only these files, or those in these folders (default: all that the pipeline declares)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     targets: Vec<String>,
+    /// As DVC has it; files in folders are looked for without it as well
+    #[arg(short = 'R', long, hide = true)]
+    recursive: bool,
 }
 
 impl TargetsArg {
@@ -163,6 +191,12 @@ pub(super) fn warn(ctx: &Ctx, warnings: &[Diagnostic]) {
     }
 }
 
+/// Returns the name of a file for the user in their folder.
+pub(super) fn name_for(ctx: &Ctx, project: &Project) -> impl Fn(&ArtifactPath) -> String + use<> {
+    let folder = ctx.folder(project);
+    move |file| file.seen_from(folder.as_ref())
+}
+
 /// The error when a project declares nothing to show.
 pub(super) fn nothing_declared(what: &str, help: &str) -> CliError {
     CliError::usage(
@@ -209,7 +243,12 @@ pub(super) enum ChangeColumn {
 }
 
 /// Returns both sides as a table, what worsened in red.
-pub(super) fn diff_table(rows: &[&Row], titles: [&str; 2], look: Look) -> Table {
+pub(super) fn diff_table(
+    rows: &[&Row],
+    titles: [&str; 2],
+    look: Look,
+    name: &dyn Fn(&ArtifactPath) -> String,
+) -> Table {
     let mut columns = vec![("path", Align::Left), (look.key, Align::Left)];
     columns.extend(titles.map(|title| (title, Align::Right)));
     columns.push(("change", Align::Right));
@@ -218,7 +257,7 @@ pub(super) fn diff_table(rows: &[&Row], titles: [&str; 2], look: Look) -> Table 
     let mut table = Table::new(columns[skipped..kept].iter().copied());
     for row in rows {
         let cells = [
-            row.path.to_string(),
+            name(&row.path),
             row.key.clone(),
             show(row.old.as_ref(), look.precision),
             show(row.new.as_ref(), look.precision),
@@ -293,6 +332,8 @@ pub(super) struct DiffView<'a> {
     pub(super) none: &'a str,
     /// Said where nothing differs.
     pub(super) same: &'a str,
+    /// How the user calls a file.
+    pub(super) name: &'a dyn Fn(&ArtifactPath) -> String,
 }
 
 /// Shows `rows` in the form that was asked for.
@@ -308,13 +349,14 @@ pub(super) fn show_diff(
         .filter(|row| view.all || is_changed(row))
         .collect();
     if ctx.out.form == Form::Json {
-        ctx.out.json(&diff_json(&chosen));
+        ctx.out.json(&diff_json(&chosen, view.name));
     } else if rows.is_empty() {
         ctx.out.note(view.none);
     } else if chosen.is_empty() {
         ctx.out.note(view.same);
     } else {
-        ctx.out.table(&diff_table(&chosen, titles, view.look));
+        ctx.out
+            .table(&diff_table(&chosen, titles, view.look, view.name));
     }
     if view.exit_code && rows.iter().any(is_changed) {
         Outcome::Changes
@@ -324,7 +366,7 @@ pub(super) fn show_diff(
 }
 
 /// Returns both sides as DVC prints them: `{file: {key: {old, new, diff}}}`.
-pub(super) fn diff_json(rows: &[&Row]) -> Json {
+pub(super) fn diff_json(rows: &[&Row], name: &dyn Fn(&ArtifactPath) -> String) -> Json {
     let mut files = Map::new();
     for row in rows {
         let side = |value: &Option<Value>| value.as_ref().map(value_json);
@@ -333,7 +375,7 @@ pub(super) fn diff_json(rows: &[&Row]) -> Json {
             entry.insert("diff".to_owned(), value_json(change));
         }
         let file = files
-            .entry(row.path.to_string())
+            .entry(name(&row.path))
             .or_insert_with(|| Json::Object(Map::new()));
         if let Some(keys) = file.as_object_mut() {
             keys.insert(row.key.clone(), entry);
@@ -367,28 +409,29 @@ pub(super) fn value_json(value: &Value) -> Json {
 /// Shows the values of several sides: one column for each.
 pub(super) fn show_values(
     ctx: &Ctx,
-    revisions: &RevisionsArg,
-    sides: &[(String, Roots)],
+    shown: &Shown,
+    roots: &[Roots],
     keys: fn(&Roots) -> Values,
     look: Look,
+    name: &dyn Fn(&ArtifactPath) -> String,
 ) {
+    let titles = shown.sides.iter().map(Side::title);
     if ctx.out.form == Form::Json {
         // As DVC: what nobody named has no name.
-        let shown = sides.iter().map(|(title, roots)| {
-            let name = if revisions.is_default() { "" } else { title };
+        let sides = titles.zip(roots).map(|(title, roots)| {
+            let title = if shown.is_default { "" } else { title };
             let files: Map<String, Json> = roots
                 .iter()
-                .map(|(file, root)| (file.to_string(), json!({"data": value_json(root)})))
+                .map(|(file, root)| (name(file), json!({"data": value_json(root)})))
                 .collect();
-            (name.to_owned(), json!({"data": files}))
+            (title.to_owned(), json!({"data": files}))
         });
-        ctx.out.json(&Json::Object(shown.collect()));
+        ctx.out.json(&Json::Object(sides.collect()));
         return;
     }
-    let values: Vec<Values> = sides.iter().map(|(_, roots)| keys(roots)).collect();
+    let values: Vec<Values> = roots.iter().map(keys).collect();
     let mut columns = vec![("path", Align::Left), (look.key, Align::Left)];
-    let is_one = sides.len() == 1;
-    let titles = sides.iter().map(|(title, _)| title.as_str());
+    let is_one = roots.len() == 1;
     columns.extend(titles.map(|t| (if is_one { "value" } else { t }, Align::Right)));
     let mut table = Table::new(columns);
     let mut rows: Vec<(&ArtifactPath, &str)> = Vec::new();
@@ -411,7 +454,7 @@ pub(super) fn show_values(
             show(value, look.precision)
         };
         let cells = values.iter().map(cell);
-        table.row([file.to_string(), key.to_owned()].into_iter().chain(cells));
+        table.row([name(file), key.to_owned()].into_iter().chain(cells));
     }
     if table.rows().is_empty() {
         ctx.out.note(&format!(

@@ -1,4 +1,5 @@
-//! The only reader of environment variables and, beside clap, of the command line. Imports: base.
+//! The only reader of environment variables and, beside clap, of the command line. Imports: base,
+//! project.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is the door through which the environment comes in"
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::base::Diagnostic;
 use crate::base::fs::fault::{self, Fault};
+use crate::project::{OuterFiles, OuterSettings};
 
 use super::error::CliError;
 
@@ -45,13 +47,44 @@ impl Env {
         &self.vars
     }
 
-    /// Returns the user's own settings file (XDG base directory specification).
-    pub(super) fn user_config(&self) -> Option<PathBuf> {
-        let dir = match self.get("XDG_CONFIG_HOME") {
-            Some(dir) => PathBuf::from(dir),
-            None => PathBuf::from(self.get("HOME")?).join(".config"),
+    /// Returns the settings files outside of projects: ours, and DVC's (XDG base directory
+    /// specification; `DVC_GLOBAL_CONFIG_DIR` and `DVC_SYSTEM_CONFIG_DIR` as DVC reads them).
+    pub(super) fn outer_settings(&self) -> OuterSettings {
+        let home = self.get("HOME").map(PathBuf::from);
+        let user = self.get("XDG_CONFIG_HOME").map(PathBuf::from);
+        let user = user.or_else(|| Some(home.as_ref()?.join(".config")));
+        let system = self
+            .get("XDG_CONFIG_DIRS")
+            .and_then(|dirs| dirs.split(':').next());
+        let system = PathBuf::from(system.filter(|d| !d.is_empty()).unwrap_or("/etc/xdg"));
+        let dvc = |variable: &str, otherwise: Option<&PathBuf>, on_mac: Option<PathBuf>| {
+            let named = self.get(variable).map(PathBuf::from);
+            let usual = || match on_mac {
+                Some(dir) if cfg!(target_os = "macos") => Some(dir.join("dvc")),
+                _ => otherwise.map(|dir| dir.join("dvc")),
+            };
+            named.or_else(usual).map(|dir| dir.join("config"))
         };
-        Some(dir.join("cvops").join("config.yaml"))
+        let support = "Library/Application Support";
+        OuterSettings {
+            cvops: OuterFiles {
+                system: Some(system.join("cvops/config.yaml")),
+                user: user.as_ref().map(|dir| dir.join("cvops/config.yaml")),
+            },
+            dvc: OuterFiles {
+                system: dvc(
+                    "DVC_SYSTEM_CONFIG_DIR",
+                    Some(&system),
+                    Some(PathBuf::from("/").join(support)),
+                ),
+                user: dvc(
+                    "DVC_GLOBAL_CONFIG_DIR",
+                    user.as_ref(),
+                    home.as_ref().map(|home| home.join(support)),
+                ),
+            },
+            home,
+        }
     }
 
     /// Returns the variables that stages get beside the inherited ones: this very program comes

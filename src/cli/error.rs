@@ -1,7 +1,7 @@
 //! The error of a command: its class and what is shown. Every room's error becomes one here.
 
 use crate::base::{self, Diagnostic, ToDiagnostics};
-use crate::{compare, experiment, http, pipeline, project, store, track};
+use crate::{compare, data, experiment, http, pipeline, project, store, track};
 
 use super::exit::ErrorClass;
 
@@ -90,6 +90,8 @@ impl From<store::Error> for CliError {
 fn store_class(error: &store::Error) -> ErrorClass {
     match error {
         store::Error::Cancelled => ErrorClass::Interrupted,
+        store::Error::Project(e) => project_class(e),
+        store::Error::Base(e) => base_class(e),
         _ => ErrorClass::Failed,
     }
 }
@@ -112,20 +114,30 @@ fn pipeline_class(error: &pipeline::Error) -> ErrorClass {
         E::Store(e) => store_class(e),
         E::NoPipeline { .. }
         | E::UnknownTarget { .. }
+        | E::Pattern { .. }
+        | E::StageExists { .. }
+        | E::BadName { .. }
+        | E::Generated { .. }
         | E::MissingDependency { .. }
+        | E::FrozenMissing { .. }
+        | E::OutInGit { .. }
         | E::MissingParamsFile { .. }
         | E::MissingParam { .. }
         | E::PortShared { .. }
+        | E::NeverFits { .. }
         | E::PersistLinked { .. } => ErrorClass::Usage,
-        E::At { error, .. } | E::Keeping { error, .. } => pipeline_class(error),
+        E::At { error, .. } | E::Keeping { error, .. } | E::GaveUp { error, .. } => {
+            pipeline_class(error)
+        }
         E::Several(errors) => errors.first().map_or(ErrorClass::Failed, pipeline_class),
         E::Spawn { .. }
         | E::Failed { .. }
+        | E::TimedOut { .. }
+        | E::NotItsResult { .. }
         | E::NotProduced { .. }
         | E::PortTaken { .. }
         | E::ServiceEnded { .. }
         | E::ServiceNotReady { .. }
-        | E::NotRestorable { .. }
         | E::Bug(_) => ErrorClass::Failed,
         E::Cancelled => ErrorClass::Interrupted,
     }
@@ -185,6 +197,53 @@ impl From<compare::Error> for CliError {
     }
 }
 
+impl From<data::Error> for CliError {
+    fn from(error: data::Error) -> Self {
+        Self {
+            class: data_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+fn data_class(error: &data::Error) -> ErrorClass {
+    match error {
+        data::Error::Project(e) => project_class(e),
+        data::Error::Store(e) => store_class(e),
+        data::Error::Pipeline(e) => pipeline_class(e),
+        data::Error::Base(e) => base_class(e),
+        data::Error::Revision { error, .. } => data_class(error),
+        data::Error::SeveralPipelines { .. } => ErrorClass::Usage,
+        data::Error::NothingToHash { .. }
+        | data::Error::ChangedMeanwhile { .. }
+        | data::Error::Incomplete { .. }
+        | data::Error::NoRun { .. }
+        | data::Error::NotInCache { .. }
+        | data::Error::NotPushed { .. } => ErrorClass::Failed,
+        data::Error::Several(errors) => errors.first().map_or(ErrorClass::Failed, data_class),
+        data::Error::Path { .. }
+        | data::Error::NothingThere { .. }
+        | data::Error::NoMatch { .. }
+        | data::Error::Pattern { .. }
+        | data::Error::NotData { .. }
+        | data::Error::Ignored { .. }
+        | data::Error::BehindLink { .. }
+        | data::Error::FolderLink { .. }
+        | data::Error::InGit { .. }
+        | data::Error::StageOutput { .. }
+        | data::Error::Overlap { .. }
+        | data::Error::HoldsIgnoreFile { .. }
+        | data::Error::Nested { .. }
+        | data::Error::IntoItself { .. }
+        | data::Error::NotTracked { .. }
+        | data::Error::DataNamed { .. }
+        | data::Error::OutputNamed { .. }
+        | data::Error::InTheWay { .. }
+        | data::Error::Part { .. }
+        | data::Error::Unrecorded { .. } => ErrorClass::Usage,
+    }
+}
+
 fn compare_class(error: &compare::Error) -> ErrorClass {
     match error {
         compare::Error::Project(e) => project_class(e),
@@ -217,9 +276,12 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
         experiment::Error::Track(e) => track_class(e),
         experiment::Error::Compare(e) => compare_class(e),
         experiment::Error::Sweep(_) | experiment::Error::Grammar(_) => ErrorClass::Usage,
-        experiment::Error::SharedStage { error, .. } => pipeline_class(error),
+        experiment::Error::SharedStage { error, .. } | experiment::Error::Variant { error, .. } => {
+            pipeline_class(error)
+        }
         experiment::Error::Base(e) => base_class(e),
         experiment::Error::NothingToApply { .. } => ErrorClass::Usage,
+
         experiment::Error::OutputsGone { .. } => ErrorClass::Failed,
     }
 }

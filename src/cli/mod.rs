@@ -5,13 +5,17 @@
 //! into a room below → rendering. Imports: every room.
 
 mod args;
+mod cloud;
 mod cmd;
 mod compare;
+mod confirm;
 mod ctx;
 mod doctor;
 mod env;
 mod error;
 mod exit;
+mod fetch;
+mod hints;
 mod out;
 mod panic;
 #[cfg(feature = "vision")]
@@ -20,9 +24,13 @@ mod progress;
 mod reference;
 mod render;
 mod services;
+mod settings;
 mod signal;
+mod sources;
+mod sync;
 #[cfg(feature = "vision")]
 mod templates;
+mod tracked;
 mod usage;
 
 use std::process::ExitCode;
@@ -44,7 +52,9 @@ pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(mut error) => {
-            usage::mend_suggestion(&mut error);
+            if !hints::add_hint(&mut error) {
+                usage::mend_suggestion(&mut error);
+            }
             // Help and version count as results: clap prints them to stdout with code 0.
             let code = if error.use_stderr() {
                 exit::USAGE

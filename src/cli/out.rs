@@ -43,6 +43,8 @@ pub(super) struct Out {
     pub(super) form: Form,
     color: bool,
     quiet: bool,
+    /// How often `-v` was given.
+    verbose: u8,
     terminal: bool,
     lines: Mutex<()>,
     /// The first failure to write a result.
@@ -69,6 +71,7 @@ impl Out {
             form,
             color,
             quiet: global.quiet,
+            verbose: global.verbose,
             terminal,
             lines: Mutex::new(()),
             lost: Mutex::new(None),
@@ -83,6 +86,11 @@ impl Out {
     /// Was `-q` given?
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Was `-v` given?
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose != 0
     }
 
     /// May progress be drawn in place?
@@ -207,6 +215,8 @@ pub(super) fn start_log(global: &Global, env: &Env, out: &Out, format: LogFormat
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A reader that has gone is no reason to stop, and a panic no way to tell it.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let _ = match format {
         LogFormat::Text => log

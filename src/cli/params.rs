@@ -63,7 +63,7 @@ pub(super) fn here_or_in_root(ctx: &Ctx, path: &Path, default: &str) -> PathBuf 
     if path != Path::new(default) || ctx.dir.join(path).exists() {
         return path.to_owned();
     }
-    let root = project::find_root(&ctx.dir).ok();
+    let root = project::find_root(&ctx.dir).ok().map(|(root, _)| root);
     let inside = root.and_then(|root| Some(ctx.dir.strip_prefix(root).ok()?.to_owned()));
     let steps = inside.map_or(0, |inside| inside.components().count());
     iter::repeat_n("..", steps).collect::<PathBuf>().join(path)

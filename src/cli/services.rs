@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
-use crate::base::CancelReason;
+use crate::base::{Cancel, CancelReason};
 use crate::pipeline::execute::service::{self, Ended};
 use crate::pipeline::workspace::Files;
 use crate::pipeline::{Plan, StageSpec};
@@ -50,6 +50,17 @@ fn chosen<'g>(plan: &Plan<'g>) -> Vec<&'g StageSpec> {
     plan.services().iter().map(|&i| &stages[i]).collect()
 }
 
+/// Runs the services that `plan` was asked for until `stop` or the end of one.
+pub(super) fn run_until(
+    plan: &Plan<'_>,
+    files: &Files<'_>,
+    env: &[(String, OsString)],
+    stop: &Cancel,
+    story: &Story<'_>,
+) -> Result<Ended, CliError> {
+    Ok(service::run(&chosen(plan), files, env, stop, story)?)
+}
+
 /// Runs the services that `plan` was asked for, in the foreground, until Ctrl-C or the end of one.
 /// Call it without the project lock, when all they need is up to date.
 pub(super) fn run(
@@ -59,7 +70,7 @@ pub(super) fn run(
     env: &[(String, OsString)],
     story: &Story<'_>,
 ) -> Result<Outcome, CliError> {
-    let ended = service::run(&chosen(plan), files, env, &ctx.cancel, story)?;
+    let ended = run_until(plan, files, env, &ctx.cancel, story)?;
     Ok(match ended {
         Ended::Failed => Outcome::Failed,
         // As `cvops serve` ends: SIGTERM is how a service is stopped, Ctrl-C interrupts a user's command.

@@ -1,4 +1,4 @@
-//! Finds out what a word like `HEAD~2` means, and reads files there.
+//! Finds out what a word like `HEAD~2` means, and what is declared there.
 //!
 //! A file of a revision lies in git, or (an output that is not committed) in the cache, under the
 //! name that the lock of that revision gives it. A file of a run or of the last repro lies in the
@@ -6,14 +6,15 @@
 //! comparison is worth having. Imports: base, project, store, pipeline, track, source, values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::base::diag::{Severity, ToDiagnostics, nearest};
-use crate::base::doc::{Document, Format, KeyPath, Map, ParseCache, Value};
-use crate::base::{self, ArtifactPath, ContentHash, Diagnostic, ObjectId, fs};
-use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec;
-use crate::project::{self, Commit, Git, Project};
-use crate::store::{Cache, Held};
+use crate::base::{ArtifactPath, ContentHash, Diagnostic};
+use crate::pipeline::index;
+use crate::pipeline::index::revision::{Declared, PipelinesAt};
+use crate::pipeline::spec::Pipeline;
+use crate::project::{self, Commit, Git, PARAMS_FILE, Project};
+use crate::store::Cache;
 use crate::track::{self, Tracking};
 
 use super::error::Error;
@@ -23,13 +24,13 @@ use super::values::Roots;
 /// Reads sides of comparisons.
 #[derive(Debug)]
 pub struct Reader<'p> {
-    project: &'p Project,
+    pub(super) project: &'p Project,
     /// Started when first needed, or ahead by `expect_git`.
     git: Option<Git>,
-    cache: Cache,
-    parsed: ParseCache,
-    /// The pipeline file in the workspace: its text and what it declares.
-    here: Option<(String, Subjects)>,
+    pub(super) cache: Cache,
+    /// The pipeline files of the workspace.
+    here: Option<Here>,
+    history: PipelinesAt<'p>,
     warnings: Vec<Diagnostic>,
     /// Files that the user named: one that is broken is an error, not a warning.
     named: BTreeSet<ArtifactPath>,
@@ -47,8 +48,8 @@ impl<'p> Reader<'p> {
             project,
             git: None,
             cache: Cache::open(project),
-            parsed: ParseCache::new(project.layout.parsed()),
             here: None,
+            history: PipelinesAt::new(project),
             warnings: Vec::new(),
             named: BTreeSet::new(),
             broken: None,
@@ -61,7 +62,7 @@ impl<'p> Reader<'p> {
         std::mem::take(&mut self.warnings)
     }
 
-    fn warn(&mut self, warning: Diagnostic) {
+    pub(super) fn warn(&mut self, warning: Diagnostic) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -90,6 +91,11 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
+    /// Did the user name this file, or a folder around it?
+    pub(super) fn is_named(&self, file: &ArtifactPath) -> bool {
+        self.named.iter().any(|named| named.contains(file))
+    }
+
     /// Checks that something is left to show on one of the sides.
     ///
     /// # Errors
@@ -110,12 +116,16 @@ impl<'p> Reader<'p> {
         let _ = self.git();
     }
 
-    fn git(&mut self) -> Result<&mut Git, project::Error> {
-        let git = match self.git.take() {
-            Some(git) => git,
-            None => Git::open(&self.project.root)?,
-        };
+    pub(super) fn git(&mut self) -> Result<&mut Git, project::Error> {
+        let git = self.take_git()?;
         Ok(self.git.insert(git))
+    }
+
+    fn take_git(&mut self) -> Result<Git, project::Error> {
+        match self.git.take() {
+            Some(git) => Ok(git),
+            None => Git::open(&self.project.root),
+        }
     }
 
     /// Returns the side that `word` names: `workspace`, `lock`, a git revision, or a run.
@@ -207,349 +217,104 @@ impl<'p> Reader<'p> {
     }
 
     fn open_side(&mut self, source: Source) -> Result<Side, Error> {
-        let (text, subjects) = match self.here.take() {
+        let here = match self.here.take() {
             Some(here) => here,
-            None => self.read_pipeline()?,
-        };
-        let there = match &source {
-            Source::Workspace | Source::LastRun | Source::Run { .. } => subjects.clone(),
-            Source::Revision { name, commit } => {
-                self.subjects_at(name, &commit.clone(), &text, &subjects)?
+            None => {
+                let here = Here::read(self.project)?;
+                self.history.with_present(&here.pipelines);
+                here
             }
         };
-        self.here = Some((text, subjects));
-        Ok(Side {
+        let mut side = Side {
             source,
-            subjects: there,
-            lock: None,
+            subjects: Subjects::default(),
+            pipelines: Vec::new(),
+            locks: BTreeMap::new(),
+            recorded: None,
             run: None,
+        };
+        match &side.source {
+            Source::Workspace | Source::LastRun | Source::Run { .. } => {
+                side.pipelines.clone_from(&here.pipelines);
+            }
+            Source::Revision { name, commit } => {
+                let declared = self.declared_at(&name.clone(), &commit.clone(), &here)?;
+                (side.pipelines, side.locks) = (declared.pipelines, declared.locks);
+            }
+        }
+        for pipeline in &side.pipelines {
+            side.subjects.add(pipeline);
+        }
+        if let Ok(file) = PARAMS_FILE.parse::<ArtifactPath>() {
+            let is_there = match &side.source {
+                Source::Workspace | Source::LastRun | Source::Run { .. } => {
+                    self.project.absolute(&file).exists()
+                }
+                Source::Revision { commit, .. } => {
+                    let commit = commit.clone();
+                    self.git()?.read_at(&commit, &file)?.is_some()
+                }
+            };
+            if is_there {
+                side.subjects.whole(file);
+            }
+        }
+        for warning in &here.warnings {
+            self.warn(warning.clone());
+        }
+        self.here = Some(here);
+        Ok(side)
+    }
+
+    /// Returns what a commit declares; a pipeline file that cannot be read counts as the present one.
+    fn declared_at(&mut self, name: &str, commit: &Commit, here: &Here) -> Result<Declared, Error> {
+        let mut git = self.take_git()?;
+        let declared = self.history.read(&mut git, commit, name);
+        self.git = Some(git);
+        let mut declared = declared?;
+        if declared.pipelines.is_empty() && declared.broken.is_empty() {
+            declared.pipelines.clone_from(&here.pipelines);
+        }
+        for broken in std::mem::take(&mut declared.broken) {
+            let shown = format!("{} at {name}", broken.file);
+            let is_top = broken.file.parent().is_none();
+            let file = (!is_top).then_some(&broken.file);
+            let present = here.pipelines.iter().find(|p| p.file.as_ref() == file);
+            let then = match present {
+                Some(_) => "the present one is used",
+                None => "it is left out",
+            };
+            declared.pipelines.extend(present.cloned());
+            let headline = format!("`{shown}` cannot be read; {then}");
+            self.warn(Diagnostic::warning("old-pipeline", headline));
+        }
+        Ok(declared)
+    }
+}
+
+/// The pipeline files of the workspace.
+#[derive(Debug)]
+struct Here {
+    pipelines: Vec<Arc<Pipeline>>,
+    /// One for each file that is broken.
+    warnings: Vec<Diagnostic>,
+}
+
+impl Here {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// All that there are are broken.
+    fn read(project: &Project) -> Result<Self, Error> {
+        let (pipelines, broken) = index::pipelines(project)?;
+        if pipelines.is_empty() && !broken.is_empty() {
+            return Err(index::all_of(broken).into());
+        }
+        Ok(Self {
+            pipelines: pipelines.into_iter().map(Arc::new).collect(),
+            warnings: broken.iter().map(index::left_out).collect(),
         })
     }
-
-    fn read_pipeline(&self) -> Result<(String, Subjects), Error> {
-        let path = self.project.pipeline_file();
-        let name = self.project.personality.pipeline_file;
-        if !path.exists() {
-            return Ok((String::new(), Subjects::default()));
-        }
-        let document = self.parsed.read(&path, name)?;
-        let text = document.source.text.clone();
-        Ok((text, Subjects::of(&spec::read(document)?)))
-    }
-
-    /// Returns what the pipeline file of a commit declares; one that cannot be read counts as the
-    /// present one.
-    fn subjects_at(
-        &mut self,
-        name: &str,
-        commit: &Commit,
-        text: &str,
-        here: &Subjects,
-    ) -> Result<Subjects, Error> {
-        let file = self.project.personality.pipeline_file;
-        let Ok(path) = file.parse::<ArtifactPath>() else {
-            return Ok(here.clone());
-        };
-        let Some(bytes) = self.git()?.read_at(commit, &path)? else {
-            return Ok(here.clone());
-        };
-        if bytes == text.as_bytes() {
-            return Ok(here.clone());
-        }
-        let shown = format!("{file} at {name}");
-        let there = String::from_utf8_lossy(&bytes).into_owned();
-        match Document::parse(&shown, there, Format::Yaml).and_then(spec::read) {
-            Ok(pipeline) => Ok(Subjects::of(&pipeline)),
-            Err(_) => {
-                let headline = format!("`{shown}` cannot be read; the present one is used");
-                self.warn(Diagnostic::warning("old-pipeline", headline));
-                Ok(here.clone())
-            }
-        }
-    }
-
-    /// Returns a file of a side, or `None` if it is not there.
-    ///
-    /// # Errors
-    /// The file, git, the lock or the cache cannot be read.
-    pub fn read(&mut self, side: &mut Side, path: &ArtifactPath) -> Result<Option<Vec<u8>>, Error> {
-        match side.source.clone() {
-            Source::Workspace => read_file(self.project, path),
-            Source::LastRun | Source::Run { .. } => self.read_recorded(side, path),
-            Source::Revision { commit, .. } => match self.git()?.read_at(&commit, path)? {
-                Some(bytes) => Ok(Some(bytes)),
-                None => self.read_recorded(side, path),
-            },
-        }
-    }
-
-    /// Returns the files at or below a path of a side, sorted.
-    ///
-    /// # Errors
-    /// As `read`.
-    pub fn files(
-        &mut self,
-        side: &mut Side,
-        path: &ArtifactPath,
-    ) -> Result<Vec<ArtifactPath>, Error> {
-        match side.source.clone() {
-            Source::Workspace => files_below(self.project, path),
-            Source::LastRun | Source::Run { .. } => self.files_recorded(side, path),
-            Source::Revision { commit, .. } => {
-                let git = self.git()?;
-                let mut files = git.files_at(&commit, path)?;
-                if files.is_empty() && git.read_at(&commit, path)?.is_some() {
-                    files.push(path.clone());
-                }
-                if files.is_empty() {
-                    self.files_recorded(side, path)
-                } else {
-                    Ok(files)
-                }
-            }
-        }
-    }
-
-    /// Returns the params of a side that are recorded without their file: file by file, key by key.
-    ///
-    /// # Errors
-    /// As `read`.
-    pub fn recorded_params(
-        &mut self,
-        side: &mut Side,
-    ) -> Result<BTreeMap<ArtifactPath, Value>, Error> {
-        let mut files: BTreeMap<ArtifactPath, Value> = BTreeMap::new();
-        if let Some(run) = &side.run {
-            for (key, value) in &run.params {
-                put_key(&mut files, key, value);
-            }
-            return Ok(files);
-        }
-        for entry in self.lock(side)?.stages.values() {
-            for (param, value) in &entry.params {
-                let root = files
-                    .entry(param.file.clone())
-                    .or_insert_with(|| Value::Map(Map::new()));
-                super::values::put(root, param.key.keys(), value);
-            }
-        }
-        Ok(files)
-    }
-
-    /// Returns the numbers that the record of a run holds itself, file by file; they outlive the
-    /// files in the cache.
-    #[must_use]
-    pub fn recorded_metrics(side: &Side, file: &ArtifactPath) -> Option<Value> {
-        let mut files = BTreeMap::new();
-        let metrics = side.run.iter().flat_map(|run| &run.metrics);
-        for metric in metrics.filter(|metric| metric.key.file == file.as_str()) {
-            put_key(&mut files, &metric.key, &Value::Float(metric.value));
-        }
-        files.remove(file)
-    }
-
-    fn lock<'s>(&mut self, side: &'s mut Side) -> Result<&'s LockFile, Error> {
-        let lock = match side.lock.take() {
-            Some(lock) => lock,
-            None => self.read_lock(&side.source)?,
-        };
-        Ok(side.lock.insert(lock))
-    }
-
-    fn read_lock(&mut self, source: &Source) -> Result<LockFile, Error> {
-        let name = self.project.personality.lock_file;
-        match source {
-            Source::Run { id, .. } => {
-                let tracking = Tracking::open_existing(&self.project.layout)?;
-                let text = tracking.map(|t| t.lock_text(*id)).transpose()?.flatten();
-                Ok(match text {
-                    Some(text) => LockFile::parse(name, text)?,
-                    None => LockFile::default(),
-                })
-            }
-            Source::Workspace | Source::LastRun => {
-                let path = self.project.lock_file();
-                Ok(LockFile::read(&path, name, &self.parsed)?)
-            }
-            Source::Revision { name: at, commit } => {
-                let Ok(path) = name.parse::<ArtifactPath>() else {
-                    return Ok(LockFile::default());
-                };
-                let Some(bytes) = self.git()?.read_at(commit, &path)? else {
-                    return Ok(LockFile::default());
-                };
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                let shown = format!("{name} at {at}");
-                Ok(LockFile::parse(&shown, text).unwrap_or_else(|_| {
-                    let headline = format!(
-                        "`{shown}` cannot be read; outputs that only it names are left out"
-                    );
-                    self.warn(Diagnostic::warning("old-lock", headline));
-                    LockFile::default()
-                }))
-            }
-        }
-    }
-
-    /// Returns the object of a path that the lock of a side names, alone or in a folder.
-    fn recorded(
-        &mut self,
-        side: &mut Side,
-        path: &ArtifactPath,
-    ) -> Result<Option<ObjectId>, Error> {
-        let outs = self.lock(side)?.stages.values().flat_map(|e| &e.outs);
-        let found = outs
-            .filter(|(out, _)| out.contains(path))
-            .find_map(|(out, presence)| Some((out.clone(), presence.object()?)));
-        match found {
-            Some((out, object)) if out == *path => Ok(Some(object)),
-            Some((out, ObjectId::Tree(listing))) => {
-                if !self.holds(side, &out, &ObjectId::Tree(listing))? {
-                    return Ok(None);
-                }
-                let listing = self.cache.listing(&listing)?;
-                let inside = path.as_str().get(out.as_str().len() + 1..);
-                let entry = inside.and_then(|inside| listing.get(inside));
-                Ok(entry.map(|entry| ObjectId::File(entry.hash)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn read_recorded(
-        &mut self,
-        side: &mut Side,
-        path: &ArtifactPath,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let object = match self.recorded(side, path)? {
-            Some(object @ ObjectId::File(_)) => object,
-            Some(ObjectId::Tree(_)) | None => return Ok(None),
-        };
-        if self.cache.contains(&object)? != Held::Whole
-            && let Some(bytes) = self.same_elsewhere(path, &object)?
-        {
-            return Ok(Some(bytes));
-        }
-        if !self.holds(side, path, &object)? {
-            return Ok(None);
-        }
-        let file = self.cache.object_path(&object);
-        Ok(Some(
-            std::fs::read(&file).map_err(base::Error::io("read", &file))?,
-        ))
-    }
-
-    /// Returns the bytes of an object that the cache does not hold from the workspace or the last
-    /// commit, if they have them: in a fresh clone the cache is empty, and results may be in git.
-    fn same_elsewhere(
-        &mut self,
-        path: &ArtifactPath,
-        object: &ObjectId,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let is_same = |bytes: &Vec<u8>| ContentHash::of(bytes) == *object.hash();
-        if let Some(bytes) = read_file(self.project, path)?.filter(is_same) {
-            return Ok(Some(bytes));
-        }
-        // Without a repository there is nothing else to look at.
-        let Ok(git) = self.git() else {
-            return Ok(None);
-        };
-        let Ok(head) = git.resolve("HEAD") else {
-            return Ok(None);
-        };
-        Ok(git.read_at(&head, path)?.filter(is_same))
-    }
-
-    fn files_recorded(
-        &mut self,
-        side: &mut Side,
-        path: &ArtifactPath,
-    ) -> Result<Vec<ArtifactPath>, Error> {
-        match self.recorded(side, path)? {
-            None => Ok(Vec::new()),
-            Some(ObjectId::File(_)) => Ok(vec![path.clone()]),
-            Some(object @ ObjectId::Tree(listing)) => {
-                if !self.holds(side, path, &object)? {
-                    return Ok(Vec::new());
-                }
-                let listing = self.cache.listing(&listing)?;
-                let entries = listing.entries().iter();
-                Ok(entries.map(|entry| path.join(&entry.path)).collect())
-            }
-        }
-    }
-
-    /// Does the cache hold the object? If not, that is worth a warning.
-    fn holds(
-        &mut self,
-        side: &Side,
-        path: &ArtifactPath,
-        object: &ObjectId,
-    ) -> Result<bool, Error> {
-        if self.cache.contains(object)? == Held::Whole {
-            return Ok(true);
-        }
-        let headline = format!(
-            "`{path}` of `{}` is not in the cache any more ({})",
-            side.title(),
-            object.short()
-        );
-        let help = match side.source {
-            // What counts of a run is in its record.
-            Source::Run { .. } => return Ok(false),
-            Source::Workspace | Source::LastRun => "`cvops repro` makes it again",
-            Source::Revision { .. } => {
-                "check that revision out and run `cvops repro` to make it again"
-            }
-        };
-        self.warn(Diagnostic::warning("not-in-cache", headline).help(help));
-        Ok(false)
-    }
-}
-
-/// Puts a value of a run's record at its place.
-fn put_key(files: &mut BTreeMap<ArtifactPath, Value>, key: &track::Key, value: &Value) {
-    let Ok(file) = key.file.parse::<ArtifactPath>() else {
-        return;
-    };
-    let keys = match key.key.as_str() {
-        "" => KeyPath::root(),
-        text => text.parse().unwrap_or_else(|_| KeyPath::root().key(text)),
-    };
-    let nothing = || Value::Map(Map::new());
-    super::values::put(
-        files.entry(file).or_insert_with(nothing),
-        keys.keys(),
-        value,
-    );
-}
-
-/// Reads a file of the workspace.
-fn read_file(project: &Project, path: &ArtifactPath) -> Result<Option<Vec<u8>>, Error> {
-    use std::io::ErrorKind as K;
-    let file = project.absolute(path);
-    match std::fs::read(&file) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if matches!(e.kind(), K::NotFound | K::IsADirectory | K::NotADirectory) => Ok(None),
-        Err(e) => Err(base::Error::io("read", &file)(e).into()),
-    }
-}
-
-/// Returns the files at or below a path of the workspace.
-fn files_below(project: &Project, path: &ArtifactPath) -> Result<Vec<ArtifactPath>, Error> {
-    let place = project.absolute(path);
-    if place.is_file() {
-        return Ok(vec![path.clone()]);
-    }
-    if !place.is_dir() {
-        return Ok(Vec::new());
-    }
-    let found = fs::walk(&place, &|_, _| true)
-        .map_err(|(place, error)| base::Error::io("read", &place)(error))?;
-    Ok(found
-        .iter()
-        .map(|entry| path.join(&entry.relative))
-        .collect())
 }
 
 /// Returns the files of all subjects that `targets` choose: all of them if there are none.

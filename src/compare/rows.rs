@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::base::doc::{Document, Format, Value};
 
 use super::error::Error;
-use super::values::special_numbers;
+use super::parse::special_numbers;
 
 /// One row: values by column, in file order.
 pub type DataRow = IndexMap<String, Value>;

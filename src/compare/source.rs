@@ -2,11 +2,14 @@
 //! Imports: base, project, pipeline, track.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::base::ArtifactPath;
+use crate::base::doc::KeyPath;
+use crate::base::{ArtifactPath, ObjectId};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{Axes, Direction, OutKind, ParamRef, Pipeline};
 use crate::project::Commit;
+use crate::project::git::Blob;
 use crate::track::{Run, RunId};
 
 /// The word for the files as they lie in the folders.
@@ -44,8 +47,12 @@ pub struct Side {
     pub source: Source,
     /// Which files are declared.
     pub subjects: Subjects,
+    /// The pipeline files that declare them.
+    pub(super) pipelines: Vec<Arc<Pipeline>>,
+    /// The locks of a revision.
+    pub(super) locks: BTreeMap<ArtifactPath, Blob>,
     /// What was recorded there; read when first needed.
-    pub(super) lock: Option<LockFile>,
+    pub(super) recorded: Option<Recorded>,
     /// The run, if it is one.
     pub(super) run: Option<Box<Run>>,
 }
@@ -71,11 +78,41 @@ impl Side {
     }
 }
 
-/// The files that a pipeline file declares for showing.
+/// What the locks of a side record.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) lock: LockFile,
+    /// What stages wrote, by path.
+    outs: BTreeMap<ArtifactPath, ObjectId>,
+}
+
+impl Recorded {
+    pub(super) fn new(lock: LockFile) -> Self {
+        let outs = lock.stages.values().flat_map(|entry| &entry.outs);
+        let outs = outs.filter_map(|(path, presence)| Some((path.clone(), presence.object()?)));
+        Self {
+            outs: outs.collect(),
+            lock,
+        }
+    }
+
+    /// Returns the output that is `path` or a folder around it.
+    pub(super) fn around(&self, path: &ArtifactPath) -> Option<(ArtifactPath, ObjectId)> {
+        let mut places = std::iter::once(path.clone()).chain(path.ancestors());
+        places.find_map(|place| {
+            let object = *self.outs.get(&place)?;
+            Some((place, object))
+        })
+    }
+}
+
+/// The files that the pipeline files of a side declare for showing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subjects {
     /// Params files.
     pub params: BTreeSet<ArtifactPath>,
+    /// Those of which every key counts, whether or not a stage reads it.
+    pub whole: BTreeSet<ArtifactPath>,
     /// The params that stages read: all that a lock knows.
     pub read: BTreeSet<ParamRef>,
     /// Metrics files, with the direction that is declared.
@@ -85,27 +122,27 @@ pub struct Subjects {
 }
 
 impl Subjects {
-    pub(super) fn of(pipeline: &Pipeline) -> Self {
+    /// Adds what `pipeline` declares.
+    pub(super) fn add(&mut self, pipeline: &Pipeline) {
         let shown = &pipeline.shown;
-        let mut subjects = Self {
-            params: shown.params.iter().cloned().collect(),
-            read: BTreeSet::new(),
-            metrics: shown.metrics.clone(),
-            plots: shown.plots.clone(),
-        };
+        for file in &shown.params {
+            self.whole(file.clone());
+        }
+        self.metrics.extend(shown.metrics.clone());
+        self.plots.extend(shown.plots.clone());
         for stage in &pipeline.stages {
             let files = stage.params.keys().map(|param| param.file.clone());
-            subjects.params.extend(files);
-            subjects.read.extend(stage.params.keys().cloned());
+            self.params.extend(files);
+            self.read.extend(stage.params.keys().cloned());
             for (path, out) in &stage.outs {
                 match out.kind {
                     OutKind::Data => {}
                     OutKind::Metric => {
-                        subjects.metrics.insert(path.clone(), out.direction);
+                        self.metrics.insert(path.clone(), out.direction);
                     }
                     // What the top level says of an output is what its author wants to see.
                     OutKind::Plot => {
-                        let plots = &mut subjects.plots;
+                        let plots = &mut self.plots;
                         plots
                             .entry(path.clone())
                             .or_insert_with(|| out.axes.clone());
@@ -113,7 +150,29 @@ impl Subjects {
                 }
             }
         }
-        subjects
+    }
+
+    /// Adds a params file of which every key counts.
+    pub(super) fn whole(&mut self, file: ArtifactPath) {
+        self.params.insert(file.clone());
+        self.whole.insert(file);
+    }
+
+    /// Leaves what no stage reads out of the params.
+    pub fn only_deps(&mut self) {
+        self.whole.clear();
+        self.params = self.read.iter().map(|param| param.file.clone()).collect();
+    }
+
+    /// Returns the keys of a params file that count; `None`: all.
+    pub(super) fn keys_of(&self, file: &ArtifactPath) -> Option<Vec<&KeyPath>> {
+        if self.whole.contains(file) {
+            return None;
+        }
+        let read = self.read.iter().filter(|param| param.file == *file);
+        let keys: Vec<&KeyPath> = read.map(|param| &param.key).collect();
+        let is_all = keys.is_empty() || keys.iter().any(|key| key.is_root());
+        (!is_all).then_some(keys)
     }
 
     /// Does a stage read this key of a params file, alone or in a section?

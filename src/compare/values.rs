@@ -5,11 +5,12 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use crate::base::doc::{Document, Format, Key, KeyPath, Map, Value};
-use crate::base::{self, ArtifactPath, ContentHash, ToDiagnostics};
+use crate::base::doc::{Format, Key, KeyPath, Map, Value};
+use crate::base::{self, ArtifactPath, ContentHash};
 use crate::pipeline::spec::ParamRef;
 
 use super::error::Error;
+use super::parse::{document, parse};
 use super::reader::Reader;
 use super::source::{Side, Source};
 
@@ -33,18 +34,20 @@ pub fn params(
     files: &[ArtifactPath],
 ) -> Result<Roots, Error> {
     let mut roots = Roots::new();
-    for file in files {
-        let read = match side.source {
-            Source::LastRun | Source::Run { .. } => None,
-            Source::Workspace | Source::Revision { .. } => reader.read(side, file)?,
-        };
+    let read = match side.source {
+        Source::LastRun | Source::Run { .. } => {
+            files.iter().map(|file| (file.clone(), None)).collect()
+        }
+        Source::Workspace | Source::Revision { .. } => read_all(reader, side, files)?,
+    };
+    for (file, read) in read {
         let root = match (read, &side.source) {
             (Some(bytes), _) => {
                 let content = ContentHash::of(&bytes);
-                match document(side, file, bytes) {
+                match document(side, &file, bytes) {
                     Ok(document) => Some(document.root),
                     Err(error) => {
-                        reader.leave_out(file, content, error)?;
+                        reader.leave_out(&file, content, error)?;
                         None
                     }
                 }
@@ -52,14 +55,59 @@ pub fn params(
             (None, Source::Workspace) => None,
             // A params file outside git: the lock of that revision knows what stages read.
             (None, Source::LastRun | Source::Run { .. } | Source::Revision { .. }) => {
-                reader.recorded_params(side)?.remove(file)
+                reader.recorded_params(side)?.remove(&file)
             }
         };
-        if let Some(root) = root {
-            roots.insert(file.clone(), root);
+        let keys = if reader.is_named(&file) {
+            None
+        } else {
+            side.subjects.keys_of(&file)
+        };
+        match (root, keys) {
+            (Some(root), None) => {
+                roots.insert(file, root);
+            }
+            (Some(root), Some(keys)) => {
+                let mut part = Value::Map(Map::new());
+                for key in keys {
+                    if let Some(value) = key.get(&root) {
+                        put(&mut part, key.keys(), value);
+                    }
+                }
+                roots.insert(file, part);
+            }
+            (None, _) => {}
         }
     }
     Ok(roots)
+}
+
+/// A file, and its bytes if it is there.
+type Read = (ArtifactPath, Option<Vec<u8>>);
+
+/// Reads `files` of a side; in the place of a folder there are the files in it.
+fn read_all(
+    reader: &mut Reader<'_>,
+    side: &mut Side,
+    files: &[ArtifactPath],
+) -> Result<Vec<Read>, Error> {
+    let mut read = Vec::new();
+    for file in files {
+        if let Some(bytes) = reader.read(side, file)? {
+            read.push((file.clone(), Some(bytes)));
+            continue;
+        }
+        let inside = reader.files(side, file)?;
+        if inside.iter().all(|path| path == file) {
+            read.push((file.clone(), None));
+            continue;
+        }
+        for path in inside {
+            let bytes = reader.read(side, &path)?;
+            read.push((path, bytes));
+        }
+    }
+    Ok(read)
 }
 
 /// Reads metrics files of a side. One that is broken or holds nothing like a metric is left out with
@@ -73,17 +121,17 @@ pub fn metrics(
     files: &[ArtifactPath],
 ) -> Result<Roots, Error> {
     let mut roots = Roots::new();
-    for file in files {
-        if let Some(bytes) = reader.read(side, file)? {
+    for (file, bytes) in read_all(reader, side, files)? {
+        if let Some(bytes) = bytes {
             let content = ContentHash::of(&bytes);
-            match metrics_root(side, file, bytes) {
+            match metrics_root(side, &file, bytes) {
                 Ok(root) => {
-                    roots.insert(file.clone(), root);
+                    roots.insert(file, root);
                 }
-                Err(error) => reader.leave_out(file, content, error)?,
+                Err(error) => reader.leave_out(&file, content, error)?,
             }
-        } else if let Some(root) = Reader::recorded_metrics(side, file) {
-            roots.insert(file.clone(), root);
+        } else if let Some(root) = Reader::recorded_metrics(side, &file) {
+            roots.insert(file, root);
         }
     }
     Ok(roots)
@@ -97,8 +145,28 @@ fn metrics_root(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Valu
             file: shown(side, file),
             kind: root.kind(),
         }),
-        Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Map(_) => Ok(root),
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) => Ok(root),
+        Value::Map(map) => Ok(Value::Map(only_metrics(map))),
     }
+}
+
+/// Leaves out what is no metric: lists, nothing, and sections without metrics.
+fn only_metrics(map: Map) -> Map {
+    let kept = map.into_iter().filter_map(|(key, value)| {
+        let value = match value {
+            Value::Map(inner) => Value::Map(only_metrics(inner)),
+            other => other,
+        };
+        let is_kept = match &value {
+            Value::Map(inner) => !inner.is_empty(),
+            Value::List(_) | Value::Null => false,
+            Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Str(_) => {
+                true
+            }
+        };
+        is_kept.then_some((key, value))
+    });
+    kept.collect()
 }
 
 /// Says of a broken file what a metrics file is.
@@ -165,85 +233,6 @@ pub(super) fn shown(side: &Side, file: &ArtifactPath) -> String {
         Source::LastRun | Source::Run { .. } | Source::Revision { .. } => {
             format!("{file} at {}", side.title())
         }
-    }
-}
-
-fn document(side: &Side, file: &ArtifactPath, bytes: Vec<u8>) -> Result<Document, Error> {
-    let name = shown(side, file);
-    let format = Format::of_path(Path::new(file.as_str()));
-    let text = String::from_utf8(bytes).map_err(|_| Error::NotText { file: name.clone() })?;
-    Ok(parse(&name, text, format)?)
-}
-
-/// Reads a metrics file of a workspace.
-///
-/// # Errors
-/// It cannot be read or is broken (its place is shown).
-pub fn metrics_file(path: &Path, name: &str) -> Result<Document, base::Error> {
-    let error = match Document::read(path, name) {
-        Ok(document) => return Ok(document),
-        Err(error) => error,
-    };
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(name, text, Format::of_path(path)),
-        Err(_) => Err(error),
-    }
-}
-
-/// What the JSON reader says of a number that no 64-bit float holds.
-const OUT_OF_RANGE: &str = "number out of range";
-
-/// Parses a file; Python's `NaN` and `Infinity` in JSON, which has no word for them, are numbers, and
-/// a number beyond all floats is infinite, as Python reads it.
-fn parse(name: &str, text: String, format: Format) -> Result<Document, base::Error> {
-    if format != Format::Json {
-        return Document::parse(name, text, format);
-    }
-    let has_special = text.contains("NaN") || text.contains("Infinity");
-    match Document::parse(name, text.clone(), Format::Json) {
-        Ok(document) => Ok(document),
-        Err(error) if !has_special && !is_out_of_range(&error) => Err(error),
-        // YAML reads the rest of JSON alike, and the words as texts.
-        Err(error) => match Document::parse(name, text, Format::Yaml) {
-            Ok(mut document) if matches!(document.root, Value::Map(_) | Value::List(_)) => {
-                special_numbers(&mut document.root);
-                Ok(document)
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-fn is_out_of_range(error: &base::Error) -> bool {
-    let found = error.to_diagnostics();
-    let mut labels = found.iter().flat_map(|problem| &problem.labels);
-    labels.any(|label| label.text.contains(OUT_OF_RANGE))
-}
-
-/// Turns the words that Python writes into JSON for what is no number into numbers.
-pub(super) fn special_numbers(value: &mut Value) {
-    match value {
-        Value::Str(text) => {
-            let number = match text.as_str() {
-                "NaN" => f64::NAN,
-                "Infinity" => f64::INFINITY,
-                "-Infinity" => f64::NEG_INFINITY,
-                text if text
-                    .trim_start_matches('-')
-                    .starts_with(|c: char| c.is_ascii_digit()) =>
-                {
-                    match text.parse::<f64>() {
-                        Ok(number) if number.is_infinite() => number,
-                        _ => return,
-                    }
-                }
-                _ => return,
-            };
-            *value = Value::Float(number);
-        }
-        Value::List(items) => items.iter_mut().for_each(special_numbers),
-        Value::Map(map) => map.values_mut().for_each(special_numbers),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) => {}
     }
 }
 

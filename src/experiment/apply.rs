@@ -4,7 +4,7 @@
 //! Outputs come first, then params files, the lock last: a kill in between leaves the old lock, and
 //! the next repro sees and mends what does not fit it. What is replaced is in the cache before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::doc::{Document, Format, KeyPath, Value, edit};
 use crate::base::{ArtifactPath, Cancel, ObjectId};
@@ -14,12 +14,15 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::params::{ParamChange, changes};
 use crate::pipeline::spec::ParamRef;
 use crate::pipeline::workspace::{Files, Restored};
-use crate::pipeline::{Plan, Reach, SkipReason, StageDecision, StageGraph, StageName, Workspace};
+use crate::pipeline::{
+    Plan, Reach, SkipReason, StageDecision, StageGraph, StageName, Workspace, lock_files, variant,
+};
 use crate::project::EditLock;
 use crate::store::Presence;
 use crate::track::{Run, Tracking};
 
 use super::error::Error;
+use super::sweep::space::overlap;
 
 /// What to do when outputs of the run cannot be had any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,11 @@ pub fn apply(
     };
     let text = tracking.lock_text(run.id)?.ok_or_else(nothing)?;
     let mut recorded = LockFile::parse(&format!("the lock of `{}`", run.name), text)?;
+    let wanted = wanted_params(graph, &recorded, run);
+    let edited = edited_params(graph, files, &wanted, &mut Vec::new())?;
+    // Templates read the run's values, so its stages may be other ones.
+    let variant = variant::with_params(files.project(), graph, &edited)?;
+    let graph = variant.as_ref().unwrap_or(graph);
     recorded
         .stages
         .retain(|name, _| graph.find(name.as_str()).is_some());
@@ -87,7 +95,6 @@ pub fn apply(
             paths: applied.gone,
         });
     }
-    edited_params(graph, files, &recorded, &mut Vec::new())?;
 
     for (path, presence) in &outs {
         if cancel.is_requested() {
@@ -108,7 +115,7 @@ pub fn apply(
     }
     // Outputs may have taken minutes; what is edited is what the files say now.
     let edit_lock = EditLock::acquire(&files.project().layout, cancel)?;
-    let edited = edited_params(graph, files, &recorded, &mut applied.params)?;
+    let edited = edited_params(graph, files, &wanted, &mut applied.params)?;
     for (file, document) in edited {
         let path = file.under(files.root());
         let saved = files.secure(&file)?;
@@ -121,7 +128,7 @@ pub fn apply(
     files.ignore_outs(graph.stages())?;
     let mut merged = lock.clone();
     merged.stages.extend(recorded.stages);
-    merged.write(&files.lock_path())?;
+    lock_files::write(files.project(), graph, &merged)?;
 
     applied.different = different(graph, &merged, workspace)?;
     Ok(applied)
@@ -141,21 +148,44 @@ fn outputs(graph: &StageGraph, recorded: &LockFile) -> BTreeMap<ArtifactPath, Pr
     outs
 }
 
+/// Returns the params of the run: those that its stages recorded, and what it recorded of the files
+/// that templates read.
+fn wanted_params(graph: &StageGraph, recorded: &LockFile, run: &Run) -> BTreeMap<ParamRef, Value> {
+    let mut wanted: BTreeMap<ParamRef, Value> = BTreeMap::new();
+    let of_stages = recorded.stages.values().flat_map(|entry| &entry.params);
+    wanted.extend(of_stages.map(|(param, value)| (param.clone(), value.clone())));
+    let templates: BTreeSet<&ArtifactPath> = graph
+        .files()
+        .iter()
+        .flat_map(|f| &f.template_files)
+        .collect();
+    for (key, value) in &run.params {
+        let Ok(file) = key.file.parse::<ArtifactPath>() else {
+            continue;
+        };
+        let Ok(path) = key.key.parse::<KeyPath>() else {
+            continue;
+        };
+        let param = ParamRef { file, key: path };
+        // A stage may have recorded it, or what it lies in, as one value.
+        let is_known = wanted.keys().any(|known| overlap(known, &param));
+        if templates.contains(&param.file) && !is_known {
+            wanted.insert(param, value.clone());
+        }
+    }
+    wanted
+}
+
 /// Returns the params files that must change, edited, and what changes in them. A params file that
 /// a stage writes is an output, and none of these.
 fn edited_params(
     graph: &StageGraph,
     files: &Files<'_>,
-    recorded: &LockFile,
+    wanted: &BTreeMap<ParamRef, Value>,
     params: &mut Vec<ParamChange>,
 ) -> Result<BTreeMap<ArtifactPath, Document>, Error> {
     let mut documents: BTreeMap<ArtifactPath, Document> = BTreeMap::new();
     let mut changed = BTreeMap::new();
-    let wanted: BTreeMap<&ParamRef, &Value> = recorded
-        .stages
-        .values()
-        .flat_map(|entry| &entry.params)
-        .collect();
     for (param, value) in wanted {
         if !graph.outs_touching(&param.file).is_empty() {
             continue;
@@ -173,12 +203,14 @@ fn edited_params(
         let Some(document) = documents.get(&param.file) else {
             continue;
         };
-        let differences = changes(param, param.key.get(&document.root), Some(value));
+        let key = param.key.find(&document.root);
+        let key = key.as_ref().unwrap_or(&param.key);
+        let differences = changes(param, key.get(&document.root), Some(value));
         if differences.is_empty() {
             continue;
         }
         params.extend(differences);
-        let edited = set(document, &param.key, value)?;
+        let edited = set(document, key, value)?;
         documents.insert(param.file.clone(), edited.clone());
         changed.insert(param.file.clone(), edited);
     }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use crate::base::clock::{self, Timestamp};
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
-use crate::base::doc::Value;
+use crate::base::doc::{Document, KeyPath, Value};
 use crate::base::{self, ArtifactPath};
 use crate::compare::rows::{self, STEP_COLUMNS};
 use crate::compare::{Error, values};
@@ -74,7 +74,7 @@ fn params(
     workspace: &mut Workspace<'_>,
     is_done: &dyn Fn(&StageName) -> bool,
 ) -> Vec<Param> {
-    let mut latest: BTreeMap<ParamRef, Value> = BTreeMap::new();
+    let mut latest = template_params(plan, workspace);
     let recorded = |name: &StageName| lock.stages.get(name).map(|entry| entry.params.clone());
     for (index, stage) in plan.graph().stages().iter().enumerate() {
         if !plan.contains(index) {
@@ -96,6 +96,25 @@ fn params(
             key: Key::new(file.as_str(), key),
             value,
         }));
+    }
+    params
+}
+
+/// Returns the params files that templates read, as they are now: what they hold decides what runs,
+/// although no stage lists it. What a stage has recorded comes later and wins.
+fn template_params(plan: &Plan<'_>, workspace: &Workspace<'_>) -> BTreeMap<ParamRef, Value> {
+    let files = plan.graph().files().iter().flat_map(|f| &f.template_files);
+    let mut params = BTreeMap::new();
+    for file in files {
+        let path = file.under(workspace.files.root());
+        // The pipeline was read with it; what has become of it since is told by the next repro.
+        if let Ok(document) = Document::read(&path, file.as_str()) {
+            let all = ParamRef {
+                file: file.clone(),
+                key: KeyPath::root(),
+            };
+            params.insert(all, document.root);
+        }
     }
     params
 }

@@ -43,6 +43,14 @@ pub enum Error {
         /// Where its output is.
         log: PathBuf,
     },
+    /// With some values of a sweep the pipeline cannot be read.
+    #[error("{error}")]
+    Variant {
+        /// Which parameter has which value.
+        values: String,
+        /// Why.
+        error: Box<crate::pipeline::Error>,
+    },
     /// A file operation, document or database failed.
     #[error(transparent)]
     Base(#[from] base::Error),
@@ -84,6 +92,15 @@ impl ToDiagnostics for Error {
                     last.notes
                         .push("every trial shares this stage, so none was started".to_owned());
                     last.help = Some(format!("its output is in `{}`", log.display()));
+                }
+                all
+            }
+            Self::Variant { values, error } => {
+                let mut all = error.to_diagnostics();
+                if let Some(last) = all.last_mut() {
+                    last.notes.push(format!(
+                        "so it is with `{values}`, which the sweep would try"
+                    ));
                 }
                 all
             }

@@ -12,7 +12,7 @@
 //! ended without.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ use crate::base::{ArtifactPath, Cancel, CancelReason, Observer, clock};
 use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Storage;
-use crate::pipeline::{Plan, StageDecision, StageName, Workspace};
-use crate::project::{Layout, git};
+use crate::pipeline::{Plan, StageDecision, StageName, Workspace, lock_files};
+use crate::project::{Layout, Project, git};
 use crate::track::{
     self, Batch, DEFAULT_EXPERIMENT, End, Git, NewRun, RunId, StageOutcome, StageRecord, Status,
     Tracking,
@@ -97,7 +97,7 @@ pub fn repro(
 ) -> Result<Recorded, Error> {
     let recorder = Recorder {
         plan,
-        lock_path: workspace.files.lock_path(),
+        project: workspace.files.project(),
         record,
         events,
         state: Mutex::default(),
@@ -125,7 +125,9 @@ pub fn repro(
             status,
             ended: clock::now(),
             // The lock as it is on disk: what could not be written there is no state to go back to.
-            lock: std::fs::read_to_string(workspace.files.lock_path()).ok(),
+            lock: lock_files::read(workspace.files.project(), plan.graph())
+                .ok()
+                .and_then(|lock| lock.to_text().ok()),
             git: git_at_end(&record.layout, started.git.take()),
         };
         if state.problem.is_none()
@@ -167,8 +169,7 @@ fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
 /// Listens to a repro and writes the run.
 struct Recorder<'a> {
     plan: &'a Plan<'a>,
-    /// Where the lock file is.
-    lock_path: PathBuf,
+    project: &'a Project,
     record: &'a Record,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
@@ -225,9 +226,14 @@ impl Recorder<'_> {
                 ..stage_record(stage, StageOutcome::Failed, *took)
             },
             Event::Decided { .. }
+            | Event::Waiting { .. }
+            | Event::Retrying { .. }
+            | Event::WaitingForDvc { .. }
+            | Event::Told { .. }
             | Event::Started { .. }
             | Event::Output { .. }
             | Event::Saved { .. }
+            | Event::OutsInGit { .. }
             | Event::InputsChanged { .. }
             | Event::RecordUnusable { .. }
             | Event::LeftoverStopped { .. }
@@ -307,8 +313,10 @@ impl Recorder<'_> {
             }
         }
         written.extend(outs);
-        let lock = self.lock_path.file_name().and_then(|name| name.to_str());
-        written.extend(lock.and_then(|name| name.parse::<ArtifactPath>().ok()));
+        for file in self.plan.graph().files() {
+            let lock = lock_files::path_of(self.project, file.file.as_ref());
+            written.extend(lock.parse::<ArtifactPath>());
+        }
         written.sort();
         written.dedup();
         written

@@ -17,12 +17,13 @@ use std::path::Path;
 use crate::base::doc::Document;
 use crate::base::fs::LinkKind;
 use crate::base::{self, ArtifactPath, fs};
-use crate::pipeline::StageGraph;
 use crate::pipeline::execute::stop_leftovers;
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::Freshness;
+use crate::pipeline::{StageGraph, lock_files};
+use crate::project::Project;
+use crate::project::claims::Tidy;
 use crate::project::ignore::is_always_ignored;
-use crate::project::{CVOPS, Project};
 
 use super::error::Error;
 
@@ -31,6 +32,8 @@ use super::error::Error;
 pub struct Contents<'a> {
     /// The stages whose outputs are the tree's own.
     pub graph: &'a StageGraph,
+    /// The stages of the project itself, where they are others: what they wrote is not the trial's.
+    pub known: &'a StageGraph,
     /// Params files with the trial's values.
     pub params: &'a BTreeMap<ArtifactPath, Document>,
     /// What was last run.
@@ -55,7 +58,15 @@ struct Layout {
 impl Layout {
     fn of(contents: &Contents<'_>) -> Self {
         let mut layout = Self::default();
-        for stage in contents.graph.stages() {
+        for file in contents.graph.files() {
+            // The tree's own pipeline and lock files stand in it.
+            let path = file.file.iter();
+            layout
+                .folders
+                .extend(path.flat_map(ArtifactPath::ancestors));
+        }
+        let known = contents.known.stages().iter();
+        for stage in contents.graph.stages().iter().chain(known) {
             layout.folders.extend(stage.wdir.iter().cloned());
             layout
                 .folders
@@ -86,7 +97,7 @@ impl WorkTree {
         let tree = Self {
             project: Project {
                 root: root.to_owned(),
-                layout: project.layout.of_work_tree(root, &CVOPS),
+                layout: project.layout.of_work_tree(root, &project.personality),
                 ..project.clone()
             },
         };
@@ -95,13 +106,18 @@ impl WorkTree {
         for (path, document) in contents.params {
             tree.write(&path.under(root), document.source.text.as_bytes())?;
         }
-        let pipeline = std::fs::read(project.pipeline_file())
-            .map_err(base::Error::io("read", &project.pipeline_file()))?;
-        tree.write(&tree.project.pipeline_file(), &pipeline)?;
-        let lock = contents.lock.to_text();
-        let path = tree.project.lock_file();
-        let lock = lock.map_err(base::Error::io("write", &path))?;
-        tree.write(&path, lock.as_bytes())?;
+        for file in contents.graph.files() {
+            let name = file
+                .file
+                .as_ref()
+                .map_or(project.personality.pipeline_file, ArtifactPath::as_str);
+            let path = project.root.join(name);
+            let text = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
+            tree.write(&root.join(name), &text)?;
+        }
+        for (path, text) in lock_files::texts(&tree.project, contents.graph, contents.lock)? {
+            tree.write(&root.join(path), text.as_bytes())?;
+        }
         Ok(tree)
     }
 
@@ -176,8 +192,8 @@ pub fn remove_leftovers(project: &Project, folder: &Path) -> Result<Vec<String>,
     let mut stopped = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let root = entry.path();
-        let layout = project.layout.of_work_tree(&root, &CVOPS);
-        stopped.extend(stop_leftovers(&layout.running(), &root)?);
+        let layout = project.layout.of_work_tree(&root, &project.personality);
+        stopped.extend(stop_leftovers(&layout, &root, Tidy::Yes)?.stopped);
     }
     fs::remove_dir_all(folder).map_err(base::Error::io("remove", folder))?;
     Ok(stopped)
@@ -225,6 +241,7 @@ mod tests {
         )]);
         let contents = Contents {
             graph: &graph,
+            known: &graph,
             params: &params,
             lock: &LockFile::default(),
         };

@@ -14,12 +14,13 @@
 //! A record without its objects is no result: the lock of a fresh clone names what only another
 //! machine has. The caller says which it can give back, by a quick look; where more turns out to be
 //! lacking when it is put in place, the stage runs after all.
-//! Imports: base, store, spec, inputs, params, lock.
+//! Imports: base, project, store, spec, inputs, params, lock.
 
 use std::collections::BTreeMap;
 
 use crate::base::ArtifactPath;
 use crate::base::doc::Value;
+use crate::project::BareStages;
 use crate::store::{FileChange, Presence};
 
 use super::inputs::Inputs;
@@ -43,6 +44,8 @@ pub enum RunReason {
     Forced,
     /// `always_changed: true`.
     AlwaysChanged,
+    /// There is nothing to judge it by, and such stages run each time.
+    Bare,
     /// The lock knows no run of it.
     NeverRun,
     /// The command is another one.
@@ -164,6 +167,8 @@ pub struct Facts<'a> {
     pub outs: &'a BTreeMap<ArtifactPath, Presence>,
     /// Deps rewritten in this command, by the stage that did it.
     pub rewritten: &'a BTreeMap<ArtifactPath, StageName>,
+    /// What happens to a stage that there is nothing to judge by.
+    pub bare_stages: BareStages,
     /// `-f`.
     pub force: Force,
     /// `--no-run-cache`.
@@ -190,6 +195,8 @@ pub fn decide(
     }
     if stage.freshness == Freshness::AlwaysChanged {
         must_run.push(RunReason::AlwaysChanged);
+    } else if stage.is_bare() && facts.bare_stages == BareStages::RunAlways {
+        must_run.push(RunReason::Bare);
     }
     let insisted = !must_run.is_empty();
     let mut last_run_fits = false;

@@ -9,7 +9,7 @@ use crate::base::ports::Owner;
 use crate::base::{ArtifactPath, Diagnostic, ToDiagnostics, units};
 use crate::{base, project, store};
 
-use super::spec::StageName;
+use super::spec::{StageName, Storage};
 
 /// What can go wrong with a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,44 @@ pub enum Error {
         /// The project root.
         root: PathBuf,
     },
+    /// A stage that stands in no file by itself is to be edited.
+    #[error("`{stage}` is one of the stages of `{group}` and cannot be changed alone")]
+    Generated {
+        /// The stage.
+        stage: StageName,
+        /// The `foreach` or `matrix` that it was made for.
+        group: String,
+    },
+    /// A stage of this name is declared already.
+    #[error("`{file}` has a stage `{stage}` already")]
+    StageExists {
+        /// The name.
+        stage: String,
+        /// The pipeline file.
+        file: String,
+    },
+    /// A text that cannot name a stage.
+    #[error("{problem}")]
+    BadName {
+        /// Why.
+        problem: String,
+    },
+    /// The workspace cannot be recorded as the result of a stage without being told so.
+    #[error("the outputs of `{stage}` may not be its result: {what}")]
+    NotItsResult {
+        /// The stage.
+        stage: StageName,
+        /// `its command changed, its dependency `a` changed`.
+        what: String,
+    },
+    /// A pattern that cannot be read.
+    #[error("`{pattern}` is not a pattern: {why}")]
+    Pattern {
+        /// What the user typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A target that is neither a stage nor an output.
     #[error("`{target}` is neither a stage nor an output of one")]
     UnknownTarget {
@@ -48,6 +86,26 @@ pub enum Error {
         path: ArtifactPath,
         /// The stage that would write it, when it is not part of the plan.
         producer: Option<StageName>,
+        /// The pointer that tracks it.
+        pointer: Option<ArtifactPath>,
+    },
+    /// An output of a frozen stage does not exist, and nothing will make it.
+    #[error("the output `{path}` of the frozen stage `{stage}` does not exist")]
+    FrozenMissing {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
+        /// Where it is kept.
+        storage: Storage,
+    },
+    /// An output that the cache is to keep is kept by git already.
+    #[error("the output `{path}` of stage `{stage}` is tracked by git already")]
+    OutInGit {
+        /// The stage.
+        stage: StageName,
+        /// The output.
+        path: ArtifactPath,
     },
     /// A params file does not exist.
     #[error("stage `{stage}` needs parameters from `{file}`, which does not exist")]
@@ -88,6 +146,37 @@ pub enum Error {
         how: String,
         /// The exit code, if it exited.
         code: Option<i32>,
+    },
+    /// A stage took longer than it may.
+    #[error("stage `{stage}` was stopped: it took longer than its `timeout` of {}", units::duration(*timeout))]
+    TimedOut {
+        /// The stage.
+        stage: StageName,
+        /// The command that ran then.
+        command: String,
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// A stage failed as often as it may.
+    #[error("{error} ({attempts} attempts)")]
+    GaveUp {
+        /// How it failed the last time.
+        #[source]
+        error: Box<Error>,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A stage asks for more than this machine has.
+    #[error("stage `{stage}` can never start here: it asks for {} and this machine has {}", amount(what, *wants), amount(what, *has))]
+    NeverFits {
+        /// The stage.
+        stage: StageName,
+        /// Which key of `resources`.
+        what: &'static str,
+        /// How much it asks for.
+        wants: u64,
+        /// How much there is.
+        has: u64,
     },
     /// A command succeeded without writing what it declares.
     #[error("stage `{stage}` did not produce its output `{path}`")]
@@ -144,14 +233,6 @@ pub enum Error {
         /// What was asked and came of it the last time.
         last: String,
     },
-    /// Outputs cannot be checked out, because nothing was recorded or objects are missing.
-    #[error("`{path}` cannot be restored: {why}")]
-    NotRestorable {
-        /// The output.
-        path: ArtifactPath,
-        /// What is missing.
-        why: String,
-    },
     /// A stage updates its output in place while the workspace shares its bytes with the cache.
     #[error(
         "stage `{stage}` has a `persist` output, which `cache.type: hardlink` or `symlink` would let it damage in the cache"
@@ -207,6 +288,47 @@ impl Error {
     }
 }
 
+/// Returns so much of a resource in words.
+fn amount(what: &str, n: u64) -> String {
+    match what {
+        "memory" => format!("{} of memory", units::bytes(n)),
+        "cpus" => units::count(usize::try_from(n).unwrap_or(usize::MAX), "CPU"),
+        "gpus" => units::count(usize::try_from(n).unwrap_or(usize::MAX), "GPU"),
+        other => format!("{n} {other}"),
+    }
+}
+
+/// Returns the messages of `error`, each with a remark.
+fn noted(error: &Error, note: &str) -> Vec<Diagnostic> {
+    let mut all = error.to_diagnostics();
+    for diagnostic in &mut all {
+        diagnostic.notes.push(note.to_owned());
+    }
+    all
+}
+
+/// Says what to do about a stage that asks for too much of a resource.
+fn way_out(what: &str) -> &'static str {
+    match what {
+        "cpus" => "lower `cpus` of its `resources`, or say with `-j` that this machine can do more",
+        "gpus" => {
+            "lower `gpus` of its `resources`, or run it where `nvidia-smi -L` lists so many (`CUDA_VISIBLE_DEVICES` narrows what is seen)"
+        }
+        _ => "lower it in `resources` of the stage, or run it on a larger machine",
+    }
+}
+
+/// Says how to get an output of a frozen stage.
+fn how_to_thaw(stage: &StageName, path: &ArtifactPath, storage: Storage) -> String {
+    let restore = match storage {
+        Storage::Cached => format!(
+            "`cvops checkout {path}` puts it in place from the cache, `cvops pull {path}` fetches it first"
+        ),
+        Storage::Git => format!("`git checkout -- '{path}'` brings it back"),
+    };
+    format!("{restore}; `cvops unfreeze {stage}` lets the stage make it")
+}
+
 impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
@@ -222,13 +344,7 @@ impl ToDiagnostics for Error {
                 return all;
             }
             Self::Keeping { error, path } => {
-                let mut all = error.to_diagnostics();
-                for diagnostic in &mut all {
-                    diagnostic
-                        .notes
-                        .push(format!("while putting the output `{path}` into the cache"));
-                }
-                return all;
+                return noted(error, &format!("while putting the output `{path}` into the cache"));
             }
             Self::Several(errors) => return errors.iter().flat_map(Self::to_diagnostics).collect(),
             Self::NoPipeline { file, .. } => error("no-pipeline").help(format!(
@@ -238,6 +354,22 @@ impl ToDiagnostics for Error {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`cvops dag` shows all stages".to_owned(),
             }),
+            Self::StageExists { .. } => error("stage-exists")
+                .help("give the new one another name, or replace the old one with `--force`"),
+            Self::BadName { .. } => error("bad-name"),
+            Self::NotItsResult { stage, .. } => error("not-its-result").help(format!(
+                "run `cvops repro {stage}`; or, if you know that the outputs are right, `cvops commit --force {stage}`"
+            )),
+            Self::Generated { group, .. } => error("generated-stage").help(format!(
+                "write it into `{group}` in the pipeline file, where it holds for all of them"
+            )),
+            Self::Pattern { .. } => error("bad-pattern")
+                .help("`*` stands for any text, `?` for one character, `[ab]` for one of these"),
+            Self::MissingDependency { pointer: Some(pointer), .. } => {
+                error("missing-dependency").help(format!(
+                    "`cvops checkout {pointer}` puts it in place from the cache, `cvops pull {pointer}` fetches it first"
+                ))
+            }
             Self::MissingDependency { producer, path, .. } => {
                 error("missing-dependency").help(match producer {
                     Some(producer) => {
@@ -246,6 +378,14 @@ impl ToDiagnostics for Error {
                     None => format!("create `{path}`, or correct the dep in the pipeline file"),
                 })
             }
+            Self::FrozenMissing {
+                stage,
+                path,
+                storage,
+            } => error("frozen-missing").help(how_to_thaw(stage, path, *storage)),
+            Self::OutInGit { path, .. } => error("out-in-git").help(format!(
+                "take it out of git, the file stays: `git rm -r --cached '{path}'`; or leave it to git with `cache: false`; DVC refuses to run such a stage"
+            )),
             Self::MissingParamsFile { file, .. } => {
                 error("missing-params-file").help(format!("create `{file}`, or correct `params:`"))
             }
@@ -270,6 +410,13 @@ impl ToDiagnostics for Error {
                     _ => diagnostic.help("its output is above; mend the cause and run the same command again: finished stages are kept"),
                 }
             }
+            Self::TimedOut { command, .. } => error("timed-out")
+                .note(format!("`{command}` ran at that moment; its process group was ended"))
+                .help("raise `timeout` of the stage, or let it be tried again with `retry: {max: 1}`; what it left in $CVOPS_SCRATCH is found by the next attempt"),
+            Self::GaveUp { error, attempts } => {
+                return noted(error, &format!("it was tried {attempts} times (`retry`)"));
+            }
+            Self::NeverFits { what, .. } => error("never-fits").help(way_out(what)),
             Self::NotProduced { path, .. } => error("output-not-produced").help(format!(
                 "let the command write `{path}`, or drop it from `outs`"
             )),
@@ -296,9 +443,6 @@ impl ToDiagnostics for Error {
             Self::ServiceNotReady { .. } => error("service-not-ready").help(
                 "if it needs longer, set `ready_timeout` of its `service`; if it listens elsewhere, correct `port` or `ready`",
             ),
-            Self::NotRestorable { .. } => {
-                error("not-restorable").help("`cvops repro` makes it anew")
-            }
             Self::Cancelled => error("interrupted"),
             Self::Bug(_) => {
                 error("bug").help("please report it with the command and the pipeline file")

@@ -118,6 +118,7 @@ fn stands_alone(
     match reason {
         R::Forced
         | R::AlwaysChanged
+        | R::Bare
         | R::NeverRun
         | R::CommandChanged { .. }
         | R::ParameterChanged(_)

@@ -1,85 +1,164 @@
 //! `StageGraph`: which stage needs which, acyclic and without overlapping outputs by construction.
 //!
 //! Pure. An edge exists where a dep of one stage is an out of another, lies inside one, or holds
-//! one. Imports: base, `pipeline::spec`.
+//! one. Pointers are sources: what they track feeds stages, nothing feeds them.
+//! Imports: base, `pipeline::{spec, pointer}`.
+
+mod faults;
 
 use std::collections::BTreeMap;
 
 use petgraph::Direction;
-use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::base::ArtifactPath;
 use crate::base::diag::Label;
-use crate::base::doc::{Document, KeyPath, On, Problems};
+use crate::base::doc::Document;
 
 use super::error::Error;
-use super::spec::{Pipeline, StageName, StageSpec};
+use super::pointer::Pointer;
+use super::spec::{Pipeline, StageSpec};
 
-/// The stages of a project and their order. Stages are numbered in file order.
+/// Who writes or tracks a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maker {
+    /// The stage with this number.
+    Stage(usize),
+    /// The pointer with this number.
+    Pointer(usize),
+}
+
+/// A pipeline file of the graph.
+#[derive(Debug)]
+pub struct PipelineFile {
+    /// Where it is; `None`: at the top of the project.
+    pub file: Option<ArtifactPath>,
+    /// Its text, for messages and for what else stands in it.
+    pub document: Document,
+    /// The params files that its templates were resolved with, whether or not they exist.
+    pub template_files: Vec<ArtifactPath>,
+}
+
+/// The stages of a project and their order. Stages are numbered file by file, in file order.
 #[derive(Debug)]
 pub struct StageGraph {
     stages: Vec<StageSpec>,
+    pointers: Vec<Pointer>,
+    files: Vec<PipelineFile>,
+    /// For each stage, the number of its file.
+    file_of: Vec<usize>,
     /// Node weight: index into `stages`; an edge points from producer to consumer.
     graph: DiGraph<usize, ()>,
+    /// For each stage, the pointers whose data it reads.
+    sources: Vec<Vec<usize>>,
     /// Topological order, file order among equals.
     order: Vec<usize>,
-    by_name: BTreeMap<StageName, usize>,
-    producers: BTreeMap<ArtifactPath, usize>,
-    /// The pipeline file, for messages.
-    document: Document,
+    by_name: BTreeMap<String, usize>,
+    makers: BTreeMap<ArtifactPath, Maker>,
+}
+
+/// What a graph is made of, with its outputs known to be disjoint.
+struct Parts {
+    stages: Vec<StageSpec>,
+    pointers: Vec<Pointer>,
+    files: Vec<PipelineFile>,
+    file_of: Vec<usize>,
+    makers: BTreeMap<ArtifactPath, Maker>,
 }
 
 impl StageGraph {
-    /// Connects the stages of `pipeline`.
+    /// Connects the stages of one pipeline file.
     ///
     /// # Errors
-    /// All outputs written by two stages or lying inside one another; then all cycles.
+    /// As `connect`.
     pub fn build(pipeline: Pipeline) -> Result<Self, Error> {
-        let Pipeline {
-            stages, document, ..
-        } = pipeline;
-        let producers = find_producers(&stages, &document)?;
-        let mut graph = DiGraph::new();
-        for index in 0..stages.len() {
+        Self::connect(vec![pipeline], Vec::new())
+    }
+
+    /// Connects the stages of all pipeline files with each other and with the data of all pointers.
+    ///
+    /// # Errors
+    /// All outputs written or tracked twice or lying inside one another; then all cycles.
+    pub fn connect(pipelines: Vec<Pipeline>, pointers: Vec<Pointer>) -> Result<Self, Error> {
+        let mut parts = Parts {
+            stages: Vec::new(),
+            pointers,
+            files: Vec::new(),
+            file_of: Vec::new(),
+            makers: BTreeMap::new(),
+        };
+        for pipeline in pipelines {
+            let number = parts.files.len();
+            parts.file_of.extend(pipeline.stages.iter().map(|_| number));
+            parts.stages.extend(pipeline.stages);
+            parts.files.push(PipelineFile {
+                file: pipeline.file,
+                document: pipeline.document,
+                template_files: pipeline.template_files,
+            });
+        }
+        faults::find_makers(&mut parts)?;
+        let mut graph = DiGraph::with_capacity(parts.stages.len(), parts.stages.len());
+        for index in 0..parts.stages.len() {
             graph.add_node(index);
         }
-        for (consumer, stage) in stages.iter().enumerate() {
-            let mut from: Vec<usize> = stage
-                .reads()
-                .flat_map(|path| touching(&producers, path))
-                .map(|(_, producer)| producer)
-                .collect();
-            from.sort_unstable();
-            from.dedup();
-            for producer in from {
-                graph.add_edge(NodeIndex::new(producer), NodeIndex::new(consumer), ());
+        let mut sources = Vec::with_capacity(parts.stages.len());
+        for (consumer, stage) in parts.stages.iter().enumerate() {
+            let mut makers: Vec<Maker> = Vec::new();
+            for path in stage.reads() {
+                makers.extend(touching(&parts.makers, path).map(|(_, maker)| maker));
             }
+            makers.sort_unstable();
+            makers.dedup();
+            let mut read = Vec::new();
+            for maker in makers {
+                match maker {
+                    Maker::Stage(producer) => {
+                        graph.add_edge(NodeIndex::new(producer), NodeIndex::new(consumer), ());
+                    }
+                    Maker::Pointer(pointer) => read.push(pointer),
+                }
+            }
+            sources.push(read);
         }
         if toposort(&graph, None).is_err() {
-            return Err(cycles(&graph, &stages, &producers, &document));
+            return Err(faults::cycles(&graph, &parts));
         }
         let order = file_order_toposort(&graph);
-        let by_name = stages
-            .iter()
-            .enumerate()
-            .map(|(i, s)| (s.name.clone(), i))
-            .collect();
+        let names = parts.stages.iter().enumerate();
+        let by_name = names.map(|(i, s)| (s.name.to_string(), i)).collect();
         Ok(Self {
-            stages,
+            stages: parts.stages,
+            pointers: parts.pointers,
+            files: parts.files,
+            file_of: parts.file_of,
             graph,
+            sources,
             order,
             by_name,
-            producers,
-            document,
+            makers: parts.makers,
         })
     }
 
-    /// Returns the pipeline file, for what else stands in it.
+    /// Returns the pipeline file at the top of the project, for what else stands in it.
     #[must_use]
-    pub fn document(&self) -> &Document {
-        &self.document
+    pub fn document(&self) -> Option<&Document> {
+        let top = self.files.iter().find(|file| file.file.is_none())?;
+        Some(&top.document)
+    }
+
+    /// Returns the pipeline files, the one at the top first, then by path.
+    #[must_use]
+    pub fn files(&self) -> &[PipelineFile] {
+        &self.files
+    }
+
+    /// Returns the pipeline file of a stage.
+    #[must_use]
+    pub fn file_of(&self, stage: usize) -> &PipelineFile {
+        &self.files[self.file_of[stage]]
     }
 
     /// Returns all stages, in file order.
@@ -88,49 +167,109 @@ impl StageGraph {
         &self.stages
     }
 
-    /// Returns the number of the stage called `name`.
+    /// Returns all pointers, by path.
+    #[must_use]
+    pub fn pointers(&self) -> &[Pointer] {
+        &self.pointers
+    }
+
+    /// Returns the number of the stage with the address `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name
+        self.by_name.get(name).copied()
+    }
+
+    /// Returns the numbers of the stages made for the `foreach` or `matrix` with the address `group`.
+    #[must_use]
+    pub fn group(&self, group: &str) -> Vec<usize> {
+        let in_group = |stage: &StageSpec| stage.name.group() == Some(group);
+        let numbered = self.stages.iter().enumerate();
+        numbered
+            .filter_map(|(i, stage)| in_group(stage).then_some(i))
+            .collect()
+    }
+
+    /// Returns the number of the pointer whose file is `path`.
+    #[must_use]
+    pub fn find_pointer(&self, path: &ArtifactPath) -> Option<usize> {
+        self.pointers
             .iter()
-            .find(|(n, _)| n.as_str() == name)
-            .map(|(_, i)| *i)
+            .position(|pointer| pointer.file == *path)
+    }
+
+    /// Returns who writes or tracks `path`, or the nearest folder above it.
+    #[must_use]
+    pub fn maker_of(&self, path: &ArtifactPath) -> Option<Maker> {
+        std::iter::once(path.clone())
+            .chain(path.ancestors())
+            .find_map(|p| self.makers.get(&p).copied())
     }
 
     /// Returns the stage that writes `path`, or the nearest folder above it.
     #[must_use]
     pub fn producer_of(&self, path: &ArtifactPath) -> Option<usize> {
-        std::iter::once(path.clone())
-            .chain(path.ancestors())
-            .find_map(|p| self.producers.get(&p).copied())
+        match self.maker_of(path)? {
+            Maker::Stage(stage) => Some(stage),
+            Maker::Pointer(_) => None,
+        }
     }
 
-    /// Returns the outputs that `dep` is, lies in, or holds, with the number of their stage.
+    /// Returns the outputs of stages that `dep` is, lies in, or holds, with the number of their stage.
+    #[must_use]
     pub fn outs_touching(&self, dep: &ArtifactPath) -> Vec<(ArtifactPath, usize)> {
-        touching(&self.producers, dep)
+        touching(&self.makers, dep)
+            .filter_map(|(path, maker)| match maker {
+                Maker::Stage(stage) => Some((path.clone(), stage)),
+                Maker::Pointer(_) => None,
+            })
+            .collect()
+    }
+
+    /// Returns everything written or tracked that `path` is, lies in, or holds, and by whom.
+    #[must_use]
+    pub fn makers_touching(&self, path: &ArtifactPath) -> Vec<(ArtifactPath, Maker)> {
+        touching(&self.makers, path)
+            .map(|(path, maker)| (path.clone(), maker))
+            .collect()
+    }
+
+    /// Returns the pointers whose data `stage` reads.
+    #[must_use]
+    pub fn sources(&self, stage: usize) -> &[usize] {
+        &self.sources[stage]
     }
 
     /// Adds to an error about what `stage` needs the line that says so.
     #[must_use]
     pub fn at_its_line(&self, stage: &StageSpec, error: Error) -> Error {
         let place = match &error {
-            Error::MissingDependency { path, .. } => stage.deps.get(path),
+            Error::MissingDependency { path, .. } => stage.deps.get(path).cloned(),
+            Error::FrozenMissing { path, .. } | Error::OutInGit { path, .. } => {
+                stage.outs.get(path).map(|out| out.declared.clone())
+            }
+            Error::NeverFits { what, .. } => Some(stage.declared.key("resources").key(what)),
             Error::MissingParamsFile { file, .. } => stage
                 .params
                 .iter()
                 .find(|(param, _)| param.file == *file)
-                .map(|(_, at)| at),
+                .map(|(_, at)| at.clone()),
             Error::MissingParam { file, key, .. } => stage
                 .params
                 .iter()
                 .find(|(param, _)| param.file == *file && param.key.to_string() == *key)
-                .map(|(_, at)| at),
+                .map(|(_, at)| at.clone()),
             _ => None,
         };
-        match place.and_then(|at| self.document.locate(at)) {
+        let document = self
+            .find(stage.name.as_str())
+            .map(|i| &self.file_of(i).document);
+        let located = place.zip(document).and_then(|(at, document)| {
+            let located = document.locate(&at)?;
+            Some((document.source.clone(), located))
+        });
+        match located {
             None => error,
-            Some(located) => {
-                let source = self.document.source.clone();
+            Some((source, located)) => {
                 let span = located.key.unwrap_or(located.value);
                 let label = Box::new(Label {
                     source,
@@ -178,64 +317,24 @@ impl StageGraph {
     }
 }
 
-fn touching(
-    producers: &BTreeMap<ArtifactPath, usize>,
-    dep: &ArtifactPath,
-) -> Vec<(ArtifactPath, usize)> {
-    let around = std::iter::once(dep.clone())
-        .chain(dep.ancestors())
-        .filter_map(|p| producers.get(&p).map(|&i| (p, i)));
-    // Paths inside `dep` follow each other, from `dep` + "/" on.
-    let inside = producers
-        .range(dep.first_inside()..)
-        .take_while(|(p, _)| dep.contains(p))
-        .map(|(p, &i)| (p.clone(), i));
-    around.chain(inside).collect()
-}
-
-fn find_producers(
-    stages: &[StageSpec],
-    document: &Document,
-) -> Result<BTreeMap<ArtifactPath, usize>, Error> {
-    let problems = Problems::new(document);
-    let mut producers: BTreeMap<ArtifactPath, usize> = BTreeMap::new();
-    for (index, stage) in stages.iter().enumerate() {
-        for (path, out) in &stage.outs {
-            if let Some(&other) = producers.get(path) {
-                problems.report(
-                    &out.declared,
-                    On::Value,
-                    "output-written-twice",
-                    format!(
-                        "`{path}` is written by both `{}` and `{}`",
-                        stages[other].name, stage.name
-                    ),
-                    format!("`{}` writes it already", stages[other].name),
-                    Some("give each stage an output of its own".to_owned()),
-                );
-            } else {
-                producers.insert(path.clone(), index);
-            }
-        }
-    }
-    for (path, &index) in &producers {
-        for ancestor in path.ancestors() {
-            if let Some(&other) = producers.get(&ancestor) {
-                problems.report(
-                    &stages[index].outs[path].declared,
-                    On::Value,
-                    "overlapping-outputs",
-                    format!("the output `{path}` lies inside the output `{ancestor}`"),
-                    format!("`{ancestor}` is written by `{}`", stages[other].name),
-                    Some(
-                        "declare only the outer folder, or move one of the two elsewhere"
-                            .to_owned(),
-                    ),
-                );
-            }
-        }
-    }
-    Ok(problems.into_result(producers)?)
+/// Returns what `path` is, lies in, or holds.
+fn touching<'m>(
+    makers: &'m BTreeMap<ArtifactPath, Maker>,
+    path: &ArtifactPath,
+) -> impl Iterator<Item = (&'m ArtifactPath, Maker)> {
+    let around: Vec<_> = std::iter::once(path.clone())
+        .chain(path.ancestors())
+        .filter_map(|p| makers.get_key_value(&p))
+        .collect();
+    // Paths inside `path` follow each other, from `path` + "/" on.
+    let folder = path.clone();
+    let inside = makers
+        .range(path.first_inside()..)
+        .take_while(move |(p, _)| folder.contains(p));
+    around
+        .into_iter()
+        .chain(inside)
+        .map(|(path, &maker)| (path, maker))
 }
 
 /// Kahn's algorithm with the smallest file position first, so that the order is stable.
@@ -260,163 +359,5 @@ fn file_order_toposort(graph: &DiGraph<usize, ()>) -> Vec<usize> {
     order
 }
 
-/// Stages of a circle that a message names.
-const NAMES_SHOWN: usize = 20;
-
-/// Describes every cycle as the path that a reader can follow, at the dep that closes it.
-fn cycles(
-    graph: &DiGraph<usize, ()>,
-    stages: &[StageSpec],
-    producers: &BTreeMap<ArtifactPath, usize>,
-    document: &Document,
-) -> Error {
-    let problems = Problems::new(document);
-    for component in tarjan_scc(graph) {
-        let first = component.iter().copied().min_by_key(|n| n.index());
-        let Some(first) = first else { continue };
-        let looped = component.len() > 1 || graph.contains_edge(first, first);
-        if !looped {
-            continue;
-        }
-        let path = shortest_cycle(graph, first);
-        let mut names: Vec<String> = path
-            .iter()
-            .take(NAMES_SHOWN)
-            .map(|n| format!("`{}`", stages[n.index()].name))
-            .collect();
-        if NAMES_SHOWN < path.len() {
-            names.push(format!("({} more)", path.len() - NAMES_SHOWN));
-        }
-        // The last stage of the path needs something that `first` must wait for.
-        let closing = path.last().copied().unwrap_or(first).index();
-        let dep_of = |consumer: usize, producer: usize| -> (KeyPath, String) {
-            stages[consumer]
-                .deps
-                .iter()
-                .find(|(dep, _)| touching(producers, dep).iter().any(|(_, p)| *p == producer))
-                .map_or(
-                    (stages[consumer].declared.clone(), String::new()),
-                    |(dep, at)| (at.clone(), dep.to_string()),
-                )
-        };
-        let (at, dep) = dep_of(first.index(), closing);
-        let headline = if path.len() == 1 {
-            format!(
-                "stage `{}` depends on its own output `{dep}`",
-                stages[first.index()].name
-            )
-        } else {
-            format!(
-                "stages depend on each other in a circle: {} -> {}",
-                names.join(" -> "),
-                names[0]
-            )
-        };
-        problems.report(
-            &at,
-            On::Value,
-            "cycle",
-            headline,
-            format!("written by `{}`", stages[closing].name),
-            Some("drop one of the deps in the circle, or split a stage in two".to_owned()),
-        );
-    }
-    match problems.into_result(()) {
-        Err(e) => e.into(),
-        Ok(()) => Error::Bug("a cycle without a component"),
-    }
-}
-
-/// Breadth-first search from `start` back to itself; the path starts with `start`.
-fn shortest_cycle(graph: &DiGraph<usize, ()>, start: NodeIndex) -> Vec<NodeIndex> {
-    let mut before: BTreeMap<NodeIndex, NodeIndex> = BTreeMap::new();
-    let mut queue = std::collections::VecDeque::from([start]);
-    while let Some(node) = queue.pop_front() {
-        for next in graph.neighbors_directed(node, Direction::Outgoing) {
-            if next == start {
-                let mut path = vec![node];
-                while let Some(&previous) = before.get(path.last().unwrap_or(&start)) {
-                    path.push(previous);
-                }
-                path.reverse();
-                return path;
-            }
-            if next != start && !before.contains_key(&next) {
-                before.insert(next, node);
-                queue.push_back(next);
-            }
-        }
-    }
-    vec![start]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::doc::Format;
-    use crate::pipeline::spec;
-    use proptest::prelude::*;
-
-    fn build(yaml: &str) -> Result<StageGraph, Error> {
-        let document = Document::parse("pipeline.yaml", yaml.to_owned(), Format::Yaml)?;
-        StageGraph::build(spec::read(document)?)
-    }
-
-    #[track_caller]
-    fn check_error(yaml: &str, headline: &str) {
-        use crate::base::ToDiagnostics;
-        let diagnostics = build(yaml).unwrap_err().to_diagnostics();
-        assert_eq!(diagnostics[0].headline, headline);
-    }
-
-    #[test]
-    fn edges_follow_paths_in_both_directions() {
-        let graph = build(
-            "stages:\n  c: {cmd: x, deps: [d/sub/file], outs: [e]}\n  a: {cmd: x, outs: [d]}\n  b: {cmd: x, outs: [f/g]}\n  d: {cmd: x, deps: [f, ff]}\n",
-        )
-        .unwrap();
-        assert_eq!(graph.edges(), [(1, 0), (2, 3)]);
-        assert_eq!(graph.order(), [1, 0, 2, 3]);
-    }
-
-    #[test]
-    fn cycles_and_overlaps_are_named() {
-        check_error(
-            "stages:\n  a: {cmd: x, deps: [c], outs: [a]}\n  b: {cmd: x, deps: [a], outs: [b]}\n  c: {cmd: x, deps: [b], outs: [c]}\n",
-            "stages depend on each other in a circle: `a` -> `b` -> `c` -> `a`",
-        );
-        check_error(
-            "stages:\n  a: {cmd: x, deps: [o/f], outs: [o]}\n",
-            "stage `a` depends on its own output `o/f`",
-        );
-        check_error(
-            "stages:\n  a: {cmd: x, outs: [o]}\n  b: {cmd: x, outs: [o]}\n",
-            "`o` is written by both `a` and `b`",
-        );
-        check_error(
-            "stages:\n  a: {cmd: x, outs: [o]}\n  b: {cmd: x, outs: [o/p/q]}\n",
-            "the output `o/p/q` lies inside the output `o`",
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn order_respects_every_edge(needs in proptest::collection::vec(proptest::collection::vec(0usize..12, 0..3), 1..12)) {
-            let mut yaml = "stages:\n".to_owned();
-            for (i, deps) in needs.iter().enumerate() {
-                let deps: std::collections::BTreeSet<String> =
-                    deps.iter().filter(|&&d| d < i).map(|d| format!("o{d}")).collect();
-                let deps: Vec<_> = deps.into_iter().collect();
-                yaml += &format!("  s{i}: {{cmd: x, deps: [{}], outs: [o{i}]}}\n", deps.join(", "));
-            }
-            let graph = build(&yaml).unwrap();
-            let mut place = vec![0; needs.len()];
-            for (at, &stage) in graph.order().iter().enumerate() {
-                place[stage] = at;
-            }
-            for (from, to) in graph.edges() {
-                prop_assert!(place[from] < place[to]);
-            }
-        }
-    }
-}
+mod tests;

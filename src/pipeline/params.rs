@@ -36,7 +36,10 @@ impl ParamFiles {
 
     /// Returns the file's content, parsed again only if it was written since: a stage may write a
     /// params file, and a person may edit one while stages run.
-    fn file(&mut self, file: &ArtifactPath) -> Result<Option<&Value>, Error> {
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn file(&mut self, file: &ArtifactPath) -> Result<Option<&Value>, Error> {
         let path = file.under(&self.root);
         let stamp = std::fs::metadata(&path).ok().map(|m| Stamp {
             modified: m.modified().ok(),

@@ -7,16 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::doc::Value;
+use crate::base::doc::{KeyPath, Value};
 use crate::base::fs::LinkKind;
+use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
-use crate::project::{InGit, Project, update_gitignore};
-use crate::store::{self, Held, Listing, OnConflict, Presence, Store};
+use crate::project::{InGit, Project, claims, git};
+use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use super::decide::{self, Facts, Force, RunReason, RunRecords, StageDecision};
 use super::error::Error;
-use super::graph::StageGraph;
+use super::graph::{Maker, StageGraph};
 use super::inputs::{Inputs, RunKey};
 use super::lock::{LockEntry, LockFile};
 use super::params::ParamFiles;
@@ -39,6 +41,25 @@ pub enum Restored {
     },
 }
 
+/// Gets objects that the cache does not have from somewhere else.
+pub trait Fetch: std::fmt::Debug + Send + Sync {
+    /// Puts `objects` into the cache, as far as they can be had.
+    ///
+    /// # Errors
+    /// There is nowhere to get them from.
+    fn fetch(&self, objects: &[ObjectId]) -> Result<(), Error>;
+}
+
+/// What is done about data that is recorded and not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingData {
+    /// It is missing: whoever needs it fails, and what should be there is made again.
+    #[default]
+    Counts,
+    /// It is taken to be as recorded: `--allow-missing`.
+    IsAsRecorded,
+}
+
 /// The project's files and cache.
 pub struct Files<'p> {
     project: &'p Project,
@@ -53,6 +74,14 @@ impl<'p> Files<'p> {
             project,
             store: Store::open(project, cancel),
         }
+    }
+
+    /// Returns the path that stands for the right to run `stage`.
+    #[must_use]
+    pub fn scratch_claim(&self, stage: &StageName) -> Option<ArtifactPath> {
+        let scratch = self.scratch_of(stage);
+        let inside = scratch.strip_prefix(self.root()).ok()?;
+        inside.to_str()?.parse().ok()
     }
 
     /// Returns the project.
@@ -79,12 +108,6 @@ impl<'p> Files<'p> {
         self.project.lock_file()
     }
 
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn markers(&self) -> PathBuf {
-        self.project.layout.running()
-    }
-
     /// Returns the folder in which a stage's commands run.
     #[must_use]
     pub fn work_dir(&self, wdir: Option<&ArtifactPath>) -> PathBuf {
@@ -97,7 +120,7 @@ impl<'p> Files<'p> {
     /// Returns the scratch folder of all attempts of `stage`.
     #[must_use]
     pub fn scratch_of(&self, stage: &StageName) -> PathBuf {
-        self.project.layout.scratch().join(stage.as_str())
+        self.project.layout.scratch().join(stage.file_name())
     }
 
     /// Creates the scratch folder of one run of `stage`: it survives a killed attempt and is found
@@ -150,6 +173,44 @@ impl<'p> Files<'p> {
         })
     }
 
+    /// Returns what stands at `path`, hashed as `recorded` is: DVC 2 had a hash of its own.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn snapshot_like(
+        &self,
+        path: &ArtifactPath,
+        recorded: &Presence,
+    ) -> Result<Presence, Error> {
+        let algo = recorded.object().map(|object| object.hash().algo());
+        if algo == Some(HashAlgo::Md5Dos2Unix) {
+            return Ok(self.store.snapshot_legacy(path)?);
+        }
+        self.snapshot(path)
+    }
+
+    /// Does the cache have no object of this name? Looks at the name alone.
+    #[must_use]
+    pub fn lacks(&self, recorded: &Presence) -> bool {
+        let object = recorded.object();
+        object.is_some_and(|object| !self.store.cache.object_path(&object).exists())
+    }
+
+    /// Stores outputs again that went from the cache after they were stored and before a lock named
+    /// them: while stages run, DVC may work in the repository, and collect garbage.
+    ///
+    /// # Errors
+    /// One cannot be read or stored.
+    pub fn keep_again(&self, stage: &StageSpec, entry: &LockEntry) -> Result<(), Error> {
+        for (path, recorded) in &entry.outs {
+            let out = stage.outs.get(path);
+            if out.is_some_and(|out| out.storage == Storage::Cached) && self.lacks(recorded) {
+                self.keep(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes sure that what stands at `path` is in the cache; returns its object if it was not.
     ///
     /// # Errors
@@ -194,6 +255,8 @@ impl<'p> Files<'p> {
                 saved: placed.saved,
             }),
             Err(e @ (store::Error::NotInCache { .. } | store::Error::Listing { .. })) => {
+                // The damage may be the user's edit, made through a link.
+                self.store.rescue(path)?;
                 Ok(Restored::Unusable { why: e.to_string() })
             }
             Err(e) => Err(e.into()),
@@ -218,22 +281,35 @@ impl<'p> Files<'p> {
                 } => (path, old, new, files),
                 _ => continue,
             };
-            let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
-            else {
-                continue;
-            };
-            // What is not known is left out: this is only an explanation.
-            let old = self.known_listing(&old);
-            let new = self.store.snapshots.listing(path).ok().flatten();
-            if let (Some(old), Some(new)) = (old, new) {
-                *files = store::diff(&old, &new);
-            }
+            *files = self.changed_files(path, old, new);
+        }
+    }
+
+    /// Returns which files of the folder `path` changed from `old` to `new`, which is what is there.
+    /// What is not known is left out: this is only an explanation.
+    #[must_use]
+    pub fn changed_files(
+        &self,
+        path: &ArtifactPath,
+        old: &Presence,
+        new: &Presence,
+    ) -> Vec<FileChange> {
+        let (Some(ObjectId::Tree(old)), Some(ObjectId::Tree(_))) = (old.object(), new.object())
+        else {
+            return Vec::new();
+        };
+        let old = self.known_listing(&old);
+        let new = self.store.snapshots.listing(path).ok().flatten();
+        match (old, new) {
+            (Some(old), Some(new)) => store::diff(&old, &new),
+            _ => Vec::new(),
         }
     }
 
     fn known_listing(&self, hash: &ContentHash) -> Option<Listing> {
         let remembered = std::fs::read(self.listing_path(hash)).ok();
-        let listing = remembered.and_then(|bytes| Listing::parse(&bytes).ok());
+        let listing =
+            remembered.and_then(|bytes| Listing::parse(self.store.cache.algo(), &bytes).ok());
         listing.or_else(|| self.store.cache.listing(hash).ok())
     }
 
@@ -257,11 +333,33 @@ impl<'p> Files<'p> {
         let Some(listing) = self.store.snapshots.listing(path)? else {
             return Ok(());
         };
-        if listing.id() == object {
+        if listing.id(self.store.cache.algo()) == object {
             let dir = self.project.layout.listings();
             fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
-            fs::write_atomic(&kept, &listing.to_bytes())
+            fs::write_atomic(&kept, &listing.to_bytes(self.store.cache.algo()))
                 .map_err(base::Error::io("write", &kept))?;
+        }
+        Ok(())
+    }
+
+    /// Gets those of `deps` that are missing, as `recorded` says that they were.
+    fn pull(
+        &self,
+        fetch: &dyn Fetch,
+        deps: &BTreeMap<ArtifactPath, KeyPath>,
+        recorded: &LockEntry,
+    ) -> Result<(), Error> {
+        for path in deps.keys().filter(|p| !p.under(self.root()).exists()) {
+            let Some(known) = recorded.deps.get(path) else {
+                continue;
+            };
+            let Some(object) = known.object() else {
+                continue;
+            };
+            if self.store.contains(&object)? != Held::Whole {
+                fetch.fetch(&[object])?;
+            }
+            self.restore(path, known)?;
         }
         Ok(())
     }
@@ -274,7 +372,16 @@ impl<'p> Files<'p> {
         let Some(object) = recorded.object() else {
             return Ok(false);
         };
-        Ok(self.store.contains(&object)? == Held::Whole || self.store.snapshot(path)? == *recorded)
+        Ok(self.store.contains(&object)? == Held::Whole
+            || self.snapshot_like(path, recorded)? == *recorded)
+    }
+
+    /// Does the cache have the object whole?
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn holds(&self, object: &ObjectId) -> Result<bool, Error> {
+        Ok(self.store.contains(object)? == Held::Whole)
     }
 
     /// Makes every object written so far durable.
@@ -299,7 +406,7 @@ impl<'p> Files<'p> {
             Storage::Cached => (path, InGit::Ignored),
             Storage::Git => (path, InGit::Visible),
         });
-        update_gitignore(&self.project.root, wanted)?;
+        self.project.update_gitignore(wanted)?;
         Ok(())
     }
 
@@ -332,6 +439,10 @@ pub struct Workspace<'p> {
     pub runs: RunCache,
     params: ParamFiles,
     env: &'p BTreeMap<String, String>,
+    missing: MissingData,
+    fetch: Option<Arc<dyn Fetch>>,
+    /// What git tracks, once it was asked.
+    in_git: Option<BTreeSet<ArtifactPath>>,
 }
 
 impl<'p> Workspace<'p> {
@@ -340,10 +451,33 @@ impl<'p> Workspace<'p> {
     pub fn new(files: &'p Files<'p>, env: &'p BTreeMap<String, String>) -> Self {
         Self {
             files,
-            runs: RunCache::new(files.project.layout.runs()),
+            runs: RunCache::open(files.project),
             params: ParamFiles::new(&files.project.root),
             env,
+            missing: MissingData::Counts,
+            fetch: None,
+            in_git: None,
         }
+    }
+
+    /// Says what is done about data that is recorded and not there.
+    #[must_use]
+    pub fn with_missing(mut self, missing: MissingData) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// Gets what the cache does not have from there.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: Option<Arc<dyn Fetch>>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
+    /// Returns the environment that `env:` dependencies read from.
+    #[must_use]
+    pub fn env(&self) -> &'p BTreeMap<String, String> {
+        self.env
     }
 
     /// Returns the values of the params of `stage` as they are now.
@@ -352,6 +486,14 @@ impl<'p> Workspace<'p> {
     /// A params file or key is missing.
     pub fn params(&mut self, stage: &StageSpec) -> Result<BTreeMap<ParamRef, Value>, Error> {
         self.params.of_stage(stage)
+    }
+
+    /// Returns the content of a params file, if it is there.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn params_file(&mut self, file: &ArtifactPath) -> Result<Option<Value>, Error> {
+        Ok(self.params.file(file)?.cloned())
     }
 
     /// Returns the inputs of `stage`; deps in `predicted` are taken from there.
@@ -400,8 +542,12 @@ impl<'p> Workspace<'p> {
     ) -> Result<Judged, Error> {
         // A frozen stage never runs and a service is never judged by its inputs, so nothing they name
         // has to be there: `decide` asks no further.
+        let locked = lock.stages.get(&stage.name);
         let is_passed_over = stage.freshness == Freshness::Frozen || stage.service.is_some();
-        let inputs = if is_passed_over {
+        if let (Some(fetch), Some(locked), false) = (&self.fetch, locked, is_passed_over) {
+            self.files.pull(fetch.as_ref(), &stage.deps, locked)?;
+        }
+        let mut inputs = if is_passed_over {
             Inputs {
                 commands: stage.commands.clone(),
                 deps: BTreeMap::new(),
@@ -415,22 +561,38 @@ impl<'p> Workspace<'p> {
         for path in stage.outs.keys().filter(|_| !is_passed_over) {
             outs.insert(path.clone(), self.files.snapshot(path)?);
         }
-        let locked = lock.stages.get(&stage.name);
+        if let (MissingData::IsAsRecorded, Some(locked)) = (self.missing, locked) {
+            assume(&mut inputs.deps, &locked.deps);
+            assume(&mut outs, &locked.outs);
+        }
+        let as_today = match locked {
+            Some(locked) => self.in_todays_hash(locked, &inputs.deps, &outs)?,
+            None => None,
+        };
         let facts = Facts {
             stage,
             inputs: &inputs,
-            locked,
+            locked: as_today.as_ref().or(locked),
             outs: &outs,
             rewritten,
+            bare_stages: self.files.project.personality.bare_stages,
             force,
             records,
         };
         let earlier_run = || match records {
             RunRecords::Ignore => None,
             RunRecords::Use if !can_be_reused(stage) => None,
-            RunRecords::Use => self.runs.find(&RunKey::of(stage, &inputs)),
+            RunRecords::Use => self.runs.find(stage, &inputs),
         };
-        let can_give_back = |entry: &LockEntry| self.files.may_have(stage, &entry.outs);
+        let can_give_back = |entry: &LockEntry| {
+            self.files.may_have(stage, &entry.outs)
+                || self.fetch.as_ref().is_some_and(|fetch| {
+                    let objects: Vec<_> =
+                        entry.outs.values().filter_map(Presence::object).collect();
+                    // What cannot be had is made again.
+                    fetch.fetch(&objects).is_ok() && self.files.may_have(stage, &entry.outs)
+                })
+        };
         let mut decision = decide::decide(&facts, &earlier_run, &can_give_back);
         if let StageDecision::Run(reasons)
         | StageDecision::Restore {
@@ -440,6 +602,36 @@ impl<'p> Workspace<'p> {
             self.files.explain(reasons);
         }
         Ok(Judged { inputs, decision })
+    }
+
+    /// Returns what the lock says of a stage with the hashes of DVC 2 put in today's, where the content
+    /// is the recorded one; `None` where it says nothing in them. A stage does not run again because
+    /// a newer tool hashes differently.
+    fn in_todays_hash(
+        &self,
+        locked: &LockEntry,
+        deps: &BTreeMap<ArtifactPath, Presence>,
+        outs: &BTreeMap<ArtifactPath, Presence>,
+    ) -> Result<Option<LockEntry>, Error> {
+        let is_old = |presence: &Presence| {
+            let object = presence.object();
+            object.is_some_and(|object| object.hash().algo() == HashAlgo::Md5Dos2Unix)
+        };
+        if !locked.deps.values().chain(locked.outs.values()).any(is_old) {
+            return Ok(None);
+        }
+        let mut entry = locked.clone();
+        for (recorded, now) in [(&mut entry.deps, deps), (&mut entry.outs, outs)] {
+            for (path, recorded) in recorded.iter_mut().filter(|(_, recorded)| is_old(recorded)) {
+                let Some(now) = now.get(path).filter(|now| !is_old(now)) else {
+                    continue;
+                };
+                if self.files.snapshot_like(path, recorded)? == *recorded {
+                    *recorded = *now;
+                }
+            }
+        }
+        Ok(Some(entry))
     }
 
     /// Finds what would stop the plan later. Better now than after an hour of training.
@@ -465,7 +657,11 @@ impl<'p> Workspace<'p> {
         for &index in plan.order() {
             let stage = &graph.stages()[index];
             let stays_out = stage.service.is_some() && !plan.services().contains(&index);
-            if stage.freshness == Freshness::Frozen || stays_out {
+            if stays_out {
+                continue;
+            }
+            if stage.freshness == Freshness::Frozen {
+                problems.extend(self.frozen_missing(graph, stage));
                 continue;
             }
             let made = |path: &ArtifactPath| {
@@ -482,7 +678,14 @@ impl<'p> Workspace<'p> {
                 problems.push(graph.at_its_line(stage, error));
             }
             for path in stage.deps.keys() {
-                if !made(path) && !path.under(self.files.root()).exists() {
+                let is_missing = !made(path) && !path.under(self.files.root()).exists();
+                // It may be known from the lock, or another command may be making it just now: then
+                // the stage itself says so if it has to run without it.
+                if is_missing
+                    && self.missing == MissingData::Counts
+                    && self.fetch.is_none()
+                    && claims::look(&self.files.project.layout).living.is_empty()
+                {
                     problems.push(missing_dependency(graph, stage, path));
                 }
             }
@@ -495,25 +698,96 @@ impl<'p> Workspace<'p> {
         problems
     }
 
+    /// Returns the outputs of a frozen stage that are not in place.
+    fn frozen_missing(&self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
+        if self.missing == MissingData::IsAsRecorded {
+            return Vec::new();
+        }
+        let gone = stage
+            .outs
+            .iter()
+            .filter(|(path, _)| std::fs::symlink_metadata(path.under(self.files.root())).is_err());
+        let gone = gone.map(|(path, out)| {
+            let error = Error::FrozenMissing {
+                stage: stage.name.clone(),
+                path: path.clone(),
+                storage: out.storage,
+            };
+            graph.at_its_line(stage, error)
+        });
+        gone.collect()
+    }
+
+    /// Returns the outputs of a stage that git tracks although the cache is to keep them: git records
+    /// what comes and goes, and DVC refuses to run such a stage.
+    pub fn outs_in_git(&mut self, graph: &StageGraph, stage: &StageSpec) -> Vec<Error> {
+        let project = self.files.project;
+        let in_git = self.in_git.get_or_insert_with(|| {
+            let tracked = if project.config.no_scm {
+                Vec::new()
+            } else {
+                git::tracked(&project.root)
+            };
+            tracked.into_iter().collect()
+        });
+        let is_in_git = |path: &ArtifactPath| {
+            let inside = in_git.range(path.first_inside()..).next();
+            in_git.contains(path) || inside.is_some_and(|file| path.contains(file))
+        };
+        let cached = stage
+            .outs
+            .iter()
+            .filter(|(path, out)| out.storage == Storage::Cached && is_in_git(path));
+        let errors = cached.map(|(path, _)| {
+            let (name, path) = (stage.name.clone(), path.clone());
+            graph.at_its_line(stage, Error::OutInGit { stage: name, path })
+        });
+        errors.collect()
+    }
+
     /// Checks, right before a stage runs, that all its deps are there.
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check_deps(graph: &StageGraph, stage: &StageSpec, inputs: &Inputs) -> Result<(), Error> {
-        match inputs.deps.iter().find(|(_, p)| **p == Presence::Missing) {
+    pub fn check_deps(
+        &self,
+        graph: &StageGraph,
+        stage: &StageSpec,
+        inputs: &Inputs,
+    ) -> Result<(), Error> {
+        let is_missing = |path: &ArtifactPath, presence: &Presence| {
+            let is_assumed = self.missing == MissingData::IsAsRecorded;
+            *presence == Presence::Missing
+                || (is_assumed && !path.under(self.files.root()).exists())
+        };
+        match inputs.deps.iter().find(|(path, p)| is_missing(path, p)) {
             Some((path, _)) => Err(missing_dependency(graph, stage, path)),
             None => Ok(()),
         }
     }
 }
 
+/// Takes what is not there to be as it was recorded.
+fn assume(now: &mut BTreeMap<ArtifactPath, Presence>, recorded: &BTreeMap<ArtifactPath, Presence>) {
+    for (path, presence) in now {
+        if let (Presence::Missing, Some(known)) = (&*presence, recorded.get(path)) {
+            *presence = *known;
+        }
+    }
+}
+
 fn missing_dependency(graph: &StageGraph, stage: &StageSpec, path: &ArtifactPath) -> Error {
+    let pointer = match graph.maker_of(path) {
+        Some(Maker::Pointer(pointer)) => Some(graph.pointers()[pointer].file.clone()),
+        Some(Maker::Stage(_)) | None => None,
+    };
     let error = Error::MissingDependency {
         stage: stage.name.clone(),
         path: path.clone(),
         producer: graph
             .producer_of(path)
             .map(|p| graph.stages()[p].name.clone()),
+        pointer,
     };
     graph.at_its_line(stage, error)
 }

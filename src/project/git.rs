@@ -3,7 +3,7 @@
 //! One `git cat-file --batch` answers every question about objects (is there a repository, what is
 //! `HEAD`, what does a file hold there): starting git costs milliseconds, asking it again
 //! microseconds. It is started by `open` and answers when first asked, so a caller has that time
-//! for work of its own. Nothing is ever written. Imports: `base`, `project::error`.
+//! for work of its own. Only `stage` and `project::hooks` write. Imports: `base`, `project::error`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -85,6 +85,17 @@ pub enum Changes {
     /// Yes.
     Some,
 }
+
+/// What a file holds at some commit, as git names it: the same name, the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blob(String);
+
+/// Files of a folder, by paths.
+type FolderFiles = Vec<(ArtifactPath, Blob)>;
+
+/// Folders that `find_at` looked into, so that commits which share them cost nothing.
+#[derive(Debug, Default)]
+pub struct Folders(BTreeMap<(String, Option<ArtifactPath>), FolderFiles>);
 
 /// An object as git hands it over.
 struct Object {
@@ -190,6 +201,94 @@ impl Git {
         Ok(files)
     }
 
+    /// Returns the files of the project at a commit for which `keep` holds, sorted, with what they
+    /// hold then. What git knows to be the same folder is looked into once.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn find_at(
+        &mut self,
+        commit: &Commit,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+        known: &mut Folders,
+    ) -> Result<Vec<(ArtifactPath, Blob)>, Error> {
+        let mut found = Vec::new();
+        if let Answer::Object(object) = self.object(&format!("{}:./", commit.as_str()))? {
+            self.find_below(&object, None, keep, known, &mut found)?;
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// As `find_at`, of the files that lie in no folder.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn find_in_top(
+        &mut self,
+        commit: &Commit,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+    ) -> Result<Vec<(ArtifactPath, Blob)>, Error> {
+        let Answer::Object(tree) = self.object(&format!("{}:./", commit.as_str()))? else {
+            return Ok(Vec::new());
+        };
+        let entries = tree_entries(&tree.bytes, tree.id.len() / 2).into_iter();
+        let files = entries.filter(|(mode, _, _)| *mode == Mode::File);
+        let placed = files.filter_map(|(_, name, id)| Some((name.parse().ok()?, Blob(id))));
+        let mut found: Vec<(ArtifactPath, Blob)> = placed.filter(|(path, _)| keep(path)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    fn find_below(
+        &mut self,
+        tree: &Object,
+        folder: Option<&ArtifactPath>,
+        keep: &dyn Fn(&ArtifactPath) -> bool,
+        known: &mut Folders,
+        found: &mut Vec<(ArtifactPath, Blob)>,
+    ) -> Result<(), Error> {
+        let key = (tree.id.clone(), folder.cloned());
+        if let Some(files) = known.0.get(&key) {
+            found.extend_from_slice(files);
+            return Ok(());
+        }
+        let begin = found.len();
+        for (mode, name, id) in tree_entries(&tree.bytes, tree.id.len() / 2) {
+            let above = folder.map_or("", ArtifactPath::as_str);
+            let Ok(path) = ArtifactPath::parse_in(above, &name) else {
+                continue;
+            };
+            if mode == Mode::File {
+                if keep(&path) {
+                    found.push((path, Blob(id)));
+                }
+                continue;
+            }
+            let inside = (id.clone(), Some(path.clone()));
+            if let Some(files) = known.0.get(&inside) {
+                found.extend_from_slice(files);
+            } else if let Answer::Object(tree) = self.object(&id)? {
+                self.find_below(&tree, Some(&path), keep, known, found)?;
+            }
+        }
+        known.0.insert(key, found[begin..].to_vec());
+        Ok(())
+    }
+
+    /// Returns the bytes that `find_at` found.
+    ///
+    /// # Errors
+    /// git stopped answering.
+    pub fn read(&mut self, blob: &Blob) -> Result<Vec<u8>, Error> {
+        match self.object(&blob.0)? {
+            Answer::Object(object) => Ok(object.bytes),
+            Answer::Missing | Answer::Ambiguous => Err(Error::Git {
+                problem: format!("it has lost the object `{}`", blob.0),
+            }),
+        }
+    }
+
     fn files_below(
         &mut self,
         commit: &Commit,
@@ -203,7 +302,7 @@ impl Git {
         if object.kind != "tree" {
             return Ok(());
         }
-        for (mode, name) in tree_entries(&object.bytes, object.id.len() / 2) {
+        for (mode, name, _) in tree_entries(&object.bytes, object.id.len() / 2) {
             let path = folder.join(&name);
             match mode {
                 Mode::Folder => self.files_below(commit, &path, files)?,
@@ -295,6 +394,65 @@ impl Git {
         Ok(commits.collect())
     }
 
+    /// Returns the last `count` commits from `revision` back, along first parents, newest first.
+    ///
+    /// # Errors
+    /// Nothing has this name, or git failed.
+    pub fn history(&mut self, revision: &str, count: usize) -> Result<Vec<Commit>, Error> {
+        let newest = self.resolve(revision)?;
+        self.log(&[
+            "--first-parent",
+            &format!("--max-count={count}"),
+            newest.as_str(),
+        ])
+    }
+
+    /// Returns the commits of all branches and tags that were made at `start`, in seconds since 1970, or
+    /// later. Each is looked at: commits need not be in the order of their times (after a rebase, say),
+    /// and `git log --since` ends at the first that is too old.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn since(&self, start: i64) -> Result<Vec<Commit>, Error> {
+        let found = self.lines(&["log", "--all", "--format=%ct %H"])?;
+        let is_late = |line: &Commit| {
+            let (time, commit) = line.0.split_once(' ')?;
+            let time: i64 = time.parse().ok()?;
+            (start <= time).then(|| Commit(commit.to_owned()))
+        };
+        Ok(found.iter().filter_map(is_late).collect())
+    }
+
+    /// Returns the commits at which all references below `prefix` (`refs/exps`) stand.
+    ///
+    /// # Errors
+    /// git failed.
+    pub fn references(&self, prefix: &str) -> Result<Vec<Commit>, Error> {
+        self.lines(&["for-each-ref", "--format=%(objectname)", prefix])
+    }
+
+    fn log(&self, args: &[&str]) -> Result<Vec<Commit>, Error> {
+        let all: Vec<&str> = ["log", "--format=%H"].iter().chain(args).copied().collect();
+        self.lines(&all)
+    }
+
+    /// Runs git and returns the commits that it prints, one per line.
+    fn lines(&self, args: &[&str]) -> Result<Vec<Commit>, Error> {
+        let output = command(&self.root)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| start_failed(&self.root, e))?;
+        if !output.status.success() {
+            return Err(failure(
+                &self.root,
+                &String::from_utf8_lossy(&output.stderr),
+            ));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().map(|line| Commit(line.to_owned())).collect())
+    }
+
     /// Returns the names of branches and tags, for suggestions.
     fn names(&self) -> Vec<String> {
         let output = command(&self.root)
@@ -333,15 +491,21 @@ enum Mode {
 
 /// Splits a tree object (gitformat: `mode name NUL id`, ids of `id_bytes` bytes); submodules and
 /// names that are not UTF-8 are left out.
-fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String)> {
+fn tree_entries(mut bytes: &[u8], id_bytes: usize) -> Vec<(Mode, String, String)> {
     let mut entries = Vec::new();
     while let Some(end) = bytes.iter().position(|b| *b == 0) {
         let head = std::str::from_utf8(&bytes[..end]).ok();
-        if let Some((mode, name)) = head.and_then(|h| h.split_once(' ')) {
+        let id = bytes.get(end + 1..end + 1 + id_bytes);
+        if let (Some((mode, name)), Some(id)) = (head.and_then(|h| h.split_once(' ')), id) {
+            let id = id.iter().fold(String::new(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+                text
+            });
             match mode {
-                "40000" => entries.push((Mode::Folder, name.to_owned())),
+                "40000" => entries.push((Mode::Folder, name.to_owned(), id)),
                 "160000" => {}
-                _ => entries.push((Mode::File, name.to_owned())),
+                _ => entries.push((Mode::File, name.to_owned(), id)),
             }
         }
         bytes = bytes.get(end + 1 + id_bytes..).unwrap_or_default();
@@ -417,6 +581,36 @@ pub fn head(root: &Path) -> Result<Head, Error> {
     })
 }
 
+/// How far back changes of branches are followed.
+const MOVES_MAX: usize = 20;
+
+/// Returns the commits that were checked out before the last changes of branches (or of commits, by
+/// `git checkout` and `git switch`), as far as nothing else happened since; none without git.
+#[must_use]
+pub fn came_from(root: &Path) -> Vec<Commit> {
+    let count = format!("--max-count={}", MOVES_MAX + 1);
+    let output = command(root)
+        .args(["log", "--walk-reflogs", "--format=%H %gs", &count, "HEAD"])
+        .stdin(Stdio::null())
+        .output();
+    let text = output.map(|o| o.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let entries: Vec<(&str, &str)> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+    let moves = entries
+        .iter()
+        .take_while(|(_, what)| what.starts_with("checkout: "));
+    let moves = moves.count();
+    // The entry below a move is where it began.
+    let mut from: Vec<Commit> = Vec::new();
+    for (hash, _) in entries.iter().skip(1).take(moves) {
+        let commit = Commit((*hash).to_owned());
+        if entries[0].0 != *hash && !from.contains(&commit) {
+            from.push(commit);
+        }
+    }
+    from
+}
+
 /// Returns the files that git tracks in the project at `root`; none without git.
 #[must_use]
 pub fn tracked(root: &Path) -> Vec<ArtifactPath> {
@@ -431,6 +625,65 @@ pub fn tracked(root: &Path) -> Vec<ArtifactPath> {
         .collect()
 }
 
+/// Returns those of `paths` that git tracks, or that hold a file it tracks; none without git.
+#[must_use]
+pub fn tracked_in(root: &Path, paths: &[ArtifactPath]) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["--literal-pathspecs", "ls-files", "-z", "--"])
+        .args(paths.iter().map(ArtifactPath::as_str))
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    let files: Vec<ArtifactPath> = names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect();
+    let holds = |path: &&ArtifactPath| files.iter().any(|file| path.contains(file));
+    paths.iter().filter(holds).cloned().collect()
+}
+
+/// Returns the files of the project at `root` that git neither tracks nor ignores; none without git.
+#[must_use]
+pub fn untracked(root: &Path) -> Vec<ArtifactPath> {
+    let output = command(root)
+        .args(["ls-files", "--others", "--exclude-standard", "-z"])
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    names
+        .split(|byte| *byte == 0)
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect()
+}
+
+/// Hands files to `git add`, as `core.autostage` asks for. Paths are absolute.
+///
+/// # Errors
+/// There is no `git` program or no repository, or git refuses (a path that it ignores, say).
+pub fn stage(root: &Path, paths: &[PathBuf]) -> Result<(), Error> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let output = command(root)
+        .args(["add", "--"])
+        .args(paths)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| start_failed(root, e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failure(root, &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Returns the folder of the work tree around `root`; `None` where git is not used. In a worktree or
+/// submodule `.git` is a file.
+#[must_use]
+pub fn work_tree_root(root: &Path) -> Option<PathBuf> {
+    let found = root.ancestors().find(|dir| dir.join(".git").exists());
+    found.map(Path::to_owned)
+}
+
 fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -442,7 +695,7 @@ fn command(root: &Path) -> Command {
     command
 }
 
-fn start_failed(root: &Path, error: std::io::Error) -> Error {
+pub(super) fn start_failed(root: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NoGitProgram,
         _ => base::Error::io("start `git` in", root)(error).into(),
@@ -450,7 +703,7 @@ fn start_failed(root: &Path, error: std::io::Error) -> Error {
 }
 
 /// Makes what git said an error.
-fn failure(root: &Path, said: &str) -> Error {
+pub(super) fn failure(root: &Path, said: &str) -> Error {
     let root = root.to_owned();
     if said.contains("dubious ownership") {
         Error::UnsafeRepository { root }
@@ -477,7 +730,7 @@ mod tests {
         }
         let names: Vec<_> = tree_entries(&bytes, 20)
             .into_iter()
-            .map(|(mode, name)| (mode == Mode::Folder, name))
+            .map(|(mode, name, _)| (mode == Mode::Folder, name))
             .collect();
         assert_eq!(names, [(false, "a b".to_owned()), (true, "dir".to_owned())]);
         assert!(tree_entries(b"broken", 20).is_empty());

@@ -31,7 +31,7 @@ pub enum InGit {
 ///
 /// # Errors
 /// A name to be ignored holds a line break, or a file cannot be read or written.
-pub fn update_gitignore<'p>(
+pub(super) fn update_gitignore<'p>(
     root: &Path,
     outs: impl IntoIterator<Item = (&'p ArtifactPath, InGit)>,
 ) -> Result<Vec<PathBuf>, Error> {
@@ -45,7 +45,7 @@ pub fn update_gitignore<'p>(
         let dir = absolute.parent().unwrap_or(root).to_owned();
         folders.entry(dir).or_default().push((path, in_git));
     }
-    let mut rules = Rules::new(git_root);
+    let mut rules = GitRules::new(git_root);
     let mut changed = Vec::new();
     for (dir, outs) in folders {
         if let Some(file) = update_folder(root, &dir, &outs, &mut rules)? {
@@ -59,14 +59,14 @@ pub fn update_gitignore<'p>(
 #[must_use]
 pub fn is_ignored(root: &Path, path: &ArtifactPath) -> Option<bool> {
     let git_root = root.ancestors().find(|dir| dir.join(".git").exists())?;
-    Some(Rules::new(git_root).ignore(&path.under(root)))
+    Some(GitRules::new(git_root).ignore(&path.under(root)))
 }
 
 fn update_folder(
     root: &Path,
     dir: &Path,
     outs: &[(&ArtifactPath, InGit)],
-    rules: &mut Rules<'_>,
+    rules: &mut GitRules,
 ) -> Result<Option<PathBuf>, Error> {
     let file = dir.join(FILE);
     let old = match std::fs::read(&file) {
@@ -108,28 +108,42 @@ fn update_folder(
 }
 
 /// The patterns of the `.gitignore` files of a repository, read when they are first needed.
-struct Rules<'g> {
-    git_root: &'g Path,
+#[derive(Debug)]
+pub struct GitRules {
+    git_root: PathBuf,
     of_folders: BTreeMap<PathBuf, Option<Gitignore>>,
 }
 
-impl<'g> Rules<'g> {
-    fn new(git_root: &'g Path) -> Self {
+impl GitRules {
+    /// Returns the rules of the repository around `root`; `None` where git is not used.
+    #[must_use]
+    pub fn open(root: &Path) -> Option<Self> {
+        let git_root = root.ancestors().find(|dir| dir.join(".git").exists())?;
+        Some(Self::new(git_root))
+    }
+
+    fn new(git_root: &Path) -> Self {
         Self {
-            git_root,
+            git_root: git_root.to_owned(),
             of_folders: BTreeMap::new(),
         }
     }
 
+    /// Does git ignore the folder `dir`?
+    pub fn ignore_folder(&mut self, dir: &Path) -> bool {
+        self.matches(dir, true)
+    }
+
     /// Do they ignore `path`? The nearest file with a matching pattern decides, as in git.
     fn ignore(&mut self, path: &Path) -> bool {
-        let git_root = self.git_root;
-        let is_dir = path.is_dir();
-        for dir in path
-            .ancestors()
-            .skip(1)
-            .take_while(|d| d.starts_with(git_root))
-        {
+        self.matches(path, path.is_dir())
+    }
+
+    fn matches(&mut self, path: &Path, is_dir: bool) -> bool {
+        for dir in path.ancestors().skip(1) {
+            if !dir.starts_with(&self.git_root) {
+                break;
+            }
             if !self.of_folders.contains_key(dir) {
                 self.of_folders.insert(dir.to_owned(), read_rules(dir));
             }
@@ -162,7 +176,8 @@ fn pattern_for(name: &str) -> String {
     let mut pattern = String::from("/");
     let trimmed = name.trim_end_matches(' ').len();
     for (i, c) in name.char_indices() {
-        if matches!(c, '*' | '?' | '[' | '\\') || trimmed <= i {
+        // DVC's set, so that both write the same line, and what it forgets.
+        if matches!(c, '[' | ']' | '!' | '*' | '#' | '?' | '\\') || trimmed <= i {
             pattern.push('\\');
         }
         pattern.push(c);
@@ -231,7 +246,8 @@ mod tests {
     #[test]
     fn names_are_escaped() {
         assert_eq!(pattern_for("a b"), "/a b");
-        assert_eq!(pattern_for("x[1]*"), "/x\\[1]\\*");
+        assert_eq!(pattern_for("x[1]*"), "/x\\[1\\]\\*");
+        assert_eq!(pattern_for("!a#"), "/\\!a\\#");
         assert_eq!(pattern_for("end "), "/end\\ ");
     }
 

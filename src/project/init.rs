@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::base::{self, fs};
 
 use super::error::Error;
-use super::ignore::IGNORE_FILE;
+use super::git;
+use super::ignore::{DVC_IGNORE_FILE, IGNORE_FILE};
 use super::layout::Layout;
-use super::personality::{CVOPS, DVC_DIR};
+use super::personality::{CVOPS, DVC, DVC_DIR};
 
 const CONFIG: &str = "\
 # Settings of this project, committed. Those of one machine go to config.local.yaml beside this file.
@@ -26,19 +27,32 @@ const GITIGNORE: &str = "\
 !/config.yaml
 ";
 
+/// In a DVC repository nothing of the state folder is committed, this file included.
+const GITIGNORE_ALL: &str = "*\n";
+
+/// What DVC keeps out of git.
+const DVC_GITIGNORE: &str = "/config.local\n/tmp\n/cache\n";
+
+const DVC_CONFIG_NO_SCM: &str = "[core]\n    no_scm = True\n";
+
+const DVC_IGNORE: &str = "\
+# Files that never belong to tracked data, in the grammar of .gitignore.
+";
+
 const IGNORE: &str = "\
 # Files that never belong to a dependency or an output, in the grammar of .gitignore.
 ";
 
 /// Creates what is missing of the state folder, its settings and the ignore files in `dir`; returns
-/// what was created, as absolute paths. Doing it again changes nothing.
+/// what was created, as absolute paths. Doing it again changes nothing. In a DVC repository only local
+/// state is ours, and nothing else is touched.
 ///
 /// # Errors
-/// `dir` is a DVC repository, or something cannot be created.
+/// Something cannot be created.
 pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let root = dir.canonicalize().map_err(base::Error::io("open", dir))?;
     if root.join(DVC_DIR).is_dir() && !root.join(CVOPS.pipeline_file).is_file() {
-        return Err(Error::DvcRepository { root });
+        return local_state(&Layout::new(&root, &DVC));
     }
     let layout = Layout::new(&root, &CVOPS);
     let mut created = Vec::new();
@@ -62,6 +76,72 @@ pub fn init(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(created)
 }
 
+fn local_state(layout: &Layout) -> Result<Vec<PathBuf>, Error> {
+    let is_there = layout.gitignore().exists();
+    guard_state(layout)?;
+    Ok(if is_there {
+        Vec::new()
+    } else {
+        vec![layout.state_dir().to_owned(), layout.gitignore()]
+    })
+}
+
+/// What a new DVC repository has to do with git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scm {
+    /// It is the top of a git work tree.
+    Git,
+    /// It lies in a git work tree.
+    GitAbove,
+    /// Nothing.
+    None,
+}
+
+/// Makes `dir` a DVC repository, as `dvc init` does; returns what was created, as absolute paths.
+/// Doing it again changes nothing.
+///
+/// # Errors
+/// There is no git work tree where one should be, or something cannot be created.
+pub fn init_dvc(dir: &Path, scm: Scm) -> Result<Vec<PathBuf>, Error> {
+    let root = dir.canonicalize().map_err(base::Error::io("open", dir))?;
+    let in_git = git::work_tree_root(&root);
+    match scm {
+        Scm::None => {}
+        Scm::Git if in_git.as_deref() == Some(&root) => {}
+        Scm::GitAbove if in_git.is_some() => {}
+        Scm::Git | Scm::GitAbove => return Err(Error::NoGitHere { root, in_git }),
+    }
+    let folder = root.join(DVC_DIR);
+    let mut created = Vec::new();
+    if !folder.is_dir() {
+        fs::create_dir_all(&folder).map_err(base::Error::io("create folder", &folder))?;
+        created.push(folder.clone());
+    }
+    let layout = Layout::new(&root, &DVC);
+    let config = match scm {
+        Scm::None => DVC_CONFIG_NO_SCM,
+        Scm::Git | Scm::GitAbove => "",
+    };
+    // The ignore file first, as in `init`.
+    let files = [
+        (folder.join(".gitignore"), DVC_GITIGNORE),
+        (layout.config(), config),
+        (root.join(DVC_IGNORE_FILE), DVC_IGNORE),
+    ];
+    let mut written = Vec::new();
+    for (path, text) in files {
+        if !path.exists() {
+            fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))?;
+            written.push(path);
+        }
+    }
+    if scm != Scm::None {
+        git::stage(&root, &written)?;
+    }
+    created.extend(written);
+    Ok(created)
+}
+
 /// Makes sure that git does not see local state, before any is written: a project may have come
 /// without its state folder.
 ///
@@ -74,7 +154,12 @@ pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
     }
     let state = layout.state_dir();
     fs::create_dir_all(state).map_err(base::Error::io("create folder", state))?;
-    fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))
+    let text = if layout.state_holds_settings() {
+        GITIGNORE
+    } else {
+        GITIGNORE_ALL
+    };
+    fs::write_atomic(&path, text.as_bytes()).map_err(base::Error::io("write", &path))
 }
 
 /// Makes sure that the state folder is there and ignored by git: what a command that writes needs,
@@ -83,13 +168,7 @@ pub(crate) fn guard_state(layout: &Layout) -> Result<(), base::Error> {
 /// # Errors
 /// Something cannot be created.
 pub fn ensure_state_dir(layout: &Layout) -> Result<(), Error> {
-    let path = layout.gitignore();
-    if !path.exists() {
-        let dir = layout.state_dir();
-        fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-        fs::write_atomic(&path, GITIGNORE.as_bytes()).map_err(base::Error::io("write", &path))?;
-    }
-    Ok(())
+    Ok(guard_state(layout)?)
 }
 
 #[cfg(test)]

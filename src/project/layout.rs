@@ -1,13 +1,31 @@
-//! Every path under the state folder, spelt here and nowhere else. Imports: `project::personality`.
+//! Every path under the state folder, spelt here and nowhere else. Imports:
+//! `project::{personality, settings}`.
 
 use std::path::{Path, PathBuf};
 
-use super::personality::Personality;
+use super::personality::{Personality, RunsIn};
+use super::settings::SettingsForm;
+
+/// How DVC's locks are taken in a repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockKind {
+    /// By the operating system.
+    #[default]
+    Flock,
+    /// By hard links (`core.hardlink_lock`).
+    Hardlink,
+}
 
 /// Where a project keeps settings and local state. Paths are computed, nothing is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     state: PathBuf,
+    settings: PathBuf,
+    form: SettingsForm,
+    dvc_locks: Option<PathBuf>,
+    dvc_lock_kind: LockKind,
+    cache: PathBuf,
+    runs: PathBuf,
     /// The state folder of the project whose results and knowledge are used as well.
     shared: Option<PathBuf>,
 }
@@ -18,6 +36,15 @@ impl Layout {
     pub fn new(root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            settings: root.join(personality.settings_dir),
+            form: personality.settings,
+            dvc_locks: personality.dvc_locks.map(|dir| root.join(dir)),
+            dvc_lock_kind: LockKind::default(),
+            cache: root.join(personality.cache),
+            runs: root.join(match personality.runs {
+                RunsIn::State => personality.state_dir,
+                RunsIn::Cache => personality.cache,
+            }),
             shared: None,
         }
     }
@@ -28,8 +55,31 @@ impl Layout {
     pub fn of_work_tree(&self, root: &Path, personality: &Personality) -> Self {
         Self {
             state: root.join(personality.state_dir),
+            settings: root.join(personality.settings_dir),
+            form: personality.settings,
+            // A work tree belongs to one process, and DVC knows nothing of it.
+            dvc_locks: None,
+            dvc_lock_kind: LockKind::default(),
+            cache: self.cache.clone(),
+            runs: self.runs.clone(),
             shared: Some(self.shared_state().to_owned()),
         }
+    }
+
+    /// Returns this layout with the run cache where it is for the cache folder in use.
+    #[must_use]
+    pub(super) fn for_cache(mut self, cache_dir: &Path, personality: &Personality) -> Self {
+        if personality.runs == RunsIn::Cache {
+            cache_dir.clone_into(&mut self.runs);
+        }
+        self
+    }
+
+    /// Returns this layout with DVC's locks taken as the settings say.
+    #[must_use]
+    pub(super) fn with_lock_kind(mut self, kind: LockKind) -> Self {
+        self.dvc_lock_kind = kind;
+        self
     }
 
     /// Is this the layout of a work tree that belongs to another project?
@@ -51,13 +101,31 @@ impl Layout {
     /// Returns the committed settings.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.state.join("config.yaml")
+        self.settings.join(match self.form {
+            SettingsForm::Yaml => "config.yaml",
+            SettingsForm::Ini => "config",
+        })
     }
 
     /// Returns the settings of this machine, not committed.
     #[must_use]
     pub fn local_config(&self) -> PathBuf {
+        match self.form {
+            SettingsForm::Yaml => self.own_local_config(),
+            SettingsForm::Ini => self.settings.join("config.local"),
+        }
+    }
+
+    /// Returns the settings of this machine in our own form, whatever the form of the project's.
+    #[must_use]
+    pub fn own_local_config(&self) -> PathBuf {
         self.state.join("config.local.yaml")
+    }
+
+    /// Does the state folder hold settings that are committed?
+    #[must_use]
+    pub fn state_holds_settings(&self) -> bool {
+        self.state == self.settings
     }
 
     /// Returns the file that keeps local state out of git.
@@ -69,13 +137,20 @@ impl Layout {
     /// Returns the default cache folder; `cache.dir` may put it elsewhere.
     #[must_use]
     pub fn default_cache(&self) -> PathBuf {
-        self.shared_state().join("cache")
+        self.cache.clone()
     }
 
     /// Returns the run cache: results of earlier runs by their inputs.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.shared_state().join("runs")
+        self.runs.join("runs")
+    }
+
+    /// Returns the folder of what earlier runs told: their output and how long they took.
+    #[must_use]
+    pub fn told(&self) -> PathBuf {
+        // Not beside records that are DVC's.
+        self.shared_state().join("runs").join("told")
     }
 
     /// Returns the stat cache; it may be deleted at any time.
@@ -105,19 +180,13 @@ impl Layout {
     /// Returns the folder of listings of source folders: which files, not their bytes.
     #[must_use]
     pub fn listings(&self) -> PathBuf {
-        self.runs().join("listings")
+        self.shared_state().join("runs").join("listings")
     }
 
     /// Returns the folder of large documents in parsed form.
     #[must_use]
     pub fn parsed(&self) -> PathBuf {
         self.tmp().join("parsed")
-    }
-
-    /// Returns the folder of markers of running stages.
-    #[must_use]
-    pub fn running(&self) -> PathBuf {
-        self.tmp().join("running")
     }
 
     /// Returns the folder of lock files.
@@ -130,6 +199,36 @@ impl Layout {
     #[must_use]
     pub fn project_lock(&self) -> PathBuf {
         self.locks().join("project.lock")
+    }
+
+    /// Returns the folder with one file for each command that executes: what it claims.
+    #[must_use]
+    pub fn claims(&self) -> PathBuf {
+        self.locks().join("claims")
+    }
+
+    /// Returns the file on which looks at the claims take turns.
+    #[must_use]
+    pub fn claims_lock(&self) -> PathBuf {
+        self.locks().join("claims.lock")
+    }
+
+    /// Returns the file on which updates of the lock file and of `.gitignore` files take turns.
+    #[must_use]
+    pub fn commit_lock(&self) -> PathBuf {
+        self.locks().join("commit.lock")
+    }
+
+    /// Returns the folder of DVC's locks, where DVC may run beside us.
+    #[must_use]
+    pub fn dvc_locks(&self) -> Option<PathBuf> {
+        self.dvc_locks.clone()
+    }
+
+    /// Returns how they are taken.
+    #[must_use]
+    pub fn dvc_lock_kind(&self) -> LockKind {
+        self.dvc_lock_kind
     }
 
     /// Returns the file on which edits of the user's files take turns.

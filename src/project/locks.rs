@@ -1,4 +1,4 @@
-//! The project lock: one writer at a time; whoever waits is told for whom. The edit lock: changes of
+//! The project lock: whoever needs the project for itself; whoever waits is told for whom. The edit lock: changes of
 //! the user's files take turns. Imports: `base`, `project::layout`.
 //!
 //! The lock is the operating system's (`flock`) on `.cvops/tmp/locks/project.lock`, so it ends with
@@ -11,6 +11,9 @@
 //! The edit lock is another file, because a repro holds the project lock for hours and nobody should
 //! wait that long to set a parameter. It is held for the milliseconds between reading and writing.
 //! Whoever needs both takes the project lock first.
+//!
+//! A repro shares the project lock with other repros; what they must not touch at the same time is
+//! settled path by path (`claims`).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{self, Cancel, fs};
 
+use super::claims;
 use super::error::Error;
 use super::init::guard_state;
 use super::layout::Layout;
@@ -99,14 +103,20 @@ impl ProjectLock {
             }
             let elapsed = begin.elapsed();
             if next_message <= elapsed {
-                on_wait(&Wait {
-                    holder: read_holder(&mut file),
-                    elapsed,
+                let holder = read_holder(&mut file).or_else(|| {
+                    // Commands that share the lock are known by what they claim.
+                    let mut others = claims::look(layout).living.into_iter();
+                    others.find(|h| h.pid != std::process::id())
                 });
+                on_wait(&Wait { holder, elapsed });
                 next_message = elapsed + REMIND;
             }
             std::thread::sleep(POLL);
         }
+        Ok(Self::held(file, access, command))
+    }
+
+    fn held(mut file: File, access: Access, command: &str) -> Self {
         // A holder that ends in an orderly way empties the text.
         let last_holder_died = file.metadata().is_ok_and(|m| m.len() != 0);
         #[expect(
@@ -125,12 +135,48 @@ impl ProjectLock {
                 tracing::debug!(%error, "could not write the holder of the project lock");
             }
         }
-        Ok(Self {
+        Self {
             file,
             access,
             since,
             last_holder_died,
-        })
+        }
+    }
+
+    /// Makes an exclusive lock a shared one. Another command may have the lock for itself in between.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    pub fn share(mut self, layout: &Layout, cancel: &Cancel) -> Result<Self, Error> {
+        if self.access == Access::Exclusive {
+            // Written before the lock is let go: the text belongs to whoever holds it.
+            let _ = self.file.set_len(0);
+            self.access = Access::Shared;
+        }
+        while !try_lock(&self.file, Access::Shared, &layout.project_lock())? {
+            if cancel.is_requested() {
+                return Err(Error::Cancelled);
+            }
+            std::thread::sleep(EDIT_POLL);
+        }
+        Ok(self)
+    }
+
+    /// Takes the lock for this command alone, if it can be had at once.
+    ///
+    /// # Errors
+    /// The lock file cannot be created.
+    pub fn try_exclusive(layout: &Layout, command: &str) -> Result<Option<Self>, Error> {
+        guard_state(layout)?;
+        let path = layout.project_lock();
+        let dir = layout.locks();
+        fs::create_dir_all(&dir).map_err(base::Error::io("create folder", &dir))?;
+        let file = open(&path)?;
+        if try_lock(&file, Access::Exclusive, &path)? {
+            Ok(Some(Self::held(file, Access::Exclusive, command)))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Returns who holds the lock exclusively right now, if anybody. Waits for nothing and writes
@@ -195,6 +241,21 @@ impl EditLock {
         Self::on(Path::new(&name), cancel)
     }
 
+    /// Takes the right to bring the lock file and `.gitignore` files up to date: held for the
+    /// milliseconds between reading and writing, so nobody has to be able to give up on it.
+    ///
+    /// # Errors
+    /// The lock file cannot be created.
+    pub fn for_commit(layout: &Layout) -> Result<Self, Error> {
+        let path = layout.commit_lock();
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
+        }
+        let file = open(&path)?;
+        file.lock().map_err(base::Error::io("lock", &path))?;
+        Ok(Self { _file: file })
+    }
+
     fn on(path: &Path, cancel: &Cancel) -> Result<Self, Error> {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
@@ -219,7 +280,8 @@ impl EditLock {
     }
 }
 
-fn open(path: &Path) -> Result<File, base::Error> {
+/// Opens a lock file, which is made if it is not there.
+pub(super) fn open(path: &Path) -> Result<File, base::Error> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -229,7 +291,7 @@ fn open(path: &Path) -> Result<File, base::Error> {
         .map_err(base::Error::io("open", path))
 }
 
-fn try_lock(file: &File, access: Access, path: &Path) -> Result<bool, base::Error> {
+pub(super) fn try_lock(file: &File, access: Access, path: &Path) -> Result<bool, base::Error> {
     let tried = match access {
         Access::Shared => file.try_lock_shared(),
         Access::Exclusive => file.try_lock(),
@@ -257,7 +319,7 @@ fn read_holder(file: &mut File) -> Option<Holder> {
 }
 
 #[cfg(unix)]
-fn is_alive(pid: u32) -> bool {
+pub(super) fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
@@ -270,7 +332,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_alive(_: u32) -> bool {
+pub(super) fn is_alive(_: u32) -> bool {
     true
 }
 

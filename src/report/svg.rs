@@ -227,8 +227,17 @@ pub(super) mod tests {
         }
         assert_entities(rest);
         assert!(open.is_empty(), "left open: {open:?}");
+        // The digits of an embedded picture may spell anything.
+        let drawn: String = xml
+            .split("base64,")
+            .enumerate()
+            .map(|(at, part)| {
+                part.split_at(if at == 0 { 0 } else { part.find('"').unwrap() })
+                    .1
+            })
+            .collect();
         for broken in ["NaN", "\"inf", " inf ", "-inf"] {
-            assert!(!xml.contains(broken), "broken number {broken}");
+            assert!(!drawn.contains(broken), "broken number {broken}");
         }
         assert!(
             xml.chars()

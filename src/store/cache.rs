@@ -1,6 +1,6 @@
 //! The content-addressed cache. Imports: `base`, `project`.
 //!
-//! **On disk.** `<cache>/blake3/ab/cdef…` (the remaining 62 digits) is a file's bytes; with `.dir`
+//! **On disk.** `<cache>/blake3/ab/cdef…` (the remaining 62 digits; in DVC's cache `files/md5/`) is a file's bytes; with `.dir`
 //! appended it is a directory listing (`store::tree`). `<cache>/tmp/` holds objects in the making,
 //! `<cache>/corrupt/` those that were found damaged. Everything is created when first needed.
 //!
@@ -32,9 +32,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 
 use crate::base::fs::{LinkKind, Staged, fault};
-use crate::base::hash::hash_file;
+use crate::base::hash::{HashAlgo, Hasher, hash_file};
 use crate::base::{self, ContentHash, ObjectId, fs};
-use crate::project::Project;
+use crate::project::{Personality, Project, Sharing};
 
 use super::error::Error;
 use super::tree::Listing;
@@ -47,13 +47,21 @@ const MODE: u32 = 0o444;
 /// Files below this size are read into memory: hashed first, written only if the object is new.
 const SMALL_BYTES: u64 = 256 * 1024;
 
+/// From this many files on, names are looked up in listings of the cache's folders.
+const LOOKED_UP_MIN: usize = 1000;
+/// Bytes that a folder of the cache takes per wanted object from which on it is not listed: an entry
+/// takes about 60.
+const CROWDED_BYTES: u64 = 1000;
+
 /// The cache of one project.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
+    algo: HashAlgo,
     objects: PathBuf,
     staging: PathBuf,
     corrupt: PathBuf,
+    sharing: Sharing,
     /// Was anything written since the last `make_durable` began?
     unsynced: AtomicBool,
     syncing: Mutex<()>,
@@ -85,17 +93,22 @@ impl Cache {
     /// Returns the cache of `project`; touches no file.
     #[must_use]
     pub fn open(project: &Project) -> Self {
-        Self::at(&project.config.cache_dir)
+        Self {
+            sharing: project.config.shared,
+            ..Self::at(&project.config.cache_dir, &project.personality)
+        }
     }
 
-    /// Returns the cache in the folder `dir`; touches no file.
+    /// Returns the cache in the folder `dir`, as projects of this kind keep it; touches no file.
     #[must_use]
-    pub fn at(dir: &Path) -> Self {
+    pub fn at(dir: &Path, personality: &Personality) -> Self {
         Self {
             dir: dir.to_owned(),
-            objects: dir.join("blake3"),
+            algo: personality.hash,
+            objects: dir.join(personality.objects),
             staging: dir.join("tmp"),
             corrupt: dir.join("corrupt"),
+            sharing: Sharing::Umask,
             unsynced: AtomicBool::new(false),
             syncing: Mutex::new(()),
         }
@@ -105,6 +118,12 @@ impl Cache {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns how its objects are hashed.
+    #[must_use]
+    pub fn algo(&self) -> HashAlgo {
+        self.algo
     }
 
     pub(crate) fn objects_dir(&self) -> &Path {
@@ -120,7 +139,20 @@ impl Cache {
     pub fn object_path(&self, object: &ObjectId) -> PathBuf {
         let name = object.to_string();
         let (prefix, rest) = name.split_at(2);
-        self.objects.join(prefix).join(rest)
+        // DVC kept objects right in the cache folder before version 3.
+        let folder = match object.hash().algo() {
+            HashAlgo::Blake3 | HashAlgo::Md5 => &self.objects,
+            HashAlgo::Md5Dos2Unix => &self.dir,
+        };
+        folder.join(prefix).join(rest)
+    }
+
+    /// Returns the name of `object` on remotes: its path below the cache folder.
+    #[must_use]
+    pub fn key(&self, object: &ObjectId) -> String {
+        let path = self.object_path(object);
+        let inside = path.strip_prefix(&self.dir).unwrap_or(&path);
+        inside.to_string_lossy().into_owned()
     }
 
     /// Says whether `object` can be given back in full: all members of a tree too. What was not
@@ -140,7 +172,7 @@ impl Cache {
                         .with_min_len(128)
                         .map(|entry| {
                             let member = ObjectId::File(entry.hash);
-                            Ok((member, self.single(&member, Some(entry.size))?))
+                            Ok((member, self.single(&member, entry.size)?))
                         })
                         .collect::<Result<_, Error>>()?;
                     lacking.extend(states.into_iter().filter(|(_, s)| *s != Single::Good));
@@ -162,6 +194,68 @@ impl Cache {
             missing: with(Single::Missing),
             corrupt: with(Single::Corrupt),
         })
+    }
+
+    /// Returns the listing of the tree `hash` if there is an object of each name that it needs.
+    /// Nothing but the listing is verified: for a folder that was stored before. Large folders are
+    /// looked up in the listings of the cache's own folders, which costs less than a stat each.
+    ///
+    /// # Errors
+    /// The cache cannot be read, or the listing is in an unknown form.
+    pub(crate) fn named(&self, hash: &ContentHash) -> Result<Option<Listing>, Error> {
+        let tree = ObjectId::Tree(*hash);
+        if !self.object_path(&tree).exists() {
+            return Ok(None);
+        }
+        let listing = self.listing(hash)?;
+        if listing.entries().len() < LOOKED_UP_MIN {
+            return Ok((self.contains(&tree)? == Held::Whole).then_some(listing));
+        }
+        let mut wanted: Vec<ContentHash> = listing.entries().iter().map(|e| e.hash).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let folders: Vec<&[ContentHash]> = wanted
+            .chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0])
+            .collect();
+        let are_there = folders.par_iter().all(|hashes| self.are_named(hashes));
+        Ok(are_there.then_some(listing))
+    }
+
+    /// Is there a file object of each of `hashes`, which are sorted and of one folder of the cache?
+    fn are_named(&self, hashes: &[ContentHash]) -> bool {
+        let path_of = |hash: &ContentHash| self.object_path(&ObjectId::File(*hash));
+        let first = hashes.first().map(path_of);
+        let Some(dir) = first.as_deref().and_then(Path::parent) else {
+            return true;
+        };
+        // Much else in the folder: asking for each is cheaper than listing all.
+        let is_crowded =
+            std::fs::metadata(dir).map_or(true, |d| CROWDED_BYTES * hashes.len() as u64 <= d.len());
+        if is_crowded {
+            return hashes.iter().all(|hash| path_of(hash).exists());
+        }
+        let (Some(prefix), Ok(entries)) = (dir.file_name(), std::fs::read_dir(dir)) else {
+            return false;
+        };
+        let mut name = prefix.to_string_lossy().into_owned();
+        let prefix_len = name.len();
+        let algo = hashes[0].algo();
+        let mut seen = vec![false; hashes.len()];
+        for entry in entries.flatten() {
+            name.truncate(prefix_len);
+            let file = entry.file_name();
+            let Some(rest) = file.to_str() else { continue };
+            name.push_str(rest);
+            // What is no hash is something else: a listing, a leftover.
+            let Ok(hash) = name.parse::<ContentHash>() else {
+                continue;
+            };
+            let hash = ObjectId::File(hash).as_hashed_by(algo);
+            if let Ok(at) = hashes.binary_search(hash.hash()) {
+                seen[at] = true;
+            }
+        }
+        !seen.contains(&false)
     }
 
     /// Fails unless `object` is held in full.
@@ -188,7 +282,7 @@ impl Cache {
         self.require_single(&object)?;
         let path = self.object_path(&object);
         let bytes = std::fs::read(&path).map_err(base::Error::io("read", &path))?;
-        if ContentHash::of(&bytes) != *hash {
+        if hash.algo().hash(&bytes) != *hash {
             self.quarantine(&object)?;
             let corrupt = vec![object];
             return Err(Error::NotInCache {
@@ -197,7 +291,7 @@ impl Cache {
                 corrupt,
             });
         }
-        Listing::parse(&bytes).map_err(|e| Error::Listing {
+        Listing::parse(hash.algo(), &bytes).map_err(|e| Error::Listing {
             hash: *hash,
             problem: e.to_string(),
         })
@@ -214,16 +308,21 @@ impl Cache {
             .len();
         if size < SMALL_BYTES {
             let bytes = std::fs::read(path).map_err(base::Error::io("read", path))?;
-            let hash = ContentHash::of(&bytes);
+            let hash = self.algo.hash(&bytes);
             self.insert_bytes(&ObjectId::File(hash), &bytes)?;
             return Ok(hash);
         }
-        let hash = hash_file(path).map_err(base::Error::io("read", path))?;
+        let copied = self.insert_large(path, size);
+        if !copied.as_ref().is_err_and(is_disk_full) {
+            return copied;
+        }
+        // There is no room for a copy, but perhaps no need of one.
+        let hash = hash_file(self.algo, path).map_err(base::Error::io("read", path))?;
         if self.single(&ObjectId::File(hash), Some(size))? == Single::Good {
             self.mark_unsynced();
             return Ok(hash);
         }
-        self.insert_large(path)
+        copied
     }
 
     /// Stores a listing and returns its identity. Its members must have been stored before.
@@ -231,11 +330,22 @@ impl Cache {
     /// # Errors
     /// The cache cannot be written.
     pub fn insert_listing(&self, listing: &Listing) -> Result<ObjectId, Error> {
-        let bytes = listing.to_bytes();
-        let object = ObjectId::Tree(ContentHash::of(&bytes));
-        fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
-        self.insert_bytes(&object, &bytes)?;
+        let (object, len) = listing.id_and_len(self.algo);
+        self.insert_tree(&object, len, listing)?;
         Ok(object)
+    }
+
+    /// Stores a listing, whose identity and length the caller has just taken, as `object`.
+    pub(crate) fn insert_tree(
+        &self,
+        object: &ObjectId,
+        len: u64,
+        listing: &Listing,
+    ) -> Result<(), Error> {
+        fault::point("store.insert.listing").map_err(base::Error::io("write", &self.staging))?;
+        self.insert_with(object, len, &|file| {
+            listing.write_to(self.algo, &mut |bytes| file.write_all(bytes))
+        })
     }
 
     /// Makes every object inserted so far survive a power loss; call it before a name of one is
@@ -249,9 +359,15 @@ impl Cache {
         if !self.unsynced.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        fs::sync_filesystem(&self.objects).map_err(|e| {
+        // Where all objects are in the layout of DVC 2, the folder of the present one is missing.
+        let folder = if self.objects.is_dir() {
+            &self.objects
+        } else {
+            &self.dir
+        };
+        fs::sync_filesystem(folder).map_err(|e| {
             self.unsynced.store(true, Ordering::SeqCst);
-            base::Error::io("write to disk", &self.objects)(e).into()
+            base::Error::io("write to disk", folder)(e).into()
         })
     }
 
@@ -266,8 +382,8 @@ impl Cache {
         };
         // No file but the empty one has the hash of nothing: a torn object of size 0 is caught here.
         let size_fits = size.is_none_or(|size| size == metadata.len())
-            && (0 < metadata.len() || *object.hash() == ContentHash::of(b""));
-        if size_fits && is_sealed(&metadata) {
+            && (0 < metadata.len() || object.hash().is_of_nothing());
+        if size_fits && self.is_sealed(&metadata) {
             return Ok(Single::Good);
         }
         self.recheck(object)
@@ -276,10 +392,10 @@ impl Cache {
     /// Hashes `object` whatever its stat says, then seals it or moves it away.
     pub(crate) fn recheck(&self, object: &ObjectId) -> Result<Single, Error> {
         let path = self.object_path(object);
-        match hash_file(&path) {
+        match hash_file(object.hash().algo(), &path) {
             Ok(hash) if hash == *object.hash() => {
                 // In a shared cache it may be somebody else's: then it is hashed each time.
-                if let Err(error) = File::open(&path).and_then(|file| seal(&file)) {
+                if let Err(error) = File::open(&path).and_then(|file| self.seal(&file)) {
                     tracing::debug!(%error, path = %path.display(), "could not seal an object");
                 }
                 Ok(Single::Good)
@@ -293,11 +409,33 @@ impl Cache {
         }
     }
 
+    /// Returns the object whose place is `place`.
+    pub(crate) fn object_at(&self, place: &Path) -> Option<ObjectId> {
+        let below = |dir: &Path| {
+            let inside = place.strip_prefix(dir).ok().map(Path::to_owned);
+            let real = || {
+                let dir = dir.canonicalize().ok()?;
+                place.strip_prefix(dir).ok().map(Path::to_owned)
+            };
+            inside.or_else(real)
+        };
+        let inside = below(&self.objects).or_else(|| below(&self.dir))?;
+        // The folder and the rest of the name together are the object's name.
+        let object: ObjectId = inside.to_str()?.replacen('/', "", 1).parse().ok()?;
+        (object.hash().algo() == self.algo).then_some(object)
+    }
+
+    /// Returns where `object` went, if it was found damaged.
+    pub(crate) fn taken_out(&self, object: &ObjectId) -> Option<PathBuf> {
+        let aside = self.corrupt.join(object.to_string());
+        aside.is_file().then_some(aside)
+    }
+
     /// Moves `object` out of the way, so that it is never used; returns where it went.
     pub(crate) fn quarantine(&self, object: &ObjectId) -> Result<PathBuf, Error> {
         let target = self.corrupt.join(object.to_string());
         let path = self.object_path(object);
-        create_dir(&self.corrupt)?;
+        self.create_dir(&self.corrupt)?;
         fault::point("store.quarantine").map_err(base::Error::io("move", &path))?;
         match fs::rename(&path, &target) {
             // Another process was faster.
@@ -306,6 +444,34 @@ impl Cache {
         }
         tracing::warn!(object = %object, "a corrupt object was taken out of the cache");
         Ok(target)
+    }
+
+    /// Says whether nobody touched the object since it was verified. Objects in DVC's cache may come
+    /// from DVC, which makes them read-only and trusts those that are.
+    fn is_sealed(&self, metadata: &Metadata) -> bool {
+        let protected = self.algo != HashAlgo::Blake3 && is_protected(metadata);
+        let dated = || {
+            metadata
+                .modified()
+                .is_ok_and(|time| time == UNIX_EPOCH + SEAL)
+        };
+        metadata.is_file() && (protected || dated())
+    }
+
+    /// Marks a verified object: read-only and, in a cache that is ours alone, with the fixed time.
+    /// DVC remembers files by their times, and a hard link shares them.
+    fn seal(&self, file: &File) -> io::Result<()> {
+        fault::point("store.seal")?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(Permissions::from_mode(MODE))?;
+        }
+        if self.algo != HashAlgo::Blake3 {
+            return Ok(());
+        }
+        let time: SystemTime = UNIX_EPOCH + SEAL;
+        file.set_modified(time)
     }
 
     fn require_single(&self, object: &ObjectId) -> Result<(), Error> {
@@ -322,8 +488,18 @@ impl Cache {
     }
 
     /// Stores `bytes`, whose hash the caller has just taken, as `object`.
-    fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
-        if self.single(object, Some(bytes.len() as u64))? == Single::Good {
+    pub(crate) fn insert_bytes(&self, object: &ObjectId, bytes: &[u8]) -> Result<(), Error> {
+        self.insert_with(object, bytes.len() as u64, &|file| file.write_all(bytes))
+    }
+
+    /// Stores what `write` writes, whose hash the caller has just taken, as `object`.
+    fn insert_with(
+        &self,
+        object: &ObjectId,
+        size: u64,
+        write: &dyn Fn(&mut File) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        if self.single(object, Some(size))? == Single::Good {
             self.mark_unsynced();
             return Ok(());
         }
@@ -331,8 +507,8 @@ impl Cache {
         let fail = |source| base::Error::io("write an object in", &self.objects)(source);
         let mut staged = self.staged()?;
         fault::point("store.insert.write").map_err(fail)?;
-        staged.file().write_all(bytes).map_err(fail)?;
-        seal(staged.file()).map_err(fail)?;
+        write(staged.file()).map_err(fail)?;
+        self.seal(staged.file()).map_err(fail)?;
         fault::point("store.insert.rename").map_err(fail)?;
         let target = self.object_path(object);
         staged.commit(&target).map_err(fail)?;
@@ -340,18 +516,22 @@ impl Cache {
         Ok(())
     }
 
-    /// Copies the file at `path` (by reflink where the file system can), hashes the copy and stores
-    /// it under that hash: if the source changes meanwhile, the object is still what its name says.
-    fn insert_large(&self, path: &Path) -> Result<ContentHash, Error> {
-        create_dir(&self.staging)?;
-        let copy = Leftover(fs::temp_path(&self.staging));
+    /// Copies the file at `path` (by reflink where the file system can), hashes what was copied, once,
+    /// and stores it under that hash: if the source changes meanwhile, the object is still what its
+    /// name says. The copy is dropped if the object is there.
+    fn insert_large(&self, path: &Path, size: u64) -> Result<ContentHash, Error> {
+        let copy = self.incoming()?;
         fault::point("store.insert.copy").map_err(base::Error::io("copy", path))?;
-        fs::place(path, &copy.0, &[LinkKind::Reflink, LinkKind::Copy])
+        let hash = self
+            .copy_hashed(path, &copy.0)
             .map_err(base::Error::io("copy to the cache", path))?;
-        let hash = hash_file(&copy.0).map_err(base::Error::io("read", &copy.0))?;
         let object = ObjectId::File(hash);
+        if self.single(&object, Some(size))? == Single::Good {
+            self.mark_unsynced();
+            return Ok(hash);
+        }
         File::open(&copy.0)
-            .and_then(|file| seal(&file))
+            .and_then(|file| self.seal(&file))
             .map_err(base::Error::io("seal", &copy.0))?;
         self.prepare(&object)?;
         let target = self.object_path(&object);
@@ -359,6 +539,53 @@ impl Cache {
         fs::rename(&copy.0, &target).map_err(base::Error::io("write", &target))?;
         self.mark_unsynced();
         Ok(hash)
+    }
+
+    /// Copies `from` to `to` and returns the hash of what `to` holds. BLAKE3 reads the copy on all
+    /// cores; MD5 is slower than the disk, so it sees the bytes on their way.
+    fn copy_hashed(&self, from: &Path, to: &Path) -> io::Result<ContentHash> {
+        if self.algo == HashAlgo::Blake3 {
+            fs::place(from, to, &[LinkKind::Reflink, LinkKind::Copy])?;
+            return hash_file(self.algo, to);
+        }
+        if fs::place(from, to, &[LinkKind::Reflink]).is_ok() {
+            return hash_file(self.algo, to);
+        }
+        let mut hasher = Hasher::new(self.algo);
+        fs::copy_seen(from, to, &mut |bytes| hasher.update(bytes))?;
+        Ok(hasher.finish())
+    }
+
+    /// Returns a place for the bytes of an object that comes from elsewhere; they go with it unless
+    /// `adopt` takes them.
+    pub(crate) fn incoming(&self) -> Result<Incoming, Error> {
+        self.create_dir(&self.staging)?;
+        Ok(Incoming(fs::temp_path(&self.staging)))
+    }
+
+    /// Stores what was put in `incoming` as `object` and returns its size, if that is what it is.
+    pub(crate) fn adopt(
+        &self,
+        object: &ObjectId,
+        incoming: &Incoming,
+    ) -> Result<Option<u64>, Error> {
+        let path = incoming.path();
+        let hash = hash_file(object.hash().algo(), path).map_err(base::Error::io("read", path))?;
+        if hash != *object.hash() {
+            return Ok(None);
+        }
+        let file = File::open(path).map_err(base::Error::io("open", path))?;
+        self.seal(&file).map_err(base::Error::io("seal", path))?;
+        let size = file
+            .metadata()
+            .map_err(base::Error::io("inspect", path))?
+            .len();
+        self.prepare(object)?;
+        let target = self.object_path(object);
+        fault::point("store.adopt.rename").map_err(base::Error::io("write", &target))?;
+        fs::rename(path, &target).map_err(base::Error::io("write", &target))?;
+        self.mark_unsynced();
+        Ok(Some(size))
     }
 
     /// Notes that an object needs a sync: after its rename, or a sync that began between the note
@@ -372,62 +599,68 @@ impl Cache {
         let fail = || base::Error::io("write an object in", &self.staging);
         match Staged::new_in(&self.staging) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create_dir(&self.staging)?;
+                self.create_dir(&self.staging)?;
                 Ok(Staged::new_in(&self.staging).map_err(fail())?)
             }
             other => Ok(other.map_err(fail())?),
         }
     }
 
+    fn create_dir(&self, dir: &Path) -> Result<(), Error> {
+        let created = self.sharing.create_dir_all(dir);
+        Ok(created.map_err(base::Error::io("create folder", dir))?)
+    }
+
     /// Creates the folder that `object` goes into.
     fn prepare(&self, object: &ObjectId) -> Result<(), Error> {
         let target = self.object_path(object);
         match target.parent() {
-            Some(dir) if !dir.is_dir() => create_dir(dir),
+            Some(dir) if !dir.is_dir() => self.create_dir(dir),
             Some(_) | None => Ok(()),
         }
     }
 }
 
-/// Removes a temporary file unless it was renamed away.
-struct Leftover(PathBuf);
+/// A temporary file in the cache; removed unless it was renamed away.
+pub(crate) struct Incoming(PathBuf);
 
-impl Drop for Leftover {
+impl Incoming {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Incoming {
     fn drop(&mut self) {
         // Cleanliness only: what stays is swept by `verify`.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-fn create_dir(dir: &Path) -> Result<(), Error> {
-    fs::create_dir_all(dir)
-        .map_err(base::Error::io("create folder", dir))
-        .map_err(Error::from)
+fn is_disk_full(error: &Error) -> bool {
+    let Error::Base(base::Error::Io { source, .. }) = error else {
+        return false;
+    };
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    kinds.contains(&source.kind())
 }
 
-fn is_sealed(metadata: &Metadata) -> bool {
-    metadata.is_file()
-        && metadata
-            .modified()
-            .is_ok_and(|time| time == UNIX_EPOCH + SEAL)
+#[cfg(unix)]
+fn is_protected(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o777 == MODE
 }
 
-/// Marks a verified object: read-only, with the fixed time.
-fn seal(file: &File) -> io::Result<()> {
-    fault::point("store.seal")?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(Permissions::from_mode(MODE))?;
-    }
-    let time: SystemTime = UNIX_EPOCH + SEAL;
-    file.set_modified(time)
+#[cfg(not(unix))]
+fn is_protected(metadata: &Metadata) -> bool {
+    metadata.permissions().readonly()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::fs::Executable;
+    use crate::project::CVOPS;
     use crate::store::tree::ListingEntry;
 
     fn overwrite(path: &Path, bytes: &[u8]) {
@@ -440,7 +673,7 @@ mod tests {
     #[test]
     fn sizes_around_the_small_limit_are_stored_read_only() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(&tmp.path().join("cache"));
+        let cache = Cache::at(&tmp.path().join("cache"), &CVOPS);
         // Empty; one byte; the last small size, read into memory; the first one that is copied.
         for size in [0, 1, SMALL_BYTES - 1, SMALL_BYTES, 3 * SMALL_BYTES + 7] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -452,7 +685,7 @@ mod tests {
             assert_eq!(cache.contains(&object).unwrap(), Held::Whole);
             assert_eq!(std::fs::read(cache.object_path(&object)).unwrap(), bytes);
             let metadata = std::fs::metadata(cache.object_path(&object)).unwrap();
-            assert!(metadata.permissions().readonly() && is_sealed(&metadata));
+            assert!(metadata.permissions().readonly() && cache.is_sealed(&metadata));
             assert_eq!(cache.insert_file(&path).unwrap(), hash);
         }
         assert_eq!(std::fs::read_dir(cache.staging_dir()).unwrap().count(), 0);
@@ -462,7 +695,7 @@ mod tests {
     #[test]
     fn a_changed_object_is_never_used() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(tmp.path());
+        let cache = Cache::at(tmp.path(), &CVOPS);
         let good = ObjectId::File(ContentHash::of(b"good"));
         cache.insert_bytes(&good, b"good").unwrap();
         // Same size, other bytes: only the modification time tells.
@@ -482,12 +715,12 @@ mod tests {
         cache.insert_bytes(&good, b"good").unwrap();
         overwrite(&cache.object_path(&good), b"good");
         assert_eq!(cache.contains(&good).unwrap(), Held::Whole);
-        assert!(is_sealed(
-            &std::fs::metadata(cache.object_path(&good)).unwrap()
-        ));
+        assert!(cache.is_sealed(&std::fs::metadata(cache.object_path(&good)).unwrap()));
         // A torn object (power loss) is replaced by the next insert.
         overwrite(&cache.object_path(&good), b"");
-        seal(&File::open(cache.object_path(&good)).unwrap()).unwrap();
+        cache
+            .seal(&File::open(cache.object_path(&good)).unwrap())
+            .unwrap();
         cache.insert_bytes(&good, b"good").unwrap();
         assert_eq!(std::fs::read(cache.object_path(&good)).unwrap(), b"good");
     }
@@ -495,11 +728,11 @@ mod tests {
     #[test]
     fn a_tree_lacks_what_its_members_lack() {
         let tmp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(tmp.path());
+        let cache = Cache::at(tmp.path(), &CVOPS);
         let member = |path: &str, bytes: &[u8]| ListingEntry {
             path: path.to_owned(),
             hash: ContentHash::of(bytes),
-            size: bytes.len() as u64,
+            size: Some(bytes.len() as u64),
             exec: Executable::No,
         };
         let listing = Listing::new(vec![member("a", b"1"), member("b", b"2")]).unwrap();

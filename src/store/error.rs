@@ -1,5 +1,6 @@
 //! The error of this room. Imports: `base`, `project`.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::base::diag::{Diagnostic, ToDiagnostics};
@@ -41,7 +42,7 @@ pub enum Error {
         problem: String,
     },
     /// The cache lacks objects (or had to take corrupt ones out).
-    #[error("the cache cannot give back `{object}`: {}", lack(missing, corrupt))]
+    #[error("the cache {}", lack(object, missing, corrupt))]
     NotInCache {
         /// What was asked for.
         object: ObjectId,
@@ -66,6 +67,24 @@ pub enum Error {
         path: ArtifactPath,
         /// Files that would be lost.
         left: Vec<String>,
+    },
+    /// A remote cannot be used.
+    #[error("could not {doing} the remote `{remote}` (`{url}`): {source}")]
+    Remote {
+        /// Its name.
+        remote: String,
+        /// Where it is.
+        url: String,
+        /// What was attempted, as a verb phrase: `write to`.
+        doing: &'static str,
+        /// What it answered.
+        source: io::Error,
+    },
+    /// A link into the cache whose object is gone: nothing can be read there.
+    #[error("`{}` is a link into the cache, which does not have its object", path.display())]
+    LostLink {
+        /// The link.
+        path: PathBuf,
     },
     /// Asked to stop.
     #[error("stopped before it was finished")]
@@ -93,16 +112,28 @@ fn names(items: &[String]) -> String {
     format!("{}{tail}", shown.join(", "))
 }
 
-fn lack(missing: &[ObjectId], corrupt: &[ObjectId]) -> String {
+/// Says what the cache lacks of `object`, each hash once.
+pub(crate) fn lack(object: &ObjectId, missing: &[ObjectId], corrupt: &[ObjectId]) -> String {
+    match (missing, corrupt) {
+        ([one], []) if one == object => return format!("does not have `{}`", object.short()),
+        ([], [one]) if one == object => {
+            return format!("has a damaged object under `{}`", object.short());
+        }
+        _ => {}
+    }
     let part = |objects: &[ObjectId], what: &str| {
         let shorts: Vec<String> = objects.iter().map(ObjectId::short).collect();
         (!objects.is_empty()).then(|| format!("{what} {}", names(&shorts)))
     };
-    let parts: Vec<String> = [part(missing, "missing"), part(corrupt, "corrupt")]
+    let parts: Vec<String> = [part(missing, "missing"), part(corrupt, "damaged")]
         .into_iter()
         .flatten()
         .collect();
-    parts.join("; ")
+    let parts = parts.join("; ");
+    format!(
+        "does not have all of the folder `{}`: {parts}",
+        object.short()
+    )
 }
 
 impl ToDiagnostics for Error {
@@ -119,7 +150,7 @@ impl ToDiagnostics for Error {
                 .help("it was probably written by a newer version of cvops"),
             Self::NotInCache { corrupt, .. } => {
                 let diagnostic = Diagnostic::error("not-in-cache", message)
-                    .help("run the stage that makes it again: `cvops repro`");
+                    .help("`cvops fetch` brings it from a remote; `cvops repro` makes outputs anew");
                 if corrupt.is_empty() {
                     diagnostic
                 } else {
@@ -127,10 +158,29 @@ impl ToDiagnostics for Error {
                         .note("corrupt objects were moved to the `corrupt` folder of the cache")
                 }
             }
+            Self::LostLink { .. } => Diagnostic::error("lost-link", message).help(
+                "`cvops fetch` and `cvops checkout` bring it back from a remote; or remove the link",
+            ),
             Self::WouldOverwrite { .. } => Diagnostic::error("would-overwrite", message)
                 .help("save it with `cvops commit`, move it away, or pass `--force` to lose it"),
             Self::InTheWay { .. } => Diagnostic::error("in-the-way", message)
                 .help("move them away; they are ignored, so they are not in the cache"),
+            Self::Remote {
+                remote,
+                url,
+                source,
+                ..
+            } => Diagnostic::error("remote", message).help(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
+                    "free some space at `{url}`, then run the same command again: what arrived is not sent twice"
+                ),
+                io::ErrorKind::PermissionDenied => format!(
+                    "you need permission there (`ls -ld {url}` shows owner and mode), then run the same command again"
+                ),
+                _ => format!(
+                    "check that `{url}` can be reached, or `cvops remote modify {remote} url PATH`; then run the same command again: what arrived stays"
+                ),
+            }),
             Self::Cancelled => Diagnostic::error("cancelled", message),
             Self::Project(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),

@@ -11,7 +11,8 @@
 //! **Crashes.** Killed or out of space before the rename: the old content stands, a leftover lies in
 //! `.cvops/tmp`. Within a folder update: a mixture of old and new files, all of them in the cache;
 //! the next command sees a folder that is neither, and brings it up to date. An existing file is
-//! never opened for writing, since it may be a hard link to an object.
+//! never opened for writing, since it may be a hard link to an object. A link to a folder is replaced
+//! where something behind it would have to change: what it leads to is not ours.
 //!
 //! Files get a modification time 100 ms in the past, so that a write in the very next instant
 //! changes their stat. Executable files are never hard or symbolic links: an object has one mode,
@@ -69,6 +70,9 @@ impl Store {
         exec: Executable,
         on_conflict: OnConflict,
     ) -> Result<Placed, Error> {
+        if self.is_in_place(path, object) {
+            return Ok(Placed::default());
+        }
         self.cache.require(object)?;
         let scan = self.snapshots.scan(path, Purpose::Listing);
         let (present, old) = match scan {
@@ -104,14 +108,30 @@ impl Store {
             ObjectId::Tree(hash) => {
                 let new = self.cache.listing(hash)?;
                 let (done, written) = match &old {
-                    Some(old) => self.update_folder(path, &target, old, &new)?,
-                    None => self.new_folder(path, &target, &new, on_conflict)?,
+                    Some(old) if !target.is_symlink() => {
+                        self.update_folder(path, &target, old, &new)?
+                    }
+                    Some(_) | None => self.new_folder(path, &target, &new, on_conflict)?,
                 };
                 (Placed { saved, ..done }, written)
             }
         };
         self.snapshots.record_written(path, &written)?;
         Ok(done)
+    }
+
+    /// Is the folder `object` at `path`, known to be so by its stats, and in the cache by its names?
+    /// `false` means only that it takes a closer look.
+    fn is_in_place(&self, path: &ArtifactPath, object: &ObjectId) -> bool {
+        let ObjectId::Tree(hash) = object else {
+            return false;
+        };
+        let is_there = self
+            .snapshots
+            .snapshot(path)
+            .is_ok_and(|now| now.object() == Some(*object));
+        // What the cache lacks or cannot read is told by the closer look.
+        is_there && self.cache.named(hash).is_ok_and(|found| found.is_some())
     }
 
     /// Makes sure that what stands at `path` is in the cache and on disk; returns its identity if
@@ -141,54 +161,9 @@ impl Store {
         Ok(saved)
     }
 
-    /// Replaces the files at `path` by hard or symbolic links, if the settings ask for them first.
-    pub(crate) fn relink(&self, path: &ArtifactPath, present: &Present) -> Result<(), Error> {
-        let linking = matches!(
-            self.link_kinds.first(),
-            Some(LinkKind::Hardlink | LinkKind::Symlink)
-        );
-        if !linking {
-            return Ok(());
-        }
-        self.cache.make_durable()?;
-        let target = path.under(&self.root);
-        let relink = |entry: &ListingEntry, at: &Path| {
-            let object = self.cache.object_path(&ObjectId::File(entry.hash));
-            if entry.exec == Executable::Yes || is_link_to(at, &object) {
-                return Ok(());
-            }
-            self.build(at, &|to| self.put(&entry.hash, entry.exec, to))
-        };
-        let mut written = BTreeMap::new();
-        match &present.object {
-            ObjectId::File(hash) => {
-                let (size, exec) = (present.size, present.exec);
-                relink(
-                    &ListingEntry {
-                        path: String::new(),
-                        hash: *hash,
-                        size,
-                        exec,
-                    },
-                    &target,
-                )?;
-                written.insert(String::new(), *hash);
-            }
-            ObjectId::Tree(hash) => {
-                let listing = self.cache.listing(hash)?;
-                listing
-                    .entries()
-                    .par_iter()
-                    .try_for_each(|entry| relink(entry, &target.join(&entry.path)))?;
-                written.extend(listing.entries().iter().map(|e| (e.path.clone(), e.hash)));
-            }
-        }
-        self.snapshots.record_written(path, &written)
-    }
-
     /// Builds something with `make` at a temporary path on the file system of `target` and renames
     /// it there.
-    fn build(
+    pub(super) fn build(
         &self,
         target: &Path,
         make: &(dyn Fn(&Path) -> Result<(), Error> + Sync),
@@ -221,7 +196,7 @@ impl Store {
     }
 
     /// Creates the file `to` with the bytes of the object `hash`.
-    fn put(&self, hash: &ContentHash, exec: Executable, to: &Path) -> Result<(), Error> {
+    pub(super) fn put(&self, hash: &ContentHash, exec: Executable, to: &Path) -> Result<(), Error> {
         let from = self.cache.object_path(&ObjectId::File(*hash));
         let copying: Vec<LinkKind>;
         let kinds = match exec {
@@ -292,11 +267,16 @@ impl Store {
         old: &Listing,
         new: &Listing,
     ) -> Result<(Placed, BTreeMap<String, ContentHash>), Error> {
-        let gone: Vec<&ListingEntry> = old
-            .entries()
-            .iter()
-            .filter(|e| new.get(&e.path).is_none())
-            .collect();
+        let is_gone = |e: &&ListingEntry| new.get(&e.path).is_none();
+        let differs = |e: &&ListingEntry| {
+            old.get(&e.path)
+                .is_none_or(|o| o.hash != e.hash || o.exec != e.exec)
+        };
+        let gone = old.entries().iter().filter(is_gone);
+        let touched = gone.clone().chain(new.entries().iter().filter(differs));
+        let linked = LinkedFolders::find(target, touched.map(|e| e.path.as_str()));
+        linked.unlink()?;
+        let gone: Vec<&ListingEntry> = gone.filter(|e| !linked.hold(&e.path)).collect();
         for entry in &gone {
             let file = target.join(&entry.path);
             fault::point("store.place.remove").map_err(base::Error::io("remove", &file))?;
@@ -310,10 +290,7 @@ impl Store {
         let changed: Vec<&ListingEntry> = new
             .entries()
             .iter()
-            .filter(|e| {
-                old.get(&e.path)
-                    .is_none_or(|o| o.hash != e.hash || o.exec != e.exec)
-            })
+            .filter(|e| linked.hold(&e.path) || differs(e))
             .collect();
         changed.par_iter().try_for_each(|entry| {
             let at = target.join(&entry.path);
@@ -343,7 +320,8 @@ impl Store {
         old: Option<&Listing>,
         on_conflict: OnConflict,
     ) -> Result<u64, Error> {
-        if !target.is_dir() {
+        // A link gives way itself.
+        if target.is_symlink() || !target.is_dir() {
             return Ok(0);
         }
         if on_conflict != OnConflict::Overwrite {
@@ -407,6 +385,56 @@ fn folders_of(entries: &[ListingEntry]) -> Vec<&str> {
     folders
 }
 
+/// The symbolic links to folders through which some files of a folder are reached.
+pub(crate) struct LinkedFolders {
+    target: PathBuf,
+    /// Paths below `target`, each with a slash at the end; an empty one if `target` itself is a link.
+    links: Vec<String>,
+}
+
+impl LinkedFolders {
+    /// Looks at each folder on the way from `target` to `files`, which are paths below it.
+    pub(crate) fn find<'a>(target: &Path, files: impl Iterator<Item = &'a str>) -> Self {
+        let mut found = Self {
+            target: target.to_owned(),
+            links: Vec::new(),
+        };
+        if target.is_symlink() {
+            found.links.push(String::new());
+            return found;
+        }
+        let mut folders: Vec<&str> = files
+            .flat_map(|file| file.match_indices('/').map(move |(at, _)| &file[..=at]))
+            .collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            let at = target.join(folder.trim_end_matches('/'));
+            if !found.hold(folder) && at.is_symlink() {
+                found.links.push(folder.to_owned());
+            }
+        }
+        found
+    }
+
+    /// Is `file`, a path below the target, behind one of them?
+    pub(crate) fn hold(&self, file: &str) -> bool {
+        self.links
+            .iter()
+            .any(|link| file.starts_with(link.as_str()))
+    }
+
+    /// Removes the links, not what they lead to.
+    pub(crate) fn unlink(&self) -> Result<(), Error> {
+        for link in &self.links {
+            let at = self.target.join(link.trim_end_matches('/'));
+            fault::point("store.place.unlink").map_err(base::Error::io("remove", &at))?;
+            fs::remove_file(&at).map_err(base::Error::io("remove", &at))?;
+        }
+        Ok(())
+    }
+}
+
 /// Removes the folders that held `files` (paths below `target`) and hold nothing now; never
 /// `target` itself.
 pub(crate) fn remove_empty_folders<'a>(
@@ -445,12 +473,4 @@ fn device(path: &Path) -> io::Result<u64> {
 
 fn same_device(a: &Path, b: &Path) -> bool {
     matches!((device(a), device(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-#[cfg(unix)]
-fn is_link_to(path: &Path, object: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |path: PathBuf| std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
-    // Follows a symbolic link, so both kinds lead to the object's own inode.
-    matches!((id(path.to_owned()), id(object.to_owned())), (Ok(a), Ok(b)) if a == b)
 }

@@ -8,25 +8,36 @@
 
 pub mod cache;
 pub mod error;
+pub mod gc;
+pub mod legacy;
 pub mod materialise;
+mod members;
+pub mod part;
+mod relink;
+pub mod remote;
 pub mod remove;
+mod rescue;
 pub mod snapshot;
 mod stat;
 mod state;
+pub mod transfer;
 pub mod tree;
+pub mod unprotect;
 pub mod verify;
 
 use std::path::PathBuf;
 
 use crate::base::fs::LinkKind;
 use crate::base::{ArtifactPath, Cancel, ObjectId};
-use crate::project::Project;
+use crate::project::{Layout, Project, init};
 
 pub use cache::{Cache, Held};
 pub use error::Error;
 pub use materialise::{OnConflict, Placed};
+pub use remote::Remote;
 pub use remove::Removed;
 pub use snapshot::{Presence, Present, Snapshotter, Stats};
+pub use transfer::{Look, Moved, Standing, Transfer, TransferEvent};
 pub use tree::{FileChange, Listing, ListingEntry, diff};
 pub use verify::{Report, Sweep, VerifyEvent, verify};
 
@@ -39,12 +50,15 @@ pub struct Store {
     pub cache: Cache,
     /// The workspace.
     pub snapshots: Snapshotter,
+    /// The workspace as DVC 2 hashed it; opens nothing until it is asked.
+    legacy: Snapshotter,
     root: PathBuf,
     tmp: PathBuf,
     link_kinds: Vec<LinkKind>,
     /// Is what is learnt about the workspace worth remembering? Not in a work tree that is removed
     /// after use: its rows would replace those of the project.
     remembers: bool,
+    layout: Layout,
 }
 
 impl Store {
@@ -54,10 +68,12 @@ impl Store {
         Self {
             cache: Cache::open(project),
             snapshots: Snapshotter::new(project, cancel),
+            legacy: Snapshotter::legacy(project, cancel),
             root: project.root.clone(),
             tmp: project.layout.tmp(),
             link_kinds: project.config.link_kinds.clone(),
             remembers: !project.layout.is_work_tree(),
+            layout: project.layout.clone(),
         }
     }
 
@@ -69,6 +85,22 @@ impl Store {
         self.snapshots.snapshot(path)
     }
 
+    /// Returns what stands at `path` by the hash of DVC 2, for pointers that it wrote.
+    ///
+    /// # Errors
+    /// As `Snapshotter::snapshot`.
+    pub fn snapshot_legacy(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        self.legacy.snapshot(path)
+    }
+
+    /// Returns the files of the folder at `path` by the hashes of DVC 2.
+    ///
+    /// # Errors
+    /// As `Snapshotter::snapshot`.
+    pub fn listing_legacy(&self, path: &ArtifactPath) -> Result<Option<Listing>, Error> {
+        self.legacy.listing(path)
+    }
+
     /// Puts what stands at `path` into the cache and returns its identity; bytes that are there
     /// already are not copied. Where hard or symbolic links are configured, the files at `path`
     /// become links. Durable after the next `make_durable`.
@@ -76,14 +108,24 @@ impl Store {
     /// # Errors
     /// It cannot be read, or the cache cannot be written.
     pub fn save(&self, path: &ArtifactPath) -> Result<Presence, Error> {
-        let presence = self
-            .snapshots
-            .scan(path, Purpose::Store(&self.cache))?
-            .presence;
+        let presence = self.insert(path)?;
         if let Presence::Present(present) = presence {
-            self.relink(path, &present)?;
+            self.relink(path, &present, relink::Good::AnyLink)?;
         }
         Ok(presence)
+    }
+
+    /// As `save`, but the files at `path` stay what they are.
+    ///
+    /// # Errors
+    /// As `save`.
+    pub fn insert(&self, path: &ArtifactPath) -> Result<Presence, Error> {
+        let scan = self.snapshots.scan(path, Purpose::Store(&self.cache))?;
+        // What is recorded from now on must not be short of a file by accident.
+        match self.snapshots.lost_link(path) {
+            Some(path) => Err(Error::LostLink { path }),
+            None => Ok(scan.presence),
+        }
     }
 
     /// Says whether `object` can be given back in full.
@@ -106,8 +148,16 @@ impl Store {
     /// and writes the stat cache.
     pub fn finish(&self) {
         if self.remembers {
-            self.snapshots.settle();
-            self.snapshots.flush();
+            for snapshots in [&self.snapshots, &self.legacy] {
+                snapshots.settle();
+                snapshots.flush();
+            }
+            // Looking may have been the first thing that was ever done here.
+            if self.layout.state_db().exists()
+                && let Err(error) = init::guard_state(&self.layout)
+            {
+                tracing::warn!(%error, "git may see the local state");
+            }
         }
     }
 }

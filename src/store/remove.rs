@@ -11,7 +11,9 @@ use crate::base::{self, ArtifactPath, ObjectId, fs};
 
 use super::Store;
 use super::error::Error;
-use super::materialise::{OnConflict, is_there, remove_empty_folders, remove_folder_if_empty};
+use super::materialise::{
+    LinkedFolders, OnConflict, is_there, remove_empty_folders, remove_folder_if_empty,
+};
 use super::snapshot::{Presence, Purpose, Snapshotter};
 use super::tree::Listing;
 
@@ -64,7 +66,10 @@ impl Store {
         if Snapshotter::untracked(target, listing)?.is_empty() {
             return self.discard_aside(target);
         }
-        for entry in listing.entries() {
+        let names = listing.entries().iter().map(|e| e.path.as_str());
+        let linked = LinkedFolders::find(target, names);
+        linked.unlink()?;
+        for entry in listing.entries().iter().filter(|e| !linked.hold(&e.path)) {
             let file = target.join(&entry.path);
             fs::remove_file(&file).map_err(base::Error::io("remove", &file))?;
         }

@@ -1,5 +1,5 @@
 //! The stat cache: which hash belongs to which stat, so that an unchanged file is never read twice.
-//! Imports: `base`, `store::stat`, rusqlite.
+//! Imports: `base`, `store::{members, stat}`, rusqlite.
 //!
 //! **Tables of `.cvops/state.db`.** `files`: one row per path that was asked for by name. `trees`:
 //! one row per folder: a fingerprint over the paths and stats of all its files, and the tree it
@@ -23,8 +23,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use crate::base::fs::fault;
+use crate::base::hash::HashAlgo;
 use crate::base::{self, ContentHash, db, fs};
 
+use super::members::Members;
 use super::stat::Stat;
 
 const MIGRATIONS: &[&str] = &["
@@ -46,9 +48,6 @@ pub(crate) struct TreeRow {
     pub(crate) files: u64,
 }
 
-/// Settled stats and hashes of a folder's files, by path relative to it.
-pub(crate) type Members = BTreeMap<String, (Stat, ContentHash)>;
-
 /// The stat cache of one project.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -56,8 +55,9 @@ pub(crate) struct State {
     rows: Mutex<Rows>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rows {
+    algo: HashAlgo,
     loaded: bool,
     db: Option<Connection>,
     files: BTreeMap<String, (Stat, ContentHash)>,
@@ -69,11 +69,11 @@ struct Rows {
 }
 
 impl State {
-    /// Returns the stat cache kept at `path`; touches no file.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Returns the stat cache kept at `path`, of hashes by `algo`; touches no file.
+    pub(crate) fn new(path: PathBuf, algo: HashAlgo) -> Self {
         Self {
             path,
-            rows: Mutex::default(),
+            rows: Mutex::new(Rows::new(algo)),
         }
     }
 
@@ -95,12 +95,17 @@ impl State {
             .copied()
     }
 
+    /// Returns the last row of the folder at `path`, whatever is there now.
+    pub(crate) fn last_tree(&self, path: &str) -> Option<TreeRow> {
+        self.loaded().trees.get(path).copied()
+    }
+
     /// Returns what is known of files below the folder `path`: from its own row, and from rows of
     /// folders around and below it, since stages may depend on a folder and on a part of it.
-    pub(crate) fn members(&self, path: &str) -> Members {
+    pub(crate) fn members(&self, path: &str) -> Arc<Members> {
         let mut rows = self.loaded();
         let inside = format!("{path}/");
-        let mut known = Members::new();
+        let mut known = BTreeMap::new();
         let related: Vec<String> = rows
             .trees
             .keys()
@@ -116,7 +121,7 @@ impl State {
             for (relative, entry) in rows.members(&self.path, &other).iter() {
                 let full = format!("{other}/{relative}");
                 if let Some(relative) = full.strip_prefix(&inside) {
-                    known.insert(relative.to_owned(), *entry);
+                    known.insert(relative.to_owned(), entry);
                 }
             }
         }
@@ -127,11 +132,15 @@ impl State {
             known.insert(relative.to_owned(), *entry);
         }
         let own = rows.members(&self.path, path);
-        known.extend(
-            own.iter()
-                .map(|(relative, entry)| (relative.clone(), *entry)),
-        );
-        known
+        if known.is_empty() {
+            return own;
+        }
+        known.extend(own.iter().map(|(path, entry)| (path.to_owned(), entry)));
+        let mut all = Members::new(rows.algo);
+        for (path, (stat, hash)) in &known {
+            all.push(path, *stat, *hash);
+        }
+        Arc::new(all)
     }
 
     /// Remembers a file; the caller has checked that `stat` is settled.
@@ -191,6 +200,18 @@ impl State {
 }
 
 impl Rows {
+    fn new(algo: HashAlgo) -> Self {
+        Self {
+            algo,
+            loaded: false,
+            db: None,
+            files: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            members: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
     /// Drops the rows of `path` in memory; was there one?
     fn forget(&mut self, path: &str) -> bool {
         let file = self.files.remove(path).is_some();
@@ -234,10 +255,8 @@ impl Rows {
                 .as_blob()
                 .ok()
                 .and_then(Stat::from_bytes);
-            let hash: [u8; 32] = row.get(2).map_err(fail)?;
-            if let Some(stat) = stat {
-                self.files
-                    .insert(path, (stat, ContentHash::from_bytes(hash)));
+            if let (Some(stat), Some(hash)) = (stat, self.hash(row, 2).map_err(fail)?) {
+                self.files.insert(path, (stat, hash));
             }
         }
         let select = "SELECT path, fingerprint, tree, size, files FROM trees";
@@ -247,9 +266,12 @@ impl Rows {
             let path: String = row.get(0).map_err(fail)?;
             let size: i64 = row.get(3).map_err(fail)?;
             let files: i64 = row.get(4).map_err(fail)?;
+            let Some(tree) = self.hash(row, 2).map_err(fail)? else {
+                continue;
+            };
             let tree = TreeRow {
-                fingerprint: ContentHash::from_bytes(row.get(1).map_err(fail)?),
-                tree: ContentHash::from_bytes(row.get(2).map_err(fail)?),
+                fingerprint: ContentHash::Blake3(row.get(1).map_err(fail)?),
+                tree,
                 size: size.cast_unsigned(),
                 files: files.cast_unsigned(),
             };
@@ -258,26 +280,38 @@ impl Rows {
         Ok(())
     }
 
+    /// Returns a hash of the project's algorithm; `None` for one of another: the folder was another
+    /// kind of project when it was written.
+    fn hash(
+        &self,
+        row: &rusqlite::Row<'_>,
+        column: usize,
+    ) -> rusqlite::Result<Option<ContentHash>> {
+        let bytes = row.get_ref(column)?.as_blob()?;
+        Ok(ContentHash::from_bytes(self.algo, bytes))
+    }
+
     fn members(&mut self, db_path: &Path, path: &str) -> Arc<Members> {
         if let Some(members) = self.members.get(path) {
             return Arc::clone(members);
         }
+        let none = || Arc::new(Members::new(self.algo));
         if self.changed.contains(path) {
             // Forgotten or replaced since the database was written.
-            return Arc::default();
+            return none();
         }
         let Some(db) = &self.db else {
-            return Arc::default();
+            return none();
         };
         let found: rusqlite::Result<Vec<u8>> = db
             .prepare_cached("SELECT entries FROM members WHERE path = ?1")
             .and_then(|mut s| s.query_row([path], |row| row.get(0)));
         match found {
-            Ok(blob) => Arc::new(decode(&blob)),
-            Err(rusqlite::Error::QueryReturnedNoRows) => Arc::default(),
+            Ok(blob) => Arc::new(Members::from_bytes(self.algo, blob)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => none(),
             Err(error) => {
                 tracing::warn!(%error, path = %db_path.display(), "the stat cache cannot be read");
-                Arc::default()
+                none()
             }
         }
     }
@@ -321,7 +355,7 @@ impl Rows {
                     drop_tree.execute([path])?;
                 }
                 if let Some(entries) = self.members.get(path) {
-                    members.execute(params![path, encode(entries)])?;
+                    members.execute(params![path, entries.as_bytes()])?;
                 } else {
                     drop_members.execute([path])?;
                 }
@@ -394,50 +428,6 @@ fn move_aside(path: &Path) -> Result<(), base::Error> {
     Ok(())
 }
 
-/// Version byte, then per file: length of the path (u32, little endian), path, stat, hash.
-const MEMBERS_VERSION: u8 = 1;
-
-fn encode(members: &Members) -> Vec<u8> {
-    let mut bytes = vec![MEMBERS_VERSION];
-    for (path, (stat, hash)) in members {
-        bytes.extend_from_slice(&(path.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(path.as_bytes());
-        bytes.extend_from_slice(&stat.to_bytes());
-        bytes.extend_from_slice(hash.as_bytes());
-    }
-    bytes
-}
-
-/// Reads what `encode` wrote; anything else reads as far as it makes sense.
-fn decode(bytes: &[u8]) -> Members {
-    let mut members = Members::new();
-    let Some((&MEMBERS_VERSION, mut rest)) = bytes.split_first() else {
-        return members;
-    };
-    while let Some((entry, tail)) = decode_entry(rest) {
-        members.insert(entry.0, entry.1);
-        rest = tail;
-    }
-    members
-}
-
-type Entry = (String, (Stat, ContentHash));
-
-fn decode_entry(bytes: &[u8]) -> Option<(Entry, &[u8])> {
-    let (len, bytes) = bytes.split_first_chunk::<4>()?;
-    let (path, bytes) = bytes.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    let (stat, bytes) = bytes.split_at_checked(Stat::LEN)?;
-    let (hash, bytes) = bytes.split_first_chunk::<32>()?;
-    let path = std::str::from_utf8(path).ok()?.to_owned();
-    Some((
-        (
-            path,
-            (Stat::from_bytes(stat)?, ContentHash::from_bytes(*hash)),
-        ),
-        bytes,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -455,6 +445,14 @@ mod tests {
         ContentHash::of(text.as_bytes())
     }
 
+    fn members(files: &[(&str, Stat, &str)]) -> Members {
+        let mut members = Members::new(HashAlgo::Blake3);
+        for (path, stat, text) in files {
+            members.push(path, *stat, hash(text));
+        }
+        members
+    }
+
     fn row(text: &str) -> TreeRow {
         TreeRow {
             fingerprint: hash(text),
@@ -468,50 +466,46 @@ mod tests {
     fn rows_survive_the_process_and_match_only_their_stat() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("state.db");
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         state.record_file("a", stat(1), hash("a"));
-        let members = Members::from([("x".to_owned(), (stat(2), hash("x")))]);
-        state.record_tree("d", Some(row("f")), members.clone());
+        let known = members(&[("x", stat(2), "x")]);
+        state.record_tree("d", Some(row("f")), known.clone());
         state.record_file("gone", stat(3), hash("g"));
         state.forget("gone");
         state.flush();
 
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         assert_eq!(state.file("a", &stat(1)), Some(hash("a")));
         assert_eq!(state.file("a", &stat(2)), None);
         assert_eq!(state.file("gone", &stat(3)), None);
         assert_eq!(state.tree("d", &hash("f")), Some(row("f")));
         assert_eq!(state.tree("d", &hash("g")), None);
-        assert_eq!(state.members("d"), members);
-        assert_eq!(state.members("d/sub"), Members::new());
+        assert_eq!(*state.members("d"), known);
+        assert_eq!(*state.members("d/sub"), members(&[]));
         // A folder becomes a file: its rows go.
         state.record_file("d", stat(1), hash("d"));
-        assert_eq!(state.members("d"), Members::new());
+        assert_eq!(*state.members("d"), members(&[]));
         state.flush();
-        let state = State::new(path);
+        let state = State::new(path, HashAlgo::Blake3);
         assert_eq!(state.tree("d", &hash("f")), None);
-        assert_eq!(state.members("d"), Members::new());
+        assert_eq!(*state.members("d"), members(&[]));
     }
 
     #[test]
     fn overlapping_folders_share_what_is_known() {
         let tmp = tempfile::tempdir().unwrap();
-        let state = State::new(tmp.path().join("state.db"));
-        let entry = (stat(2), hash("x"));
+        let state = State::new(tmp.path().join("state.db"), HashAlgo::Blake3);
         state.record_tree(
             "data",
             Some(row("f")),
-            Members::from([("train/x".to_owned(), entry)]),
+            members(&[("train/x", stat(2), "x")]),
         );
         state.record_file("data/test/y", stat(1), hash("y"));
         assert_eq!(
-            state.members("data/train"),
-            Members::from([("x".to_owned(), entry)])
+            *state.members("data/train"),
+            members(&[("x", stat(2), "x")])
         );
-        assert_eq!(
-            state.members("data/test"),
-            Members::from([("y".to_owned(), (stat(1), hash("y")))])
-        );
+        assert_eq!(*state.members("data/test"), members(&[("y", stat(1), "y")]));
     }
 
     #[test]
@@ -519,22 +513,14 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("state.db");
         fs::write_atomic(&path, &[b'x'; 5000]).unwrap();
-        let state = State::new(path.clone());
+        let state = State::new(path.clone(), HashAlgo::Blake3);
         assert_eq!(state.file("a", &stat(1)), None);
         state.record_file("a", stat(1), hash("a"));
         state.flush();
         assert!(tmp.path().join("state.db.damaged").is_file());
-        assert_eq!(State::new(path).file("a", &stat(1)), Some(hash("a")));
-    }
-
-    #[test]
-    fn member_blobs_of_unknown_form_read_as_far_as_they_make_sense() {
-        let members = Members::from([("é/x".to_owned(), (stat(2), hash("x")))]);
-        let mut bytes = encode(&members);
-        assert_eq!(decode(&bytes), members);
-        bytes.extend_from_slice(&[9, 0, 0, 0, b'x']);
-        assert_eq!(decode(&bytes), members);
-        bytes[0] = 2;
-        assert_eq!(decode(&bytes), Members::new());
+        assert_eq!(
+            State::new(path, HashAlgo::Blake3).file("a", &stat(1)),
+            Some(hash("a"))
+        );
     }
 }

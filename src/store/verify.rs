@@ -201,19 +201,19 @@ fn sweep_leftovers(cache: &Cache, project: &Project, since: SystemTime) -> Resul
 }
 
 #[cfg(unix)]
-fn changed(metadata: &std::fs::Metadata) -> Option<SystemTime> {
+pub(super) fn changed(metadata: &std::fs::Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt;
     let since = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
     Some(SystemTime::UNIX_EPOCH + since)
 }
 
 #[cfg(not(unix))]
-fn changed(metadata: &std::fs::Metadata) -> Option<SystemTime> {
+pub(super) fn changed(metadata: &std::fs::Metadata) -> Option<SystemTime> {
     metadata.created().ok()
 }
 
 /// Returns the entries of a folder; none if it does not exist.
-fn entries(dir: &Path) -> Result<Vec<DirEntry>, Error> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<DirEntry>, Error> {
     let read = match std::fs::read_dir(dir) {
         Ok(read) => read,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -224,7 +224,7 @@ fn entries(dir: &Path) -> Result<Vec<DirEntry>, Error> {
 }
 
 /// Returns the object that the file `file` in the prefix folder `folder` is named after.
-fn object_of(folder: &DirEntry, file: &DirEntry) -> Option<ObjectId> {
+pub(super) fn object_of(folder: &DirEntry, file: &DirEntry) -> Option<ObjectId> {
     let (prefix, rest) = (folder.file_name(), file.file_name());
     let (prefix, rest) = (prefix.to_str()?, rest.to_str()?);
     if prefix.len() != 2 {

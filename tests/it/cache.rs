@@ -25,13 +25,8 @@ fn the_folder_is_printed_also_from_below_and_as_configured() {
 "#]],
     );
     p.write(".cvops/config.local.yaml", "cache: {dir: ../shared}\n");
-    check(
-        &p.cvops("cache dir"),
-        str![[r#"
-[ROOT]/../shared
-[exit 0]
-"#]],
-    );
+    let shared = p.root().parent().unwrap().join("shared");
+    assert_eq!(p.ok("cache dir").stdout.trim(), shared.to_str().unwrap());
 }
 
 #[test]
@@ -55,7 +50,7 @@ fn verify_counts_and_sweeps() {
     check(
         &p.cvops("cache verify --json"),
         str![[r#"
-{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[]}
+{"bytes":25,"checked":3,"clean":true,"corrupt":[],"incomplete":[],"repaired":0,"rescued":[]}
 [exit 0]
 "#]],
     );

@@ -2,8 +2,8 @@
 
 use snapbox::str;
 
-use crate::support::check;
-use crate::support::stages::sample;
+use crate::support::stages::{sample, with_pipeline};
+use crate::support::{check, project};
 
 #[test]
 fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
@@ -12,15 +12,15 @@ fn what_is_missing_or_different_is_put_in_place_and_nothing_runs() {
         &p.cvops("checkout"),
         str![[r#"
 --- stderr ---
-error: `upper.txt` cannot be restored: the lock records no run of `prepare` that wrote it
+error: `tally.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `top.txt` cannot be restored: the lock records no run of `top` that wrote it
+ = help: `cvops repro tally` makes it anew
+error: `top.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
-error: `tally.txt` cannot be restored: the lock records no run of `tally` that wrote it
+ = help: `cvops repro top` makes it anew
+error: `upper.txt` cannot be put in place: no run that wrote it is recorded
  |
- = help: `cvops repro` makes it anew
+ = help: `cvops repro prepare` makes it anew
 [exit 1]
 "#]],
     );
@@ -38,10 +38,10 @@ everything is in place already
     check(
         &p.cvops("checkout"),
         str![[r#"
+M	top.txt
+A	upper.txt
 --- stderr ---
-restored `upper.txt`
-restored `top.txt`
-  its old content is kept in the cache as [HASH]
+  the old content of `top.txt` is kept in the cache as [HASH]
 [exit 0]
 "#]],
     );
@@ -53,9 +53,8 @@ restored `top.txt`
     check(
         &p.cvops("checkout top tally.txt"),
         str![[r#"
---- stderr ---
-restored `top.txt`
-restored `tally.txt`
+A	tally.txt
+A	top.txt
 [exit 0]
 "#]],
     );
@@ -63,7 +62,7 @@ restored `tally.txt`
     check(
         &p.cvops("checkout --json upper.txt"),
         str![[r#"
-{"error":null,"path":"upper.txt","result":"restored","saved":null}
+{"error":null,"path":"upper.txt","result":"added","saved":null}
 [exit 0]
 "#]],
     );
@@ -96,4 +95,140 @@ everything is up to date
 [exit 0]
 "#]],
     );
+}
+
+/// git has what `cache: false` leaves to it: an edit there is none of checkout's business, and in a
+/// clone the cache does not have it.
+#[test]
+fn what_is_left_to_git_is_left_alone() {
+    let p = with_pipeline(
+        "stages:\n  score:\n    cmd: \"echo '{\\\"a\\\": 1}' > m.json; echo o > o.txt\"\n    metrics: [{m.json: {cache: false}}]\n    outs: [o.txt]\n",
+    );
+    p.ok("repro");
+    p.write("note.txt", "one\n").ok("add note.txt");
+    let pointer = p.read("note.txt.cvops");
+    p.write("note.txt.cvops", format!("{pointer}  cache: false\n"));
+    p.write("m.json", "{\"a\": 2}\n").write("note.txt", "two\n");
+    for command in ["checkout", "checkout --force", "checkout m.json note.txt"] {
+        check(
+            &p.cvops(command),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
+    }
+    assert_eq!(p.read("m.json"), "{\"a\": 2}\n");
+    assert_eq!(p.read("note.txt"), "two\n");
+    // As in a fresh clone, after `pull` has brought the output.
+    p.remove(".cvops/cache").remove(".cvops/runs");
+    p.ok("repro --force");
+    let object = blake3::hash(p.read("m.json").as_bytes()).to_hex();
+    p.remove(&format!(
+        ".cvops/cache/blake3/{}/{}",
+        &object[..2],
+        &object[2..]
+    ));
+    p.ok("checkout");
+    // What is gone is for git to bring back.
+    p.remove("m.json");
+    p.ok("checkout");
+    assert!(!p.exists("m.json"));
+}
+
+#[test]
+fn the_help_for_what_the_cache_lacks_is_what_helps() {
+    let p = with_pipeline("stages: {a: {cmd: echo 1 > out, outs: [out]}}\n");
+    p.write("f", "1\n2\n").ok("add f");
+    p.ok("freeze a");
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: no run that wrote it is recorded
+ |
+ = help: `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
+    p.ok("unfreeze a");
+    p.ok("repro");
+    p.ok("freeze a");
+    p.remove(".cvops/cache").remove("out").remove("f");
+    check(
+        &p.cvops("checkout"),
+        str![[r#"
+--- stderr ---
+error: `f` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; if you have it elsewhere, put it there and `cvops add f`
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `a` is frozen: `cvops unfreeze a`, then `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
+    p.ok("unfreeze a");
+    check(
+        &p.cvops("checkout out"),
+        str![[r#"
+--- stderr ---
+error: `out` cannot be put in place: the cache does not have `[HASH]`
+ |
+ = help: `cvops fetch` brings it from a remote that has it; `cvops repro a` makes it anew
+[exit 1]
+"#]],
+    );
+}
+
+/// What the branch one comes from tracked, and this one does not, would be new files to git.
+#[test]
+fn a_branch_takes_its_data_along() {
+    for dvc in [false, true] {
+        let p = project();
+        p.write("readme", "1\n").git_init();
+        p.ok(if dvc { "init --dvc" } else { "init" });
+        p.git("add --all");
+        p.git("commit --quiet --message init");
+        p.git("checkout --quiet -b data");
+        p.write("f", "one\n")
+            .write("d/a", "1\n")
+            .write("mine", "1\n");
+        p.ok("add f d mine");
+        p.git("add --all");
+        p.git("commit --quiet --message data");
+        p.git("checkout --quiet main");
+        p.write("mine", "edited\n");
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+D	d/
+D	f
+[exit 0]
+"#]],
+        );
+        assert_eq!(p.git("status --porcelain"), "?? mine\n");
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+--- stderr ---
+everything is in place already
+[exit 0]
+"#]],
+        );
+        p.git("checkout --quiet data");
+        check(
+            &p.cvops("checkout"),
+            str![[r#"
+M	mine
+A	d/
+A	f
+--- stderr ---
+  the old content of `mine` is kept in the cache as [HASH]
+[exit 0]
+"#]],
+        );
+        assert_eq!(p.read("d/a"), "1\n");
+    }
 }

@@ -10,10 +10,14 @@ fn settings_are_listed_with_their_origin() {
     check(
         &p.cvops("config"),
         str![[r#"
-setting     value
-cache.dir   .cvops/cache
-cache.type  reflink,copy
-core.jobs   1
+setting         value
+cache.dir       .cvops/cache
+cache.type      reflink,copy
+core.autostage  false
+core.jobs       1
+core.no_scm     false
+parsing.bool    store_true
+parsing.list    nargs
 [exit 0]
 "#]],
     );
@@ -24,21 +28,29 @@ core.jobs   1
     check(
         &p.cvops("config list --show-origin"),
         str![[r#"
-setting     value          from
-cache.dir   big/cache      .cvops/config.local.yaml
-cache.type  hardlink,copy  .cvops/config.yaml
-core.jobs   2              [HOME]/.config/cvops/config.yaml
+setting         value          from
+cache.dir       big/cache      .cvops/config.local.yaml
+cache.type      hardlink,copy  .cvops/config.yaml
+core.autostage  false          default
+core.jobs       2              [HOME]/.config/cvops/config.yaml
+core.no_scm     false          default
+parsing.bool    store_true     default
+parsing.list    nargs          default
 [exit 0]
 "#]],
     );
     check(
         &p.cvops("config list --md"),
         str![[r#"
-| setting    | value         |
-| ---------- | ------------- |
-| cache.dir  | big/cache     |
-| cache.type | hardlink,copy |
-| core.jobs  | 2             |
+| setting        | value         |
+| -------------- | ------------- |
+| cache.dir      | big/cache     |
+| cache.type     | hardlink,copy |
+| core.autostage | false         |
+| core.jobs      | 2             |
+| core.no\_scm   | false         |
+| parsing.bool   | store\_true   |
+| parsing.list   | nargs         |
 [exit 0]
 "#]],
     );
@@ -141,7 +153,7 @@ error: there is no setting `core.job`
 --- stderr ---
 error: there is no setting `frobnicate`
  |
- = help: settings: `cache.dir`, `cache.type`, `core.jobs`
+ = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`
 [exit 2]
 "#]],
     );
@@ -192,15 +204,8 @@ error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `h
         &p.cvops("config --global cache.dir here"),
         str![[r#"
 --- stderr ---
-error: `cache.dir` must be absolute in the user's settings
- --> [HOME]/.config/cvops/config.yaml:2:8
-  |
-2 |   dir: here
-  |        ^^^^
-  |
-  = note: `[HOME]/.config/cvops/config.yaml` was not changed
-  = help: relative paths belong in the project's `.cvops/config.yaml`
-[exit 2]
+`cache.dir` is `[ROOT]/here` in `[HOME]/.config/cvops/config.yaml`
+[exit 0]
 "#]],
     );
     check(
@@ -260,23 +265,33 @@ fn the_reference_lists_the_settings() {
         .take_while(|line| line.starts_with('|'))
         .filter(|line| line.starts_with("| `"))
         .collect();
-    let json = project().ok("config list --json").stdout;
-    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let settings = listed["settings"].as_array().unwrap();
-    let expected: Vec<String> = settings
-        .iter()
-        .map(|setting| {
-            let text = |key: &str| setting[key].as_str().unwrap().to_owned();
-            format!(
-                "| `{}` | {} | {} | `{}` |",
-                text("key"),
-                text("meaning"),
-                text("values"),
-                text("default")
-            )
-        })
+    let rows: Vec<&str> = rows
+        .into_iter()
+        .map(|row| row.split('`').nth(1).unwrap_or_default())
         .collect();
-    assert_eq!(rows, expected);
+    // Those that have no value yet are known to the command all the same.
+    let p = project();
+    p.ok("init");
+    let keys: Vec<String> = rows
+        .iter()
+        .map(|key| key.replace("NAME", "store"))
+        .collect();
+    for key in &keys {
+        p.ok(&format!("config {key}"));
+    }
+    let json = p.ok("config list --json").stdout;
+    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for setting in listed["settings"].as_array().unwrap() {
+        let text = |key: &str| setting[key].as_str().unwrap().to_owned();
+        let row = format!(
+            "| `{}` | {} | {} | `{}` |",
+            text("key"),
+            text("meaning"),
+            text("values"),
+            text("default")
+        );
+        assert!(reference.contains(&row), "{row}");
+    }
 }
 
 #[test]
@@ -316,4 +331,145 @@ fn a_section_goes_with_its_last_setting() {
     assert_eq!(p.read(".cvops/config.yaml"), "# ours\n");
     p.ok("config core.jobs 2");
     assert_eq!(p.read(".cvops/config.yaml"), "# ours\ncore:\n  jobs: 2\n");
+}
+
+/// In a DVC repository the files are DVC's, and what DVC would refuse stays out of them.
+#[test]
+fn files_of_dvc_are_read_and_changed_in_their_own_form() {
+    let p = project();
+    p.write(
+        ".dvc/config",
+        "# ours\n[core]\n    remote = store  # the big one\n    analytics = false\n['remote \"store\"']\n    url = ../../store\n",
+    );
+    check(
+        &p.cvops("config list --show-origin"),
+        str![[r#"
+setting           value         from
+cache.dir         .dvc/cache    default
+cache.type        reflink,copy  default
+core.analytics    false         .dvc/config
+core.autostage    false         default
+core.jobs         1             default
+core.no_scm       false         default
+core.remote       store         .dvc/config
+parsing.bool      store_true    default
+parsing.list      nargs         default
+remote.store.url  ../../store   .dvc/config
+[exit 0]
+"#]],
+    );
+    p.ok("config core.autostage true");
+    p.ok("config cache.type hardlink,copy");
+    p.ok("config --local cache.dir ../big");
+    p.ok("config remote.store.jobs 4");
+    p.ok("config exp.auto_push false");
+    p.ok("config core.analytics -u");
+    check(
+        &p.cvops("config core.jobs 3"),
+        str![[r#"
+--- stderr ---
+error: `.dvc/config` cannot hold `core.jobs`
+ |
+ = note: DVC refuses files with settings that it does not know
+ = help: `--local` sets it for this project on this machine, `--global` for all your projects
+[exit 2]
+"#]],
+    );
+    p.ok("config core.jobs 3 --local");
+    assert_eq!(p.ok("config core.jobs").stdout, "3\n");
+    assert_eq!(
+        p.ok("cache dir").stdout.trim(),
+        p.path("../big")
+            .canonicalize()
+            .unwrap_or(p.root().parent().unwrap().join("big"))
+            .to_str()
+            .unwrap()
+    );
+    check(
+        &p.cvops("config --list --show-origin"),
+        str![[r#"
+.dvc/config	core.remote=store
+.dvc/config	core.autostage=true
+.dvc/config	cache.type=hardlink,copy
+.dvc/config	exp.auto_push=false
+.dvc/config	remote.store.url=../../store
+.dvc/config	remote.store.jobs=4
+.dvc/config.local	cache.dir=../../big
+.cvops/config.local.yaml	core.jobs=3
+[exit 0]
+"#]],
+    );
+    snapbox::assert_data_eq!(
+        p.read(".dvc/config"),
+        str![[r##"
+# ours
+[core]
+    remote = store  # the big one
+    autostage = true
+[cache]
+    type = "hardlink,copy"
+[exp]
+    auto_push = false
+['remote "store"']
+    url = ../../store
+    jobs = 4
+
+"##]]
+    );
+    assert_eq!(
+        p.read(".dvc/config.local"),
+        "[cache]\n    dir = ../../big\n"
+    );
+}
+
+#[test]
+fn mistakes_in_files_of_dvc_have_their_place_and_what_is_unknown_is_a_warning() {
+    let p = project();
+    p.write(
+        ".dvc/config.local",
+        "[core]\n    autostge = true\n[cache]\n    type = reflnk\n",
+    );
+    check(
+        &p.cvops("root"),
+        str![[r#"
+--- stderr ---
+error: `reflnk` is no link type; `cache.type` is a list of `reflink`, `copy`, `hardlink`, `symlink`
+ --> .dvc/config.local:4:12
+  |
+4 |     type = reflnk
+  |            ^^^^^^
+  |
+  = help: did you mean `reflink`?
+[exit 2]
+"#]],
+    );
+    p.write(".dvc/config.local", "[core]\n    autostge = true\n");
+    check(
+        &p.cvops("root"),
+        str![[r#"
+[ROOT]
+--- stderr ---
+warning: unknown setting `core.autostge` is not used
+ --> .dvc/config.local:2:5
+  |
+2 |     autostge = true
+  |     ^^^^^^^^ not known
+  |
+  = help: did you mean `core.autostage`?
+[exit 0]
+"#]],
+    );
+    p.write(".dvc/config.local", "[core\n");
+    check(
+        &p.cvops("root"),
+        str![[r#"
+--- stderr ---
+error: `.dvc/config.local` cannot be parsed
+ --> .dvc/config.local:1:1
+  |
+1 | [core
+  | ^^^^^ the bracket of this section is not closed
+[exit 2]
+"#]],
+    );
 }

@@ -115,7 +115,7 @@ digraph {
     check(
         &p.cvops("dag --json"),
         str![[r#"
-{"edges":[["load","left"],["load","right"],["left","join"],["right","join"]],"stages":["load","left","right","join","alone"]}
+{"edges":[["load","left"],["load","right"],["left","join"],["right","join"]],"pointers":[],"stages":["load","left","right","join","alone"]}
 [exit 0]
 "#]],
     );

@@ -255,7 +255,7 @@ fn a_cache_that_cannot_be_written() {
 fn a_dvc_repository_is_named() {
     let p = project();
     p.write(".dvc/config", "");
-    says(&p, "project", "problem", "is a DVC repository");
+    says(&p, "project", "ok", "a DVC repository");
 }
 
 #[test]

@@ -67,6 +67,14 @@ train was frozen already
         &p.cvops("why train"),
         str![[r#"
 train is frozen and never runs
+--- stderr ---
+warning: the output `model` of the frozen stage `train` does not exist
+  --> pipeline.yaml:13:9
+   |
+13 |       - model
+   |         ^^^^^
+   |
+   = help: `cvops checkout model` puts it in place from the cache, `cvops pull model` fetches it first; `cvops unfreeze train` lets the stage make it
 [exit 0]
 "#]],
     );

@@ -143,3 +143,68 @@ fn the_schema_knows_every_key_that_the_reader_knows() {
         );
     }
 }
+
+#[test]
+fn a_dvc_repository_is_set_up_as_dvc_does_and_left_as_it_is() {
+    let p = project();
+    check(
+        &p.cvops("init --dvc"),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]` is not the top folder of a git repository
+ |
+ = help: run `git init` first, or do without git: `--no-scm`
+[exit 2]
+"#]],
+    );
+    p.git_init();
+    check(
+        &p.cvops("init --dvc"),
+        str![[r#"
+created .dvc
+created .dvc/.gitignore
+created .dvc/config
+created .dvcignore
+--- stderr ---
+this is a DVC repository: `cvops repro` works with its `dvc.yaml`
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("init --dvc"),
+        str![[r#"
+nothing to do: this is a project already
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read(".dvc/.gitignore"), "/config.local\n/tmp\n/cache\n");
+    assert_eq!(p.read(".dvc/config"), "");
+    check(
+        &p.cvops("init"),
+        str![[r#"
+created .cvops
+created .cvops/.gitignore
+--- stderr ---
+this is a DVC repository: `cvops repro` works with its `dvc.yaml`
+[exit 0]
+"#]],
+    );
+    assert_eq!(p.read(".cvops/.gitignore"), "*\n");
+    assert_eq!(
+        p.git("status --porcelain --untracked-files=all"),
+        "A  .dvc/.gitignore\nA  .dvc/config\nA  .dvcignore\n"
+    );
+    p.write("sub/x", "");
+    check(
+        &p.cvops("-C sub init --dvc"),
+        str![[r#"
+--- stderr ---
+error: `[ROOT]/sub` is not the top folder of a git repository
+ |
+ = help: `--subdir` accepts that `[ROOT]` is, or `--no-scm` does without git
+[exit 2]
+"#]],
+    );
+    p.ok("-C sub init --dvc --no-scm");
+    assert_eq!(p.read("sub/.dvc/config"), "[core]\n    no_scm = True\n");
+}

@@ -1,6 +1,9 @@
 //! What counts as the inputs of a result: changes while a stage runs, outputs that build on
 //! themselves, params that a stage writes, numbers at the edge.
 
+use snapbox::str;
+
+use crate::support::check;
 use crate::support::{Exit, project};
 
 #[test]
@@ -122,12 +125,42 @@ fn params_that_a_stage_writes_make_an_edge() {
 }
 
 #[test]
-fn a_frozen_stage_needs_nothing() {
+fn a_frozen_stage_needs_nothing_but_its_outputs() {
     let p = project();
     p.write(
         "pipeline.yaml",
         "stages: {a: {cmd: x, deps: [gone], params: [n], outs: [o], frozen: true}}\n",
     );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  frozen
+--- stderr ---
+warning: the output `o` of the frozen stage `a` does not exist
+ --> pipeline.yaml:1:56
+  |
+1 | stages: {a: {cmd: x, deps: [gone], params: [n], outs: [o], frozen: true}}
+  |                                                        ^
+  |
+  = help: `cvops checkout o` puts it in place from the cache, `cvops pull o` fetches it first; `cvops unfreeze a` lets the stage make it
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+error: the output `o` of the frozen stage `a` does not exist
+ --> pipeline.yaml:1:56
+  |
+1 | stages: {a: {cmd: x, deps: [gone], params: [n], outs: [o], frozen: true}}
+  |                                                        ^
+  |
+  = help: `cvops checkout o` puts it in place from the cache, `cvops pull o` fetches it first; `cvops unfreeze a` lets the stage make it
+[exit 2]
+"#]],
+    );
+    p.write("o", "1\n");
     p.ok("status");
     assert!(p.ok("repro").stderr.contains("a: frozen"));
 }

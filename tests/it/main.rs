@@ -8,46 +8,71 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod add;
 mod bad_input;
 mod cache;
+mod check_ignore;
 mod checkout;
+mod commit;
 mod concurrency;
 mod config;
 mod crash;
+mod crash_data;
 mod dag;
+mod data;
 mod doctor;
+mod dvc;
+mod dvc_beside;
+mod dvc_compare;
+mod dvc_data;
+mod dvc_locks;
+mod dvc_settings;
+mod dvc_templates;
+mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
 mod freeze;
+mod gc;
 mod health;
 mod help;
 mod init;
 #[cfg(feature = "vision")]
 mod init_template;
 mod inputs;
+mod install;
+mod links;
 mod manual;
 mod metrics;
+mod migrate;
 #[cfg(feature = "vision")]
 mod monitoring;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
+mod pipelines;
 mod plots;
 #[cfg(feature = "vision")]
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
+mod push;
 mod random;
+mod relocate;
+mod remote;
 mod repro;
 mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 mod service;
+mod stage;
+mod stage_runs;
 mod status;
 #[cfg(feature = "vision")]
 mod summary;
 mod support;
 mod sweep;
+mod sweep_templates;
+mod template;
 mod tidy;
 #[cfg(feature = "vision")]
 mod train;

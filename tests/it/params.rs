@@ -426,9 +426,9 @@ error: `day` of `d.toml` cannot be changed: it is a date, and `soon` is none
         &p.cvops("params set train.py:a=2"),
         str![[r#"
 --- stderr ---
-error: `train.py` is Python, which is not supported yet
+error: `a` of `train.py` cannot be changed: it is in a Python program
  |
- = help: write the values into a YAML, JSON or TOML file, and read that in Python
+ = help: change `train.py` by hand; nothing was written
 [exit 2]
 "#]],
     );
@@ -469,4 +469,40 @@ fn set_keeps_a_link_and_changes_what_it_points_to() {
     p.ok("params set --file linked.yaml x=2");
     assert!(p.path("linked.yaml").is_symlink());
     assert_eq!(p.read("conf/real.yaml"), "x: 2 # one\n");
+}
+
+#[test]
+fn literals_of_a_python_file_are_params() {
+    let p = with_pipeline(
+        "stages:\n  a: {cmd: echo 1 > o, params: [config.py: [LR, Net.width, Net.depth]], outs: [o]}\n",
+    );
+    p.write(
+        "config.py",
+        "import os\nLR = 1e-3\nHOME = os.name\nclass Net:\n    width = (8, 16)\n    def __init__(self):\n        self.depth = 2\n",
+    );
+    p.ok("repro");
+    p.write(
+        "config.py",
+        "LR = 0.001\nclass Net:\n    width = (8, 32)\n    def __init__(self):\n        self.depth = 2\n",
+    );
+    check(
+        &p.cvops("status"),
+        str![[r#"
+a  must run    parameter `config.py:Net.width[1]` changed (16 -> 32)
+[exit 0]
+"#]],
+    );
+    p.write("config.py", "LR = [\n");
+    check(
+        &p.cvops("status"),
+        str![[r#"
+--- stderr ---
+error: `config.py` cannot be parsed
+ --> config.py:1:6
+  |
+1 | LR = [
+  |      ^ this bracket is never closed
+[exit 2]
+"#]],
+    );
 }

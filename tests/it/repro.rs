@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use snapbox::str;
 
 use crate::support::check;
-use crate::support::stages::{sample, wait_until, with_pipeline};
+use crate::support::stages::{Beside, sample, wait_until, with_pipeline};
 
 #[test]
 fn a_first_run_runs_all_and_a_second_nothing() {
@@ -276,7 +276,7 @@ recorded as `[RUN]`; `cvops runs show` shows it
 #[test]
 fn an_environment_variable_counts_when_declared() {
     let p = with_pipeline(
-        "stages: {e: {cmd: \"echo ${COLOUR-none} $OTHER > e.txt\", env: [COLOUR], outs: [e.txt]}}\n",
+        "stages: {e: {cmd: 'echo \\${COLOUR-none} $OTHER > e.txt', env: [COLOUR], outs: [e.txt]}}\n",
     );
     p.ok("repro");
     assert_eq!(p.read("e.txt"), "none\n");
@@ -412,16 +412,12 @@ tally: unchanged
         &p.cvops("repro -f top"),
         str![[r#"
 --- stderr ---
-prepare: running: forced
-prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
-prepare: done in [TIME]
 top: frozen
-2 stages: 1 ran, 1 frozen
-recorded as `[RUN]`; `cvops runs show` shows it
+1 stage: 1 frozen
 [exit 0]
 "#]],
     );
-    assert_eq!(p.ran(), "prepare");
+    assert_eq!(p.ran(), "");
 }
 
 #[test]
@@ -1085,14 +1081,14 @@ fn the_output_of_a_running_stage_is_seen_at_once() {
         "stages: {a: {cmd: 'echo ready; while [ ! -e go ]; do sleep 0.02; done; echo > a', outs: [a]}}\n",
     );
     let log = fs::File::create(p.home().join("log")).unwrap();
-    let mut child = p.command("repro").stdout(log).spawn().unwrap();
+    let mut child = Beside::start(p.command("repro").stdout(log));
     wait_until("the line arrives", || {
         fs::read_to_string(p.home().join("log"))
             .unwrap()
             .contains("a | ready\n")
     });
     p.write("go", "");
-    assert!(child.wait().unwrap().success());
+    assert_eq!(child.end(), Some(0));
 }
 
 #[test]
@@ -1238,4 +1234,71 @@ recorded as `[RUN]`; `cvops runs show` shows it
 "#]],
     );
     assert_eq!(p.ran(), "prepare top");
+}
+
+#[test]
+fn outputs_that_git_keeps_as_well_are_told_of() {
+    let p = sample();
+    p.git_init();
+    p.write("top.txt", "mine\n");
+    p.git("add -f top.txt");
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+prepare: running: it never ran
+prepare $ echo prepare >> ~/runs; tr a-z A-Z < data/words.txt > upper.txt
+prepare: done in [TIME]
+top: running: it never ran
+warning: the output `top.txt` of stage `top` is tracked by git already
+  --> pipeline.yaml:10:12
+   |
+10 |     outs: [top.txt]
+   |            ^^^^^^^
+   |
+   = help: take it out of git, the file stays: `git rm -r --cached 'top.txt'`; or leave it to git with `cache: false`; DVC refuses to run such a stage
+top: `top.txt` was not in the cache; its content is kept there as [HASH]
+top $ echo top >> ~/runs; head -n "$(sed 's/[^0-9]//g' params.yaml)" upper.txt > top.txt
+top: done in [TIME]
+tally: running: it never ran
+tally $ echo tally >> ~/runs; grep -c . top.txt > tally.txt
+tally: done in [TIME]
+3 stages: 3 ran
+recorded as `[RUN]`; `cvops runs show` shows it
+[exit 0]
+"#]],
+    );
+    p.git("rm -q -f --cached top.txt");
+    p.edit("pipeline.yaml", "echo top >>", "echo top  >>");
+    assert!(!p.ok("repro").stderr.contains("tracked by git"));
+}
+
+#[test]
+fn what_may_be_missing_is_missing_in_a_dry_run_too() {
+    let p = sample();
+    p.ok("repro");
+    p.remove("data/words.txt");
+    p.remove("top.txt");
+    check(
+        &p.cvops("repro --dry --allow-missing"),
+        str![[r#"
+prepare  unchanged
+top      unchanged
+tally    unchanged
+--- stderr ---
+everything is up to date
+[exit 0]
+"#]],
+    );
+    check(
+        &p.cvops("repro --allow-missing"),
+        str![[r#"
+--- stderr ---
+prepare: unchanged
+top: unchanged
+tally: unchanged
+everything is up to date (3 stages)
+[exit 0]
+"#]],
+    );
 }

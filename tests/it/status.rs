@@ -3,7 +3,7 @@
 use snapbox::str;
 
 use crate::support::stages::{sample, with_pipeline};
-use crate::support::{Exit, check};
+use crate::support::{Exit, check, project};
 
 #[test]
 fn each_state_has_its_word() {
@@ -126,7 +126,7 @@ fn json_names_state_and_reasons() {
     check(
         &p.cvops("status --json"),
         str![[r#"
-{"problems":[],"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
+{"problems":[],"sources":[],"stages":[{"depends_on":[],"reasons":[],"stage":"prepare","state":"unchanged"},{"depends_on":[],"reasons":[{"kind":"parameter_changed","new":1,"old":2,"parameter":"lines","text":"parameter `lines` changed (2 -> 1)"}],"stage":"top","state":"must run"},{"depends_on":["top"],"reasons":[],"stage":"tally","state":"depends"}]}
 [exit 0]
 "#]],
     );
@@ -250,5 +250,52 @@ fn as_markdown_it_is_a_table() {
         assert_eq!(cells[0], head, "{text}");
         assert_eq!(cells[2][1..3], ["a", "must run"], "{text}");
         assert_eq!(cells.len(), 4, "{text}");
+    }
+}
+
+#[test]
+fn a_new_dvc_repository_is_no_error() {
+    let p = crate::support::dvc::repository();
+    check(
+        &p.cvops("status"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
+    p.ok("status --exit-code");
+    check(
+        &p.cvops("repro"),
+        str![[r#"
+--- stderr ---
+the pipeline has no stages yet (`cvops schema` describes them)
+[exit 0]
+"#]],
+    );
+    p.write("f", "1\n").ok("add f");
+    check(
+        &p.cvops("repro f.dvc"),
+        str![[r#"
+--- stderr ---
+the data is recorded
+[exit 0]
+"#]],
+    );
+}
+
+/// The stat cache may be the first thing that cvops writes in a repository of DVC.
+#[test]
+fn git_does_not_see_what_looking_leaves() {
+    let p = project();
+    p.write(".dvc/config", "").write("in.txt", "1\n").write(
+        "dvc.yaml",
+        "stages: {a: {cmd: cp in.txt a.txt, deps: [in.txt], outs: [a.txt]}}\n",
+    );
+    p.write("a.txt", "1\n").git_init();
+    for command in ["status", "data status", "why a", "repro --dry"] {
+        let _ = std::fs::remove_dir_all(p.path(".cvops"));
+        p.ok(command);
+        assert_eq!(p.git("status --porcelain"), "", "{command}");
     }
 }

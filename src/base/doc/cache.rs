@@ -21,6 +21,9 @@ use super::value::Value;
 /// Smaller files are parsed faster than a second file is opened.
 const BYTES_MIN: usize = 32 * 1024;
 
+/// Counts the changes in what a text means, so that no text is read as an older reader understood it.
+const READER: u32 = 2;
+
 /// A folder of parsed documents.
 #[derive(Clone, Debug)]
 pub struct ParseCache {
@@ -59,7 +62,7 @@ impl ParseCache {
             // Let the plain way say what is wrong.
             return Document::read(path, name);
         };
-        let hash = ContentHash::of(text.as_bytes()).to_string();
+        let hash = format!("{READER}:{}", ContentHash::of(text.as_bytes()));
         let kept = self.dir.join(format!("{}.json", name.replace('/', "_")));
         let found = std::fs::read(&kept)
             .ok()

@@ -1,14 +1,18 @@
 //! `Document`: a parsed file that keeps its text, so that messages can point into it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::Error;
 use crate::base::diag::{Diagnostic, Source, Span};
 
+use super::ini;
 use super::key_path::KeyPath;
 use super::locate::{self, Located, Places};
+use super::py;
 use super::value::Value;
+use super::yaml::{self, Fault};
 
 /// The grammar of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub enum Format {
     Json,
     /// TOML 1.0.
     Toml,
+    /// A Python program, read for the literals it assigns; never written.
+    Python,
+    /// INI as DVC's settings are written; no file name tells it.
+    Ini,
 }
 
 impl Format {
@@ -28,6 +36,7 @@ impl Format {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => Self::Json,
             Some("toml") => Self::Toml,
+            Some("py") => Self::Python,
             _ => Self::Yaml,
         }
     }
@@ -44,6 +53,8 @@ pub struct Document {
     pub root: Value,
     /// Where its values stand; found when the first message needs it.
     places: OnceLock<Places>,
+    /// Values that were made from others: where what they were made of stands in the text.
+    made_from: Option<Arc<BTreeMap<KeyPath, KeyPath>>>,
 }
 
 impl Document {
@@ -54,6 +65,21 @@ impl Document {
             format,
             root,
             places: OnceLock::new(),
+            made_from: None,
+        }
+    }
+
+    /// Returns a document of the same text that says `root` instead. `made_from` leads from places
+    /// in `root` that the text does not have to the ones that they were made from; what is inside
+    /// such a place follows it.
+    #[must_use]
+    pub fn derived(&self, root: Value, made_from: BTreeMap<KeyPath, KeyPath>) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            format: self.format,
+            root,
+            places: self.places.clone(),
+            made_from: Some(Arc::new(made_from)),
         }
     }
 
@@ -70,6 +96,10 @@ impl Document {
             Format::Yaml => parse_yaml(&source),
             Format::Json => parse_json(&source),
             Format::Toml => parse_toml(&source),
+            Format::Python => {
+                py::read(&source.text).map_err(|f| syntax_error(&source, f.at, &f.message))
+            }
+            Format::Ini => ini::parse(&source.text).map_err(|problem| problem.diagnostic(&source)),
         };
         match root {
             Ok(root) => Ok(Self::new(source, format, root)),
@@ -86,15 +116,6 @@ impl Document {
     /// The file cannot be read, is not UTF-8, or breaks the grammar.
     pub fn read(path: &Path, name: &str) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        if path.extension().is_some_and(|end| end == "py") {
-            let headline = format!("`{name}` is Python, which is not supported yet");
-            let problem = Diagnostic::error("python-file", headline)
-                .help("write the values into a YAML, JSON or TOML file, and read that in Python");
-            return Err(Error::Document {
-                name: name.to_owned(),
-                problems: vec![problem],
-            });
-        }
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(name, text, Format::of_path(path)),
             Err(e) => {
@@ -118,7 +139,19 @@ impl Document {
         let places = self
             .places
             .get_or_init(|| Places::of(&self.source.text, self.format));
-        places.find(path.keys())
+        match self.origin(path) {
+            Some(origin) => places.find(origin.keys()),
+            None => places.find(path.keys()),
+        }
+    }
+
+    /// Returns what a made value was made from.
+    fn origin(&self, path: &KeyPath) -> Option<KeyPath> {
+        let made_from = self.made_from.as_ref()?;
+        (1..=path.keys().len()).rev().find_map(|count| {
+            let origin = made_from.get(&path.first(count))?;
+            Some(origin.then(&path.keys()[count..]))
+        })
     }
 }
 
@@ -160,17 +193,22 @@ fn duplicate_key(source: &Arc<Source>, message: &str) -> Option<Diagnostic> {
 }
 
 fn parse_yaml(source: &Arc<Source>) -> Result<Value, Diagnostic> {
-    serde_yaml::from_str(&source.text).map_err(|e| {
-        let offset = e.location().map_or(0, |l| l.index());
-        let mut message = e.to_string();
-        // serde_yaml appends " at line L column C"; the caret says that already.
-        if let Some(at) = message.rfind(" at line ") {
-            message.truncate(at);
+    let text = &source.text;
+    let byte = |at: usize| text.char_indices().nth(at).map_or(text.len(), |(i, _)| i);
+    yaml::read(text).map_err(|fault| match fault {
+        Fault::DuplicateKey(key) => duplicate_key(source, &format!("duplicate key `{key}`"))
+            .unwrap_or_else(|| syntax_error(source, 0, &format!("duplicate key `{key}`"))),
+        Fault::Meaning(at, message) => syntax_error(source, byte(at), &message),
+        Fault::Syntax(at, message) => {
+            // The other parser says better what it missed.
+            let (at, message) = match serde_yaml::from_str::<serde_yaml::Value>(text) {
+                Ok(_) => (byte(at), message),
+                Err(e) => (e.location().map_or(0, |l| l.index()), e.to_string()),
+            };
+            // It appends " at line L column C"; the caret says that already.
+            let end = message.rfind(" at line ").unwrap_or(message.len());
+            syntax_error(source, at, &message[..end])
         }
-        if let Some(diagnostic) = duplicate_key(source, &message) {
-            return diagnostic;
-        }
-        syntax_error(source, offset, &message)
     })
 }
 
@@ -240,7 +278,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             merged.to_string(),
-            r#"{"base": {"x": 1, "y": 2}, "z": {"y": 3, "x": 1}}"#
+            r#"{"base": {"x": 1, "y": 2}, "z": {"x": 1, "y": 3}}"#
         );
         assert_eq!(parse("", Format::Yaml).unwrap(), Value::Null);
         assert_eq!(
@@ -253,6 +291,22 @@ mod tests {
             parse("lr: 1e-3", Format::Yaml).unwrap().to_string(),
             r#"{"lr": 0.001}"#
         );
+    }
+
+    #[test]
+    fn made_values_stand_where_they_were_made_from() {
+        let text = "a: {do: {cmd: x}}\nb: 1\n";
+        let document = Document::parse("f", text.to_owned(), Format::Yaml).unwrap();
+        let path = |text: &str| text.parse::<KeyPath>().unwrap();
+        let made_from = BTreeMap::from([(path("a@1"), path("a.do"))]);
+        let made = document.derived(Value::Null, made_from);
+        let shown = |at: &str| {
+            let value = made.locate(&path(at))?.value;
+            Some(&text[value.start..value.end])
+        };
+        assert_eq!(shown("a@1.cmd"), Some("x"));
+        assert_eq!(shown("b"), Some("1"));
+        assert_eq!(shown("a@2.cmd"), None);
     }
 
     proptest! {

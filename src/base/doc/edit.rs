@@ -12,12 +12,15 @@ use crate::base::Error;
 use crate::base::diag::Span;
 
 use super::document::{Document, Format};
+use super::ini;
 use super::key_path::{Key, KeyPath};
 use super::node::{self, Entry, Layout, Node, Quotes, Shape, colon_after};
 use super::value::{Map, Value};
 
+mod lines;
 mod spell;
 
+use lines::{Style, add_lines, append, entry_lines, flow_entry, line_end, newline};
 use spell::{flow, is_one_line, quoted, scalar_or_flow};
 
 /// Returns `document` with `value` at `path`; sections on the way that are missing are created.
@@ -26,6 +29,26 @@ use spell::{flow, is_one_line, quoted, scalar_or_flow};
 /// # Errors
 /// The way leads through something that holds no keys, or the layout is beyond this editor.
 pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    set_in(document, path, value, Style::Short)
+}
+
+/// As `set`; lists in a section that is new stand item below item, as people write stages.
+///
+/// # Errors
+/// As `set`.
+pub fn set_blocks(document: &Document, path: &KeyPath, value: &Value) -> Result<Document, Error> {
+    set_in(document, path, value, Style::Blocks)
+}
+
+fn set_in(
+    document: &Document,
+    path: &KeyPath,
+    value: &Value,
+    style: Style,
+) -> Result<Document, Error> {
+    if document.format == Format::Python {
+        return Err(refuse(document, path, IN_A_PROGRAM.to_owned()));
+    }
     if let Some(why) = unsayable(document.format, value) {
         return Err(refuse(document, path, why.to_owned()));
     }
@@ -34,7 +57,7 @@ pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Documen
     let mut edited = document.clone();
     for (at, value) in steps(&document.root, path, value) {
         let text = match &value {
-            Some(value) => set_one(&edited, &at, value),
+            Some(value) => set_one(&edited, &at, value, style),
             None => remove_one(&edited, &at),
         };
         edited = reread(document, path, text)?;
@@ -47,13 +70,32 @@ pub fn set(document: &Document, path: &KeyPath, value: &Value) -> Result<Documen
 /// # Errors
 /// There is no such value, or the layout is beyond this editor.
 pub fn remove(document: &Document, path: &KeyPath) -> Result<Document, Error> {
+    if document.format == Format::Python {
+        return Err(refuse(document, path, IN_A_PROGRAM.to_owned()));
+    }
     let mut expected = document.root.clone();
     if !take(&mut expected, path.keys()) {
         return Err(refuse(document, path, "it is not there".to_owned()));
     }
-    let edited = reread(document, path, remove_one(document, path))?;
+    let mut edited = reread(document, path, remove_one(document, path))?;
+    if document.format == Format::Ini {
+        // There, a section without keys says nothing.
+        prune(&mut expected);
+        prune(&mut edited.root);
+    }
     check(document, path, edited, &expected)
 }
+
+/// Takes out mappings without keys.
+fn prune(value: &mut Value) {
+    if let Value::Map(map) = value {
+        map.values_mut().for_each(prune);
+        map.retain(|_, inner| !matches!(inner, Value::Map(map) if map.is_empty()));
+    }
+}
+
+/// Why a Python file is left alone.
+const IN_A_PROGRAM: &str = "it is in a Python program";
 
 /// Returns why a value cannot be written in this format, if it cannot.
 fn unsayable(format: Format, value: &Value) -> Option<&'static str> {
@@ -263,16 +305,25 @@ fn find<'n, 'k>(root: &'n Node, keys: &'k [Key]) -> Found<'n, 'k> {
 const BY_LAYOUT: &str = "its layout is too unusual";
 
 /// Returns the text with one value set.
-fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String, String> {
+fn set_one(
+    document: &Document,
+    path: &KeyPath,
+    value: &Value,
+    style: Style,
+) -> Result<String, String> {
     let text = &document.source.text;
     if document.format == Format::Toml {
         return set_toml(document, path, value);
     }
+    if document.format == Format::Ini {
+        return ini::set(text, path.keys(), value);
+    }
     let is_json = document.format == Format::Json;
+    let style = if is_json { Style::Json } else { style };
     let Some(root) = node::tree(text) else {
         return Ok(append(
             text,
-            &entry_lines(text, path.keys(), value, 0, is_json)?,
+            &entry_lines(text, path.keys(), value, 0, style)?,
         ));
     };
     let found = find(&root, path.keys());
@@ -299,7 +350,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
             Ok(add_lines(
                 text,
                 at,
-                &entry_lines(text, rest, value, indent, is_json)?,
+                &entry_lines(text, rest, value, indent, style)?,
             ))
         }
         (Shape::List(Layout::Flow, items), [Key::Index(_)]) => {
@@ -315,7 +366,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
         (Shape::Empty, rest) => match found.entry {
             // Nothing but comments.
             None if found.nodes.len() == 1 => {
-                Ok(append(text, &entry_lines(text, rest, value, 0, is_json)?))
+                Ok(append(text, &entry_lines(text, rest, value, 0, style)?))
             }
             Some(entry) if !in_flow => {
                 let indent = column(text, entry.key.start) + indent_width(&root, text);
@@ -323,7 +374,7 @@ fn set_one(document: &Document, path: &KeyPath, value: &Value) -> Result<String,
                 Ok(add_lines(
                     text,
                     at,
-                    &entry_lines(text, rest, value, indent, is_json)?,
+                    &entry_lines(text, rest, value, indent, style)?,
                 ))
             }
             _ => Err(BY_LAYOUT.to_owned()),
@@ -424,82 +475,6 @@ fn add_in_flow(text: &str, span: Span, last: Option<(usize, usize)>, shown: &str
     format!("{}{between}{shown}{}", &text[..end], &text[end..])
 }
 
-/// Returns `a: {b: value}` for the keys a and b.
-fn flow_entry(keys: &[Key], value: &Value, is_json: bool) -> Result<String, String> {
-    let Some((Key::Name(name), rest)) = keys.split_first() else {
-        return Err("there is no list to put it into".to_owned());
-    };
-    let key = flow(&Value::Str(name.clone()), is_json);
-    match rest {
-        [] => Ok(format!("{key}: {}", flow(value, is_json))),
-        _ => Ok(format!("{key}: {{{}}}", flow_entry(rest, value, is_json)?)),
-    }
-}
-
-/// Returns the lines of a new block entry, without the last line break.
-fn entry_lines(
-    text: &str,
-    keys: &[Key],
-    value: &Value,
-    indent: usize,
-    is_json: bool,
-) -> Result<String, String> {
-    if is_json {
-        return Ok(format!("{{{}}}", flow_entry(keys, value, is_json)?));
-    }
-    let Some((Key::Name(name), rest)) = keys.split_first() else {
-        return Err("there is no list to put it into".to_owned());
-    };
-    let head = format!(
-        "{}{}:",
-        " ".repeat(indent),
-        flow(&Value::Str(name.clone()), false)
-    );
-    match (rest, value) {
-        ([], Value::Map(map)) if !map.is_empty() => {
-            let mut lines = vec![head];
-            for (key, value) in map {
-                let key = [Key::Name(key.clone())];
-                lines.push(entry_lines(text, &key, value, indent + 2, is_json)?);
-            }
-            Ok(lines.join(newline(text)))
-        }
-        ([], value) => Ok(format!("{head} {}", scalar_or_flow(value, is_json))),
-        _ => {
-            let inner = entry_lines(text, rest, value, indent + 2, is_json)?;
-            Ok(format!("{head}{}{inner}", newline(text)))
-        }
-    }
-}
-
-/// Puts lines behind the line that ends at `at`.
-fn add_lines(text: &str, at: usize, lines: &str) -> String {
-    format!("{}{}{lines}{}", &text[..at], newline(text), &text[at..])
-}
-
-/// Puts lines at the end of the text.
-fn append(text: &str, lines: &str) -> String {
-    if text.is_empty() || text.ends_with('\n') {
-        format!("{text}{lines}{}", newline(text))
-    } else {
-        format!("{text}{}{lines}", newline(text))
-    }
-}
-
-fn newline(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
-}
-
-/// Returns where the line of `from` ends, before its line break.
-fn line_end(text: &str, from: usize) -> usize {
-    let end = text[from..].find('\n').map_or(text.len(), |i| from + i);
-    if text[from..end].ends_with('\r') {
-        end - 1
-    } else {
-        end
-    }
-}
-
 /// Returns the column of a byte in its line, in characters.
 fn column(text: &str, at: usize) -> usize {
     let line = text[..at].rfind('\n').map_or(0, |i| i + 1);
@@ -556,6 +531,9 @@ fn remove_one(document: &Document, path: &KeyPath) -> Result<String, String> {
         return Err("a key of a TOML file has to be removed by hand".to_owned());
     }
     let text = &document.source.text;
+    if document.format == Format::Ini {
+        return ini::remove(text, path.keys());
+    }
     let root = node::tree(text).ok_or(BY_LAYOUT)?;
     let found = find(&root, path.keys());
     let [.., parent, node] = found.nodes[..] else {
@@ -598,7 +576,7 @@ fn remove_one(document: &Document, path: &KeyPath) -> Result<String, String> {
             if above.is_root() {
                 return Ok(append(&cut(parent.span), empty));
             }
-            set_one(document, &above, &nothing)
+            set_one(document, &above, &nothing, Style::Short)
         }
         (Layout::Flow, n) if at + 1 < n => Ok(cut(Span {
             start,

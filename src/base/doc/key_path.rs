@@ -48,6 +48,18 @@ impl KeyPath {
         Some(Self(above.to_owned()))
     }
 
+    /// Returns the path of the first `count` steps.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self(self.0.iter().take(count).cloned().collect())
+    }
+
+    /// Returns this path with `steps` behind it.
+    #[must_use]
+    pub fn then(&self, steps: &[Key]) -> Self {
+        Self(self.0.iter().chain(steps).cloned().collect())
+    }
+
     /// Returns the steps.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
@@ -60,7 +72,8 @@ impl KeyPath {
         self.0.is_empty()
     }
 
-    /// Returns the value at this path, or `None` where a step leads nowhere.
+    /// Returns the value at this path, or `None` where a step leads nowhere. A list's item may be
+    /// named as DVC does, `a.0` for `a[0]`.
     #[must_use]
     pub fn get<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         self.0
@@ -68,8 +81,16 @@ impl KeyPath {
             .try_fold(root, |value, key| match (key, value) {
                 (Key::Name(name), Value::Map(map)) => map.get(name),
                 (Key::Index(i), Value::List(items)) => items.get(*i),
+                (Key::Name(name), Value::List(items)) => items.get(name.parse::<usize>().ok()?),
                 _ => None,
             })
+    }
+
+    /// Returns the way from `above` to this path; `None` if it does not lead through there.
+    #[must_use]
+    pub fn below(&self, above: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(above.0.as_slice())?;
+        Some(Self(rest.to_vec()))
     }
 }
 

@@ -38,13 +38,13 @@ pub(super) struct Places {
 }
 
 #[derive(Clone, Debug)]
-struct Place {
-    located: Located,
-    inner: Inner,
+pub(super) struct Place {
+    pub(super) located: Located,
+    pub(super) inner: Inner,
 }
 
 #[derive(Clone, Debug)]
-enum Inner {
+pub(super) enum Inner {
     Nothing,
     Map(BTreeMap<String, Place>),
     List(Vec<Place>),
@@ -56,6 +56,9 @@ impl Places {
         let root = match format {
             Format::Yaml | Format::Json => YamlReader::new(text).root(),
             Format::Toml => toml_root(text),
+            Format::Ini => super::ini::places(text),
+            // A message about a program names the key; that is found.
+            Format::Python => None,
         };
         Self { root }
     }

@@ -1,17 +1,23 @@
-//! Documents (YAML, JSON, TOML): values, places for messages, typed reading that reports every problem.
+//! Documents (YAML, JSON, TOML, INI): values, places for messages, typed reading that reports every problem.
 //!
-//! `serde_yaml` gives values but no places, so a `Document` keeps its text and looks a place up with
-//! saphyr-parser only when a diagnostic is built: no cost on the good path, exact carets on the bad
-//! one. Imports: `base::{diag, error}`.
+//! A `Document` keeps its text and looks a place up only when a diagnostic is built: no cost on the
+//! good path, exact carets on the bad one. YAML means what it means to DVC (`scalar`), and can be
+//! written as DVC writes it (`emit`). Imports: `base::{diag, error}`.
 
 mod cache;
 mod document;
 pub mod edit;
+pub mod emit;
+mod ini;
 mod key_path;
 mod locate;
 mod node;
+mod py;
+pub mod python;
 mod read;
+mod scalar;
 mod value;
+mod yaml;
 
 pub use cache::ParseCache;
 pub use document::{Document, Format};

@@ -2,7 +2,7 @@
 //! in one go; a wrong value is replaced by its default so that reading goes on.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::base::Error;
@@ -106,6 +106,18 @@ impl<'d> Problems<'d> {
     #[must_use]
     pub fn any(&self) -> bool {
         !self.found.borrow().is_empty()
+    }
+
+    /// Leaves out what was found before at the same place of a text from which several values were
+    /// made; `origin` says which place that is.
+    #[must_use]
+    pub fn once(self, origin: &dyn Fn(&KeyPath) -> KeyPath) -> Self {
+        let mut first = BTreeMap::new();
+        self.found.borrow_mut().retain(|problem| {
+            let place = (origin(&problem.at), problem.code);
+            *first.entry(place).or_insert_with(|| problem.at.clone()) == problem.at
+        });
+        self
     }
 
     /// Returns `value` if nothing was wrong.

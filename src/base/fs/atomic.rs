@@ -168,6 +168,37 @@ pub fn create_dir_all(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)
 }
 
+/// Creates `dir` and its parents; what is new belongs to the group of the folder above it, which may
+/// write into it, whatever the umask says.
+///
+/// # Errors
+/// As `create_dir_all`; or the permissions cannot be set.
+pub fn create_dir_all_for_group(dir: &Path) -> io::Result<()> {
+    fault::point("dir.create")?;
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    for dir in missing.into_iter().rev() {
+        match fs::create_dir(dir) {
+            Ok(()) => set_group_permissions(dir)?,
+            // Another process was faster.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn set_group_permissions(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o2775))
+}
+
+#[cfg(not(unix))]
+fn set_group_permissions(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Creates a new file for writing; fails if it exists.
 ///
 /// # Errors

@@ -5,8 +5,9 @@
 )]
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::fault;
 
@@ -75,6 +76,88 @@ pub fn place(from: &Path, to: &Path, kinds: &[LinkKind]) -> io::Result<LinkKind>
         }
     }
     Err(last)
+}
+
+/// Bytes that are read at once while a file is copied.
+const BLOCK_BYTES: usize = 1024 * 1024;
+/// Blocks that may wait to be written.
+const BLOCKS_WAITING: usize = 4;
+
+/// Copies the file `from` to the new file `to` and shows each block on the way to `see`: exactly the
+/// bytes that are written. They are written on a thread of their own while `see` looks at them.
+///
+/// # Errors
+/// `from` cannot be read or `to` not written; then there is no `to`.
+pub fn copy_seen(from: &Path, to: &Path, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    fault::point("file.copy")?;
+    let source = fs::File::open(from)?;
+    let target = fs::File::create_new(to)?;
+    let copied = std::thread::scope(|scope| {
+        let (blocks, waiting) = std::sync::mpsc::sync_channel::<Arc<Vec<u8>>>(BLOCKS_WAITING);
+        let writer = scope.spawn(move || {
+            let mut target = target;
+            waiting
+                .into_iter()
+                .try_for_each(|block| target.write_all(&block))
+        });
+        let read = (|| {
+            loop {
+                let mut block = Vec::with_capacity(BLOCK_BYTES);
+                let limit = BLOCK_BYTES as u64;
+                if (&source).take(limit).read_to_end(&mut block)? == 0 {
+                    return Ok(());
+                }
+                let block = Arc::new(block);
+                // The writer ends early only where it failed, which is told below.
+                if blocks.send(Arc::clone(&block)).is_err() {
+                    return Ok(());
+                }
+                see(&block);
+            }
+        })();
+        drop(blocks);
+        let written = writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writing thread broke off")));
+        read.and(written)
+    });
+    if copied.is_err() {
+        // A copy that broke off leaves a torn file behind.
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
+/// Fills the empty file `to` with the bytes of `from`: by reflink where the file system can.
+///
+/// # Errors
+/// `from` cannot be read or `to` not written.
+pub fn fill(to: &mut fs::File, mut from: &fs::File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&*to, from).is_ok() {
+        return Ok(());
+    }
+    // Between files this is `copy_file_range`, in the kernel.
+    io::copy(&mut from, to).map(drop)
+}
+
+/// Makes an open file readable for everybody and writable for nobody.
+///
+/// # Errors
+/// The mode cannot be changed.
+#[cfg(unix)]
+pub fn share_read_only(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+/// Makes an open file readable for everybody and writable for nobody.
+///
+/// # Errors
+/// The mode cannot be changed.
+#[cfg(not(unix))]
+pub fn share_read_only(_: &fs::File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Is the owner's execute bit set?

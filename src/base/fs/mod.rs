@@ -14,11 +14,12 @@ mod walk;
 
 pub use append::{Appender, is_locked};
 pub use atomic::{
-    Staged, create_dir_all, create_new, is_temp_name, remove_dir_all, remove_file, rename,
-    sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
+    Staged, create_dir_all, create_dir_all_for_group, create_new, is_temp_name, remove_dir_all,
+    remove_file, rename, sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
 };
 pub use link::{
-    Executable, LinkKind, is_executable, place, set_executable, set_read_only, set_writable,
+    Executable, LinkKind, copy_seen, fill, is_executable, place, set_executable, set_read_only,
+    set_writable, share_read_only,
 };
 pub use probe::{Volume, volume, working_links};
-pub use walk::{Entry, walk};
+pub use walk::{Entry, walk, walk_with};

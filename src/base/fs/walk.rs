@@ -8,11 +8,11 @@ use rayon::prelude::*;
 
 /// One file found by `walk`.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<T = Metadata> {
     /// Path relative to the walk's root, `/`-separated.
     pub relative: String,
-    /// Its metadata, symbolic links followed.
-    pub metadata: Metadata,
+    /// Its metadata, symbolic links followed, or what the walk was told to keep of it.
+    pub metadata: T,
 }
 
 /// Deepest folder nesting followed; a symbolic link to a parent would go on for ever.
@@ -35,18 +35,32 @@ pub fn walk(
     root: &Path,
     keep: &(dyn Fn(&str, bool) -> bool + Sync),
 ) -> Result<Vec<Entry>, Failure> {
-    let mut entries = folder(root, "", keep, 0)?;
+    walk_with(root, keep, &|metadata| metadata)
+}
+
+/// As `walk`, but keeps of each file's metadata only what `see` says: for walks over so many files
+/// that their metadata would fill the memory.
+///
+/// # Errors
+/// As `walk`.
+pub fn walk_with<T: Send>(
+    root: &Path,
+    keep: &(dyn Fn(&str, bool) -> bool + Sync),
+    see: &(dyn Fn(Metadata) -> T + Sync),
+) -> Result<Vec<Entry<T>>, Failure> {
+    let mut entries = folder(root, "", keep, see, 0)?;
     // Nearly sorted already, folder by folder: a stable sort finds the runs.
     entries.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(entries)
 }
 
-fn folder(
+fn folder<T: Send>(
     dir: &Path,
     relative: &str,
     keep: &(dyn Fn(&str, bool) -> bool + Sync),
+    see: &(dyn Fn(Metadata) -> T + Sync),
     depth: usize,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Vec<Entry<T>>, Failure> {
     if depth > DEPTH_MAX {
         let error =
             io::Error::other("folders are nested too deeply; is there a loop of symbolic links?");
@@ -90,20 +104,30 @@ fn folder(
     let (below, here) = rayon::join(
         || {
             let folders = folders.into_par_iter();
-            let walked = folders.map(|(entry, name)| folder(&entry.path(), &name, keep, depth + 1));
+            let walked =
+                folders.map(|(entry, name)| folder(&entry.path(), &name, keep, see, depth + 1));
             walked.collect::<Result<Vec<_>, _>>()
         },
         || {
             let files = files.into_par_iter().with_min_len(FILES_PER_TASK);
-            files.map(inspect).collect::<Result<Vec<_>, _>>()
+            files
+                .map(|file| inspect(file, see))
+                .collect::<Result<Vec<_>, _>>()
         },
     );
-    let mut entries = here?;
-    entries.extend(below?.into_iter().flatten());
+    let (mut entries, below) = (here?, below?);
+    // One growth to just the size: there may be a million.
+    entries.reserve_exact(below.iter().map(Vec::len).sum());
+    for mut folder in below {
+        entries.append(&mut folder);
+    }
     Ok(entries)
 }
 
-fn inspect((entry, relative): (DirEntry, String)) -> Result<Entry, Failure> {
+fn inspect<T>(
+    (entry, relative): (DirEntry, String),
+    see: &(dyn Fn(Metadata) -> T + Sync),
+) -> Result<Entry<T>, Failure> {
     // The entry's own metadata is found through the open folder: cheaper than by path, but it
     // describes a link itself, not what it points to.
     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -113,7 +137,10 @@ fn inspect((entry, relative): (DirEntry, String)) -> Result<Entry, Failure> {
         entry.metadata()
     };
     match metadata {
-        Ok(metadata) => Ok(Entry { relative, metadata }),
+        Ok(metadata) => Ok(Entry {
+            relative,
+            metadata: see(metadata),
+        }),
         Err(e) => Err((entry.path(), e)),
     }
 }

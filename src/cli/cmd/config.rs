@@ -3,21 +3,23 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::base::diag::nearest;
-use crate::base::doc::{Document, Format, KeyPath, Value, edit};
-use crate::base::{Diagnostic, Error as BaseError};
+use crate::base::Diagnostic;
+use crate::base::doc::{KeyPath, edit};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
-use crate::project::{self, CVOPS, EditLock, Layout, Origin, SETTINGS, Setting, SettingsFile};
+use crate::cli::settings::{Found, LevelArgs, Settings, not_set};
+use crate::project::SettingName;
+use crate::project::settings::SettingKind;
 use crate::report::{Align, Table};
 
 /// Look at settings and change them
 ///
 /// `cvops config KEY` prints a setting and `cvops config KEY VALUE` changes it, as in git and DVC.
 /// Comments in the file stay. A setting of this machine (`--local`) overrides the project's, which
-/// overrides the user's (`--global`).
+/// overrides the user's (`--global`), which overrides the machine's (`--system`). In a DVC repository
+/// the files are DVC's own, `.dvc/config` and its like.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -33,6 +35,15 @@ pub(in crate::cli) struct Args {
     /// Its new value; a list is written with commas
     #[arg(value_name = "VALUE")]
     value: Option<String>,
+    /// Remove the setting, as `cvops config unset` does
+    #[arg(short, long, requires = "key", conflicts_with = "value")]
+    unset: bool,
+    /// List what the files say, one `key=value` a line
+    #[arg(short, long, conflicts_with_all = ["key", "value", "unset"])]
+    list: bool,
+    /// Show in which file each value is set
+    #[arg(long, conflicts_with_all = ["value", "unset"])]
+    show_origin: bool,
     #[command(flatten)]
     level: LevelArgs,
 }
@@ -82,59 +93,25 @@ enum Action {
     },
 }
 
-/// Which file is meant.
-#[derive(Clone, Copy, Debug, clap::Args)]
-#[group(multiple = false)]
-struct LevelArgs {
-    /// In the project's file of this machine, which is not committed
-    #[arg(long)]
-    local: bool,
-    /// In the user's own file, for all projects
-    #[arg(long)]
-    global: bool,
-}
-
-impl LevelArgs {
-    /// Returns the level that was named, if one was.
-    fn named(self) -> Option<Origin> {
-        (self.local || self.global).then(|| self.origin())
-    }
-
-    /// Returns the level that is changed.
-    fn origin(self) -> Origin {
-        match (self.local, self.global) {
-            (true, _) => Origin::Local,
-            (_, true) => Origin::User,
-            _ => Origin::Project,
-        }
-    }
-}
-
-/// Where a value was found.
-struct Found {
-    setting: &'static Setting,
-    value: String,
-    origin: Origin,
-    /// The file as messages call it; empty for a default.
-    file: String,
-}
-
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    let settings = Settings::of(ctx)?;
     match (&args.action, &args.key, &args.value) {
-        (Some(Action::List { show_origin }), ..) => list(ctx, *show_origin),
-        (Some(Action::Get { key, level }), ..) => get(ctx, key, *level),
-        (None, Some(key), None) => get(ctx, key, args.level),
-        (Some(Action::Set { key, value, level }), ..) => set(ctx, key, value, *level),
-        (Some(Action::Unset { key, level }), ..) => unset(ctx, key, *level),
-        (None, Some(key), Some(value)) => set(ctx, key, value, args.level),
-        (None, None, _) => list(ctx, false),
+        (Some(Action::List { show_origin }), ..) => list(ctx, &settings, *show_origin),
+        (Some(Action::Get { key, level }), ..) => get(ctx, &settings, key, *level),
+        (Some(Action::Set { key, value, level }), ..) => set(ctx, &settings, key, value, *level),
+        (Some(Action::Unset { key, level }), ..) => unset(ctx, &settings, key, *level),
+        (None, Some(key), _) if args.unset => unset(ctx, &settings, key, args.level),
+        (None, Some(key), None) => get(ctx, &settings, key, args.level),
+        (None, Some(key), Some(value)) => set(ctx, &settings, key, value, args.level),
+        (None, None, _) if args.list => lines(ctx, &settings, args),
+        (None, None, _) => list(ctx, &settings, args.show_origin),
     }
 }
 
-fn list(ctx: &Ctx, show_origin: bool) -> Result<Outcome, CliError> {
-    let found = effective(ctx)?;
+fn list(ctx: &Ctx, settings: &Settings, show_origin: bool) -> Result<Outcome, CliError> {
+    let found = effective(settings)?;
     if ctx.out.form == Form::Json {
-        let rows: Vec<_> = found.iter().map(to_json).collect();
+        let rows: Vec<_> = found.iter().map(|f| to_json(settings, f)).collect();
         ctx.out.json(&json!({"settings": rows}));
         return Ok(Outcome::Done);
     }
@@ -149,86 +126,131 @@ fn list(ctx: &Ctx, show_origin: bool) -> Result<Outcome, CliError> {
         } else {
             one.file
         };
-        table.row([one.setting.key.to_owned(), one.value, origin]);
+        table.row([one.key, one.value, origin]);
     }
     ctx.out.table(&table);
     Ok(Outcome::Done)
 }
 
-fn get(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
-    let setting = known(key)?;
-    let found = match level.named() {
-        Some(_) => {
-            let file = file_to_change(ctx, level)?;
-            let Some(found) = set_in(&file, setting)? else {
-                return Err(not_set(key, &file, ErrorClass::Failed));
-            };
-            Some(found)
+/// Lists what each file says, as `git config --list` and `dvc config --list` do.
+fn lines(ctx: &Ctx, settings: &Settings, args: &Args) -> Result<Outcome, CliError> {
+    let level = args.level.named();
+    let mut said = Vec::new();
+    for file in &settings.files {
+        if level.is_none_or(|origin| origin == file.origin) {
+            said.extend(settings.said(file)?);
         }
-        None => effective(ctx)?.into_iter().find(|f| f.setting == setting),
+    }
+    if ctx.out.form == Form::Json {
+        let rows: Vec<_> = said.iter().map(|f| to_json(settings, f)).collect();
+        ctx.out.json(&json!({"settings": rows}));
+        return Ok(Outcome::Done);
+    }
+    for one in said {
+        let line = format!("{}={}", one.key, one.value);
+        ctx.out.result(&if args.show_origin {
+            format!("{}\t{line}", one.file)
+        } else {
+            line
+        });
+    }
+    Ok(Outcome::Done)
+}
+
+fn get(ctx: &Ctx, settings: &Settings, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
+    let name = settings.known(key)?;
+    let found = match level.named() {
+        Some(origin) => {
+            let file = settings.file_for(ctx, origin, &name)?;
+            let said = settings.said(file)?;
+            let found = said.into_iter().find(|found| found.key == name.key);
+            Some(found.ok_or_else(|| not_set(key, file, ErrorClass::Failed))?)
+        }
+        None => effective(settings)?.into_iter().find(|f| f.key == name.key),
     };
     let Some(found) = found else {
+        ctx.out.note(&format!("`{}` is not set", name.key));
+        if ctx.out.form == Form::Json {
+            let none = Found {
+                key: name.key,
+                value: String::new(),
+                origin: crate::project::Origin::Default,
+                file: String::new(),
+            };
+            ctx.out.json(&to_json(settings, &none));
+        }
         return Ok(Outcome::Done);
     };
     if ctx.out.form == Form::Json {
-        ctx.out.json(&to_json(&found));
+        ctx.out.json(&to_json(settings, &found));
     } else {
         ctx.out.result(&found.value);
     }
     Ok(Outcome::Done)
 }
 
-fn set(ctx: &Ctx, key: &str, value: &str, level: LevelArgs) -> Result<Outcome, CliError> {
-    let setting = known(key)?;
-    let file = file_to_change(ctx, level)?;
-    let lock = lock(ctx, &file)?;
-    let edited = edit::set(&read(&file)?, &setting.path(), &setting.value_of(value))?;
-    // Shown with its place in the text that would have been written.
-    let checked = file.check(edited.source.text.clone());
-    let document = checked.map_err(|error| not_written(&file, error.into()))?;
-    lock.write(&file.path, &document.source.text)?;
-    drop(lock);
-    let value = setting.text_in(&document).unwrap_or_default();
+pub(super) fn set(
+    ctx: &Ctx,
+    settings: &Settings,
+    key: &str,
+    value: &str,
+    level: LevelArgs,
+) -> Result<Outcome, CliError> {
+    let name = settings.known(key)?;
+    let file = settings.file_for(ctx, level.origin(), &name)?;
+    let value = match name.kind() {
+        SettingKind::Place => file.relative(value, &ctx.dir),
+        _ => value.to_owned(),
+    };
+    let document = settings.change(ctx, file, |document| {
+        let value = name.value_of(&value, file.form);
+        Ok(edit::set(&document, &name.path, &value)?)
+    })?;
+    let value = name.text_in(&document).unwrap_or_default();
     if ctx.out.form == Form::Json {
         ctx.out
-            .json(&json!({"key": setting.key, "value": value, "file": file.name}));
+            .json(&json!({"key": name.key, "value": value, "file": file.name}));
     } else {
-        ctx.out.note(&format!(
-            "`{}` is `{value}` in `{}`",
-            setting.key, file.name
-        ));
-        warn_overridden(ctx, setting, file.origin)?;
+        ctx.out
+            .note(&format!("`{}` is `{value}` in `{}`", name.key, file.name));
+        // Says when another file has the last word.
+        let holds = settings.found(None)?.remove(&name.key);
+        if let Some(holds) = holds.filter(|holds| file.origin < holds.origin) {
+            ctx.out.note(&format!(
+                "`{}` overrides it here: `{}`",
+                holds.file, holds.value
+            ));
+        }
     }
     Ok(Outcome::Done)
 }
 
-/// Says that a refused value has changed nothing.
-fn not_written(file: &SettingsFile, mut error: CliError) -> CliError {
-    let note = format!("`{}` was not changed", file.name);
-    for diagnostic in &mut error.diagnostics {
-        diagnostic.notes.push(note.clone());
-    }
-    error
-}
-
-fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
-    let file = file_to_change(ctx, level)?;
-    let lock = lock(ctx, &file)?;
-    let document = read(&file)?;
+pub(super) fn unset(
+    ctx: &Ctx,
+    settings: &Settings,
+    key: &str,
+    level: LevelArgs,
+) -> Result<Outcome, CliError> {
+    let origin = level.origin();
+    let name = SettingName::find(key, &settings.personality);
     // A key that no version knows can be taken out as well, but only if it is there.
-    let path = match Setting::find(key) {
-        Some(setting) => setting.path(),
-        None => match key.parse::<KeyPath>() {
-            Ok(path) if path.get(&document.root).is_some() => path,
-            _ => known(key)?.path(),
-        },
+    let (file, path) = if let Some(name) = &name {
+        (settings.file_for(ctx, origin, name)?, name.path.clone())
+    } else {
+        let file = settings
+            .files
+            .iter()
+            .find(|f| f.origin == origin && f.is_native);
+        let path = key.parse::<KeyPath>().ok();
+        match (file, path) {
+            (Some(file), Some(path)) if is_in(file, &path)? => (file, path),
+            _ => return Err(settings.known(key).map_or_else(|e| e, |_| unknown(key))),
+        }
     };
-    if path.get(&document.root).is_none() {
-        return Err(not_set(key, &file, ErrorClass::Usage));
+    if !is_in(file, &path)? {
+        return Err(not_set(key, file, ErrorClass::Usage));
     }
-    let edited = without(&document, &path)?;
-    lock.write(&file.path, &edited.source.text)?;
-    drop(lock);
+    settings.take_out(ctx, file, &path)?;
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({"key": key, "file": file.name}));
     } else {
@@ -238,171 +260,30 @@ fn unset(ctx: &Ctx, key: &str, level: LevelArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-fn not_set(key: &str, file: &SettingsFile, class: ErrorClass) -> CliError {
-    let headline = format!("`{key}` is not set in `{}`", file.name);
-    let diagnostic = Diagnostic::error("not-set", headline)
-        .help("`cvops config list --show-origin` shows where settings come from");
-    let diagnostics = vec![diagnostic];
-    CliError { class, diagnostics }
+fn is_in(file: &crate::project::SettingsFile, path: &KeyPath) -> Result<bool, CliError> {
+    let document = file.read()?;
+    Ok(document.is_some_and(|document| path.get(&document.root).is_some()))
 }
 
-/// Returns the setting of this name, or says which there are.
-fn known(key: &str) -> Result<&'static Setting, CliError> {
-    if let Some(setting) = Setting::find(key) {
-        return Ok(setting);
-    }
-    let names = SETTINGS.map(|setting| setting.key);
-    let help = match nearest(key, names) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!(
-            "settings: {}",
-            names.map(|name| format!("`{name}`")).join(", ")
-        ),
-    };
-    let diagnostic = Diagnostic::error("unknown-setting", format!("there is no setting `{key}`"));
-    Err(CliError::usage(diagnostic.help(help)))
-}
-
-/// Returns the files that count here, those of the project if there is one.
-fn files(ctx: &Ctx) -> Result<Vec<SettingsFile>, CliError> {
-    let user = ctx.env.user_config();
-    match project::find_root(&ctx.dir) {
-        Ok(root) => {
-            let layout = Layout::new(&root, &CVOPS);
-            Ok(SettingsFile::of_project(&root, &layout, user.as_deref()))
-        }
-        Err(project::Error::NotAProject { .. }) => Ok(user
-            .iter()
-            .map(|path| SettingsFile::of_user(path))
-            .collect()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn file_to_change(ctx: &Ctx, level: LevelArgs) -> Result<SettingsFile, CliError> {
-    let origin = level.origin();
-    if let Some(file) = files(ctx)?.into_iter().find(|file| file.origin == origin) {
-        return Ok(file);
-    }
-    if origin == Origin::User {
-        let headline = "there is no place for settings of the user: `HOME` is not set";
-        return Err(CliError::usage(
-            Diagnostic::error("no-home", headline).help("set `HOME` or `XDG_CONFIG_HOME`"),
-        ));
-    }
-    // The files of a project are missing only where there is none.
-    project::find_root(&ctx.dir)?;
-    let headline = "there is no project here, and so no file of its settings";
-    Err(CliError::usage(Diagnostic::error("no-project", headline)))
+fn unknown(key: &str) -> CliError {
+    let headline = format!("there is no setting `{key}`");
+    CliError::usage(Diagnostic::error("unknown-setting", headline))
 }
 
 /// Returns every setting with the value that holds, sorted by name.
-fn effective(ctx: &Ctx) -> Result<Vec<Found>, CliError> {
-    let mut found: Vec<Found> = SETTINGS
-        .iter()
-        .map(|setting| Found {
-            setting,
-            value: setting.default.to_owned(),
-            origin: Origin::Default,
-            file: String::new(),
-        })
-        .collect();
-    for file in files(ctx)? {
-        let Some(document) = checked(&file)? else {
-            continue;
-        };
-        for one in &mut found {
-            if let Some(other) = said(&file, &document, one.setting) {
-                *one = other;
-            }
-        }
-    }
-    Ok(found)
+fn effective(settings: &Settings) -> Result<Vec<Found>, CliError> {
+    let mut found = settings.defaults();
+    found.extend(settings.found(None)?);
+    Ok(found.into_values().collect())
 }
 
-/// Returns what `file` says of a setting; `None` when it says nothing.
-fn set_in(file: &SettingsFile, setting: &'static Setting) -> Result<Option<Found>, CliError> {
-    Ok(checked(file)?.and_then(|document| said(file, &document, setting)))
-}
-
-fn said(file: &SettingsFile, document: &Document, setting: &'static Setting) -> Option<Found> {
-    // An empty list is the default.
-    let value = setting.text_in(document).filter(|v| !v.is_empty())?;
-    Some(Found {
-        setting,
-        value,
-        origin: file.origin,
-        file: file.name.clone(),
-    })
-}
-
-/// Reads a file of settings and checks what it says; `None` when there is none.
-fn checked(file: &SettingsFile) -> Result<Option<Document>, CliError> {
-    let Some(document) = file.read()? else {
-        return Ok(None);
-    };
-    Ok(Some(file.check(document.source.text.clone())?))
-}
-
-/// Says when another file has the last word.
-fn warn_overridden(ctx: &Ctx, setting: &Setting, origin: Origin) -> Result<(), CliError> {
-    let holds = effective(ctx)?.into_iter().find(|f| f.setting == setting);
-    if let Some(holds) = holds.filter(|holds| origin < holds.origin) {
-        ctx.out.note(&format!(
-            "`{}` overrides it here: `{}`",
-            holds.file, holds.value
-        ));
-    }
-    Ok(())
-}
-
-fn read(file: &SettingsFile) -> Result<Document, CliError> {
-    Ok(match file.read()? {
-        Some(document) => document,
-        None => Document::parse(&file.name, String::new(), Format::Yaml)?,
-    })
-}
-
-/// Takes the lock under which `file` is read and written. The user's file belongs to no project, and
-/// so has a lock of its own.
-fn lock(ctx: &Ctx, file: &SettingsFile) -> Result<EditLock, CliError> {
-    Ok(if file.origin == Origin::User {
-        EditLock::beside(&file.path, &ctx.cancel)?
-    } else {
-        let root = project::find_root(&ctx.dir)?;
-        EditLock::acquire(&Layout::new(&root, &CVOPS), &ctx.cancel)?
-    })
-}
-
-/// Takes `path` out of `document`, and every section that is empty without it.
-fn without(document: &Document, path: &KeyPath) -> Result<Document, BaseError> {
-    let mut path = path.clone();
-    while let Some(parent) = path.parent() {
-        let alone = matches!(parent.get(&document.root), Some(Value::Map(map)) if map.len() == 1);
-        if parent.is_root() || !alone {
-            break;
-        }
-        path = parent;
-    }
-    let edited = edit::remove(document, &path)?;
-    // A file that says nothing is one of comments, as `cvops init` writes it, and not `{}`.
-    match edited.source.text.trim_end().strip_suffix("{}") {
-        Some(comments) if matches!(&edited.root, Value::Map(map) if map.is_empty()) => {
-            let text = match comments.trim_end() {
-                "" => String::new(),
-                comments => format!("{comments}\n"),
-            };
-            Document::parse(&edited.source.name, text, edited.format)
-        }
-        _ => Ok(edited),
-    }
-}
-
-fn to_json(found: &Found) -> serde_json::Value {
+fn to_json(settings: &Settings, found: &Found) -> serde_json::Value {
+    let name = SettingName::find(&found.key, &settings.personality);
+    let setting = name.and_then(|name| name.setting);
     json!({
-        "key": found.setting.key, "value": found.value, "origin": found.origin.name(),
+        "key": found.key, "value": found.value, "origin": found.origin.name(),
         "file": if found.file.is_empty() { None } else { Some(&found.file) },
-        "default": found.setting.default, "values": found.setting.values,
-        "meaning": found.setting.meaning,
+        "default": setting.map(|s| s.default), "values": setting.map(|s| s.values),
+        "meaning": setting.map(|s| s.meaning),
     })
 }

@@ -1,6 +1,6 @@
 //! `cvops init`: set a project up in this folder.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
-use crate::project;
+use crate::project::{self, Scm};
 
 /// Set a project up in this folder
 ///
@@ -16,6 +16,9 @@ use crate::project;
 /// `data/` and beside it (one folder per class, or `train`, `val` and `test` above them), and
 /// `pipeline.yaml` and `params.yaml` are written for them. `--template monitoring` adds the containers
 /// of server, Prometheus and Grafana. A file that exists is never overwritten.
+///
+/// In a DVC repository there is nothing to set up: cvops works in it as it is. `--dvc` makes this
+/// folder one, as `dvc init` does.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  mkdir cats && cd cats && cvops init\n  cvops init --template vision && cvops repro\n\nDoing it again changes nothing."
@@ -24,18 +27,32 @@ pub(in crate::cli) struct Args {
     #[cfg(feature = "vision")]
     #[command(flatten)]
     template: super::init_template::TemplateArgs,
+    /// Make this folder a DVC repository instead, for teams that use `dvc` beside cvops
+    #[arg(long)]
+    dvc: bool,
+    /// With `--dvc`: do without git
+    #[arg(long, requires = "dvc")]
+    no_scm: bool,
+    /// With `--dvc`: this folder lies inside a git repository
+    #[arg(long, requires = "dvc", conflicts_with = "no_scm")]
+    subdir: bool,
 }
 
-#[cfg_attr(
-    not(feature = "vision"),
-    expect(unused_variables, reason = "the engine alone has no template")
-)]
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     #[cfg(feature = "vision")]
     if args.template.is_given() {
         return super::init_template::run(ctx, &args.template);
     }
-    let names = create(ctx)?;
+    let names = if args.dvc {
+        let scm = match (args.no_scm, args.subdir) {
+            (true, _) => Scm::None,
+            (false, true) => Scm::GitAbove,
+            (false, false) => Scm::Git,
+        };
+        names(ctx, &project::init_dvc(&ctx.dir, scm)?)
+    } else {
+        create(ctx)?
+    };
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({"created": names}));
         return Ok(Outcome::Done);
@@ -47,7 +64,13 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     for name in &names {
         ctx.out.result(&format!("created {name}"));
     }
-    if !ctx.dir.join(project::CVOPS.pipeline_file).exists() {
+    let (_, personality) = project::find_root(&ctx.dir)?;
+    let file = personality.pipeline_file;
+    if personality != project::CVOPS {
+        ctx.out.note(&format!(
+            "this is a DVC repository: `cvops repro` works with its `{file}`"
+        ));
+    } else if !ctx.dir.join(file).exists() {
         ctx.out.note(
             "next: write a `pipeline.yaml` (`cvops schema` describes it), then run `cvops repro`",
         );
@@ -57,10 +80,14 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 /// Creates what every project has; returns the names of what was missing.
 pub(super) fn create(ctx: &Ctx) -> Result<Vec<String>, CliError> {
-    let name = |path: &Path| {
+    Ok(names(ctx, &project::init(&ctx.dir)?))
+}
+
+/// Returns paths as seen from here.
+fn names(ctx: &Ctx, paths: &[PathBuf]) -> Vec<String> {
+    let name = |path: &PathBuf| {
         let relative = path.strip_prefix(&ctx.dir).unwrap_or(path);
         relative.display().to_string()
     };
-    let created = project::init(&ctx.dir)?;
-    Ok(created.iter().map(|path| name(path)).collect())
+    paths.iter().map(name).collect()
 }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::base::ArtifactPath;
 use crate::cli::compare::{
-    ChangeColumn, DiffView, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, Topic, show_diff,
-    show_values,
+    ChangeColumn, DiffView, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, Topic, name_for,
+    show_diff, show_values,
 };
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Args {
 enum Action {
     /// Show the metrics of the workspace, of revisions or of runs
     #[command(
-        after_help = "Examples:\n  cvops metrics show\n  cvops metrics show HEAD~1 workspace\n  cvops metrics show --all-tags --md"
+        after_help = "Examples:\n  cvops metrics show\n  cvops metrics show HEAD~1 workspace\n  cvops metrics show reports/       the files in a folder\n  cvops metrics show --all-tags --md"
     )]
     Show(ShowArgs),
     /// Compare the metrics of two revisions, runs or the workspace
@@ -103,15 +103,14 @@ fn look(precision: usize, path: PathColumn, change: ChangeColumn) -> Look {
 fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let mut reader = Reader::open(&project);
-    let mut sides = args.revisions.open(&mut reader)?;
-    let targets = args.targets.paths(ctx, &project)?;
-    let mut refs: Vec<_> = sides.iter_mut().collect();
-    let files = TOPIC.files(&mut reader, &mut refs, &targets)?;
-    let roots = TOPIC.roots(ctx, &mut reader, &mut sides, &files)?;
-    let titles = sides.iter().map(|side| side.title().to_owned());
-    let shown: Vec<_> = titles.zip(roots).collect();
+    let mut shown = args.revisions.open(ctx, &project, &mut reader)?;
+    shown.targets.extend(args.targets.paths(ctx, &project)?);
+    let mut refs: Vec<_> = shown.sides.iter_mut().collect();
+    let files = TOPIC.files(&mut reader, &mut refs, &shown.targets)?;
+    let roots = TOPIC.roots(ctx, &mut reader, &mut shown.sides, &files)?;
     let look = look(args.precision, PathColumn::Shown, ChangeColumn::Hidden);
-    show_values(ctx, &args.revisions, &shown, values::metric_keys, look);
+    let name = name_for(ctx, &project);
+    show_values(ctx, &shown, &roots, values::metric_keys, look, &name);
     Ok(Outcome::Done)
 }
 
@@ -138,6 +137,7 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
         exit_code: args.exit_code,
         none: "there are no metrics yet: `cvops repro` makes them",
         same: "no metric changed",
+        name: &name_for(ctx, &project),
     };
     Ok(show_diff(ctx, &rows, [old.title(), new.title()], &view))
 }

@@ -1,25 +1,45 @@
 //! One file per command: arguments → options → a call into a room below → rendering.
 
+pub(super) mod add;
 pub(super) mod cache;
+pub(super) mod check_ignore;
 pub(super) mod checkout;
+pub(super) mod commit;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod dag;
+pub(super) mod data;
+pub(super) mod destroy;
+pub(super) mod diff;
 pub(super) mod doctor;
+pub(super) mod du;
+pub(super) mod fetch;
 pub(super) mod freeze;
+pub(super) mod gc;
 pub(super) mod health;
 pub(super) mod init;
+pub(super) mod install;
+pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod merge_driver;
 pub(super) mod metrics;
+pub(super) mod migrate;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;
+pub(super) mod pull;
+pub(super) mod push;
+pub(super) mod relocate;
+pub(super) mod remote;
+pub(super) mod remove;
 pub(super) mod repro;
 pub(super) mod root;
 pub(super) mod runs;
 pub(super) mod schema;
+pub(super) mod stage;
 pub(super) mod status;
 pub(super) mod unfreeze;
+pub(super) mod unprotect;
 pub(super) mod version;
 pub(super) mod why;
 

@@ -11,7 +11,7 @@ use crate::base::doc::{Document, Format, KeyPath, Value, edit};
 use crate::base::{self, ArtifactPath, Diagnostic};
 use crate::cli::compare::{
     ChangeColumn, DiffView, Look, PathColumn, RevisionsArg, SidesArg, TargetsArg, Topic,
-    in_project, show_diff, show_values,
+    in_project, name_for, show_diff, show_values,
 };
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
@@ -64,6 +64,7 @@ struct ShowArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct DiffArgs {
     #[command(flatten)]
     sides: SidesArg,
@@ -72,6 +73,9 @@ struct DiffArgs {
     /// Also parameters that did not change
     #[arg(long)]
     all: bool,
+    /// Only parameters that stages read
+    #[arg(long)]
+    deps: bool,
     /// Without the column of files
     #[arg(long)]
     no_path: bool,
@@ -121,15 +125,14 @@ fn look(path: PathColumn) -> Look {
 fn run_show(ctx: &Ctx, args: &ShowArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let mut reader = Reader::open(&project);
-    let mut sides = args.revisions.open(&mut reader)?;
-    let targets = args.targets.paths(ctx, &project)?;
-    let mut refs: Vec<_> = sides.iter_mut().collect();
-    let files = TOPIC.files(&mut reader, &mut refs, &targets)?;
-    let roots = TOPIC.roots(ctx, &mut reader, &mut sides, &files)?;
-    let titles = sides.iter().map(|side| side.title().to_owned());
-    let shown: Vec<_> = titles.zip(roots).collect();
+    let mut shown = args.revisions.open(ctx, &project, &mut reader)?;
+    shown.targets.extend(args.targets.paths(ctx, &project)?);
+    let mut refs: Vec<_> = shown.sides.iter_mut().collect();
+    let files = TOPIC.files(&mut reader, &mut refs, &shown.targets)?;
+    let roots = TOPIC.roots(ctx, &mut reader, &mut shown.sides, &files)?;
     let look = look(PathColumn::Shown);
-    show_values(ctx, &args.revisions, &shown, values::param_keys, look);
+    let name = name_for(ctx, &project);
+    show_values(ctx, &shown, &roots, values::param_keys, look, &name);
     Ok(Outcome::Done)
 }
 
@@ -137,6 +140,10 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     let mut reader = Reader::open(&project);
     let [mut old, mut new] = args.sides.open(&mut reader)?;
+    if args.deps {
+        old.subjects.only_deps();
+        new.subjects.only_deps();
+    }
     let targets = args.targets.paths(ctx, &project)?;
     let files = TOPIC.files(&mut reader, &mut [&mut old, &mut new], &targets)?;
     args.sides.note(ctx, &old);
@@ -153,6 +160,7 @@ fn run_diff(ctx: &Ctx, args: &DiffArgs) -> Result<Outcome, CliError> {
         exit_code: args.exit_code,
         none: "no parameter changed",
         same: "no parameter changed",
+        name: &name_for(ctx, &project),
     };
     Ok(show_diff(ctx, &rows, [old.title(), new.title()], &view))
 }
@@ -315,7 +323,7 @@ fn read(
             let format = Format::of_path(&path);
             let text = match format {
                 Format::Json => "{}\n".to_owned(),
-                Format::Yaml | Format::Toml => String::new(),
+                Format::Yaml | Format::Toml | Format::Ini | Format::Python => String::new(),
             };
             return Ok((String::new(), Document::parse(file.as_str(), text, format)?));
         }

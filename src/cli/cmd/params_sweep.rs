@@ -171,14 +171,14 @@ fn start(ctx: &Ctx, args: &Args, project: &Project) -> Result<Outcome, CliError>
     let mut request = typed(ctx, project, args)?.or(read_block(ctx, args, &graph)?);
     let dropped = request.space.drop_duplicates();
     let plan = Plan::select(&graph, &request.targets, Reach::Upstream)?;
-    let definition = request.define(&plan, &project.root, clock::now().as_millisecond())?;
+    let definition = request.define(&plan, project, clock::now().as_millisecond())?;
     // A name that cannot be had is said before anything else, and without a trial.
     request::new_name(&project.layout, request.name.as_deref()).map_err(experiment::Error::from)?;
     for note in dropped {
         ctx.out.note(&note);
     }
     if args.dry_run {
-        return show::dry_run(ctx, &plan, &definition);
+        return show::dry_run(ctx, project, &plan, &definition);
     }
     let order = Order {
         name: None,
@@ -232,7 +232,10 @@ fn read_block(ctx: &Ctx, args: &Args, graph: &StageGraph) -> Result<Request, Cli
             };
             block::read(&document, &at)?
         }
-        None => block::read(graph.document(), &KeyPath::root().key("sweep"))?,
+        None => match graph.document() {
+            Some(document) => block::read(document, &KeyPath::root().key("sweep"))?,
+            None => None,
+        },
     }
     .unwrap_or_default();
     if !args.params.is_empty() || !args.set.is_empty() {
@@ -323,7 +326,7 @@ fn drive(
 ) -> Result<Outcome, CliError> {
     ctx.listen();
     project::init::ensure_state_dir(&project.layout)?;
-    let lock = Ctx::lock_file(project)?;
+    let lock = Ctx::lock_file(project, order.plan.graph())?;
     let files = Files::open(project, &ctx.cancel);
     Workspace::new(&files, ctx.env.all()).preflight(order.plan)?;
     let options = Options {

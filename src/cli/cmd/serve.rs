@@ -307,7 +307,8 @@ impl Comparison {
         let Some(path) = path else {
             return Ok(LockState::Absent);
         };
-        let lock = Ctx::lock_file(&self.project)?;
+        let graph = Ctx::graph(&self.project)?;
+        let lock = Ctx::lock_file(&self.project, &graph)?;
         let recorded = lock.stages.values().find_map(|entry| entry.outs.get(&path));
         // A repro may record the folder later; by then it may hold another model.
         if found.is_none() && (recorded.is_some() || self.project.layout.state_dir().is_dir()) {

@@ -7,11 +7,9 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::{decision, events};
-use crate::pipeline::decide::Force;
-use crate::pipeline::decide::RunRecords;
-use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision};
+use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision, StageGraph};
 
-use super::status;
+use super::status::{self, Question};
 
 /// How many changed files are shown.
 const FILES_SHOWN: usize = 10;
@@ -20,22 +18,25 @@ const FILES_SHOWN: usize = 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cvops why train")]
 pub(in crate::cli) struct Args {
-    /// The stage, or one of its outputs
+    /// The stage or pointer, or one of its outputs
     stage: String,
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
-    let graph = Ctx::graph(&project)?;
-    let only = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Single)?;
-    let plan = Plan::select(&graph, std::slice::from_ref(&args.stage), Reach::Upstream)?;
-    let (forecasts, obstacles) = status::judge(ctx, &project, &plan, Force::No, RunRecords::Use)?;
+    let targets = std::slice::from_ref(&args.stage);
+    let graph = ctx.graph_for(&project, targets)?;
+    let select = |reach| Plan::select(&graph, targets, ctx.selection(&project, reach));
+    let only = select(Reach::Single)?;
+    let plan = select(Reach::Upstream)?;
+    let looked = status::judge(ctx, &project, &plan, Question::default())?;
     let found = plan
         .order()
         .iter()
-        .zip(&forecasts)
+        .zip(&looked.forecasts)
         .find(|(i, _)| only.order().contains(i));
     let Some((&index, forecast)) = found else {
+        sources(ctx, &graph, &looked);
         return Ok(Outcome::Done);
     };
     let stage = &graph.stages()[index];
@@ -80,13 +81,36 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             }
         }
     }
-    status::warn(ctx, &obstacles);
+    status::warn(ctx, &looked.obstacles);
     Ok(Outcome::Done)
+}
+
+/// Says what changed of tracked data.
+fn sources(ctx: &Ctx, graph: &StageGraph, looked: &status::Looked) {
+    if ctx.out.form == Form::Json {
+        let changes = looked.sources.iter();
+        let changes: Vec<_> = changes.map(|c| decision::source_json(graph, c)).collect();
+        ctx.out.json(&json!({"sources": changes}));
+        return;
+    }
+    if looked.sources.is_empty() {
+        ctx.out.result("the data is what its pointer records");
+    }
+    for change in &looked.sources {
+        let name = graph.pointers()[change.pointer].file.as_str();
+        let name = ctx.out.paint(Style::Strong, name);
+        let because = decision::source_because(change);
+        ctx.out.result(&format!("{name}: {because}"));
+        list(ctx, &decision::file_lines(&change.files));
+    }
 }
 
 /// Lists the files behind a reason; of many, the first.
 fn show_files(ctx: &Ctx, reason: &RunReason) {
-    let files = decision::changed_files(reason);
+    list(ctx, &decision::changed_files(reason));
+}
+
+fn list(ctx: &Ctx, files: &[String]) {
     for file in files.iter().take(FILES_SHOWN) {
         ctx.out.result(&format!("    {file}"));
     }

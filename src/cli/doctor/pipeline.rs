@@ -32,10 +32,12 @@ pub(super) fn examine(ctx: &Ctx, project: &Project) -> Vec<Finding> {
     let params = params::examine(project, graph.as_ref());
     findings.extend(params.findings);
     let ports = ports::examine(params.port.unwrap_or(ports::SERVE), graph.as_ref());
-    match (Ctx::lock_file(project), graph) {
-        (Err(error), _) => findings.extend(Finding::of_error("lock file", &error)),
-        (Ok(_), None) => {}
-        (Ok(lock), Some(graph)) => {
+    let Some(graph) = graph else {
+        return findings;
+    };
+    match Ctx::lock_file(project, &graph) {
+        Err(error) => findings.extend(Finding::of_error("lock file", &error)),
+        Ok(lock) => {
             findings.push(lock_file(&graph, &lock));
             findings.extend(results(project, &graph, &lock));
             findings.extend(in_git(project, &graph));

@@ -8,7 +8,9 @@ use crate::base::{db, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::experiment::sweep::journal;
-use crate::project::{self, CVOPS, Config, Layout, Project, ProjectLock, SettingsFile};
+use crate::project::{
+    self, CVOPS, Config, DVC, Layout, Project, ProjectLock, SettingsFile, claims,
+};
 
 use super::Finding;
 
@@ -28,26 +30,24 @@ const LINKS: [LinkKind; 4] = [
 
 /// Returns the findings, and the project if there is one that can be looked into.
 pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
-    let user = ctx.env.user_config();
-    let root = match project::find_root(&ctx.dir) {
-        Ok(root) => root,
+    let outer = ctx.env.outer_settings();
+    let (root, personality) = match project::find_root(&ctx.dir) {
+        Ok(found) => found,
         Err(project::Error::NotAProject { .. }) => {
             let mut findings = vec![Finding::ok(
                 "project",
                 "none here or above; `cvops init` sets one up",
             )];
-            let files: Vec<_> = user
-                .iter()
-                .map(|path| SettingsFile::of_user(path))
-                .collect();
-            findings.extend(settings(&files));
+            findings.extend(settings(&SettingsFile::outer(&CVOPS, &outer)));
             findings.extend(volumes(&[("disk", &ctx.dir)]));
             return (findings, None);
         }
         Err(error) => return (Finding::of_error("project", &error.into()), None),
     };
-    let layout = Layout::new(&root, &CVOPS);
-    let kind = if root.join(CVOPS.pipeline_file).is_file() {
+    let layout = Layout::new(&root, &personality);
+    let kind = if personality == DVC {
+        "a DVC repository"
+    } else if root.join(CVOPS.pipeline_file).is_file() {
         "a cvops project"
     } else {
         "a cvops project without a `pipeline.yaml`"
@@ -56,14 +56,14 @@ pub(super) fn examine(ctx: &Ctx) -> (Vec<Finding>, Option<Project>) {
         "project",
         format!("{kind}: {}", root.display()),
     )];
-    let files = SettingsFile::of_project(&root, &layout, user.as_deref());
+    let files = SettingsFile::of_project(&root, &layout, &personality, &outer);
     findings.extend(settings(&files));
     // What is wrong with them has been said; the rest is looked at with the defaults.
-    let config =
-        Config::load(&root, &layout, user.as_deref()).unwrap_or_else(|_| Config::defaults(&layout));
+    let config = Config::load(&root, &layout, &personality, &outer)
+        .unwrap_or_else(|_| Config::defaults(&layout));
     let project = Project {
         root,
-        personality: CVOPS,
+        personality,
         config,
         layout,
     };
@@ -228,7 +228,9 @@ fn device_of(_: &Path) -> Option<u64> {
 }
 
 fn lock(project: &Project) -> Finding {
-    let Some(holder) = ProjectLock::peek(&project.layout) else {
+    let alone = ProjectLock::peek(&project.layout);
+    let others = || claims::look(&project.layout).living.into_iter().next();
+    let Some(holder) = alone.or_else(others) else {
         return Finding::ok("lock", "free");
     };
     #[expect(
@@ -269,12 +271,12 @@ fn leftovers(project: &Project) -> Finding {
         let what = super::some(&interrupted);
         parts.push(format!("scratch folders of {what}, which go on from there"));
     }
-    let busy = ProjectLock::peek(layout).is_some();
-    let running = names(&layout.running());
-    if !running.is_empty() && !busy {
+    let look = claims::look(layout);
+    let busy = ProjectLock::peek(layout).is_some() || !look.living.is_empty();
+    if !look.left.is_empty() {
         parts.push(format!(
             "marks of stages that were killed: {}",
-            super::some(&running)
+            super::some(&look.left)
         ));
     }
     let trials: Vec<String> = names(&layout.all_trials())

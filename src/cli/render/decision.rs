@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use crate::base::doc::Value;
 use crate::base::fs::Executable;
 use crate::pipeline::decide::Redeclared;
-use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision};
+use crate::pipeline::sources::SourceChange;
+use crate::pipeline::{Forecast, RunReason, SkipReason, StageDecision, StageGraph};
 use crate::store::{FileChange, Presence};
 
 /// Returns the short state of a stage, for a table.
@@ -52,6 +53,7 @@ pub(in crate::cli) fn reasons(all: &[RunReason]) -> String {
 pub(in crate::cli) fn reason(reason: &RunReason) -> String {
     match reason {
         RunReason::Forced => "forced".to_owned(),
+        RunReason::Bare => "it declares neither dependencies nor outputs".to_owned(),
         RunReason::AlwaysChanged => "always changed (so declared)".to_owned(),
         RunReason::NeverRun => "it never ran".to_owned(),
         RunReason::CommandChanged { old, new } => {
@@ -124,6 +126,11 @@ pub(in crate::cli) fn changed_files(reason: &RunReason) -> Vec<String> {
     else {
         return Vec::new();
     };
+    file_lines(files)
+}
+
+/// Returns changed files, one line each.
+pub(in crate::cli) fn file_lines(files: &[FileChange]) -> Vec<String> {
     files
         .iter()
         .map(|change| match change {
@@ -193,6 +200,44 @@ fn variable(value: Option<&Option<String>>) -> String {
     }
 }
 
+/// Returns the short state of tracked data that changed.
+pub(in crate::cli) fn source_state(source: &SourceChange) -> &'static str {
+    match (&source.recorded, &source.now) {
+        (_, Presence::Missing) => "missing",
+        (Presence::Missing, _) => "unrecorded",
+        (Presence::Present(_), Presence::Present(_)) => "changed",
+    }
+}
+
+/// Returns what changed of tracked data.
+pub(in crate::cli) fn source_because(source: &SourceChange) -> String {
+    let path = &source.path;
+    match (&source.recorded, &source.now) {
+        (_, Presence::Missing) => {
+            format!("`{path}` is not in place; `cvops checkout` brings it from the cache")
+        }
+        (Presence::Missing, _) => format!("`{path}` is in no record yet"),
+        (old, new) => format!(
+            "`{path}` changed ({}{})",
+            change(old, new),
+            counts(&source.files)
+        ),
+    }
+}
+
+/// Returns the machine form of tracked data that changed.
+pub(in crate::cli) fn source_json(graph: &StageGraph, source: &SourceChange) -> Json {
+    let object = |p: &Presence| p.object().map(|object| object.to_string());
+    json!({
+        "pointer": graph.pointers()[source.pointer].file.as_str(),
+        "path": source.path.as_str(),
+        "state": source_state(source),
+        "old": object(&source.recorded),
+        "new": object(&source.now),
+        "files": file_list(&source.files),
+    })
+}
+
 /// Returns the machine form of a forecast.
 pub(in crate::cli) fn to_json(stage: &str, forecast: &Forecast) -> Json {
     let reasons: Vec<Json> = match forecast {
@@ -216,6 +261,7 @@ pub(in crate::cli) fn reason_json(reason: &RunReason) -> Json {
     };
     let mut json = match reason {
         RunReason::Forced => json!({"kind": "forced"}),
+        RunReason::Bare => json!({"kind": "bare"}),
         RunReason::AlwaysChanged => json!({"kind": "always_changed"}),
         RunReason::NeverRun => json!({"kind": "never_run"}),
         RunReason::CommandChanged { old, new } => {

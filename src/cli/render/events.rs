@@ -6,12 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::base::{Observer, ToDiagnostics, units};
-use crate::cli::out::{Form, Out, Style};
-use crate::pipeline::execute::{Event, Outcome, Stream, Summary};
-use crate::pipeline::{SkipReason, StageDecision, StageName};
+use crate::base::{Diagnostic, Observer, Severity, ToDiagnostics, clock, units};
 
-use super::{decision, diagnostic};
+use crate::cli::out::{Form, Out, Style};
+use crate::pipeline;
+use crate::pipeline::execute::{Event, Outcome, Stream, Summary, Told};
+use crate::pipeline::{SkipReason, StageDecision, StageName};
+use crate::project::claims::Conflict;
+
+use super::{decision, diagnostic, timing};
 
 /// Lines of a stage that are shown after its failure when `-q` kept them back.
 const HELD_BACK_LINES: usize = 50;
@@ -91,6 +94,10 @@ impl Story<'_> {
                     ));
                 }
             },
+            Event::Waiting { .. } | Event::WaitingForDvc { .. } | Event::Retrying { .. } => {
+                out.note(&self.held_up(event));
+            }
+            Event::Told { stage, told } => self.tell_again(stage, told),
             Event::Started { stage, command } => {
                 out.note(
                     &out.paint(Style::Dim, &format!("{stage} $ {command}"))
@@ -118,6 +125,7 @@ impl Story<'_> {
                 "{}: `{path}` was not in the cache; its content is kept there as {object}",
                 name(stage),
             )),
+            Event::OutsInGit { outs, .. } => diagnostic::show_all(out, &warnings(outs)),
             Event::InputsChanged { stage, what } => out.note(&format!(
                 "{}: {} changed while it ran; the next `cvops repro` runs it again",
                 name(stage),
@@ -174,6 +182,78 @@ impl Story<'_> {
     }
 }
 
+impl Story<'_> {
+    /// Says what holds a stage up.
+    fn held_up(&self, event: &Event) -> String {
+        match event {
+            Event::Waiting {
+                stage,
+                conflict: Conflict { holder, path },
+                elapsed,
+            } => format!(
+                "{}: waiting for `{}` (pid {}, since {}), which is at `{path}`; {} so far",
+                self.out.paint(Style::Strong, stage.as_str()),
+                holder.command,
+                holder.pid,
+                clock::local_time(holder.since),
+                units::duration(*elapsed)
+            ),
+            Event::WaitingForDvc { wait } => {
+                let who = wait.holder.as_ref().map_or_else(
+                    || "DVC".to_owned(),
+                    |holder| format!("`{}` (pid {})", holder.command, holder.pid),
+                );
+                let elapsed = units::duration(wait.elapsed);
+                format!("waiting for {who} to finish, {elapsed} so far")
+            }
+            Event::Retrying {
+                error, attempt, of, ..
+            } => {
+                let text = format!("{error}; attempt {attempt} of {of} begins");
+                self.out.paint(Style::Changed, &text)
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Shows what a stage told when its result was made; `-q` hides it, for it is no news.
+    fn tell_again(&self, stage: &StageName, told: &Told) {
+        let out = self.out;
+        if out.is_quiet() {
+            return;
+        }
+        let mark = out.paint(Style::Dim, &format!("{stage} |"));
+        if told.dropped != 0 {
+            let lines = units::count(usize::try_from(told.dropped).unwrap_or(usize::MAX), "line");
+            out.note(&format!("{mark} ({lines} before these were not kept)"));
+        }
+        for (stream, line) in &told.lines {
+            let text = format!("{mark} {line}");
+            match stream {
+                Stream::Out => out.result(&text),
+                Stream::Err => out.note(&text),
+            }
+        }
+    }
+}
+
+/// Says that results come from other versions, which is no reason to run anything.
+fn other_versions(summary: &Summary) -> Option<String> {
+    let count: usize = summary.other_versions.values().sum();
+    let versions: Vec<_> = summary.other_versions.keys().map(String::as_str).collect();
+    (count != 0).then(|| {
+        format!(
+            "{} made by another version of cvops ({}); that is no reason to run anything again",
+            if count == 1 {
+                "1 restored result was".to_owned()
+            } else {
+                format!("{count} restored results were")
+            },
+            versions.join(", ")
+        )
+    })
+}
+
 /// Returns the last line: what happened in all.
 pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
     let mut parts = Vec::new();
@@ -194,19 +274,27 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
     if !summary.not_started.is_empty() {
         parts.push(format!("{} not started", summary.not_started.len()));
     }
-    if summary.done.len() + summary.failed.len() + summary.not_started.len() == 0 {
+    if !summary.declined.is_empty() {
+        parts.push(format!("{} not wanted", summary.declined.len()));
+    }
+    let undone = summary.failed.len() + summary.not_started.len() + summary.declined.len();
+    if summary.done.len() + undone == 0 {
         return NO_STAGES.to_owned();
     }
     let done = summary.done.len() - summary.count(Outcome::Service);
-    let went_wrong = !summary.failed.is_empty() || !summary.not_started.is_empty();
+    let went_wrong = undone != 0;
     if done == 0 && summary.count(Outcome::Service) != 0 && !went_wrong {
         return String::new();
     }
     if summary.count(Outcome::Unchanged) == done && !went_wrong {
         return format!("everything is up to date ({})", units::count(done, "stage"));
     }
-    let total = done + summary.failed.len() + summary.not_started.len();
-    format!("{}: {}", units::count(total, "stage"), parts.join(", "))
+    let total = units::count(done + undone, "stage");
+    let all = format!("{total}: {}", parts.join(", "));
+    match other_versions(summary) {
+        Some(note) => format!("{all}\n{note}"),
+        None => all,
+    }
 }
 
 /// Says of a service how it is started; `shown` is its name as it is painted.
@@ -230,8 +318,19 @@ pub(in crate::cli) fn summary_json(summary: &Summary) -> Value {
         "done": done,
         "failed": names(&summary.failed),
         "not_started": names(&summary.not_started),
+        "declined": names(&summary.declined),
+        "seconds": summary.took.as_secs_f64(),
+        "critical_path": timing::critical_json(&summary.critical_path),
+        "other_versions": summary.other_versions,
         "files_hashed": summary.files_hashed,
     })
+}
+
+fn stream(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Out => "stdout",
+        Stream::Err => "stderr",
+    }
 }
 
 fn outcome(outcome: Outcome) -> &'static str {
@@ -257,16 +356,48 @@ fn to_json(event: &Event) -> Value {
             let reasons: Vec<Value> = because.iter().map(decision::reason_json).collect();
             json!({"event": "decided", "stage": stage.as_str(), "decision": what, "reasons": reasons})
         }
+        Event::Waiting {
+            stage,
+            conflict: Conflict { holder, path },
+            elapsed,
+        } => json!({
+            "event": "waiting", "stage": stage.as_str(), "path": path.as_str(),
+            "for": {"pid": holder.pid, "command": holder.command, "since": holder.since},
+            "seconds": elapsed.as_secs_f64(),
+        }),
+        Event::WaitingForDvc { wait } => json!({
+            "event": "waiting_for_dvc", "seconds": wait.elapsed.as_secs_f64(),
+            "for": wait.holder.as_ref().map(|h| json!({"pid": h.pid, "command": h.command})),
+        }),
+        Event::Retrying {
+            stage,
+            error,
+            attempt,
+            of,
+        } => json!({
+            "event": "retrying", "stage": stage.as_str(), "attempt": attempt, "of": of,
+            "errors": error.to_diagnostics().iter().map(diagnostic::to_json).collect::<Vec<_>>(),
+        }),
+        Event::Told { stage, told } => {
+            let lines: Vec<_> = told
+                .lines
+                .iter()
+                .map(|(from, line)| json!({"stream": stream(*from), "line": line}))
+                .collect();
+            json!({
+                "event": "told", "stage": stage.as_str(), "lines": lines, "dropped": told.dropped,
+                "by": told.by, "seconds": told.took.as_secs_f64(),
+            })
+        }
         Event::Started { stage, command } => {
             json!({"event": "started", "stage": stage.as_str(), "command": command})
         }
         Event::Output {
             stage,
-            stream,
+            stream: from,
             line,
         } => json!({
-            "event": "output", "stage": stage.as_str(), "line": line,
-            "stream": match stream { Stream::Out => "stdout", Stream::Err => "stderr" },
+            "event": "output", "stage": stage.as_str(), "line": line, "stream": stream(*from),
         }),
         Event::Saved {
             stage,
@@ -274,6 +405,10 @@ fn to_json(event: &Event) -> Value {
             object,
         } => json!({
             "event": "saved", "stage": stage.as_str(), "path": path.as_str(), "object": object.to_string(),
+        }),
+        Event::OutsInGit { stage, outs } => json!({
+            "event": "outs_in_git", "stage": stage.as_str(),
+            "warnings": warnings(outs).iter().map(diagnostic::to_json).collect::<Vec<_>>(),
         }),
         Event::InputsChanged { stage, what } => {
             json!({"event": "inputs_changed", "stage": stage.as_str(), "inputs": what})
@@ -300,4 +435,16 @@ fn to_json(event: &Event) -> Value {
             json!({"event": "stopping", "stages": names})
         }
     }
+}
+
+/// Returns errors that stop nothing.
+fn warnings(errors: &[pipeline::Error]) -> Vec<Diagnostic> {
+    let mut problems: Vec<_> = errors
+        .iter()
+        .flat_map(ToDiagnostics::to_diagnostics)
+        .collect();
+    for problem in &mut problems {
+        problem.severity = Severity::Warning;
+    }
+    problems
 }

@@ -3,3 +3,4 @@
 pub(super) mod decision;
 pub(super) mod diagnostic;
 pub(super) mod events;
+pub(super) mod timing;

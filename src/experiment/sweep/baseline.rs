@@ -19,6 +19,7 @@ use super::super::Error;
 use super::params;
 use super::space::Space;
 use super::state::Definition;
+use super::variant;
 
 /// What is compared: its name for people, and a short text that changes with it.
 pub type Inputs = BTreeMap<String, String>;
@@ -68,6 +69,28 @@ fn state(presence: &Presence) -> String {
 /// # Errors
 /// A source cannot be read.
 pub fn inputs(
+    definition: &Definition,
+    plan: &Plan<'_>,
+    project: &Project,
+    files: &Files<'_>,
+    env: &BTreeMap<String, String>,
+) -> Result<Inputs, Error> {
+    variant::with_first(definition, plan, project, |plan| {
+        Ok(inputs_of(plan, &definition.space, files, env)?)
+    })
+}
+
+/// Returns the hash over the parameters that are not swept.
+///
+/// # Errors
+/// A params file is broken.
+pub fn base(definition: &Definition, plan: &Plan<'_>, project: &Project) -> Result<String, Error> {
+    variant::with_first(definition, plan, project, |plan| {
+        Ok(params::base_hash(plan, &definition.space, &project.root)?)
+    })
+}
+
+fn inputs_of(
     plan: &Plan<'_>,
     space: &Space,
     files: &Files<'_>,
@@ -137,8 +160,8 @@ pub fn changes(
     files: &Files<'_>,
     env: &BTreeMap<String, String>,
 ) -> Result<Changes, Error> {
-    let base = params::base_hash(plan, &definition.space, &project.root)?;
-    let now = inputs(plan, &definition.space, files, env)?;
+    let base = base(definition, plan, project)?;
+    let now = inputs(definition, plan, project, files, env)?;
     Ok(Changes {
         params: base != definition.base,
         inputs: differing(&definition.inputs, &now),

@@ -29,6 +29,7 @@ use super::journal::{self, Journal, Record};
 use super::space::overlap;
 use super::state::{Definition, Finished, Sweep, Trial, TrialState};
 use super::trial::{self, Bench, Ended};
+use super::variant::Templated;
 use super::{page, params, parent};
 
 /// How often the driver looks for Ctrl-C and the stop file while trials run.
@@ -262,7 +263,7 @@ fn begin(
     let name = journal.name().to_owned();
     match start {
         Start::New(mut definition) => {
-            definition.inputs = baseline::inputs(plan, &definition.space, files, &options.env)?;
+            definition.inputs = baseline::inputs(&definition, plan, project, files, &options.env)?;
             definition.run = parent::start(&project.layout, &name, &definition, events);
             journal.append(&definition.to_record())?;
             Ok(Sweep {
@@ -358,7 +359,11 @@ pub fn total(definition: &Definition) -> Result<u64, SweepError> {
 
 /// Returns the stages of `plan` that are the same in every trial: no swept parameter reaches them.
 #[must_use]
-pub fn shared_stages(plan: &Plan<'_>, definition: &Definition) -> Vec<usize> {
+pub fn shared_stages(
+    plan: &Plan<'_>,
+    definition: &Definition,
+    templated: &Templated,
+) -> Vec<usize> {
     let graph = plan.graph();
     let mut differs: BTreeSet<usize> = BTreeSet::new();
     // In this order every stage comes after those it needs.
@@ -369,6 +374,7 @@ pub fn shared_stages(plan: &Plan<'_>, definition: &Definition) -> Vec<usize> {
             continue;
         }
         let own = stage.freshness == Freshness::AlwaysChanged
+            || templated.changes(&stage.name)
             || stage.params.keys().any(|p| {
                 definition
                     .space
@@ -403,7 +409,8 @@ fn prepare(
     let files = Files::open(bench.project, cancel);
     let mut workspace = Workspace::new(&files, bench.env);
     let graph = bench.plan.graph();
-    let names: Vec<StageName> = shared_stages(bench.plan, bench.definition)
+    let templated = Templated::find(bench.project, graph, &bench.definition.space)?;
+    let names: Vec<StageName> = shared_stages(bench.plan, bench.definition, &templated)
         .into_iter()
         .map(|i| graph.stages()[i].name.clone())
         .collect();

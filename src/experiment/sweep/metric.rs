@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::base::ArtifactPath;
 use crate::base::diag::nearest;
 use crate::base::doc::{KeyPath, Value};
-use crate::compare::values::metrics_file;
+use crate::compare::parse::metrics_file;
 use crate::pipeline::Plan;
 use crate::pipeline::spec::{Direction, OutKind};
 

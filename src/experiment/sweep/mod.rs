@@ -1,7 +1,7 @@
 //! Sweeps: which values of parameters give the best metric.
 //!
 //! Pure parts: `grammar` and `domain` (what may be tried), `space`, `sampler` (what trial n tries),
-//! `importance`, `table`. Around them: `journal` (what happened), `state` (what that makes of it), `trial` (one repro in a work tree of
+//! `importance`, `table`. Around them: `variant` (what values change in the pipeline through templates), `journal` (what happened), `state` (what that makes of it), `trial` (one repro in a work tree of
 //! its own), `driver` (who runs when), `parent` (the run of the whole), `apply`, `page`. A trial never touches the user's params file;
 //! only `apply` does. Imports: base, project, report, pipeline, track.
 
@@ -24,6 +24,7 @@ pub mod space;
 pub mod state;
 pub mod table;
 pub mod trial;
+pub mod variant;
 
 pub use driver::{Event, Options, Start, Why, run};
 pub use request::Request;

@@ -1,15 +1,14 @@
 //! What the user asks for, from flags and from a `sweep:` block, and the definition made of it.
 //! Imports: base, pipeline.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::pipeline::Plan;
 use crate::pipeline::spec::{Freshness, StageSpec};
-use crate::project::Layout;
+use crate::project::{Layout, Project};
 
 use super::super::Error;
-use super::baseline::Inputs;
+use super::baseline::{self, Inputs};
 use super::driver::{shared_stages, total};
 use super::error::SweepError;
 use super::journal::{self, Journal};
@@ -18,6 +17,7 @@ use super::params;
 use super::sampler::Method;
 use super::space::{Space, overlap};
 use super::state::{Definition, Sweep};
+use super::variant::Templated;
 
 /// Trials of a random sweep that says nothing else.
 const TRIALS_DEFAULT: u64 = 20;
@@ -84,7 +84,13 @@ impl Request {
     /// # Errors
     /// No parameters; one that is not there or that no stage reads; a grid over an interval; no
     /// metric to improve.
-    pub fn define(&self, plan: &Plan<'_>, root: &Path, at_ms: i64) -> Result<Definition, Error> {
+    pub fn define(
+        &self,
+        plan: &Plan<'_>,
+        project: &Project,
+        at_ms: i64,
+    ) -> Result<Definition, Error> {
+        let root = &project.root;
         let space = self.space.clone();
         if space.dimensions.is_empty() {
             return Err(SweepError::new("nothing-to-sweep", "there is no parameter to sweep")
@@ -92,7 +98,8 @@ impl Request {
                 .into());
         }
         let files = params::read(&space, root)?;
-        check_read(plan, &space)?;
+        let templated = Templated::find(project, plan.graph(), &space)?;
+        check_read(plan, &space, &templated)?;
         let method = self.method.unwrap_or(if space.is_grid() {
             Method::Grid
         } else {
@@ -100,7 +107,7 @@ impl Request {
         });
         let metric = metric::resolve(self.metric.as_deref(), plan, root)?;
         let goal = self.goal.unwrap_or_else(|| Goal::of_metric(&metric, plan));
-        let definition = Definition {
+        let mut definition = Definition {
             method,
             seed: self.seed.unwrap_or(SEED_DEFAULT),
             trials: self
@@ -109,7 +116,7 @@ impl Request {
             metric,
             goal,
             targets: self.targets.clone(),
-            base: params::base_hash(plan, &space, root)?,
+            base: String::new(),
             // The driver looks at the sources when it begins.
             inputs: Inputs::new(),
             run: None,
@@ -117,7 +124,8 @@ impl Request {
             space,
         };
         total(&definition)?;
-        check_reached(plan, &definition)?;
+        definition.base = baseline::base(&definition, plan, project)?;
+        check_reached(plan, &definition, &templated)?;
         // A value that cannot be placed is found now, not in the first trial.
         if let Some(values) = method.propose(&definition.space, definition.seed, 1) {
             params::with_values(&files, &definition.space, &values)?;
@@ -127,12 +135,13 @@ impl Request {
 }
 
 /// Every trial would be the same if no stage that runs read a parameter.
-fn check_read(plan: &Plan<'_>, space: &Space) -> Result<(), SweepError> {
-    for dimension in &space.dimensions {
+fn check_read(plan: &Plan<'_>, space: &Space, templated: &Templated) -> Result<(), SweepError> {
+    for (number, dimension) in space.dimensions.iter().enumerate() {
         let param = &dimension.param;
         let reads = |stage: &&StageSpec| {
             stage.params.keys().any(|p| overlap(p, param))
                 || stage.deps.keys().any(|d| d.contains(&param.file))
+                || templated.reads(&stage.name, number)
         };
         let stages = plan.order().iter().map(|&i| &plan.graph().stages()[i]);
         let readers: Vec<&StageSpec> = stages.filter(reads).collect();
@@ -177,12 +186,16 @@ fn idle(stage: &StageSpec) -> Option<&'static str> {
 }
 
 /// The best of equal metrics would mean nothing.
-fn check_reached(plan: &Plan<'_>, definition: &Definition) -> Result<(), SweepError> {
+fn check_reached(
+    plan: &Plan<'_>,
+    definition: &Definition,
+    templated: &Templated,
+) -> Result<(), SweepError> {
     let MetricRef { file, .. } = &definition.metric;
     let Some(index) = plan.graph().producer_of(file) else {
         return Ok(());
     };
-    if !shared_stages(plan, definition).contains(&index) {
+    if !shared_stages(plan, definition, templated).contains(&index) {
         return Ok(());
     }
     let stage = &plan.graph().stages()[index];

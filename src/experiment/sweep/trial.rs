@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use crate::base::doc::Value;
 use crate::base::{self, Cancel, CancelReason, Observer, ToDiagnostics, fs};
-use crate::pipeline::decide::{Force, RunRecords};
-use crate::pipeline::execute::{Event, OnFailure, Options, Outcome, Stream, Summary};
+use crate::pipeline::execute::{Event, Options, Outcome, Stream, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::workspace::{Files, Workspace};
-use crate::pipeline::{self, Plan, StageName};
+use crate::pipeline::{self, Plan, Reach, StageGraph, StageName, variant};
 use crate::project::Project;
 use crate::track::RunId;
 
@@ -91,7 +90,6 @@ fn run_to_end(
 ) -> Result<Ended, Error> {
     let space = &bench.definition.space;
     let files = params::with_values(bench.params, space, values)?;
-    let tree = make_tree(bench, &number.to_string(), &files)?;
     let log = Log::open(&journal::log_file(
         &bench.project.layout,
         bench.name,
@@ -101,6 +99,26 @@ fn run_to_end(
         "# trial {number}: {}",
         describe(bench.definition, values)
     ));
+    // Templates read the trial's values, so its stages may be other ones.
+    let graph = match variant::with_params(bench.project, bench.plan.graph(), &files) {
+        Ok(graph) => graph,
+        Err(error) => {
+            let error = headline(&error);
+            log.line(&format!("# {error}"));
+            return Ok(Ended::Failed {
+                error,
+                seconds: start.elapsed().as_secs_f64(),
+                run: None,
+            });
+        }
+    };
+    let targets = &bench.definition.targets;
+    let own = graph
+        .as_ref()
+        .map(|graph| Plan::select(graph, targets, Reach::Upstream));
+    let own = own.transpose()?;
+    let plan = own.as_ref().unwrap_or(bench.plan);
+    let tree = make_tree(bench, &number.to_string(), plan.graph(), &files)?;
     let mut lock = bench.lock.clone();
     let mut tags = BTreeMap::from([
         ("cvops.sweep".to_owned(), bench.name.to_owned()),
@@ -119,7 +137,7 @@ fn run_to_end(
         command: format!("cvops params sweep --name {}", bench.name),
         targets: bench.definition.targets.clone(),
     };
-    let (summary, run) = repro(bench, &tree, bench.plan, &mut lock, &record, cancel, &log)?;
+    let (summary, run) = repro(bench, &tree, plan, &mut lock, &record, cancel, &log)?;
     let seconds = start.elapsed().as_secs_f64();
     if is_stopped(cancel) {
         return Ok(Ended::Interrupted);
@@ -152,12 +170,7 @@ fn run_to_end(
                     restored: restored(&summary),
                     run,
                 },
-                changed: baseline::changed_sources(
-                    &bench.definition.inputs,
-                    bench.plan,
-                    space,
-                    &lock,
-                ),
+                changed: baseline::changed_sources(&bench.definition.inputs, plan, space, &lock),
             },
             Err(error) => {
                 log.line(&format!("# {error}"));
@@ -178,7 +191,7 @@ pub(super) fn run_shared(
     plan: &Plan<'_>,
     cancel: &Cancel,
 ) -> Result<LockFile, Error> {
-    let tree = make_tree(bench, "shared", bench.params)?;
+    let tree = make_tree(bench, "shared", plan.graph(), bench.params)?;
     let log = Log::open(&journal::log_file(&bench.project.layout, bench.name, 0))?;
     let mut lock = bench.lock.clone();
     let record = Record {
@@ -204,10 +217,16 @@ pub(super) fn run_shared(
     }
 }
 
-fn make_tree(bench: &Bench<'_>, name: &str, params: &params::Files) -> Result<WorkTree, Error> {
+fn make_tree(
+    bench: &Bench<'_>,
+    name: &str,
+    graph: &StageGraph,
+    params: &params::Files,
+) -> Result<WorkTree, Error> {
     let root = bench.project.layout.trials(bench.name).join(name);
     let contents = Contents {
-        graph: bench.plan.graph(),
+        graph,
+        known: bench.plan.graph(),
         params,
         lock: bench.lock,
     };
@@ -226,12 +245,9 @@ fn repro(
     let files = Files::open(tree.project(), cancel);
     let mut workspace = Workspace::new(&files, bench.env);
     let options = Options {
-        jobs: 1,
-        on_failure: OnFailure::Stop,
-        force: Force::No,
-        records: RunRecords::Use,
         env: bench.stage_env.to_vec(),
         turns: Some(Arc::clone(&bench.turns)),
+        ..Options::new("cvops params sweep")
     };
     let done = tracked::repro(plan, lock, &mut workspace, &options, record, cancel, log)?;
     for warning in done.warnings {
@@ -382,6 +398,8 @@ impl Observer<Event> for Log {
                     "# {stage}: the earlier result cannot be used ({why})"
                 ));
             }
+            // A trial's tree is no work tree of git.
+            Event::OutsInGit { .. } => {}
             Event::InputsChanged { stage, what } => {
                 self.line(&format!(
                     "# {stage}: {} changed while it ran",
@@ -393,7 +411,29 @@ impl Observer<Event> for Log {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
             }
+            Event::Waiting {
+                stage, conflict, ..
+            } => {
+                let holder = conflict.holder;
+                self.line(&format!(
+                    "# {stage}: waiting for `{}` (pid {}), which is at `{}`",
+                    holder.command, holder.pid, conflict.path
+                ));
+            }
+            Event::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+            } => {
+                let why = headline(&error);
+                self.line(&format!(
+                    "# {stage}: {why}; attempt {attempt} of {of} begins"
+                ));
+            }
             Event::Decided { .. }
+            | Event::Told { .. }
+            | Event::WaitingForDvc { .. }
             | Event::Saved { .. }
             | Event::LeftoverStopped { .. }
             | Event::Ready { .. }

@@ -1,47 +1,43 @@
-//! The coordinator: owns who is ready, who runs, what is committed. Workers only report.
+//! The coordinator: owns who is ready, who runs, what is committed (`state`). Workers only report.
 //!
 //! A stage is judged when it is ready and a slot is free, with the real hashes of what its upstream
 //! just wrote: early cut-off falls out of that. Imports: base, and the pipeline's other files.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::base::{ArtifactPath, Cancel, CancelReason, Observer};
-use crate::pipeline::decide::{RunReason, RunRecords, SkipReason, StageDecision};
+use crate::base::{Cancel, CancelReason, Observer};
+use crate::pipeline::decide::{RunReason, RunRecords, StageDecision};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::RunKey;
-use crate::pipeline::lock::{LockEntry, LockFile};
+use crate::pipeline::lock::LockFile;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::spec::{StageName, StageSpec};
+use crate::pipeline::spec::StageSpec;
 use crate::pipeline::workspace::{Judged, Workspace, can_be_reused};
-use crate::store;
+use crate::project::{PathLocks, RepoLock, Wait};
 
-use super::process::Running;
-use super::stage::{Done, Standing, Worker};
+use super::process::{GRACE, Program, Running};
+use super::stage::{Done, Job, Worker};
+use super::state::{Start, State};
+use super::told::Shelf;
 use super::turns::{Asked, Turn};
-use super::{Event, OnFailure, Options, Outcome, Summary};
-
-/// The lock is rewritten at most this often while stages go on finishing.
-const COMMIT_EVERY: Duration = Duration::from_millis(250);
-
-/// How long a stage has between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
+use super::{Event, Options, Summary};
 
 /// How often the coordinator looks at the cancel token while nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-struct Report {
-    stage: usize,
-    key: RunKey,
+/// What became of a stage that was started.
+pub(super) struct Report {
+    pub(super) stage: usize,
+    pub(super) key: RunKey,
     /// `None`: another repro was at it, and is done; it has to be judged again.
-    result: Option<Result<Done, Error>>,
+    pub(super) result: Option<Result<Done, Error>>,
     /// Held until the result is recorded.
-    turn: Option<Turn>,
-    took: Duration,
+    pub(super) turn: Option<Turn>,
+    pub(super) took: Duration,
 }
 
 /// Brings the stages of `plan` up to date and `lock` (in memory and on disk) with them.
@@ -59,40 +55,62 @@ pub fn execute(
 ) -> Result<Summary, Error> {
     let running = Running::default();
     let files = workspace.files;
+    let shelf = Shelf::new(files.project().layout.told());
+    let personality = &files.project().personality;
+    let user_shell = workspace.env().get("SHELL").map(String::as_str);
+    let program = Program::of(personality.commands, user_shell);
+    let mut state = State::new(plan, lock, workspace, options, &shelf, events);
+    let claimed_by = state.claimed_by();
+    let paths = PathLocks::new(&files.project().layout, &options.command);
     let worker = Worker {
         files,
         env: &options.env,
+        program: &program,
+        claimed_by: &claimed_by,
+        dvc: &paths,
+        keep: options.keep,
+        shelf: &shelf,
         running: &running,
         cancel,
         events,
     };
+    let on_wait = |wait: &Wait| events.notify(Event::WaitingForDvc { wait: wait.clone() });
+    let layout = &files.project().layout;
+    let mut dvc = RepoLock::acquire(layout, cancel, &on_wait)?;
     let (sender, reports) = mpsc::channel();
     std::thread::scope(|scope| {
-        let mut state = State::new(plan, lock, workspace, options, events);
         let mut stopping: Option<Instant> = None;
         let mut killed = false;
         loop {
-            while state.running < options.jobs && !state.closed && !cancel.is_requested() {
-                let Some(index) = state.next_ready() else {
-                    break;
+            while !state.closed && !cancel.is_requested() {
+                let start = match state.next() {
+                    Ok(Some(start)) => start,
+                    Ok(None) => break,
+                    Err(error) => {
+                        cancel.request(CancelReason::StageFailed);
+                        state.fatal.get_or_insert(error);
+                        break;
+                    }
                 };
-                let Some(job) = state.judge(index) else {
-                    continue;
-                };
-                state.running += 1;
                 let (sender, worker) = (sender.clone(), &worker);
-                let stage = &plan.graph().stages()[index];
+                let stage = &plan.graph().stages()[start.stage];
                 scope.spawn(move || {
                     // The receiver lives until every worker has reported.
-                    let _ = sender.send(work(worker, stage, index, &job, options));
+                    let _ = sender.send(work(worker, stage, &start, options));
                 });
             }
-            if state.running == 0 {
+            if state.is_over(cancel) {
                 break;
             }
-            match reports.recv_timeout(LOOK_EVERY) {
-                Ok(report) => state.take(report),
-                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {}
+            // While stages run, DVC may work as well.
+            dvc.release();
+            let report = reports.recv_timeout(LOOK_EVERY).ok();
+            if report.is_some() || state.has_something_to_do() {
+                // Who is asked to stop still records what is done, at once.
+                let _ = dvc.again(cancel, &on_wait);
+            }
+            if let Some(report) = report {
+                state.take(report);
             }
             // What finished is made durable even if another stage still runs for hours.
             if let Err(error) = state.commit_if_due() {
@@ -111,6 +129,7 @@ pub fn execute(
                 }
             }
         }
+        let _ = dvc.again(cancel, &on_wait);
         state.commit()?;
         match state.fatal.take() {
             Some(error) => Err(error),
@@ -120,17 +139,11 @@ pub fn execute(
 }
 
 /// Runs or restores one stage, in a thread of its own.
-fn work(
-    worker: &Worker<'_>,
-    stage: &StageSpec,
-    index: usize,
-    job: &Judged,
-    options: &Options,
-) -> Report {
-    let Judged { inputs, decision } = job;
+fn work(worker: &Worker<'_>, stage: &StageSpec, start: &Start, options: &Options) -> Report {
+    let Judged { inputs, decision } = &start.judged;
     let key = RunKey::of(stage, inputs);
     let mut report = Report {
-        stage: index,
+        stage: start.stage,
         key,
         result: None,
         turn: None,
@@ -148,15 +161,31 @@ fn work(
             }
         }
     }
-    let start = Instant::now();
+    let begin = Instant::now();
+    let job = Job {
+        stage,
+        inputs,
+        key,
+        gpus: start.grant.gpus.as_deref(),
+    };
+    // Held until the result is told.
+    let _dvc = match worker.lock_for_dvc(stage) {
+        // DVC was at these paths, and may have done what is to be done here: judged again.
+        Ok(guard) if guard.has_waited() => return report,
+        Ok(guard) => guard,
+        Err(error) => {
+            report.result = Some(Err(error));
+            return report;
+        }
+    };
     // A panic must not leave the coordinator waiting for a report for ever.
     let work = AssertUnwindSafe(|| match decision {
-        StageDecision::Restore { entry, .. } => worker.restore(stage, inputs, &key, entry),
-        _ => worker.run(stage, inputs, &key),
+        StageDecision::Restore { entry, .. } => worker.restore(&job, entry),
+        _ => worker.run(&job),
     });
     let result = std::panic::catch_unwind(work).unwrap_or(Err(Error::Bug("a worker panicked")));
     report.result = Some(result);
-    report.took = start.elapsed();
+    report.took = begin.elapsed();
     report
 }
 
@@ -165,304 +194,11 @@ fn takes_turns(stage: &StageSpec, decision: &StageDecision, options: &Options) -
     let StageDecision::Run(because) = decision else {
         return false;
     };
-    let insisted = |reason| matches!(reason, &RunReason::Forced | &RunReason::AlwaysChanged);
+    let insisted = |reason| {
+        matches!(
+            reason,
+            &RunReason::Forced | &RunReason::AlwaysChanged | &RunReason::Bare
+        )
+    };
     options.records == RunRecords::Use && can_be_reused(stage) && !because.iter().any(insisted)
-}
-
-struct State<'a, 'w> {
-    plan: &'a Plan<'a>,
-    lock: &'a mut LockFile,
-    workspace: &'a mut Workspace<'w>,
-    options: &'a Options,
-    events: &'a dyn Observer<Event>,
-    /// Each planned stage's place in the order: ties go the same way each time.
-    place: BTreeMap<usize, usize>,
-    /// Planned upstream stages that are not done yet.
-    missing: BTreeMap<usize, usize>,
-    /// Stages that may be judged, by place.
-    ready: BTreeMap<usize, usize>,
-    running: usize,
-    /// No further stage starts.
-    closed: bool,
-    /// Stages that ran or were restored: named as the reason where a dep of theirs changed.
-    rewrote: BTreeSet<usize>,
-    settled: BTreeSet<usize>,
-    /// Finished since the last commit.
-    pending: Vec<(RunKey, LockEntry)>,
-    /// The turns of those.
-    turns: Vec<Turn>,
-    /// Settled since the last commit: git is not told yet which of their outputs it should see.
-    unlisted: Vec<usize>,
-    lock_is_stale: bool,
-    committed_at: Instant,
-    summary: Summary,
-    fatal: Option<Error>,
-}
-
-impl<'a, 'w> State<'a, 'w> {
-    fn new(
-        plan: &'a Plan<'a>,
-        lock: &'a mut LockFile,
-        workspace: &'a mut Workspace<'w>,
-        options: &'a Options,
-        events: &'a dyn Observer<Event>,
-    ) -> Self {
-        let place: BTreeMap<usize, usize> = plan
-            .order()
-            .iter()
-            .enumerate()
-            .map(|(place, &stage)| (stage, place))
-            .collect();
-        let missing: BTreeMap<usize, usize> = plan
-            .order()
-            .iter()
-            .map(|&s| {
-                (
-                    s,
-                    plan.graph()
-                        .upstream(s)
-                        .filter(|u| place.contains_key(u))
-                        .count(),
-                )
-            })
-            .collect();
-        let ready = plan
-            .order()
-            .iter()
-            .filter(|s| missing.get(s) == Some(&0))
-            .map(|&s| (place[&s], s))
-            .collect();
-        // Entries of stages that are no longer declared would only confuse a reader.
-        let before = lock.stages.len();
-        let declared: BTreeSet<&StageName> = plan
-            .graph()
-            .stages()
-            .iter()
-            .filter(|s| s.service.is_none())
-            .map(|s| &s.name)
-            .collect();
-        lock.stages.retain(|name, _| declared.contains(name));
-        let lock_is_stale = lock.stages.len() != before;
-        Self {
-            plan,
-            lock,
-            workspace,
-            options,
-            events,
-            place,
-            missing,
-            ready,
-            running: 0,
-            closed: false,
-            rewrote: BTreeSet::new(),
-            settled: BTreeSet::new(),
-            pending: Vec::new(),
-            turns: Vec::new(),
-            unlisted: Vec::new(),
-            lock_is_stale,
-            committed_at: Instant::now(),
-            summary: Summary::default(),
-            fatal: None,
-        }
-    }
-
-    fn next_ready(&mut self) -> Option<usize> {
-        self.ready.pop_first().map(|(_, stage)| stage)
-    }
-
-    /// Judges a ready stage; returns the job if there is something to do, else settles it.
-    fn judge(&mut self, index: usize) -> Option<Judged> {
-        let graph = self.plan.graph();
-        let stage = &graph.stages()[index];
-        let mut rewritten: BTreeMap<ArtifactPath, StageName> = BTreeMap::new();
-        for dep in stage.deps.keys() {
-            for (_, producer) in graph.outs_touching(dep) {
-                if self.rewrote.contains(&producer) {
-                    rewritten.insert(dep.clone(), graph.stages()[producer].name.clone());
-                }
-            }
-        }
-        let start = Instant::now();
-        // A folder that holds outputs holds their `.gitignore` too, and is judged with it.
-        let holds_outs = stage.deps.keys().any(|dep| {
-            let outs = graph.outs_touching(dep);
-            outs.iter().any(|(out, _)| out != dep && dep.contains(out))
-        });
-        let listed = if holds_outs { self.list_outs() } else { Ok(()) };
-        let Options { force, records, .. } = *self.options;
-        let judged = listed
-            .and_then(|()| {
-                self.workspace.judge(
-                    stage,
-                    self.lock,
-                    &rewritten,
-                    force,
-                    records,
-                    &BTreeMap::new(),
-                )
-            })
-            .map_err(|error| graph.at_its_line(stage, error))
-            .and_then(|judged| match judged.decision {
-                StageDecision::Run(_) => {
-                    Workspace::check_deps(graph, stage, &judged.inputs).map(|()| judged)
-                }
-                _ => Ok(judged),
-            });
-        let judged = match judged {
-            Ok(judged) => judged,
-            Err(error) => {
-                self.fail(index, error, start.elapsed());
-                return None;
-            }
-        };
-        let decision = judged.decision.clone();
-        let outcome = match &decision {
-            StageDecision::Skip(SkipReason::Frozen) => Some(Outcome::Frozen),
-            StageDecision::Skip(SkipReason::Service) => Some(Outcome::Service),
-            StageDecision::Cached => Some(Outcome::Unchanged),
-            StageDecision::Restore { .. } | StageDecision::Run(_) => None,
-        };
-        self.events.notify(Event::Decided {
-            stage: stage.name.clone(),
-            decision,
-        });
-        match outcome {
-            Some(outcome) => {
-                self.settle(index, outcome, start.elapsed());
-                None
-            }
-            None => Some(judged),
-        }
-    }
-
-    fn take(&mut self, report: Report) {
-        self.running -= 1;
-        let Report {
-            stage: index,
-            key,
-            result,
-            turn,
-            took,
-        } = report;
-        let stage = &self.plan.graph().stages()[index];
-        let Some(result) = result else {
-            self.ready.insert(self.place[&index], index);
-            return;
-        };
-        match result {
-            Ok(Done {
-                outcome,
-                entry,
-                standing,
-            }) => {
-                let old = self.lock.stages.get(&stage.name);
-                if old.is_none_or(|old| old.outs != entry.outs) {
-                    self.rewrote.insert(index);
-                }
-                if outcome == Outcome::Ran && standing == Standing::Reusable {
-                    self.pending.push((key, entry.clone()));
-                    self.turns.extend(turn);
-                }
-                match standing {
-                    Standing::Reusable | Standing::Last => {
-                        self.lock.stages.insert(stage.name.clone(), entry);
-                    }
-                    Standing::Unknown => {
-                        self.lock.stages.remove(&stage.name);
-                    }
-                }
-                self.lock_is_stale = true;
-                self.settle(index, outcome, took);
-            }
-            Err(error) => self.fail(index, error, took),
-        }
-    }
-
-    fn settle(&mut self, index: usize, how: Outcome, took: Duration) {
-        let graph = self.plan.graph();
-        let stage = graph.stages()[index].name.clone();
-        self.settled.insert(index);
-        self.unlisted.push(index);
-        for consumer in graph.downstream(index) {
-            if let Some(missing) = self.missing.get_mut(&consumer) {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.ready.insert(self.place[&consumer], consumer);
-                }
-            }
-        }
-        self.summary.done.push((stage.clone(), how, took));
-        if how == Outcome::Service {
-            return;
-        }
-        self.events.notify(Event::Finished { stage, how, took });
-    }
-
-    fn fail(&mut self, index: usize, error: Error, took: Duration) {
-        self.settled.insert(index);
-        let stage = self.plan.graph().stages()[index].name.clone();
-        if matches!(
-            error,
-            Error::Cancelled | Error::Store(store::Error::Cancelled)
-        ) {
-            self.summary.not_started.push(stage);
-            return;
-        }
-        if self.options.on_failure == OnFailure::Stop {
-            self.closed = true;
-        }
-        self.summary.failed.push(stage.clone());
-        self.events.notify(Event::Failed { stage, error, took });
-    }
-
-    fn commit_if_due(&mut self) -> Result<(), Error> {
-        if !self.lock_is_stale || self.committed_at.elapsed() < COMMIT_EVERY {
-            return Ok(());
-        }
-        self.commit()
-    }
-
-    /// Makes everything that finished durable: objects first, then the records, then the lock that
-    /// names them.
-    fn commit(&mut self) -> Result<(), Error> {
-        if self.lock_is_stale {
-            self.workspace.files.sync()?;
-            for (key, entry) in self.pending.drain(..) {
-                self.workspace.runs.record(&key, &entry)?;
-            }
-            self.turns.clear();
-        }
-        if self.lock_is_stale {
-            self.lock.write(&self.workspace.files.lock_path())?;
-            self.lock_is_stale = false;
-        }
-        // Last: what is missing after a crash or an error here is made up for by the next repro,
-        // which asks for the lines of unchanged stages too.
-        self.list_outs()?;
-        self.committed_at = Instant::now();
-        Ok(())
-    }
-
-    /// Brings the `.gitignore` files up to date for the stages settled since the last time.
-    fn list_outs(&mut self) -> Result<(), Error> {
-        let stages = self.plan.graph().stages();
-        let unlisted = std::mem::take(&mut self.unlisted);
-        let outs = unlisted.iter().map(|&index| &stages[index]);
-        self.workspace.files.ignore_outs(outs)
-    }
-
-    fn finish(mut self) -> Summary {
-        let stages = self.plan.graph().stages();
-        let left = self
-            .plan
-            .order()
-            .iter()
-            // A service is never done: that it did not start is nothing to count.
-            .filter(|&&s| !self.settled.contains(&s) && stages[s].service.is_none());
-        self.summary
-            .not_started
-            .extend(left.map(|&s| stages[s].name.clone()));
-        self.summary.files_hashed = self.workspace.files.files_hashed();
-        self.summary
-    }
 }

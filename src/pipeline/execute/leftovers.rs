@@ -1,79 +1,80 @@
 //! Stops stage processes that outlived a killed cvops, before anything else touches their outputs.
 //!
-//! While a stage runs there is a marker file, written before its first process starts: no instant at
-//! which a process runs and nothing tells of it. A marker that is there when the project lock has
-//! just been taken was left by a cvops that died. Process numbers are reused, so
-//! a process counts as left over only if its environment says that it belongs to a stage of this
-//! very project (Linux: `/proc/PID/environ`). Imports: base, project, spec.
+//! A stage's paths are claimed (`project::claims`) before its first process starts: no instant at
+//! which a process runs and nothing tells of it. Claims whose command is gone were left by a cvops
+//! that died. Process numbers are reused, so a process counts as left over only if its environment
+//! says that it belongs to a stage of this very project, run by that very command (Linux:
+//! `/proc/PID/environ`). Imports: base, project, spec.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::base::{Error, fs};
+use crate::base::fs;
 use crate::pipeline::spec::StageName;
+use crate::project::claims::{self, Dead, Tidy};
+use crate::project::{self, Layout};
 
 /// The variable that tells a service's processes which cvops started them, by process id.
 pub(super) const SERVICE_OF: &str = "CVOPS_SERVICE_OF";
 
-/// The marker of one running stage.
-pub(super) struct Marker(PathBuf);
+/// The variable that tells a stage's processes which command runs them, by the id of its claims.
+pub(super) const CLAIMED_BY: &str = "CVOPS_CLAIMED_BY";
 
-impl Marker {
-    /// Writes the marker of `stage` into the folder `dir`.
-    pub(super) fn write(dir: &Path, stage: &StageName) -> Result<Self, Error> {
-        let path = dir.join(stage.as_str());
-        fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
-        let staged = fs::Staged::new_in(dir).map_err(Error::io("write", &path))?;
-        staged.commit(&path).map_err(Error::io("write", &path))?;
-        Ok(Self(path))
-    }
+/// What killed commands left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Stages whose processes were still there, and are stopped now.
+    pub stopped: Vec<String>,
+    /// Did a command die?
+    pub somebody_died: bool,
 }
 
-impl Drop for Marker {
-    fn drop(&mut self) {
-        // A marker that stays only costs the next command a look through the process table.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Kills processes of stages of the project at `root` if markers in `dir` say that a cvops died
-/// while stages ran; returns the names of those stages whose processes were still there. Call it
-/// only while holding the project lock.
+/// Stops what commands that were killed left running in the project at `root`. `tidy` says whether
+/// the caller is alone, and tidies up.
 ///
 /// # Errors
-/// The marker folder cannot be read or cleaned.
-pub fn stop_leftovers(dir: &Path, root: &Path) -> Result<Vec<String>, Error> {
-    let markers: Vec<PathBuf> = match std::fs::read_dir(dir) {
-        Ok(entries) => entries.flatten().map(|e| e.path()).collect(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("read", dir)(e)),
-    };
-    if markers.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut stopped = Vec::new();
+/// The claims cannot be read or written.
+pub fn stop_leftovers(
+    layout: &Layout,
+    root: &Path,
+    tidy: Tidy,
+) -> Result<Leftovers, project::Error> {
+    let stopped = std::cell::RefCell::default();
+    let somebody_died = claims::bury_dead(layout, tidy, &|dead| bury(root, dead, &stopped))?;
+    let mut stopped = stopped.into_inner();
+    stopped.sort_unstable();
+    Ok(Leftovers {
+        stopped,
+        somebody_died,
+    })
+}
+
+/// Kills the processes of a command that died; adds the names of their stages to `stopped`.
+pub(super) fn bury(root: &Path, dead: &Dead<'_>, stopped: &std::cell::RefCell<Vec<String>>) {
+    let mut stopped = stopped.borrow_mut();
     // Twice: a process may have started another one while the table was read.
     for _ in 0..2 {
-        for (pid, stage) in stage_processes(root) {
-            if kill_process(pid, Signal::KILL).is_ok() && !stopped.contains(&stage) {
-                stopped.push(stage);
+        for process in stage_processes(root) {
+            let is_theirs = process.claimed_by.as_deref() == Some(dead.id);
+            if is_theirs
+                && kill_process(process.pid, Signal::KILL).is_ok()
+                && !stopped.contains(&process.stage)
+            {
+                stopped.push(process.stage);
             }
         }
     }
-    for marker in markers {
-        fs::remove_file(&marker).map_err(Error::io("remove", &marker))?;
-    }
-    stopped.sort_unstable();
-    Ok(stopped)
 }
 
 /// Stops the service `stage` of the project at `root` if the cvops that started it died; returns
 /// whether there was one. Needs no lock: the processes of a living cvops are left alone.
 pub(super) fn stop_service(root: &Path, stage: &StageName) -> bool {
     let mut stopped = false;
-    for (pid, name) in stage_processes(root) {
-        stopped |= name == stage.as_str() && kill_process(pid, Signal::KILL).is_ok();
+    for process in stage_processes(root) {
+        stopped |= process.stage == stage.as_str()
+            && process.claimed_by.is_none()
+            && kill_process(process.pid, Signal::KILL).is_ok();
     }
     stopped
 }
@@ -117,9 +118,17 @@ fn is_alive(pid: &str) -> bool {
         && Path::new("/proc").join(pid).exists()
 }
 
+/// A process of a stage.
+struct StageProcess {
+    pid: Pid,
+    stage: String,
+    /// The command that runs it; none runs a service.
+    claimed_by: Option<String>,
+}
+
 /// Returns the processes whose environment names `root` as their stage's project, without those of a
 /// service whose cvops lives.
-fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
+fn stage_processes(root: &Path) -> Vec<StageProcess> {
     let wanted = [b"CVOPS_ROOT=", root.as_os_str().as_encoded_bytes()].concat();
     let me = std::process::id();
     let Ok(table) = std::fs::read_dir("/proc") else {
@@ -137,19 +146,25 @@ fn stage_processes(root: &Path) -> Vec<(Pid, String)> {
         let Ok(environ) = std::fs::read(entry.path().join("environ")) else {
             continue;
         };
+        let value = |name: &str| {
+            let mut vars = environ.split(|b| *b == 0);
+            let value = vars.find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
         let mut vars = environ.split(|b| *b == 0);
-        if !vars.clone().any(|v| v == wanted) || u32::try_from(pid) == Ok(me) {
+        if !vars.any(|v| v == wanted) || u32::try_from(pid) == Ok(me) {
             continue;
         }
-        // A service outlives the lock under which it was started, but not its cvops.
+        // A service outlives the command that made what it needs, but not its cvops.
         if keeper(&environ).is_some_and(|keeper| is_alive(&keeper)) {
             continue;
         }
-        let stage = vars
-            .find_map(|v| v.strip_prefix(b"CVOPS_STAGE="))
-            .map_or_else(String::new, |s| String::from_utf8_lossy(s).into_owned());
         if let Some(pid) = Pid::from_raw(pid) {
-            found.push((pid, stage));
+            found.push(StageProcess {
+                pid,
+                stage: value("CVOPS_STAGE").unwrap_or_default(),
+                claimed_by: value(CLAIMED_BY),
+            });
         }
     }
     found

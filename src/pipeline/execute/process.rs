@@ -1,6 +1,6 @@
 //! Runs one shell command in a process group of its own and passes its output on line by line.
 //!
-//! Imports: base, spec, execute.
+//! Imports: base, project, spec, execute.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,6 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
@@ -17,7 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use crate::base::{Cancel, CancelReason, Observer};
 
 use super::{Event, Stream};
-use crate::pipeline::spec::StageName;
+use crate::pipeline::spec::{StageName, StageSpec};
+use crate::project::Commands;
 
 /// Longer lines are passed on in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -28,7 +30,12 @@ const POLL_EVERY: Timespec = Timespec {
     tv_nsec: 50_000_000,
 };
 /// How often a stopped process group is asked whether it is gone.
-const GROUP_POLL: std::time::Duration = std::time::Duration::from_millis(20);
+const GROUP_POLL: Duration = Duration::from_millis(20);
+/// How often a command that has closed its pipes is asked whether it has ended, while it has a
+/// deadline.
+const END_POLL: Duration = Duration::from_millis(5);
+/// How long a stage has between SIGTERM and SIGKILL.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 const NOTHING: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -63,20 +70,97 @@ impl Running {
     }
 }
 
+/// The shell, and what it is given.
+#[derive(Debug)]
+pub(super) struct Program {
+    path: String,
+    flags: &'static [&'static str],
+    commands: Commands,
+}
+
+impl Program {
+    /// Chooses the shell; `user` is the user's own.
+    pub(super) fn of(commands: Commands, user: Option<&str>) -> Self {
+        let path = match commands {
+            Commands::Whole => None,
+            Commands::ByLine => user.filter(|shell| !shell.is_empty()),
+        };
+        let path = path.unwrap_or("/bin/sh");
+        // Start-up files may change what a command does.
+        let flags: &[&str] = match (commands, path.rsplit('/').next()) {
+            (Commands::ByLine, Some("bash")) => &["--noprofile", "--norc"],
+            (Commands::ByLine, Some("zsh")) => &["--no-rcs"],
+            _ => &[],
+        };
+        Self {
+            path: path.to_owned(),
+            flags,
+            commands,
+        }
+    }
+
+    /// Returns what the shell is given, one after the other, for the commands of `stage`.
+    pub(super) fn commands<'s>(&self, stage: &'s StageSpec) -> Vec<&'s str> {
+        stage.shell_commands(self.commands)
+    }
+}
+
 /// How a command is run.
 pub(super) struct Shell<'a> {
+    pub(super) program: &'a Program,
     pub(super) stage: &'a StageName,
     pub(super) dir: &'a Path,
     pub(super) env: &'a [(String, OsString)],
     pub(super) running: &'a Running,
     pub(super) cancel: &'a Cancel,
+    /// When its commands are stopped if they have not ended.
+    pub(super) deadline: Option<Instant>,
     pub(super) events: &'a dyn Observer<Event>,
 }
 
+/// How a command ended.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    /// It was stopped at its deadline.
+    pub(super) late: bool,
+}
+
+/// Stops a process group that is past its deadline: asks first, then kills.
+struct Clock {
+    group: Pid,
+    deadline: Option<Instant>,
+    asked: Option<Instant>,
+    killed: bool,
+}
+
+impl Clock {
+    fn look(&mut self) {
+        let Some(deadline) = self.deadline else {
+            return;
+        };
+        match self.asked {
+            None if deadline <= Instant::now() => {
+                self.asked = Some(Instant::now());
+                let _ = kill_process_group(self.group, Signal::TERM);
+            }
+            Some(asked) if !self.killed && GRACE <= asked.elapsed() => {
+                self.killed = true;
+                let _ = kill_process_group(self.group, Signal::KILL);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.asked.is_some()
+    }
+}
+
 impl Shell<'_> {
-    /// Runs `command` to its end.
-    pub(super) fn run(&self, command: &str) -> io::Result<ExitStatus> {
-        let mut child = Command::new("/bin/sh")
+    /// Runs `command` to its end, or to the deadline.
+    pub(super) fn run(&self, command: &str) -> io::Result<Ended> {
+        let mut child = Command::new(&self.program.path)
+            .args(self.program.flags)
             .arg("-c")
             .arg(command)
             .current_dir(self.dir)
@@ -103,25 +187,42 @@ impl Shell<'_> {
                 .take()
                 .map(|p| Pipe::new(OwnedFd::from(p), Stream::Err)),
         ];
-        let status = self.follow(&mut child, pipes.into_iter().flatten().collect());
+        let mut clock = Clock {
+            group: pid,
+            deadline: self.deadline,
+            asked: None,
+            killed: false,
+        };
+        let pipes = pipes.into_iter().flatten().collect();
+        let status = self.follow(&mut child, pipes, &mut clock);
         // The shell may die of the signal before its children do: a stopped stage is over when its
         // whole group is, so the coordinator can still kill what does not heed SIGTERM.
-        while self.cancel.is_requested() && group_lives(pid) {
+        while (self.cancel.is_requested() || clock.is_late()) && group_lives(pid) {
+            clock.look();
             if self.cancel.reason() == Some(CancelReason::SecondInterrupt) {
                 let _ = kill_process_group(pid, Signal::KILL);
             }
             std::thread::sleep(GROUP_POLL);
         }
         self.running.with(|groups| groups.remove(self.stage));
-        status
+        Ok(Ended {
+            status: status?,
+            late: clock.is_late(),
+        })
     }
 
     /// Passes lines on until the command has ended. Usually both pipes close at that moment; a
     /// background process that the command left behind may hold them open for ever, so after the
     /// command's end only what is there already is read.
-    fn follow(&self, child: &mut Child, mut pipes: Vec<Pipe>) -> io::Result<ExitStatus> {
+    fn follow(
+        &self,
+        child: &mut Child,
+        mut pipes: Vec<Pipe>,
+        clock: &mut Clock,
+    ) -> io::Result<ExitStatus> {
         let mut ended = None;
         while !pipes.is_empty() {
+            clock.look();
             let mut polled: Vec<PollFd<'_>> = pipes
                 .iter()
                 .map(|p| PollFd::new(&p.fd, PollFlags::IN))
@@ -148,9 +249,18 @@ impl Shell<'_> {
         for pipe in &mut pipes {
             pipe.flush(|line, stream| self.tell(line, stream));
         }
-        match ended {
-            Some(status) => Ok(status),
-            None => child.wait(),
+        if let Some(status) = ended {
+            return Ok(status);
+        }
+        if self.deadline.is_none() {
+            return child.wait();
+        }
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            clock.look();
+            std::thread::sleep(END_POLL);
         }
     }
 

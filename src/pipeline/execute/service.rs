@@ -27,7 +27,7 @@ use crate::pipeline::workspace::Files;
 
 use super::Event;
 use super::leftovers::{SERVICE_OF, keeper_of, stop_service};
-use super::process::{Running, Shell, describe};
+use super::process::{Ended as CommandEnded, Program, Running, Shell, describe};
 use super::stage::environment;
 
 /// How long a service has between SIGTERM and SIGKILL: more than a server's drain may take (30 s).
@@ -235,6 +235,7 @@ struct Service<'a> {
     /// The scratch folder of the stage, removed when it is over.
     scratch: PathBuf,
     env: Vec<(String, OsString)>,
+    program: Program,
     start: Instant,
     is_over: AtomicBool,
 }
@@ -265,6 +266,7 @@ impl<'a> Service<'a> {
             dir: files.work_dir(stage.wdir.as_ref()),
             scratch,
             env,
+            program: Program::of(files.project().personality.commands, None),
             start: Instant::now(),
             is_over: AtomicBool::new(false),
         })
@@ -285,25 +287,27 @@ impl<'a> Service<'a> {
             events.notify(event);
         };
         let shell = Shell {
+            program: &self.program,
             stage,
             dir: &self.dir,
             env: &self.env,
             running,
             cancel: stop,
+            deadline: None,
             events: &listen,
         };
         let mut last = None;
-        for command in &self.stage.commands {
+        for command in self.program.commands(self.stage) {
             if stop.is_requested() {
                 return Error::Cancelled;
             }
             events.notify(Event::Started {
                 stage: stage.clone(),
-                command: command.clone(),
+                command: command.to_owned(),
             });
             match shell.run(command) {
-                Ok(status) => {
-                    last = Some((command.clone(), describe(status)));
+                Ok(CommandEnded { status, .. }) => {
+                    last = Some((command.trim_end().to_owned(), describe(status)));
                     if !status.success() {
                         break;
                     }

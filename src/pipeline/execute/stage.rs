@@ -1,30 +1,50 @@
 //! One stage in a worker thread: secure and remove old outputs, run the commands, keep the new
 //! outputs; or put recorded outputs in place. Imports: base, store, spec, inputs, lock, workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::base::{ArtifactPath, Cancel, Observer, fs};
 use crate::pipeline::error::Error;
 use crate::pipeline::inputs::{Inputs, RunKey};
 use crate::pipeline::lock::LockEntry;
 use crate::pipeline::params::{self, ParamFiles};
-use crate::pipeline::spec::{BeforeRun, StageName, StageSpec};
+use crate::pipeline::spec::{BeforeRun, FailureKind, StageName, StageSpec};
 use crate::pipeline::workspace::{Files, Restored, can_be_reused};
+use crate::project::{self, PathLocks, RwGuard, Wait};
 use crate::store::Presence;
 
-use super::leftovers::Marker;
-use super::process::{Running, Shell, describe};
-use super::{Event, Outcome};
+use super::admission::VISIBLE_GPUS;
+use super::leftovers::CLAIMED_BY;
+use super::process::{Program, Running, Shell, describe};
+use super::told::{Listener, Shelf, Told};
+use super::{Event, Keep, Outcome};
 
 /// What a worker needs; shared by all workers.
 pub(super) struct Worker<'a> {
     pub(super) files: &'a Files<'a>,
     pub(super) env: &'a [(String, OsString)],
+    pub(super) program: &'a Program,
+    /// By which a stage's processes are known to be this command's.
+    pub(super) claimed_by: &'a str,
+    /// DVC's locks of paths.
+    pub(super) dvc: &'a PathLocks,
+    pub(super) keep: Keep,
+    pub(super) shelf: &'a Shelf,
     pub(super) running: &'a Running,
     pub(super) cancel: &'a Cancel,
     pub(super) events: &'a dyn Observer<Event>,
+}
+
+/// What is to be run or restored.
+pub(super) struct Job<'a> {
+    pub(super) stage: &'a StageSpec,
+    pub(super) inputs: &'a Inputs,
+    pub(super) key: RunKey,
+    /// The GPUs it may use, if it asked for some.
+    pub(super) gpus: Option<&'a [String]>,
 }
 
 /// A stage that is done.
@@ -33,6 +53,8 @@ pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) entry: LockEntry,
     pub(super) standing: Standing,
+    /// What it told, when it ran now or when its result was made.
+    pub(super) told: Option<Told>,
 }
 
 /// What the result of a run may stand for.
@@ -48,13 +70,8 @@ pub(super) enum Standing {
 
 impl Worker<'_> {
     /// Puts the outputs of `entry` in place, or runs the stage if the cache no longer has them.
-    pub(super) fn restore(
-        &self,
-        stage: &StageSpec,
-        inputs: &Inputs,
-        key: &RunKey,
-        entry: &LockEntry,
-    ) -> Result<Done, Error> {
+    pub(super) fn restore(&self, job: &Job<'_>, entry: &LockEntry) -> Result<Done, Error> {
+        let stage = job.stage;
         for path in stage.outs.keys() {
             let object = entry.outs.get(path).copied().unwrap_or(Presence::Missing);
             match self.files.restore(path, &object)? {
@@ -64,25 +81,77 @@ impl Worker<'_> {
                         stage: stage.name.clone(),
                         why,
                     });
-                    return self.run(stage, inputs, key);
+                    return self.run(job);
                 }
             }
+        }
+        let told = self.shelf.find(&job.key);
+        if let Some(told) = &told {
+            self.events.notify(Event::Told {
+                stage: stage.name.clone(),
+                told: told.clone(),
+            });
         }
         let outs = entry.outs.clone();
         Ok(Done {
             outcome: Outcome::Restored,
             standing: Standing::Reusable,
-            entry: entry_of(stage, inputs, outs),
+            entry: entry_of(stage, job.inputs, outs),
+            told,
         })
     }
 
-    /// Runs the stage's commands.
-    pub(super) fn run(
-        &self,
-        stage: &StageSpec,
-        inputs: &Inputs,
-        key: &RunKey,
-    ) -> Result<Done, Error> {
+    /// Runs the stage's commands, again if they fail and it says so.
+    pub(super) fn run(&self, job: &Job<'_>) -> Result<Done, Error> {
+        let stage = job.stage;
+        let retry = &stage.run.retry;
+        let of = retry.max + 1;
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(job) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let again = failure_kind(&error).is_some_and(|kind| retry.on.contains(&kind));
+            if !again || of <= attempt || self.cancel.is_requested() {
+                return Err(if again && 1 < attempt {
+                    Error::GaveUp {
+                        error: Box::new(error),
+                        attempts: attempt,
+                    }
+                } else {
+                    error
+                });
+            }
+            attempt += 1;
+            self.events.notify(Event::Retrying {
+                stage: stage.name.clone(),
+                error,
+                attempt,
+                of,
+            });
+        }
+    }
+
+    /// Tells DVC, where it may work beside us, what `stage` reads and writes.
+    pub(super) fn lock_for_dvc(&self, stage: &StageSpec) -> Result<RwGuard<'_>, Error> {
+        let absolute = |path: &ArtifactPath| path.under(self.files.root());
+        let reads: BTreeSet<PathBuf> = stage.reads().map(absolute).collect();
+        let reads: Vec<PathBuf> = reads.into_iter().collect();
+        let writes: Vec<PathBuf> = stage.outs.keys().map(absolute).collect();
+        let on_wait = |wait: &Wait| {
+            self.events
+                .notify(Event::WaitingForDvc { wait: wait.clone() });
+        };
+        match self.dvc.lock(&reads, &writes, self.cancel, &on_wait) {
+            Ok(guard) => Ok(guard),
+            Err(project::Error::Cancelled) => Err(Error::Cancelled),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes room for the outputs of a run.
+    fn prepare(&self, stage: &StageSpec) -> Result<(), Error> {
         for (path, out) in &stage.outs {
             let saved = match out.before_run {
                 BeforeRun::Remove => self.files.remove(path),
@@ -92,45 +161,23 @@ impl Worker<'_> {
             self.tell_saved(stage, path, saved);
             self.files.create_parent(path)?;
         }
-        let scratch = self.files.scratch(&stage.name, key)?;
-        let dir = self.files.work_dir(stage.wdir.as_ref());
-        let env = environment(self.env, self.files.root(), &stage.name, &scratch);
-        let shell = Shell {
-            stage: &stage.name,
-            dir: &dir,
-            env: &env,
-            running: self.running,
-            cancel: self.cancel,
-            events: self.events,
-        };
-        let _marker = Marker::write(&self.files.markers(), &stage.name)?;
-        for command in &stage.commands {
-            if self.cancel.is_requested() {
-                return Err(Error::Cancelled);
-            }
-            self.events.notify(Event::Started {
-                stage: stage.name.clone(),
-                command: command.clone(),
-            });
-            let status = shell.run(command).map_err(|source| Error::Spawn {
-                stage: stage.name.clone(),
-                source,
-            })?;
-            if self.cancel.is_requested() && !status.success() {
-                return Err(Error::Cancelled);
-            }
-            if !status.success() {
-                return Err(Error::Failed {
-                    stage: stage.name.clone(),
-                    command: command.clone(),
-                    how: describe(status),
-                    code: status.code(),
-                });
-            }
-        }
+        Ok(())
+    }
+
+    fn attempt(&self, job: &Job<'_>) -> Result<Done, Error> {
+        let (stage, inputs) = (job.stage, job.inputs);
+        self.prepare(stage)?;
+        let start = Instant::now();
+        let scratch = self.files.scratch(&stage.name, &job.key)?;
+        let heard = Listener::default();
+        self.run_commands(job, &scratch, start, &heard)?;
         let mut outs = BTreeMap::new();
         for path in stage.outs.keys() {
-            match self.files.keep(path).map_err(Error::keeping(path))? {
+            let kept = match self.keep {
+                Keep::InCache => self.files.keep(path),
+                Keep::InWorkspaceOnly => self.files.snapshot(path),
+            };
+            match kept.map_err(Error::keeping(path))? {
                 Presence::Missing => {
                     return Err(Error::NotProduced {
                         stage: stage.name.clone(),
@@ -156,15 +203,84 @@ impl Worker<'_> {
         }
         let scratch = self.files.scratch_of(&stage.name);
         fs::remove_dir_all(&scratch).map_err(crate::base::Error::io("remove", &scratch))?;
+        let is_kept = self.keep == Keep::InCache && can_be_reused(stage);
         Ok(Done {
             outcome: Outcome::Ran,
             entry: entry_of(stage, inputs, outs),
-            standing: match (changed.is_empty(), can_be_reused(stage)) {
+            standing: match (changed.is_empty(), is_kept) {
                 (true, true) => Standing::Reusable,
                 (true, false) => Standing::Last,
                 (false, _) => Standing::Unknown,
             },
+            told: Some(heard.into_told(start.elapsed())),
         })
+    }
+
+    /// Runs the commands of one attempt, up to the first that fails.
+    fn run_commands(
+        &self,
+        job: &Job<'_>,
+        scratch: &Path,
+        start: Instant,
+        heard: &Listener,
+    ) -> Result<(), Error> {
+        let stage = job.stage;
+        let dir = self.files.work_dir(stage.wdir.as_ref());
+        let mut env = environment(self.env, self.files.root(), &stage.name, scratch);
+        env.push((CLAIMED_BY.to_owned(), self.claimed_by.into()));
+        if let Some(gpus) = job.gpus {
+            env.push((VISIBLE_GPUS.to_owned(), gpus.join(",").into()));
+        }
+        let listen = |event: Event| {
+            if let Event::Output { stream, line, .. } = &event {
+                heard.hear(*stream, line);
+            }
+            self.events.notify(event);
+        };
+        let shell = Shell {
+            program: self.program,
+            stage: &stage.name,
+            dir: &dir,
+            env: &env,
+            running: self.running,
+            cancel: self.cancel,
+            deadline: stage.run.timeout.map(|timeout| start + timeout),
+            events: &listen,
+        };
+        for command in self.program.commands(stage) {
+            if self.cancel.is_requested() {
+                return Err(Error::Cancelled);
+            }
+            self.events.notify(Event::Started {
+                stage: stage.name.clone(),
+                command: command.to_owned(),
+            });
+            let ended = shell.run(command).map_err(|source| Error::Spawn {
+                stage: stage.name.clone(),
+                source,
+            })?;
+            let failed = !ended.status.success();
+            if self.cancel.is_requested() && failed {
+                return Err(Error::Cancelled);
+            }
+            // A command that heeds SIGTERM may end well: it still did not do all it was to do.
+            if ended.late {
+                return Err(Error::TimedOut {
+                    stage: stage.name.clone(),
+                    command: command.trim_end().to_owned(),
+                    timeout: stage.run.timeout.unwrap_or_default(),
+                });
+            }
+            if failed {
+                return Err(Error::Failed {
+                    stage: stage.name.clone(),
+                    command: command.trim_end().to_owned(),
+                    how: describe(ended.status),
+                    code: ended.status.code(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Returns the deps and params that are not what they were when the stage was judged: whether
@@ -199,6 +315,15 @@ impl Worker<'_> {
                 object,
             });
         }
+    }
+}
+
+/// Returns what kind of failure of a stage's own this is; others are not cured by trying again.
+fn failure_kind(error: &Error) -> Option<FailureKind> {
+    match error {
+        Error::Failed { .. } | Error::NotProduced { .. } => Some(FailureKind::Failed),
+        Error::TimedOut { .. } => Some(FailureKind::Timeout),
+        _ => None,
     }
 }
 

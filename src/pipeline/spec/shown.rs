@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::base::ArtifactPath;
 use crate::base::doc::{Fields, KeyPath, Map, On, Value};
 
-use super::read::path_in;
+use super::paths::path_in;
 
 /// In which direction a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +61,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    pub(super) fn read(root: &Fields<'_, '_>) -> Self {
+    /// Reads the sections of the top level; `folder` is that of the file.
+    pub(super) fn read(root: &Fields<'_, '_>, folder: Option<&ArtifactPath>) -> Self {
+        let base = folder.map_or("", ArtifactPath::as_str);
         let mut shown = Self::default();
-        for (file, _) in entries(root, "params") {
+        for (file, _) in entries(root, "params", base) {
             shown.params.push(file);
         }
-        for (file, options) in entries(root, "metrics") {
+        for (file, options) in entries(root, "metrics", base) {
             let direction = match options.and_then(|o| o.get("direction")) {
                 None => None,
                 Some(Value::Str(d)) if d == "max" => Some(Direction::Max),
@@ -84,20 +86,20 @@ impl Shown {
             };
             shown.metrics.insert(file, direction);
         }
-        shown.read_plots(root);
+        shown.read_plots(root, base);
         shown
     }
 
     /// A plot is a file, or a name of its own whose `y` names files.
-    fn read_plots(&mut self, root: &Fields<'_, '_>) {
-        for (file, options) in entries(root, "plots") {
-            let axes = options.map(axes).unwrap_or_default();
+    fn read_plots(&mut self, root: &Fields<'_, '_>, base: &str) {
+        for (file, options) in entries(root, "plots", base) {
+            let axes = options.map(|o| axes(o.iter())).unwrap_or_default();
             let Some(Value::Map(files)) = options.and_then(|o| o.get("y")) else {
                 self.plots.insert(file, axes);
                 continue;
             };
             for (inner, fields) in files {
-                let Some(path) = path_in(root.problems(), "", inner, &root.path("plots")) else {
+                let Some(path) = path_in(root.problems(), base, inner, &root.path("plots")) else {
                     continue;
                 };
                 let axes = Axes {
@@ -112,11 +114,15 @@ impl Shown {
 }
 
 /// Returns the axes that the options of a plot declare.
-pub(super) fn axes(options: &Map) -> Axes {
-    let text = |key| options.get(key).and_then(Value::as_str).map(str::to_owned);
+pub(super) fn axes<'d>(options: impl Iterator<Item = (&'d String, &'d Value)>) -> Axes {
+    let options: BTreeMap<&str, &Value> = options.map(|(k, v)| (k.as_str(), v)).collect();
+    let text = |key| {
+        let value = options.get(key).copied();
+        value.and_then(Value::as_str).map(str::to_owned)
+    };
     Axes {
         x: text("x"),
-        y: texts(options.get("y")),
+        y: texts(options.get("y").copied()),
         title: text("title"),
         template: text("template"),
     }
@@ -134,11 +140,15 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 /// Returns the paths of a list (or mapping) with the options of each.
-fn entries<'d>(root: &Fields<'_, 'd>, key: &'static str) -> Vec<(ArtifactPath, Option<&'d Map>)> {
+fn entries<'d>(
+    root: &Fields<'_, 'd>,
+    key: &'static str,
+    base: &str,
+) -> Vec<(ArtifactPath, Option<&'d Map>)> {
     let at = root.path(key);
     let mut found = Vec::new();
     let mut add = |text: &str, options: Option<&'d Map>, place| {
-        if let Some(path) = path_in(root.problems(), "", text, &place) {
+        if let Some(path) = path_in(root.problems(), base, text, &place) {
             found.push((path, options));
         }
     };

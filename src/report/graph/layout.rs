@@ -139,7 +139,8 @@ fn part_within_width(
         if excess <= 0 || measures.width_max < excess {
             break;
         }
-        row_width -= excess.clamp(measures.box_gap, row_width / 4 + 1);
+        // Rows narrower than a gap give way as they can.
+        row_width -= excess.max(measures.box_gap).min(row_width / 4 + 1);
     }
     best.unwrap_or_default()
 }

@@ -47,6 +47,14 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn no_terminal_is_too_narrow() {
+    let view = view(&["a long label of many words", "b"], &[(0, 1)]);
+    for width in 0..20 {
+        assert!(view.ascii(Some(width)).contains("many words"), "{width}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_graph_is_drawn(

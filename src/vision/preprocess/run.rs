@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::base::fs as files;
-use crate::base::hash::hash_file;
+use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision::Error;
 use crate::vision::dataset::{
@@ -127,7 +127,7 @@ fn hash_all(input: &Path, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hash
         .par_iter()
         .map(|image| {
             stop_if_asked(cancel)?;
-            Ok(hash_file(&input.join(&image.path)).map_err(|e| unreadable(&e)))
+            Ok(hash_file(HashAlgo::Blake3, &input.join(&image.path)).map_err(|e| unreadable(&e)))
         })
         .collect()
 }

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 #[cfg(feature = "vision")]
 pub(crate) mod client;
+pub(crate) mod dvc;
+pub(crate) mod dvc_world;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
@@ -22,6 +24,7 @@ pub(crate) mod html;
 pub(crate) mod pictures;
 pub(crate) mod server;
 pub(crate) mod stages;
+pub(crate) mod twins;
 
 /// A project folder and a home folder, both gone when this value is dropped.
 pub(crate) struct Project {
@@ -77,6 +80,11 @@ impl Project {
     pub(crate) fn read(&self, path: &str) -> String {
         let path = self.path(path);
         fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// Returns a file's bytes.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
     /// Is there a file or folder of this name?

@@ -94,11 +94,6 @@ impl Project {
         self
     }
 
-    /// Returns a file's bytes.
-    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
-        fs::read(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-    }
-
     /// Returns the names in a folder, sorted; hidden ones as well.
     pub(crate) fn names(&self, dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(dir)).unwrap_or_else(|e| panic!("{dir}: {e}"));

@@ -1,8 +1,10 @@
 //! Projects with stages that leave a trace outside the project, so that a test can say which ran.
 
 use std::fs;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Output, Project, project};
@@ -110,6 +112,46 @@ impl Output {
             .into_iter()
             .filter(|e| e["event"] == kind)
             .collect()
+    }
+}
+
+/// A command that runs beside the test; stopped, with its stages, when the test ends before it.
+pub(crate) struct Beside(Child);
+
+impl Beside {
+    /// Starts a command.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Returns its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits for its end; returns the exit code, if it exited.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.signal(Signal::TERM);
+            let _ = self.0.wait();
+        }
     }
 }
 

@@ -129,6 +129,22 @@ fn new_keys_stand_at_the_end_of_their_section() {
 }
 
 #[test]
+fn lists_of_new_stages_stand_item_below_item() {
+    let document = Document::parse("t", "s: {}\nb:\n  c: 1\n".to_owned(), Format::Yaml).unwrap();
+    let yaml = "{cmd: x, deps: [p, q], outs: [{o: {cache: false}}], empty: []}";
+    let value = Document::parse("v", yaml.to_owned(), Format::Yaml).unwrap();
+    let set = |at: &str| set_blocks(&document, &at.parse().unwrap(), &value.root).unwrap();
+    assert_eq!(
+        set("b.d").source.text,
+        "s: {}\nb:\n  c: 1\n  d:\n    cmd: x\n    deps:\n    - p\n    - q\n    outs:\n    - o:\n        cache: false\n    empty: []\n"
+    );
+    assert_eq!(
+        set("s.d").source.text,
+        "s: {d: {cmd: x, deps: [p, q], outs: [{o: {cache: false}}], empty: []}}\nb:\n  c: 1\n"
+    );
+}
+
+#[test]
 fn collections_change_only_where_they_differ() {
     check(
         "m:\n  - {f: 16, k: 5}  # first\n  - {f: 32}\n",

@@ -12,11 +12,12 @@ use crate::experiment;
 use crate::experiment::sweep::apply::{self, Applied};
 use crate::experiment::sweep::domain::Written;
 use crate::experiment::sweep::error::SweepError;
+use crate::experiment::sweep::variant::Templated;
 use crate::experiment::sweep::{
     Definition, Sweep, Trial, TrialState, Why, driver, journal, page, table, trial,
 };
 use crate::pipeline::Plan;
-use crate::project::Layout;
+use crate::project::{Layout, Project};
 use crate::report::{Align, Table};
 
 /// Trials that a dry run shows.
@@ -211,13 +212,15 @@ pub(super) fn stop(ctx: &Ctx, layout: &Layout, name: &str) -> Result<Outcome, Cl
 /// `--dry-run`: the trials.
 pub(super) fn dry_run(
     ctx: &Ctx,
+    project: &Project,
     plan: &Plan<'_>,
     definition: &Definition,
 ) -> Result<Outcome, CliError> {
     let total = driver::total(definition).map_err(experiment::Error::from)?;
     let space = &definition.space;
     let values = |number| definition.method.propose(space, definition.seed, number);
-    let shared: Vec<String> = driver::shared_stages(plan, definition)
+    let templated = Templated::find(project, plan.graph(), space)?;
+    let shared: Vec<String> = driver::shared_stages(plan, definition, &templated)
         .into_iter()
         .map(|i| plan.graph().stages()[i].name.to_string())
         .collect();

@@ -36,7 +36,7 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     let run = tracking.find(&args.run)?;
     let _lock = ctx.lock(project, "cvops runs apply")?;
     let files = Files::open(project, &ctx.cancel);
-    let lock = Ctx::lock_file(project)?;
+    let lock = Ctx::lock_file(project, &graph)?;
     let mut workspace = Workspace::new(&files, ctx.env.all());
     let gone = if args.force {
         Gone::LeaveOut

@@ -49,8 +49,8 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         Form::Json => ctx.out.json(&json!({
             "a": {"id": a.id.to_string(), "name": a.name},
             "b": {"id": b.id.to_string(), "name": b.name},
-            "params": diff_json(&params),
-            "metrics": diff_json(&metrics),
+            "params": diff_json(&params, &ToString::to_string),
+            "metrics": diff_json(&metrics, &ToString::to_string),
         })),
         Form::Text | Form::Md => show(ctx, &params, &metrics, [&a.name, &b.name]),
     }
@@ -94,7 +94,8 @@ fn show(ctx: &Ctx, params: &[&Row], metrics: &[&Row], names: [&str; 2]) {
         if at != 0 {
             ctx.out.result("\n");
         }
-        ctx.out.table(&diff_table(rows, names, look));
+        ctx.out
+            .table(&diff_table(rows, names, look, &ToString::to_string));
     }
 }
 

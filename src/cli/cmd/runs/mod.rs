@@ -27,7 +27,7 @@ use crate::track::{Error, Tracking};
 /// outputs, where git stood. RUN is a name, the first digits of an id (at least 4), or `last`.
 #[derive(Debug, clap::Args)]
 #[command(
-    visible_alias = "exp",
+    visible_aliases = ["exp", "experiments"],
     after_help = "Examples:\n  cvops runs list\n  cvops runs show last"
 )]
 pub(in crate::cli) struct Args {
@@ -48,6 +48,7 @@ enum Action {
     /// Set or remove tags of a run
     Tag(tag::Args),
     /// Remove records of runs; objects stay in the cache
+    #[command(visible_alias = "remove")]
     Rm(rm::Args),
 }
 

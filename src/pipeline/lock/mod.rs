@@ -2,13 +2,17 @@
 //!
 //! The same entry, as one JSON line, is a record of the run cache. Field names follow `dvc.lock`
 //! (`cmd`, `deps`, `params`, `outs`, `path`, `size`, `nfiles`, `isexec`); the hash field is named
-//! after its algorithm. Version 1. Imports: base, store, spec.
+//! after its algorithm. Version 1. In a DVC repository the lock is DVC's own (`dvc`).
+//! Imports: base, store, spec.
+
+pub mod dvc;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, ParseCache, Problems, Value};
 use crate::base::fs::Executable;
+use crate::base::hash::HashAlgo;
 use crate::base::path::PathError;
 use crate::base::{ArtifactPath, Diagnostic, Error, ObjectId, fs};
 use crate::store::{Presence, Present};
@@ -49,6 +53,19 @@ impl LockFile {
     /// # Errors
     /// The file is broken (a git conflict is named as such) or of another version.
     pub fn read(path: &Path, name: &str, cache: &ParseCache) -> Result<Self, Error> {
+        Self::read_shaped(path, name, cache, &|_| None)
+    }
+
+    /// Like `read`; `shape_of` knows the declared stages of a lock of DVC's, by their local names.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn read_shaped(
+        path: &Path,
+        name: &str,
+        cache: &ParseCache,
+        shape_of: &dyn Fn(&str) -> Option<dvc::Shape>,
+    ) -> Result<Self, Error> {
         let document = match cache.read(path, name) {
             Ok(document) => document,
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -62,18 +79,48 @@ impl LockFile {
             }
             Err(other) => return Err(other),
         };
-        Self::of_document(&document)
+        Self::of_document(&document, shape_of)
     }
 
-    /// Reads what `to_text` wrote; `name` is how messages call it.
+    /// Reads what `to_text` wrote, or a lock of DVC's; `name` is how messages call it.
     ///
     /// # Errors
     /// The text is broken or of another version.
     pub fn parse(name: &str, text: String) -> Result<Self, Error> {
-        Self::of_document(&Document::parse(name, text, Format::Yaml)?)
+        Self::parse_shaped(name, text, &|_| None)
     }
 
-    fn of_document(document: &Document) -> Result<Self, Error> {
+    /// Like `parse`; `shape_of` knows the declared stages of a lock of DVC's, by their local names.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn parse_shaped(
+        name: &str,
+        text: String,
+        shape_of: &dyn Fn(&str) -> Option<dvc::Shape>,
+    ) -> Result<Self, Error> {
+        Self::of_document(&Document::parse(name, text, Format::Yaml)?, shape_of)
+    }
+
+    fn of_document(
+        document: &Document,
+        shape_of: &dyn Fn(&str) -> Option<dvc::Shape>,
+    ) -> Result<Self, Error> {
+        let read = if dvc::is_dvc(&document.root) {
+            dvc::read(document, shape_of)
+        } else {
+            Self::of_native(document)
+        };
+        read.map_err(|e| match e {
+            Error::Document { name, problems } => Error::Document {
+                name,
+                problems: problems.into_iter().map(way_out).collect(),
+            },
+            other => other,
+        })
+    }
+
+    fn of_native(document: &Document) -> Result<Self, Error> {
         let problems = Problems::new(document);
         let root = problems.fields(KeyPath::root());
         if !matches!(document.root, Value::Null) {
@@ -92,13 +139,7 @@ impl LockFile {
             }
         }
         root.finish();
-        problems.into_result(Self { stages }).map_err(|e| match e {
-            Error::Document { name, problems } => Error::Document {
-                name,
-                problems: problems.into_iter().map(way_out).collect(),
-            },
-            other => other,
-        })
+        problems.into_result(Self { stages })
     }
 
     /// Returns the canonical text.
@@ -349,7 +390,8 @@ fn paths_value(paths: &BTreeMap<ArtifactPath, Presence>) -> Value {
         }) = presence
         {
             let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-            item.insert("blake3".to_owned(), Value::Str(object.to_string()));
+            let key = object.hash().algo().name();
+            item.insert(key.to_owned(), Value::Str(object.to_string()));
             item.insert("size".to_owned(), int(*size));
             if let Some(files) = files {
                 item.insert("nfiles".to_owned(), int(*files));
@@ -391,7 +433,11 @@ fn read_paths(
         let path = item
             .optional_text("path")
             .and_then(|p| p.parse::<ArtifactPath>().ok());
-        let object = item.optional_text("blake3").map(str::parse::<ObjectId>);
+        let hashes = HashAlgo::ALL.map(|algo| (algo, item.optional_text(algo.name())));
+        let object = hashes.into_iter().find_map(|(algo, text)| {
+            let object = text?.parse::<ObjectId>();
+            Some(object.map(|object| object.as_hashed_by(algo)))
+        });
         let size = item.int("size", 0, 0..=u64::MAX);
         let files = item.optional_int("nfiles", 0..=u64::MAX);
         let exec = if item.bool("isexec", false) {
@@ -409,14 +455,7 @@ fn read_paths(
                 exec,
             }),
             Some(Err(e)) => {
-                problems.report(
-                    &at.index(i).key("blake3"),
-                    On::Value,
-                    "bad-hash",
-                    e.to_string(),
-                    "",
-                    None,
-                );
+                problems.report(&at.index(i), On::Value, "bad-hash", e.to_string(), "", None);
                 good = false;
                 continue;
             }
@@ -524,7 +563,7 @@ mod tests {
             lock.stages.insert("a".parse().unwrap(), entry.clone());
             let text = lock.to_text().unwrap();
             let document = Document::parse("pipeline.lock", text.clone(), Format::Yaml).unwrap();
-            let back = LockFile::of_document(&document).unwrap();
+            let back = LockFile::of_native(&document).unwrap();
             prop_assert_eq!(&back, &lock);
             prop_assert_eq!(back.to_text().unwrap(), text);
             prop_assert_eq!(LockEntry::of_json("r", entry.to_json()).unwrap(), entry);
