@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,7 @@ pub struct PathLocks {
     me: Info,
     /// How many guards of this process hold a path.
     held: Mutex<BTreeMap<(Mode, String), usize>>,
+    turn: Mutex<()>,
 }
 
 /// Paths that are locked until this is dropped.
@@ -150,6 +151,7 @@ impl PathLocks {
                 cmd: command.to_owned(),
             },
             held: Mutex::default(),
+            turn: Mutex::default(),
         }
     }
 
@@ -185,6 +187,7 @@ impl PathLocks {
         let mut has_waited = false;
         loop {
             {
+                let _turn = self.take_turn();
                 let _guard = take(&dir.join("rwlock.lock"), self.kind, cancel, on_wait)?;
                 let mut table = read(dir)?;
                 let blocker = table.blocker(&self.me, &wanted);
@@ -219,6 +222,12 @@ impl PathLocks {
         }
     }
 
+    /// Stages of this process take turns at the file among themselves: who finds it taken looks again
+    /// only after `POLL`.
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count(&self, wanted: &[(Mode, String)]) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         for key in wanted {
@@ -245,6 +254,7 @@ impl PathLocks {
     fn unlock(&self, dir: &Path, wanted: &[(Mode, String)]) -> Result<(), Error> {
         let deadline = Instant::now() + RELEASE_MAX;
         let path = dir.join("rwlock.lock");
+        let _turn = self.take_turn();
         let _guard = loop {
             if let Some(held) = try_take(&path, self.kind)? {
                 break held;
