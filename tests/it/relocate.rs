@@ -2,7 +2,7 @@
 
 use snapbox::{assert_data_eq, str};
 
-use crate::support::{Project, check, project};
+use crate::support::{Exit, Project, check, project};
 
 fn tracked() -> Project {
     let p = project();
@@ -433,4 +433,17 @@ removed .cvops
     }
     assert_eq!(p.read("data/x") + &p.read("a"), "21\n");
     assert!(!p.root().join("data/x").is_symlink());
+}
+
+/// Data under the name of a pointer would be read as one by every later command.
+#[test]
+fn data_gets_no_name_of_a_pointer() {
+    let p = project();
+    p.write("f", "1\n").ok("init");
+    p.ok("add f");
+    let refused = p.cvops("move f z.cvops");
+    assert_eq!(refused.exit, Exit::Code(2), "{}", refused.transcript());
+    assert!(refused.stderr.contains("`z.cvops` is a pointer file"));
+    assert_eq!(p.read("f"), "1\n");
+    p.ok("data status");
 }
