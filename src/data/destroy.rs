@@ -8,6 +8,7 @@ use crate::base::fs::fault;
 use crate::base::{self, ArtifactPath, fs};
 use crate::pipeline::graph::PipelineFile;
 use crate::pipeline::lock_files;
+use crate::project::DVC;
 use crate::project::ignore::{DVC_IGNORE_FILE, IGNORE_FILE};
 
 use super::error::Error;
@@ -31,7 +32,11 @@ pub fn described_by(tracked: &Tracked<'_>, files: &[PipelineFile]) -> Vec<String
                 .to_owned(),
         );
     }
-    names.extend([IGNORE_FILE, DVC_IGNORE_FILE].map(str::to_owned));
+    names.push(IGNORE_FILE.to_owned());
+    // Beside a project of ours it may belong to a DVC that is used still (`cvops migrate`).
+    if project.personality == DVC {
+        names.push(DVC_IGNORE_FILE.to_owned());
+    }
     // The folder that makes it a project goes last.
     names.push(project.personality.state_dir.to_owned());
     names.push(project.personality.settings_dir.to_owned());

@@ -5,7 +5,7 @@
 //! Only what is still, to the byte, what such a commit recorded, and what the cache has whole, goes.
 //! Which commits came before is git's knowledge (its log of where `HEAD` was): nothing is kept for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{ArtifactPath, ObjectId};
 use crate::project::{Git, git};
@@ -14,7 +14,7 @@ use crate::store::{Held, OnConflict, Presence};
 use super::checkout::{CheckedOut, Fate};
 use super::error::Error;
 use super::tracked::Tracked;
-use super::used::Commits;
+use super::used::{Commits, Used};
 
 /// Removes data that the commits tracked from which the user came here, and that nothing tracks now.
 ///
@@ -29,11 +29,19 @@ pub fn remove_stray(tracked: &Tracked<'_>) -> Result<Vec<CheckedOut>, Error> {
         return Ok(Vec::new());
     }
     let mut commits = Commits::new(Git::open(tracked.root())?, tracked.project.personality);
+    // What this commit tracks and the project does not, the user stopped tracking just now: it stays.
+    let head = commits.git().resolve("HEAD")?;
+    let Ok(kept) = commits.used(&head) else {
+        return Ok(Vec::new());
+    };
+    let kept: BTreeSet<ArtifactPath> = kept.into_iter().map(|used| used.path).collect();
     let mut known: BTreeMap<ArtifactPath, Vec<ObjectId>> = BTreeMap::new();
     for commit in &came_from {
         match commits.used(commit) {
             Ok(used) => {
-                for used in used.iter().filter(|used| !is_tracked(tracked, &used.path)) {
+                let is_stray =
+                    |used: &&Used| !kept.contains(&used.path) && !is_tracked(tracked, &used.path);
+                for used in used.iter().filter(is_stray) {
                     known
                         .entry(used.path.clone())
                         .or_default()

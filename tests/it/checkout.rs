@@ -232,3 +232,19 @@ A	f
         assert_eq!(p.read("d/a"), "1\n");
     }
 }
+
+/// What the user stopped tracking stays, even if another branch tracks the same.
+#[test]
+fn what_is_not_tracked_any_more_is_no_stray() {
+    let p = project();
+    p.write("f", "one\n").ok("init");
+    p.ok("add f");
+    p.git_init();
+    p.git("checkout --quiet -b other");
+    p.write("note", "1\n").git("add note");
+    p.git("commit --quiet --message note");
+    p.git("checkout --quiet main");
+    p.ok("remove f.cvops");
+    p.ok("checkout");
+    assert_eq!(p.read("f"), "one\n");
+}
