@@ -14,6 +14,7 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod image;
+pub mod kernels;
 pub mod model;
 pub mod params;
 pub mod predict;

@@ -1,0 +1,16 @@
+//! What a convolutional network computes on a CPU: convolution, pooling, normalisation, dense
+//! layers and optimiser steps on f32 slices, forward and backward.
+//!
+//! Maps are NHWC: `[batch, height, width, channels]`, last dimension fastest. Every kernel is
+//! written once over `pulp::Simd` and runs in the form that `Cpu` names: AVX-512, AVX2 with FMA,
+//! NEON, or scalar, which is the fall-back and the oracle of the tests.
+//!
+//! Invariants: no type of burn, no I/O, no environment. Results are the same bits for any number of
+//! threads: work is cut into chunks by its size alone, and sums are added in the order of the
+//! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision;
+//! each block says why it is sound. Imports: pulp, rayon.
+
+mod cpu;
+mod simd;
+
+pub use cpu::Cpu;

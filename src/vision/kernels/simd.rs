@@ -1,0 +1,60 @@
+//! The few vector operations that kernels are written in, over `pulp::Simd`.
+
+use pulp::Simd;
+
+/// Returns the vector at `from`, which needs no alignment.
+///
+/// # Safety
+/// `S::F32_LANES` values can be read from there.
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd>(_simd: S, from: *const f32) -> S::f32s {
+    // SAFETY: the caller vouches for the memory; vectors are plain floats without padding.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// Writes `value` to `to`, which needs no alignment.
+///
+/// # Safety
+/// `S::F32_LANES` values can be written there.
+#[inline(always)]
+pub(super) unsafe fn store<S: Simd>(_simd: S, to: *mut f32, value: S::f32s) {
+    // SAFETY: the caller vouches for the memory.
+    unsafe { to.cast::<S::f32s>().write_unaligned(value) }
+}
+
+/// Returns the first `count` values at `from` and zeros after them; a whole vector if there are as
+/// many.
+///
+/// # Safety
+/// `min(count, S::F32_LANES)` values can be read from there.
+#[inline(always)]
+pub(super) unsafe fn load_some<S: Simd>(simd: S, from: *const f32, count: usize) -> S::f32s {
+    if S::F32_LANES <= count {
+        // SAFETY: as the caller promises.
+        unsafe { load(simd, from) }
+    } else {
+        // SAFETY: as the caller promises.
+        simd.partial_load_f32s(unsafe { std::slice::from_raw_parts(from, count) })
+    }
+}
+
+/// Writes the first `count` values of `value` to `to`; all of them if there is room for as many.
+///
+/// # Safety
+/// `min(count, S::F32_LANES)` values can be written there.
+#[inline(always)]
+pub(super) unsafe fn store_some<S: Simd>(simd: S, to: *mut f32, value: S::f32s, count: usize) {
+    if S::F32_LANES <= count {
+        // SAFETY: as the caller promises.
+        unsafe { store(simd, to, value) }
+    } else {
+        // SAFETY: as the caller promises.
+        simd.partial_store_f32s(unsafe { std::slice::from_raw_parts_mut(to, count) }, value);
+    }
+}
+
+/// Returns `count` rounded up to whole vectors.
+#[inline(always)]
+pub(super) fn padded<S: Simd>(_simd: S, count: usize) -> usize {
+    count.next_multiple_of(S::F32_LANES)
+}
