@@ -10,7 +10,18 @@
 //! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision;
 //! each block says why it is sound. Imports: pulp, rayon.
 
+pub mod conv;
 mod cpu;
+mod direct;
+mod finish;
+mod scratch;
+mod shape;
 mod simd;
+mod tile;
+mod winograd;
 
 pub use cpu::Cpu;
+pub use shape::{ConvShape, Finish};
+pub mod lab;
+#[cfg(test)]
+mod tests;
