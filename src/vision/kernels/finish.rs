@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::shape::{ConvShape, Finish};
-use super::simd::{load, load_some, store, store_some};
+use super::simd::{LANES_MAX, load, load_some, store, store_some};
 
 /// Writes the largest value of each window of one map, and where in the window it stands (row · size
 /// + column; the first of equals). A NaN is larger than all numbers.
@@ -36,15 +36,14 @@ pub(super) fn pool_map<S: Simd>(
             let mut c = 0;
             while c < channels {
                 let count = (channels - c).min(lanes);
+                let corner = map[from + c..].as_ptr();
                 // SAFETY: the window lies within the map, whose pixels are whole vectors.
-                let read = |r: usize, k: usize| unsafe {
-                    load(simd, map.as_ptr().add(from + (r * width + k) * pixel + c))
-                };
-                let mut largest = read(0, 0);
+                let mut largest = unsafe { load(simd, corner) };
                 let mut place = simd.splat_u32s(0);
                 for r in 0..pool {
                     for k in 0..pool {
-                        let value = read(r, k);
+                        // SAFETY: as above.
+                        let value = unsafe { load(simd, corner.add((r * width + k) * pixel)) };
                         let larger = simd.or_m32s(
                             simd.greater_than_f32s(value, largest),
                             simd.not_m32s(simd.equal_f32s(value, value)),
@@ -57,8 +56,8 @@ pub(super) fn pool_map<S: Simd>(
                 // SAFETY: `count` channels of the output are left.
                 unsafe { store_some(simd, y.as_mut_ptr().add(at + c), largest, count) };
                 if let Some(places) = &mut places {
-                    let mut numbers = [0u32; 64];
-                    // SAFETY: a vector has at most 64 lanes.
+                    let mut numbers = [0u32; LANES_MAX];
+                    // SAFETY: there is room for a vector of any form.
                     unsafe {
                         store(
                             simd,
@@ -145,7 +144,7 @@ pub(super) fn spread_gradient<S: Simd>(
                     store(simd, sum, simd.add_f32s(load(simd, sum), gradient));
                     let framed = framed.as_mut_ptr().add(to + c);
                     if let Some(places) = places.filter(|_| pool != 1) {
-                        let mut numbers = [0u32; 64];
+                        let mut numbers = [0u32; LANES_MAX];
                         for (number, &place) in
                             numbers.iter_mut().zip(&places[at + c..at + c + count])
                         {

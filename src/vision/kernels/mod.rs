@@ -22,6 +22,5 @@ mod winograd;
 
 pub use cpu::Cpu;
 pub use shape::{ConvShape, Finish};
-pub mod lab;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::simd::{load, store};
+use super::simd::{load, load_row, store};
 
 /// Most rows of C in registers at once.
 const ROWS_MAX: usize = 12;
@@ -208,12 +208,15 @@ impl<const M: usize, const N: usize, const ALONG: bool> WithSimd for Tiles<'_, M
                 let c = p.c.add(row * p.c_row + column);
                 let mut acc = match p.start {
                     Start::Zero => [[zero; N]; M],
-                    Start::Add => std::array::from_fn(|m| {
-                        std::array::from_fn(|n| load(simd, c.add(m * p.c_row + n * lanes)))
-                    }),
+                    Start::Add => {
+                        let mut acc = [[zero; N]; M];
+                        for (m, acc) in acc.iter_mut().enumerate() {
+                            *acc = load_row(simd, c.add(m * p.c_row), lanes);
+                        }
+                        acc
+                    }
                     Start::Bias(bias) => {
-                        let bias =
-                            std::array::from_fn(|n| load(simd, bias.add(column + n * lanes)));
+                        let bias = load_row(simd, bias.add(column), lanes);
                         [bias; M]
                     }
                 };

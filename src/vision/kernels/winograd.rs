@@ -15,7 +15,7 @@ use pulp::Simd;
 use super::finish::Frame;
 use super::scratch::{LINE, Pieces, piece};
 use super::shape::ConvShape;
-use super::simd::{load, load_some, store, store_some};
+use super::simd::{LANES_MAX, load, load_row, load_some, store, store_some};
 use super::tile::{Product, Start};
 
 /// Elements of a transformed tile.
@@ -127,10 +127,11 @@ pub(super) unsafe fn transform_weights<S: Simd>(
         rows: all_sums,
         columns: columns.next_multiple_of(lanes),
     };
+    let zero = simd.splat_f32s(0.0);
     for sum in sums {
         let mut column = 0;
         while column < columns {
-            let mut taps = [[0.0f32; 64]; 9];
+            let mut taps = [[0.0f32; LANES_MAX]; 9];
             for lane in 0..lanes.min(columns - column) {
                 let kernel = if backward {
                     sum * shape.inputs + column + lane
@@ -142,12 +143,14 @@ pub(super) unsafe fn transform_weights<S: Simd>(
                 }
             }
             // SAFETY: `taps` holds a vector of any form.
-            let g: [[S::f32s; 3]; 3] = std::array::from_fn(|i| {
-                std::array::from_fn(|j| unsafe { load(simd, taps[i * 3 + j].as_ptr()) })
-            });
-            let rows: [[S::f32s; PATCH]; 3] = std::array::from_fn(|i| g_times(simd, g[i]));
+            let mut rows = [[zero; PATCH]; 3];
+            for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<3>().0) {
+                *row = g_times(simd, unsafe {
+                    load_row(simd, taps.as_ptr().cast(), LANES_MAX)
+                });
+            }
             for j in 0..PATCH {
-                let elements = g_times(simd, std::array::from_fn(|i| rows[i][j]));
+                let elements = g_times(simd, column_of(&rows, j));
                 for (i, &element) in elements.iter().enumerate() {
                     let at = (i * PATCH + j) * matrices.stride() + sum * matrices.columns + column;
                     // SAFETY: row and column lie within the matrix of the element.
@@ -316,37 +319,27 @@ fn transform_patch<S: Simd>(
     let mut c = 0;
     while c < channels {
         let count = channels - c;
-        let read = |i: usize, j: usize| {
-            let at = (origin + (i * shape.width + j) as isize) * channels as isize + c as isize;
-            // SAFETY: only called for pixels within the picture, of which `count` channels are left.
-            unsafe { load_some(simd, x.as_ptr().offset(at), count) }
-        };
-        let half: [[S::f32s; PATCH]; PATCH] = if whole && S::F32_LANES <= count {
-            std::array::from_fn(|i| {
-                let line = std::array::from_fn(|j| {
-                    let at = (origin + (i * shape.width + j) as isize) * channels as isize;
-                    // SAFETY: the patch lies within the picture, and a whole vector is left.
-                    unsafe { load(simd, x.as_ptr().offset(at + c as isize)) }
-                });
-                b_transposed_times(simd, line)
-            })
-        } else {
-            std::array::from_fn(|i| {
-                if i < rows.0 || rows.1 <= i {
-                    return [zero; PATCH];
-                }
-                let line = std::array::from_fn(|j| {
-                    if j < columns.0 || columns.1 <= j {
-                        zero
-                    } else {
-                        read(i, j)
+        let mut half = [[zero; PATCH]; PATCH];
+        for (i, half) in half.iter_mut().enumerate().take(rows.1).skip(rows.0) {
+            let at = (origin + (i * shape.width) as isize) * channels as isize + c as isize;
+            let from = x.as_ptr().wrapping_offset(at);
+            let mut line = [zero; PATCH];
+            // SAFETY: pixels within the picture are read, of which `count` channels are left.
+            unsafe {
+                if whole && S::F32_LANES <= count {
+                    line = load_row(simd, from, channels);
+                } else {
+                    for (j, value) in line.iter_mut().enumerate() {
+                        if columns.0 <= j && j < columns.1 {
+                            *value = load_some(simd, from.wrapping_add(j * channels), count);
+                        }
                     }
-                });
-                b_transposed_times(simd, line)
-            })
-        };
+                }
+            }
+            *half = b_transposed_times(simd, line);
+        }
         for j in 0..PATCH {
-            let elements = b_transposed_times(simd, std::array::from_fn(|i| half[i][j]));
+            let elements = b_transposed_times(simd, column_of(&half, j));
             for (i, &element) in elements.iter().enumerate() {
                 let at = (i * PATCH + j) * patches.stride() + tile * patches.columns + c;
                 debug_assert!(at + S::F32_LANES <= v.len());
@@ -384,13 +377,14 @@ unsafe fn write_tile<S: Simd>(
 ) {
     let zero = simd.splat_f32s(0.0);
     let below_slope = simd.splat_f32s(slope);
-    let half: [[S::f32s; TILE]; PATCH] = std::array::from_fn(|i| {
+    let mut half = [[zero; TILE]; PATCH];
+    for (i, half) in half.iter_mut().enumerate() {
         // SAFETY: as the caller promises.
-        let row = std::array::from_fn(|j| unsafe { load(simd, m.add((i * PATCH + j) * stride)) });
-        a_transposed_times(simd, row)
-    });
+        let row = unsafe { load_row(simd, m.add(i * PATCH * stride), stride) };
+        *half = a_transposed_times(simd, row);
+    }
     for j in 0..TILE {
-        let values = a_transposed_times(simd, std::array::from_fn(|i| half[i][j]));
+        let values = a_transposed_times(simd, column_of(&half, j));
         for (i, &value) in values.iter().enumerate() {
             if i < size[0] && j < size[1] {
                 let mut value = simd.add_f32s(value, bias);
@@ -574,13 +568,13 @@ unsafe fn transform_gradient<S: Simd>(
     (from, line, pixel): (*const f32, usize, usize),
     (to, stride): (*mut f32, usize),
 ) {
-    let half: [[S::f32s; PATCH]; TILE] = std::array::from_fn(|i| {
+    let mut half = [[simd.splat_f32s(0.0); PATCH]; TILE];
+    for (i, half) in half.iter_mut().enumerate() {
         // SAFETY: as the caller promises.
-        let row = std::array::from_fn(|j| unsafe { load(simd, from.add(i * line + j * pixel)) });
-        a_times(simd, row)
-    });
+        *half = a_times(simd, unsafe { load_row(simd, from.add(i * line), pixel) });
+    }
     for j in 0..PATCH {
-        let elements = a_times(simd, std::array::from_fn(|i| half[i][j]));
+        let elements = a_times(simd, column_of(&half, j));
         for (i, &element) in elements.iter().enumerate() {
             // SAFETY: as the caller promises.
             unsafe { store(simd, to.add((i * PATCH + j) * stride), element) };
@@ -608,17 +602,15 @@ fn scatter_patch<S: Simd>(
     let mut c = 0;
     while c < channels {
         let count = channels - c;
-        let half: [[S::f32s; PATCH]; PATCH] = std::array::from_fn(|i| {
-            let row = std::array::from_fn(|j| {
-                let at = (i * PATCH + j) * patches.stride() + tile * patches.columns + c;
-                debug_assert!(at + S::F32_LANES <= v.len());
-                // SAFETY: the row of the element's matrix holds whole vectors.
-                unsafe { load(simd, v.as_ptr().add(at)) }
-            });
-            b_times(simd, row)
-        });
+        let mut half = [[simd.splat_f32s(0.0); PATCH]; PATCH];
+        for (i, half) in half.iter_mut().enumerate() {
+            let at = i * PATCH * patches.stride() + tile * patches.columns + c;
+            // SAFETY: the row of the element's matrix holds whole vectors.
+            let row = unsafe { load_row(simd, v.as_ptr().add(at), patches.stride()) };
+            *half = b_times(simd, row);
+        }
         for j in 0..PATCH {
-            let values = b_times(simd, std::array::from_fn(|i| half[i][j]));
+            let values = b_times(simd, column_of(&half, j));
             if j < columns.0 || columns.1 <= j {
                 continue;
             }
@@ -651,15 +643,15 @@ pub(super) fn weight_gradient<S: Simd>(simd: S, shape: &ConvShape, du: &[f32], d
     for input in 0..shape.inputs {
         for c in (0..outputs).step_by(S::F32_LANES) {
             let at = input * outputs + c;
-            let half: [[S::f32s; 3]; PATCH] = std::array::from_fn(|i| {
-                let row = std::array::from_fn(|j| {
-                    // SAFETY: row and column lie within the matrix of the element.
-                    unsafe { load(simd, du.as_ptr().add((i * PATCH + j) * sums.stride() + at)) }
-                });
-                g_transposed_times(simd, row)
-            });
+            let mut half = [[simd.splat_f32s(0.0); 3]; PATCH];
+            for (i, half) in half.iter_mut().enumerate() {
+                let from = i * PATCH * sums.stride() + at;
+                // SAFETY: row and column lie within the matrix of the element.
+                let row = unsafe { load_row(simd, du.as_ptr().add(from), sums.stride()) };
+                *half = g_transposed_times(simd, row);
+            }
             for j in 0..3 {
-                let taps = g_transposed_times(simd, std::array::from_fn(|i| half[i][j]));
+                let taps = g_transposed_times(simd, column_of(&half, j));
                 for (i, &tap) in taps.iter().enumerate() {
                     let to = (i * 3 + j) * shape.inputs * outputs + at;
                     // SAFETY: the same place in the matrix of the tap.
@@ -670,29 +662,49 @@ pub(super) fn weight_gradient<S: Simd>(simd: S, shape: &ConvShape, du: &[f32], d
     }
 }
 
+/// a·b + c.
+#[inline(always)]
+fn fma<S: Simd>(simd: S, a: f32, b: S::f32s, c: S::f32s) -> S::f32s {
+    simd.mul_add_e_f32s(simd.splat_f32s(a), b, c)
+}
+
+/// a·b.
+#[inline(always)]
+fn times<S: Simd>(simd: S, a: f32, b: S::f32s) -> S::f32s {
+    simd.mul_f32s(simd.splat_f32s(a), b)
+}
+
+/// Returns column `j`.
+#[inline(always)]
+fn column_of<V: Copy, const C: usize, const R: usize>(rows: &[[V; C]; R], j: usize) -> [V; R] {
+    let mut column = [rows[0][j]; R];
+    for i in 1..R {
+        column[i] = rows[i][j];
+    }
+    column
+}
+
 /// Returns Bᵀ d: Bᵀ = [4 0 -5 0 1 0; 0 -4 -4 1 1 0; 0 4 -4 -1 1 0; 0 -2 -1 2 1 0; 0 2 -1 -2 1 0;
 /// 0 4 0 -5 0 1].
 #[inline(always)]
 fn b_transposed_times<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
-    let even = fma(-4.0, d[2], d[4]);
-    let odd = fma(-4.0, d[1], d[3]);
+    let even = fma(simd, -4.0, d[2], d[4]);
+    let odd = fma(simd, -4.0, d[1], d[3]);
     let even2 = simd.sub_f32s(d[4], d[2]);
     let odd2 = simd.sub_f32s(d[3], d[1]);
     [
-        fma(4.0, d[0], fma(-5.0, d[2], d[4])),
+        fma(simd, 4.0, d[0], fma(simd, -5.0, d[2], d[4])),
         simd.add_f32s(even, odd),
         simd.sub_f32s(even, odd),
-        fma(2.0, odd2, even2),
-        fma(-2.0, odd2, even2),
-        fma(4.0, d[1], fma(-5.0, d[3], d[5])),
+        fma(simd, 2.0, odd2, even2),
+        fma(simd, -2.0, odd2, even2),
+        fma(simd, 4.0, d[1], fma(simd, -5.0, d[3], d[5])),
     ]
 }
 
 /// Returns B t, B the transpose of the matrix above.
 #[inline(always)]
 fn b_times<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
     let sum1 = simd.add_f32s(t[1], t[2]);
     let difference1 = simd.sub_f32s(t[2], t[1]);
     let sum3 = simd.add_f32s(t[3], t[4]);
@@ -701,15 +713,17 @@ fn b_times<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
     [
         simd.mul_f32s(four, t[0]),
         fma(
+            simd,
             4.0,
             difference1,
-            fma(2.0, difference3, simd.mul_f32s(four, t[5])),
+            fma(simd, 2.0, difference3, simd.mul_f32s(four, t[5])),
         ),
-        fma(-5.0, t[0], fma(-4.0, sum1, simd.neg_f32s(sum3))),
+        fma(simd, -5.0, t[0], fma(simd, -4.0, sum1, simd.neg_f32s(sum3))),
         fma(
+            simd,
             -2.0,
             difference3,
-            fma(-5.0, t[5], simd.neg_f32s(difference1)),
+            fma(simd, -5.0, t[5], simd.neg_f32s(difference1)),
         ),
         simd.add_f32s(t[0], simd.add_f32s(sum1, sum3)),
         t[5],
@@ -719,33 +733,31 @@ fn b_times<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
 /// Returns Aᵀ m: Aᵀ = [1 1 1 1 1 0; 0 1 -1 2 -2 0; 0 1 1 4 4 0; 0 1 -1 8 -8 1].
 #[inline(always)]
 fn a_transposed_times<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
     let sum1 = simd.add_f32s(m[1], m[2]);
     let difference1 = simd.sub_f32s(m[1], m[2]);
     let sum3 = simd.add_f32s(m[3], m[4]);
     let difference3 = simd.sub_f32s(m[3], m[4]);
     [
         simd.add_f32s(simd.add_f32s(m[0], sum1), sum3),
-        fma(2.0, difference3, difference1),
-        fma(4.0, sum3, sum1),
-        fma(8.0, difference3, simd.add_f32s(difference1, m[5])),
+        fma(simd, 2.0, difference3, difference1),
+        fma(simd, 4.0, sum3, sum1),
+        fma(simd, 8.0, difference3, simd.add_f32s(difference1, m[5])),
     ]
 }
 
 /// Returns A y, A the transpose of the matrix above.
 #[inline(always)]
 fn a_times<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; PATCH] {
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
     let even = simd.add_f32s(y[0], y[2]);
     let odd = simd.add_f32s(y[1], y[3]);
-    let even2 = fma(4.0, y[2], y[0]);
-    let odd2 = fma(4.0, y[3], y[1]);
+    let even2 = fma(simd, 4.0, y[2], y[0]);
+    let odd2 = fma(simd, 4.0, y[3], y[1]);
     [
         y[0],
         simd.add_f32s(even, odd),
         simd.sub_f32s(even, odd),
-        fma(2.0, odd2, even2),
-        fma(-2.0, odd2, even2),
+        fma(simd, 2.0, odd2, even2),
+        fma(simd, -2.0, odd2, even2),
         y[3],
     ]
 }
@@ -753,16 +765,14 @@ fn a_times<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; PATCH] {
 /// Returns G g: G = [1/4 0 0; -1/6 -1/6 -1/6; -1/6 1/6 -1/6; 1/24 1/12 1/6; 1/24 -1/12 1/6; 0 0 1].
 #[inline(always)]
 fn g_times<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; PATCH] {
-    let times = |a: f32, b| simd.mul_f32s(simd.splat_f32s(a), b);
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
-    let outer = times(-1.0 / 6.0, simd.add_f32s(g[0], g[2]));
-    let outer2 = fma(1.0 / 24.0, g[0], times(1.0 / 6.0, g[2]));
+    let outer = times(simd, -1.0 / 6.0, simd.add_f32s(g[0], g[2]));
+    let outer2 = fma(simd, 1.0 / 24.0, g[0], times(simd, 1.0 / 6.0, g[2]));
     [
-        times(0.25, g[0]),
-        fma(-1.0 / 6.0, g[1], outer),
-        fma(1.0 / 6.0, g[1], outer),
-        fma(1.0 / 12.0, g[1], outer2),
-        fma(-1.0 / 12.0, g[1], outer2),
+        times(simd, 0.25, g[0]),
+        fma(simd, -1.0 / 6.0, g[1], outer),
+        fma(simd, 1.0 / 6.0, g[1], outer),
+        fma(simd, 1.0 / 12.0, g[1], outer2),
+        fma(simd, -1.0 / 12.0, g[1], outer2),
         g[2],
     ]
 }
@@ -770,15 +780,23 @@ fn g_times<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; PATCH] {
 /// Returns Gᵀ t, G as above.
 #[inline(always)]
 fn g_transposed_times<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; 3] {
-    let times = |a: f32, b| simd.mul_f32s(simd.splat_f32s(a), b);
-    let fma = |a: f32, b, c| simd.mul_add_e_f32s(simd.splat_f32s(a), b, c);
     let sum1 = simd.add_f32s(t[1], t[2]);
     let difference1 = simd.sub_f32s(t[2], t[1]);
     let sum3 = simd.add_f32s(t[3], t[4]);
     let difference3 = simd.sub_f32s(t[3], t[4]);
     [
-        fma(0.25, t[0], fma(-1.0 / 6.0, sum1, times(1.0 / 24.0, sum3))),
-        fma(1.0 / 6.0, difference1, times(1.0 / 12.0, difference3)),
-        fma(-1.0 / 6.0, sum1, fma(1.0 / 6.0, sum3, t[5])),
+        fma(
+            simd,
+            0.25,
+            t[0],
+            fma(simd, -1.0 / 6.0, sum1, times(simd, 1.0 / 24.0, sum3)),
+        ),
+        fma(
+            simd,
+            1.0 / 6.0,
+            difference1,
+            times(simd, 1.0 / 12.0, difference3),
+        ),
+        fma(simd, -1.0 / 6.0, sum1, fma(simd, 1.0 / 6.0, sum3, t[5])),
     ]
 }
