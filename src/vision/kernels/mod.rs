@@ -14,6 +14,7 @@ pub mod conv;
 mod cpu;
 mod direct;
 mod finish;
+pub mod plain;
 mod scratch;
 mod shape;
 mod simd;
@@ -22,5 +23,6 @@ mod winograd;
 
 pub use cpu::Cpu;
 pub use shape::{ConvShape, Finish};
+
 #[cfg(test)]
 mod tests;

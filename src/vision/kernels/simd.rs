@@ -79,3 +79,16 @@ pub(super) unsafe fn store_some<S: Simd>(simd: S, to: *mut f32, value: S::f32s, 
 pub(super) fn padded<S: Simd>(_simd: S, count: usize) -> usize {
     count.next_multiple_of(S::F32_LANES)
 }
+
+/// Asks for `len` values at `from` to be brought into the cache; any address will do.
+#[inline(always)]
+pub(super) fn prefetch(from: *const f32, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and cannot fault; every x86-64 has the instruction.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, len);
+}

@@ -15,7 +15,7 @@ use pulp::Simd;
 use super::finish::Frame;
 use super::scratch::{LINE, Pieces, piece};
 use super::shape::ConvShape;
-use super::simd::{LANES_MAX, load, load_row, load_some, store, store_some};
+use super::simd::{LANES_MAX, load, load_row, load_some, prefetch, store, store_some};
 use super::tile::{Product, Start};
 
 /// Elements of a transformed tile.
@@ -26,7 +26,9 @@ const TILE: usize = 4;
 const PATCH: usize = 6;
 /// Values of the transformed tiles of one block, which should stay in the second-level cache beside
 /// some of the weights.
-const BLOCK_VALUES: usize = 160 * 1024;
+/// How many tiles before its turn a patch is fetched into the cache.
+const AHEAD: usize = 2;
+const BLOCK_VALUES: usize = 48 * 1024;
 
 /// Matrices, one for each of the 36 elements. A line lies between them, so that equal places of
 /// all 36 do not fall on the same lines of the cache.
@@ -316,6 +318,11 @@ fn transform_patch<S: Simd>(
     let zero = simd.splat_f32s(0.0);
     let origin = (picture * shape.height + top) * shape.width + left;
     let origin = origin as isize - (shape.border * shape.width + shape.border) as isize;
+    for i in 0..PATCH {
+        let at =
+            (origin + (i * shape.width + PATCH - TILE + AHEAD * TILE) as isize) * channels as isize;
+        prefetch(x.as_ptr().wrapping_offset(at), TILE * channels);
+    }
     let mut c = 0;
     while c < channels {
         let count = channels - c;
