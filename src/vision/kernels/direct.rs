@@ -32,7 +32,7 @@ fn unrolled(shape: &ConvShape, pictures: usize) -> (ConvShape, usize) {
 }
 
 /// Values of a picture with its border.
-fn bordered_len(shape: &ConvShape) -> usize {
+pub(super) fn bordered_len(shape: &ConvShape) -> usize {
     if shape.border == 0 {
         return 0;
     }
@@ -41,7 +41,11 @@ fn bordered_len(shape: &ConvShape) -> usize {
 }
 
 /// Returns `picture` with its border of zeros: itself if it has none.
-fn bordered<'a>(shape: &ConvShape, picture: &'a [f32], copy: &'a mut [f32]) -> &'a [f32] {
+pub(super) fn bordered<'a>(
+    shape: &ConvShape,
+    picture: &'a [f32],
+    copy: &'a mut [f32],
+) -> &'a [f32] {
     if shape.border == 0 {
         return picture;
     }

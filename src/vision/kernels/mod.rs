@@ -12,9 +12,13 @@
 
 pub mod conv;
 mod cpu;
+pub mod depthwise;
 mod direct;
 mod finish;
+pub mod norm;
+pub mod optimise;
 pub mod plain;
+pub mod pool;
 mod scratch;
 mod shape;
 mod simd;
@@ -22,6 +26,7 @@ mod tile;
 mod winograd;
 
 pub use cpu::Cpu;
+pub use pool::MapShape;
 pub use shape::{ConvShape, Finish};
 
 #[cfg(test)]

@@ -64,6 +64,25 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Values of the map.
+    pub(super) fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Pixels of a window.
+    pub(super) fn places(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Returns the first value of pixel `place` of window `at`.
+    #[inline(always)]
+    pub(super) fn pixel(&self, at: usize, place: usize) -> usize {
+        let columns = self.width / self.size[1];
+        let row = at / columns * self.size[0] + place / self.size[1];
+        let column = at % columns * self.size[1] + place % self.size[1];
+        (row * self.width + column) * self.channels
+    }
+
     /// Values of the reduced map.
     #[must_use]
     pub fn out_len(&self) -> usize {
@@ -76,8 +95,8 @@ impl Windows {
 /// # Panics
 /// The lengths do not fit.
 pub fn reduce(cpu: Cpu, windows: Windows, reduction: Reduction, x: &[f32], y: &mut [f32]) {
-    let len = windows.height * windows.width * windows.channels;
-    assert!(x.len().is_multiple_of(len) && x.len() / len * windows.out_len() == y.len());
+    assert!(x.len().is_multiple_of(windows.len()));
+    assert!(x.len() / windows.len() * windows.out_len() == y.len());
     cpu.run(Reduce {
         windows,
         reduction,
@@ -98,23 +117,23 @@ impl WithSimd for Reduce<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Windows {
-            height,
-            width,
-            channels,
-            size,
-        } = self.windows;
-        let scale = 1.0 / (size[0] * size[1]) as f32;
-        let columns = width / size[1];
-        let maps = self.x.chunks_exact(height * width * channels);
-        for (x, y) in maps.zip(self.y.chunks_exact_mut(self.windows.out_len())) {
+        let Self {
+            windows,
+            reduction,
+            x,
+            y,
+        } = self;
+        let channels = windows.channels;
+        let scale = 1.0 / windows.places() as f32;
+        let maps = x.chunks_exact(windows.len());
+        for (x, y) in maps.zip(y.chunks_exact_mut(windows.out_len())) {
             for (at, y) in y.chunks_exact_mut(channels).enumerate() {
-                let corner = (at / columns * size[0] * width + at % columns * size[1]) * channels;
+                let corner = windows.pixel(at, 0);
                 y.copy_from_slice(&x[corner..corner + channels]);
-                for place in 1..size[0] * size[1] {
-                    let from = corner + (place / size[1] * width + place % size[1]) * channels;
+                for place in 1..windows.places() {
+                    let from = windows.pixel(at, place);
                     let pixel = &x[from..from + channels];
-                    match self.reduction {
+                    match reduction {
                         Reduction::Mean => {
                             for (y, x) in y.iter_mut().zip(pixel) {
                                 *y += x;
@@ -127,7 +146,7 @@ impl WithSimd for Reduce<'_> {
                         }
                     }
                 }
-                if self.reduction == Reduction::Mean {
+                if reduction == Reduction::Mean {
                     for y in y {
                         *y *= scale;
                     }

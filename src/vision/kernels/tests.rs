@@ -4,7 +4,7 @@ use super::conv::{self, Gradients, Saved};
 use super::{ConvShape, Cpu, Finish};
 
 /// Numbers between -1 and 1, the same for the same seed.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -20,7 +20,7 @@ impl Numbers {
         self.next() as usize % end
     }
 
-    fn values(&mut self, len: usize) -> Vec<f32> {
+    pub(super) fn values(&mut self, len: usize) -> Vec<f32> {
         (0..len)
             .map(|_| self.next() as f32 / (1u64 << 30) as f32 - 1.0)
             .collect()
