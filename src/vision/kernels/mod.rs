@@ -10,7 +10,9 @@
 //! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision;
 //! each block says why it is sound. Imports: pulp, rayon.
 
+mod buffer;
 mod cpu;
 mod simd;
 
+pub use buffer::{Buffer, release};
 pub use cpu::Cpu;
