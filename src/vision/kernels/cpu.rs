@@ -54,6 +54,19 @@ impl Cpu {
         }
     }
 
+    /// Values of a vector.
+    pub(super) fn lanes(self) -> usize {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+
+            fn with_simd<S: pulp::Simd>(self, _simd: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        self.run(Lanes)
+    }
+
     /// Runs `op` compiled for these instructions.
     #[inline]
     pub(super) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {

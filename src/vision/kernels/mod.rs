@@ -11,8 +11,18 @@
 //! each block says why it is sound. Imports: pulp, rayon.
 
 mod buffer;
+pub mod conv;
 mod cpu;
+mod direct;
+mod finish;
+mod scratch;
+mod shape;
 mod simd;
+mod tile;
+mod winograd;
 
 pub use buffer::{Buffer, release};
 pub use cpu::Cpu;
+pub use shape::{ConvShape, Finish};
+#[cfg(test)]
+mod tests;

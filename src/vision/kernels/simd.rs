@@ -2,6 +2,9 @@
 
 use pulp::Simd;
 
+/// A vector of any form has at most this many values.
+pub(super) const LANES_MAX: usize = 64;
+
 /// Returns the vector at `from`, which needs no alignment.
 ///
 /// # Safety
@@ -10,6 +13,24 @@ use pulp::Simd;
 pub(super) unsafe fn load<S: Simd>(_simd: S, from: *const f32) -> S::f32s {
     // SAFETY: the caller vouches for the memory; vectors are plain floats without padding.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// Returns N vectors, the first at `from`, `step` values apart.
+///
+/// # Safety
+/// All of them can be read.
+#[inline(always)]
+pub(super) unsafe fn load_row<S: Simd, const N: usize>(
+    simd: S,
+    from: *const f32,
+    step: usize,
+) -> [S::f32s; N] {
+    let mut row = [simd.splat_f32s(0.0); N];
+    for (n, value) in row.iter_mut().enumerate() {
+        // SAFETY: as the caller promises.
+        *value = unsafe { load(simd, from.add(n * step)) };
+    }
+    row
 }
 
 /// Writes `value` to `to`, which needs no alignment.
