@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Alignment of every buffer in bytes: a cache line, and the widest vector.
-pub const ALIGN: usize = 64;
+const ALIGN: usize = 64;
 /// Values of a cache line; capacities are whole lines.
 const LINE: usize = ALIGN / size_of::<f32>();
 /// Buffers of fewer values are not kept: the allocator has its own lists for small blocks.
@@ -145,7 +145,12 @@ impl Block {
         assert!(capacity != 0, "an empty buffer has no block");
         let layout = Self::layout(capacity);
         // SAFETY: the layout is not of size 0. Zeros are valid f32s.
-        let start = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+        let start = unsafe { alloc_zeroed(layout) };
+        #[expect(
+            clippy::cast_ptr_alignment,
+            reason = "the layout asks for more than f32 needs"
+        )]
+        let start = start.cast::<f32>();
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
@@ -323,7 +328,7 @@ mod tests {
         }
         assert!(pool.kept_len <= capacity(60_000) * 5 / 4);
         // Two windows of small buffers later, the large ones are gone.
-        for _ in 0..2 * WINDOW_TAKES + 1 {
+        for _ in 0..=2 * WINDOW_TAKES {
             let (block, _) = take(&mut pool, 5_000);
             pool.put(block);
         }
