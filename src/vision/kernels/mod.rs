@@ -10,6 +10,7 @@
 //! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision;
 //! each block says why it is sound. Imports: pulp, rayon.
 
+mod buffer;
 pub mod conv;
 mod cpu;
 pub mod depthwise;
@@ -25,6 +26,7 @@ mod simd;
 mod tile;
 mod winograd;
 
+pub use buffer::{Buffer, release};
 pub use cpu::Cpu;
 pub use pool::MapShape;
 pub use shape::{ConvShape, Finish};

@@ -1,12 +1,13 @@
 //! Networks: declared (`spec`, `read`), worked out (`plan`), filled (`init`, `weights`), built
-//! (`conv`, `build`), shown (`summary`).
+//! (`conv`, `ops`, `build`), shown (`summary`).
 //!
 //! Invariant: no tensor exists before `Plan::new` has said that all shapes fit. Imports: base,
-//! `vision::{error`}.
+//! `vision::{error, kernels`}.
 
 mod build;
 mod conv;
 mod init;
+pub(in crate::vision) mod ops;
 mod plan;
 mod read;
 mod spec;
