@@ -333,6 +333,8 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         | E::PreparedVersion { .. }
         | E::EmptySplit { .. }
         | E::ModelShape { .. }
+        | E::ModelDepthwise { .. }
+        | E::ModelResidual { .. }
         | E::ModelTooLarge { .. }
         | E::NoBackEnd { .. }
         | E::NoDevice { .. }

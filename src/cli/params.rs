@@ -86,11 +86,13 @@ pub(super) fn at_parameter(document: &Document, error: vision::Error) -> CliErro
 fn parameters(error: &vision::Error) -> Vec<KeyPath> {
     use vision::Error as E;
     let section = |name: &str| KeyPath::root().key(name);
+    let block = |index: usize| section("model").key("blocks").index(index);
     match error {
-        E::ModelShape { block, .. } => vec![
-            section("model").key("blocks").index(*block),
-            section("model").key("preset"),
-        ],
+        E::ModelShape { block: at, .. } => vec![block(*at), section("model").key("preset")],
+        E::ModelDepthwise { block: at, .. } => vec![block(*at).key("filters")],
+        E::ModelResidual { block: at, .. } => {
+            vec![block(*at).key("residual"), section("model").key("preset")]
+        }
         E::ModelTooLarge { .. } => vec![section("model")],
         E::NoBackEnd { .. } | E::NoDevice { .. } => vec![section("train").key("device")],
         E::NothingToStopBy => vec![section("train").key("early_stopping")],

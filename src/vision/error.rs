@@ -161,6 +161,31 @@ pub enum Error {
         /// The block (counted from 1), what is left and what would shrink it.
         problem: String,
     },
+    /// A depthwise block declares other channels than it gets.
+    #[error("block {} is depthwise and gets {channels} channels, so it cannot have {filters} filters", block + 1)]
+    ModelDepthwise {
+        /// Index of the block in `model.blocks`.
+        block: usize,
+        /// Channels that it gets.
+        channels: usize,
+        /// Channels that it declares.
+        filters: usize,
+    },
+    /// What a block is to add cannot be given the size of its maps.
+    #[error(
+        "block {} cannot add what block {} gets: no stride makes {}×{} of {}×{}",
+        block + 1, source_block + 1, to[0], to[1], from[0], from[1]
+    )]
+    ModelResidual {
+        /// Index of the block in `model.blocks`.
+        block: usize,
+        /// Index of the block whose input it is to add.
+        source_block: usize,
+        /// Height and width of that input.
+        from: [usize; 2],
+        /// Height and width that the block needs.
+        to: [usize; 2],
+    },
     /// A declaration that did not come from `params.yaml` has a number out of range.
     #[error("the architecture has a number out of range")]
     ModelLimits,
@@ -378,6 +403,12 @@ impl ToDiagnostics for Error {
             Self::ModelShape { block, .. } => error("model-shape").note(format!("the block is `model.blocks[{block}]`")).help(
                 "use `padding: same`, a smaller kernel or pool, fewer blocks, or larger images (`preprocess.size`)",
             ),
+            Self::ModelDepthwise { block, .. } => error("model-shape")
+                .note(format!("the block is `model.blocks[{block}]`"))
+                .help("leave its `filters` out"),
+            Self::ModelResidual { block, .. } => error("model-shape")
+                .note(format!("the block is `model.blocks[{block}]`"))
+                .help("use `padding: same` in the blocks that the shortcut spans, and `stride` instead of `pool`"),
             Self::ModelLimits => error("model-limits").help("train the model anew: `cvops repro train`"),
             Self::ModelTooLarge { flattened: Some(pixels), .. } if 64 < *pixels => {
                 error("model-too-large").help(format!(

@@ -32,10 +32,22 @@ pub struct Network {
 
 #[derive(Module, Debug)]
 struct Block {
-    conv: Conv,
-    norm: Option<BatchNorm>,
+    main: ConvNorm,
+    /// Gives the maps that `residual` adds the shape of those that they are added to; none where they
+    /// have it.
+    shortcut: Option<ConvNorm>,
+    /// Does this block, or a later one, add what this one gets?
+    #[module(skip)]
+    is_residual_source: bool,
     #[module(skip)]
     spec: ConvBlock,
+}
+
+/// A convolution and what normalises it.
+#[derive(Module, Debug)]
+struct ConvNorm {
+    conv: Conv,
+    norm: Option<BatchNorm>,
 }
 
 /// The source of dropout's masks in training.
@@ -85,8 +97,8 @@ impl Network {
         };
         let spec = &plan.spec;
         let mut blocks = Vec::with_capacity(spec.blocks.len());
-        for (i, block) in spec.blocks.iter().enumerate() {
-            blocks.push(loader.block(i, block)?);
+        for i in 0..spec.blocks.len() {
+            blocks.push(loader.block(i, plan)?);
         }
         let mut dense = Vec::with_capacity(spec.head.dense.len());
         for i in 0..spec.head.dense.len() {
@@ -115,8 +127,13 @@ impl Network {
 
     fn run(&self, input: Tensor<4>, mut dropout: Option<&mut Dropout>) -> Tensor<2> {
         let mut maps = input;
-        for block in &self.blocks {
-            maps = block.forward(maps);
+        // What each block got, where it is needed again: the back end works in place on the others.
+        let mut kept: Vec<Option<Tensor<4>>> = Vec::with_capacity(self.blocks.len());
+        for (i, block) in self.blocks.iter().enumerate() {
+            kept.push(block.is_residual_source.then(|| maps.clone()));
+            let source = block.spec.residual_source(i);
+            let residual = source.and_then(|source| kept[source].clone());
+            maps = block.forward(maps, residual);
             if let Some(dropout) = dropout.as_deref_mut() {
                 maps = dropout.apply(maps, block.spec.dropout);
             }
@@ -145,17 +162,9 @@ impl Network {
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         for (i, block) in self.blocks.iter().enumerate() {
-            let name = |part: &str| format!("blocks.{i}.{part}");
-            weights.put(name("conv.weight"), block.conv.weight.val());
-            if let Some(bias) = &block.conv.bias {
-                weights.put(name("conv.bias"), bias.val());
-            }
-            if let Some(norm) = &block.norm {
-                weights.put(name("norm.weight"), norm.gamma.val());
-                weights.put(name("norm.bias"), norm.beta.val());
-                // `value_sync` folds in the update of the last batch.
-                weights.put(name("norm.running_mean"), norm.running_mean.value_sync());
-                weights.put(name("norm.running_var"), norm.running_var.value_sync());
+            weights.put_conv_norm(&format!("blocks.{i}"), &block.main);
+            if let Some(shortcut) = &block.shortcut {
+                weights.put_conv_norm(&shortcut_name(i), shortcut);
             }
         }
         for (i, layer) in self.dense.iter().enumerate() {
@@ -166,11 +175,29 @@ impl Network {
     }
 }
 
-impl Block {
+fn shortcut_name(block: usize) -> String {
+    format!("blocks.{block}.shortcut")
+}
+
+impl ConvNorm {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut x = self.conv.forward(input);
-        if let Some(norm) = &self.norm {
-            x = norm.forward(x);
+        let x = self.conv.forward(input);
+        match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+}
+
+impl Block {
+    /// Returns all that the block does but dropout; `residual` are the maps that it adds.
+    fn forward(&self, input: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+        let mut x = self.main.forward(input);
+        if let Some(residual) = residual {
+            x = x + match &self.shortcut {
+                Some(shortcut) => shortcut.forward(residual),
+                None => residual,
+            };
         }
         x = match self.spec.activation {
             Activation::Relu => relu(x),
@@ -195,25 +222,51 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn block(&mut self, index: usize, spec: &ConvBlock) -> Result<Block, WeightsProblem> {
-        let name = |part: &str| format!("blocks.{index}.{part}");
-        let weight = self.param(&name("conv.weight"))?;
-        let (bias, norm) = if spec.batch_norm {
+    fn block(&mut self, index: usize, plan: &Plan) -> Result<Block, WeightsProblem> {
+        let spec = &plan.spec.blocks[index];
+        let name = format!("blocks.{index}");
+        let main = self.conv_norm(&name, spec, |weight, bias| Conv::new(spec, weight, bias))?;
+        let shortcut = match plan.projections[index] {
+            Some(stride) => {
+                let projection = |weight, bias| Conv::projection(stride, weight, bias);
+                Some(self.conv_norm(&shortcut_name(index), spec, projection)?)
+            }
+            None => None,
+        };
+        let mut blocks = plan.spec.blocks.iter().enumerate();
+        Ok(Block {
+            main,
+            shortcut,
+            is_residual_source: blocks.any(|(at, b)| b.residual_source(at) == Some(index)),
+            spec: spec.clone(),
+        })
+    }
+
+    /// Loads the tensors of a convolution in `block`, which has a bias or is normalised.
+    fn conv_norm(
+        &mut self,
+        name: &str,
+        block: &ConvBlock,
+        conv: impl FnOnce(Param<Tensor<4>>, Option<Param<Tensor<1>>>) -> Conv,
+    ) -> Result<ConvNorm, WeightsProblem> {
+        let name = |part: &str| format!("{name}.{part}");
+        let weight: Param<Tensor<4>> = self.param(&name("conv.weight"))?;
+        let (bias, norm) = if block.batch_norm {
+            let channels = weight.dims()[0];
             let norm = BatchNorm {
                 gamma: self.param(&name("norm.weight"))?,
                 beta: self.param(&name("norm.bias"))?,
                 running_mean: RunningState::new(self.tensor(&name("norm.running_mean"))?),
                 running_var: RunningState::new(self.tensor(&name("norm.running_var"))?),
-                ..BatchNormConfig::new(spec.filters).init(self.device)
+                ..BatchNormConfig::new(channels).init(self.device)
             };
             (None, Some(norm))
         } else {
             (Some(self.param(&name("conv.bias"))?), None)
         };
-        Ok(Block {
-            conv: Conv::new(spec, weight, bias),
+        Ok(ConvNorm {
+            conv: conv(weight, bias),
             norm,
-            spec: spec.clone(),
         })
     }
 
@@ -251,6 +304,21 @@ impl Weights {
         self.0.insert(name, HostTensor { shape, values });
     }
 
+    fn put_conv_norm(&mut self, name: &str, layers: &ConvNorm) {
+        let name = |part: &str| format!("{name}.{part}");
+        self.put(name("conv.weight"), layers.conv.weight.val());
+        if let Some(bias) = &layers.conv.bias {
+            self.put(name("conv.bias"), bias.val());
+        }
+        if let Some(norm) = &layers.norm {
+            self.put(name("norm.weight"), norm.gamma.val());
+            self.put(name("norm.bias"), norm.beta.val());
+            // `value_sync` folds in the update of the last batch.
+            self.put(name("norm.running_mean"), norm.running_mean.value_sync());
+            self.put(name("norm.running_var"), norm.running_var.value_sync());
+        }
+    }
+
     fn put_linear(&mut self, name: &str, layer: &Linear) {
         self.put(format!("{name}.weight"), layer.weight.val());
         if let Some(bias) = &layer.bias {
@@ -266,6 +334,8 @@ pub(in crate::vision) fn read_values<const D: usize>(tensor: Tensor<D>) -> Vec<f
 
 #[cfg(test)]
 mod tests {
+    use burn::optim::{GradientsParams, SgdConfig};
+
     use super::*;
     use crate::base::rng;
     use crate::vision::model::{Input, ModelSpec, Padding, initial_weights};
@@ -307,6 +377,31 @@ mod tests {
                 }
             }
         }
+        // Shortcuts over one block, over two and from the pictures, to equal and other shapes.
+        for padding in [Padding::Valid, Padding::Same] {
+            for kernel in [1, 3] {
+                for stride in [1, 2, 3] {
+                    for pool in [Pool::None, Pool::Max] {
+                        for depthwise in [false, true] {
+                            for residual in [0, 1, 2, 3] {
+                                specs.push(shortcuts(&ConvBlock {
+                                    filters: if depthwise { 0 } else { 5 },
+                                    kernel,
+                                    stride,
+                                    padding,
+                                    pool,
+                                    batch_norm: stride == 2,
+                                    dropout: 0.3,
+                                    depthwise,
+                                    residual,
+                                    ..ConvBlock::plain(5)
+                                }));
+                            }
+                        }
+                    }
+                }
+            }
+        }
         let device = Device::flex().autodiff();
         let mut checked = 0;
         for spec in specs {
@@ -315,7 +410,8 @@ mod tests {
                 width: 11,
                 channels: 3,
             };
-            // A few combinations leave less than one pooling window, which `plan` tests.
+            // Some combinations leave less than one pooling window, or have shortcuts to sizes that
+            // no stride gives, which `plan` tests.
             let Ok(plan) = Plan::new(&spec, input, 4) else {
                 continue;
             };
@@ -327,7 +423,155 @@ mod tests {
             assert_eq!(network.forward_train(images, &mut dropout).dims(), [2, 4]);
             checked += 1;
         }
-        assert!(60 <= checked, "{checked}");
+        assert!(180 <= checked, "{checked}");
+    }
+
+    /// Two blocks, `block`, and one that adds what the second of them gets.
+    fn shortcuts(block: &ConvBlock) -> ModelSpec {
+        let same = ConvBlock {
+            padding: Padding::Same,
+            ..ConvBlock::plain(5)
+        };
+        let last = ConvBlock {
+            filters: 4,
+            residual: 3,
+            ..same.clone()
+        };
+        ModelSpec {
+            blocks: vec![same.clone(), same, block.clone(), last],
+            head: Head {
+                global_pool: Pool::Avg,
+                dense: vec![],
+                dropout: 0.0,
+            },
+        }
+    }
+
+    fn images(device: &Device) -> Tensor<4> {
+        let values: Vec<f32> = (0..2 * 3 * 9 * 11)
+            .map(|i| ((i * 7) % 23) as f32 / 11.0 - 1.0)
+            .collect();
+        Tensor::from_data(TensorData::new(values, [2, 3, 9, 11]), device)
+    }
+
+    #[track_caller]
+    fn assert_close(left: Tensor<2>, right: Tensor<2>) {
+        for (l, r) in read_values(left).into_iter().zip(read_values(right)) {
+            assert!((l - r).abs() < 1e-5, "{l} {r}");
+        }
+    }
+
+    /// A network of one block, with the weights that `fill` gives to each tensor.
+    fn filled(block: ConvBlock, fill: impl Fn(&str, usize) -> f32, device: &Device) -> Network {
+        let spec = ModelSpec {
+            blocks: vec![block],
+            head: Head {
+                global_pool: Pool::None,
+                dense: vec![],
+                dropout: 0.0,
+            },
+        };
+        let plan = plan(&spec);
+        let mut weights = initial_weights(&plan, 1);
+        for (name, tensor) in &mut weights.0 {
+            if !name.starts_with("output") {
+                for (i, value) in tensor.values.iter_mut().enumerate() {
+                    *value = fill(name, i);
+                }
+            }
+        }
+        Network::new(&plan, &weights, device).unwrap()
+    }
+
+    #[test]
+    fn a_depthwise_block_is_a_convolution_whose_channels_do_not_mix() {
+        let device = Device::flex();
+        let depthwise = ConvBlock {
+            depthwise: true,
+            ..ConvBlock::plain(3)
+        };
+        let value = |name: &str, i: usize| match name {
+            "blocks.0.conv.weight" => (i as f32).sin(),
+            _ => 0.1,
+        };
+        // `[out, in, 3, 3]`: 9 values where both are the same channel, else zeros.
+        let full = |name: &str, i: usize| {
+            let (out, from, at) = (i / 27, i / 9 % 3, i % 9);
+            match name {
+                "blocks.0.conv.weight" if out == from => value(name, out * 9 + at),
+                "blocks.0.conv.weight" => 0.0,
+                _ => value(name, i),
+            }
+        };
+        let left = filled(depthwise, value, &device);
+        let right = filled(ConvBlock::plain(3), full, &device);
+        let input = images(&device);
+        assert_close(left.forward(input.clone()), right.forward(input));
+    }
+
+    #[test]
+    fn a_shortcut_adds_what_the_block_got_before_the_activation() {
+        let device = Device::flex();
+        // The middle of each kernel of the channel itself: a convolution that changes nothing.
+        let identity = |name: &str, i: usize| {
+            let (out, from, at) = (i / 27, i / 9 % 3, i % 9);
+            match name {
+                "blocks.0.conv.weight" => f32::from(u8::from(out == from && at == 4)),
+                // Of a projection, from three channels to three: minus one on the diagonal.
+                "blocks.0.shortcut.conv.weight" => -f32::from(u8::from(i % 4 == 0)),
+                _ => 0.0,
+            }
+        };
+        let block = |residual| ConvBlock {
+            padding: Padding::Same,
+            residual,
+            ..ConvBlock::plain(3)
+        };
+        // relu(x + x) is relu(2 x).
+        let twice = |name: &str, i: usize| 2.0 * identity(name, i);
+        let left = filled(block(1), identity, &device);
+        let right = filled(block(0), twice, &device);
+        let input = images(&device);
+        assert_close(left.forward(input.clone()), right.forward(input.clone()));
+
+        // With a stride, both take every other pixel: x - x is nothing.
+        let strided = |residual| ConvBlock {
+            stride: 2,
+            ..block(residual)
+        };
+        let left = filled(strided(1), identity, &device);
+        let right = filled(strided(0), |_, _| 0.0, &device);
+        assert_close(left.forward(input.clone()), right.forward(input));
+    }
+
+    #[test]
+    fn a_network_with_shortcuts_and_depthwise_blocks_trains_a_step() {
+        let block = ConvBlock {
+            filters: 0,
+            depthwise: true,
+            stride: 2,
+            padding: Padding::Same,
+            batch_norm: true,
+            residual: 3,
+            ..ConvBlock::plain(5)
+        };
+        let plan = plan(&shortcuts(&block));
+        let device = Device::flex().autodiff();
+        let before = initial_weights(&plan, 1);
+        let network = Network::new(&plan, &before, &device).unwrap();
+        let logits =
+            network.forward_train(images(&device), &mut Dropout(rng::stream(1, "dropout", 0)));
+        let loss = logits.powi_scalar(2).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let mut optimiser = SgdConfig::new().init();
+        let after = optimiser.step(0.1, network, gradients).weights();
+        for tensor in plan.tensors() {
+            assert_ne!(
+                before.0[&tensor.name], after.0[&tensor.name],
+                "{}",
+                tensor.name
+            );
+        }
     }
 
     #[test]

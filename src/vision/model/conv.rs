@@ -12,13 +12,15 @@ use super::spec::{ConvBlock, Padding};
 /// (cross-correlation).
 #[derive(Module, Debug)]
 pub(super) struct Conv {
-    /// `[out, in, kernel, kernel]`.
+    /// `[out, in, kernel, kernel]`, depthwise `[channels, 1, kernel, kernel]`.
     pub(super) weight: Param<Tensor<4>>,
     /// `[out]`; absent before a batch norm.
     pub(super) bias: Option<Param<Tensor<1>>>,
     stride: usize,
     /// Zeros added at each side.
     border: usize,
+    /// Equal parts into which the channels are cut, each convolved alone: 1, or all of them.
+    groups: usize,
 }
 
 impl Conv {
@@ -32,11 +34,28 @@ impl Conv {
             Padding::Valid => 0,
             Padding::Same => (block.kernel - 1) / 2,
         };
+        let groups = if block.depthwise { weight.dims()[0] } else { 1 };
         Self {
             weight,
             bias,
             stride: block.stride,
             border,
+            groups,
+        }
+    }
+
+    /// Returns the 1×1 convolution of a shortcut, which takes every `stride`-th pixel.
+    pub(super) fn projection(
+        stride: usize,
+        weight: Param<Tensor<4>>,
+        bias: Option<Param<Tensor<1>>>,
+    ) -> Self {
+        Self {
+            weight,
+            bias,
+            stride,
+            border: 0,
+            groups: 1,
         }
     }
 
@@ -44,7 +63,7 @@ impl Conv {
     /// `spec::Padding`.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let (stride, border) = ([self.stride; 2], [self.border; 2]);
-        let options = ConvOptions::new(stride, border, [1, 1], 1);
+        let options = ConvOptions::new(stride, border, [1, 1], self.groups);
         let bias = self.bias.as_ref().map(Param::val);
         conv2d(input, self.weight.val(), bias, options)
     }

@@ -2,10 +2,10 @@
 //!
 //! | key | value | default |
 //! |---|---|---|
-//! | `preset` | `cnn35`, `lenet` | `cnn35` when there are no `blocks` |
+//! | `preset` | `cnn35`, `lenet`, `resnet8`, `resnet20` | `cnn35` when there are no `blocks` |
 //! | `batch_norm`, `dropout` | with a preset: change it | as the preset |
 //! | `blocks` | list of blocks, at most 64 | |
-//! | `blocks[i].filters` | 1 to 4096 | required |
+//! | `blocks[i].filters` | 1 to 4096 | required, but for a depthwise block |
 //! | `blocks[i].kernel` | 1 to 31, odd | 3 |
 //! | `blocks[i].stride` | 1 to 8 | 1 |
 //! | `blocks[i].padding` | `valid`, `same` | `valid` |
@@ -14,6 +14,8 @@
 //! | `blocks[i].pool` | `max`, `avg`, `none` | `none` |
 //! | `blocks[i].pool_size` | 2 to 16 | 2 |
 //! | `blocks[i].dropout` | 0 to 0.95 | 0 |
+//! | `blocks[i].depthwise` | true or false | false |
+//! | `blocks[i].residual` | 0 to i + 1 | 0 |
 //! | `head.global_pool` | `max`, `avg`, `none` | `none` |
 //! | `head.dense` | list of 1 to 65536, at most 8 | `[128]`, or the preset's |
 //! | `head.dropout` | 0 to 0.95 | 0, or the preset's |
@@ -67,7 +69,8 @@ impl ModelSpec {
             let mut spec = fields
                 .choice("preset", Preset::Cnn35, &Preset::NAMES)
                 .spec();
-            let batch_norm = fields.bool("batch_norm", false);
+            let default = spec.blocks.iter().all(|block| block.batch_norm);
+            let batch_norm = fields.bool("batch_norm", default);
             for block in &mut spec.blocks {
                 block.batch_norm = batch_norm;
             }
@@ -99,16 +102,40 @@ fn read_blocks(fields: &Fields<'_, '_>) -> Vec<ConvBlock> {
         let label = format!("{} blocks", items.len());
         problems.report(&at, On::Key, "out-of-range", headline, label, None);
     }
+    let mut channels = None;
     (0..items.len().min(BLOCKS_MAX))
-        .map(|i| read_block(problems, at.index(i)))
+        .map(|i| read_block(problems, at.index(i), i, &mut channels))
         .collect()
 }
 
-fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
+/// Reads block number `index`. `channels` is what it gets, if the blocks say so (the first one gets
+/// the pictures'), and what it gives afterwards.
+fn read_block(
+    problems: &Problems<'_>,
+    at: KeyPath,
+    index: usize,
+    channels: &mut Option<u64>,
+) -> ConvBlock {
     let fields = problems.fields(at);
     let plain = ConvBlock::plain(1);
     let filters = fields.optional_int("filters", 1..=FILTERS_MAX as u64);
-    if !fields.has("filters") {
+    let depthwise = fields.bool("depthwise", plain.depthwise);
+    if depthwise {
+        if let (Some(filters), Some(channels)) = (filters, *channels)
+            && filters != channels
+        {
+            let headline = format!(
+                "`{}` must be {channels}, the channels that this depthwise block gets",
+                fields.path("filters")
+            );
+            let help = "leave `filters` out".to_owned();
+            fields.problem("filters", On::Value, "out-of-range", headline, Some(help));
+        }
+        *channels = channels.or(filters);
+    } else {
+        *channels = filters;
+    }
+    if !depthwise && !fields.has("filters") {
         let headline = format!(
             "`{}` needs `filters`, the number of output channels",
             fields.at()
@@ -122,7 +149,7 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
         fields.problem("kernel", On::Value, "out-of-range", headline, Some(help));
     }
     let block = ConvBlock {
-        filters: filters.unwrap_or(1) as usize,
+        filters: filters.unwrap_or(u64::from(!depthwise)) as usize,
         kernel,
         stride: fields.int("stride", plain.stride as u64, 1..=STRIDE_MAX as u64) as usize,
         padding: fields.choice(
@@ -147,6 +174,8 @@ fn read_block(problems: &Problems<'_>, at: KeyPath) -> ConvBlock {
             2..=POOL_SIZE_MAX as u64,
         ) as usize,
         dropout: fields.float("dropout", plain.dropout, 0.0..=DROPOUT_MAX),
+        depthwise,
+        residual: fields.int("residual", plain.residual as u64, 0..=index as u64 + 1) as usize,
     };
     fields.finish();
     block
@@ -216,6 +245,23 @@ mod tests {
             (Pool::Avg, 3)
         );
         assert_eq!(spec.head.dense, [128]);
+
+        let resnet = read("model: {preset: resnet8}").unwrap();
+        assert_eq!(resnet, Preset::Resnet8.spec());
+        let plain = read("model: {preset: resnet20, batch_norm: false}").unwrap();
+        assert!(plain.blocks.iter().all(|b| !b.batch_norm));
+
+        let spec = read(
+            "model:\n  blocks:\n    - {depthwise: true}\n    - {filters: 8, kernel: 1}\n    \
+             - {depthwise: true, filters: 8, residual: 3}\n",
+        );
+        let blocks: Vec<_> = spec
+            .unwrap()
+            .blocks
+            .iter()
+            .map(|b| (b.filters, b.depthwise, b.residual))
+            .collect();
+        assert_eq!(blocks, [(0, true, 0), (8, false, 0), (8, true, 3)]);
     }
 
     #[test]
@@ -226,7 +272,7 @@ mod tests {
         }
         check(
             "model: {preset: cnn36}",
-            &["`model.preset` must be one of `cnn35`, `lenet`"],
+            &["`model.preset` must be one of `cnn35`, `lenet`, `resnet8`, `resnet20`"],
         );
         check(
             "model: {preset: lenet, blocks: [{filters: 3}]}",
@@ -245,6 +291,21 @@ mod tests {
                 "`model.blocks[1]` must be a mapping of keys to values",
                 "`model.blocks[1]` needs `filters`, the number of output channels",
             ],
+        );
+        check(
+            "model:\n  blocks:\n    - {filters: 8, residual: 2}\n    - {depthwise: 1}\n    \
+             - {depthwise: true, residual: -1}\n    - {depthwise: true, filters: 9}\n",
+            &[
+                "`model.blocks[0].residual` must be a whole number from 0 to 1",
+                "`model.blocks[1].depthwise` must be true or false",
+                "`model.blocks[1]` needs `filters`, the number of output channels",
+                "`model.blocks[2].residual` must be a whole number from 0 to 3",
+            ],
+        );
+        check(
+            "model:\n  blocks:\n    - {filters: 8}\n    - {depthwise: true}\n    \
+             - {depthwise: true, filters: 9}\n",
+            &["`model.blocks[2].filters` must be 8, the channels that this depthwise block gets"],
         );
         check(
             "model: {head: {dense: 128}}",

@@ -63,7 +63,11 @@ fn data() -> TrainData {
 /// Everything at once that holds state between epochs or draws random numbers.
 const PARAMS: &str = "
 model:
-  blocks: [{filters: 4, batch_norm: true, dropout: 0.1}, {filters: 6, pool: max}]
+  blocks:
+    - {filters: 4, batch_norm: true, dropout: 0.1}
+    - {depthwise: true, padding: same}
+    - {filters: 6, padding: same, stride: 2, batch_norm: true, residual: 2}
+    - {filters: 6, padding: same, pool: max}
   head: {dense: [8], dropout: 0.3}
 train:
   {epochs: 4, batch_size: 8, learning_rate: 0.01, schedule: one_cycle, label_smoothing: 0.1,
