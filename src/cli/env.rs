@@ -121,6 +121,21 @@ pub(super) fn command_line() -> String {
         .join(" ")
 }
 
+/// Makes the instructions that `CVOPS_CPU` names those of our kernels, instead of the fastest that
+/// this machine has.
+#[cfg(feature = "vision")]
+pub(super) fn choose_cpu(env: &Env) -> Result<(), CliError> {
+    let Some(name) = env.get("CVOPS_CPU") else {
+        return Ok(());
+    };
+    crate::vision::device::choose_cpu(name).map_err(|known| {
+        CliError::usage(
+            Diagnostic::error("environment", format!("`CVOPS_CPU` is `{name}`"))
+                .help(format!("this machine has {}", known.join(", "))),
+        )
+    })
+}
+
 /// Arms a fault point when `CVOPS_CRASH_AT=n` (the process dies there) or `CVOPS_FAIL_AT=n:errno`
 /// (the operation fails there) asks for it. For tests.
 pub(super) fn arm_faults(env: &Env) -> Result<(), CliError> {

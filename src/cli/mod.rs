@@ -74,7 +74,10 @@ pub fn main() -> ExitCode {
         }
     };
     let env = env::Env::of_process();
-    if let Err(error) = env::arm_faults(&env) {
+    let prepared = env::arm_faults(&env);
+    #[cfg(feature = "vision")]
+    let prepared = prepared.and_then(|()| env::choose_cpu(&env));
+    if let Err(error) = prepared {
         return finish(&out::Out::new(&args.global, &env), Err(error));
     }
     let out = out::Out::new(&args.global, &env);

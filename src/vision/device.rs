@@ -6,6 +6,7 @@ use burn::tensor::Device as BurnDevice;
 use crate::base::doc::Fields;
 
 use super::Error;
+use super::kernels::Cpu;
 
 /// What `train.device` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,16 @@ pub enum DeviceChoice {
     /// A GPU through Vulkan, Metal or DirectX; needs the cargo feature `wgpu`.
     Wgpu,
 }
+
+/// Makes computations on the CPU use the instructions of this name; see `kernels::Cpu`.
+///
+/// # Errors
+/// This machine has none of this name; the error lists those it has.
+pub fn choose_cpu(name: &str) -> Result<(), Vec<&'static str>> {
+    Cpu::choose(name).map_err(|known| known.into_iter().map(Cpu::name).collect())
+}
+
+const CPU: &str = "cpu";
 
 /// A place to compute.
 #[derive(Clone, Debug)]
@@ -60,7 +71,7 @@ impl Device {
     pub fn cpu() -> Self {
         Self {
             burn: BurnDevice::flex(),
-            name: "cpu",
+            name: CPU,
         }
     }
 
@@ -68,6 +79,11 @@ impl Device {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Is it the CPU?
+    pub(super) fn is_cpu(&self) -> bool {
+        self.name == CPU
     }
 
     /// Returns the handle for tensors that are only computed forward.

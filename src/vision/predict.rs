@@ -9,8 +9,8 @@ use super::Error;
 use super::artifact::ModelArtifact;
 use super::device::Device;
 use super::image::Pixels;
-use super::model::{Network, read_values};
-use super::train::{Normaliser, Sample, images_tensor};
+use super::model::Inference;
+use super::train::{Normaliser, Sample};
 
 /// Images per forward pass: large enough to keep the cores busy, small enough for 35×35 maps of 64
 /// channels to stay within some tens of MiB.
@@ -19,7 +19,7 @@ const BATCH_IMAGES: usize = 128;
 /// A network that is ready to be asked.
 pub struct Predictor {
     artifact: ModelArtifact,
-    network: Network,
+    network: Inference,
     normaliser: Normaliser,
     device: Device,
 }
@@ -65,7 +65,7 @@ impl Predictor {
     /// # Errors
     /// The weights do not belong to the network.
     pub fn new(artifact: ModelArtifact, device: &Device) -> Result<Self, Error> {
-        let network = Network::new(&artifact.plan, &artifact.weights, &device.inference())?;
+        let network = Inference::new(&artifact.plan, &artifact.weights, device)?;
         Ok(Self {
             network,
             normaliser: Normaliser::new(&artifact.normalisation),
@@ -105,7 +105,8 @@ impl Predictor {
                 return Err(Error::Cancelled(reason));
             }
             let to = pixels.count().min(from + BATCH_IMAGES);
-            rows.extend(self.forward(self.normaliser.images(pixels, from, to), to - from));
+            let images = self.normaliser.images(pixels, from, to);
+            rows.extend(self.network.logits(images));
         }
         Ok(Logits { rows, classes })
     }
@@ -134,14 +135,8 @@ impl Predictor {
             let rows = Vec::new();
             return Ok(Logits { rows, classes });
         }
-        let rows = self.forward(self.normaliser.samples(samples, len), samples.len());
+        let rows = self.network.logits(self.normaliser.samples(samples, len));
         Ok(Logits { rows, classes })
-    }
-
-    fn forward(&self, images: Vec<f32>, count: usize) -> Vec<f32> {
-        let input = self.artifact.plan.input;
-        let images = images_tensor(images, count, input, &self.device.inference());
-        read_values(self.network.forward(images))
     }
 }
 

@@ -1,8 +1,12 @@
 //! Which instructions the kernels use, found at run time.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use pulp::{Scalar, WithSimd};
+
+/// The form that was asked for, instead of the fastest.
+static CHOSEN: OnceLock<Cpu> = OnceLock::new();
 
 /// A set of vector instructions that this machine has.
 #[derive(Clone, Copy)]
@@ -38,6 +42,26 @@ impl Cpu {
     #[must_use]
     pub fn best() -> Self {
         Self::available().pop().unwrap_or(Self(Form::Scalar))
+    }
+
+    /// Returns the form that this process computes in: the chosen one, or the fastest.
+    #[must_use]
+    pub fn current() -> Self {
+        *CHOSEN.get_or_init(Self::best)
+    }
+
+    /// Makes `name` the form of this process. Comes before the first computation; afterwards it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// This machine has no such form; the error lists those it has.
+    pub fn choose(name: &str) -> Result<(), Vec<Self>> {
+        let forms = Self::available();
+        let Some(&cpu) = forms.iter().find(|cpu| cpu.name() == name) else {
+            return Err(forms);
+        };
+        CHOSEN.get_or_init(|| cpu);
+        Ok(())
     }
 
     /// `scalar`, `avx2`, `avx512` or `neon`.

@@ -7,8 +7,14 @@
 //!
 //! Invariants: no type of burn, no I/O, no environment. Results are the same bits for any number of
 //! threads: work is cut into chunks by its size alone, and sums are added in the order of the
-//! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision;
-//! each block says why it is sound. Imports: pulp, rayon.
+//! chunks. They differ in the last bits between forms. This room holds the only `unsafe` of vision,
+//! but for the handing over of memory to burn (`model::ops`); each block says why it is sound.
+//! Imports: pulp, rayon.
+#![expect(
+    unsafe_code,
+    reason = "the inner loops read and write through pointers: a bounds check for each vector would cost as much as its arithmetic"
+)]
+#![warn(clippy::undocumented_unsafe_blocks)]
 
 mod buffer;
 pub mod conv;

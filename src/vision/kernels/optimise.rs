@@ -46,6 +46,10 @@ pub struct SgdStep {
 /// The lengths differ.
 pub fn adam(cpu: Cpu, step: &AdamStep, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     assert!(w.len() == g.len() && m.len() == g.len() && v.len() == g.len());
+    if w.len() <= 2 * CHUNK {
+        // Not worth the way to another thread.
+        return cpu.run(Adam { step, w, g, m, v });
+    }
     let weights = w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK));
     let moments = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
     weights.zip(moments).for_each(|((w, g), (m, v))| {

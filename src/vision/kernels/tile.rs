@@ -79,8 +79,11 @@ impl Product {
             let (mut row, mut tile) = (0, 0);
             while tile < tiles {
                 let height = (self.rows - row).div_ceil(tiles - tile);
-                let rest = self.rows - height * (tiles - tile);
-                let same = if rest == row { tiles - tile } else { 1 };
+                let same = if row + height * (tiles - tile) == self.rows {
+                    tiles - tile
+                } else {
+                    1
+                };
                 let width = if wide { 2 } else { 1 } * S::F32_LANES;
                 let part = Part {
                     product: self,

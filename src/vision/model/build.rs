@@ -1,25 +1,20 @@
 //! From weights to a burn module and back: the network that is trained and asked.
-//! Imports: burn, `vision::device`, `model::{conv, plan, spec, weights}`.
+//! Imports: burn, `model::{conv, ops, plan, spec, weights}`.
 
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
-use burn::tensor::activation::{leaky_relu, relu};
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 
 use crate::base::rng::ChaCha8Rng;
 
 use super::conv::Conv;
+use super::ops::{self, Finish};
 use super::plan::Plan;
-use super::spec::{Activation, ConvBlock, Head, Pool};
+use super::spec::{ConvBlock, Head, Pool};
 use super::weights::{Tensor as HostTensor, Weights, WeightsProblem};
 
-/// The slope of a leaky ReLU below zero.
-const LEAK: f64 = 0.01;
-
-/// A network on a device. Input: `[batch, channels, height, width]`, normalised; output: logits
+/// A network on a device. Input: `[batch, height, width, channels]`, normalised; output: logits
 /// `[batch, classes]`.
 #[derive(Module, Debug)]
 pub struct Network {
@@ -139,12 +134,13 @@ impl Network {
             }
         }
         let mut x: Tensor<2> = match self.head.global_pool {
-            Pool::None => maps.flatten(1, 3),
-            Pool::Avg => maps.flatten::<3>(2, 3).mean_dim(2).flatten(1, 2),
-            Pool::Max => maps.flatten::<3>(2, 3).max_dim(2).flatten(1, 2),
+            // Channel by channel, as the weights of the dense layer are ordered.
+            Pool::None => ops::planes(maps).flatten(1, 3),
+            Pool::Avg => ops::global_avg_pool(maps),
+            Pool::Max => ops::global_max_pool(maps),
         };
         for layer in &self.dense {
-            x = relu(layer.forward(x));
+            x = dense(layer, x, 0.0);
             if let Some(dropout) = dropout.as_deref_mut() {
                 x = dropout.apply(x, self.head.dropout);
             }
@@ -154,7 +150,7 @@ impl Network {
         {
             x = dropout.apply(x, self.head.dropout);
         }
-        self.output.forward(x)
+        dense(&self.output, x, 1.0)
     }
 
     /// Copies all values to the host.
@@ -175,40 +171,86 @@ impl Network {
     }
 }
 
-fn shortcut_name(block: usize) -> String {
+fn dense(layer: &Linear, x: Tensor<2>, slope: f32) -> Tensor<2> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    ops::dense(x, layer.weight.val(), bias, slope)
+}
+
+pub(super) fn shortcut_name(block: usize) -> String {
     format!("blocks.{block}.shortcut")
 }
 
+/// What is added to the variance before its root.
+pub(super) const NORM_EPSILON: f64 = 1e-5;
+
 impl ConvNorm {
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward(input);
-        match &self.norm {
-            Some(norm) => norm.forward(x),
-            None => x,
+    /// Returns the maps after convolution, normalisation, the sum with `residual`, activation and,
+    /// if `finish` has it, max pooling.
+    fn forward(&self, input: Tensor<4>, residual: Option<Tensor<4>>, finish: Finish) -> Tensor<4> {
+        let Some(norm) = &self.norm else {
+            let Some(residual) = residual else {
+                return self.conv.forward(input, finish);
+            };
+            let sum = self.conv.forward(input, Finish::NONE) + residual;
+            return ops::activate(sum, finish.slope);
+        };
+        let x = self.conv.forward(input, Finish::NONE);
+        let y = if x.device().is_autodiff() {
+            train_norm(norm, x, residual, finish.slope)
+        } else {
+            let y = ops::maps(norm.forward(ops::planes(x)));
+            let y = match residual {
+                Some(residual) => y + residual,
+                None => y,
+            };
+            ops::activate(y, finish.slope)
+        };
+        match finish.pool {
+            1 => y,
+            size => ops::max_pool(y, size),
         }
     }
+}
+
+/// As burn's `BatchNorm` in training, on NHWC maps.
+fn train_norm(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    slope: f32,
+) -> Tensor<4> {
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let normed = ops::norm(x, gamma, beta, norm.epsilon as f32, residual, slope);
+    let momentum = norm.momentum;
+    for (running, batch) in [
+        (&norm.running_mean, normed.mean),
+        (&norm.running_var, normed.variance),
+    ] {
+        let old = running.value_sync().to_device(&batch.device());
+        let new = old * (1.0 - momentum) + batch * momentum;
+        running.update(new.detach());
+    }
+    normed.y
 }
 
 impl Block {
     /// Returns all that the block does but dropout; `residual` are the maps that it adds.
     fn forward(&self, input: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-        let mut x = self.main.forward(input);
-        if let Some(residual) = residual {
-            x = x + match &self.shortcut {
-                Some(shortcut) => shortcut.forward(residual),
-                None => residual,
-            };
-        }
-        x = match self.spec.activation {
-            Activation::Relu => relu(x),
-            Activation::LeakyRelu => leaky_relu(x, LEAK),
-            Activation::None => x,
+        let residual = residual.map(|residual| match &self.shortcut {
+            Some(shortcut) => shortcut.forward(residual, None, Finish::NONE),
+            None => residual,
+        });
+        let (pool, size) = (self.spec.pool, self.spec.pool_size);
+        let fused = pool == Pool::Max && residual.is_none() && !self.main.conv.is_depthwise();
+        let finish = Finish {
+            slope: self.spec.activation.slope(),
+            pool: if fused { size } else { 1 },
         };
-        let size = [self.spec.pool_size; 2];
-        match self.spec.pool {
-            Pool::Max => max_pool2d(x, MaxPoolOptions::new(size)),
-            Pool::Avg => avg_pool2d(x, AvgPoolOptions::new(size)),
-            Pool::None => x,
+        let x = self.main.forward(input, residual, finish);
+        match pool {
+            Pool::Max if !fused => ops::max_pool(x, size),
+            Pool::Avg => ops::avg_pool(x, size),
+            Pool::Max | Pool::None => x,
         }
     }
 }
@@ -258,7 +300,9 @@ impl Loader<'_> {
                 beta: self.param(&name("norm.bias"))?,
                 running_mean: RunningState::new(self.tensor(&name("norm.running_mean"))?),
                 running_var: RunningState::new(self.tensor(&name("norm.running_var"))?),
-                ..BatchNormConfig::new(channels).init(self.device)
+                ..BatchNormConfig::new(channels)
+                    .with_epsilon(NORM_EPSILON)
+                    .init(self.device)
             };
             (None, Some(norm))
         } else {
@@ -418,7 +462,7 @@ mod tests {
             let weights = initial_weights(&plan, 1);
             let network = Network::new(&plan, &weights, &device).unwrap();
             assert_eq!(network.weights(), weights);
-            let images = Tensor::<4>::ones([2, 3, 9, 11], &device);
+            let images = Tensor::<4>::ones([2, 9, 11, 3], &device);
             let mut dropout = Dropout(rng::stream(1, "dropout", 0));
             assert_eq!(network.forward_train(images, &mut dropout).dims(), [2, 4]);
             checked += 1;
@@ -451,7 +495,7 @@ mod tests {
         let values: Vec<f32> = (0..2 * 3 * 9 * 11)
             .map(|i| ((i * 7) % 23) as f32 / 11.0 - 1.0)
             .collect();
-        Tensor::from_data(TensorData::new(values, [2, 3, 9, 11]), device)
+        Tensor::from_data(TensorData::new(values, [2, 9, 11, 3]), device)
     }
 
     #[track_caller]
@@ -587,7 +631,7 @@ mod tests {
         let plan = plan(&spec);
         let device = Device::flex();
         let network = Network::new(&plan, &initial_weights(&plan, 1), &device).unwrap();
-        let output = network.forward(Tensor::<4>::ones([2, 3, 9, 11], &device));
+        let output = network.forward(Tensor::<4>::ones([2, 9, 11, 3], &device));
         assert_eq!(output.dims(), [2, 4]);
     }
 

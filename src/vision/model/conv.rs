@@ -1,12 +1,10 @@
-//! The one place through which every convolution goes: swapping the kernels touches this file only.
-//! Imports: burn, `model::spec`.
+//! A convolution with its parameters, as a module of burn. Imports: burn, `model::{ops, spec}`.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
-use super::spec::{ConvBlock, Padding};
+use super::ops::{self, Finish, Geometry};
+use super::spec::ConvBlock;
 
 /// A two-dimensional convolution with a square kernel, as deep learning means it
 /// (cross-correlation).
@@ -30,16 +28,12 @@ impl Conv {
         weight: Param<Tensor<4>>,
         bias: Option<Param<Tensor<1>>>,
     ) -> Self {
-        let border = match block.padding {
-            Padding::Valid => 0,
-            Padding::Same => (block.kernel - 1) / 2,
-        };
         let groups = if block.depthwise { weight.dims()[0] } else { 1 };
         Self {
             weight,
             bias,
             stride: block.stride,
-            border,
+            border: block.border(),
             groups,
         }
     }
@@ -59,12 +53,23 @@ impl Conv {
         }
     }
 
-    /// `[batch, in, height, width]` → `[batch, out, height', width']`, with the sizes of
-    /// `spec::Padding`.
-    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let (stride, border) = ([self.stride; 2], [self.border; 2]);
-        let options = ConvOptions::new(stride, border, [1, 1], self.groups);
-        let bias = self.bias.as_ref().map(Param::val);
-        conv2d(input, self.weight.val(), bias, options)
+    /// `[batch, height, width, in]` → `[batch, height', width', out]`, with the sizes of
+    /// `spec::Padding`, then what `finish` says; a depthwise convolution cannot pool.
+    pub(super) fn forward(&self, input: Tensor<4>, finish: Finish) -> Tensor<4> {
+        let geometry = Geometry {
+            stride: self.stride,
+            border: self.border,
+        };
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        if self.groups == 1 {
+            ops::conv(input, weight, bias, geometry, finish)
+        } else {
+            ops::depthwise(input, weight, bias, geometry, finish.slope)
+        }
+    }
+
+    /// Is every channel convolved alone?
+    pub(super) fn is_depthwise(&self) -> bool {
+        self.groups != 1
     }
 }

@@ -14,9 +14,9 @@ use crate::vision::kernels::conv::{Prepared, forward_here};
 use crate::vision::kernels::plain::{Reduction, Windows, add_in_place, reduce};
 use crate::vision::kernels::{ConvShape, Cpu, Finish, depthwise};
 
-use super::build::NORM_EPSILON;
+use super::build::{NORM_EPSILON, shortcut_name};
 use super::plan::Plan;
-use super::spec::{Activation, Padding, Pool};
+use super::spec::Pool;
 use super::weights::{Weights, WeightsProblem};
 
 /// Values of the largest map of a group, for all its pictures: what stays in the cache.
@@ -174,6 +174,14 @@ impl Executor {
         })
     }
 
+    /// Returns the logits, `[count, classes]`, of `pictures`; see `run`.
+    #[must_use]
+    pub fn logits(&self, pictures: &[f32]) -> Vec<f32> {
+        let mut logits = vec![0.0; pictures.len() / self.input_len * self.classes];
+        self.run(pictures, &mut logits);
+        logits
+    }
+
     /// Writes the logits, `[count, classes]`, of `pictures`, `[count, height, width, channels]`,
     /// normalised.
     ///
@@ -261,7 +269,7 @@ impl Step {
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn blocks(&mut self, plan: &Plan, input: Map) -> Result<Map, WeightsProblem> {
         let blocks = &plan.spec.blocks;
         // For each block's input, the last block that reads it.
@@ -288,20 +296,12 @@ impl Builder<'_> {
     fn block(&mut self, plan: &Plan, index: usize, inputs: &[Map]) -> Result<Map, WeightsProblem> {
         let block = &plan.spec.blocks[index];
         let input = inputs[index];
-        let slope = match block.activation {
-            Activation::Relu => 0.0,
-            Activation::LeakyRelu => super::build::LEAK as f32,
-            Activation::None => 1.0,
-        };
+        let slope = block.activation.slope();
         let source = block.residual_source(index);
-        let border = match block.padding {
-            Padding::Valid => 0,
-            Padding::Same => (block.kernel - 1) / 2,
-        };
         let name = format!("blocks.{index}");
         let size = block.pool_size;
         // Max pooling is part of the convolution, unless something is added between them.
-        let fused = source.is_none() && block.pool == Pool::Max && size <= 16 && !block.depthwise;
+        let fused = source.is_none() && block.pool == Pool::Max && !block.depthwise;
         let finish = Finish {
             slope: if source.is_none() { slope } else { 1.0 },
             pool: if fused { size } else { 1 },
@@ -315,7 +315,7 @@ impl Builder<'_> {
             outputs,
             kernel: block.kernel,
             stride: block.stride,
-            border,
+            border: block.border(),
         };
         let mut map = if block.depthwise {
             let shape = shape(input.channels);
@@ -338,7 +338,7 @@ impl Builder<'_> {
         if let Some(source) = source {
             let mut other = inputs[source];
             if let Some(stride) = plan.projections[index] {
-                let (weights, bias) = self.folded(&format!("{name}.shortcut"), block.batch_norm)?;
+                let (weights, bias) = self.folded(&shortcut_name(index), block.batch_norm)?;
                 let shape = ConvShape {
                     batch: 1,
                     height: other.height,
@@ -496,7 +496,7 @@ impl Builder<'_> {
         Ok((weights, bias))
     }
 
-    fn values(&self, name: &str) -> Result<&[f32], WeightsProblem> {
+    fn values(&self, name: &str) -> Result<&'a [f32], WeightsProblem> {
         let missing = || WeightsProblem::Missing(name.to_owned());
         Ok(&self.weights.0.get(name).ok_or_else(missing)?.values)
     }

@@ -20,6 +20,8 @@ pub(super) const KERNEL_MAX: usize = 31;
 pub(super) const STRIDE_MAX: usize = 8;
 /// Largest side of a pooling window.
 pub(super) const POOL_SIZE_MAX: usize = 16;
+/// The slope of a leaky ReLU below zero.
+const LEAK: f32 = 0.01;
 /// Most hidden dense layers.
 pub(super) const DENSE_MAX: usize = 8;
 /// Most units of a dense layer.
@@ -107,6 +109,17 @@ pub enum Activation {
     LeakyRelu,
     /// x.
     None,
+}
+
+impl Activation {
+    /// Returns what values below zero are multiplied with.
+    pub(super) fn slope(self) -> f32 {
+        match self {
+            Self::Relu => 0.0,
+            Self::LeakyRelu => LEAK,
+            Self::None => 1.0,
+        }
+    }
 }
 
 /// How neighbouring values are reduced to one.
@@ -245,6 +258,14 @@ impl ModelSpec {
 }
 
 impl ConvBlock {
+    /// Returns how many zeros stand at each side of the input.
+    pub(super) fn border(&self) -> usize {
+        match self.padding {
+            Padding::Valid => 0,
+            Padding::Same => (self.kernel - 1) / 2,
+        }
+    }
+
     /// Returns a 3×3 convolution with ReLU and nothing else: the default of every key of a block.
     pub(super) fn plain(filters: usize) -> Self {
         Self {

@@ -50,47 +50,62 @@ impl Normaliser {
         }
     }
 
-    /// Writes a picture of values 0..=1, `[height, width, channels]`, as normalised planes
-    /// `[channels, height, width]`.
-    fn write(&self, picture: &[f32], planes: &mut [f32]) {
-        let channels = self.factor.len();
-        let plane_len = planes.len() / channels;
-        for (c, plane) in planes.chunks_exact_mut(plane_len).enumerate() {
-            let (factor, offset) = (self.factor[c], self.offset[c]);
-            let values = picture[c..].iter().step_by(channels);
-            for (out, value) in plane.iter_mut().zip(values) {
-                *out = value * factor + offset;
+    /// Normalises a picture of values 0..=1, `[height, width, channels]`.
+    fn apply(&self, picture: &mut [f32]) {
+        match (&self.factor[..], &self.offset[..]) {
+            // The usual numbers of channels, known to the compiler.
+            ([factor], [offset]) => normalise(picture, [*factor], [*offset]),
+            ([f0, f1, f2], [o0, o1, o2]) => normalise(picture, [*f0, *f1, *f2], [*o0, *o1, *o2]),
+            (factor, offset) => {
+                for pixel in picture.chunks_exact_mut(factor.len()) {
+                    for ((value, factor), offset) in pixel.iter_mut().zip(factor).zip(offset) {
+                        *value = *value * factor + offset;
+                    }
+                }
             }
         }
     }
 
-    /// Returns pictures `from..to` as the network takes them, `[count, channels, height, width]`.
+    /// Returns pictures `from..to` as the network takes them, `[count, height, width, channels]`.
     pub(in crate::vision) fn images(&self, pixels: &Pixels, from: usize, to: usize) -> Vec<f32> {
         let samples: Vec<Sample<'_>> = (from..to).map(|i| Sample::Bytes(pixels.image(i))).collect();
         self.samples(&samples, pixels.image_len())
     }
 
-    /// Returns pictures of `len` values each as the network takes them, `[count, channels, height,
-    /// width]`.
+    /// Returns pictures of `len` values each as the network takes them, `[count, height, width,
+    /// channels]`.
     pub(in crate::vision) fn samples(&self, samples: &[Sample<'_>], len: usize) -> Vec<f32> {
         let mut images = vec![0.0; samples.len() * len];
-        images.par_chunks_exact_mut(len).zip(samples).for_each_init(
-            || vec![0.0; len],
-            |picture, (planes, sample)| match sample {
-                Sample::Bytes(bytes) => {
-                    augment::scale(bytes, picture);
-                    self.write(picture, planes);
-                }
-                Sample::Unit(values) => self.write(values, planes),
-            },
-        );
+        let write = |picture: &mut [f32], sample: &Sample<'_>| {
+            match sample {
+                Sample::Bytes(bytes) => augment::scale(bytes, picture),
+                Sample::Unit(values) => picture.copy_from_slice(values),
+            }
+            self.apply(picture);
+        };
+        if let [sample] = samples {
+            // Not worth the way to another thread.
+            write(&mut images, sample);
+        } else {
+            let pictures = images.par_chunks_exact_mut(len).zip(samples);
+            pictures.for_each(|(picture, sample)| write(picture, sample));
+        }
         images
+    }
+}
+
+/// Normalises pixels of `C` channels.
+fn normalise<const C: usize>(picture: &mut [f32], factor: [f32; C], offset: [f32; C]) {
+    for pixel in picture.as_chunks_mut::<C>().0 {
+        for c in 0..C {
+            pixel[c] = pixel[c] * factor[c] + offset[c];
+        }
     }
 }
 
 /// One step's input.
 pub(super) struct Batch {
-    /// `[count, channels, height, width]`, normalised.
+    /// `[count, height, width, channels]`, normalised.
     pub(super) images: Vec<f32>,
     /// `[count, classes]`: what the softmax should be.
     pub(super) targets: Vec<f32>,
@@ -151,21 +166,19 @@ impl Batcher<'_> {
             channels: pixels.channels(),
         };
         let mut images = vec![0.0; members.len() * len];
-        images.par_chunks_exact_mut(len).zip(members).for_each_init(
-            || vec![0.0; len],
-            |picture, (planes, &member)| {
-                let image = pixels.image(member);
-                if self.augment.is_off() {
-                    augment::scale(image, picture);
-                } else {
-                    // A stream of its own for each image and epoch: threads cannot matter.
-                    let index = (epoch as u64) << 32 | member as u64;
-                    let mut rng = rng::stream(self.seed, "augment", index);
-                    augment(image, shape, &self.augment, &mut rng, picture);
-                }
-                self.normaliser.write(picture, planes);
-            },
-        );
+        let pictures = images.par_chunks_exact_mut(len).zip(members);
+        pictures.for_each(|(picture, &member)| {
+            let image = pixels.image(member);
+            if self.augment.is_off() {
+                augment::scale(image, picture);
+            } else {
+                // A stream of its own for each image and epoch: threads cannot matter.
+                let index = (epoch as u64) << 32 | member as u64;
+                let mut rng = rng::stream(self.seed, "augment", index);
+                augment(image, shape, &self.augment, &mut rng, picture);
+            }
+            self.normaliser.apply(picture);
+        });
         let labels: Vec<u32> = members.iter().map(|&m| self.data.labels[m]).collect();
         let spread = self.label_smoothing / self.classes as f64;
         let mut targets = vec![spread as f32; labels.len() * self.classes];
@@ -209,17 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn planes_are_normalised_channels() {
+    fn each_channel_has_its_normalisation() {
         let data = data();
         let images = batcher(&data).normaliser.images(&data.pixels, 0, 1);
-        let expected: Vec<f32> = [(0usize, 0.0, 1.0), (1, 0.5, 0.5), (2, 1.0, 0.25)]
-            .into_iter()
-            .flat_map(|(c, mean, std)| {
-                (0..4).map(move |p| ((p * 3 + c) as f32 * 4.0 / 255.0 - mean) / std)
-            })
-            .collect();
-        for (got, expected) in images.iter().zip(&expected) {
-            assert!((got - expected).abs() < 1e-5, "{images:?} {expected:?}");
+        let channels = [(0.0, 1.0), (0.5, 0.5), (1.0, 0.25)];
+        for (i, got) in images.iter().enumerate() {
+            let (mean, std) = channels[i % 3];
+            let expected = (i as f32 * 4.0 / 255.0 - mean) / std;
+            assert!((got - expected).abs() < 1e-5, "{images:?} {i} {expected}");
         }
     }
 

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bytes, Device as BurnDevice, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device as BurnDevice, Tensor, TensorData};
 
 use crate::base::canon::Canon;
 use crate::base::{Cancel, ContentHash, Observer, rng};
 use crate::vision::device::Device;
 use crate::vision::error::{Error, Precautions};
-use crate::vision::model::read_values;
-use crate::vision::model::{Dropout, Input, ModelSpec, Network, Plan, Weights, initial_weights};
+use crate::vision::kernels::Cpu;
+use crate::vision::model::{
+    Dropout, Inference, Input, ModelSpec, Network, Plan, Weights, images_tensor, initial_weights,
+    ops, read_values,
+};
 use crate::vision::shard::{Prepared, Split, SplitData};
 
 use super::batch::{Batch, Batcher, Normalisation, Normaliser};
@@ -193,6 +194,10 @@ pub fn fit(
 fn training_key(spec: &TrainSpec, data: &TrainData, device: &Device) -> ContentHash {
     let mut canon = Canon::new("cvops.training.v1");
     canon.text(env!("CARGO_PKG_VERSION")).text(device.name());
+    if device.is_cpu() {
+        // The forms of our kernels differ in the last bits.
+        canon.text(Cpu::current().name());
+    }
     // The derived form names every field: one that is added later is part of the key by itself.
     canon
         .text(&format!("{:?}", spec.model))
@@ -212,7 +217,8 @@ struct Training<'a> {
     /// For the message when the loss is no longer finite.
     precautions: Precautions,
     device: BurnDevice,
-    val_device: BurnDevice,
+    /// Where it is validated.
+    val_device: Device,
     /// The network; absent only while a step replaces it.
     network: Option<Network>,
     optimiser: ModuleOptimizer,
@@ -224,32 +230,29 @@ struct Training<'a> {
 /// Sums over the steps of an epoch.
 #[derive(Default)]
 struct Tally {
-    /// Mean losses and hits of steps not yet read from the device, with their images.
-    pending: Vec<(Tensor<1>, Tensor<1>, usize)>,
+    /// Mean losses and logits of steps not yet read from the device, with the labels.
+    pending: Vec<(Tensor<1>, Tensor<2>, Vec<u32>)>,
     loss_sum: f64,
-    hits: f64,
+    hits: usize,
     images: usize,
 }
 
 impl Tally {
     /// Reads what is pending; `Err` holds the first loss that is not finite.
     fn read(&mut self) -> Result<(), f64> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let scalars = pending
-            .iter()
-            .flat_map(|(loss, hits, _)| [loss.clone(), hits.clone()]);
-        let values = read_values(Tensor::cat(scalars.collect(), 0));
-        for (pair, (_, _, images)) in values.as_chunks::<2>().0.iter().zip(&pending) {
-            let [loss, hits] = pair.map(f64::from);
+        for (loss, logits, labels) in std::mem::take(&mut self.pending) {
+            let loss: f64 = read_values(loss).into_iter().map(f64::from).sum();
             if !loss.is_finite() {
                 return Err(loss);
             }
-            self.loss_sum += loss * *images as f64;
-            self.hits += hits;
-            self.images += images;
+            let logits = read_values(logits);
+            let rows = logits.chunks_exact(logits.len() / labels.len());
+            self.hits += rows
+                .zip(&labels)
+                .filter(|(row, label)| is_hit(row, **label))
+                .count();
+            self.loss_sum += loss * labels.len() as f64;
+            self.images += labels.len();
         }
         Ok(())
     }
@@ -289,7 +292,7 @@ impl<'a> Training<'a> {
             },
             network: Some(Network::new(plan, &first, &burn)?),
             device: burn,
-            val_device: device.inference(),
+            val_device: device.clone(),
             optimiser: optimiser(params),
             history: Vec::new(),
             best: None,
@@ -377,11 +380,9 @@ impl<'a> Training<'a> {
                 return Err(Error::Cancelled(reason));
             }
             rate = self.rate(epoch * steps + step);
-            let images = batch.labels.len();
-            let (loss, hits) = self.step(batch, rate, &mut dropout);
-            tally.pending.push((loss, hits, images));
+            images_done += batch.labels.len();
+            tally.pending.push(self.step(batch, rate, &mut dropout));
             step += 1;
-            images_done += images;
             if step % READ_STEPS == 0 || step == steps {
                 let diverged = |value| Error::NotFinite {
                     epoch: epoch + 1,
@@ -421,7 +422,7 @@ impl<'a> Training<'a> {
             epoch: epoch + 1,
             lr: rate,
             train_loss: tally.loss_sum / tally.images as f64,
-            train_accuracy: tally.hits / tally.images as f64,
+            train_accuracy: tally.hits as f64 / tally.images as f64,
             val_loss,
             val_accuracy,
         };
@@ -449,27 +450,28 @@ impl<'a> Training<'a> {
             .rate(self.params.learning_rate, step, all, warmup)
     }
 
-    /// One step of the optimiser. Returns mean loss and number of hits, still on the device.
-    fn step(&mut self, batch: Batch, rate: f64, dropout: &mut Dropout) -> (Tensor<1>, Tensor<1>) {
+    /// One step of the optimiser. Returns mean loss and logits, still on the device, and the labels.
+    fn step(
+        &mut self,
+        batch: Batch,
+        rate: f64,
+        dropout: &mut Dropout,
+    ) -> (Tensor<1>, Tensor<2>, Vec<u32>) {
         let network = self
             .network
             .take()
             .expect("the network is only away within a step");
         let count = batch.labels.len();
-        let images = images_tensor(batch.images, count, self.plan.input, &self.device);
+        let images = images_tensor(batch.images, self.plan.input, &self.device);
         let targets = TensorData::new(batch.targets, [count, self.plan.classes]);
         let targets = Tensor::<2>::from_data(targets, &self.device);
         let logits = network.forward_train(images, dropout);
-        let hits = hits(
-            logits.clone().without_autodiff(),
-            &batch.labels,
-            &self.val_device,
-        );
-        // Cross entropy against the (smoothed) targets, mean over the batch.
-        let loss = (log_softmax(logits, 1) * targets).sum().neg() / count as f32;
+        let seen = logits.clone().without_autodiff();
+        // Against the (smoothed) targets.
+        let loss = ops::cross_entropy(logits, targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         self.network = Some(self.optimiser.step(rate, network, gradients));
-        (loss.without_autodiff(), hits)
+        (loss.without_autodiff(), seen, batch.labels)
     }
 
     /// Returns mean cross entropy and accuracy on the validation split.
@@ -477,43 +479,38 @@ impl<'a> Training<'a> {
         let Some(val) = &self.data.val else {
             return Ok(None);
         };
-        let network = self.network().valid();
+        let weights = self.network().weights();
+        let network = Inference::new(self.plan, &weights, &self.val_device)?;
         let (total, classes) = (val.labels.len(), self.plan.classes);
-        let (mut loss_sum, mut hits_sum) = (0.0, 0.0);
+        let (mut loss_sum, mut hits) = (0.0, 0);
         for from in (0..total).step_by(VAL_BATCH) {
             if let Some(reason) = cancel.reason() {
                 return Err(Error::Cancelled(reason));
             }
             let to = total.min(from + VAL_BATCH);
-            let labels = &val.labels[from..to];
-            let images = self.batcher.normaliser.images(&val.pixels, from, to);
-            let images = images_tensor(images, to - from, self.plan.input, &self.val_device);
-            let logits = network.forward(images);
-            let log_probabilities = read_values(log_softmax(logits.clone(), 1));
-            for (row, label) in log_probabilities.chunks_exact(classes).zip(labels) {
-                loss_sum -= f64::from(row[*label as usize]);
+            let logits = network.logits(self.batcher.normaliser.images(&val.pixels, from, to));
+            for (row, &label) in logits.chunks_exact(classes).zip(&val.labels[from..to]) {
+                loss_sum += cross_entropy(row, label);
+                hits += u32::from(is_hit(row, label));
             }
-            hits_sum += f64::from(read_values(hits(logits, labels, &self.val_device))[0]);
         }
-        Ok(Some((loss_sum / total as f64, hits_sum / total as f64)))
+        let total = total as f64;
+        Ok(Some((loss_sum / total, f64::from(hits) / total)))
     }
 }
 
-/// Puts normalised pictures `[count, channels, height, width]` on a device.
-pub(in crate::vision) fn images_tensor(
-    images: Vec<f32>,
-    count: usize,
-    input: Input,
-    device: &BurnDevice,
-) -> Tensor<4> {
-    let shape = [count, input.channels, input.height, input.width];
-    Tensor::from_data(TensorData::new(images, shape), device)
+/// Is the first of the largest values the one at `label`?
+fn is_hit(logits: &[f32], label: u32) -> bool {
+    let largest = logits
+        .iter()
+        .enumerate()
+        .reduce(|a, b| if a.1 < b.1 { b } else { a });
+    largest.is_some_and(|(i, _)| i == label as usize)
 }
 
-/// Returns how many rows of `logits` are largest at their label.
-fn hits(logits: Tensor<2>, labels: &[u32], device: &BurnDevice) -> Tensor<1> {
-    let labels: Vec<i32> = labels.iter().map(|l| *l as i32).collect();
-    let shape = [labels.len(), 1];
-    let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, shape), device);
-    logits.argmax(1).equal(labels).float().sum()
+/// Returns -ln of the softmax at `label`.
+fn cross_entropy(logits: &[f32], label: u32) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|x| f64::from(x - largest).exp()).sum();
+    sum.ln() - f64::from(logits[label as usize] - largest)
 }

@@ -23,7 +23,6 @@ pub(in crate::vision) use batch::Normaliser;
 pub use batch::{Normalisation, Sample};
 pub use early_stop::{EarlyStopping, Metric};
 pub use event::TrainEvent;
-pub(in crate::vision) use fit::images_tensor;
 pub use fit::{Fitted, Stop, TrainData, TrainSpec, fit};
 pub use history::EpochRecord;
 pub(in crate::vision) use history::six;

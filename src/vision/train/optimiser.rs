@@ -211,7 +211,7 @@ impl Sgd {
         };
         if let Some(weights) = flat_mut(&mut tensor) {
             let velocity = velocity.as_mut().and_then(flat_mut);
-            optimise::sgd(Cpu::best(), &step, weights, flat(&gradient), velocity);
+            optimise::sgd(Cpu::current(), &step, weights, flat(&gradient), velocity);
         }
         (give(tensor), velocity.map(give))
     }
@@ -274,7 +274,14 @@ fn adam<const D: usize>(
         flat_mut(&mut second),
     );
     if let (Some(weights), Some(first), Some(second)) = parts {
-        optimise::adam(Cpu::best(), &step, weights, flat(&gradient), first, second);
+        optimise::adam(
+            Cpu::current(),
+            &step,
+            weights,
+            flat(&gradient),
+            first,
+            second,
+        );
     }
     let moments = AdaptiveMomentumState {
         time,

@@ -139,7 +139,7 @@ impl Op for Conv {
         let pools = finish.pool != 1 && way_back == WayBack::Kept;
         let mut places = pools.then(|| vec![0; y.len()]);
         kernels::conv::forward(
-            Cpu::best(),
+            Cpu::current(),
             &shape,
             finish,
             flat(&x),
@@ -174,7 +174,7 @@ impl Op for Conv {
         let mut dweight = Buffer::take(flat(weight).len());
         let mut dbias = wanted.get(2).map(|_| Buffer::take(shape.outputs));
         kernels::conv::backward(
-            Cpu::best(),
+            Cpu::current(),
             &shape,
             self.finish,
             kernels::conv::Saved {
@@ -213,7 +213,7 @@ impl Op for Depthwise {
         let shape = shape_of(&x, &weight, self.geometry);
         let mut y = Buffer::take(shape.batch * shape.map_len());
         kernels::depthwise::forward(
-            Cpu::best(),
+            Cpu::current(),
             &shape,
             self.slope,
             flat(&x),
@@ -246,7 +246,7 @@ impl Op for Depthwise {
         let mut dweight = Buffer::take(flat(weight).len());
         let mut dbias = wanted.get(2).map(|_| Buffer::take(shape.outputs));
         kernels::depthwise::backward(
-            Cpu::best(),
+            Cpu::current(),
             &shape,
             self.slope,
             (flat(x), flat(weight), flat(y)),

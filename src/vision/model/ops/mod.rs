@@ -28,27 +28,27 @@ mod tests;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{leaky_relu, relu};
 
-pub(in crate::vision) use bytes::{flat, flat_mut, in_order, tensor_like, tensor_of};
+pub(in crate::vision) use bytes::{flat, flat_mut, in_order, tensor_like};
 pub(in crate::vision) use conv::{Geometry, conv, depthwise};
 pub(in crate::vision) use cross_entropy::cross_entropy;
 pub(in crate::vision) use dense::dense;
-pub(in crate::vision) use norm::{Normed, norm};
+pub(in crate::vision) use norm::norm;
 pub(in crate::vision) use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 
 pub(in crate::vision) use crate::vision::kernels::Finish;
 
 /// `[batch, height, width, channels]` → `[batch, channels, height, width]`: a view.
-fn planes(maps: Tensor<4>) -> Tensor<4> {
+pub(super) fn planes(maps: Tensor<4>) -> Tensor<4> {
     maps.permute([0, 3, 1, 2])
 }
 
 /// `[batch, channels, height, width]` → `[batch, height, width, channels]`: a view.
-fn maps(planes: Tensor<4>) -> Tensor<4> {
+pub(super) fn maps(planes: Tensor<4>) -> Tensor<4> {
     planes.permute([0, 2, 3, 1])
 }
 
 /// Turns x below zero into slope·x, with burn's operations.
-fn activate<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
+pub(super) fn activate<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
     match slope {
         0.0 => relu(x),
         1.0 => x,

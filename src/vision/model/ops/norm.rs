@@ -110,7 +110,7 @@ impl Op for Norm {
         let mut y = Buffer::take(flat(&x).len());
         let (mut mean, mut variance) = (Buffer::take(channels), Buffer::take(channels));
         kernels::norm::forward(
-            Cpu::best(),
+            Cpu::current(),
             self.epsilon,
             self.slope,
             flat(&x),
@@ -146,7 +146,7 @@ impl Op for Norm {
             .is_some_and(|wanted| *wanted)
             .then(|| Buffer::take(len));
         kernels::norm::backward(
-            Cpu::best(),
+            Cpu::current(),
             self.epsilon,
             self.slope,
             kernels::norm::Saved {

@@ -110,7 +110,7 @@ impl Op for MaxPool {
         let (mut y, sides) = pooled(shape, self.size);
         let mut places = (way_back == WayBack::Kept).then(|| vec![0; y.len()]);
         kernels::pool::max_forward(
-            Cpu::best(),
+            Cpu::current(),
             shape,
             self.size,
             flat(&inputs[0]),
@@ -130,7 +130,14 @@ impl Op for MaxPool {
             return vec![None];
         };
         let (mut dx, sides) = whole(shape);
-        kernels::pool::max_backward(Cpu::best(), shape, self.size, &places, flat(&dy), &mut dx);
+        kernels::pool::max_backward(
+            Cpu::current(),
+            shape,
+            self.size,
+            &places,
+            flat(&dy),
+            &mut dx,
+        );
         vec![Some(tensor_of(dx, sides))]
     }
 }
@@ -146,7 +153,7 @@ impl Op for AvgPool {
     fn forward(&self, inputs: Vec<FlexTensor>, _way_back: WayBack) -> (FlexTensor, MapShape) {
         let shape = shape_of(&inputs[0]);
         let (mut y, sides) = pooled(shape, self.size);
-        kernels::pool::avg_forward(Cpu::best(), shape, self.size, flat(&inputs[0]), &mut y);
+        kernels::pool::avg_forward(Cpu::current(), shape, self.size, flat(&inputs[0]), &mut y);
         (tensor_of(y, sides), shape)
     }
 
@@ -158,7 +165,7 @@ impl Op for AvgPool {
     ) -> Vec<Option<FlexTensor>> {
         let dx = wanted[0].then(|| {
             let (mut dx, sides) = whole(shape);
-            kernels::pool::avg_backward(Cpu::best(), shape, self.size, flat(&dy), &mut dx);
+            kernels::pool::avg_backward(Cpu::current(), shape, self.size, flat(&dy), &mut dx);
             tensor_of(dx, sides)
         });
         vec![dx]
@@ -174,7 +181,7 @@ impl Op for GlobalAvg {
     fn forward(&self, inputs: Vec<FlexTensor>, _way_back: WayBack) -> (FlexTensor, MapShape) {
         let shape = shape_of(&inputs[0]);
         let mut y = Buffer::take(shape.batch * shape.channels);
-        kernels::pool::global_avg_forward(Cpu::best(), shape, flat(&inputs[0]), &mut y);
+        kernels::pool::global_avg_forward(Cpu::current(), shape, flat(&inputs[0]), &mut y);
         (tensor_of(y, [shape.batch, shape.channels]), shape)
     }
 
@@ -186,7 +193,7 @@ impl Op for GlobalAvg {
     ) -> Vec<Option<FlexTensor>> {
         let dx = wanted[0].then(|| {
             let (mut dx, sides) = whole(shape);
-            kernels::pool::global_avg_backward(Cpu::best(), shape, flat(&dy), &mut dx);
+            kernels::pool::global_avg_backward(Cpu::current(), shape, flat(&dy), &mut dx);
             tensor_of(dx, sides)
         });
         vec![dx]
@@ -205,7 +212,7 @@ impl Op for GlobalMax {
         let mut y = Buffer::take(shape.batch * shape.channels);
         let mut places = (way_back == WayBack::Kept).then(|| vec![0; y.len()]);
         kernels::pool::global_max_forward(
-            Cpu::best(),
+            Cpu::current(),
             shape,
             flat(&inputs[0]),
             &mut y,
@@ -225,7 +232,7 @@ impl Op for GlobalMax {
             return vec![None];
         };
         let (mut dx, sides) = whole(shape);
-        kernels::pool::global_max_backward(Cpu::best(), shape, &places, flat(&dy), &mut dx);
+        kernels::pool::global_max_backward(Cpu::current(), shape, &places, flat(&dy), &mut dx);
         vec![Some(tensor_of(dx, sides))]
     }
 }
