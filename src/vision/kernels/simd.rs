@@ -74,12 +74,6 @@ pub(super) unsafe fn store_some<S: Simd>(simd: S, to: *mut f32, value: S::f32s, 
     }
 }
 
-/// Returns `count` rounded up to whole vectors.
-#[inline(always)]
-pub(super) fn padded<S: Simd>(_simd: S, count: usize) -> usize {
-    count.next_multiple_of(S::F32_LANES)
-}
-
 /// Asks for `len` values at `from` to be brought into the cache; any address will do.
 #[inline(always)]
 pub(super) fn prefetch(from: *const f32, len: usize) {

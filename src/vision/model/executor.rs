@@ -501,3 +501,160 @@ impl<'a> Builder<'a> {
         Ok(&self.weights.0.get(name).ok_or_else(missing)?.values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor, TensorData};
+
+    use super::*;
+    use crate::base::rng;
+    use crate::vision::model::{
+        ConvBlock, Head, Input, ModelSpec, Network, Preset, initial_weights, read_values,
+    };
+    use rand::RngExt;
+
+    fn numbers(len: usize, seed: u64) -> Vec<f32> {
+        let mut rng = rng::stream(seed, "executor", 0);
+        (0..len).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect()
+    }
+
+    /// Weights with nothing left at 0 or 1, so that a part that is forgotten is seen.
+    fn weights(plan: &Plan) -> Weights {
+        let mut weights = initial_weights(plan, 3);
+        for (seed, (name, tensor)) in weights.0.iter_mut().enumerate() {
+            let noise = numbers(tensor.values.len(), seed as u64);
+            for (value, noise) in tensor.values.iter_mut().zip(noise) {
+                // A variance stays above zero.
+                *value += if name.ends_with("running_var") {
+                    0.5 * noise
+                } else {
+                    0.1 * noise
+                };
+            }
+        }
+        weights
+    }
+
+    /// Asks the executor in every form, and the module of burn.
+    #[track_caller]
+    fn check(spec: &ModelSpec, input: Input) {
+        let Ok(plan) = Plan::new(spec, input, 4) else {
+            return;
+        };
+        let weights = weights(&plan);
+        let count = 5;
+        let shape = [count, input.height, input.width, input.channels];
+        let pictures = numbers(shape.iter().product(), 11);
+        let device = Device::flex();
+        let network = Network::new(&plan, &weights, &device).unwrap();
+        let tensor = Tensor::<4>::from_data(TensorData::new(pictures.clone(), shape), &device);
+        let expected = read_values(network.forward(tensor));
+        let largest = expected
+            .iter()
+            .fold(1.0f32, |largest, v| largest.max(v.abs()));
+        for cpu in Cpu::available() {
+            let executor = Executor::new(cpu, &plan, &weights).unwrap();
+            let found = executor.logits(&pictures);
+            for (found, expected) in found.iter().zip(&expected) {
+                let error = (found - expected).abs();
+                assert!(
+                    error <= 2e-5 * largest,
+                    "{cpu:?}: {found} {expected} of {spec:?}"
+                );
+            }
+            // Alone, and again: the same bits.
+            let one = executor.logits(&pictures[..pictures.len() / count]);
+            assert_eq!(one, found[..4], "{cpu:?} {spec:?}");
+            assert_eq!(executor.logits(&pictures), found, "{cpu:?} {spec:?}");
+        }
+    }
+
+    #[test]
+    fn every_block_is_computed_as_the_module_computes_it() {
+        let input = Input {
+            height: 13,
+            width: 11,
+            channels: 3,
+        };
+        let head = |global_pool| Head {
+            global_pool,
+            dense: vec![6],
+            dropout: 0.5,
+        };
+        for global_pool in [Pool::None, Pool::Avg, Pool::Max] {
+            for pool in [Pool::None, Pool::Avg, Pool::Max] {
+                for (batch_norm, depthwise) in
+                    [(false, false), (true, false), (false, true), (true, true)]
+                {
+                    for residual in [0, 1, 2] {
+                        let block = ConvBlock {
+                            filters: if depthwise { 0 } else { 20 },
+                            padding: crate::vision::model::Padding::Same,
+                            stride: 1 + usize::from(residual == 2),
+                            activation: crate::vision::model::Activation::LeakyRelu,
+                            pool,
+                            batch_norm,
+                            depthwise,
+                            residual,
+                            ..ConvBlock::plain(20)
+                        };
+                        let first = ConvBlock::plain(24);
+                        let blocks = vec![
+                            first,
+                            block,
+                            ConvBlock {
+                                kernel: 1,
+                                ..ConvBlock::plain(7)
+                            },
+                        ];
+                        check(
+                            &ModelSpec {
+                                blocks,
+                                head: head(global_pool),
+                            },
+                            input,
+                        );
+                    }
+                }
+            }
+        }
+        // No block at all: a perceptron.
+        check(
+            &ModelSpec {
+                blocks: Vec::new(),
+                head: head(Pool::None),
+            },
+            input,
+        );
+    }
+
+    #[test]
+    fn presets_are_computed_as_the_module_computes_them() {
+        for (_, preset) in Preset::NAMES {
+            let input = Input {
+                height: 28,
+                width: 28,
+                channels: 3,
+            };
+            check(&preset.spec(), input);
+        }
+    }
+
+    #[test]
+    fn threads_share_an_executor() {
+        let input = Input {
+            height: 20,
+            width: 20,
+            channels: 1,
+        };
+        let plan = Plan::new(&Preset::Lenet.spec(), input, 3).unwrap();
+        let executor = Executor::new(Cpu::current(), &plan, &weights(&plan)).unwrap();
+        let pictures = numbers(400 * 40, 5);
+        let expected = executor.logits(&pictures);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(executor.logits(&pictures), expected));
+            }
+        });
+    }
+}

@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::bytes::tensor_of;
+use super::norm::Normed;
 use super::*;
 
 /// An operation over flat inputs, which it shapes itself.
