@@ -297,8 +297,8 @@ mod tests {
              - {depthwise: true, residual: -1}\n    - {depthwise: true, filters: 9}\n",
             &[
                 "`model.blocks[0].residual` must be a whole number from 0 to 1",
-                "`model.blocks[1].depthwise` must be true or false",
                 "`model.blocks[1]` needs `filters`, the number of output channels",
+                "`model.blocks[1].depthwise` must be `true` or `false`",
                 "`model.blocks[2].residual` must be a whole number from 0 to 3",
             ],
         );
