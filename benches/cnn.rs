@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use cvops::base::doc::{Document, Format, KeyPath, Problems};
 use cvops::base::{Cancel, ContentHash, rng};
 use cvops::vision::artifact::ModelArtifact;
-use cvops::vision::device::Device;
+use cvops::vision::device::{Device, choose_cpu};
 use cvops::vision::image::Pixels;
 use cvops::vision::model::{Input, ModelSpec};
 use cvops::vision::params::PreprocessParams;
@@ -268,6 +268,9 @@ fn main() {
         _ => panic!("{text} is not a number above 0; {USAGE}"),
     };
     let threads = number(threads);
+    if let Ok(name) = std::env::var("CVOPS_CPU") {
+        choose_cpu(&name).unwrap();
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

@@ -510,6 +510,8 @@ impl WithSimd for BackwardChunk<'_> {
         } = self;
         let (in_len, out_len, group) = (shape.in_len(), shape.out_len(finish), group(shape));
         du.fill(0.0);
+        // Once: the maps of each group fill the same places.
+        framed.fill(0.0);
         for (i, x) in x.chunks(group * in_len).enumerate() {
             let pictures = x.len() / in_len;
             let framed = &mut framed[..pictures * frame.len()];

@@ -100,8 +100,8 @@ impl Frame {
     }
 }
 
-/// Writes the gradient before activation and pooling into `framed`, all of it, and adds its sum
-/// over all pixels to `dbias`.
+/// Writes the gradient before activation and pooling into `framed`, and adds its sum over all pixels
+/// to `dbias`. What lies around the map, or is dropped by pooling, is left as it is: zero.
 ///
 /// `dy`, `y` and `places` are one map after `finish`.
 #[inline(always)]
@@ -120,7 +120,6 @@ pub(super) fn spread_gradient<S: Simd>(
     assert!(dy.len() == rows * columns * channels && y.len() == dy.len());
     assert!(places.is_none_or(|places| places.len() == y.len()));
     assert!(framed.len() == frame.len() && dbias.len() == frame.pixel);
-    framed.fill(0.0);
     let zero = simd.splat_f32s(0.0);
     let slope = simd.splat_f32s(finish.slope);
     for row in 0..rows {

@@ -87,8 +87,8 @@ pub(super) fn suits(shape: &ConvShape, lanes: usize) -> bool {
     }
     let [inputs, outputs] = [shape.inputs, shape.outputs].map(|c| c.next_multiple_of(lanes));
     let tiles = Tiles::new(shape).per_picture();
-    // In multiplications: the transforms cost about as much as 150 of them for each channel.
-    let winograd = tiles * (ELEMENTS * shape.inputs * outputs + 150 * (inputs + outputs));
+    // In multiplications: the transforms cost about as much as 250 of them for each channel.
+    let winograd = tiles * (ELEMENTS * shape.inputs * outputs + 250 * (inputs + outputs));
     let direct = shape.out_height() * shape.out_width() * 9 * shape.inputs * outputs;
     winograd < direct
 }
@@ -186,18 +186,11 @@ impl Forward<'_> {
     /// Returns how much memory `compute` needs.
     pub(super) fn scratch(lanes: usize, shape: &ConvShape) -> usize {
         let rows = block_tiles(lanes, shape);
-        [shape.inputs, shape.outputs]
-            .map(|channels| {
-                piece(
-                    Matrices {
-                        rows,
-                        columns: channels.next_multiple_of(lanes),
-                    }
-                    .len(),
-                )
-            })
-            .iter()
-            .sum()
+        let matrices = [shape.inputs, shape.outputs].map(|channels| {
+            let columns = channels.next_multiple_of(lanes);
+            piece(Matrices { rows, columns }.len())
+        });
+        piece(PATCH * PATCH * shape.inputs) + matrices.iter().sum::<usize>()
     }
 
     /// Computes the maps.
@@ -231,6 +224,7 @@ impl Forward<'_> {
         assert!(pictures * shape.in_len() == x.len() && bias.len() == columns);
         assert!(weights.len() == kernels.len() && shape.outputs <= pixel);
         assert!(y.len() == pictures * shape.out_height() * shape.out_width() * pixel);
+        let edge = scratch.take(PATCH * PATCH * shape.inputs);
         let v = scratch.take(patches.len());
         let m = scratch.take(sums.len());
         let all = pictures * tiles.per_picture();
@@ -239,7 +233,7 @@ impl Forward<'_> {
             let count = block.min(all - first);
             for tile in 0..count {
                 let place = tiles.place(first + tile);
-                transform_patch(simd, shape, x, place, patches, tile, v);
+                transform_patch(simd, shape, x, place, patches, tile, v, edge);
             }
             for element in 0..ELEMENTS {
                 let product = Product {
@@ -308,53 +302,101 @@ fn transform_patch<S: Simd>(
     patches: Matrices,
     tile: usize,
     v: &mut [f32],
+    edge: &mut [f32],
 ) {
     let channels = shape.inputs;
     let (top, left) = (row * TILE, column * TILE);
+    assert!((tile + 1) * patches.columns <= patches.stride() && patches.len() <= v.len());
+    assert!(edge.len() == PATCH * PATCH * channels);
     // Rows and columns of the patch that lie within the picture.
     let rows = inside(top, shape.border, shape.height);
     let columns = inside(left, shape.border, shape.width);
-    let whole = rows == (0, PATCH) && columns == (0, PATCH);
-    let zero = simd.splat_f32s(0.0);
     let origin = (picture * shape.height + top) * shape.width + left;
     let origin = origin as isize - (shape.border * shape.width + shape.border) as isize;
     for i in 0..PATCH {
-        let at =
-            (origin + (i * shape.width + PATCH - TILE + AHEAD * TILE) as isize) * channels as isize;
+        let ahead = i * shape.width + PATCH - TILE + AHEAD * TILE;
+        let at = (origin + ahead as isize) * channels as isize;
         prefetch(x.as_ptr().wrapping_offset(at), TILE * channels);
     }
-    let mut c = 0;
-    while c < channels {
-        let count = channels - c;
-        let mut half = [[zero; PATCH]; PATCH];
-        for (i, half) in half.iter_mut().enumerate().take(rows.1).skip(rows.0) {
-            let at = (origin + (i * shape.width) as isize) * channels as isize + c as isize;
-            let from = x.as_ptr().wrapping_offset(at);
-            let mut line = [zero; PATCH];
-            // SAFETY: pixels within the picture are read, of which `count` channels are left.
-            unsafe {
-                if whole && S::F32_LANES <= count {
-                    line = load_row(simd, from, channels);
-                } else {
-                    for (j, value) in line.iter_mut().enumerate() {
-                        if columns.0 <= j && j < columns.1 {
-                            *value = load_some(simd, from.wrapping_add(j * channels), count);
-                        }
-                    }
-                }
-            }
-            *half = b_transposed_times(simd, line);
+    let mut from = x.as_ptr().wrapping_offset(origin * channels as isize);
+    let mut line = shape.width * channels;
+    if rows != (0, PATCH) || columns != (0, PATCH) {
+        // At the edge: a copy with zeros around it.
+        edge.fill(0.0);
+        for i in rows.0..rows.1 {
+            let pixel = origin + (i * shape.width + columns.0) as isize;
+            let at = pixel as usize * channels;
+            let len = (columns.1 - columns.0) * channels;
+            let to = (i * PATCH + columns.0) * channels;
+            edge[to..to + len].copy_from_slice(&x[at..at + len]);
         }
-        for j in 0..PATCH {
-            let elements = b_transposed_times(simd, column_of(&half, j));
-            for (i, &element) in elements.iter().enumerate() {
-                let at = (i * PATCH + j) * patches.stride() + tile * patches.columns + c;
-                debug_assert!(at + S::F32_LANES <= v.len());
-                // SAFETY: the row of the element's matrix holds whole vectors.
-                unsafe { store(simd, v.as_mut_ptr().add(at), element) };
-            }
+        (from, line) = (edge.as_ptr(), PATCH * channels);
+    }
+    let mut c = 0;
+    while c + S::F32_LANES <= channels {
+        let at = tile * patches.columns + c;
+        // SAFETY: the patch lies within the picture or the copy, a whole vector is left of its
+        // pixels, and the rows of the matrices are whole vectors.
+        unsafe {
+            let from = (from.add(c), line, channels);
+            transform_vectors::<S, false>(
+                simd,
+                from,
+                S::F32_LANES,
+                (v.as_mut_ptr().add(at), patches.stride()),
+            );
         }
         c += S::F32_LANES;
+    }
+    if c < channels {
+        let at = tile * patches.columns + c;
+        // SAFETY: as above, with the channels that are left.
+        unsafe {
+            let from = (from.add(c), line, channels);
+            transform_vectors::<S, true>(
+                simd,
+                from,
+                channels - c,
+                (v.as_mut_ptr().add(at), patches.stride()),
+            );
+        }
+    }
+}
+
+/// Writes Bᵀ d B of 6×6 vectors; `SOME`: of which only the first `count` values exist.
+///
+/// # Safety
+/// 6×6 vectors can be read at `from`, at the distances `line` and `pixel`, and 36 written at `to` at
+/// the distance `stride`.
+#[inline(always)]
+unsafe fn transform_vectors<S: Simd, const SOME: bool>(
+    simd: S,
+    (from, line, pixel): (*const f32, usize, usize),
+    count: usize,
+    (to, stride): (*mut f32, usize),
+) {
+    let mut half = [[simd.splat_f32s(0.0); PATCH]; PATCH];
+    for (i, half) in half.iter_mut().enumerate() {
+        let mut row = [simd.splat_f32s(0.0); PATCH];
+        for (j, value) in row.iter_mut().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let from = from.add(i * line + j * pixel);
+                *value = if SOME {
+                    load_some(simd, from, count)
+                } else {
+                    load(simd, from)
+                };
+            }
+        }
+        *half = b_transposed_times(simd, row);
+    }
+    for j in 0..PATCH {
+        let elements = b_transposed_times(simd, column_of(&half, j));
+        for (i, &element) in elements.iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe { store(simd, to.add((i * PATCH + j) * stride), element) };
+        }
     }
 }
 
@@ -483,6 +525,7 @@ impl Backward<'_> {
             dx.as_ref()
                 .is_none_or(|dx| dx.len() == x.len() && weights.len() == kernels.len())
         );
+        let edge = scratch.take(PATCH * PATCH * shape.inputs);
         let v = scratch.take(patches.len());
         let d = scratch.take(gradients.len());
         if let Some(dx) = &mut dx {
@@ -494,7 +537,16 @@ impl Backward<'_> {
             let count = block.min(all - first);
             for tile in 0..count {
                 let (picture, row, column) = tiles.place(first + tile);
-                transform_patch(simd, shape, x, (picture, row, column), patches, tile, v);
+                transform_patch(
+                    simd,
+                    shape,
+                    x,
+                    (picture, row, column),
+                    patches,
+                    tile,
+                    v,
+                    edge,
+                );
                 let corner = picture * frame.len() + frame.at(row * TILE, column * TILE);
                 let line = frame.width * frame.pixel;
                 for c in (0..outputs).step_by(lanes) {
