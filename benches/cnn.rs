@@ -33,6 +33,10 @@ use image::{ImageFormat, RgbImage};
 use rand::Rng;
 use rustix::time::{ClockId, clock_gettime};
 
+/// As in the program itself: what a step costs depends on it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: step NET THREADS STEPS, or predict NET THREADS";
 const CHANNELS: usize = 3;
 const BATCH: usize = 64;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
 use super::cpu::Cpu;
 use super::finish::{Frame, pool_map, spread_gradient};
 use super::scratch::{self, Pieces, piece};
@@ -33,12 +34,12 @@ fn algorithm(shape: &ConvShape, lanes: usize) -> Algorithm {
 }
 
 /// Weights and bias of a convolution in the form in which they are multiplied.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Prepared {
     algorithm: Algorithm,
     /// Sizes that this was made for, whatever the batch.
     shape: ConvShape,
-    weights: Vec<f32>,
+    weights: Buffer,
     bias: Vec<f32>,
 }
 
@@ -57,7 +58,7 @@ impl Prepared {
         let columns = shape.outputs.next_multiple_of(lanes);
         let weights = match algorithm {
             Algorithm::Direct => {
-                let mut weights = vec![0.0; direct::weights_len(shape, lanes)];
+                let mut weights = Buffer::take(direct::weights_len(shape, lanes));
                 direct::order_weights(shape, lanes, w, &mut weights);
                 weights
             }
@@ -77,7 +78,7 @@ impl Prepared {
 }
 
 /// Returns the transformed weights, computed by all threads.
-fn transformed(cpu: Cpu, shape: &ConvShape, w: &[f32], backward: bool) -> Vec<f32> {
+fn transformed(cpu: Cpu, shape: &ConvShape, w: &[f32], backward: bool) -> Buffer {
     struct Part<'a> {
         shape: &'a ConvShape,
         w: &'a [f32],
@@ -112,7 +113,10 @@ fn transformed(cpu: Cpu, shape: &ConvShape, w: &[f32], backward: bool) -> Vec<f3
     } else {
         (shape.inputs, shape.outputs)
     };
-    let mut out = vec![0.0; winograd::weights_len(sums, columns.next_multiple_of(cpu.lanes()))];
+    let mut out = Buffer::take(winograd::weights_len(
+        sums,
+        columns.next_multiple_of(cpu.lanes()),
+    ));
     let shared = Shared(out.as_mut_ptr());
     // A row of few columns is not worth the way to another thread.
     let rows = (2048 / columns).max(1);
@@ -367,7 +371,7 @@ pub fn backward(
     let lanes = cpu.lanes();
     let algorithm = algorithm(shape, lanes);
     let weights = match algorithm {
-        _ if dx.is_none() => Vec::new(),
+        _ if dx.is_none() => Buffer::take(0),
         Algorithm::Direct => direct::flip_weights(shape, lanes, w),
         Algorithm::Winograd => transformed(cpu, shape, w, true),
     };
@@ -375,7 +379,7 @@ pub fn backward(
     // Of each chunk: the weight gradient, `[kernel, kernel, inputs, pixel]`, then that of the bias.
     let dw_len = direct::weights_len(shape, lanes);
     let chunks = shape.batch.div_ceil(CHUNK);
-    let mut partial = vec![0.0; chunks * (dw_len + pixel)];
+    let mut partial = Buffer::zeros(chunks * (dw_len + pixel));
     let (frame, inner, du_len) = match algorithm {
         Algorithm::Direct => (
             direct::Backward::frame(lanes, shape),

@@ -11,6 +11,7 @@
 
 use pulp::Simd;
 
+use super::buffer::Buffer;
 use super::finish::Frame;
 use super::scratch::{Pieces, piece};
 use super::shape::ConvShape;
@@ -207,11 +208,11 @@ fn phase_weights(shape: &ConvShape, lanes: usize) -> (Vec<usize>, usize) {
 
 /// Returns the weights for the input gradient: for each phase its taps, flipped, as `[taps, taps,
 /// outputs, inputs]`, channels in whole vectors.
-pub(super) fn flip_weights(shape: &ConvShape, lanes: usize, w: &[f32]) -> Vec<f32> {
+pub(super) fn flip_weights(shape: &ConvShape, lanes: usize, w: &[f32]) -> Buffer {
     let (starts, len) = phase_weights(shape, lanes);
     let [inputs, outputs] = [shape.inputs, shape.outputs].map(|c| c.next_multiple_of(lanes));
     let (kernel, stride) = (shape.kernel, shape.stride);
-    let mut flipped = vec![0.0; len];
+    let mut flipped = Buffer::zeros(len);
     for (number, start) in starts.into_iter().enumerate() {
         let (row_phase, column_phase) = (number / stride, number % stride);
         let rows = phase(shape, shape.height, row_phase).taps;

@@ -219,6 +219,18 @@ fn sum_chunks(
     sums
 }
 
+/// Rows that are summed side by side.
+const SIDE: usize = 4;
+
+/// Returns the sum of `SIDE` sums.
+#[inline(always)]
+fn total<S: Simd>(simd: S, sums: [S::f32s; SIDE]) -> S::f32s {
+    simd.add_f32s(
+        simd.add_f32s(sums[0], sums[1]),
+        simd.add_f32s(sums[2], sums[3]),
+    )
+}
+
 /// Σ x of each channel.
 struct Sums<'a> {
     x: &'a [f32],
@@ -234,14 +246,23 @@ impl WithSimd for Sums<'_> {
         let channels = sums.len();
         for c in (0..channels).step_by(S::F32_LANES) {
             let count = channels - c;
-            // Two sums, so that one addition need not wait for the last.
-            let mut sum = [simd.splat_f32s(0.0); 2];
-            for (row, x) in x.chunks_exact(channels).enumerate() {
-                // SAFETY: `count` channels of the row are left.
-                let x = unsafe { load_some(simd, x.as_ptr().add(c), count) };
-                sum[row % 2] = simd.add_f32s(sum[row % 2], x);
+            // Four sums, so that an addition need not wait for the last.
+            let mut sum = [simd.splat_f32s(0.0); SIDE];
+            let rows = x.len() / channels;
+            let mut row = 0;
+            while row < rows {
+                for (i, sum) in sum.iter_mut().enumerate() {
+                    if row + i < rows {
+                        // SAFETY: `count` channels of the row are left.
+                        let x = unsafe {
+                            load_some(simd, x.as_ptr().add((row + i) * channels + c), count)
+                        };
+                        *sum = simd.add_f32s(*sum, x);
+                    }
+                }
+                row += SIDE;
             }
-            let sum = simd.add_f32s(sum[0], sum[1]);
+            let sum = total(simd, sum);
             // SAFETY: as above.
             unsafe { store_some(simd, sums.as_mut_ptr().add(c), sum, count) };
         }
@@ -266,14 +287,23 @@ impl WithSimd for Squares<'_> {
             let count = channels - c;
             // SAFETY: `count` channels are left, of every slice.
             let centre = unsafe { load_some(simd, centre.as_ptr().add(c), count) };
-            let mut sum = [simd.splat_f32s(0.0); 2];
-            for (row, x) in x.chunks_exact(channels).enumerate() {
-                // SAFETY: as above.
-                let x = unsafe { load_some(simd, x.as_ptr().add(c), count) };
-                let distance = simd.sub_f32s(x, centre);
-                sum[row % 2] = simd.mul_add_e_f32s(distance, distance, sum[row % 2]);
+            let mut sum = [simd.splat_f32s(0.0); SIDE];
+            let rows = x.len() / channels;
+            let mut row = 0;
+            while row < rows {
+                for (i, sum) in sum.iter_mut().enumerate() {
+                    if row + i < rows {
+                        // SAFETY: as above.
+                        let x = unsafe {
+                            load_some(simd, x.as_ptr().add((row + i) * channels + c), count)
+                        };
+                        let distance = simd.sub_f32s(x, centre);
+                        *sum = simd.mul_add_e_f32s(distance, distance, *sum);
+                    }
+                }
+                row += SIDE;
             }
-            let sum = simd.add_f32s(sum[0], sum[1]);
+            let sum = total(simd, sum);
             // SAFETY: as above.
             unsafe { store_some(simd, sums.as_mut_ptr().add(c), sum, count) };
         }
@@ -294,7 +324,7 @@ impl WithSimd for Scale<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             slope,
             x,
@@ -304,21 +334,24 @@ impl WithSimd for Scale<'_> {
             y,
         } = self;
         let channels = scale.len();
-        let finish = |value: f32| if value < 0.0 { value * slope } else { value };
-        let rows = x.chunks_exact(channels).zip(y.chunks_exact_mut(channels));
-        match residual {
-            Some(residual) => {
-                for ((x, y), residual) in rows.zip(residual.chunks_exact(channels)) {
-                    for c in 0..channels {
-                        y[c] = finish(x[c] * scale[c] + shift[c] + residual[c]);
+        let zero = simd.splat_f32s(0.0);
+        let slope = simd.splat_f32s(slope);
+        for row in 0..x.len() / channels {
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let (at, count) = (row * channels + c, channels - c);
+                // SAFETY: `count` channels are left, of every row and slice.
+                unsafe {
+                    let x = load_some(simd, x.as_ptr().add(at), count);
+                    let scale = load_some(simd, scale.as_ptr().add(c), count);
+                    let shift = load_some(simd, shift.as_ptr().add(c), count);
+                    let mut value = simd.mul_add_e_f32s(x, scale, shift);
+                    if let Some(residual) = residual {
+                        let residual = load_some(simd, residual.as_ptr().add(at), count);
+                        value = simd.add_f32s(value, residual);
                     }
-                }
-            }
-            None => {
-                for (x, y) in rows {
-                    for c in 0..channels {
-                        y[c] = finish(x[c] * scale[c] + shift[c]);
-                    }
+                    let below = simd.less_than_f32s(value, zero);
+                    let value = simd.select_f32s(below, simd.mul_f32s(value, slope), value);
+                    store_some(simd, y.as_mut_ptr().add(at), value, count);
                 }
             }
         }
@@ -356,25 +389,32 @@ impl WithSimd for GradientSums<'_> {
         let slope = simd.splat_f32s(slope);
         for c in (0..channels).step_by(S::F32_LANES) {
             let count = channels - c;
-            let mut sum = [zero; 2];
-            let mut product = [zero; 2];
+            let mut sum = [zero; SIDE];
+            let mut product = [zero; SIDE];
             // SAFETY: `count` channels are left, of every row and slice; `sums` holds two of each.
             unsafe {
                 let mean = load_some(simd, mean.as_ptr().add(c), count);
                 let inverse = load_some(simd, inverse.as_ptr().add(c), count);
-                for row in 0..x.len() / channels {
-                    let at = row * channels + c;
-                    let x = load_some(simd, x.as_ptr().add(at), count);
-                    let y = load_some(simd, y.as_ptr().add(at), count);
-                    let dy = load_some(simd, dy.as_ptr().add(at), count);
-                    let passes = simd.greater_than_f32s(y, zero);
-                    let g = simd.select_f32s(passes, dy, simd.mul_f32s(dy, slope));
-                    let distance = simd.sub_f32s(x, mean);
-                    sum[row % 2] = simd.add_f32s(sum[row % 2], g);
-                    product[row % 2] = simd.mul_add_e_f32s(g, distance, product[row % 2]);
+                let rows = x.len() / channels;
+                let mut row = 0;
+                while row < rows {
+                    for (i, (sum, product)) in sum.iter_mut().zip(&mut product).enumerate() {
+                        if row + i < rows {
+                            let at = (row + i) * channels + c;
+                            let x = load_some(simd, x.as_ptr().add(at), count);
+                            let y = load_some(simd, y.as_ptr().add(at), count);
+                            let dy = load_some(simd, dy.as_ptr().add(at), count);
+                            let passes = simd.greater_than_f32s(y, zero);
+                            let g = simd.select_f32s(passes, dy, simd.mul_f32s(dy, slope));
+                            let distance = simd.sub_f32s(x, mean);
+                            *sum = simd.add_f32s(*sum, g);
+                            *product = simd.mul_add_e_f32s(g, distance, *product);
+                        }
+                    }
+                    row += SIDE;
                 }
-                let product = simd.mul_f32s(simd.add_f32s(product[0], product[1]), inverse);
-                let sum = simd.add_f32s(sum[0], sum[1]);
+                let product = simd.mul_f32s(total(simd, product), inverse);
+                let sum = total(simd, sum);
                 store_some(simd, sums.as_mut_ptr().add(c), sum, count);
                 store_some(simd, sums.as_mut_ptr().add(channels + c), product, count);
             }
@@ -416,22 +456,34 @@ impl WithSimd for InputGradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             slope,
             x,
             y,
             dy,
-            factors: [a, b, c],
+            factors,
             dx,
         } = self;
-        let channels = a.len();
-        let rows = x.chunks_exact(channels).zip(y.chunks_exact(channels));
-        let gradients = dy.chunks_exact(channels).zip(dx.chunks_exact_mut(channels));
-        for ((x, y), (dy, dx)) in rows.zip(gradients) {
-            for k in 0..channels {
-                let g = if 0.0 < y[k] { dy[k] } else { dy[k] * slope };
-                dx[k] = a[k] * g + b[k] * x[k] + c[k];
+        let channels = factors[0].len();
+        let zero = simd.splat_f32s(0.0);
+        let slope = simd.splat_f32s(slope);
+        for row in 0..x.len() / channels {
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let (at, count) = (row * channels + c, channels - c);
+                // SAFETY: `count` channels are left, of every row and slice.
+                unsafe {
+                    let x = load_some(simd, x.as_ptr().add(at), count);
+                    let y = load_some(simd, y.as_ptr().add(at), count);
+                    let dy = load_some(simd, dy.as_ptr().add(at), count);
+                    let a = load_some(simd, factors[0].as_ptr().add(c), count);
+                    let b = load_some(simd, factors[1].as_ptr().add(c), count);
+                    let constant = load_some(simd, factors[2].as_ptr().add(c), count);
+                    let passes = simd.greater_than_f32s(y, zero);
+                    let g = simd.select_f32s(passes, dy, simd.mul_f32s(dy, slope));
+                    let sum = simd.mul_add_e_f32s(g, a, simd.mul_add_e_f32s(x, b, constant));
+                    store_some(simd, dx.as_mut_ptr().add(at), sum, count);
+                }
             }
         }
     }

@@ -26,9 +26,9 @@ const TILE: usize = 4;
 const PATCH: usize = 6;
 /// Values of the transformed tiles of one block, which should stay in the second-level cache beside
 /// some of the weights.
+const BLOCK_VALUES: usize = 48 * 1024;
 /// How many tiles before its turn a patch is fetched into the cache.
 const AHEAD: usize = 2;
-const BLOCK_VALUES: usize = 48 * 1024;
 
 /// Matrices, one for each of the 36 elements. A line lies between them, so that equal places of
 /// all 36 do not fall on the same lines of the cache.
