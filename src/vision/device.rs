@@ -29,6 +29,12 @@ pub fn choose_cpu(name: &str) -> Result<(), Vec<&'static str>> {
     Cpu::choose(name).map_err(|known| known.into_iter().map(Cpu::name).collect())
 }
 
+/// Returns which instructions computations on the CPU use: `scalar`, `avx2`, `avx512` or `neon`.
+#[must_use]
+pub fn cpu_form() -> &'static str {
+    Cpu::current().name()
+}
+
 const CPU: &str = "cpu";
 
 /// A place to compute.

@@ -117,3 +117,68 @@ For more information, try '--help'.
 "#]],
     );
 }
+
+/// The forms of the kernels differ in the last bits, not in what they say.
+#[test]
+fn every_form_of_the_kernels_says_the_same() {
+    let p = trained_project();
+    let args = "predict data/raw --json --top 2";
+    let probabilities = |form: Option<&str>| -> Option<Vec<f64>> {
+        let mut command = p.command(args);
+        if let Some(form) = form {
+            command.env("CVOPS_CPU", form);
+        }
+        let output = p.run(&mut command);
+        if output.exit == Exit::Code(2) {
+            return None;
+        }
+        assert_eq!(output.exit, Exit::Code(0), "{}", output.transcript());
+        let numbers = output.stdout.lines().flat_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let top = line["top"].as_array().unwrap().clone();
+            // In the order of the classes: two that are equally likely may change places.
+            let mut pairs: Vec<(String, f64)> = top
+                .iter()
+                .map(|guess| {
+                    let class = guess["class"].as_str().unwrap().to_owned();
+                    (class, guess["probability"].as_f64().unwrap())
+                })
+                .collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            pairs.into_iter().map(|(_, probability)| probability)
+        });
+        Some(numbers.collect())
+    };
+    let expected = probabilities(None).unwrap();
+    assert_eq!(expected.len(), 80);
+    let mut compared = 0;
+    for form in ["scalar", "avx2", "avx512", "neon"] {
+        // A machine has two or three of them.
+        let Some(found) = probabilities(Some(form)) else {
+            continue;
+        };
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{form}: {found} {expected}"
+            );
+        }
+        compared += 1;
+    }
+    assert!(2 <= compared, "{compared}");
+}
+
+#[test]
+fn an_unknown_form_of_the_kernels_is_refused() {
+    let p = trained_project();
+    let mut command = p.command("predict data/raw/along/03.png");
+    check(
+        &p.run(command.env("CVOPS_CPU", "mmx")),
+        str![[r#"
+--- stderr ---
+error: `CVOPS_CPU` is `mmx`
+  = help: this machine has scalar[..]
+[exit 2]
+"#]],
+    );
+}

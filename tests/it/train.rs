@@ -90,6 +90,29 @@ fn two_trainings_give_equal_bytes_whatever_the_threads() {
     }
 }
 
+/// Shortcuts, projections, batch norms and depthwise blocks, from training to a prediction.
+#[test]
+fn networks_with_shortcuts_train_and_answer() {
+    let p = prepared_project();
+    let depthwise = "model:\n  blocks:\n    - {filters: 8, padding: same}\n    \
+                     - {depthwise: true, padding: same, batch_norm: true}\n    \
+                     - {filters: 16, kernel: 1, batch_norm: true, residual: 2}\n  head: {dense: []}\n";
+    for model in ["model: {preset: resnet8}\n", depthwise] {
+        let rest = PARAMS.split_once("train:").unwrap().1;
+        p.write("params.yaml", format!("{model}train:{rest}"));
+        p.ok("train");
+        let first = p.bytes("models/classifier/model.safetensors");
+        let again = p.run(p.command("train").env("RAYON_NUM_THREADS", "1"));
+        assert_eq!(again.exit, Exit::Code(0), "{}", again.transcript());
+        assert!(
+            first == p.bytes("models/classifier/model.safetensors"),
+            "{model}"
+        );
+        let output = p.ok("predict data/raw/along/03.png");
+        assert_eq!(output.stdout.lines().count(), 2, "{}", output.stdout);
+    }
+}
+
 #[test]
 fn early_stopping_says_when_and_why() {
     let p = prepared_project();

@@ -87,8 +87,8 @@ fn features() -> Vec<&'static str> {
 #[cfg(feature = "vision")]
 fn devices() -> Finding {
     use crate::vision::Error;
-    use crate::vision::device::{Device, DeviceChoice};
-    let mut parts = vec!["cpu".to_owned()];
+    use crate::vision::device::{Device, DeviceChoice, cpu_form};
+    let mut parts = vec![format!("cpu ({})", cpu_form())];
     let mut missing = None;
     for (name, choice) in [("cuda", DeviceChoice::Cuda), ("wgpu", DeviceChoice::Wgpu)] {
         match Device::pick(choice) {
