@@ -187,7 +187,7 @@ fn print(net: &Net, threads: usize, what: &str, images: usize, marks: &[Mark]) {
         "what": what,
         "median_ms": turns[turns.len() / 2].as_secs_f64() * 1e3,
         "img_per_s": total / (last.wall - first.wall).as_secs_f64(),
-        "cpu_ms_per_img": (last.cpu - first.cpu).as_secs_f64() * 1e3 / total,
+        "cpu_ms_per_img": (last.cpu.as_secs_f64() - first.cpu.as_secs_f64()) * 1e3 / total,
         "rss_mib": peak_mib(),
     });
     println!("{figure}");

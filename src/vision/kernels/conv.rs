@@ -316,10 +316,8 @@ impl WithSimd for ForwardGroup<'_> {
             );
             let pairs = maps.chunks_exact(map_len).zip(y.chunks_exact_mut(out_len));
             for (i, (map, y)) in pairs.enumerate() {
-                let places = match &mut places {
-                    Some(places) => Some(&mut places[i * out_len..][..out_len]),
-                    None => None,
-                };
+                let places = places.as_deref_mut();
+                let places = places.map(|places| &mut places[i * out_len..][..out_len]);
                 pool_map(simd, shape, finish.pool, map, y, places);
             }
         }
@@ -521,17 +519,12 @@ impl WithSimd for BackwardChunk<'_> {
             let framed = &mut framed[..pictures * frame.len()];
             for (p, framed) in framed.chunks_exact_mut(frame.len()).enumerate() {
                 let outs = (i * group + p) * out_len..(i * group + p + 1) * out_len;
-                let places = match places {
-                    Some(places) => Some(&places[outs.clone()]),
-                    None => None,
-                };
+                let places = places.map(|places| &places[outs.clone()]);
                 let map = (&y[outs.clone()], places, &dy[outs]);
                 spread_gradient(simd, shape, finish, map, frame, framed, dbias);
             }
-            let dx = match &mut dx {
-                Some(dx) => Some(&mut dx[i * group * in_len..][..x.len()]),
-                None => None,
-            };
+            let dx = dx.as_deref_mut();
+            let dx = dx.map(|dx| &mut dx[i * group * in_len..][..x.len()]);
             let (dy, scratch) = (&*framed, scratch.again());
             match algorithm {
                 Algorithm::Direct => {

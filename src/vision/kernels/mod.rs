@@ -14,6 +14,10 @@
     unsafe_code,
     reason = "the inner loops read and write through pointers: a bounds check for each vector would cost as much as its arithmetic"
 )]
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into `Simd::vectorize` is not compiled for its instructions"
+)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod buffer;

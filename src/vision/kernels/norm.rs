@@ -80,7 +80,7 @@ pub fn forward(
         .collect();
     y.par_chunks_mut(chunk).enumerate().for_each(|(part, y)| {
         let range = part * chunk..part * chunk + y.len();
-        cpu.run(Scale {
+        cpu.run(Normalise {
             slope,
             x: &x[range.clone()],
             scale: &scale,
@@ -311,7 +311,7 @@ impl WithSimd for Squares<'_> {
 }
 
 /// y = f(x·scale + shift + residual).
-struct Scale<'a> {
+struct Normalise<'a> {
     slope: f32,
     x: &'a [f32],
     scale: &'a [f32],
@@ -320,7 +320,7 @@ struct Scale<'a> {
     y: &'a mut [f32],
 }
 
-impl WithSimd for Scale<'_> {
+impl WithSimd for Normalise<'_> {
     type Output = ();
 
     #[inline(always)]

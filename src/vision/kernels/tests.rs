@@ -349,8 +349,8 @@ fn nan_is_passed_on() {
             let mut y = vec![0.0; shape.out_len(finish)];
             conv::forward(cpu, &shape, finish, &x, &w, None, &mut y, None);
             // Outputs 2..=4 × 3..=5 read the pixel; it is in the windows 1..=2 × 1..=2.
-            for window in [1 * 4 + 1, 1 * 4 + 2, 2 * 4 + 1, 2 * 4 + 2] {
-                assert!(y[window * 32].is_nan(), "{cpu:?} {inputs}");
+            for (row, column) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+                assert!(y[(row * 4 + column) * 32].is_nan(), "{cpu:?} {inputs}");
             }
         }
     }

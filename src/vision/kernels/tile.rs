@@ -1,6 +1,6 @@
 //! The one inner loop: a product of matrices whose result stays in registers until it is complete.
 //!
-//! C[m, n] = start + Σ_s Σ_k A[m, s, k] · B[s, k, n]. A is read one number at a time and spread over
+//! `C[m, n] = start + Σ_s Σ_k A[m, s, k] · B[s, k, n]`. A is read one number at a time and spread over
 //! a vector, B by whole vectors of neighbouring columns, so neither needs to be packed: convolution
 //! walks its picture as A in segments, one for each row of the kernel. Every value of C is summed in
 //! the order of s and k whatever the shape of the tile around it, so cutting the rows differently
@@ -27,7 +27,7 @@ pub(super) enum Start {
 /// A product to be computed.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
-    /// A[0, 0, 0].
+    /// The first value of A.
     pub(super) a: *const f32,
     /// Values between neighbouring rows of A. 1, or else `a_step` is 1.
     pub(super) a_row: usize,
@@ -35,7 +35,7 @@ pub(super) struct Product {
     pub(super) a_step: usize,
     /// Values between neighbouring segments of A.
     pub(super) a_segment: usize,
-    /// B[0, 0, 0]; rows are padded to whole vectors.
+    /// The first value of B; rows are padded to whole vectors.
     pub(super) b: *const f32,
     /// Values between neighbouring k of B.
     pub(super) b_step: usize,
@@ -45,7 +45,7 @@ pub(super) struct Product {
     pub(super) len: usize,
     /// Number of segments.
     pub(super) segments: usize,
-    /// C[0, 0].
+    /// The first value of C.
     pub(super) c: *mut f32,
     /// Values between neighbouring rows of C.
     pub(super) c_row: usize,
@@ -266,7 +266,7 @@ impl<const M: usize, const N: usize, const ALONG: bool> WithSimd for Tiles<'_, M
     }
 }
 
-/// One k: acc[m][n] += a[m] · b[n].
+/// One k: `acc[m][n] += a[m] · b[n]`.
 ///
 /// # Safety
 /// `M` values of A at distance `a_row` and `N` vectors of B can be read.

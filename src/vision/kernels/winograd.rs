@@ -144,9 +144,9 @@ pub(super) unsafe fn transform_weights<S: Simd>(
                     taps[lane] = value;
                 }
             }
-            // SAFETY: `taps` holds a vector of any form.
             let mut rows = [[zero; PATCH]; 3];
             for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<3>().0) {
+                // SAFETY: each tap is as long as a vector of any form.
                 *row = g_times(simd, unsafe {
                     load_row(simd, taps.as_ptr().cast(), LANES_MAX)
                 });
@@ -233,7 +233,7 @@ impl Forward<'_> {
             let count = block.min(all - first);
             for tile in 0..count {
                 let place = tiles.place(first + tile);
-                transform_patch(simd, shape, x, place, patches, tile, v, edge);
+                transform_patch(simd, shape, x, place, (patches, tile), v, edge);
             }
             for element in 0..ELEMENTS {
                 let product = Product {
@@ -299,8 +299,7 @@ fn transform_patch<S: Simd>(
     shape: &ConvShape,
     x: &[f32],
     (picture, row, column): (usize, usize, usize),
-    patches: Matrices,
-    tile: usize,
+    (patches, tile): (Matrices, usize),
     v: &mut [f32],
     edge: &mut [f32],
 ) {
@@ -542,25 +541,12 @@ impl Backward<'_> {
                     shape,
                     x,
                     (picture, row, column),
-                    patches,
-                    tile,
+                    (patches, tile),
                     v,
                     edge,
                 );
                 let corner = picture * frame.len() + frame.at(row * TILE, column * TILE);
-                let line = frame.width * frame.pixel;
-                for c in (0..outputs).step_by(lanes) {
-                    // SAFETY: the frame fills whole tiles and vectors, and so do the matrices.
-                    unsafe {
-                        let from = dy.as_ptr().add(corner + c);
-                        let to = d.as_mut_ptr().add(tile * outputs + c);
-                        transform_gradient(
-                            simd,
-                            (from, line, frame.pixel),
-                            (to, gradients.stride()),
-                        );
-                    }
-                }
+                transform_gradients(simd, frame, &dy[corner..], (gradients, tile), d);
             }
             for element in 0..ELEMENTS {
                 let v = v[element * patches.stride()..].as_mut_ptr();
@@ -612,6 +598,28 @@ impl Backward<'_> {
                 }
             }
             first += count;
+        }
+    }
+}
+
+/// Writes A dY Aᵀ of the tile of gradients that begins at `dy` into row `tile` of the 36 matrices.
+#[inline(always)]
+fn transform_gradients<S: Simd>(
+    simd: S,
+    frame: Frame,
+    dy: &[f32],
+    (gradients, tile): (Matrices, usize),
+    d: &mut [f32],
+) {
+    let line = frame.width * frame.pixel;
+    assert!(((TILE - 1) * frame.width + TILE) * frame.pixel <= dy.len());
+    assert!((tile + 1) * frame.pixel <= gradients.stride() && gradients.len() <= d.len());
+    for c in (0..frame.pixel).step_by(S::F32_LANES) {
+        // SAFETY: the tile lies within `dy`, and pixels and matrices are whole vectors.
+        unsafe {
+            let from = dy.as_ptr().add(c);
+            let to = d.as_mut_ptr().add(tile * frame.pixel + c);
+            transform_gradient(simd, (from, line, frame.pixel), (to, gradients.stride()));
         }
     }
 }

@@ -411,7 +411,7 @@ impl<'a> Builder<'a> {
             };
             let finish = Finish { slope, pool: 1 };
             let before = map.value;
-            map = self.conv(map, shape, finish, &weights, &bias);
+            map = self.conv(map, shape, finish, &weights, bias);
             self.memory.free(before);
         }
         Ok(())
