@@ -24,10 +24,10 @@ const ELEMENTS: usize = 36;
 const TILE: usize = 4;
 /// Side of a tile of inputs.
 const PATCH: usize = 6;
-/// Values of the transformed tiles of one block, which should stay in the second-level cache beside
-/// some of the weights.
 /// How many tiles before its turn a patch is fetched into the cache.
 const AHEAD: usize = 2;
+/// Values of the transformed tiles of one block, which should stay in the second-level cache beside
+/// some of the weights.
 const BLOCK_VALUES: usize = 48 * 1024;
 
 /// Matrices, one for each of the 36 elements. A line lies between them, so that equal places of
@@ -323,7 +323,13 @@ fn transform_patch<S: Simd>(
     if rows != (0, PATCH) || columns != (0, PATCH) {
         // At the edge: a copy with zeros around it.
         edge.fill(0.0);
-        for i in rows.0..rows.1 {
+        // None at all where the border is wider than a patch.
+        let within = if columns.0 < columns.1 {
+            rows.0..rows.1
+        } else {
+            0..0
+        };
+        for i in within {
             let pixel = origin + (i * shape.width + columns.0) as isize;
             let at = pixel as usize * channels;
             let len = (columns.1 - columns.0) * channels;
