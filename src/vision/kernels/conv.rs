@@ -51,6 +51,7 @@ impl Prepared {
     /// The lengths do not fit the shape.
     #[must_use]
     pub fn new(cpu: Cpu, shape: &ConvShape, w: &[f32], bias: Option<&[f32]>) -> Self {
+        shape.check(Finish::NONE);
         assert!(w.len() == shape.weights_len());
         assert!(bias.is_none_or(|bias| bias.len() == shape.outputs));
         let lanes = cpu.lanes();
@@ -178,6 +179,7 @@ pub fn forward_prepared(
     y: &mut [f32],
     places: Option<&mut [u8]>,
 ) {
+    shape.check(finish);
     let out_len = shape.out_len(finish);
     assert!(x.len() == shape.batch * shape.in_len() && y.len() == shape.batch * out_len);
     assert!(places.as_ref().is_none_or(|places| places.len() == y.len()));
@@ -224,7 +226,15 @@ pub fn forward_here(
                 ..prepared.shape
             }
     );
-    let pictures = x.len() / shape.in_len();
+    // The prepared sizes were checked, and these are the same: only the window is new.
+    prepared.shape.check(finish);
+    let (in_len, out_len) = (shape.in_len(), shape.out_len(finish));
+    let pictures = x.len() / in_len;
+    assert!(x.len() == pictures * in_len && y.len() == pictures * out_len);
+    assert!(places.as_ref().is_none_or(|places| places.len() == y.len()));
+    if y.is_empty() {
+        return;
+    }
     let pixel = shape.outputs.next_multiple_of(cpu.lanes());
     let maps = match finish.pool {
         1 => 0,
@@ -359,13 +369,20 @@ pub fn backward(
     dy: &[f32],
     gradients: Gradients<'_>,
 ) {
+    shape.check(finish);
     let (in_len, out_len) = (shape.in_len(), shape.out_len(finish));
     let Gradients { dx, dw, dbias } = gradients;
     let Saved { x, w, y, places } = saved;
     assert!(x.len() == shape.batch * in_len && y.len() == shape.batch * out_len);
     assert!(w.len() == shape.weights_len() && dw.len() == w.len() && dy.len() == y.len());
     assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
-    assert!(finish.pool == 1 || places.is_some_and(|places| places.len() == y.len()));
+    assert!(
+        dbias
+            .as_ref()
+            .is_none_or(|dbias| dbias.len() == shape.outputs)
+    );
+    assert!(finish.pool == 1 || places.is_some());
+    assert!(places.is_none_or(|places| places.len() == y.len()));
     let lanes = cpu.lanes();
     let algorithm = algorithm(shape, lanes);
     let weights = match algorithm {

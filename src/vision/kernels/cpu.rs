@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use pulp::{Scalar, WithSimd};
 
+use super::simd::LANES_MAX;
+
 /// The form that was asked for, instead of the fastest.
 static CHOSEN: OnceLock<Cpu> = OnceLock::new();
 
@@ -95,6 +97,8 @@ impl Cpu {
             type Output = usize;
 
             fn with_simd<S: pulp::Simd>(self, _simd: S) -> usize {
+                // Copies of vectors on the stack have room for this many.
+                const { assert!(S::F32_LANES <= LANES_MAX) }
                 S::F32_LANES
             }
         }

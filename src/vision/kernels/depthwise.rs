@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::cpu::Cpu;
 use super::direct::{bordered, bordered_len};
 use super::scratch::{self, piece};
-use super::shape::ConvShape;
+use super::shape::{ConvShape, Finish};
 use super::simd::{load, load_some, store, store_some};
 
 /// Pictures whose weight gradients are summed by one thread, in order.
@@ -30,6 +30,7 @@ impl Prepared {
     /// The lengths do not fit the shape.
     #[must_use]
     pub fn new(cpu: Cpu, shape: &ConvShape, w: &[f32], bias: Option<&[f32]>) -> Self {
+        shape.check(Finish::NONE);
         let (channels, taps) = (shape.outputs, shape.kernel * shape.kernel);
         assert!(shape.inputs == channels && w.len() == channels * taps);
         let pixel = channels.next_multiple_of(cpu.lanes());
@@ -64,6 +65,7 @@ pub fn forward(
     y: &mut [f32],
 ) {
     let prepared = Prepared::new(cpu, shape, w, bias);
+    assert!(x.len() == shape.batch * shape.in_len() && y.len() == shape.batch * shape.map_len());
     let pictures = x.par_chunks(shape.in_len());
     let maps = y.par_chunks_mut(shape.map_len());
     pictures
@@ -84,7 +86,10 @@ pub fn forward_here(
     prepared: &Prepared,
     y: &mut [f32],
 ) {
-    assert!(x.len() / shape.in_len() * shape.map_len() == y.len());
+    shape.check(Finish::NONE);
+    let pictures = x.len() / shape.in_len();
+    assert!(x.len() == pictures * shape.in_len() && y.len() == pictures * shape.map_len());
+    assert!(prepared.weights.len() == shape.kernel * shape.kernel * prepared.bias.len());
     scratch::with(piece(bordered_len(shape)), |mut scratch| {
         let copy = scratch.take(bordered_len(shape));
         let pairs = x
@@ -121,9 +126,12 @@ pub fn backward(
     dw: &mut [f32],
     dbias: Option<&mut [f32]>,
 ) {
+    shape.check(Finish::NONE);
     let (in_len, map_len) = (shape.in_len(), shape.map_len());
     let channels = shape.outputs;
-    assert!(x.len() / in_len * map_len == y.len() && dy.len() == y.len() && dw.len() == w.len());
+    assert!(x.len() == shape.batch * in_len && y.len() == shape.batch * map_len);
+    assert!(dbias.as_ref().is_none_or(|dbias| dbias.len() == channels));
+    assert!(dy.len() == y.len() && dw.len() == w.len());
     assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()));
     let prepared = Prepared::new(cpu, shape, w, None);
     // Of each chunk: the weight gradient, laid out as the weights, then that of the bias.
@@ -176,7 +184,7 @@ pub fn backward(
         *dw = sum(i % taps * pixel + i / taps);
     }
     if let Some(dbias) = dbias {
-        for (c, dbias) in dbias.iter_mut().enumerate().take(channels) {
+        for (c, dbias) in dbias.iter_mut().enumerate() {
             *dbias = sum(weights_len + c);
         }
     }

@@ -63,6 +63,11 @@ pub fn adam(cpu: Cpu, step: &AdamStep, w: &mut [f32], g: &[f32], m: &mut [f32], 
 /// The lengths differ.
 pub fn sgd(cpu: Cpu, step: &SgdStep, w: &mut [f32], g: &[f32], v: Option<&mut [f32]>) {
     assert!(w.len() == g.len() && v.as_ref().is_none_or(|v| v.len() == g.len()));
+    if w.len() <= 2 * CHUNK {
+        // As in `adam`.
+        let v = v.unwrap_or_default();
+        return cpu.run(Sgd { step, w, g, v });
+    }
     let weights = w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK));
     match v {
         Some(v) => weights

@@ -60,8 +60,10 @@ pub fn max_forward(
     places: Option<&mut [u8]>,
 ) {
     let windows = shape.windows([size; 2]);
+    check(shape, windows, x.len(), y.len());
     forward(cpu, windows, Reduction::Max, x, y);
     if let Some(places) = places {
+        assert!(size <= 16 && places.len() == y.len());
         find_places(windows, x, y, places);
     }
 }
@@ -78,7 +80,10 @@ pub fn max_backward(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    at_places(cpu, shape.windows([size; 2]), places, dy, dx);
+    let windows = shape.windows([size; 2]);
+    check(shape, windows, dx.len(), dy.len());
+    assert!(places.len() == dy.len());
+    at_places(cpu, windows, places, dy, dx);
 }
 
 /// Writes the mean of each window, `[batch, height / size, width / size, channels]`.
@@ -86,7 +91,9 @@ pub fn max_backward(
 /// # Panics
 /// The lengths do not fit.
 pub fn avg_forward(cpu: Cpu, shape: MapShape, size: usize, x: &[f32], y: &mut [f32]) {
-    forward(cpu, shape.windows([size; 2]), Reduction::Mean, x, y);
+    let windows = shape.windows([size; 2]);
+    check(shape, windows, x.len(), y.len());
+    forward(cpu, windows, Reduction::Mean, x, y);
 }
 
 /// Writes the gradient of `avg_forward`.
@@ -94,7 +101,9 @@ pub fn avg_forward(cpu: Cpu, shape: MapShape, size: usize, x: &[f32], y: &mut [f
 /// # Panics
 /// The lengths do not fit.
 pub fn avg_backward(_cpu: Cpu, shape: MapShape, size: usize, dy: &[f32], dx: &mut [f32]) {
-    shared(shape.windows([size; 2]), dy, dx);
+    let windows = shape.windows([size; 2]);
+    check(shape, windows, dx.len(), dy.len());
+    shared(windows, dy, dx);
 }
 
 /// Writes the mean of each channel, `[batch, channels]`.
@@ -102,6 +111,7 @@ pub fn avg_backward(_cpu: Cpu, shape: MapShape, size: usize, dy: &[f32], dx: &mu
 /// # Panics
 /// The lengths do not fit.
 pub fn global_avg_forward(cpu: Cpu, shape: MapShape, x: &[f32], y: &mut [f32]) {
+    check(shape, shape.whole(), x.len(), y.len());
     forward(cpu, shape.whole(), Reduction::Mean, x, y);
 }
 
@@ -110,6 +120,7 @@ pub fn global_avg_forward(cpu: Cpu, shape: MapShape, x: &[f32], y: &mut [f32]) {
 /// # Panics
 /// The lengths do not fit.
 pub fn global_avg_backward(_cpu: Cpu, shape: MapShape, dy: &[f32], dx: &mut [f32]) {
+    check(shape, shape.whole(), dx.len(), dy.len());
     shared(shape.whole(), dy, dx);
 }
 
@@ -125,8 +136,10 @@ pub fn global_max_forward(
     y: &mut [f32],
     places: Option<&mut [u32]>,
 ) {
+    check(shape, shape.whole(), x.len(), y.len());
     forward(cpu, shape.whole(), Reduction::Max, x, y);
     if let Some(places) = places {
+        assert!(places.len() == y.len());
         find_places(shape.whole(), x, y, places);
     }
 }
@@ -136,7 +149,18 @@ pub fn global_max_forward(
 /// # Panics
 /// The lengths do not fit.
 pub fn global_max_backward(cpu: Cpu, shape: MapShape, places: &[u32], dy: &[f32], dx: &mut [f32]) {
+    check(shape, shape.whole(), dx.len(), dy.len());
+    assert!(places.len() == dy.len());
     at_places(cpu, shape.whole(), places, dy, dx);
+}
+
+/// Sees that `values` are as many maps as `reduced` are reduced ones, `batch`.
+fn check(shape: MapShape, windows: Windows, values: usize, reduced: usize) {
+    assert!(
+        shape.len() != 0 && windows.out_len() != 0,
+        "no window fits into the map: {windows:?}"
+    );
+    assert!(values == shape.batch * windows.len() && reduced == shape.batch * windows.out_len());
 }
 
 fn forward(cpu: Cpu, windows: Windows, reduction: Reduction, x: &[f32], y: &mut [f32]) {

@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 /// A vector of any form has at most this many values.
-pub(super) const LANES_MAX: usize = 64;
+pub(super) const LANES_MAX: usize = 16;
 
 /// Returns the vector at `from`, which needs no alignment.
 ///

@@ -355,3 +355,96 @@ fn nan_is_passed_on() {
         }
     }
 }
+
+/// Patches and windows that lie in the border alone.
+#[test]
+fn a_border_may_be_wider_than_the_kernel() {
+    for cpu in Cpu::available() {
+        for (kernel, stride, border) in [(3, 1, 4), (3, 1, 9), (2, 1, 7), (3, 2, 8), (1, 3, 5)] {
+            let shape = ConvShape {
+                batch: 2,
+                height: 6,
+                width: 3,
+                inputs: 9,
+                outputs: 18,
+                kernel,
+                stride,
+                border,
+            };
+            check(cpu, shape, Finish::NONE, true, 5);
+        }
+    }
+}
+
+#[test]
+fn no_pictures_are_no_work() {
+    let shape = ConvShape {
+        batch: 0,
+        height: 1,
+        width: 1,
+        inputs: 5,
+        outputs: 7,
+        kernel: 1,
+        stride: 1,
+        border: 0,
+    };
+    for cpu in Cpu::available() {
+        check(cpu, shape, Finish::NONE, true, 1);
+        let prepared = conv::Prepared::new(cpu, &shape, &[0.5; 35], None);
+        conv::forward_here(cpu, &shape, Finish::NONE, &[], &prepared, &mut [], None);
+    }
+}
+
+/// Sizes whose products wrap around to the lengths of the slices would be read out of bounds.
+#[test]
+fn impossible_sizes_are_refused() {
+    let shape = ConvShape {
+        batch: 1,
+        height: 1,
+        width: 1,
+        inputs: 1,
+        outputs: 1,
+        kernel: 1,
+        stride: 1,
+        border: 0,
+    };
+    for shape in [
+        ConvShape { kernel: 3, ..shape },
+        ConvShape { kernel: 0, ..shape },
+        ConvShape { stride: 0, ..shape },
+        ConvShape { inputs: 0, ..shape },
+        ConvShape { height: 0, ..shape },
+        ConvShape {
+            border: 1 << 63,
+            ..shape
+        },
+        ConvShape {
+            height: (1 << 63) + 1,
+            width: 2,
+            batch: 1 << 63,
+            ..shape
+        },
+    ] {
+        let refused = std::panic::catch_unwind(|| {
+            let x = [1.0; 9];
+            let weights = &x[..shape.kernel.pow(2)];
+            let mut y = [0.0];
+            let cpu = Cpu::best();
+            conv::forward(
+                cpu,
+                &shape,
+                Finish::NONE,
+                &x[..1],
+                weights,
+                None,
+                &mut y,
+                None,
+            );
+        });
+        let text = refused.expect_err("a panic");
+        let text = text
+            .downcast_ref::<String>()
+            .expect("a text with the shape");
+        assert!(text.contains("ConvShape"), "{text}");
+    }
+}

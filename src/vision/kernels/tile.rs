@@ -8,7 +8,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::simd::{load, load_row, store};
+use super::simd::{LANES_MAX, load, load_row, store};
 
 /// Most rows of C in registers at once.
 const ROWS_MAX: usize = 12;
@@ -117,8 +117,8 @@ struct Part<'a> {
     tiles: usize,
 }
 
-/// Rows and columns of the largest tile of any form.
-const TILE_MAX: usize = ROWS_MAX * 32;
+/// Values of the largest tile of any form.
+const TILE_MAX: usize = ROWS_MAX * 2 * LANES_MAX;
 
 impl Part<'_> {
     /// Computes tiles whose columns end within a vector: whole vectors in a copy of C, of which the
@@ -141,8 +141,8 @@ impl Part<'_> {
                     }
                 }
                 let product = Product {
-                    a: p.a.add(row * p.a_row),
-                    b: p.b.add(self.column),
+                    a: p.a.wrapping_add(row * p.a_row),
+                    b: p.b.wrapping_add(self.column),
                     c: copy.as_mut_ptr(),
                     c_row: copy_row,
                     start: match p.start {
@@ -205,7 +205,9 @@ impl<const M: usize, const N: usize, const ALONG: bool> WithSimd for Tiles<'_, M
         let slope = simd.splat_f32s(p.slope);
         // SAFETY: `Product::compute` was promised that all of this can be read and written.
         unsafe {
-            let b = p.b.add(column);
+            // `wrapping_add` where a step may lead past the end: after the last k, and in a product
+            // of no k at all. Nothing is read there, but `add` must not even point there.
+            let b = p.b.wrapping_add(column);
             for tile in 0..tiles {
                 let row = row + tile * M;
                 let c = p.c.add(row * p.c_row + column);
@@ -224,8 +226,8 @@ impl<const M: usize, const N: usize, const ALONG: bool> WithSimd for Tiles<'_, M
                     }
                 };
                 for segment in 0..p.segments {
-                    let mut a = p.a.add(row * a_row + segment * p.a_segment);
-                    let mut b = b.add(segment * p.b_segment);
+                    let mut a = p.a.wrapping_add(row * a_row + segment * p.a_segment);
+                    let mut b = b.wrapping_add(segment * p.b_segment);
                     let mut k = 0;
                     // Four steps at a time, so that addresses are worked out once for four.
                     while k + 4 <= p.len {
@@ -238,14 +240,14 @@ impl<const M: usize, const N: usize, const ALONG: bool> WithSimd for Tiles<'_, M
                                 b.add(u * p.b_step),
                             );
                         }
-                        a = a.add(4 * a_step);
-                        b = b.add(4 * p.b_step);
+                        a = a.wrapping_add(4 * a_step);
+                        b = b.wrapping_add(4 * p.b_step);
                         k += 4;
                     }
                     while k < p.len {
                         step::<S, M, N>(simd, &mut acc, a, a_row, b);
-                        a = a.add(a_step);
-                        b = b.add(p.b_step);
+                        a = a.wrapping_add(a_step);
+                        b = b.wrapping_add(p.b_step);
                         k += 1;
                     }
                 }

@@ -322,7 +322,13 @@ fn transform_patch<S: Simd>(
     if rows != (0, PATCH) || columns != (0, PATCH) {
         // At the edge: a copy with zeros around it.
         edge.fill(0.0);
-        for i in rows.0..rows.1 {
+        // None at all where the border is wider than a patch.
+        let within = if columns.0 < columns.1 {
+            rows.0..rows.1
+        } else {
+            0..0
+        };
+        for i in within {
             let pixel = origin + (i * shape.width + columns.0) as isize;
             let at = pixel as usize * channels;
             let len = (columns.1 - columns.0) * channels;
