@@ -157,7 +157,7 @@ pub fn global_max_backward(cpu: Cpu, shape: MapShape, places: &[u32], dy: &[f32]
 /// Sees that `values` are as many maps as `reduced` are reduced ones, `batch`.
 fn check(shape: MapShape, windows: Windows, values: usize, reduced: usize) {
     assert!(
-        shape.len() != 0 && windows.out_len() != 0,
+        !shape.is_empty() && windows.out_len() != 0,
         "no window fits into the map: {windows:?}"
     );
     assert!(values == shape.batch * windows.len() && reduced == shape.batch * windows.out_len());
