@@ -394,7 +394,7 @@ pub fn backward(
     // Of each chunk: the weight gradient, `[kernel, kernel, inputs, pixel]`, then that of the bias.
     let dw_len = direct::weights_len(shape, lanes);
     let chunks = shape.batch.div_ceil(CHUNK);
-    let mut partial = Buffer::zeros(chunks * (dw_len + pixel));
+    let mut partial = Buffer::take(chunks * (dw_len + pixel));
     let (frame, inner, du_len) = match algorithm {
         Algorithm::Direct => (
             direct::Backward::frame(lanes, shape),
@@ -412,6 +412,11 @@ pub fn backward(
         let pictures = chunk * CHUNK..shape.batch.min((chunk + 1) * CHUNK);
         let outs = pictures.start * out_len..pictures.end * out_len;
         let (dw, dbias) = partial.split_at_mut(dw_len);
+        dbias.fill(0.0);
+        if algorithm == Algorithm::Direct {
+            // Winograd writes its gradient once, at the end.
+            dw.fill(0.0);
+        }
         scratch::with(piece(framed_len) + piece(du_len) + inner, |mut scratch| {
             cpu.run(BackwardChunk {
                 algorithm,

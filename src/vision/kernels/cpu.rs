@@ -49,16 +49,6 @@ impl Cpu {
     /// Returns the form that this process computes in: the chosen one, or the fastest.
     #[must_use]
     pub fn current() -> Self {
-        #[cfg(test)]
-        {
-            // So that the whole suite can be run in each form.
-            #[expect(clippy::disallowed_methods, reason = "tests have no cli to read it")]
-            let name = std::env::var("CVOPS_CPU").unwrap_or_default();
-            let named = Self::available().into_iter().find(|cpu| cpu.name() == name);
-            if let Some(cpu) = named {
-                return *CHOSEN.get_or_init(|| cpu);
-            }
-        }
         *CHOSEN.get_or_init(Self::best)
     }
 

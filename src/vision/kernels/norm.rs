@@ -158,19 +158,18 @@ pub fn backward(
             });
     }
     if let Some(dx) = dx {
-        // dx = γ/σ·(g - mean(g) - x̂·mean(g·x̂)) = a·g + b·x + c for each channel.
+        // dx = γ/σ·(g - mean(g) - x̂·mean(g·x̂)) = a·(g - c) + b·(x - mean) for each channel.
         let mut factors = [
             vec![0.0; channels],
             vec![0.0; channels],
             vec![0.0; channels],
         ];
-        for c in 0..channels {
-            let sigma = f64::from(inverse[c]);
-            let a = f64::from(gamma[c]) * sigma;
-            let b = -a * sigma * sums[channels + c] / rows;
-            factors[0][c] = a as f32;
-            factors[1][c] = b as f32;
-            factors[2][c] = (-a * sums[c] / rows - b * f64::from(mean[c])) as f32;
+        for k in 0..channels {
+            let sigma = f64::from(inverse[k]);
+            let a = f64::from(gamma[k]) * sigma;
+            factors[0][k] = a as f32;
+            factors[1][k] = (-a * sigma * sums[channels + k] / rows) as f32;
+            factors[2][k] = (sums[k] / rows) as f32;
         }
         dx.par_chunks_mut(chunk).enumerate().for_each(|(part, dx)| {
             let range = part * chunk..part * chunk + dx.len();
@@ -179,6 +178,7 @@ pub fn backward(
                 x: &x[range.clone()],
                 y: &y[range.clone()],
                 dy: &dy[range],
+                mean,
                 factors: &factors,
                 dx,
             });
@@ -442,12 +442,14 @@ impl WithSimd for Mask<'_> {
     }
 }
 
-/// dx = a·g + b·x + c, with the factors of each channel.
+/// dx = a·(g - c) + b·(x - mean), with the factors of each channel. The differences come first: with
+/// few rows the sum all but cancels.
 struct InputGradient<'a> {
     slope: f32,
     x: &'a [f32],
     y: &'a [f32],
     dy: &'a [f32],
+    mean: &'a [f32],
     factors: &'a [Vec<f32>; 3],
     dx: &'a mut [f32],
 }
@@ -462,6 +464,7 @@ impl WithSimd for InputGradient<'_> {
             x,
             y,
             dy,
+            mean,
             factors,
             dx,
         } = self;
@@ -478,10 +481,12 @@ impl WithSimd for InputGradient<'_> {
                     let dy = load_some(simd, dy.as_ptr().add(at), count);
                     let a = load_some(simd, factors[0].as_ptr().add(c), count);
                     let b = load_some(simd, factors[1].as_ptr().add(c), count);
-                    let constant = load_some(simd, factors[2].as_ptr().add(c), count);
+                    let centre = load_some(simd, factors[2].as_ptr().add(c), count);
+                    let mean = load_some(simd, mean.as_ptr().add(c), count);
                     let passes = simd.greater_than_f32s(y, zero);
                     let g = simd.select_f32s(passes, dy, simd.mul_f32s(dy, slope));
-                    let sum = simd.mul_add_e_f32s(g, a, simd.mul_add_e_f32s(x, b, constant));
+                    let distance = simd.mul_f32s(b, simd.sub_f32s(x, mean));
+                    let sum = simd.mul_add_e_f32s(a, simd.sub_f32s(g, centre), distance);
                     store_some(simd, dx.as_mut_ptr().add(at), sum, count);
                 }
             }

@@ -192,13 +192,15 @@ impl Executor {
     pub fn run(&self, pictures: &[f32], logits: &mut [f32]) {
         assert!(pictures.len().is_multiple_of(self.input_len));
         assert!(pictures.len() / self.input_len * self.classes == logits.len());
-        let group = self.group * self.input_len;
-        if pictures.len() <= group {
+        let count = pictures.len() / self.input_len;
+        if count <= self.group {
             return self.run_group(pictures, logits);
         }
+        // Of nearly equal size: 17 pictures are 9 + 8, not 16 + 1.
+        let group = count.div_ceil(count.div_ceil(self.group));
         pictures
-            .par_chunks(group)
-            .zip(logits.par_chunks_mut(self.group * self.classes))
+            .par_chunks(group * self.input_len)
+            .zip(logits.par_chunks_mut(group * self.classes))
             .with_max_len(1)
             .for_each(|(pictures, logits)| self.run_group(pictures, logits));
     }

@@ -191,6 +191,10 @@ impl Project {
             .env("GIT_COMMITTER_EMAIL", "test@example.org")
             .current_dir(&self.root)
             .stdin(Stdio::null());
+        // So that the suite can be run in each form of the kernels.
+        if let Some(form) = std::env::var_os("CVOPS_CPU") {
+            command.env("CVOPS_CPU", form);
+        }
         command
     }
 }
