@@ -247,7 +247,8 @@ fn norms() {
         ([3, 5, 4, 7], 0.0),
         ([2, 9, 7, 16], 0.01),
         ([4, 3, 3, 33], 1.0),
-        ([1, 2, 1, 1], 0.0),
+        // With two rows the gradient of `x` all but cancels, in burn as here.
+        ([1, 5, 1, 1], 0.0),
     ] {
         let [batch, height, width, channels] = sides;
         let len = batch * height * width * channels;
