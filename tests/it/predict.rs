@@ -177,8 +177,8 @@ fn an_unknown_form_of_the_kernels_is_refused() {
         str![[r#"
 --- stderr ---
 error: `CVOPS_CPU` is `mmx`
-  |
-  = help: this machine has scalar[..]
+ |
+ = help: this machine has scalar[..]
 [exit 2]
 "#]],
     );
