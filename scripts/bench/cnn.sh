@@ -6,7 +6,6 @@
 #   VENV=target/peers/cnn   Python with the peers (default). To make it:
 #                           python3 -m venv target/peers/cnn && target/peers/cnn/bin/pip install \
 #                             tensorflow-cpu==2.21.0 torch onnxruntime onnx
-#                           (torch's CPU build is smaller: --index-url https://download.pytorch.org/whl/cpu)
 #   CVOPS_CNN_BENCH=FILE    cvops's side, benches/cnn.rs; `cargo bench --bench cnn --no-run` names the
 #                           file. Without it the peers run alone.
 #   NETS="cnn35 emoji64 lenet resnet8" THREADS="1 2" STEPS=50 ROUNDS=2   what is run (default: these)
