@@ -10,7 +10,7 @@ use crate::base::canon::Canon;
 use crate::base::{Cancel, ContentHash, Observer, rng};
 use crate::vision::device::Device;
 use crate::vision::error::{Error, Precautions};
-use crate::vision::kernels::Cpu;
+use crate::vision::kernels::{self, Cpu};
 use crate::vision::model::{
     Dropout, Inference, Input, ModelSpec, Network, Plan, Weights, images_tensor, initial_weights,
     ops, read_values,
@@ -176,6 +176,8 @@ pub fn fit(
     };
     let (weights, kept_epoch) = training.result();
     let history = training.history;
+    // The maps of the last step; what follows needs other memory.
+    kernels::release();
     observer.notify(TrainEvent::End {
         epochs: history.len(),
         kept_epoch,
