@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::db;
 use super::diag::{Diagnostic, ToDiagnostics};
 
 /// What can go wrong with files and documents.
@@ -108,12 +109,17 @@ impl ToDiagnostics for Error {
             Self::NewerDatabase { .. } => {
                 vec![Diagnostic::error("newer-database", self.to_string()).help("update cvops")]
             }
-            Self::Database { path, .. } => vec![
-                Diagnostic::error("database", self.to_string()).help(format!(
-                    "if it is damaged, move `{}` aside; caches are rebuilt",
-                    path.display()
-                )),
-            ],
+            Self::Database { path, .. } => {
+                let plain = db::trouble(self).and_then(db::trouble_help);
+                let help = plain.map_or_else(
+                    || {
+                        let path = path.display();
+                        format!("if it is damaged, move `{path}` aside; caches are rebuilt")
+                    },
+                    str::to_owned,
+                );
+                vec![Diagnostic::error("database", self.to_string()).help(help)]
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod path;
 pub mod ports;
 pub mod probe;
 pub mod rng;
+pub mod secret;
 pub mod units;
 
 pub use cancel::{Cancel, CancelReason};

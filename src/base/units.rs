@@ -65,17 +65,36 @@ pub fn duration(d: Duration) -> String {
 pub const DURATION_FORM: &str =
     "a number of seconds, or for example `500ms`, `30s`, `2h`, `1h 30m`";
 
-/// Reads a duration: a number of seconds, or numbers with units (`500ms`, `90s`, `1h 30m`); more than
-/// nothing and at most a year.
+/// Reads a duration: a number of seconds, numbers with units (`500ms`, `90s`, `1h 30m`) or of days
+/// (`90d`); more than nothing and at most a year.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const YEAR: Duration = Duration::from_hours(365 * 24);
     let text = text.trim();
     let read = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-        Err(_) => text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?,
+        Err(_) => match text
+            .strip_suffix('d')
+            .map(|days| days.trim().parse::<u16>())
+        {
+            // A day that need not be one of 24 hours is none to jiff.
+            Some(Ok(days)) => Duration::from_hours(24 * u64::from(days)),
+            _ => text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?,
+        },
     };
     (Duration::ZERO < read && read <= YEAR).then_some(read)
+}
+
+/// Reads how long ago something was: a number of days (`30d`), or a duration.
+#[must_use]
+pub fn parse_age(text: &str) -> Option<Duration> {
+    const DAY_S: f64 = 86_400.0;
+    let Some(days) = text.trim().strip_suffix('d') else {
+        return parse_duration(text);
+    };
+    let days: f64 = days.trim_end().parse().ok()?;
+    let age = Duration::try_from_secs_f64(days * DAY_S).ok()?;
+    (Duration::ZERO < age).then_some(age)
 }
 
 /// Formats a count with its noun in the right number: `1 stage`, `3 stages`.
@@ -112,13 +131,28 @@ mod tests {
             ("s", None),
             ("0", None),
             ("-1s", None),
-            ("1d", None),
+            ("1d", Some(86_400_000)),
+            ("400d", None),
+            ("1d 2h", None),
             ("1e99", None),
             ("nan", None),
             ("inf", None),
         ] {
             let expected = ms.map(Duration::from_millis);
             assert_eq!(parse_duration(text), expected, "{text}");
+        }
+        for (text, hours) in [
+            ("30d", Some(720)),
+            (" 0.5 d", Some(12)),
+            ("12h", Some(12)),
+            ("d", None),
+            ("-1d", None),
+            ("0d", None),
+            ("nand", None),
+            ("1e300d", None),
+        ] {
+            let expected = hours.map(Duration::from_hours);
+            assert_eq!(parse_age(text), expected, "{text}");
         }
         for (text, bytes) in [
             ("512", Some(512)),

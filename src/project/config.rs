@@ -52,6 +52,8 @@ pub struct Config {
     pub default_remote: Option<String>,
     /// The remotes that have a URL, by name.
     pub remotes: BTreeMap<String, Remote>,
+    /// The server that gets the recorded runs as well, without a slash at its end (`tracking.uri`).
+    pub tracking_uri: Option<String>,
     /// Options of remotes that have no URL: left over when a remote was removed in another file.
     pub(super) lost_remotes: Vec<String>,
     /// What is odd in the files without being wrong, for whoever shows messages.
@@ -132,6 +134,7 @@ struct Level {
     lists: Option<ListFlags>,
     default_remote: Option<String>,
     remotes: remote::Options,
+    tracking_uri: Option<String>,
 }
 
 impl Config {
@@ -149,6 +152,7 @@ impl Config {
             parsing: Parsing::default(),
             default_remote: None,
             remotes: BTreeMap::new(),
+            tracking_uri: None,
             lost_remotes: Vec::new(),
             warnings: Vec::new(),
         }
@@ -208,6 +212,9 @@ impl Config {
         if level.default_remote.is_some() {
             self.default_remote = level.default_remote;
         }
+        if level.tracking_uri.is_some() {
+            self.tracking_uri = level.tracking_uri;
+        }
     }
 }
 
@@ -221,6 +228,7 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
         top.section("parsing"),
     );
     let remotes = top.section("remote");
+    let tracking = top.section("tracking");
     let level = Level {
         cache_dir: cache_dir(&cache, file),
         link_kinds: link_kinds(&cache),
@@ -246,11 +254,16 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
             SettingsForm::Ini => name.to_lowercase(),
         }),
         remotes: read_remotes(&problems, &remotes, file),
+        tracking_uri: match file.form {
+            SettingsForm::Yaml => tracking_uri(&tracking),
+            // A section that DVC does not know.
+            SettingsForm::Ini => None,
+        },
     };
     let mut warnings = Vec::new();
     match file.form {
         SettingsForm::Yaml => {
-            for fields in [&cache, &core, &parsing, &top] {
+            for fields in [&cache, &core, &parsing, &tracking, &top] {
                 fields.check_unknown();
             }
         }
@@ -344,6 +357,30 @@ fn report_unknown(problems: &Problems, path: &KeyPath) {
         "not known",
         help,
     );
+}
+
+/// Reads the address of a tracking server. It holds no password: settings are committed.
+fn tracking_uri(tracking: &Fields) -> Option<String> {
+    let uri = text(tracking, "uri")?;
+    let host = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| uri.strip_prefix(scheme));
+    let (headline, help) = match host.map(|host| host.split('/').next().unwrap_or_default()) {
+        Some(host) if host.contains('@') => (
+            "`tracking.uri` holds a password",
+            "leave it out; `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` say it",
+        ),
+        Some(host) if !host.is_empty() && !uri.contains(['?', '#', ' ']) => {
+            return Some(uri.trim_end_matches('/').to_owned());
+        }
+        Some(_) | None => (
+            "`tracking.uri` is no address of a tracking server",
+            "write it like `http://127.0.0.1:5000`",
+        ),
+    };
+    let help = Some(help.to_owned());
+    tracking.problem("uri", On::Value, "bad-uri", headline, help);
+    None
 }
 
 fn cache_dir(cache: &Fields, file: &SettingsFile) -> Option<PathBuf> {

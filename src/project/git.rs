@@ -656,6 +656,57 @@ pub fn untracked(root: &Path) -> Vec<ArtifactPath> {
         .collect()
 }
 
+/// Returns how the text files of the project at `root` differ from the commit that is checked out, in
+/// the form that `git apply` reads, but for the files `except`; of other files it says that they
+/// differ. No more than `bytes_max`, cut behind a line; whether it was cut comes with it. Nothing
+/// without git.
+#[must_use]
+pub fn differences(root: &Path, except: &[ArtifactPath], bytes_max: u64) -> (Vec<u8>, bool) {
+    let excluded = except.iter();
+    let child = command(root)
+        .args(["diff", "--no-color", "--no-ext-diff", "--no-textconv"])
+        .args(["--src-prefix=a/", "--dst-prefix=b/", "HEAD", "--", ":(top)"])
+        .args(excluded.map(|path| format!(":(exclude,literal){path}")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else {
+        return (Vec::new(), false);
+    };
+    let mut text = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        // What was read before an error is as good as the rest.
+        let _ = pipe.take(bytes_max + 1).read_to_end(&mut text);
+    }
+    // It may have more to say than anybody listens to.
+    let _ = child.kill();
+    let _ = child.wait();
+    let is_cut = bytes_max < text.len() as u64;
+    if is_cut {
+        let whole = text.iter().rposition(|byte| *byte == b'\n');
+        text.truncate(whole.map_or(0, |end| end + 1));
+    }
+    (text, is_cut)
+}
+
+/// Returns what git neither tracks nor ignores in the project at `root`: files, and folders (with a
+/// `/` at the end) of which that is true in all. None without git.
+#[must_use]
+pub fn untracked_names(root: &Path) -> Vec<String> {
+    let output = command(root)
+        .args(["ls-files", "--others", "--exclude-standard", "-z"])
+        .args(["--directory", "--no-empty-directory"])
+        .stdin(Stdio::null())
+        .output();
+    let names = output.map(|o| o.stdout).unwrap_or_default();
+    names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect()
+}
+
 /// Hands files to `git add`, as `core.autostage` asks for. Paths are absolute.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
@@ -46,6 +46,9 @@ const SEAL: Duration = Duration::from_secs(1_000_000_000);
 const MODE: u32 = 0o444;
 /// Files below this size are read into memory: hashed first, written only if the object is new.
 const SMALL_BYTES: u64 = 256 * 1024;
+
+/// How much of an object that is received stays in memory before a file is begun.
+const HEAD_BYTES_MAX: u64 = 64 * 1024;
 
 /// From this many files on, names are looked up in listings of the cache's folders.
 const LOOKED_UP_MIN: usize = 1000;
@@ -588,6 +591,53 @@ impl Cache {
         Ok(Some(size))
     }
 
+    /// Tells a sweep that goes on that `object` has a name now; `false`: it is gone already. For names
+    /// that are written down without the lock that keeps `gc` away.
+    #[must_use]
+    pub fn touch(&self, object: &ObjectId) -> bool {
+        self.refresh(object);
+        self.object_path(object).exists()
+    }
+
+    /// Starts to receive the bytes of an object whose hash is not known yet.
+    #[must_use]
+    pub fn receive(self: &Arc<Self>) -> Receiving {
+        Receiving {
+            cache: Arc::clone(self),
+            hasher: Hasher::new(self.algo),
+            size: 0,
+            head: Vec::new(),
+            staged: None,
+        }
+    }
+
+    /// Opens the bytes of a file object, whole and verified, and returns their size; `None` if they
+    /// are not there. What is found damaged is moved out of the way.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn open_object(&self, object: &ObjectId, size: u64) -> Result<Option<File>, Error> {
+        if self.single(object, Some(size))? != Single::Good {
+            return Ok(None);
+        }
+        let path = self.object_path(object);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(base::Error::io("open", &path)(e).into()),
+        }
+    }
+
+    /// Makes an object as new as one that was written now: a sweep that goes on and found that nobody
+    /// names it leaves it alone.
+    fn refresh(&self, object: &ObjectId) {
+        let path = self.object_path(object);
+        // In a shared cache it may be somebody else's.
+        if let Err(error) = File::open(&path).and_then(|file| self.seal(&file)) {
+            tracing::debug!(%error, path = %path.display(), "could not refresh an object");
+        }
+    }
+
     /// Notes that an object needs a sync: after its rename, or a sync that began between the note
     /// and the rename would count for it. A found object counts too: it may have been inserted by a
     /// process that did not live to sync it.
@@ -618,6 +668,75 @@ impl Cache {
             Some(dir) if !dir.is_dir() => self.create_dir(dir),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// An object that comes piece by piece: each piece is hashed on its way, so nothing is read twice.
+/// The first bytes stay in memory: most objects that come this way are small, and one that the cache
+/// has already then costs no file. Dropped before its end it leaves nothing behind.
+pub struct Receiving {
+    cache: Arc<Cache>,
+    hasher: Hasher,
+    size: u64,
+    head: Vec<u8>,
+    staged: Option<Staged>,
+}
+
+impl Receiving {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        let fail = |source| base::Error::io("write an object in", &self.cache.staging)(source);
+        match &mut self.staged {
+            None if self.size <= HEAD_BYTES_MAX => self.head.extend_from_slice(bytes),
+            None => {
+                let mut staged = self.cache.staged()?;
+                fault::point("store.receive.write").map_err(fail)?;
+                staged.file().write_all(&self.head).map_err(fail)?;
+                staged.file().write_all(bytes).map_err(fail)?;
+                self.head = Vec::new();
+                self.staged = Some(staged);
+            }
+            Some(staged) => staged.file().write_all(bytes).map_err(fail)?,
+        }
+        Ok(())
+    }
+
+    /// Stores what came and returns what it is, with its size in bytes; what the cache has already is
+    /// kept once. Durable after the next `make_durable`.
+    ///
+    /// # Errors
+    /// The cache cannot be read or written.
+    pub fn finish(self) -> Result<(ObjectId, u64), Error> {
+        let Self {
+            cache,
+            hasher,
+            size,
+            head,
+            staged,
+        } = self;
+        let object = ObjectId::File(hasher.finish());
+        let Some(mut staged) = staged else {
+            cache.insert_bytes(&object, &head)?;
+            cache.refresh(&object);
+            return Ok((object, size));
+        };
+        if cache.single(&object, Some(size))? == Single::Good {
+            cache.refresh(&object);
+        } else {
+            cache.prepare(&object)?;
+            let target = cache.object_path(&object);
+            let fail = |source| base::Error::io("write", &target)(source);
+            cache.seal(staged.file()).map_err(fail)?;
+            fault::point("store.receive.rename").map_err(fail)?;
+            staged.commit(&target).map_err(fail)?;
+        }
+        cache.mark_unsynced();
+        Ok((object, size))
     }
 }
 
@@ -723,6 +842,38 @@ mod tests {
             .unwrap();
         cache.insert_bytes(&good, b"good").unwrap();
         assert_eq!(std::fs::read(cache.object_path(&good)).unwrap(), b"good");
+    }
+
+    #[test]
+    fn what_is_received_is_stored_once_and_leaves_nothing_when_it_breaks_off() {
+        let tmp = tempfile::tempdir().unwrap();
+        let cache = Arc::new(Cache::at(tmp.path(), &CVOPS));
+        let staged = || std::fs::read_dir(cache.staging_dir()).map_or(0, Iterator::count);
+        // Nothing; the last size that stays in memory; the first that does not.
+        for size in [0, HEAD_BYTES_MAX, HEAD_BYTES_MAX + 1, 5 * HEAD_BYTES_MAX] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            for _ in 0..2 {
+                let mut receiving = cache.receive();
+                for piece in bytes.chunks(50_000) {
+                    receiving.write(piece).unwrap();
+                }
+                let (object, received) = receiving.finish().unwrap();
+                assert_eq!(object, ObjectId::File(ContentHash::of(&bytes)));
+                assert_eq!(received, size);
+                assert_eq!(std::fs::read(cache.object_path(&object)).unwrap(), bytes);
+                assert_eq!(staged(), 0);
+                let opened = cache.open_object(&object, size).unwrap();
+                assert!(opened.is_some());
+            }
+        }
+        cache.make_durable().unwrap();
+        let mut broken = cache.receive();
+        broken.write(&vec![1; 1_000_000]).unwrap();
+        assert_eq!(staged(), 1);
+        drop(broken);
+        assert_eq!(staged(), 0);
+        let unknown = ObjectId::File(ContentHash::of(b"unknown"));
+        assert!(cache.open_object(&unknown, 7).unwrap().is_none());
     }
 
     #[test]

@@ -82,6 +82,13 @@ pub fn sweep_cache(
     }
     remove(doomed, mode, cancel, &mut swept, &|path| {
         fault::point("gc.remove").map_err(base::Error::io("remove", path))?;
+        // Somebody may have written its name down since the look above, and touched it.
+        let touched = std::fs::symlink_metadata(path)
+            .ok()
+            .and_then(|m| verify::changed(&m));
+        if touched.is_some_and(|changed| since <= changed) {
+            return Ok(());
+        }
         Ok(fs::remove_file(path).map_err(base::Error::io("remove", path))?)
     })?;
     Ok(swept)

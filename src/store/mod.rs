@@ -31,7 +31,7 @@ use crate::base::fs::LinkKind;
 use crate::base::{ArtifactPath, Cancel, ObjectId};
 use crate::project::{Layout, Project, init};
 
-pub use cache::{Cache, Held};
+pub use cache::{Cache, Held, Receiving};
 pub use error::Error;
 pub use materialise::{OnConflict, Placed};
 pub use remote::Remote;

@@ -327,7 +327,7 @@ impl Rows {
             None => {
                 let dir = path.parent().unwrap_or(path);
                 fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-                db::open(path, MIGRATIONS)?
+                db::open(path, MIGRATIONS, db::Backup::None)?
             }
         };
         let tx = db
@@ -372,7 +372,7 @@ impl Rows {
 
 /// Opens the database; in a folder that cannot be written, as it is and for reading only.
 fn open(path: &Path) -> Result<Connection, base::Error> {
-    let error = match db::open(path, MIGRATIONS) {
+    let error = match db::open(path, MIGRATIONS, db::Backup::None) {
         Ok(db) => return Ok(db),
         Err(error) => error,
     };

@@ -203,8 +203,9 @@ fn sweep_leftovers(cache: &Cache, project: &Project, since: SystemTime) -> Resul
 #[cfg(unix)]
 pub(super) fn changed(metadata: &std::fs::Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt;
-    let since = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
-    Some(SystemTime::UNIX_EPOCH + since)
+    let seconds = u64::try_from(metadata.ctime()).ok()?;
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds))
 }
 
 #[cfg(not(unix))]

@@ -56,6 +56,19 @@ impl Staged {
         fault::point("staged.commit")?;
         self.0.persist(target).map(drop).map_err(|e| e.error)
     }
+
+    /// As `commit`, for a file of the user's: with the mode of the file that is replaced (a new one
+    /// gets 0644 less the umask), and on disk when this returns.
+    ///
+    /// # Errors
+    /// Any step failed; `target` is as it was before.
+    pub fn finish(mut self, target: &Path) -> io::Result<()> {
+        copy_mode(target, self.file())?;
+        fault::point("write.sync")?;
+        self.file().sync_all()?;
+        self.commit(target)?;
+        sync_dir(parent(target))
+    }
 }
 
 /// Is this the name of a temporary file of ours?
@@ -74,11 +87,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut staged = Staged::new_in(dir)?;
     fault::point("write.bytes")?;
     staged.file().write_all(bytes)?;
-    copy_mode(path, staged.file())?;
-    fault::point("write.sync")?;
-    staged.file().sync_all()?;
-    staged.commit(path)?;
-    sync_dir(dir)
+    staged.finish(path)
 }
 
 /// As `write_atomic`, but a symbolic link at `path` stays: what it points to is replaced. For files

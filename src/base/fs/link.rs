@@ -192,6 +192,14 @@ fn change_mode(_: &Path, _: impl FnOnce(u32) -> u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes a file away from everybody but its owner and group.
+///
+/// # Errors
+/// There is none, or it is somebody else's.
+pub fn keep_from_others(path: &Path) -> io::Result<()> {
+    change_mode(path, |mode| mode & !0o007)
+}
+
 /// Sets or clears the execute bits (where the read bits are).
 ///
 /// # Errors

@@ -18,8 +18,8 @@ pub use atomic::{
     remove_file, rename, sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
 };
 pub use link::{
-    Executable, LinkKind, copy_seen, fill, is_executable, place, set_executable, set_read_only,
-    set_writable, share_read_only,
+    Executable, LinkKind, copy_seen, fill, is_executable, keep_from_others, place, set_executable,
+    set_read_only, set_writable, share_read_only,
 };
 pub use probe::{Volume, volume, working_links};
 pub use walk::{Entry, walk, walk_with};

@@ -5,7 +5,7 @@ use super::{InFiles, Setting, SettingKind};
 
 /// Every setting, sorted by key. `config` reads these and no others; docs/reference/config.md
 /// explains them.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 15] = [
     Setting {
         key: "cache.dir",
         meaning: "the folder of the cache; a shared one may serve several projects",
@@ -117,6 +117,14 @@ pub const SETTINGS: [Setting; 14] = [
         default: "false",
         kind: SettingKind::Flag,
         in_files: InFiles::Both,
+    },
+    Setting {
+        key: "tracking.uri",
+        meaning: "the MLflow or cvops server that gets the recorded runs as well",
+        values: "an `http://` or `https://` address",
+        default: "",
+        kind: SettingKind::Text,
+        in_files: InFiles::Cvops,
     },
 ];
 
