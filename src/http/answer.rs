@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
@@ -16,15 +17,16 @@ use super::connection::Visit;
 use super::problem::{self, After, Asked, Problem, ProblemCode};
 use super::record::{Record, Recorded};
 use super::request_id::RequestId;
-use super::routes::Found;
+use super::routes::{Found, Intake, Path};
 use super::run::Server;
+use super::upload::Upload;
 
 /// Answers `request`; whatever goes wrong becomes an answer too.
 pub(super) async fn answer(
     server: Arc<Server>,
     visit: Arc<Visit>,
     request: Request<Incoming>,
-) -> Result<Response<impl Body<Data = bytes::Bytes, Error = warp::Error>>, Infallible> {
+) -> Result<Response<impl Body<Data = Bytes, Error = warp::Error>>, Infallible> {
     let id = RequestId::of(request.headers());
     let app = &server.app;
     let found = app.routes.find(request.method(), request.uri().path());
@@ -58,20 +60,16 @@ pub(super) async fn answer(
                 ),
             );
             problem.allow = Some(path.allow.clone());
-            refuse(app, &request, Some(path.template), &record.id, problem)
+            refuse(app, &request, Some(&path.template), &record.id, problem)
         }
         Found::Route { path, method } => {
             let path = &app.routes.paths()[path];
-            let body_max = path.methods[method].1;
-            handle(&server, request, path.template, body_max, &mut record).await
+            handle(&server, request, path, method, &mut record).await
         }
     };
-    // A body that nobody read stands between this answer and the next request.
     let unread = has_body && !matches!(found, Found::Route { .. });
     if unread {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        close(&mut response);
     }
     if response
         .headers()
@@ -85,15 +83,16 @@ pub(super) async fn answer(
     Ok(response.map(|body| Recorded::new(body, record)))
 }
 
-/// Reads the body and asks the server's filter.
+/// Reads the body, or lets the filter do so, and asks it.
 async fn handle(
     server: &Server,
     request: Request<Incoming>,
-    template: &'static str,
-    body_max: u64,
+    path: &Path,
+    method: usize,
     record: &mut Record,
 ) -> warp::reply::Response {
     let app = &server.app;
+    let template = &*path.template;
     let (mut head, incoming) = request.into_parts();
     let asked = |problem: &Problem, path: &str, id: &RequestId| {
         let asked = Asked {
@@ -103,12 +102,28 @@ async fn handle(
         };
         problem.respond((app.render)(problem, &asked))
     };
+    let known = &path.methods[method];
     let timeout = server.limits.body_timeout;
-    let bytes = match body::read(incoming, body_max, timeout, &server.bodies).await {
-        Ok(bytes) => bytes,
-        Err(problem) => return asked(&problem, head.uri.path(), &record.id),
+    let mut upload = None;
+    let bytes = match known.intake {
+        Intake::Collected => {
+            match body::read(incoming, known.body_max, timeout, &server.bodies).await {
+                Ok(bytes) => bytes,
+                Err(problem) => return asked(&problem, head.uri.path(), &record.id),
+            }
+        }
+        Intake::Streamed => match Upload::new(incoming, known.body_max, timeout) {
+            Ok(streamed) => {
+                upload = Some(streamed.clone());
+                head.extensions.insert(streamed);
+                Bytes::new()
+            }
+            Err(problem) => return asked(&problem, head.uri.path(), &record.id),
+        },
     };
     record.received = bytes.len() as u64;
+    head.extensions
+        .insert(path.matched(method, head.uri.path()));
     if head.method == Method::HEAD {
         // hyper remembers what was asked and leaves the body away, but not its length.
         head.method = Method::GET;
@@ -117,7 +132,8 @@ async fn handle(
     let uri = head.uri.clone();
     let answering =
         AssertUnwindSafe(async { (app.handler)(Request::from_parts(head, bytes)).await });
-    match answering.catch_unwind().await {
+    let answered = answering.catch_unwind().await;
+    let mut response = match answered {
         Ok(response) => response,
         Err(_) => {
             tracing::error!(
@@ -133,7 +149,21 @@ async fn handle(
             );
             asked(&problem, uri.path(), &record.id)
         }
+    };
+    if let Some(upload) = upload {
+        record.received = upload.received();
+        if !upload.is_read() {
+            close(&mut response);
+        }
     }
+    response
+}
+
+/// Ends the connection after the answer: a body that nobody read stands before the next request.
+fn close(response: &mut warp::reply::Response) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn refuse(
@@ -155,7 +185,7 @@ fn refuse(
 }
 
 fn options(allow: HeaderValue) -> warp::reply::Response {
-    let mut response = warp::reply::Response::new(bytes::Bytes::new().into());
+    let mut response = warp::reply::Response::new(Bytes::new().into());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow);
     response

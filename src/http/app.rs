@@ -47,7 +47,8 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// Puts a server together. `filter` is only asked about routes of the table, with the whole body
-    /// in memory; a HEAD request reaches it as GET. What it rejects is answered by warp's own words,
+    /// in memory (or an `Upload`, if the route is streamed) and `Matched` among the extensions; a HEAD
+    /// request reaches it as GET. What it rejects is answered by warp's own words,
     /// so it should end with `.recover(…)` or reject nothing. Series of the routes are created in
     /// `metrics` with 0.
     pub fn new<F>(

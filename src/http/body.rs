@@ -35,17 +35,7 @@ pub(super) async fn read(
     share.grow_to(body.size_hint().lower()).map_err(busy)?;
     tokio::time::timeout(timeout, collect(&mut body, max, share))
         .await
-        .unwrap_or_else(|_| {
-            Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                ProblemCode::BodyTimeout,
-                format!(
-                    "the body did not arrive within {}",
-                    units::duration(timeout)
-                ),
-            )
-            .closing())
-        })
+        .unwrap_or_else(|_| Err(too_slow("the body", timeout)))
 }
 
 async fn collect(body: &mut Incoming, max: u64, mut share: Share) -> Result<Bytes, Problem> {
@@ -94,7 +84,16 @@ fn busy(_: Exhausted) -> Problem {
     .closing()
 }
 
-fn too_large(max: u64) -> Problem {
+pub(super) fn too_slow(what: &str, timeout: Duration) -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        ProblemCode::BodyTimeout,
+        format!("{what} did not arrive within {}", units::duration(timeout)),
+    )
+    .closing()
+}
+
+pub(super) fn too_large(max: u64) -> Problem {
     let detail = if max == 0 {
         "this route takes no body".to_owned()
     } else {
@@ -108,7 +107,7 @@ fn too_large(max: u64) -> Problem {
     .closing()
 }
 
-fn broken(error: &hyper::Error) -> Problem {
+pub(super) fn broken(error: &hyper::Error) -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         ProblemCode::BodyBroken,

@@ -1,14 +1,11 @@
 //! Metrics as Prometheus reads them. Imports: nothing of ours.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use prometheus::{Registry, TextEncoder};
 use warp::reply::Response;
 
 use super::error::Error;
+use super::reply::{accepts_gzip, gzip};
 
 /// The type of the text format, to the letter: Prometheus 3 fails a scrape with another one.
 pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,44 +41,4 @@ pub fn exposition_response(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
-}
-
-/// Does the header name gzip, and not with weight 0 (RFC 9110, 12.5.3)?
-fn accepts_gzip(accepted: &str) -> bool {
-    accepted.split(',').any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|parameter| {
-            parameter
-                .strip_prefix("q=")
-                .and_then(|q| q.parse::<f32>().ok())
-                == Some(0.0)
-        });
-        name.eq_ignore_ascii_case("gzip") && !refused
-    })
-}
-
-fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).ok()?;
-    encoder.finish().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::accepts_gzip;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_ask() {
-        for (header, expected) in [
-            ("gzip", true),
-            ("deflate, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("identity", false),
-            ("x-gzip", false),
-            ("", false),
-        ] {
-            assert_eq!(accepts_gzip(header), expected, "{header}");
-        }
-    }
 }

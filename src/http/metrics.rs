@@ -5,6 +5,8 @@
 //! 0, so that `rate()` sees the first event. An unknown path counts under the handler `none` and an
 //! unknown method as `other`: a client cannot make up series. Imports: nothing of ours.
 
+use std::borrow::Cow;
+
 use hyper::{Method, StatusCode};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -42,7 +44,7 @@ pub struct Metrics {
 /// The series of one path, looked up once.
 #[derive(Debug)]
 pub(super) struct RouteMetrics {
-    handler: &'static str,
+    handler: Cow<'static, str>,
     /// By method, in the order of the table.
     methods: Vec<(Method, MethodMetrics)>,
     pub(super) request_size: Histogram,
@@ -119,27 +121,27 @@ impl Metrics {
             .paths()
             .iter()
             .map(|path| {
-                let methods = path.methods.iter().map(|(method, _)| method);
-                self.of_path(path.template, methods)
+                let methods = path.methods.iter().map(|known| &known.method);
+                self.of_path(path.template.clone(), methods)
             })
             .collect();
-        all.push(self.of_path(NO_HANDLER, [].iter()));
+        all.push(self.of_path(Cow::Borrowed(NO_HANDLER), [].iter()));
         all
     }
 
     fn of_path<'m>(
         &self,
-        handler: &'static str,
+        handler: Cow<'static, str>,
         methods: impl Iterator<Item = &'m Method>,
     ) -> RouteMetrics {
         RouteMetrics {
-            handler,
             methods: methods
-                .map(|method| (method.clone(), self.of_method(method, handler)))
+                .map(|method| (method.clone(), self.of_method(method, &handler)))
                 .collect(),
-            request_size: self.request_size.with_label_values(&[handler]),
-            response_size: self.response_size.with_label_values(&[handler]),
-            in_progress: self.in_progress.with_label_values(&[handler]),
+            request_size: self.request_size.with_label_values(&[&*handler]),
+            response_size: self.response_size.with_label_values(&[&*handler]),
+            in_progress: self.in_progress.with_label_values(&[&*handler]),
+            handler,
         }
     }
 
@@ -169,7 +171,7 @@ impl Metrics {
             known.duration.observe(seconds);
         } else {
             let method = method_label(method);
-            let handler = route.handler;
+            let handler = route.handler();
             self.requests
                 .with_label_values(&[method, handler, CLASSES[class]])
                 .inc();
@@ -182,8 +184,8 @@ impl Metrics {
 
 impl RouteMetrics {
     /// Returns the route template, `none` for unknown paths.
-    pub(super) fn handler(&self) -> &'static str {
-        self.handler
+    pub(super) fn handler(&self) -> &str {
+        &self.handler
     }
 }
 

@@ -8,7 +8,7 @@
 //! # The way of a request
 //! `bind` → `run` (in the runtime of its caller, `Cancel`) → `accept` (at most `connections_max` connections) →
 //! `connection` (hyper, timeouts, lingering close) → `answer`: route, request id, body within its
-//! limit and the `budget` of all bodies, then warp, with the panic of a handler caught → `record` (metrics, access log) when the
+//! limit and the `budget` of all bodies (or an `Upload` that the handler reads), then warp, with the panic of a handler caught → `record` (metrics, access log) when the
 //! last byte of the answer was handed on.
 //!
 //! warp's own server is not used: it panics on a busy port, accepts without limit and cannot tell a
@@ -27,14 +27,16 @@ mod limits;
 mod metrics;
 mod problem;
 mod record;
+mod reply;
 mod request_id;
 mod routes;
 mod run;
+mod upload;
 
 #[cfg(test)]
 mod tests;
 
-pub use hyper::{Method, StatusCode, header};
+pub use hyper::{HeaderMap, Method, StatusCode, header};
 
 pub use app::App;
 pub use bind::{Bound, bind};
@@ -43,7 +45,10 @@ pub use exposition::{EXPOSITION_TYPE, exposition, exposition_response};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use problem::{Asked, Problem, ProblemCode, Rendered};
+pub use prometheus::Registry;
+pub use reply::{stream, text};
 pub use request_id::RequestId;
-pub use routes::{Route, RouteTable};
-pub use run::{Drained, serve};
+pub use routes::{Intake, Matched, Route, RouteTable};
+pub use run::{Drained, serve, serve_until};
+pub use upload::{Pieces, Upload};
 pub use warp::reply::Response;

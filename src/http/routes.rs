@@ -1,12 +1,23 @@
-//! The table of routes: which paths there are, which methods each knows, how large its bodies may be.
+//! The table of routes: which paths there are, which methods each knows, how large its bodies may be
+//! and whether they are collected or streamed.
 //!
 //! Asked before warp is: warp's rejections mix up "no such path" and "no such method", and it reads
 //! bodies of any size. Imports: nothing of ours.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hyper::Method;
 use hyper::header::HeaderValue;
+
+/// What becomes of a request's body before the filter is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// It is read to its end; the filter finds it as the body.
+    Collected,
+    /// It is left where it is; the filter finds an `Upload` among the request's extensions.
+    Streamed,
+}
 
 /// One route of a server.
 #[derive(Clone, Debug)]
@@ -14,42 +25,74 @@ pub struct Route {
     /// Its method. `GET` also answers `HEAD`; `OPTIONS` needs no route.
     pub method: Method,
     /// Its path. A segment `{name}` stands for any one segment, `{name}:verb` for one that ends
-    /// with `:verb`.
-    pub template: &'static str,
+    /// with `:verb`, a last segment `{*name}` for all that follows, at least one character.
+    pub template: Cow<'static, str>,
     /// Larger bodies are refused, bytes.
     pub body_max: u64,
+    /// What becomes of its body.
+    pub intake: Intake,
 }
 
 impl Route {
+    /// Describes a route that takes a body of at most `body_max` bytes.
+    #[must_use]
+    pub fn new(method: Method, template: impl Into<Cow<'static, str>>, body_max: u64) -> Self {
+        Self {
+            method,
+            template: template.into(),
+            body_max,
+            intake: Intake::Collected,
+        }
+    }
+
     /// Describes a route that takes no body.
     #[must_use]
-    pub fn get(template: &'static str) -> Self {
-        Self {
-            method: Method::GET,
-            template,
-            body_max: 0,
-        }
+    pub fn get(template: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Method::GET, template, 0)
     }
 
     /// Describes a route that takes a body of at most `body_max` bytes.
     #[must_use]
-    pub fn post(template: &'static str, body_max: u64) -> Self {
-        Self {
-            method: Method::POST,
-            template,
-            body_max,
-        }
+    pub fn post(template: impl Into<Cow<'static, str>>, body_max: u64) -> Self {
+        Self::new(Method::POST, template, body_max)
     }
+
+    /// Leaves bodies to the filter.
+    #[must_use]
+    pub fn streamed(mut self) -> Self {
+        self.intake = Intake::Streamed;
+        self
+    }
+}
+
+/// Which route a request took; among its extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    /// The route's place among those that the table was made of.
+    pub route: usize,
+    /// What stands for the placeholders, in order, as in the URL: not decoded.
+    pub params: Vec<String>,
 }
 
 /// One path with its methods.
 #[derive(Debug)]
 pub(super) struct Path {
-    pub(super) template: &'static str,
-    /// Methods with the limit of their bodies, in the order of the table.
-    pub(super) methods: Vec<(Method, u64)>,
+    pub(super) template: Cow<'static, str>,
+    segments: Vec<Segment>,
+    /// In the order of the table.
+    pub(super) methods: Vec<Known>,
     /// The value of `Allow`.
     pub(super) allow: HeaderValue,
+}
+
+/// A method of a path.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) method: Method,
+    pub(super) body_max: u64,
+    pub(super) intake: Intake,
+    /// Its route's place in the table.
+    route: usize,
 }
 
 /// What the table says of a request.
@@ -75,15 +118,16 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub struct RouteTable {
     paths: Vec<Path>,
-    exact: BTreeMap<&'static str, usize>,
+    exact: BTreeMap<Cow<'static, str>, usize>,
     /// Paths with a placeholder, the ones with the longest fixed text first.
-    templates: Vec<(Vec<Segment>, usize)>,
+    templates: Vec<usize>,
 }
 
 #[derive(Debug)]
 enum Segment {
-    Fixed(&'static str),
-    Any { suffix: &'static str },
+    Fixed(String),
+    Any { suffix: String },
+    Tail,
 }
 
 impl RouteTable {
@@ -91,10 +135,11 @@ impl RouteTable {
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         let mut paths: Vec<Path> = Vec::new();
-        let mut numbers: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for route in routes {
-            let index = *numbers.entry(route.template).or_insert_with(|| {
+        let mut numbers: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
+        for (place, route) in routes.into_iter().enumerate() {
+            let index = *numbers.entry(route.template.clone()).or_insert_with(|| {
                 paths.push(Path {
+                    segments: segments(&route.template),
                     template: route.template,
                     methods: Vec::new(),
                     allow: HeaderValue::from_static(""),
@@ -102,8 +147,13 @@ impl RouteTable {
                 paths.len() - 1
             });
             let methods = &mut paths[index].methods;
-            if !methods.iter().any(|(method, _)| *method == route.method) {
-                methods.push((route.method, route.body_max));
+            if !methods.iter().any(|known| known.method == route.method) {
+                methods.push(Known {
+                    method: route.method,
+                    body_max: route.body_max,
+                    intake: route.intake,
+                    route: place,
+                });
             }
         }
         for path in &mut paths {
@@ -112,11 +162,8 @@ impl RouteTable {
         let (templates, exact): (Vec<_>, Vec<_>) = numbers
             .into_iter()
             .partition(|(template, _)| template.contains('{'));
-        let mut templates: Vec<_> = templates
-            .into_iter()
-            .map(|(template, index)| (segments(template), index))
-            .collect();
-        templates.sort_by_key(|(segments, _)| std::cmp::Reverse(fixed_chars(segments)));
+        let mut templates: Vec<usize> = templates.into_iter().map(|(_, index)| index).collect();
+        templates.sort_by_key(|index| precision(&paths[*index].segments));
         Self {
             paths,
             exact: exact.into_iter().collect(),
@@ -132,16 +179,14 @@ impl RouteTable {
     /// Looks `path` up, and the method in it.
     pub(super) fn find(&self, method: &Method, path: &str) -> Found {
         let found = self.exact.get(path).copied().or_else(|| {
-            self.templates
-                .iter()
-                .find(|(segments, _)| fits(segments, path))
-                .map(|(_, index)| *index)
+            let mut templates = self.templates.iter().copied();
+            templates.find(|index| fits(&self.paths[*index].segments, path))
         });
         let Some(index) = found else {
             return Found::Nothing;
         };
         let methods = &self.paths[index].methods;
-        let position = |wanted: &Method| methods.iter().position(|(m, _)| m == wanted);
+        let position = |wanted: &Method| methods.iter().position(|known| known.method == *wanted);
         let with_get = || {
             (method == Method::HEAD)
                 .then(|| position(&Method::GET))
@@ -157,8 +202,35 @@ impl RouteTable {
     }
 }
 
-fn allow(methods: &[(Method, u64)]) -> HeaderValue {
-    let mut names: Vec<&str> = methods.iter().map(|(m, _)| m.as_str()).collect();
+impl Path {
+    /// Returns what a request for `path`, which was found here, took.
+    pub(super) fn matched(&self, method: usize, path: &str) -> Matched {
+        let mut params = Vec::new();
+        let mut rest = path;
+        for segment in &self.segments {
+            let (part, after) = rest.split_once('/').unwrap_or((rest, ""));
+            match segment {
+                Segment::Fixed(_) => {}
+                Segment::Any { suffix } => {
+                    params.push(
+                        part.strip_suffix(suffix.as_str())
+                            .unwrap_or(part)
+                            .to_owned(),
+                    );
+                }
+                Segment::Tail => params.push(rest.to_owned()),
+            }
+            rest = after;
+        }
+        Matched {
+            route: self.methods[method].route,
+            params,
+        }
+    }
+}
+
+fn allow(methods: &[Known]) -> HeaderValue {
+    let mut names: Vec<&str> = methods.iter().map(|known| known.method.as_str()).collect();
     for (more, when) in [("HEAD", names.contains(&"GET")), ("OPTIONS", true)] {
         if when && !names.contains(&more) {
             names.push(more);
@@ -168,40 +240,48 @@ fn allow(methods: &[(Method, u64)]) -> HeaderValue {
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }
 
-fn segments(template: &'static str) -> Vec<Segment> {
+fn segments(template: &str) -> Vec<Segment> {
     template
         .split('/')
         .map(
             |part| match part.strip_prefix('{').and_then(|p| p.split_once('}')) {
-                Some((_, suffix)) => Segment::Any { suffix },
-                None => Segment::Fixed(part),
+                Some((name, _)) if name.starts_with('*') => Segment::Tail,
+                Some((_, suffix)) => Segment::Any {
+                    suffix: suffix.to_owned(),
+                },
+                None => Segment::Fixed(part.to_owned()),
             },
         )
         .collect()
 }
 
-fn fixed_chars(segments: &[Segment]) -> usize {
-    segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Fixed(text) => text.len() + 1,
-            Segment::Any { suffix } => suffix.len(),
-        })
-        .sum()
+/// Sorts the more precise before the less: by fixed text, and a tail after a single segment.
+fn precision(segments: &[Segment]) -> (std::cmp::Reverse<usize>, bool) {
+    let fixed = segments.iter().map(|segment| match segment {
+        Segment::Fixed(text) => text.len() + 1,
+        Segment::Any { suffix } => suffix.len(),
+        Segment::Tail => 0,
+    });
+    let has_tail = segments.iter().any(|s| matches!(s, Segment::Tail));
+    (std::cmp::Reverse(fixed.sum()), has_tail)
 }
 
 fn fits(segments: &[Segment], path: &str) -> bool {
     let mut parts = path.split('/');
-    let all = segments
-        .iter()
-        .all(|segment| match (segment, parts.next()) {
-            (_, None) => false,
-            (Segment::Fixed(text), Some(part)) => *text == part,
-            (Segment::Any { suffix }, Some(part)) => {
-                part.len() > suffix.len() && part.ends_with(suffix)
-            }
-        });
-    all && parts.next().is_none()
+    for segment in segments {
+        let Some(part) = parts.next() else {
+            return false;
+        };
+        let does = match segment {
+            Segment::Fixed(text) => *text == part,
+            Segment::Any { suffix } => part.len() > suffix.len() && part.ends_with(suffix.as_str()),
+            Segment::Tail => return !part.is_empty() || parts.next().is_some(),
+        };
+        if !does {
+            return false;
+        }
+    }
+    parts.next().is_none()
 }
 
 #[cfg(test)]
@@ -224,7 +304,7 @@ mod tests {
             }
             Found::Route { path, method } => {
                 let path = &table.paths()[path];
-                format!("{} {}", path.methods[method].0, path.template)
+                format!("{} {}", path.methods[method].method, path.template)
             }
         };
         for (method, path, expected) in [
@@ -246,6 +326,42 @@ mod tests {
             ("GET", "/v1/models/a/b", "nothing"),
         ] {
             assert_eq!(found(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_handed_on_as_they_stand_in_the_url() {
+        let put = |template| Route::new(Method::PUT, template, 10).streamed();
+        let table = RouteTable::new(vec![
+            Route::get("/files"),
+            put("/files/{*path}"),
+            Route::get("/files/{*path}"),
+            Route::get("/files/{id}/tags/{key}"),
+            Route::new(Method::PATCH, "/m/{name}:stage", 10),
+            Route::get("/m/{name}"),
+        ]);
+        let matched = |method: &str, path: &str| {
+            let found = table.find(&method.parse().unwrap(), path);
+            let Found::Route { path: at, method } = found else {
+                return format!("{found:?}");
+            };
+            let at = &table.paths()[at];
+            let matched = at.matched(method, path);
+            format!("{} {:?}", matched.route, matched.params)
+        };
+        for (method, path, expected) in [
+            ("PUT", "/files/a/b%20c/", "1 [\"a/b%20c/\"]"),
+            ("GET", "/files/a", "2 [\"a\"]"),
+            ("HEAD", "/files/a//b", "2 [\"a//b\"]"),
+            ("GET", "/files//b", "2 [\"/b\"]"),
+            ("GET", "/files", "0 []"),
+            ("GET", "/files/", "Nothing"),
+            ("GET", "/files/7/tags/k", "3 [\"7\", \"k\"]"),
+            ("GET", "/files/7/tags/k/l", "2 [\"7/tags/k/l\"]"),
+            ("PATCH", "/m/x:stage", "4 [\"x\"]"),
+            ("GET", "/m/x", "5 [\"x\"]"),
+        ] {
+            assert_eq!(matched(method, path), expected, "{method} {path}");
         }
     }
 }

@@ -55,6 +55,22 @@ pub async fn serve(
     cancel: &Cancel,
     on_drain: impl FnOnce(),
 ) -> Result<Drained, Error> {
+    serve_until(bound, app, limits, std::future::pending(), cancel, on_drain).await
+}
+
+/// As `serve`; ends as soon as `stop` does, too. `cancel` is only looked at now and then, which is
+/// long for whoever waits for a server of the same process.
+///
+/// # Errors
+/// As `serve`.
+pub async fn serve_until(
+    bound: Bound,
+    app: App,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+    cancel: &Cancel,
+    on_drain: impl FnOnce(),
+) -> Result<Drained, Error> {
     let listener = TcpListener::from_std(bound.listener).map_err(Error::Runtime)?;
     let server = Arc::new(Server {
         app,
@@ -68,6 +84,7 @@ pub async fn serve(
     tokio::select! {
         () = accept(&server, &listener, &mut connections, &draining) => {}
         () = reached(cancel, CancelReason::StageFailed) => {}
+        () = stop => {}
     }
     let before = server.finished.load(Ordering::SeqCst);
     on_drain();

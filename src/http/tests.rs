@@ -25,6 +25,9 @@ const ECHO_MAX: u64 = 1000;
 /// The largest body of `/length`, bytes.
 const LENGTH_MAX: u64 = 1 << 20;
 
+/// The largest body of streamed routes, bytes.
+const UPLOAD_MAX: u64 = 3 << 20;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -51,6 +54,9 @@ fn start(limits: Limits) -> TestServer {
         Route::get("/slow"),
         Route::get("/id"),
         Route::post("/length", LENGTH_MAX),
+        Route::new(Method::PUT, "/up/{*path}", UPLOAD_MAX).streamed(),
+        Route::post("/ignored", UPLOAD_MAX).streamed(),
+        Route::get("/stream/{size}"),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -81,7 +87,25 @@ fn start(limits: Limits) -> TestServer {
         .and(warp::post())
         .and(warp::body::bytes())
         .map(|body: Bytes| body.len().to_string());
+    let upload = warp::path("up")
+        .and(warp::put())
+        .and(warp::ext::get::<Matched>())
+        .and(warp::ext::get::<Upload>())
+        .then(upload);
+    let ignored = warp::path!("ignored").and(warp::post()).map(|| "ignored");
+    let streamed = warp::path("stream")
+        .and(warp::ext::get::<Matched>())
+        .map(|matched: Matched| {
+            // As many pieces as the size says, of one byte each, but never more than 3.
+            let size: u64 = matched.params[0].parse().unwrap();
+            let pieces = ["a", "b", "c"].into_iter().take(size as usize);
+            let pieces = pieces.map(|piece| Ok(Bytes::from(piece)));
+            stream(size, futures_util::stream::iter(pieces))
+        });
     let filter = hello
+        .or(upload)
+        .or(ignored)
+        .or(streamed)
         .or(echo)
         .or(length)
         .or(panics)
@@ -117,6 +141,27 @@ fn start(limits: Limits) -> TestServer {
         draining,
         ended,
     }
+}
+
+/// Reads a body piece by piece and says what came.
+async fn upload(matched: Matched, upload: Upload) -> Response {
+    let mut length = 0;
+    let mut pieces = upload.take().unwrap();
+    assert!(upload.take().is_none(), "a body is handed out once");
+    loop {
+        match pieces.next().await {
+            Ok(Some(bytes)) => length += bytes.len(),
+            Ok(None) => break,
+            Err(problem) => {
+                let text = problem.detail.clone().into_owned();
+                return problem.respond(Rendered::json(&json!({
+                    "code": problem.code.as_str(), "detail": text,
+                })));
+            }
+        }
+    }
+    let text = format!("{} {:?} {:?}", matched.route, matched.params, length);
+    Response::new(text.into())
 }
 
 fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
@@ -360,6 +405,112 @@ fn bodies_have_a_limit_however_they_come() {
     // A route without a body takes none.
     refused(&server.ask(&post("/hello", "x").replace("POST", "GET")));
     server.stop();
+}
+
+#[test]
+fn streamed_bodies_are_read_piece_by_piece() {
+    let server = start(Limits {
+        body_timeout: Duration::from_millis(200),
+        // What is streamed takes nothing of it.
+        bodies_bytes_max: 100_000,
+        ..Limits::default()
+    });
+    let put = |path: &str, body: &str| post(path, body).replace("POST", "PUT");
+    let mut client = server.connect();
+    let all = "x".repeat(UPLOAD_MAX as usize);
+    let answer = client.ask(&put("/up/a%20b/c", &all));
+    assert_eq!(answer.body, format!("6 [\"a%20b/c\"] {UPLOAD_MAX}"));
+    assert_eq!(answer.header("connection"), None);
+    server.until(
+        r#"http_request_size_bytes_sum{handler="/up/{*path}"}"#,
+        UPLOAD_MAX as f64,
+    );
+    // In pieces, chunked, on the same connection; each piece has the whole time.
+    client.send("PUT /up/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for piece in ["3\r\nabc\r\n", "4\r\ndefg\r\n"] {
+        client.send(piece);
+    }
+    assert_eq!(client.ask("0\r\n\r\n").body, "6 [\"x\"] 7");
+    // Empty.
+    assert_eq!(client.ask(&put("/up/x", "")).body, "6 [\"x\"] 0");
+
+    let is_over = |answer: &Answer, status, code: &str| {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
+        assert_eq!(answer.header("connection"), Some("close"));
+    };
+    // Announced: refused before a byte of it is sent. Not announced: when it is too much.
+    let announced = format!(
+        "PUT /up/x HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        UPLOAD_MAX + 1
+    );
+    is_over(&server.ask(&announced), 413, "body_too_large");
+    let chunked = "PUT /up/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let large = format!("{chunked}{:x}\r\n{all}x\r\n0\r\n\r\n", UPLOAD_MAX + 1);
+    is_over(&server.ask(&large), 413, "body_too_large");
+    is_over(
+        &server.ask(&format!("{chunked}no number\r\n")),
+        400,
+        "body_broken",
+    );
+    is_over(
+        &server.ask(&format!("{chunked}3\r\nab")),
+        408,
+        "body_timeout",
+    );
+
+    // What nobody reads ends the connection, and the answer still arrives.
+    let ignored = server.ask(&post("/ignored", &all));
+    assert_eq!((ignored.status, ignored.body.as_str()), (200, "ignored"));
+    assert_eq!(ignored.header("connection"), Some("close"));
+    let mut client = server.connect();
+    let nothing = client.ask(&post("/ignored", ""));
+    assert_eq!(nothing.header("connection"), None);
+    assert_eq!(client.ask(&get("/hello")).status, 200);
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn streams_have_a_size_and_break_off_when_they_end_before_it() {
+    let server = start(Limits::default());
+    let mut client = server.connect();
+    let answer = client.ask(&get("/stream/3"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "abc"));
+    assert_eq!(answer.header("content-length"), Some("3"));
+    let head = client.ask("HEAD /stream/3 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(head.header("content-length"), Some("3"));
+    client.send(&get("/stream/4"));
+    let mut bytes = Vec::new();
+    // What was written before the stream ended may be thrown away with the connection.
+    let _ = client.stream.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    assert!(body.len() < 4, "{text}");
+    server.stop();
+}
+
+#[test]
+fn large_texts_are_compressed_for_those_who_ask() {
+    let large = Bytes::from("{\"a\": 1}".repeat(1000));
+    let json = header::HeaderValue::from_static("application/json");
+    let asked = |accepted: &'static str| {
+        let mut headers = HeaderMap::new();
+        let accepted = header::HeaderValue::from_static(accepted);
+        headers.insert(header::ACCEPT_ENCODING, accepted);
+        headers
+    };
+    let encoding = |body: &Bytes, headers: &HeaderMap| {
+        let response = text(body.clone(), json.clone(), headers);
+        let varies = response.headers().contains_key("vary");
+        let encoding = response.headers().get("content-encoding").cloned();
+        (encoding.map(|e| e.to_str().unwrap().to_owned()), varies)
+    };
+    let gzip = Some("gzip".to_owned());
+    assert_eq!(encoding(&large, &asked("gzip, deflate")), (gzip, true));
+    assert_eq!(encoding(&large, &asked("gzip;q=0")), (None, true));
+    assert_eq!(encoding(&large, &HeaderMap::new()), (None, true));
+    let small = large.slice(..1000);
+    assert_eq!(encoding(&small, &asked("gzip")), (None, false));
 }
 
 #[test]
