@@ -1,7 +1,10 @@
 //! The error of this room. Imports: `base`, `project`, `store`.
 
+use std::path::Path;
+
 use crate::base;
 use crate::base::clock::{self, Timestamp};
+use crate::base::db::{self, Trouble};
 use crate::base::diag::{Diagnostic, ToDiagnostics};
 
 use super::run::{Run, RunId, Status};
@@ -26,6 +29,43 @@ impl Candidate {
             id: run.id,
             status: run.status,
             started: run.started,
+        }
+    }
+}
+
+/// Why a request of a client cannot be answered, as MLflow sorts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A value is not one that can be (`INVALID_PARAMETER_VALUE`).
+    Invalid,
+    /// The name is taken (`RESOURCE_ALREADY_EXISTS`).
+    Exists,
+    /// There is none (`RESOURCE_DOES_NOT_EXIST`).
+    Missing,
+}
+
+impl Error {
+    /// A value is not one that can be.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::Refused {
+            why: Refusal::Invalid,
+            message: message.into(),
+        }
+    }
+
+    /// The name is taken.
+    pub fn exists(message: impl Into<String>) -> Self {
+        Self::Refused {
+            why: Refusal::Exists,
+            message: message.into(),
+        }
+    }
+
+    /// There is none.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self::Refused {
+            why: Refusal::Missing,
+            message: message.into(),
         }
     }
 }
@@ -102,6 +142,48 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// What a client asked for cannot be; the words are MLflow's where it has some.
+    #[error("{message}")]
+    Refused {
+        /// What kind of refusal.
+        why: Refusal,
+        /// For people.
+        message: String,
+    },
+    /// The thread that writes has ended.
+    #[error("nothing can be recorded any more: the thread that writes has ended")]
+    WriterGone,
+    /// A change of the record panicked, and was taken back.
+    #[error("the record was not changed: this is a bug in cvops")]
+    Panicked,
+    /// No user has this name.
+    #[error("there is no user `{name}`")]
+    UnknownUser {
+        /// The name asked for.
+        name: String,
+        /// The one that was probably meant.
+        nearest: Option<String>,
+    },
+    /// The name of a user is taken.
+    #[error("there is a user `{name}` already")]
+    UserExists {
+        /// The name.
+        name: String,
+    },
+    /// No token has this id.
+    #[error("there is no token `{text}`")]
+    UnknownToken {
+        /// What was asked for.
+        text: String,
+    },
+    /// Several tokens begin with these digits.
+    #[error("`{text}` names {count} tokens")]
+    AmbiguousToken {
+        /// What was asked for.
+        text: String,
+        /// How many.
+        count: usize,
+    },
     /// A tag was to be removed that the run does not have.
     #[error("the run `{name}` has no tag `{key}`")]
     UnknownTag {
@@ -130,13 +212,8 @@ impl ToDiagnostics for Error {
             Self::Project(error) => return error.to_diagnostics(),
             Self::Store(error) => return error.to_diagnostics(),
             Self::Base(error) => return error.to_diagnostics(),
-            Self::Database(base::Error::Database { path, .. }) => {
-                let path = path.display();
-                Diagnostic::error("tracking", self.to_string())
-                    .note("results of stages do not depend on it: lock and cache are as they were")
-                    .help(format!(
-                        "if it is damaged, move it aside (`mv {path} {path}.damaged`): the next run starts a new one"
-                    ))
+            Self::Database(error @ base::Error::Database { path, .. }) => {
+                database(error, path, self.to_string())
             }
             Self::Database(error) => return error.to_diagnostics(),
             Self::BadRecord { .. } => {
@@ -192,9 +269,61 @@ impl ToDiagnostics for Error {
             }
             Self::StillRunning { .. } => Diagnostic::error("still-running", self.to_string())
                 .help("wait for it, or stop it with Ctrl-C where it runs"),
+            Self::Refused { .. } => Diagnostic::error("refused", self.to_string()),
+            Self::WriterGone => Diagnostic::error("tracking", self.to_string())
+                .help("start the command again; what was acknowledged is recorded"),
+            Self::Panicked => Diagnostic::error("tracking", self.to_string())
+                .help("the log has more; please report it"),
+            Self::UnknownUser { nearest, .. } => {
+                Diagnostic::error("unknown-user", self.to_string())
+                    .help(meant(nearest, "`cvops ui user list` shows the users"))
+            }
+            Self::UserExists { .. } => Diagnostic::error("user-exists", self.to_string()).help(
+                "`cvops ui user passwd` gives another password, `cvops ui user role` another role",
+            ),
+            Self::UnknownToken { .. } => Diagnostic::error("unknown-token", self.to_string())
+                .help("`cvops ui token list` shows the ids of tokens; their first 4 digits do"),
+            Self::AmbiguousToken { .. } => {
+                Diagnostic::error("ambiguous-token", self.to_string()).help("give more of the id")
+            }
             Self::UnknownTag { nearest, .. } => Diagnostic::error("unknown-tag", self.to_string())
                 .help(meant(nearest, "`cvops runs show` shows the tags of a run")),
         };
         vec![one]
+    }
+}
+
+/// Says what to do about a record that cannot be used. What is there stays: nothing but the user moves
+/// it away.
+fn database(error: &base::Error, path: &Path, headline: String) -> Diagnostic {
+    let diagnostic = Diagnostic::error("tracking", headline)
+        .note("results of stages do not depend on it: lock and cache are as they were");
+    let trouble = db::trouble(error).unwrap_or(Trouble::Other);
+    if let Some(help) = db::trouble_help(trouble) {
+        return diagnostic.help(help);
+    }
+    if trouble == Trouble::Other {
+        return diagnostic.help("`cvops doctor` looks whether it is damaged");
+    }
+    let (folder, name) = (
+        path.parent().unwrap_or(Path::new(".")).display(),
+        path.file_name().unwrap_or_default().display(),
+    );
+    // With its log and the index of that: one that is left behind would be read into a new database.
+    let aside = format!("`mkdir {folder}/damaged && mv {folder}/{name}* {folder}/damaged`");
+    match db::newest_copy(path) {
+        Some(copy) => {
+            let copy = copy.file_name().unwrap_or_default().display();
+            diagnostic
+                .note(format!(
+                    "`{folder}/{copy}` is a copy from before its tables were last changed"
+                ))
+                .help(format!(
+                    "move it aside with its log ({aside}), then bring back a copy of yours or that one (`cp {folder}/damaged/{copy} {folder}/{name}`)"
+                ))
+        }
+        None => diagnostic.help(format!(
+            "move it aside with its log ({aside}), then bring back a copy of yours; without one the next run starts a new record"
+        )),
     }
 }

@@ -4,16 +4,30 @@
 //! model asks for (experiments, runs, params, metrics with steps, tags), so that its REST API can be
 //! served from them. Imports: base, project, store.
 
+pub mod artifacts;
+pub mod client;
 pub mod db;
+pub mod entity;
 pub mod error;
+pub mod exchange;
+pub mod forward;
 mod name;
 pub mod overview;
 mod owner;
+mod registry;
 pub mod run;
+pub mod search;
+mod source;
+pub mod validate;
 
-pub use db::{Filter, Order, Tracking};
-pub use error::Error;
+pub use artifacts::Artifacts;
+pub use db::{
+    Filter, LoggedBatch, LoggedPoint, NewLoggedModel, NewRecord, NewVersion, Order, Reader,
+    RunChange, Shared, Tracking, Writing,
+};
+pub use error::{Error, Refusal};
 pub use run::{
     Artifact, Batch, Curve, DEFAULT_EXPERIMENT, End, Git, Key, Metric, NewRun, Param, Point, Run,
     RunId, StageOutcome, StageRecord, Status,
 };
+pub use search::{DatasetSummary, LoggedModelSearch, ModelOrder, RunSearch, Search};

@@ -79,6 +79,8 @@ impl FromStr for RunId {
 /// How far a run is. The words in the database are MLflow's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// It is to begin (clients of MLflow say so; nothing here does).
+    Scheduled,
     /// It goes on.
     Running,
     /// All went well.
@@ -94,6 +96,7 @@ impl Status {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "SCHEDULED",
             Self::Running => "RUNNING",
             Self::Finished => "FINISHED",
             Self::Failed => "FAILED",
@@ -107,6 +110,7 @@ impl FromStr for Status {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "SCHEDULED" => Ok(Self::Scheduled),
             "RUNNING" => Ok(Self::Running),
             "FINISHED" => Ok(Self::Finished),
             "FAILED" => Ok(Self::Failed),

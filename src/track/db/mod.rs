@@ -1,30 +1,47 @@
-//! The database of runs, `.cvops/tracking.db`: tables, opening, and what is common to reading and
-//! writing. Imports: base, project, run, owner, rusqlite.
-//!
-//! **Tables.** A run has a number (its rowid: children refer to it, and it tells the order in which
-//! runs began) and an id (what the outside sees). `metrics` holds the last value of each metric of
-//! a run, `points` the history of those that come value by value. SQLite has no NaN and keeps NULL
-//! instead; infinities it keeps. Locks stand apart and once each: most runs of a sweep of unchanged
-//! stages end with a lock seen before. So do `curves`, the histories that come whole, each under the
-//! hash of its points (`curve.rs` has the form): the files of unchanged stages are read at the end of
-//! every run and hold the same curves. Databases of the first schema have curves among `points`.
-//! `lifecycle_stage` is MLflow's soft delete; nothing here sets it yet, and deleted runs are not
-//! shown.
+//! The database of runs, `.cvops/tracking.db`: opening, readers, writers. `schema` has the tables.
+//! Imports: base, project, entity, run, owner, rusqlite.
 //!
 //! **Writers and readers.** WAL: a reader never waits, and sees whole transactions only. Writers
-//! wait for each other (up to the busy timeout of `base::db`). Everything about a run is written in
-//! few transactions; only the last one is forced to disk, so that a power loss may leave a run
-//! without its middle, never a finished one unfinished.
+//! wait for each other (up to the busy timeout of `base::db`). What can be asked is a method of
+//! `Reader`, what can be changed a method of `Writing`, which exists only inside a transaction.
+//! `Tracking` is the record for one thread: a command, a repro. Its commits survive the death of
+//! the process; only the one that ends a run is forced to disk, so that a power loss may leave a run
+//! without its middle, never a finished one unfinished. `Shared` is the record for a server: one
+//! thread writes, many changes in one commit, and each is on disk when its writer is told.
 
+#[cfg(test)]
+mod client_tests;
 mod curve;
+mod experiments;
+mod export;
+mod files;
+mod forwards;
+mod import;
+mod listed;
+mod log;
+mod logged_models;
+mod mlflow_sqlite;
+mod purge;
 mod read;
+mod records;
+mod registry;
+#[cfg(test)]
+mod registry_tests;
+mod schema;
+mod search;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod users;
+mod versions;
+#[cfg(test)]
+mod versions_tests;
 mod write;
 
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row, ToSql, TransactionBehavior};
 
 use crate::base::clock::Timestamp;
 use crate::base::{self, db, fs};
@@ -32,113 +49,46 @@ use crate::project::Layout;
 
 use super::error::Error;
 
+pub use export::{Histories, Names};
+pub use forwards::{Forwarded, MetricMark, Span, Waiting};
+pub use import::{Put, PutModel};
+pub use log::{LoggedBatch, LoggedPoint};
+pub use logged_models::NewLoggedModel;
+pub use mlflow_sqlite::{is_sqlite, read as read_mlflow};
+pub use purge::{DeletedRun, Keep, Purge, Purged, Shrunk};
 pub use read::{Filter, Order};
+pub use records::{NewRecord, RunChange};
+pub use shared::Shared;
+pub use users::{
+    Account, BadRole, BadUserName, Bearer, PasswordHash, Role, TOKEN_DIGITS_MIN, Token, User,
+    UserName,
+};
+pub use versions::NewVersion;
 
-const MIGRATIONS: &[&str] = &[FIRST, CURVES];
-
-const FIRST: &str = "
-    CREATE TABLE experiments (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL UNIQUE,
-        lifecycle_stage TEXT NOT NULL DEFAULT 'active',
-        created_ms INTEGER NOT NULL,
-        updated_ms INTEGER NOT NULL
-    );
-    INSERT INTO experiments (id, name, created_ms, updated_ms) VALUES (0, 'Default', 0, 0);
-    CREATE TABLE locks (
-        id INTEGER PRIMARY KEY,
-        hash BLOB NOT NULL UNIQUE,
-        text TEXT NOT NULL
-    );
-    CREATE TABLE runs (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        experiment INTEGER NOT NULL REFERENCES experiments (id),
-        name TEXT NOT NULL,
-        parent TEXT,
-        status TEXT NOT NULL,
-        lifecycle_stage TEXT NOT NULL DEFAULT 'active',
-        deleted_ms INTEGER,
-        started_ms INTEGER NOT NULL,
-        ended_ms INTEGER,
-        command TEXT NOT NULL,
-        targets TEXT NOT NULL,
-        git_commit TEXT,
-        git_branch TEXT,
-        git_dirty INTEGER,
-        owner TEXT,
-        lock INTEGER REFERENCES locks (id)
-    );
-    CREATE INDEX runs_by_name ON runs (name);
-    CREATE INDEX runs_by_experiment ON runs (experiment, number);
-    CREATE INDEX runs_by_parent ON runs (parent, number) WHERE parent IS NOT NULL;
-    CREATE INDEX runs_by_lock ON runs (lock) WHERE lock IS NOT NULL;
-    CREATE INDEX runs_going_on ON runs (status) WHERE status = 'RUNNING';
-    CREATE TABLE params (
-        run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-        file TEXT NOT NULL,
-        key TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (run, file, key)
-    ) WITHOUT ROWID;
-    CREATE TABLE metrics (
-        id INTEGER PRIMARY KEY,
-        run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-        file TEXT NOT NULL,
-        key TEXT NOT NULL,
-        value REAL,
-        step INTEGER NOT NULL,
-        at_ms INTEGER NOT NULL,
-        UNIQUE (run, file, key)
-    );
-    CREATE TABLE points (
-        metric INTEGER NOT NULL REFERENCES metrics (id) ON DELETE CASCADE,
-        step INTEGER NOT NULL,
-        at_ms INTEGER NOT NULL,
-        value REAL
-    );
-    CREATE INDEX points_of_metric ON points (metric, step);
-    CREATE TABLE tags (
-        run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-        key TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (run, key)
-    ) WITHOUT ROWID;
-    CREATE TABLE artifacts (
-        run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-        path TEXT NOT NULL,
-        object TEXT NOT NULL,
-        size INTEGER NOT NULL,
-        files INTEGER,
-        stage TEXT NOT NULL,
-        PRIMARY KEY (run, path)
-    ) WITHOUT ROWID;
-    CREATE TABLE stages (
-        run INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-        name TEXT NOT NULL,
-        place INTEGER NOT NULL,
-        outcome TEXT NOT NULL,
-        took_ms INTEGER NOT NULL,
-        message TEXT,
-        PRIMARY KEY (run, name)
-    ) WITHOUT ROWID;
-";
-
-const CURVES: &str = "
-    CREATE TABLE curves (
-        id INTEGER PRIMARY KEY,
-        hash BLOB NOT NULL UNIQUE,
-        points BLOB NOT NULL
-    );
-    ALTER TABLE metrics ADD COLUMN curve INTEGER REFERENCES curves (id);
-    CREATE INDEX metrics_by_curve ON metrics (curve) WHERE curve IS NOT NULL;
-";
-
-/// The record of a project's runs.
+/// The record of a project's runs, for one thread.
 #[derive(Debug)]
 pub struct Tracking {
     db: Connection,
     path: PathBuf,
+}
+
+/// What can be asked of the record; what it answers is of one moment if it is part of a transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    db: &'a Connection,
+    path: &'a Path,
+}
+
+/// A transaction: what can be changed, and what can be asked meanwhile.
+#[derive(Debug)]
+pub struct Writing<'a>(Reader<'a>);
+
+impl<'a> Deref for Writing<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.0
+    }
 }
 
 impl Tracking {
@@ -152,32 +102,127 @@ impl Tracking {
         if !dir.is_dir() {
             fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
         }
-        let db = db::open(&path, MIGRATIONS).map_err(Error::Database)?;
-        let this = Self { db, path };
-        this.db
-            .pragma_update(None, "foreign_keys", true)
-            .map_err(|source| this.failed(source))?;
-        Ok(this)
+        Self::open_at(path)
     }
 
-    /// Opens the record if there is one; creates nothing.
+    /// Opens the record if there is one; creates nothing. Where it may not be written it can be read
+    /// all the same, as long as nobody else writes it.
     ///
     /// # Errors
     /// As `open`.
     pub fn open_existing(layout: &Layout) -> Result<Option<Self>, Error> {
-        if layout.tracking_db().exists() {
-            Self::open(layout).map(Some)
-        } else {
-            Ok(None)
+        let path = layout.tracking_db();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let error = match Self::open(layout) {
+            Ok(record) => return Ok(Some(record)),
+            Err(error) => error,
+        };
+        if let Error::Database(why) = &error
+            && db::trouble(why) == Some(db::Trouble::NotWritable)
+            && let Ok(Some(db)) = db::open_still(&path, schema::MIGRATIONS)
+        {
+            return Self::with(db, path).map(Some);
+        }
+        Err(error)
+    }
+
+    fn open_at(path: PathBuf) -> Result<Self, Error> {
+        let db = db::open(&path, schema::MIGRATIONS, db::Backup::First).map_err(Error::Database)?;
+        Self::with(db, path)
+    }
+
+    fn with(db: Connection, path: PathBuf) -> Result<Self, Error> {
+        let set = || -> rusqlite::Result<()> {
+            db.pragma_update(None, "foreign_keys", true)?;
+            // As MLflow does on SQLite; `ILIKE` compares folded texts.
+            db.pragma_update(None, "case_sensitive_like", true)?;
+            db.set_prepared_statement_cache_capacity(STATEMENTS);
+            Ok(())
+        };
+        set().map_err(|source| failed(&path, source))?;
+        Ok(Self { db, path })
+    }
+
+    /// Asks.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            db: &self.db,
+            path: &self.path,
         }
     }
 
-    fn failed(&self, source: rusqlite::Error) -> Error {
-        failed(&self.path, source)
+    /// Changes, all or nothing.
+    ///
+    /// # Errors
+    /// What `work` says, or the database cannot be written.
+    pub fn change<T>(
+        &mut self,
+        work: impl FnOnce(&Writing<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let path = &self.path;
+        let fail = |source| failed(path, source);
+        // Taking the write lock at once: a transaction that reads first can find the database
+        // changed when it comes to write, and no waiting would help it.
+        let tx = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(fail)?;
+        let result = work(&Writing(Reader { db: &tx, path }))?;
+        tx.commit().map_err(fail)?;
+        Ok(result)
     }
 }
 
-fn failed(path: &std::path::Path, source: rusqlite::Error) -> Error {
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 128;
+
+impl Reader<'_> {
+    fn failed(&self, source: rusqlite::Error) -> Error {
+        failed(self.path, source)
+    }
+
+    /// Reads all rows of a statement that is asked again and again.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let work = || -> rusqlite::Result<Vec<T>> {
+            let mut statement = self.db.prepare_cached(sql)?;
+            statement.query_map(values, read)?.collect()
+        };
+        work().map_err(|e| self.failed(e))
+    }
+
+    /// Reads the first row, if there is one.
+    fn row<T>(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        let work = || -> rusqlite::Result<Option<T>> {
+            let mut statement = self.db.prepare_cached(sql)?;
+            let mut rows = statement.query(values)?;
+            rows.next()?.map(read).transpose()
+        };
+        work().map_err(|e| self.failed(e))
+    }
+}
+
+impl Writing<'_> {
+    /// Runs a statement; returns how many rows it changed.
+    fn execute(&self, sql: &str, values: &[&dyn ToSql]) -> Result<usize, Error> {
+        let work = || self.db.prepare_cached(sql)?.execute(values);
+        work().map_err(|e| self.failed(e))
+    }
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> Error {
     Error::Database(base::Error::Database {
         path: path.to_owned(),
         source,

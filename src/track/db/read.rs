@@ -1,7 +1,7 @@
 //! Finding and reading runs. Imports: base, run, overview, owner,
 //! rusqlite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, ToSql};
@@ -193,7 +193,7 @@ impl Tracking {
                 [],
                 |row| row.get(0),
             )
-            .map_err(|e| self.failed(e))?;
+            .map_err(|e| self.reader().failed(e))?;
         Ok(usize::try_from(n).unwrap_or(0))
     }
 
@@ -202,7 +202,7 @@ impl Tracking {
     /// # Errors
     /// The database cannot be read.
     pub fn experiments(&self) -> Result<Vec<String>, Error> {
-        self.rows(
+        self.reader().rows(
             "SELECT name FROM experiments WHERE lifecycle_stage = 'active' ORDER BY id",
             &[],
             |row| row.get(0),
@@ -218,7 +218,7 @@ impl Tracking {
         let read = |row: &Row<'_>| Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?));
         let called = "SELECT DISTINCT file, key FROM metrics
              WHERE key = ?1 OR file || ':' || key = ?1 ORDER BY file, key";
-        let mut found = self.rows(called, &[&name], read)?;
+        let mut found = self.reader().rows(called, &[&name], read)?;
         let in_full = |key: &Key| format!("{}:{}", key.file, key.key) == name;
         if let Some(at) = found.iter().position(in_full) {
             return Ok(found.swap_remove(at));
@@ -239,7 +239,9 @@ impl Tracking {
                 });
             }
         }
-        let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
+        let keys = self
+            .reader()
+            .rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
         let full: Vec<String> = keys.iter().map(Key::to_string).collect();
         let known = keys
             .iter()
@@ -257,14 +259,15 @@ impl Tracking {
     /// The database cannot be read.
     pub fn history(&self, id: RunId, key: &Key) -> Result<Vec<Point>, Error> {
         let of: [&dyn ToSql; 3] = [&id.to_string(), &key.file, &key.key];
-        let mut points = self.rows(
-            "SELECT p.step, p.at_ms, p.value FROM points p
+        let mut points = self.reader().rows(
+            "SELECT p.step, p.at_ms, iif(p.is_number, p.value, NULL) FROM points p
              JOIN metrics m ON m.id = p.metric JOIN runs r ON r.number = m.run
-             WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3 ORDER BY p.step, p.at_ms, p.rowid",
+             WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3
+             ORDER BY p.step, p.at_ms, p.is_number, p.value",
             &of,
             |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)),
         )?;
-        let curves: Vec<(i64, Vec<u8>)> = self.rows(
+        let curves: Vec<(i64, Vec<u8>)> = self.reader().rows(
             "SELECT m.at_ms, c.points FROM curves c
              JOIN metrics m ON m.curve = c.id JOIN runs r ON r.number = m.run
              WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3",
@@ -300,20 +303,7 @@ impl Tracking {
                 |row| row.get(0),
             )
             .optional()
-            .map_err(|e| self.failed(e))
-    }
-
-    /// Returns every object that a run refers to: what a clean-up of the cache must keep.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn objects(&self) -> Result<BTreeSet<ObjectId>, Error> {
-        self.rows("SELECT DISTINCT object FROM artifacts", &[], |row| {
-            row.get::<_, String>(0)
-        })?
-        .into_iter()
-        .map(|text| object(&text))
-        .collect()
+            .map_err(|e| self.reader().failed(e))
     }
 
     fn heads(
@@ -337,9 +327,10 @@ impl Tracking {
             "SELECT r.number, r.id, r.name, e.name, r.parent, r.status, r.started_ms, r.ended_ms,
                     r.command, r.targets, r.git_commit, r.git_branch, r.git_dirty, r.owner
              FROM runs r JOIN experiments e ON e.id = r.experiment
-             WHERE r.lifecycle_stage = 'active' AND {condition} ORDER BY {order} r.number DESC {limit}"
+             WHERE r.lifecycle_stage = 'active' AND {condition} ORDER BY {order} r.started_ms DESC, r.number DESC {limit}"
         );
-        self.rows(&sql, values, |row| Ok((row.get(0)?, head(row)?)))?
+        self.reader()
+            .rows(&sql, values, |row| Ok((row.get(0)?, head(row)?)))?
             .into_iter()
             .map(|(number, run)| Ok((number, run?)))
             .collect()
@@ -354,7 +345,7 @@ impl Tracking {
             .collect();
         let numbers: Vec<String> = runs.iter().map(|(number, _)| number.to_string()).collect();
         for chunk in numbers.chunks(CHUNK) {
-            let of = chunk.join(",");
+            let of = format!("[{}]", chunk.join(","));
             self.fill_chunk(runs, &place, &of)?;
         }
         Ok(())
@@ -367,8 +358,7 @@ impl Tracking {
         of: &str,
     ) -> Result<(), Error> {
         let mut each = |sql: &str, add: Add<'_>| -> Result<(), Error> {
-            let sql = sql.replace("$runs", of);
-            let results = self.rows(&sql, &[], |row| {
+            let results = self.reader().rows(sql, &[&of], |row| {
                 let number: i64 = row.get(0)?;
                 match place.get(&number).and_then(|i| runs.get_mut(*i)) {
                     Some((_, run)) => add(run, row),
@@ -378,15 +368,16 @@ impl Tracking {
             results.into_iter().collect()
         };
         each(
-            "SELECT run, file, key, value FROM params WHERE run IN ($runs)",
+            "SELECT run, file, key, value, typed FROM params WHERE run IN (SELECT value FROM json_each(?1))",
             &mut |run, row| {
                 let value: String = row.get(3)?;
-                run.params.insert(key(row)?, write::of_json(&value));
+                run.params
+                    .insert(key(row)?, write::value_of(value, row.get(4)?));
                 Ok(Ok(()))
             },
         )?;
         each(
-            "SELECT run, file, key, value, step, at_ms FROM metrics WHERE run IN ($runs) ORDER BY id",
+            "SELECT run, file, key, value, step, at_ms FROM metrics WHERE run IN (SELECT value FROM json_each(?1)) ORDER BY id",
             &mut |run, row| {
                 let (value, step) = (number(row, 3)?, row.get(4)?);
                 let key = key(row)?;
@@ -401,14 +392,14 @@ impl Tracking {
             },
         )?;
         each(
-            "SELECT run, key, value FROM tags WHERE run IN ($runs)",
+            "SELECT run, key, value FROM tags WHERE run IN (SELECT value FROM json_each(?1))",
             &mut |run, row| {
                 run.tags.insert(row.get(1)?, row.get(2)?);
                 Ok(Ok(()))
             },
         )?;
         each(
-            "SELECT run, path, object, size, files, stage FROM artifacts WHERE run IN ($runs) ORDER BY path",
+            "SELECT run, path, object, size, files, stage FROM artifacts WHERE run IN (SELECT value FROM json_each(?1)) ORDER BY path",
             &mut |run, row| {
                 let hash: String = row.get(2)?;
                 let (path, stage) = (row.get(1)?, row.get(5)?);
@@ -426,7 +417,7 @@ impl Tracking {
             },
         )?;
         each(
-            "SELECT run, name, outcome, took_ms, message FROM stages WHERE run IN ($runs) ORDER BY run, place",
+            "SELECT run, name, outcome, took_ms, message FROM stages WHERE run IN (SELECT value FROM json_each(?1)) ORDER BY run, place",
             &mut |run, row| {
                 let (name, outcome, message): (_, String, _) =
                     (row.get(1)?, row.get(2)?, row.get(4)?);
@@ -444,19 +435,6 @@ impl Tracking {
                     }))
             },
         )
-    }
-
-    fn rows<T>(
-        &self,
-        sql: &str,
-        values: &[&dyn ToSql],
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, Error> {
-        let work = || -> rusqlite::Result<Vec<T>> {
-            let mut statement = self.db.prepare(sql)?;
-            statement.query_map(values, read)?.collect()
-        };
-        work().map_err(|e| self.failed(e))
     }
 }
 

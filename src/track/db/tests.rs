@@ -152,7 +152,8 @@ fn a_run_comes_back_as_it_was_recorded() {
     assert_eq!((curve[0].value, curve[1].value), (0.5, 0.25));
     assert!(curve[2].value.is_nan());
     assert_eq!(reader.lock_text(id).unwrap().as_deref(), Some("lock text"));
-    assert_eq!(reader.objects().unwrap().len(), 1);
+    let kept = reader.reader().kept_objects(Keep::All).unwrap();
+    assert_eq!(kept.len(), 1);
 }
 
 #[test]
@@ -362,6 +363,18 @@ fn a_run_of_a_dead_process_was_killed() {
     assert_eq!(stored, "KILLED");
 }
 
+/// Deletes runs, and then for good.
+fn purge(tracking: &mut Tracking, runs: &[RunId]) {
+    tracking
+        .change(|writing| {
+            for run in runs {
+                writing.delete_run(*run, 5)?;
+            }
+            writing.purge(Purge { until_ms: None })
+        })
+        .unwrap();
+}
+
 #[test]
 fn deleting_takes_all_that_belongs_to_a_run_and_nothing_else() {
     let (_tmp, layout) = project();
@@ -381,13 +394,8 @@ fn deleting_takes_all_that_belongs_to_a_run_and_nothing_else() {
     let (a, b) = (add("shared"), add("shared"));
     let c = add("own");
     let (going_on, _) = tracking.create_run(&new_run(None)).unwrap();
-    let run = tracking.get(going_on).unwrap();
-    assert!(matches!(
-        tracking.delete(&[run]),
-        Err(Error::StillRunning { .. })
-    ));
-    let gone = [tracking.get(a).unwrap(), tracking.get(c).unwrap()];
-    tracking.delete(&gone).unwrap();
+    // A run that goes on stays, deleted or not.
+    purge(&mut tracking, &[a, c, going_on]);
     let count = |table: &str| -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
         tracking.db.query_row(&sql, [], |row| row.get(0)).unwrap()
@@ -425,8 +433,7 @@ fn equal_curves_are_kept_once() {
         tracking.db.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(curves(&tracking), 2);
-    let gone = [tracking.get(a).unwrap(), tracking.get(other).unwrap()];
-    tracking.delete(&gone).unwrap();
+    purge(&mut tracking, &[a, other]);
     assert_eq!(curves(&tracking), 1);
     let left = tracking.history(b, &Key::new("h.jsonl", "loss")).unwrap();
     assert_eq!(left.len(), 2);
@@ -436,7 +443,12 @@ fn equal_curves_are_kept_once() {
 fn a_database_of_the_first_schema_keeps_its_histories() {
     let (_tmp, layout) = project();
     fs::create_dir_all(layout.state_dir()).unwrap();
-    let old = db::open(&layout.tracking_db(), &MIGRATIONS[..1]).unwrap();
+    let old = db::open(
+        &layout.tracking_db(),
+        &schema::MIGRATIONS[..1],
+        db::Backup::None,
+    )
+    .unwrap();
     let id = "0123456789abcdef0123456789abcdef";
     old.execute_batch(&format!(
         "INSERT INTO runs (number, id, experiment, name, status, started_ms, command, targets)

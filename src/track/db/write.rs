@@ -1,15 +1,21 @@
-//! Writing runs. Imports: base, run, owner, rusqlite.
+//! Writing runs of the pipeline. Imports: base, run, owner, records, curve, rusqlite.
 
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::BTreeSet;
 
 use crate::base::ContentHash;
 use crate::base::diag::nearest;
 use crate::base::doc::Value;
 use crate::track::error::Error;
 use crate::track::owner::Owner;
-use crate::track::run::{Batch, Curve, End, Metric, NewRun, Run, RunId, StageRecord, Status};
+use crate::track::run::{Batch, Curve, End, Key, Metric, NewRun, Run, RunId, StageRecord, Status};
 
-use super::{Tracking, curve};
+use super::records::{NAME_TAG, PARENT_TAG, USER_TAG};
+use super::{Tracking, Writing, curve};
+
+/// Tags that MLflow gives a meaning.
+const SOURCE_TAG: &str = "mlflow.source.name";
+const COMMIT_TAG: &str = "mlflow.source.git.commit";
+const BRANCH_TAG: &str = "mlflow.source.git.branch";
 
 impl Tracking {
     /// Begins a run of this process; returns its id and its name.
@@ -21,30 +27,43 @@ impl Tracking {
         let name = new.name.clone().unwrap_or_else(|| id.default_name());
         let targets = serde_json::json!(new.targets).to_string();
         let started = new.started.as_millisecond();
-        self.write(|tx| {
-            tx.execute(
+        let user = new.tags.get(USER_TAG).cloned().unwrap_or_default();
+        self.change(|writing| {
+            writing.execute(
+                // What is recorded into a deleted one would be hidden with it.
                 "INSERT INTO experiments (name, created_ms, updated_ms) VALUES (?1, ?2, ?2)
-                 ON CONFLICT (name) DO NOTHING",
-                params![new.experiment, started],
+                 ON CONFLICT (name) DO UPDATE SET lifecycle_stage = 'active'
+                 WHERE lifecycle_stage <> 'active'",
+                &[&new.experiment, &started],
             )?;
-            tx.execute(
-                "INSERT INTO runs (id, experiment, name, parent, status, started_ms, command, targets, owner)
+            writing.execute(
+                "INSERT INTO runs
+                     (id, experiment, name, status, started_ms, command, targets, owner, user)
                  SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM experiments WHERE name = ?2",
-                params![
-                    id.to_string(),
-                    new.experiment,
-                    name,
-                    new.parent.map(|p| p.to_string()),
-                    Status::Running.as_str(),
-                    started,
-                    new.command,
-                    targets,
-                    Owner::this().to_string(),
+                &[
+                    &id.to_string(),
+                    &new.experiment,
+                    &name,
+                    &Status::Running.as_str(),
+                    &started,
+                    &new.command,
+                    &targets,
+                    &Owner::this().to_string(),
+                    &user,
                 ],
             )?;
-            let run = tx.last_insert_rowid();
-            for (key, value) in &new.tags {
-                put_tag(tx, run, key, value)?;
+            let run = writing.db.last_insert_rowid();
+            let parent = new.parent.map(|parent| parent.to_string());
+            let of_run = [(NAME_TAG, Some(&name)), (PARENT_TAG, parent.as_ref())];
+            for (key, value) in of_run {
+                if let Some(value) = value {
+                    writing.put_run_tag(run, key, value)?;
+                }
+            }
+            let source = (!new.command.is_empty()).then_some((SOURCE_TAG, &new.command));
+            let more = new.tags.iter().map(|(key, value)| (key.as_str(), value));
+            for (key, value) in source.into_iter().chain(more) {
+                writing.put_run_tag(run, key, value)?;
             }
             Ok(())
         })?;
@@ -56,7 +75,7 @@ impl Tracking {
     /// # Errors
     /// There is no such run, or the database cannot be written.
     pub fn log_batch(&mut self, id: RunId, batch: &Batch) -> Result<(), Error> {
-        self.write(|tx| put_batch(tx, number(tx, id)?, batch))
+        self.change(|writing| writing.put_batch(writing.number(id)?, batch))
     }
 
     /// Ends a run, adding what is known at its end. On disk when this returns.
@@ -67,33 +86,39 @@ impl Tracking {
         let durable = |on: bool| if on { "FULL" } else { "NORMAL" };
         self.db
             .pragma_update(None, "synchronous", durable(true))
-            .map_err(|e| self.failed(e))?;
-        let written = self.write(|tx| {
-            let run = number(tx, id)?;
-            put_batch(tx, run, batch)?;
+            .map_err(|e| self.reader().failed(e))?;
+        let written = self.change(|writing| {
+            let run = writing.number(id)?;
+            writing.put_batch(run, batch)?;
             let lock = match &end.lock {
-                Some(text) => Some(put_lock(tx, text)?),
+                Some(text) => Some(writing.put_lock(text)?),
                 None => None,
             };
             let git = end.git.as_ref();
-            tx.execute(
+            writing.execute(
                 "UPDATE runs SET status = ?2, ended_ms = ?3, lock = ?4, git_commit = ?5,
                  git_branch = ?6, git_dirty = ?7 WHERE number = ?1",
-                params![
-                    run,
-                    end.status.as_str(),
-                    end.ended.as_millisecond(),
-                    lock,
-                    git.map(|g| &g.commit),
-                    git.and_then(|g| g.branch.as_ref()),
-                    git.and_then(|g| g.dirty),
+                &[
+                    &run,
+                    &end.status.as_str(),
+                    &end.ended.as_millisecond(),
+                    &lock,
+                    &git.map(|g| &g.commit),
+                    &git.and_then(|g| g.branch.as_ref()),
+                    &git.and_then(|g| g.dirty),
                 ],
             )?;
+            if let Some(git) = git {
+                writing.put_run_tag(run, COMMIT_TAG, &git.commit)?;
+                if let Some(branch) = &git.branch {
+                    writing.put_run_tag(run, BRANCH_TAG, branch)?;
+                }
+            }
             Ok(())
         });
         self.db
             .pragma_update(None, "synchronous", durable(false))
-            .map_err(|e| self.failed(e))?;
+            .map_err(|e| self.reader().failed(e))?;
         written
     }
 
@@ -108,13 +133,13 @@ impl Tracking {
             let mut statement = self
                 .db
                 .prepare("SELECT number, owner FROM runs WHERE status = 'RUNNING'")
-                .map_err(|e| self.failed(e))?;
+                .map_err(|e| self.reader().failed(e))?;
             let rows = statement
                 .query_map([], |row| {
                     Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
                 })
                 .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
-                .map_err(|e| self.failed(e))?;
+                .map_err(|e| self.reader().failed(e))?;
             rows.into_iter()
                 .filter(|(_, owner)| is_abandoned(owner.as_deref()))
                 .map(|(number, _)| number)
@@ -123,12 +148,12 @@ impl Tracking {
         if abandoned.is_empty() {
             return Ok(0);
         }
-        self.write(|tx| {
+        self.change(|writing| {
             let mut closed = 0;
             for number in &abandoned {
-                closed += tx.execute(
+                closed += writing.execute(
                     "UPDATE runs SET status = 'KILLED' WHERE number = ?1 AND status = 'RUNNING'",
-                    [number],
+                    &[number],
                 )?;
             }
             Ok(closed)
@@ -140,7 +165,7 @@ impl Tracking {
     /// # Errors
     /// There is no such run, or the database cannot be written.
     pub fn set_tag(&mut self, id: RunId, key: &str, value: &str) -> Result<(), Error> {
-        self.write(|tx| put_tag(tx, number(tx, id)?, key, value))
+        self.change(|writing| writing.put_run_tag(writing.number(id)?, key, value))
     }
 
     /// Removes a tag of `run`.
@@ -148,11 +173,11 @@ impl Tracking {
     /// # Errors
     /// The run has no such tag, or the database cannot be written.
     pub fn remove_tag(&mut self, run: &Run, key: &str) -> Result<(), Error> {
-        let removed = self.write(|tx| {
-            let number = number(tx, run.id)?;
-            tx.execute(
+        let removed = self.change(|writing| {
+            let number = writing.number(run.id)?;
+            writing.execute(
                 "DELETE FROM tags WHERE run = ?1 AND key = ?2",
-                params![number, key],
+                &[&number, &key],
             )
         })?;
         if removed == 0 {
@@ -164,51 +189,6 @@ impl Tracking {
         }
         Ok(())
     }
-
-    /// Removes the records of runs, all or none. Objects in the cache stay.
-    ///
-    /// # Errors
-    /// One of them goes on, or the database cannot be written.
-    pub fn delete(&mut self, runs: &[Run]) -> Result<(), Error> {
-        if let Some(run) = runs.iter().find(|run| run.status == Status::Running) {
-            return Err(Error::StillRunning {
-                name: run.name.clone(),
-            });
-        }
-        self.write(|tx| {
-            for run in runs {
-                tx.execute("DELETE FROM runs WHERE id = ?1", [run.id.to_string()])?;
-            }
-            tx.execute(
-                "DELETE FROM locks WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.lock = locks.id)",
-                [],
-            )?;
-            tx.execute(
-                "DELETE FROM curves
-                 WHERE NOT EXISTS (SELECT 1 FROM metrics WHERE metrics.curve = curves.id)",
-                [],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// Runs `work` in one transaction.
-    fn write<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, Error> {
-        let path = &self.path;
-        let fail = |source| super::failed(path, source);
-        // Taking the write lock at once: a transaction that reads first can find the database
-        // changed when it comes to write, and no waiting would help it.
-        let tx = self
-            .db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(fail)?;
-        let result = work(&tx).map_err(fail)?;
-        tx.commit().map_err(fail)?;
-        Ok(result)
-    }
 }
 
 /// Is a run of this owner, said to go on, over? Runs without an owner are written by somebody else.
@@ -218,156 +198,223 @@ pub(super) fn is_abandoned(owner: Option<&str>) -> bool {
         .is_some_and(|owner| owner.is_dead())
 }
 
-fn number(tx: &Transaction<'_>, id: RunId) -> rusqlite::Result<i64> {
-    tx.query_row(
-        "SELECT number FROM runs WHERE id = ?1",
-        [id.to_string()],
-        |row| row.get(0),
-    )
+/// What names a metric's row: the flat name that clients see is its key, unless a metric of another
+/// file has it.
+enum Named {
+    /// There is a row.
+    Known(i64),
+    /// There is none; it is to have this name.
+    New(String),
 }
 
-fn put_tag(tx: &Transaction<'_>, run: i64, key: &str, value: &str) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT OR REPLACE INTO tags (run, key, value) VALUES (?1, ?2, ?3)")?
-        .execute(params![run, key, value])
-        .map(drop)
-}
-
-fn put_lock(tx: &Transaction<'_>, text: &str) -> rusqlite::Result<i64> {
-    let hash = ContentHash::of(text.as_bytes());
-    let known = tx
-        .query_row(
+impl Writing<'_> {
+    pub(super) fn put_lock(&self, text: &str) -> Result<i64, Error> {
+        let hash = ContentHash::of(text.as_bytes());
+        let known = self.row(
             "SELECT id FROM locks WHERE hash = ?1",
-            [hash.as_bytes()],
+            &[&hash.as_bytes()],
             |row| row.get(0),
+        )?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        self.execute(
+            "INSERT INTO locks (hash, text) VALUES (?1, ?2)",
+            &[&hash.as_bytes(), &text],
+        )?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    fn put_batch(&self, run: i64, batch: &Batch) -> Result<(), Error> {
+        for param in &batch.params {
+            let name = param.key.to_string();
+            let (value, typed) = match &param.value {
+                Value::Str(text) => (text.clone(), false),
+                value => (json(value), true),
+            };
+            self.execute(
+                "INSERT OR REPLACE INTO params (run, name, file, key, value, typed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                &[&run, &name, &param.key.file, &param.key.key, &value, &typed],
+            )?;
+        }
+        // Curves are written first, so that they are shown first; the plain names go to the others.
+        let taken: BTreeSet<&str> = batch.metrics.iter().map(|m| m.key.key.as_str()).collect();
+        for curve in &batch.curves {
+            self.put_curve(run, curve, &taken)?;
+        }
+        for metric in &batch.metrics {
+            self.put_metric(run, metric)?;
+        }
+        for (key, value) in &batch.tags {
+            self.put_run_tag(run, key, value)?;
+        }
+        for artifact in &batch.artifacts {
+            self.execute(
+                "INSERT OR REPLACE INTO artifacts (run, path, object, size, files, stage)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                &[
+                    &run,
+                    &artifact.path,
+                    &artifact.object.to_string(),
+                    &signed(artifact.size),
+                    &artifact.files.map(signed),
+                    &artifact.stage,
+                ],
+            )?;
+        }
+        self.put_stages(run, &batch.stages)
+    }
+
+    /// Finds the row of a metric. What a client logged while the stage ran, and the file holds as its
+    /// last value, is the same metric.
+    fn named(&self, run: i64, last: &Metric, taken: &BTreeSet<&str>) -> Result<Named, Error> {
+        let Key { file, key } = &last.key;
+        let full = format!("{file}:{key}");
+        if !key.is_empty() && !taken.contains(key.as_str()) {
+            let found = self.row(
+                "SELECT id, file, step, value FROM metrics WHERE run = ?1 AND name = ?2",
+                &[&run, key],
+                |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, String>(1)?,
+                        (row.get::<_, i64>(2)?, row.get::<_, Option<f64>>(3)?),
+                    ))
+                },
+            )?;
+            match found {
+                None => return Ok(Named::New(key.clone())),
+                Some((id, of, _)) if of == *file => return Ok(Named::Known(id)),
+                Some((id, of, latest))
+                    if of.is_empty() && latest == (last.step, kept(last.value)) =>
+                {
+                    self.execute(
+                        "UPDATE metrics SET file = ?2, key = ?3 WHERE id = ?1",
+                        &[&id, file, key],
+                    )?;
+                    return Ok(Named::Known(id));
+                }
+                Some(_) => {}
+            }
+        }
+        let known = self.row(
+            "SELECT id FROM metrics WHERE run = ?1 AND name = ?2",
+            &[&run, &full],
+            |row| row.get(0),
+        )?;
+        Ok(known.map_or(Named::New(full), Named::Known))
+    }
+
+    /// Records the last value of a metric; returns the number of its row.
+    fn put_latest(&self, run: i64, metric: &Metric, taken: &BTreeSet<&str>) -> Result<i64, Error> {
+        let at = metric.at.as_millisecond();
+        let value = kept(metric.value);
+        match self.named(run, metric, taken)? {
+            Named::Known(id) => {
+                // The last value is the one of the highest step, then of the latest time (MLflow's rule).
+                self.execute(
+                    "UPDATE metrics SET value = ?2, step = ?3, at_ms = ?4
+                     WHERE id = ?1 AND (step < ?3 OR (step = ?3 AND at_ms <= ?4))",
+                    &[&id, &value, &metric.step, &at],
+                )?;
+                Ok(id)
+            }
+            Named::New(name) => {
+                self.execute(
+                    "INSERT INTO metrics (run, experiment, name, file, key, value, step, at_ms)
+                     SELECT ?1, experiment, ?2, ?3, ?4, ?5, ?6, ?7 FROM runs WHERE number = ?1",
+                    &[
+                        &run,
+                        &name,
+                        &metric.key.file,
+                        &metric.key.key,
+                        &value,
+                        &metric.step,
+                        &at,
+                    ],
+                )?;
+                Ok(self.db.last_insert_rowid())
+            }
+        }
+    }
+
+    fn put_metric(&self, run: i64, metric: &Metric) -> Result<(), Error> {
+        let id = self.put_latest(run, metric, &BTreeSet::new())?;
+        let value = kept(metric.value);
+        self.execute(
+            "INSERT OR IGNORE INTO points (metric, at_ms, step, value, is_number)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[
+                &id,
+                &metric.at.as_millisecond(),
+                &metric.step,
+                &value.unwrap_or(0.0),
+                &value.is_some(),
+            ],
         )
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
+        .map(drop)
     }
-    tx.execute(
-        "INSERT INTO locks (hash, text) VALUES (?1, ?2)",
-        params![hash.as_bytes(), text],
-    )?;
-    Ok(tx.last_insert_rowid())
+
+    fn put_curve(&self, run: i64, whole: &Curve, taken: &BTreeSet<&str>) -> Result<(), Error> {
+        let mut points = whole.points.clone();
+        // A stable sort: of two values of a step the later one stays the last.
+        points.sort_by_key(|(step, _)| *step);
+        let Some(&(step, value)) = points.last() else {
+            return Ok(());
+        };
+        let last = Metric {
+            key: whole.key.clone(),
+            value,
+            step,
+            at: whole.at,
+        };
+        let metric = self.put_latest(run, &last, taken)?;
+        let bytes = curve::to_bytes(&points);
+        let hash = ContentHash::of(&bytes);
+        self.execute(
+            "INSERT INTO curves (hash, points) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
+            &[&hash.as_bytes(), &bytes],
+        )?;
+        // What was logged point by point is in the curve as well.
+        self.execute("DELETE FROM points WHERE metric = ?1", &[&metric])?;
+        self.execute(
+            "UPDATE metrics SET curve = (SELECT id FROM curves WHERE hash = ?2) WHERE id = ?1",
+            &[&metric, &hash.as_bytes()],
+        )
+        .map(drop)
+    }
+
+    fn put_stages(&self, run: i64, stages: &[StageRecord]) -> Result<(), Error> {
+        if stages.is_empty() {
+            return Ok(());
+        }
+        let first: Option<i64> = self.row(
+            "SELECT coalesce(max(place) + 1, 0) FROM stages WHERE run = ?1",
+            &[&run],
+            |row| row.get(0),
+        )?;
+        for (place, stage) in (first.unwrap_or(0)..).zip(stages) {
+            self.execute(
+                "INSERT OR REPLACE INTO stages (run, name, place, outcome, took_ms, message)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                &[
+                    &run,
+                    &stage.name,
+                    &place,
+                    &stage.outcome.as_str(),
+                    &i64::try_from(stage.took.as_millis()).unwrap_or(i64::MAX),
+                    &stage.message,
+                ],
+            )?;
+        }
+        Ok(())
+    }
 }
 
-fn put_batch(tx: &Transaction<'_>, run: i64, batch: &Batch) -> rusqlite::Result<()> {
-    for param in &batch.params {
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO params (run, file, key, value) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            run,
-            param.key.file,
-            param.key.key,
-            json(&param.value)
-        ])?;
-    }
-    for curve in &batch.curves {
-        put_curve(tx, run, curve)?;
-    }
-    for metric in &batch.metrics {
-        let id = put_metric(tx, run, metric)?;
-        let value = (!metric.value.is_nan()).then_some(metric.value);
-        tx.prepare_cached(
-            "INSERT INTO points (metric, step, at_ms, value) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![id, metric.step, metric.at.as_millisecond(), value])?;
-    }
-    for (key, value) in &batch.tags {
-        put_tag(tx, run, key, value)?;
-    }
-    for artifact in &batch.artifacts {
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO artifacts (run, path, object, size, files, stage)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            run,
-            artifact.path,
-            artifact.object.to_string(),
-            signed(artifact.size),
-            artifact.files.map(signed),
-            artifact.stage,
-        ])?;
-    }
-    put_stages(tx, run, &batch.stages)
-}
-
-/// Records the last value of a metric; returns the number of its row.
-fn put_metric(tx: &Transaction<'_>, run: i64, metric: &Metric) -> rusqlite::Result<i64> {
-    let (file, key) = (&metric.key.file, &metric.key.key);
-    let value = (!metric.value.is_nan()).then_some(metric.value);
-    // The last value is the one of the highest step, then of the latest time (MLflow's rule).
-    tx.prepare_cached(
-        "INSERT INTO metrics (run, file, key, value, step, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (run, file, key) DO UPDATE
-         SET value = excluded.value, step = excluded.step, at_ms = excluded.at_ms
-         WHERE step < excluded.step OR (step = excluded.step AND at_ms <= excluded.at_ms)",
-    )?
-    .execute(params![
-        run,
-        file,
-        key,
-        value,
-        metric.step,
-        metric.at.as_millisecond()
-    ])?;
-    tx.prepare_cached("SELECT id FROM metrics WHERE run = ?1 AND file = ?2 AND key = ?3")?
-        .query_row(params![run, file, key], |row| row.get(0))
-}
-
-fn put_curve(tx: &Transaction<'_>, run: i64, whole: &Curve) -> rusqlite::Result<()> {
-    let mut points = whole.points.clone();
-    // A stable sort: of two values of a step the later one stays the last.
-    points.sort_by_key(|(step, _)| *step);
-    let Some(&(step, value)) = points.last() else {
-        return Ok(());
-    };
-    let last = Metric {
-        key: whole.key.clone(),
-        value,
-        step,
-        at: whole.at,
-    };
-    let metric = put_metric(tx, run, &last)?;
-    let bytes = curve::to_bytes(&points);
-    let hash = ContentHash::of(&bytes);
-    tx.prepare_cached(
-        "INSERT INTO curves (hash, points) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
-    )?
-    .execute(params![hash.as_bytes(), bytes])?;
-    tx.prepare_cached(
-        "UPDATE metrics SET curve = (SELECT id FROM curves WHERE hash = ?2) WHERE id = ?1",
-    )?
-    .execute(params![metric, hash.as_bytes()])
-    .map(drop)
-}
-
-fn put_stages(tx: &Transaction<'_>, run: i64, stages: &[StageRecord]) -> rusqlite::Result<()> {
-    if stages.is_empty() {
-        return Ok(());
-    }
-    let first: i64 = tx.query_row(
-        "SELECT coalesce(max(place) + 1, 0) FROM stages WHERE run = ?1",
-        [run],
-        |row| row.get(0),
-    )?;
-    for (place, stage) in (first..).zip(stages) {
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO stages (run, name, place, outcome, took_ms, message)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            run,
-            stage.name,
-            place,
-            stage.outcome.as_str(),
-            i64::try_from(stage.took.as_millis()).unwrap_or(i64::MAX),
-            stage.message,
-        ])?;
-    }
-    Ok(())
+/// SQLite has no NaN.
+fn kept(value: f64) -> Option<f64> {
+    (!value.is_nan()).then_some(value)
 }
 
 fn signed(n: u64) -> i64 {
@@ -379,12 +426,13 @@ fn json(value: &Value) -> String {
     value.to_string()
 }
 
-/// Reads what `json` wrote.
-pub(super) fn of_json(text: &str) -> Value {
-    match text {
+/// Reads the value of a param: a text as it is, or what `json` wrote.
+pub(super) fn value_of(text: String, typed: bool) -> Value {
+    match text.as_str() {
+        _ if !typed => Value::Str(text),
         "NaN" => Value::Float(f64::NAN),
         "inf" => Value::Float(f64::INFINITY),
         "-inf" => Value::Float(f64::NEG_INFINITY),
-        text => serde_json::from_str(text).unwrap_or_else(|_| Value::Str(text.to_owned())),
+        json => serde_json::from_str(json).unwrap_or(Value::Str(text)),
     }
 }
