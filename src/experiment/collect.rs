@@ -1,5 +1,5 @@
 //! What there is to record when a repro has ended: params, metrics, curves, artifacts.
-//! Imports: base, compare, pipeline, store, track, curve.
+//! Imports: base, compare, pipeline, store, track, curve, datasets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +17,12 @@ use crate::pipeline::lock::LockFile;
 use crate::pipeline::spec::{OutKind, ParamRef};
 use crate::pipeline::{Plan, StageName, StageSpec, Workspace};
 use crate::store::Presence;
+use crate::track::entity::DatasetInput;
 use crate::track::overview::is_table;
 use crate::track::{Artifact, Batch, Curve, Key, Metric, Param};
 
 use super::curve::{POINTS_MAX, Thinned};
+use super::datasets;
 
 /// Gathers everything but the stages. Files that cannot be read are left out, with a warning.
 pub(super) fn batch(
@@ -64,6 +66,17 @@ pub(super) fn batch(
         }
     }
     batch
+}
+
+/// Returns what the stages that are done read and none of them wrote.
+pub(super) fn datasets(
+    plan: &Plan<'_>,
+    lock: &LockFile,
+    workspace: &Workspace<'_>,
+    summary: &Summary,
+) -> Vec<DatasetInput> {
+    let is_done = |name: &StageName| summary.done.iter().any(|(done, _, _)| done == name);
+    datasets::of_plan(plan, lock, workspace.files.root(), &is_done)
 }
 
 /// Returns the params of all stages, key by key: as recorded for those that are up to date, as they

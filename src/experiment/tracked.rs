@@ -1,5 +1,5 @@
 //! A repro that records itself as a run. Imports: base, project, pipeline, track,
-//! collect.
+//! collect, datasets, endpoint, host, source.
 //!
 //! A recorder listens to the events of the repro. The run begins when the first stage is about to
 //! run or be restored: a repro that does nothing records nothing and does not even look for the
@@ -12,35 +12,32 @@
 //! ended without.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
-use crate::base::{ArtifactPath, Cancel, CancelReason, Observer, clock};
-use crate::pipeline::execute::{self, Event, Options, Outcome, Summary};
+use crate::base::{Cancel, CancelReason, Observer, clock};
+use crate::pipeline::execute::{self, Event, LateEnv, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
-use crate::pipeline::spec::Storage;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace, lock_files};
-use crate::project::{Layout, Project, git};
+use crate::project::{Layout, Project};
+use crate::track::artifacts::{Artifacts, SCHEME};
+use crate::track::entity::DatasetInput;
 use crate::track::{
-    self, Batch, DEFAULT_EXPERIMENT, End, Git, NewRun, RunId, StageOutcome, StageRecord, Status,
+    self, Batch, DEFAULT_EXPERIMENT, End, NewRun, RunId, StageOutcome, StageRecord, Status,
     Tracking,
 };
 
-use super::collect;
+use super::endpoint::{Children, Endpoint};
 use super::error::Error;
-
-/// The file that keeps cached outputs out of git.
-const GITIGNORE: &str = ".gitignore";
+use super::source::{self, Asked};
+use super::{collect, host};
 
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
-/// At the end of a repro git is waited for so long: in a huge repository it looks for changes for
-/// seconds, and a short repro should not take as long.
-const GIT_WAIT: Duration = Duration::from_secs(1);
+/// The artifact that says how the work tree differed from the commit.
+const WORKSPACE_DIFF: &str = "cvops/workspace.diff";
 
 /// What to record a repro as.
 #[derive(Clone, Debug)]
@@ -60,6 +57,8 @@ pub struct Record {
     pub command: String,
     /// The stages or outputs asked for.
     pub targets: Vec<String>,
+    /// The server that stages log to, of the same record; `None`: one for this repro alone.
+    pub endpoint: Option<Arc<Endpoint>>,
 }
 
 /// By what a run can be found again.
@@ -95,19 +94,35 @@ pub fn repro(
     cancel: &Cancel,
     events: &dyn Observer<Event>,
 ) -> Result<Recorded, Error> {
+    let project = workspace.files.project();
+    let endpoint = record
+        .endpoint
+        .clone()
+        .unwrap_or_else(|| Endpoint::new(project));
+    let children = Children::new(Arc::clone(&endpoint), workspace.env());
     let recorder = Recorder {
         plan,
-        project: workspace.files.project(),
+        project,
         record,
+        user: user(workspace.env()),
+        children: &children,
         events,
         state: Mutex::default(),
     };
-    let result = execute::execute(plan, lock, workspace, options, cancel, &recorder);
+    let options = Options {
+        late_env: Some(Arc::clone(&children) as Arc<dyn LateEnv>),
+        ..options.clone()
+    };
+    let result = execute::execute(plan, lock, workspace, &options, cancel, &recorder);
+    // What stages have logged is written before the rest of the record is.
+    if record.endpoint.is_none() {
+        endpoint.stop();
+    }
     let mut state = recorder
         .state
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    let mut warnings = Vec::new();
+    let mut warnings = children.warnings.take();
     let run = state.started.as_ref().map(|s| s.run.clone());
     if let Some(started) = &mut state.started {
         let (mut batch, status) = match &result {
@@ -121,6 +136,19 @@ pub fn repro(
             Ok(summary) => started.stages_of(plan, summary),
             Err(_) => std::mem::take(&mut started.pending),
         };
+        let (git, diff) = match started.git.take() {
+            Some(asked) => asked.answer(&record.layout),
+            None => (None, None),
+        };
+        if state.problem.is_none()
+            && let Ok(summary) = &result
+        {
+            let datasets = collect::datasets(plan, lock, workspace, summary);
+            // The run is worth having without it.
+            if let Err(error) = started.add(&datasets, diff.as_deref(), project) {
+                warnings.extend(as_warnings(&error, "the run lacks what it was made from"));
+            }
+        }
         let end = End {
             status,
             ended: clock::now(),
@@ -128,7 +156,7 @@ pub fn repro(
             lock: lock_files::read(workspace.files.project(), plan.graph())
                 .ok()
                 .and_then(|lock| lock.to_text().ok()),
-            git: git_at_end(&record.layout, started.git.take()),
+            git,
         };
         if state.problem.is_none()
             && let Err(error) = started.tracking.finish(started.run.id, &batch, &end)
@@ -137,7 +165,7 @@ pub fn repro(
         }
     }
     if let Some(problem) = &state.problem {
-        warnings.extend(not_recorded(problem));
+        warnings.extend(as_warnings(problem, "this run is not recorded"));
     }
     Ok(Recorded {
         summary: result?,
@@ -156,12 +184,12 @@ fn status(cancel: &Cancel, summary: &Summary) -> Status {
     }
 }
 
-/// Turns an error into warnings that say what it means for the repro: nothing.
-fn not_recorded(problem: &track::Error) -> Vec<Diagnostic> {
+/// Turns an error into warnings that say what it means; for the results of the repro, nothing.
+fn as_warnings(problem: &track::Error, meaning: &str) -> Vec<Diagnostic> {
     let mut warnings = problem.to_diagnostics();
     for warning in &mut warnings {
         warning.severity = Severity::Warning;
-        warning.headline = format!("this run is not recorded: {}", warning.headline);
+        warning.headline = format!("{meaning}: {}", warning.headline);
     }
     warnings
 }
@@ -171,6 +199,9 @@ struct Recorder<'a> {
     plan: &'a Plan<'a>,
     project: &'a Project,
     record: &'a Record,
+    /// Who runs it; empty if unknown.
+    user: String,
+    children: &'a Children,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
 }
@@ -178,6 +209,8 @@ struct Recorder<'a> {
 #[derive(Default)]
 struct State {
     started: Option<Started>,
+    /// A stage runs or has run, so what stages need of this process is there.
+    prepared: bool,
     /// The first thing that went wrong; nothing is written after it.
     problem: Option<track::Error>,
 }
@@ -189,8 +222,10 @@ struct Started {
     pending: Vec<StageRecord>,
     written_at: Instant,
     failed: BTreeMap<StageName, StageRecord>,
-    /// What git says, asked while the first stage runs; nothing comes of it outside a repository.
-    git: Option<Receiver<Option<Git>>>,
+    /// Below which URI the run's files are.
+    artifact_uri: String,
+    /// What git says, asked while the first stage runs.
+    git: Option<Asked>,
 }
 
 impl Observer<Event> for Recorder<'_> {
@@ -211,10 +246,16 @@ impl Recorder<'_> {
     fn take_note(&self, state: &mut State, event: &Event) -> Result<(), track::Error> {
         let record = match event {
             Event::Decided {
-                decision: StageDecision::Run(_) | StageDecision::Restore { .. },
+                decision: decision @ (StageDecision::Run(_) | StageDecision::Restore { .. }),
                 ..
-            } if state.started.is_none() => {
-                state.started = Some(self.start()?);
+            } => {
+                if state.started.is_none() {
+                    state.started = Some(self.start()?);
+                }
+                if matches!(decision, StageDecision::Run(_)) && !state.prepared {
+                    state.prepared = true;
+                    self.children.prepare();
+                }
                 return Ok(());
             }
             Event::Finished { stage, how, took } => match outcome(*how) {
@@ -262,6 +303,12 @@ impl Recorder<'_> {
         let record = self.record;
         let mut tracking = Tracking::open(&record.layout)?;
         tracking.close_abandoned()?;
+        let mut tags = host::facts();
+        tags.insert("mlflow.source.type".to_owned(), "PROJECT".to_owned());
+        if !self.user.is_empty() {
+            tags.insert("mlflow.user".to_owned(), self.user.clone());
+        }
+        tags.extend(record.tags.clone());
         let (id, name) = tracking.create_run(&NewRun {
             experiment: record
                 .experiment
@@ -272,58 +319,59 @@ impl Recorder<'_> {
             started: clock::now(),
             command: record.command.clone(),
             targets: record.targets.clone(),
-            tags: record.tags.clone(),
+            tags,
         })?;
+        let info = tracking.reader().run_info(id)?;
+        self.children.belong_to(id, info.experiment);
         Ok(Started {
             tracking,
             run: RunName { id, name },
             pending: Vec::new(),
             written_at: Instant::now(),
             failed: BTreeMap::new(),
-            git: Some(self.ask_git()),
+            git: Some(Asked::of(
+                &record.layout,
+                source::written(self.plan, self.project),
+            )),
+            artifact_uri: info.artifact_uri,
         })
     }
 }
 
-impl Recorder<'_> {
-    fn ask_git(&self) -> Receiver<Option<Git>> {
-        let (answer, asked) = mpsc::sync_channel(1);
-        let (state, written) = (self.record.layout.state_dir().to_owned(), self.written());
-        std::thread::spawn(move || {
-            let facts = state.parent().and_then(|root| git_facts(root, &written));
-            // Nobody listens any more if this took too long.
-            let _ = answer.send(facts);
-        });
-        asked
-    }
-
-    /// Returns the files of git that a repro itself writes: what counts as a change is what its
-    /// results were made from, and these may be written while git looks.
-    fn written(&self) -> Vec<ArtifactPath> {
-        let mut written: Vec<ArtifactPath> = Vec::new();
-        let mut ignore = |folder: Option<ArtifactPath>| {
-            let name = folder.map_or_else(|| GITIGNORE.to_owned(), |f| format!("{f}/{GITIGNORE}"));
-            written.extend(name.parse::<ArtifactPath>());
-        };
-        let mut outs = Vec::new();
-        for (path, out) in self.plan.graph().stages().iter().flat_map(|s| &s.outs) {
-            match out.storage {
-                Storage::Git => outs.push(path.clone()),
-                Storage::Cached => ignore(path.parent()),
-            }
-        }
-        written.extend(outs);
-        for file in self.plan.graph().files() {
-            let lock = lock_files::path_of(self.project, file.file.as_ref());
-            written.extend(lock.parse::<ArtifactPath>());
-        }
-        written.sort();
-        written.dedup();
-        written
-    }
-}
-
 impl Started {
+    /// Adds what is known at the end: the datasets that were read, and how the work tree differed.
+    fn add(
+        &mut self,
+        datasets: &[DatasetInput],
+        diff: Option<&str>,
+        project: &Project,
+    ) -> Result<(), track::Error> {
+        let run = self.run.id;
+        let folder = self.artifact_uri.strip_prefix(SCHEME);
+        let file = match folder.zip(diff) {
+            Some((folder, diff)) => {
+                let artifacts = Artifacts::open(project);
+                let mut upload = artifacts.receive();
+                upload.write(diff.as_bytes())?;
+                let stored = upload.finish()?;
+                artifacts.make_durable()?;
+                Some((format!("{folder}/{WORKSPACE_DIFF}"), stored))
+            }
+            None => None,
+        };
+        if datasets.is_empty() && file.is_none() {
+            return Ok(());
+        }
+        let now = clock::now().as_millisecond();
+        self.tracking.change(|writing| {
+            writing.log_inputs(run, datasets, &[])?;
+            if let Some((path, stored)) = &file {
+                writing.put_file(path, stored, now)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Returns what became of every stage of the plan, those that finished before the run began
     /// included; nothing of services, which never finish.
     fn stages_of(&self, plan: &Plan<'_>, summary: &Summary) -> Vec<StageRecord> {
@@ -351,32 +399,10 @@ impl Started {
     }
 }
 
-/// Returns what git said, or, if it still looks for changes, what can be had without that.
-fn git_at_end(layout: &Layout, asked: Option<Receiver<Option<Git>>>) -> Option<Git> {
-    match asked?.recv_timeout(GIT_WAIT) {
-        Ok(facts) => facts,
-        Err(RecvTimeoutError::Disconnected) => None,
-        Err(RecvTimeoutError::Timeout) => {
-            let head = git::head(layout.state_dir().parent()?).ok()?;
-            Some(Git {
-                commit: head.commit.as_str().to_owned(),
-                branch: head.branch,
-                dirty: None,
-            })
-        }
-    }
-}
-
-/// Returns where the repository around the project stands.
-fn git_facts(root: &Path, written: &[ArtifactPath]) -> Option<Git> {
-    // Starting a program costs milliseconds; a look for its folder does not.
-    root.ancestors().find(|dir| dir.join(".git").exists())?;
-    let tree = git::work_tree(root, written).ok()?;
-    Some(Git {
-        commit: tree.commit?.as_str().to_owned(),
-        branch: tree.branch,
-        dirty: Some(tree.changes == git::Changes::Some),
-    })
+/// Returns who runs this process, as the environment has it.
+fn user(env: &BTreeMap<String, String>) -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| env.get(*name));
+    named.cloned().unwrap_or_default()
 }
 
 fn stage_record(stage: &StageName, outcome: StageOutcome, took: Duration) -> StageRecord {

@@ -21,8 +21,8 @@ use crate::pipeline::workspace::{Files, Workspace};
 use crate::pipeline::{self, Plan, Reach, StageDecision, StageName};
 use crate::project::Project;
 
-use super::super::Error;
 use super::super::workspace::remove_leftovers;
+use super::super::{Endpoint, Error};
 use super::baseline::{self, Changes};
 use super::error::SweepError;
 use super::journal::{self, Journal, Record};
@@ -187,6 +187,7 @@ pub fn run(
         done: finished + failed,
         total,
     });
+    let endpoint = Endpoint::new(project);
     let bench = Bench {
         project,
         name,
@@ -195,6 +196,7 @@ pub fn run(
         plan,
         lock,
         params: &params,
+        endpoint: Arc::clone(&endpoint),
         stage_env: &options.stage_env,
         turns: Arc::default(),
         env: &options.env,
@@ -227,6 +229,7 @@ pub fn run(
     let Floor {
         mut journal, fatal, ..
     } = floor;
+    endpoint.stop();
     // The trees remove themselves; this is the folder around them.
     let trees = project.layout.trials(name);
     fs::remove_dir_all(&trees).map_err(base::Error::io("remove", &trees))?;

@@ -17,9 +17,9 @@ use crate::pipeline::{self, Plan, Reach, StageGraph, StageName, variant};
 use crate::project::Project;
 use crate::track::RunId;
 
-use super::super::Error;
 use super::super::tracked::{self, Record};
 use super::super::workspace::{Contents, WorkTree};
+use super::super::{Endpoint, Error};
 use super::journal;
 use super::state::{Definition, Finished};
 use super::{baseline, driver, metric, params};
@@ -40,6 +40,8 @@ pub(super) struct Bench<'a> {
     pub(super) parent: Option<RunId>,
     /// The params files of the swept parameters.
     pub(super) params: &'a params::Files,
+    /// What stages of trials log to.
+    pub(super) endpoint: Arc<Endpoint>,
     /// Variables for the stages' processes.
     pub(super) stage_env: &'a [(String, OsString)],
     /// What trials at the same time are running: equal stages of theirs run once.
@@ -136,6 +138,7 @@ fn run_to_end(
         tags,
         command: format!("cvops params sweep --name {}", bench.name),
         targets: bench.definition.targets.clone(),
+        endpoint: Some(Arc::clone(&bench.endpoint)),
     };
     let (summary, run) = repro(bench, &tree, plan, &mut lock, &record, cancel, &log)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -202,6 +205,7 @@ pub(super) fn run_shared(
         tags: BTreeMap::from([("cvops.sweep".to_owned(), bench.name.to_owned())]),
         command: format!("cvops params sweep --name {}", bench.name),
         targets: Vec::new(),
+        endpoint: Some(Arc::clone(&bench.endpoint)),
     };
     repro(bench, &tree, plan, &mut lock, &record, cancel, &log)?;
     if is_stopped(cancel) {

@@ -65,6 +65,7 @@ pub fn execute(
     let worker = Worker {
         files,
         env: &options.env,
+        late_env: options.late_env.as_deref(),
         program: &program,
         claimed_by: &claimed_by,
         dvc: &paths,

@@ -92,6 +92,14 @@ pub trait Confirm: fmt::Debug + Send + Sync {
     fn may_run(&self, stage: &StageName, because: &[RunReason]) -> bool;
 }
 
+/// Knows more variables of a stage's processes, and is asked only when they are about to start: what
+/// costs something need not be there for a repro that only restores.
+pub trait LateEnv: fmt::Debug + Send + Sync {
+    /// Returns variables for the processes of `stage`; without a value: the processes do not have it,
+    /// even if this one does.
+    fn of_stage(&self, stage: &StageName) -> Vec<(String, Option<std::ffi::OsString>)>;
+}
+
 /// How to execute.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -113,6 +121,8 @@ pub struct Options {
     pub confirm: Option<Arc<dyn Confirm>>,
     /// Variables for the stages' processes, beside those this process has.
     pub env: Vec<(String, std::ffi::OsString)>,
+    /// Variables that are known only then; they win.
+    pub late_env: Option<Arc<dyn LateEnv>>,
     /// With which other repros of this process, on the same cache, turns are taken at stages with
     /// the same inputs.
     pub turns: Option<Arc<Turns>>,
@@ -132,6 +142,7 @@ impl Options {
             keep: Keep::InCache,
             confirm: None,
             env: Vec::new(),
+            late_env: None,
             turns: None,
         }
     }

@@ -111,6 +111,8 @@ pub(super) struct Shell<'a> {
     pub(super) stage: &'a StageName,
     pub(super) dir: &'a Path,
     pub(super) env: &'a [(String, OsString)],
+    /// Variables that it does not inherit.
+    pub(super) removed: &'a [String],
     pub(super) running: &'a Running,
     pub(super) cancel: &'a Cancel,
     /// When its commands are stopped if they have not ended.
@@ -159,7 +161,11 @@ impl Clock {
 impl Shell<'_> {
     /// Runs `command` to its end, or to the deadline.
     pub(super) fn run(&self, command: &str) -> io::Result<Ended> {
-        let mut child = Command::new(&self.program.path)
+        let mut process = Command::new(&self.program.path);
+        for name in self.removed {
+            process.env_remove(name);
+        }
+        let mut child = process
             .args(self.program.flags)
             .arg("-c")
             .arg(command)

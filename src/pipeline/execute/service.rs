@@ -291,6 +291,7 @@ impl<'a> Service<'a> {
             stage,
             dir: &self.dir,
             env: &self.env,
+            removed: &[],
             running,
             cancel: stop,
             deadline: None,

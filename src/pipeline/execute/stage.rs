@@ -20,12 +20,13 @@ use super::admission::VISIBLE_GPUS;
 use super::leftovers::CLAIMED_BY;
 use super::process::{Program, Running, Shell, describe};
 use super::told::{Listener, Shelf, Told};
-use super::{Event, Keep, Outcome};
+use super::{Event, Keep, LateEnv, Outcome};
 
 /// What a worker needs; shared by all workers.
 pub(super) struct Worker<'a> {
     pub(super) files: &'a Files<'a>,
     pub(super) env: &'a [(String, OsString)],
+    pub(super) late_env: Option<&'a dyn LateEnv>,
     pub(super) program: &'a Program,
     /// By which a stage's processes are known to be this command's.
     pub(super) claimed_by: &'a str,
@@ -231,6 +232,17 @@ impl Worker<'_> {
         if let Some(gpus) = job.gpus {
             env.push((VISIBLE_GPUS.to_owned(), gpus.join(",").into()));
         }
+        let mut removed = Vec::new();
+        for (name, value) in self
+            .late_env
+            .map(|late| late.of_stage(&stage.name))
+            .unwrap_or_default()
+        {
+            match value {
+                Some(value) => env.push((name, value)),
+                None => removed.push(name),
+            }
+        }
         let listen = |event: Event| {
             if let Event::Output { stream, line, .. } = &event {
                 heard.hear(*stream, line);
@@ -242,6 +254,7 @@ impl Worker<'_> {
             stage: &stage.name,
             dir: &dir,
             env: &env,
+            removed: &removed,
             running: self.running,
             cancel: self.cancel,
             deadline: stage.run.timeout.map(|timeout| start + timeout),
