@@ -13,7 +13,7 @@ pub(super) struct ModelRef<'a> {
     /// Its name.
     #[schema(example = "classifier")]
     pub(super) name: &'a str,
-    /// Its version; a model that is served from a folder has version 1.
+    /// Its version; 1 for a model that is served from a folder.
     #[schema(example = "1")]
     pub(super) version: &'a str,
 }
@@ -152,13 +152,15 @@ pub(super) struct ModelInfo<'a> {
     /// Its name.
     #[schema(example = "classifier")]
     pub(super) name: &'a str,
-    /// Its version.
+    /// Its version; 1 for a model that is served from a folder.
     #[schema(example = "1")]
     pub(super) version: &'a str,
-    /// Name in a registry; null for a model that is served from a folder.
+    /// The alias under which a registry names it; null without one.
     pub(super) alias: Option<&'a str>,
-    /// The run that made it; null for a model that is served from a folder.
+    /// The run that made it; null if that is not known.
     pub(super) run_id: Option<&'a str>,
+    /// Why another version than the one that is meant is served; null if it is the one.
+    pub(super) behind: Option<Behind>,
     /// BLAKE3 of the file of the weights.
     pub(super) blake3: String,
     /// Is the folder what `pipeline.lock` records: `matches`, `differs` or `absent`.
@@ -178,6 +180,17 @@ pub(super) struct ModelInfo<'a> {
     /// When it was loaded.
     #[schema(example = "2026-11-24T19:30:00.123Z")]
     pub(super) loaded_at: String,
+}
+
+/// Why an older version goes on being served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Behind {
+    /// The version that is meant; null if the registry names none any more.
+    #[schema(example = "4")]
+    pub(super) version: Option<String>,
+    /// Why it is not served.
+    #[schema(example = "version 4 of `classifier` cannot be loaded: `model.json` is missing")]
+    pub(super) problem: String,
 }
 
 /// Answer of `/models`.

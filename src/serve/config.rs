@@ -104,12 +104,12 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base;
     use crate::base::doc::{Document, Format, KeyPath, Problems};
 
-    fn read(text: &str) -> Result<Config, Vec<String>> {
+    pub(in crate::serve) fn read(text: &str) -> Result<Config, Vec<String>> {
         let document = Document::parse("params.yaml", text.to_owned(), Format::Yaml).unwrap();
         let problems = Problems::new(&document);
         let config = Config::read(problems.fields(KeyPath::root().key("serve")));

@@ -27,6 +27,16 @@ pub enum Error {
         /// The model's folder as given.
         path: PathBuf,
     },
+    /// The files of a version cannot be had.
+    #[error("version {version} of `{model}` cannot be loaded: {problem}")]
+    NoFiles {
+        /// The registered model.
+        model: String,
+        /// Its version.
+        version: String,
+        /// What is missing.
+        problem: String,
+    },
     /// The host to listen on has no address.
     #[error("the host `{host}` is not known: {problem}")]
     UnknownHost {
@@ -64,6 +74,9 @@ impl ToDiagnostics for Error {
             Self::NotFinite { .. } => {
                 error("not-finite").help("train the model anew: `cvops repro -f train`")
             }
+            Self::NoFiles { .. } => error("model-files").help(
+                "bring the files back, or give the alias to another version: `cvops models alias`",
+            ),
             Self::UnknownHost { .. } => error("unknown-host")
                 .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
             Self::Start { .. } => error("server-start"),

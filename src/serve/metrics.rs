@@ -16,7 +16,7 @@ use prometheus::{
 };
 
 use super::Error;
-use super::model::{Model, VERSION};
+use super::model::Model;
 use super::queue::Queue;
 use crate::vision::image::Format;
 
@@ -153,7 +153,8 @@ pub(super) struct Metrics {
     decode_failures: IntCounterVec,
     requests: IntCounterVec,
     model_info: IntGaugeVec,
-    model_ready: IntGauge,
+    model_ready: IntGaugeVec,
+    behind: IntGauge,
     loaded_timestamp: GaugeVec,
     loads: IntCounter,
     load_failures: IntCounter,
@@ -167,10 +168,10 @@ pub(super) struct Metrics {
     infer: Histogram,
     queue_wait: Histogram,
     batch_size: Histogram,
-    images: IntCounter,
-    batches: IntCounter,
-    confidence: Histogram,
-    entropy: Histogram,
+    images: IntCounterVec,
+    batches: IntCounterVec,
+    confidence: HistogramVec,
+    entropy: HistogramVec,
     model: String,
 }
 
@@ -249,16 +250,12 @@ fn refusals(f: &Families<'_>) -> Result<(IntCounterVec, IntCounterVec), Error> {
 }
 
 /// Registers what counts prediction requests.
-fn requests(f: &Families<'_>, model: &str) -> Result<IntCounterVec, Error> {
-    let requests = f.counters(
+fn requests(f: &Families<'_>) -> Result<IntCounterVec, Error> {
+    f.counters(
         "cvops_inference_requests_total",
         "Prediction requests by outcome",
         &["model", "version", "protocol", "outcome"],
-    )?;
-    for outcome in RequestOutcome::ALL {
-        requests.with_label_values(&[model, VERSION, NATIVE, outcome.label()]);
-    }
-    Ok(requests)
+    )
 }
 
 /// Registers what tells about this program and its process.
@@ -280,21 +277,21 @@ fn process(f: &Families<'_>, build: Build) -> Result<(), Error> {
 }
 
 impl Metrics {
-    /// Registers everything in `registry` for the model called `model`.
+    /// Registers everything in `registry` for the model called `model`, whose version is `version`, or
+    /// empty where only a model that is loaded tells it.
     ///
     /// # Errors
     /// A family is registered already.
     pub(super) fn new(
         registry: &Registry,
         model: &str,
+        version: &str,
         build: Build,
         queue: &Arc<Queue>,
     ) -> Result<Self, Error> {
         let f = Families(registry);
         let of_model = ["model", "version"];
-        let this = [model, VERSION];
         let (rejected, decode_failures) = refusals(&f)?;
-        let requests = requests(&f, model)?;
         let stages = f.histograms(
             "cvops_inference_stage_duration_seconds",
             "Time in each stage of a prediction",
@@ -306,14 +303,7 @@ impl Metrics {
             let family = f.histograms(name, help, &["model"], buckets)?;
             Ok::<_, Error>(family.with_label_values(&[model]))
         };
-        let version_histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let family = f.histograms(name, help, &of_model, buckets)?;
-            Ok::<_, Error>(family.with_label_values(&this))
-        };
-        let version_counter = |name: &str, help: &str| {
-            let family = f.counters(name, help, &of_model)?;
-            Ok::<_, Error>(family.with_label_values(&this))
-        };
+        let version_counter = |name: &str, help: &str| f.counters(name, help, &of_model);
         let model_counter = |name: &str, help: &str| {
             let family = f.counters(name, help, &["model"])?;
             Ok::<_, Error>(family.with_label_values(&[model]))
@@ -332,16 +322,23 @@ impl Metrics {
             ),
             &of_model,
         );
-        Ok(Self {
+        ready.with_label_values(&[model, version]).set(0);
+        let behind = f.gauges(
+            "cvops_model_behind",
+            "Is another version served than the one that is meant, because that one cannot be loaded?",
+            &["model"],
+        )?;
+        let metrics = Self {
             rejected,
             decode_failures,
-            requests,
+            requests: requests(&f)?,
+            behind: behind.with_label_values(&[model]),
             model_info: f.gauges(
                 "cvops_model_info",
                 "The model that is served",
                 &["model", "version", "alias", "run_id", "weights", "backend"],
             )?,
-            model_ready: ready.with_label_values(&this),
+            model_ready: ready,
             loaded_timestamp: f.add(loaded_timestamp)?,
             loads: model_counter("cvops_model_loads_total", "Models loaded")?,
             load_failures: model_counter(
@@ -374,18 +371,37 @@ impl Metrics {
             )?,
             images: version_counter("cvops_inference_images_total", "Pictures predicted")?,
             batches: version_counter("cvops_inference_batches_total", "Batches executed")?,
-            confidence: version_histogram(
+            confidence: f.histograms(
                 "cvops_prediction_confidence",
                 "Probability of the likeliest class",
+                &of_model,
                 &RATIOS,
             )?,
-            entropy: version_histogram(
+            entropy: f.histograms(
                 "cvops_prediction_entropy",
                 "Entropy of the probabilities, 1 where all classes are equally likely",
+                &of_model,
                 &RATIOS,
             )?,
             model: model.to_owned(),
-        })
+        };
+        if !version.is_empty() {
+            metrics.create(version);
+        }
+        Ok(metrics)
+    }
+
+    /// Creates what is known of a version, with 0.
+    fn create(&self, version: &str) {
+        let this = [self.model.as_str(), version];
+        for outcome in RequestOutcome::ALL {
+            self.requests
+                .with_label_values(&[&self.model, version, NATIVE, outcome.label()]);
+        }
+        self.images.with_label_values(&this);
+        self.batches.with_label_values(&this);
+        self.confidence.with_label_values(&this);
+        self.entropy.with_label_values(&this);
     }
 
     /// Counts a request that was refused.
@@ -401,10 +417,15 @@ impl Metrics {
     }
 
     /// Counts a prediction request.
-    pub(super) fn request(&self, outcome: RequestOutcome) {
+    pub(super) fn request(&self, version: &str, outcome: RequestOutcome) {
         self.requests
-            .with_label_values(&[&self.model, VERSION, NATIVE, outcome.label()])
+            .with_label_values(&[&self.model, version, NATIVE, outcome.label()])
             .inc();
+    }
+
+    /// Notes whether another version is served than the one that is meant.
+    pub(super) fn behind(&self, is_behind: bool) {
+        self.behind.set(i64::from(is_behind));
     }
 
     /// Counts a model that could not be loaded.
@@ -412,33 +433,40 @@ impl Metrics {
         self.load_failures.inc();
     }
 
-    /// Notes a model that serves from now on.
+    /// Notes a model that serves from now on. What other versions counted stays; what is true of one
+    /// version only goes.
     pub(super) fn loaded(&self, model: &Model) {
         let weights = model.weights.to_string();
         let backend = model.predictor.device_name();
+        let version = &model.version;
         let labels = [
             model.name.as_str(),
-            VERSION,
-            "",
-            "",
+            &version.version,
+            version.alias.as_deref().unwrap_or_default(),
+            version.run_id.as_deref().unwrap_or_default(),
             &weights[..WEIGHTS_DIGITS],
             backend,
         ];
+        let this = [model.name.as_str(), version.version.as_str()];
+        self.create(&version.version);
         self.model_info.reset();
         self.model_info.with_label_values(&labels).set(1);
+        self.loaded_timestamp.reset();
         self.loaded_timestamp
-            .with_label_values(&[model.name.as_str(), VERSION])
+            .with_label_values(&this)
             .set(model.loaded_at.as_millisecond() as f64 / 1000.0);
         self.load_duration.observe(model.load_time.as_secs_f64());
         self.loads.inc();
-        self.model_ready.set(1);
+        self.model_ready.reset();
+        self.model_ready.with_label_values(&this).set(1);
     }
 
     /// Looks up what the model thread needs.
-    pub(super) fn of_model(&self, classes: &[String]) -> ModelMetrics {
+    pub(super) fn of_model(&self, version: &str, classes: &[String]) -> ModelMetrics {
+        let this = [self.model.as_str(), version];
         let counter = |class: &str| {
             self.predictions
-                .with_label_values(&[self.model.as_str(), VERSION, class])
+                .with_label_values(&[self.model.as_str(), version, class])
         };
         let label = |(i, class): (usize, &String)| {
             let own = i < CLASSES_MAX;
@@ -449,10 +477,10 @@ impl Metrics {
             infer: self.infer.clone(),
             queue_wait: self.queue_wait.clone(),
             batch_size: self.batch_size.clone(),
-            images: self.images.clone(),
-            batches: self.batches.clone(),
-            confidence: self.confidence.clone(),
-            entropy: self.entropy.clone(),
+            images: self.images.with_label_values(&this),
+            batches: self.batches.with_label_values(&this),
+            confidence: self.confidence.with_label_values(&this),
+            entropy: self.entropy.with_label_values(&this),
             classes: classes.iter().enumerate().map(label).collect(),
         }
     }

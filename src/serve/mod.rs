@@ -19,6 +19,7 @@ mod ask;
 mod config;
 mod envelope;
 pub mod error;
+mod follow;
 mod metrics;
 mod model;
 mod openapi;
@@ -35,5 +36,8 @@ mod worker;
 pub use config::{Config, Pages};
 pub use error::Error;
 pub use metrics::Build;
-pub use model::{LockCheck, LockState, ModelSource, Moment, Strictness};
+pub use model::{
+    Absence, Brought, LockCheck, LockState, ModelSource, Moment, Named, Origin, Registry,
+    Strictness,
+};
 pub use run::{Observer, Options, ServerEvent, run};

@@ -6,8 +6,13 @@
 //! the hash of the weights (`vision::artifact`). Requests read the model through one atomic
 //! pointer; who holds it keeps its model, whatever is loaded meanwhile.
 //!
+//! A model of a registry is followed: `cli` hands in who knows which version is meant now
+//! (`Registry`), `follow` asks once a second, and another version is loaded beside the one that is
+//! served. This room knows no registry but by that trait.
+//!
 //! Imports: base, vision, arc-swap, `serve::{metrics, queue, error}`.
 
+use std::any::Any;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +31,8 @@ use super::metrics::{Metrics, ModelMetrics};
 use super::queue::Queue;
 
 /// The version of every model that is served from a folder; a registry counts its own.
-pub(super) const VERSION: &str = "1";
-/// How often a server without a model looks for one.
+const FOLDER_VERSION: &str = "1";
+/// How often a server without a model looks for one, and a registry is asked which version is meant.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Pictures of the batches that are computed before the first client comes: one alone, and a few. A
@@ -78,12 +83,64 @@ pub enum Moment {
 /// Compares the model with the lock.
 pub type LockCheck = Arc<dyn Fn(Moment) -> LockState + Send + Sync>;
 
+/// A registry of models, seen from a server of one of them.
+pub trait Registry: Send + Sync {
+    /// Says which version is to be served now. Asked about once a second, so it has to be cheap.
+    ///
+    /// # Errors
+    /// Why there is none, in words for people.
+    fn named(&self) -> Result<Named, String>;
+
+    /// Brings the files of a version into a folder, all of them.
+    ///
+    /// # Errors
+    /// What is missing or cannot be read, in words for people.
+    fn bring(&self, named: &Named) -> Result<Brought, String>;
+}
+
+/// A version that is to be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which one; another one has another name.
+    pub version: String,
+    /// The alias under which it was asked for.
+    pub alias: Option<String>,
+    /// The run that made it.
+    pub run_id: Option<String>,
+}
+
+/// The files of a version.
+pub struct Brought {
+    /// The folder they are in.
+    pub dir: PathBuf,
+    /// Keeps the folder; dropped when the model is in memory.
+    pub kept: Box<dyn Any + Send>,
+}
+
+/// Where a model comes from.
+#[derive(Clone)]
+pub enum Origin {
+    /// This folder.
+    Folder(PathBuf),
+    /// A registry says where.
+    Registry(Arc<dyn Registry>),
+}
+
+/// Why there is no model to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// This file of its folder is missing.
+    File(PathBuf),
+    /// The registry names no version, for this reason.
+    Version(String),
+}
+
 /// Which model to serve.
 #[derive(Clone)]
 pub struct ModelSource {
-    /// Its folder.
-    pub dir: PathBuf,
-    /// The folder as the user named it.
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The folder, or the name in the registry, as the user gave it.
     pub shown: PathBuf,
     /// The name under which it is served.
     pub name: String,
@@ -99,6 +156,8 @@ pub struct ModelSource {
 pub(super) struct Model {
     pub(super) predictor: Predictor,
     pub(super) name: String,
+    /// Which version it is.
+    pub(super) version: Named,
     /// BLAKE3 of the weights' file.
     pub(super) weights: ContentHash,
     pub(super) loaded_at: clock::Timestamp,
@@ -108,8 +167,8 @@ pub(super) struct Model {
 
 /// What a request finds.
 pub(super) enum Status {
-    /// There is no model; the file that is missing.
-    Absent { missing: PathBuf },
+    /// There is no model.
+    Absent(Absence),
     /// It is being loaded or warmed up.
     Loading,
     /// It cannot be loaded; the reason.
@@ -139,30 +198,83 @@ impl ModelSlot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<[i64; 4]>);
 
+/// What is there to be loaded; equal if nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A folder with this content.
+    Folder(Stamp),
+    /// This version.
+    Version(Named),
+}
+
 impl ModelSource {
-    /// Says that there is no model, since the file `missing` is, and what to do.
+    /// Says that there is no model, and what to do.
     #[must_use]
-    pub fn absence(&self, missing: &Path) -> String {
-        let missing = missing.display();
+    pub fn absence(&self, absence: &Absence) -> String {
+        let missing = match absence {
+            Absence::File(missing) => format!("`{}` is missing", missing.display()),
+            Absence::Version(problem) => problem.clone(),
+        };
         match &self.made_by {
             Some(command) => format!(
-                "there is no model yet: `{missing}` is missing; `{command}` makes one, and it is then loaded by itself"
+                "there is no model yet: {missing}; `{command}` makes one, and it is then loaded by itself"
             ),
             None => format!(
-                "there is no model yet: `{missing}` is missing; as soon as there is one, it is loaded by itself"
+                "there is no model yet: {missing}; as soon as there is one, it is loaded by itself"
             ),
         }
     }
 
-    /// Returns the stamp of the model.
-    ///
-    /// # Errors
-    /// The file that is missing, as the user would name it.
-    pub(super) fn look(&self) -> Result<Stamp, PathBuf> {
-        look(&self.dir).map_err(|missing| {
-            let name = missing.file_name().unwrap_or_default();
-            self.shown.join(name)
-        })
+    /// Returns the version that is known before a model is loaded; empty if there is none.
+    pub(super) fn version_before(&self) -> &'static str {
+        match self.origin {
+            Origin::Folder(_) => FOLDER_VERSION,
+            Origin::Registry(_) => "",
+        }
+    }
+
+    /// Returns what is there to be loaded.
+    pub(super) fn look(&self) -> Result<Found, Absence> {
+        match &self.origin {
+            Origin::Folder(dir) => look(dir).map(Found::Folder).map_err(|missing| {
+                let name = missing.file_name().unwrap_or_default();
+                Absence::File(self.shown.join(name))
+            }),
+            Origin::Registry(registry) => registry
+                .named()
+                .map(Found::Version)
+                .map_err(Absence::Version),
+        }
+    }
+
+    /// Returns the folder of what was found, and which version it is.
+    fn bring(&self, found: &Found) -> Result<(Brought, Named), Error> {
+        match (&self.origin, found) {
+            (Origin::Registry(registry), Found::Version(named)) => {
+                let brought = registry.bring(named).map_err(|problem| Error::NoFiles {
+                    model: self.name.clone(),
+                    version: named.version.clone(),
+                    problem,
+                })?;
+                Ok((brought, named.clone()))
+            }
+            // What was found came from `look`: a folder for a folder.
+            (Origin::Folder(dir), _) => {
+                let brought = Brought {
+                    dir: dir.clone(),
+                    kept: Box::new(()),
+                };
+                let version = Named {
+                    version: FOLDER_VERSION.to_owned(),
+                    alias: None,
+                    run_id: None,
+                };
+                Ok((brought, version))
+            }
+            (Origin::Registry(_), Found::Folder(_)) => Err(Error::Start {
+                problem: "a folder was found in a registry".to_owned(),
+            }),
+        }
     }
 }
 
@@ -177,14 +289,23 @@ fn look(dir: &Path) -> Result<Stamp, PathBuf> {
     files.iter().map(stamp).collect::<Result<_, _>>().map(Stamp)
 }
 
-/// Loads the model of `source` and asks it about blank pictures on the model thread, so that the
+/// Loads what was found of `source` and asks it about blank pictures on the model thread, so that the
 /// first client does not pay for page faults, and a network without numbers is never served.
 ///
 /// # Errors
-/// It is damaged, of another format version, or not what the lock records (if that is asked for).
-pub(super) fn load(source: &ModelSource, queue: &Queue, metrics: &Metrics) -> Result<Model, Error> {
+/// It is damaged, of another format version, or not what the lock records (if that is asked for);
+/// or its files cannot be brought.
+pub(super) fn load(
+    source: &ModelSource,
+    found: &Found,
+    queue: &Queue,
+    metrics: &Metrics,
+) -> Result<Model, Error> {
     let began = Instant::now();
-    let artifact = ModelArtifact::load(&source.dir)?;
+    let (Brought { dir, kept }, version) = source.bring(found)?;
+    let artifact = ModelArtifact::load(&dir)?;
+    // All of it is in memory.
+    drop(kept);
     let path = || source.shown.clone();
     match ((source.check)(Moment::Loading), source.strictness) {
         (LockState::Matches, _) | (LockState::Absent, Strictness::Warn) => {}
@@ -211,8 +332,9 @@ pub(super) fn load(source: &ModelSource, queue: &Queue, metrics: &Metrics) -> Re
         return Err(Error::NotFinite { path: path() });
     }
     Ok(Model {
-        metrics: metrics.of_model(&predictor.model().classes),
+        metrics: metrics.of_model(&version.version, &predictor.model().classes),
         predictor,
+        version,
         name: source.name.clone(),
         weights,
         loaded_at: clock::now(),
@@ -249,7 +371,7 @@ pub(super) mod tests {
     pub(in crate::serve) fn tiny_model() -> Arc<Model> {
         let registry = prometheus::Registry::new();
         let queue = Arc::new(Queue::new(1));
-        let metrics = Metrics::new(&registry, "tiny", BUILD, &queue).unwrap();
+        let metrics = Metrics::new(&registry, "tiny", "1", BUILD, &queue).unwrap();
         let dir = tempfile::tempdir().unwrap();
         ModelArtifact::tiny().save(dir.path()).unwrap();
         let batching = Batching {
@@ -257,14 +379,16 @@ pub(super) mod tests {
             wait: Duration::ZERO,
         };
         worker::start(Arc::clone(&queue), batching).unwrap();
-        let model = load(&source(dir.path(), LockState::Absent), &queue, &metrics).unwrap();
+        let source = source(dir.path(), LockState::Absent);
+        let found = source.look().unwrap();
+        let model = load(&source, &found, &queue, &metrics).unwrap();
         queue.close();
         Arc::new(model)
     }
 
     fn source(dir: &Path, state: LockState) -> ModelSource {
         ModelSource {
-            dir: dir.to_owned(),
+            origin: Origin::Folder(dir.to_owned()),
             shown: dir.to_owned(),
             name: "tiny".to_owned(),
             check: Arc::new(move |_| state),

@@ -58,16 +58,19 @@ impl Predicted {
 
 /// `POST /predict`
 pub(super) async fn one(service: Arc<Service>, ask: Ask) -> Response {
-    let response = match predict_one(&service, &ask).await {
-        Ok(response) => response,
-        Err(refusal) => service.refuse(&refusal, &ask.id),
+    let model = service.ready();
+    let response = match &model {
+        Ok(model) => predict_one(&service, model, &ask).await,
+        Err(refusal) => Err(refusal.clone()),
     };
-    service.count_request(response.status());
-    response
+    finish(&service, model.as_deref().ok(), response, &ask)
 }
 
-async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
-    let model = service.ready()?;
+async fn predict_one(
+    service: &Service,
+    model: &Arc<Model>,
+    ask: &Ask,
+) -> Result<Response, Refusal> {
     ask.require_plain()?;
     let envelope = Envelope::of(ask.content_type(), ONE_TYPES)?;
     let options = ask.options()?;
@@ -79,11 +82,11 @@ async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> 
         Envelope::Raw => Source::File(body),
         Envelope::Json => Source::Json(body),
     };
-    let predicted = predict(service, &model, source, slots, ends).await?;
+    let predicted = predict(service, model, source, slots, ends).await?;
     let began = Instant::now();
-    let prediction = prediction(&model, &predicted, options, ask.id.as_str());
+    let prediction = prediction(model, &predicted, options, ask.id.as_str());
     let mut response = json(StatusCode::OK, &prediction);
-    stamp(&mut response, &model, predicted.timings());
+    stamp(&mut response, model, predicted.timings());
     service
         .metrics
         .encode
@@ -93,16 +96,19 @@ async fn predict_one(service: &Service, ask: &Ask) -> Result<Response, Refusal> 
 
 /// `POST /predict/batch`
 pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
-    let response = match predict_batch(&service, &ask).await {
-        Ok(response) => response,
-        Err(refusal) => service.refuse(&refusal, &ask.id),
+    let model = service.ready();
+    let response = match &model {
+        Ok(model) => predict_batch(&service, model, &ask).await,
+        Err(refusal) => Err(refusal.clone()),
     };
-    service.count_request(response.status());
-    response
+    finish(&service, model.as_deref().ok(), response, &ask)
 }
 
-async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
-    let model = service.ready()?;
+async fn predict_batch(
+    service: &Service,
+    model: &Arc<Model>,
+    ask: &Ask,
+) -> Result<Response, Refusal> {
     ask.require_plain()?;
     let envelope = Envelope::of(ask.content_type(), MANY_TYPES)?;
     if envelope == Envelope::Raw {
@@ -119,7 +125,6 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
     more_slots(service, &mut slots, items.len() - 1)?;
     let predictions = items.into_iter().map(|item| {
         let slot = slots.split_one();
-        let model = &model;
         async move { predict(service, model, Source::File(item?), slot, ends).await }
     });
     let results = join_all(predictions).await;
@@ -130,7 +135,7 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
         predictions.push(match result {
             Ok(predicted) => {
                 timings = timings.max(predicted.timings());
-                BatchItem::Answered(prediction(&model, predicted, options, ask.id.as_str()))
+                BatchItem::Answered(prediction(model, predicted, options, ask.id.as_str()))
             }
             Err(refusal) => {
                 service.count(refusal);
@@ -142,10 +147,10 @@ async fn predict_batch(service: &Service, ask: &Ask) -> Result<Response, Refusal
     let status = batch_status(results.iter().map(|r| r.as_ref().err()));
     let body = BatchAnswer {
         predictions,
-        model: Service::model_ref(&model),
+        model: Service::model_ref(model),
     };
     let mut response = json(status, &body);
-    stamp(&mut response, &model, timings);
+    stamp(&mut response, model, timings);
     service
         .metrics
         .encode
@@ -187,16 +192,19 @@ fn batch_status<'r>(results: impl Iterator<Item = Option<&'r Refusal>>) -> Statu
 
 /// `POST /predict/model`
 pub(super) async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
-    let response = match predict_tensor(&service, &ask).await {
-        Ok(response) => response,
-        Err(refusal) => service.refuse(&refusal, &ask.id),
+    let model = service.ready();
+    let response = match &model {
+        Ok(model) => predict_tensor(&service, model, &ask).await,
+        Err(refusal) => Err(refusal.clone()),
     };
-    service.count_request(response.status());
-    response
+    finish(&service, model.as_deref().ok(), response, &ask)
 }
 
-async fn predict_tensor(service: &Service, ask: &Ask) -> Result<Response, Refusal> {
-    let model = service.ready()?;
+async fn predict_tensor(
+    service: &Service,
+    model: &Arc<Model>,
+    ask: &Ask,
+) -> Result<Response, Refusal> {
     ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
     let ends = ask.ends(service.config.timeout)?;
@@ -210,7 +218,7 @@ async fn predict_tensor(service: &Service, ask: &Ask) -> Result<Response, Refusa
     }
     let pending: Vec<_> = pictures
         .into_iter()
-        .map(|picture| slots.submit(&model, picture, ends.at.into_std()))
+        .map(|picture| slots.submit(model, picture, ends.at.into_std()))
         .collect();
     let answers = join_all(pending.into_iter().map(|p| service.wait(p, ends))).await;
     let mut timings = Timings {
@@ -232,7 +240,7 @@ async fn predict_tensor(service: &Service, ask: &Ask) -> Result<Response, Refusa
         labels,
     };
     let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, &model, timings);
+    stamp(&mut response, model, timings);
     Ok(response)
 }
 
@@ -313,6 +321,18 @@ fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
     }
     let detail = format!("{pictures} pictures in one request, at most {most} are taken");
     Err(Refusal::too_many_images(detail))
+}
+
+/// Says why there is no answer, if there is none, and counts the request.
+fn finish(
+    service: &Service,
+    model: Option<&Model>,
+    response: Result<Response, Refusal>,
+    ask: &Ask,
+) -> Response {
+    let response = response.unwrap_or_else(|refusal| service.refuse(&refusal, &ask.id));
+    service.count_request(model, response.status());
+    response
 }
 
 /// Where a picture's bytes are.

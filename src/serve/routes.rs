@@ -14,7 +14,7 @@ use crate::http::{
 use super::answer::{InputInfo, ModelInfo, ModelList};
 use super::ask::{Ask, ask};
 use super::config::{Config, Pages};
-use super::model::{LockState, Model, Moment, Status, VERSION};
+use super::model::{LockState, Model, Moment, Status};
 use super::openapi;
 use super::pages;
 use super::predict;
@@ -154,7 +154,11 @@ fn live() -> Response {
 fn ready(service: &Service) -> Response {
     let status = service.model.get();
     let is_ready = matches!(&*status, Status::Ready(_));
-    let models = json!([{"name": service.source.name, "version": VERSION, "ready": is_ready}]);
+    let version = match &*status {
+        Status::Ready(model) => model.version.version.as_str(),
+        _ => service.source.version_before(),
+    };
+    let models = json!([{"name": service.source.name, "version": version, "ready": is_ready}]);
     let draining = service.is_draining();
     if is_ready && !draining {
         return json_response(
@@ -178,7 +182,7 @@ async fn model(service: Arc<Service>, ask: Ask) -> Response {
     match service.ready() {
         Ok(model) => {
             let lock = lock_state(&service).await;
-            json_response(StatusCode::OK, &describe(&model, lock))
+            json_response(StatusCode::OK, &describe(&service, &model, lock))
         }
         Err(refusal) => service.refuse(&refusal, &ask.id),
     }
@@ -187,7 +191,7 @@ async fn model(service: Arc<Service>, ask: Ask) -> Response {
 async fn models(service: Arc<Service>) -> Response {
     let lock = lock_state(&service).await;
     let model = service.ready().ok();
-    let models: Vec<ModelInfo<'_>> = model.iter().map(|m| describe(m, lock)).collect();
+    let models: Vec<ModelInfo<'_>> = model.iter().map(|m| describe(&service, m, lock)).collect();
     json_response(StatusCode::OK, &ModelList { models })
 }
 
@@ -198,13 +202,14 @@ async fn lock_state(service: &Service) -> LockState {
     state.unwrap_or(LockState::Absent)
 }
 
-fn describe(model: &Model, lock: LockState) -> ModelInfo<'_> {
+fn describe<'a>(service: &Service, model: &'a Model, lock: LockState) -> ModelInfo<'a> {
     let artifact = model.predictor.model();
     ModelInfo {
         name: &model.name,
-        version: VERSION,
-        alias: None,
-        run_id: None,
+        version: &model.version.version,
+        alias: model.version.alias.as_deref(),
+        run_id: model.version.run_id.as_deref(),
+        behind: service.behind.load().as_deref().cloned(),
         blake3: model.weights.to_string(),
         lock: lock.word(),
         input: InputInfo {

@@ -1,13 +1,13 @@
 //! A server from its start to its end: port, model, threads, drain. Imports: base, http, tokio,
-//! prometheus, `serve::*`.
+//! arc-swap, prometheus, `serve::*`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus::Registry;
 
 use crate::base::Cancel;
@@ -15,8 +15,9 @@ use crate::http::{self, App, Drained, Limits};
 
 use super::Error;
 use super::config::Config;
+use super::follow;
 use super::metrics::{Build, Metrics};
-use super::model::{self, LOOK_EVERY, Model, ModelSlot, ModelSource, Stamp, Status};
+use super::model::{Absence, Model, ModelSlot, ModelSource, Origin, Status};
 use super::queue::Queue;
 use super::refusal::render;
 use super::routes;
@@ -50,13 +51,15 @@ pub enum ServerEvent {
     },
     /// There is no model: predictions are refused until there is one.
     NoModel {
-        /// The file that is missing.
-        missing: PathBuf,
+        /// What is missing.
+        absence: Absence,
     },
     /// Predictions are answered.
     Ready {
         /// The model's name.
         name: String,
+        /// Its version, where it comes from a registry.
+        version: Option<String>,
         /// Number of classes.
         classes: usize,
         /// Time to load and warm up.
@@ -65,6 +68,15 @@ pub enum ServerEvent {
     /// A model that appeared cannot be loaded; the next change of its files is waited for.
     Broken {
         /// What is wrong with it.
+        problem: String,
+    },
+    /// The registry names another version, or none any more, and the one that is served goes on.
+    Behind {
+        /// The version that is meant.
+        wanted: Option<String>,
+        /// The version that is served.
+        serving: String,
+        /// Why.
         problem: String,
     },
     /// The server was asked to end and finishes open requests.
@@ -87,7 +99,8 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     let bound = http::bind(resolve(&config)?)?;
     let registry = Registry::new();
     let queue = Arc::new(Queue::new(config.queue_max));
-    let metrics = Metrics::new(&registry, &source.name, build, &queue)?;
+    let version = source.version_before();
+    let metrics = Metrics::new(&registry, &source.name, version, build, &queue)?;
     let http_metrics = http::Metrics::new(&registry)?;
     let limits = limits(&config);
     let batching = Batching {
@@ -96,6 +109,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     };
     let service = Arc::new(Service {
         model: ModelSlot::new(Status::Loading),
+        behind: ArcSwapOption::empty(),
         draining: AtomicBool::new(false),
         config,
         source,
@@ -107,10 +121,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     worker::start(Arc::clone(&queue), batching)?;
     let looked = service.source.look();
     let loaded = match &looked {
-        Ok(_) => Some(load(&service)?),
-        Err(missing) => {
-            let missing = missing.clone();
-            service.model.set(Status::Absent { missing });
+        Ok(found) => Some(follow::load(&service, found)?),
+        Err(absence) => {
+            service.model.set(Status::Absent(absence.clone()));
             None
         }
     };
@@ -131,13 +144,15 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
             problem: e.to_string(),
         })?;
     observe(ServerEvent::Listening { addr: bound.addr() });
-    match (loaded, looked) {
-        (Some(model), _) => observe(ready(&model)),
-        (None, Err(missing)) => {
-            observe(ServerEvent::NoModel { missing });
-            runtime.spawn(wait_for_model(Arc::clone(&service), Arc::clone(observe)));
-        }
-        (None, Ok(_)) => {}
+    let is_done = loaded.is_some() && matches!(service.source.origin, Origin::Folder(_));
+    if let Some(model) = loaded {
+        observe(ready(&service, &model));
+    }
+    if let Err(absence) = looked {
+        observe(ServerEvent::NoModel { absence });
+    }
+    if !is_done {
+        runtime.spawn(follow::follow(Arc::clone(&service), Arc::clone(observe)));
     }
     let on_drain = || {
         service.drain();
@@ -181,83 +196,14 @@ fn resolve(config: &Config) -> Result<SocketAddr, Error> {
         .ok_or_else(|| unknown("the name has no address".to_owned()))
 }
 
-fn ready(model: &Model) -> ServerEvent {
+pub(super) fn ready(service: &Service, model: &Model) -> ServerEvent {
     ServerEvent::Ready {
         name: model.name.clone(),
+        version: match service.source.origin {
+            Origin::Folder(_) => None,
+            Origin::Registry(_) => Some(model.version.version.clone()),
+        },
         classes: model.predictor.model().classes.len(),
         took: model.load_time,
-    }
-}
-
-/// Loads the model and lets requests find it.
-fn load(service: &Service) -> Result<Arc<Model>, Error> {
-    let loaded = model::load(&service.source, &service.queue, &service.metrics);
-    let model = Arc::new(loaded?);
-    service.metrics.loaded(&model);
-    service.model.set(Status::Ready(Arc::clone(&model)));
-    Ok(model)
-}
-
-/// Looks for a model until one can be served.
-async fn wait_for_model(service: Arc<Service>, observe: Observer) {
-    let mut failed: Option<Stamp> = None;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let (service, observe) = (Arc::clone(&service), Arc::clone(&observe));
-        let seen = failed.clone();
-        let looked = tokio::task::spawn_blocking(move || look_once(&service, &observe, seen)).await;
-        match looked {
-            Ok(Looked::Serving) => return,
-            Ok(Looked::Waiting { seen }) => failed = seen,
-            // A panic is in the log already; the next look may do better.
-            Err(_) => {}
-        }
-    }
-}
-
-enum Looked {
-    Serving,
-    /// The files that could not be loaded, if there are any.
-    Waiting {
-        seen: Option<Stamp>,
-    },
-}
-
-fn look_once(service: &Service, observe: &Observer, seen: Option<Stamp>) -> Looked {
-    let stamp = match service.source.look() {
-        Ok(stamp) => stamp,
-        Err(missing) => {
-            service.model.set(Status::Absent { missing });
-            return Looked::Waiting { seen: None };
-        }
-    };
-    if seen.as_ref() == Some(&stamp) {
-        return Looked::Waiting { seen };
-    }
-    let before = match &*service.model.get() {
-        Status::Broken { problem } => Some(problem.clone()),
-        _ => None,
-    };
-    service.model.set(Status::Loading);
-    match load(service) {
-        Ok(model) => {
-            observe(ready(&model));
-            Looked::Serving
-        }
-        Err(error) => {
-            let problem = error.to_string();
-            service.model.set(Status::Broken {
-                problem: problem.clone(),
-            });
-            // The lock is written after the model: what it says may change with no file of the model.
-            let lock_may_change =
-                matches!(error, Error::LockDiffers { .. } | Error::LockAbsent { .. });
-            if !lock_may_change || before.as_ref() != Some(&problem) {
-                service.metrics.load_failed();
-                observe(ServerEvent::Broken { problem });
-            }
-            let seen = (!lock_may_change).then_some(stamp);
-            Looked::Waiting { seen }
-        }
     }
 }

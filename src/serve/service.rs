@@ -1,10 +1,11 @@
 //! What all requests share, and how the parts of an answer are put together.
-//! Imports: base, http, prometheus, tokio, `serve::*`.
+//! Imports: base, http, arc-swap, prometheus, tokio, `serve::*`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus::Registry;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -12,10 +13,10 @@ use tokio::time::Instant;
 use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use crate::http::{RequestId, Response, StatusCode};
 
-use super::answer::ModelRef;
+use super::answer::{Behind, ModelRef};
 use super::config::Config;
 use super::metrics::{Build, Metrics, RequestOutcome};
-use super::model::{Model, ModelSlot, ModelSource, Status, VERSION};
+use super::model::{Model, ModelSlot, ModelSource, Status};
 use super::queue::{Answer, Failure, Pending, Queue};
 use super::refusal::Refusal;
 
@@ -29,6 +30,8 @@ pub(super) struct Service {
     pub(super) source: ModelSource,
     pub(super) build: Build,
     pub(super) model: ModelSlot,
+    /// Why another version than the one that is meant is served, if so.
+    pub(super) behind: ArcSwapOption<Behind>,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
@@ -74,7 +77,7 @@ impl Service {
         match status {
             Status::Ready(_) => format!("the model `{name}` is ready"),
             Status::Loading => format!("the model `{name}` is being loaded"),
-            Status::Absent { missing } => self.source.absence(missing),
+            Status::Absent(absence) => self.source.absence(absence),
             Status::Broken { problem } => format!("the model `{name}` cannot be loaded: {problem}"),
         }
     }
@@ -97,7 +100,7 @@ impl Service {
     pub(super) fn model_ref(model: &Model) -> ModelRef<'_> {
         ModelRef {
             name: &model.name,
-            version: VERSION,
+            version: &model.version.version,
         }
     }
 
@@ -121,14 +124,19 @@ impl Service {
     }
 
     /// Counts how a prediction request ended.
-    pub(super) fn count_request(&self, status: StatusCode) {
-        self.metrics.request(if status.is_success() {
+    pub(super) fn count_request(&self, model: Option<&Model>, status: StatusCode) {
+        let version = model.map_or_else(
+            || self.source.version_before(),
+            |model| model.version.version.as_str(),
+        );
+        let outcome = if status.is_success() {
             RequestOutcome::Ok
         } else if status.is_client_error() {
             RequestOutcome::BadInput
         } else {
             RequestOutcome::Error
-        });
+        };
+        self.metrics.request(version, outcome);
     }
 
     /// Waits for the answer to one picture.
@@ -177,7 +185,9 @@ pub(super) fn stamp(response: &mut Response, model: &Model, timings: Timings) {
     if let Ok(name) = HeaderValue::from_str(&model.name) {
         headers.insert(X_MODEL_NAME, name);
     }
-    headers.insert(X_MODEL_VERSION, HeaderValue::from_static(VERSION));
+    if let Ok(version) = HeaderValue::from_str(&model.version.version) {
+        headers.insert(X_MODEL_VERSION, version);
+    }
     let text = format!(
         "decode;dur={}, queue;dur={}, infer;dur={}",
         Timings::ms(timings.decode),

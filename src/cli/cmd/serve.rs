@@ -1,5 +1,7 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+mod registry;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -20,12 +22,13 @@ use crate::http::Drained;
 use crate::pipeline::workspace::Files;
 use crate::project::Project;
 use crate::serve::{
-    self, Build, Config, LockCheck, LockState, ModelSource, Moment, Observer, Options, ServerEvent,
-    Strictness,
+    self, Absence, Build, Config, LockCheck, LockState, ModelSource, Moment, Observer, Options,
+    Origin, ServerEvent, Strictness,
 };
 use crate::store::Presence;
 
 use super::repro;
+use registry::{Followed, ModelUri};
 
 /// The folder that is served when none is named.
 const DEFAULT_MODEL: &str = "models/classifier";
@@ -34,10 +37,11 @@ const DEFAULT_MODEL: &str = "models/classifier";
 ///
 /// Serves the model at `POST /predict` (a picture as form field `file`, as the body, or as
 /// base64 in JSON), with `/health/ready`, `/metrics`, `/docs` and a page to drop a picture on at
-/// `/`. Without a model it starts and waits for one. Ctrl-C and SIGTERM let open requests finish.
+/// `/`. Without a model it starts and waits for one. A model of the registry is followed: when its
+/// alias moves to another version, the server moves with it. Ctrl-C and SIGTERM let open requests finish.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops serve\n  cvops serve --model models/classifier --port 8080\n  curl -F file=@photo.jpg http://127.0.0.1:5001/predict"
+    after_help = "Examples:\n  cvops serve\n  cvops serve --model models/classifier --port 8080\n  cvops serve --model models:/classifier@champion\n  curl -F file=@photo.jpg http://127.0.0.1:5001/predict"
 )]
 pub(in crate::cli) struct Args {
     /// Address to listen on, `0.0.0.0` for all (default: `serve.host`, else 127.0.0.1)
@@ -46,10 +50,10 @@ pub(in crate::cli) struct Args {
     /// Port to listen on, 0 for any free one (default: `serve.port`, else 5001)
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Folder of the model
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_MODEL)]
-    model: PathBuf,
-    /// Name under which the model is served (default: the folder's name)
+    /// Folder of the model, or `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest`
+    #[arg(long, value_name = "MODEL", default_value = DEFAULT_MODEL, value_parser = model_arg)]
+    model: ModelArg,
+    /// Name under which the model is served (default: the folder's or the registered model's name)
     #[arg(long, value_name = "NAME", value_parser = model_name)]
     name: Option<String>,
     /// Bring the model and all it needs up to date first
@@ -69,6 +73,23 @@ impl Args {
     /// Returns how log lines look.
     pub(in crate::cli) fn log_format(&self) -> LogFormat {
         self.log_format
+    }
+}
+
+/// What `--model` names.
+#[derive(Clone, Debug)]
+enum ModelArg {
+    /// A folder.
+    Folder(PathBuf),
+    /// A model of the registry.
+    Registered(ModelUri),
+}
+
+fn model_arg(text: &str) -> Result<ModelArg, String> {
+    if text.starts_with(registry::SCHEME) {
+        text.parse().map(ModelArg::Registered)
+    } else {
+        Ok(ModelArg::Folder(PathBuf::from(text)))
     }
 }
 
@@ -103,31 +124,13 @@ fn refuse_file(ctx: &Ctx, model: &Path) -> Result<(), CliError> {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
-    refuse_file(ctx, &args.model)?;
     let config = config(ctx, args)?;
-    let shown = here_or_in_root(ctx, &args.model, DEFAULT_MODEL);
-    if args.repro {
-        let target = in_project(ctx, &ctx.project()?, &shown.display().to_string())?;
-        let target = target.to_string();
-        let outcome = repro::run(ctx, &repro::Args::of_targets(vec![target]))?;
-        if outcome != Outcome::Done {
-            return Ok(outcome);
-        }
-    } else {
-        ctx.listen();
-    }
-    let dir = ctx.dir.join(&shown);
-    let source = ModelSource {
-        name: name(args, &dir),
-        shown,
-        check: lock_check(ctx, &dir),
-        made_by: maker(ctx, &dir),
-        strictness: if args.strict {
-            Strictness::Refuse
-        } else {
-            Strictness::Warn
+    let source = match &args.model {
+        ModelArg::Folder(model) => match folder(ctx, args, model)? {
+            Prepared::Source(source) => source,
+            Prepared::Not(outcome) => return Ok(outcome),
         },
-        dir,
+        ModelArg::Registered(uri) => registered(ctx, args, uri)?,
     };
     let options = Options {
         config,
@@ -147,6 +150,64 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Some(CancelReason::Interrupted | CancelReason::SecondInterrupt) => Outcome::Interrupted,
         _ if drained.aborted == 0 => Outcome::Done,
         _ => Outcome::Failed,
+    })
+}
+
+/// What comes before a server of a folder.
+enum Prepared {
+    /// Serve this.
+    Source(ModelSource),
+    /// Bringing it up to date ended like this: serve nothing.
+    Not(Outcome),
+}
+
+fn folder(ctx: &Ctx, args: &Args, model: &Path) -> Result<Prepared, CliError> {
+    refuse_file(ctx, model)?;
+    let shown = here_or_in_root(ctx, model, DEFAULT_MODEL);
+    if args.repro {
+        let target = in_project(ctx, &ctx.project()?, &shown.display().to_string())?;
+        let target = target.to_string();
+        let outcome = repro::run(ctx, &repro::Args::of_targets(vec![target]))?;
+        if outcome != Outcome::Done {
+            return Ok(Prepared::Not(outcome));
+        }
+    } else {
+        ctx.listen();
+    }
+    let dir = ctx.dir.join(&shown);
+    Ok(Prepared::Source(ModelSource {
+        name: name(args, &dir),
+        shown,
+        check: lock_check(ctx, &dir),
+        made_by: maker(ctx, &dir),
+        strictness: if args.strict {
+            Strictness::Refuse
+        } else {
+            Strictness::Warn
+        },
+        origin: Origin::Folder(dir),
+    }))
+}
+
+/// A version is what was registered: neither a lock nor a repro has a say in it.
+fn registered(ctx: &Ctx, args: &Args, uri: &ModelUri) -> Result<ModelSource, CliError> {
+    let refused = [("--repro", args.repro), ("--strict", args.strict)];
+    if let Some((flag, _)) = refused.iter().find(|(_, given)| *given) {
+        let text = format!("`{flag}` goes with the folder of a model, not with `{uri}`");
+        return Err(CliError::usage(
+            Diagnostic::error("registered-model", text)
+                .help("a registered version is served as it was registered: leave the flag out"),
+        ));
+    }
+    let project = ctx.project()?;
+    ctx.listen();
+    Ok(ModelSource {
+        shown: PathBuf::from(uri.to_string()),
+        name: args.name.clone().unwrap_or_else(|| uri.name().to_owned()),
+        check: Arc::new(|_| LockState::Absent),
+        made_by: None,
+        strictness: Strictness::Warn,
+        origin: Origin::Registry(Arc::new(Followed::new(project, uri.clone()))),
     })
 }
 
@@ -354,18 +415,34 @@ fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
 fn event_text(source: &ModelSource, event: &ServerEvent) -> String {
     match event {
         ServerEvent::Listening { addr } => format!("listening on http://{addr}"),
-        ServerEvent::NoModel { missing } => source.absence(missing),
+        ServerEvent::NoModel { absence } => source.absence(absence),
         ServerEvent::Ready {
             name,
+            version,
             classes,
             took,
         } => format!(
-            "ready: `{name}` with {}, loaded in {}",
+            "ready: {}`{name}` with {}, loaded in {}",
+            version
+                .as_ref()
+                .map_or_else(String::new, |version| format!("version {version} of ")),
             // Fewer than two are no classifier.
             format_args!("{classes} classes"),
             units::duration(*took)
         ),
         ServerEvent::Broken { problem } => format!("the model cannot be loaded yet: {problem}"),
+        ServerEvent::Behind {
+            wanted: Some(_),
+            serving,
+            problem,
+        } => format!("{problem}; version {serving} goes on"),
+        ServerEvent::Behind {
+            wanted: None,
+            serving,
+            problem,
+        } => {
+            format!("the registry names no version any more: {problem}; version {serving} goes on")
+        }
         ServerEvent::Draining => "finishing open requests".to_owned(),
     }
 }
@@ -376,13 +453,32 @@ fn event_json(event: &ServerEvent) -> serde_json::Value {
             "event": "listening", "host": addr.ip().to_string(), "port": addr.port(),
             "url": format!("http://{addr}"),
         }),
-        ServerEvent::NoModel { missing } => json!({"event": "no_model", "missing": missing}),
+        ServerEvent::NoModel {
+            absence: Absence::File(missing),
+        } => json!({"event": "no_model", "missing": missing}),
+        ServerEvent::NoModel {
+            absence: Absence::Version(problem),
+        } => json!({"event": "no_model", "missing": null, "problem": problem}),
         ServerEvent::Ready {
             name,
+            version,
             classes,
             took,
+        } => {
+            let mut event = json!({
+                "event": "ready", "model": name, "classes": classes, "seconds": took.as_secs_f64(),
+            });
+            if let (Some(event), Some(version)) = (event.as_object_mut(), version) {
+                event.insert("version".to_owned(), json!(version));
+            }
+            event
+        }
+        ServerEvent::Behind {
+            wanted,
+            serving,
+            problem,
         } => json!({
-            "event": "ready", "model": name, "classes": classes, "seconds": took.as_secs_f64(),
+            "event": "behind", "wanted": wanted, "serving": serving, "problem": problem,
         }),
         ServerEvent::Broken { problem } => json!({"event": "broken", "problem": problem}),
         ServerEvent::Draining => json!({"event": "draining"}),
