@@ -105,6 +105,7 @@ macro_rules! commands {
                 match self {
                     #[cfg(feature = "vision")]
                     Self::Serve(args) => args.log_format(),
+                    Self::Ui(args) => args.log_format(),
                     _ => LogFormat::Text,
                 }
             }
@@ -146,6 +147,8 @@ commands! {
     Params => params,
     Plots => plots,
     Runs => runs,
+    Ui => ui,
+    Models => models,
     Cache => cache,
     Migrate => migrate,
     Destroy => destroy,

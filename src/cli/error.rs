@@ -176,14 +176,19 @@ fn track_class(error: &track::Error) -> ErrorClass {
         E::Project(e) => project_class(e),
         E::Store(e) => store_class(e),
         E::Base(e) | E::Database(e) => base_class(e),
-        E::BadRecord { .. } => ErrorClass::Failed,
+        E::BadRecord { .. } | E::WriterGone | E::Panicked => ErrorClass::Failed,
         E::NoRuns
+        | E::Refused { .. }
         | E::UnknownRun { .. }
         | E::AmbiguousRun { .. }
         | E::UnknownExperiment { .. }
         | E::UnknownMetric { .. }
         | E::AmbiguousMetric { .. }
         | E::StillRunning { .. }
+        | E::UnknownUser { .. }
+        | E::UserExists { .. }
+        | E::UnknownToken { .. }
+        | E::AmbiguousToken { .. }
         | E::UnknownTag { .. } => ErrorClass::Usage,
     }
 }
@@ -286,6 +291,23 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
     }
 }
 
+impl From<crate::ui::Error> for CliError {
+    fn from(error: crate::ui::Error) -> Self {
+        use crate::ui::Error as E;
+        let class = match &error {
+            E::UnknownHost { .. } | E::NoUsers { .. } => ErrorClass::Usage,
+            E::Base(e) => base_class(e),
+            E::Start { .. } => ErrorClass::Failed,
+            E::Http(e) => http_class(e),
+            E::Track(e) => track_class(e),
+        };
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
 #[cfg(feature = "vision")]
 impl From<crate::serve::Error> for CliError {
     fn from(error: crate::serve::Error) -> Self {
@@ -304,7 +326,7 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
         E::UnknownHost { .. } | E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
-        E::NotFinite { .. } | E::Start { .. } => ErrorClass::Failed,
+        E::NotFinite { .. } | E::NoFiles { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }
 

@@ -90,7 +90,7 @@ const TABLE: &[Row] = &[
         &["branch"],
         "`cvops runs apply RUN` brings its files back; then `git switch -c NAME` and commit",
     ),
-    ("runs", &["push", "pull"], SHARED_RUNS),
+    ("runs", &["pull"], SHARED_RUNS),
     (
         "runs",
         &["rename"],

@@ -15,6 +15,7 @@ mod env;
 mod error;
 mod exit;
 mod fetch;
+mod forwarding;
 mod hints;
 mod out;
 mod panic;

@@ -17,6 +17,7 @@ use crate::cli::compare::{in_project, metric_name};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
+use crate::cli::forwarding::Forwarding;
 use crate::experiment;
 use crate::experiment::sweep::journal::Journal;
 use crate::experiment::sweep::metric::Goal;
@@ -342,7 +343,8 @@ fn drive(
         None => request::claim(&project.layout, request.name.as_deref())?,
     };
     let name = journal.name().to_owned();
-    let (sweep, why) = driver::run(
+    let forwarding = Forwarding::start(ctx, project, order.plan.graph());
+    let driven = driver::run(
         project,
         journal,
         start,
@@ -351,8 +353,11 @@ fn drive(
         &options,
         &ctx.cancel,
         &story,
-    )
-    .map_err(|error| how_to_go_on(error.into(), project, &name))?;
+    );
+    if let Some(forwarding) = forwarding {
+        forwarding.end(ctx);
+    }
+    let (sweep, why) = driven.map_err(|error| how_to_go_on(error.into(), project, &name))?;
     show::end(ctx, &project.layout, &sweep, why);
     let has_best = sweep.best().is_some();
     if args.apply_best && has_best && why != Why::Interrupted {

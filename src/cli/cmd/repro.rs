@@ -16,6 +16,7 @@ use crate::cli::env::command_line;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::fetch;
+use crate::cli::forwarding::Forwarding;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::cli::render::events::{Story, summary_json, summary_text};
@@ -216,7 +217,8 @@ fn pass(
         }
     } else {
         let record = args.record(project);
-        experiment::repro(
+        let forwarding = Forwarding::start(ctx, project, plan.graph());
+        let recorded = experiment::repro(
             plan,
             &mut lock,
             &mut workspace,
@@ -224,7 +226,11 @@ fn pass(
             &record,
             &ctx.cancel,
             story,
-        )?
+        );
+        if let Some(forwarding) = forwarding {
+            forwarding.end(ctx);
+        }
+        recorded?
     };
     files.finish();
     if !args.no_commit {
@@ -372,6 +378,7 @@ impl Args {
             tags: BTreeMap::new(),
             command: command_line(),
             targets: self.targets.clone(),
+            endpoint: None,
         }
     }
 }

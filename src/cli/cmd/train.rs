@@ -1,5 +1,7 @@
 //! `cvops train`: train the network that `params.yaml` declares.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -65,7 +67,8 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
     let data = TrainData::load(&prepared)?;
     let scratch = scratch(ctx, args, &out)?;
-    let teller = Teller::new(&ctx.out);
+    let live = live::Logger::start(ctx);
+    let teller = Teller::new(&ctx.out, live.as_ref());
     let fitted = fit(
         &spec,
         &data,
@@ -75,6 +78,10 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         &|event| teller.tell(event),
     );
     teller.bar.end();
+    drop(teller);
+    if let Some(live) = live {
+        live.end(&ctx.out);
+    }
     let fitted = fitted.map_err(|error| unfinished(ctx, &document, &scratch, error))?;
     ModelArtifact::new(&fitted, &spec.params, &prepared).save(&out)?;
     write_history(&history, &fitted.history)?;
@@ -184,14 +191,16 @@ struct Teller<'a> {
     out: &'a Out,
     bar: Progress,
     told: Mutex<Instant>,
+    live: Option<&'a live::Logger>,
 }
 
 impl<'a> Teller<'a> {
-    fn new(out: &'a Out) -> Self {
+    fn new(out: &'a Out, live: Option<&'a live::Logger>) -> Self {
         Self {
             out,
             bar: Progress::new(out, "training", "steps"),
             told: Mutex::new(Instant::now()),
+            live,
         }
     }
 
@@ -241,6 +250,9 @@ impl<'a> Teller<'a> {
             } => {
                 if let Ok(mut told) = self.told.lock() {
                     *told = Instant::now();
+                }
+                if let Some(live) = self.live {
+                    live.log(&record);
                 }
                 let text = epoch_line(&record, seconds, is_best);
                 self.bar.above(|| match self.out.form {

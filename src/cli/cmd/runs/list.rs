@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::base::clock::{self, Timestamp};
 use crate::base::units;
 use crate::cli::compare::metric_name;
 use crate::cli::ctx::Ctx;
@@ -46,12 +47,18 @@ pub(super) struct Args {
     /// Show this metric, given as `KEY` or `FILE:KEY` (may be repeated)
     #[arg(long, value_name = "METRIC")]
     metric: Vec<String>,
+    /// List the deleted runs that `cvops runs restore` can bring back, the last deleted first
+    #[arg(long, conflicts_with_all = ["sort", "metric", "number", "all"])]
+    deleted: bool,
 }
 
 pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, CliError> {
     let Some(tracking) = Tracking::open_existing(&project.layout)? else {
         return Ok(nothing(ctx));
     };
+    if args.deleted {
+        return deleted(ctx, &tracking, args);
+    }
     let total = tracking.count()?;
     if total == 0 {
         return Ok(nothing(ctx));
@@ -112,6 +119,51 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
+/// Lists what can be restored.
+fn deleted(ctx: &Ctx, tracking: &Tracking, args: &Args) -> Result<Outcome, CliError> {
+    let mut runs = tracking.reader().deleted_runs()?;
+    if let Some(name) = &args.experiment {
+        runs.retain(|run| run.experiment == *name);
+    }
+    let at = |ms: i64| Timestamp::from_millisecond(ms).ok();
+    if ctx.out.form == Form::Json {
+        let rows: Vec<Json> = runs
+            .iter()
+            .map(|run| {
+                json!({
+                    "id": run.id.to_string(), "name": run.name, "experiment": run.experiment,
+                    "status": text::status(run.status),
+                    "started": at(run.started_ms).map(|at| at.to_string()),
+                    "deleted": run.deleted_ms.and_then(at).map(|at| at.to_string()),
+                })
+            })
+            .collect();
+        ctx.out.json(&json!({"deleted": rows}));
+        return Ok(Outcome::Done);
+    }
+    if runs.is_empty() {
+        ctx.out.note("no run is deleted");
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(
+        ["name", "id", "experiment", "started", "status", "deleted"]
+            .map(|title| (title, Align::Left)),
+    );
+    let time = |ms: Option<i64>| ms.and_then(at).map(clock::local).unwrap_or_default();
+    for run in &runs {
+        table.row([
+            run.name.clone(),
+            run.id.short(),
+            run.experiment.clone(),
+            time(Some(run.started_ms)),
+            text::status(run.status),
+            time(run.deleted_ms),
+        ]);
+    }
+    ctx.out.table(&table);
+    Ok(Outcome::Done)
+}
+
 fn nothing(ctx: &Ctx) -> Outcome {
     if ctx.out.form == Form::Json {
         ctx.out.json(&json!({"runs": [], "total": 0}));
@@ -156,7 +208,7 @@ fn table(runs: &[Run], metrics: &[Key], params: &[Key]) -> Table {
         match run.status {
             Status::Failed => table.tone(3, Tone::Bad),
             Status::Finished => table.tone(3, Tone::Good),
-            Status::Running | Status::Killed => &mut table,
+            Status::Scheduled | Status::Running | Status::Killed => &mut table,
         };
     }
     table

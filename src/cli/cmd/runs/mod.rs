@@ -1,8 +1,12 @@
-//! `cvops runs …`: look at recorded runs, go back to one, remove some.
+//! `cvops runs …`: look at recorded runs, go back to one, delete some, take them elsewhere.
 
 mod apply;
 mod diff;
+mod export;
+mod import;
 mod list;
+mod push;
+mod restore;
 mod rm;
 mod show;
 mod tag;
@@ -47,9 +51,17 @@ enum Action {
     Apply(apply::Args),
     /// Set or remove tags of a run
     Tag(tag::Args),
-    /// Remove records of runs; objects stay in the cache
+    /// Send runs that wait to the server of `tracking.uri`
+    Push(push::Args),
+    /// Delete runs; `restore` brings them back
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
+    /// Bring deleted runs back
+    Restore(restore::Args),
+    /// Write runs as a table or as whole records
+    Export(export::Args),
+    /// Take runs from MLflow or from another record
+    Import(import::Args),
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -60,7 +72,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Action::Diff(args) => diff::run(ctx, &project, args),
         Action::Apply(args) => apply::run(ctx, &project, args),
         Action::Tag(args) => tag::run(ctx, &project, args),
+        Action::Push(args) => push::run(ctx, &project, args),
         Action::Rm(args) => rm::run(ctx, &project, args),
+        Action::Restore(args) => restore::run(ctx, &project, args),
+        Action::Export(args) => export::run(ctx, &project, args),
+        Action::Import(args) => import::run(ctx, &project, args),
     }
 }
 

@@ -2,15 +2,19 @@
 
 use serde_json::json;
 
-use crate::base::units;
+use crate::base::{clock, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::project::Project;
-use crate::track::{Filter, Run, Status, Tracking};
+use crate::report::escape::one_line;
+use crate::track::{Error, Filter, Run, Status, Tracking};
 
-/// Remove records of runs; what they wrote stays in workspace and cache
+/// Delete runs; `cvops runs restore` brings them back
+///
+/// A deleted run is no longer listed, but its record and its files stay until
+/// `cvops gc --deleted-runs` removes them for good. What runs wrote stays in the workspace in any case.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cvops runs rm brave-otter-412 3f2a\n  cvops runs rm --all-failed"
@@ -48,7 +52,19 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
             let more: Vec<Run> = failed.into_iter().filter(|run| !named(run)).collect();
             runs.extend(more);
         }
-        tracking.delete(&runs)?;
+        // Of a run that a client began nobody can say whether the client lives.
+        let goes_on = |run: &&Run| run.status == Status::Running && !run.command.is_empty();
+        if let Some(run) = runs.iter().find(goes_on) {
+            return Err(Error::StillRunning {
+                name: run.name.clone(),
+            }
+            .into());
+        }
+        let now = clock::now().as_millisecond();
+        tracking.change(|writing| {
+            let mut runs = runs.iter();
+            runs.try_for_each(|run| writing.delete_run(run.id, now))
+        })?;
     }
     if ctx.out.form == Form::Json {
         let removed: Vec<_> = runs
@@ -59,15 +75,17 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         return Ok(Outcome::Done);
     }
     for run in &runs {
+        let name = one_line(&run.name);
         ctx.out
-            .result(&format!("removed {} ({})", run.name, run.id.short()));
+            .result(&format!("deleted {name} ({})", run.id.short()));
     }
     if runs.is_empty() {
         ctx.out.note("no run failed");
     } else {
-        let count = units::count(runs.len(), "record");
-        ctx.out
-            .note(&format!("{count} removed; objects stay in the cache"));
+        let count = units::count(runs.len(), "run");
+        ctx.out.note(&format!(
+            "{count} deleted; `cvops runs restore` brings back, `cvops gc --deleted-runs` removes for good"
+        ));
     }
     Ok(Outcome::Done)
 }

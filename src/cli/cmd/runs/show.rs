@@ -1,6 +1,6 @@
 //! `cvops runs show`.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::base::clock;
 use crate::base::units;
@@ -10,10 +10,15 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::project::Project;
+use crate::report::escape::one_line;
 use crate::report::{Align, Table, Tone};
+use crate::track::entity::DatasetInput;
 use crate::track::{Key, Run, StageOutcome, Tracking};
 
 use super::text;
+
+/// Digits of a digest that people see.
+const DIGEST_CHARS: usize = 8;
 
 /// Show a run: parameters, metrics, stages, outputs
 #[derive(Debug, clap::Args)]
@@ -36,8 +41,11 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         let metric = metric_name(ctx, project, metric);
         return curve(ctx, &tracking, &run, &metric);
     }
+    let datasets = tracking.reader().record(run.id)?.datasets;
     if ctx.out.form == Form::Json {
-        ctx.out.json(&text::json(&run));
+        let mut shown = text::json(&run);
+        shown["datasets"] = datasets_json(&datasets);
+        ctx.out.json(&shown);
         return Ok(Outcome::Done);
     }
     ctx.out.result(&head(ctx, &run));
@@ -54,6 +62,7 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
     section("Stages", stages(&run));
     section("Params", params(&run));
     section("Metrics", metrics(&run));
+    section("Data", data(&datasets));
     section("Outputs", outputs(&run));
     Ok(Outcome::Done)
 }
@@ -62,7 +71,7 @@ fn head(ctx: &Ctx, run: &Run) -> String {
     let mut lines = vec![
         ("run", text::name(&ctx.out, run)),
         ("id", run.id.to_string()),
-        ("experiment", run.experiment.clone()),
+        ("experiment", one_line(&run.experiment)),
         (
             "status",
             ctx.out
@@ -73,7 +82,7 @@ fn head(ctx: &Ctx, run: &Run) -> String {
     if let Some(took) = run.took() {
         lines.push(("took", units::duration(took)));
     }
-    lines.push(("command", run.command.clone()));
+    lines.push(("command", one_line(&run.command)));
     if let Some(parent) = &run.parent {
         lines.push(("part of", parent.to_string()));
     }
@@ -85,10 +94,15 @@ fn head(ctx: &Ctx, run: &Run) -> String {
             None => ", changes not known",
         };
         let commit: String = git.commit.chars().take(10).collect();
-        lines.push(("git", format!("{commit} ({branch}{dirty})")));
+        lines.push(("git", one_line(&format!("{commit} ({branch}{dirty})"))));
+    }
+    if let Some(host) = host(run) {
+        lines.push(("host", one_line(&host)));
     }
     for (key, value) in &run.tags {
-        lines.push(("tag", format!("{key}={value}")));
+        if ctx.out.is_verbose() || !text::is_of_system(key) {
+            lines.push(("tag", text::tag(key, value)));
+        }
     }
     let start = if ctx.out.form == Form::Md { "- " } else { "" };
     let lines: Vec<String> = lines
@@ -192,6 +206,64 @@ fn outputs(run: &Run) -> Table {
         ]);
     }
     table
+}
+
+fn data(datasets: &[DatasetInput]) -> Table {
+    let mut table = Table::new([
+        ("data", Align::Left),
+        ("read by", Align::Left),
+        ("size", Align::Right),
+        ("files", Align::Right),
+        ("digest", Align::Left),
+    ]);
+    for input in datasets {
+        let profile = profile(input);
+        let number = |name: &str| profile.get(name).and_then(Json::as_u64);
+        table.row([
+            input.dataset.name.clone(),
+            context(input).unwrap_or_default().to_owned(),
+            number("size").map(units::bytes).unwrap_or_default(),
+            number("files").map(|n| n.to_string()).unwrap_or_default(),
+            input.dataset.digest.chars().take(DIGEST_CHARS).collect(),
+        ]);
+    }
+    table
+}
+
+fn datasets_json(datasets: &[DatasetInput]) -> Json {
+    let each = datasets.iter().map(|input| {
+        let dataset = &input.dataset;
+        json!({
+            "name": dataset.name, "digest": dataset.digest, "context": context(input),
+            "source_type": dataset.source_type, "source": dataset.source,
+            "profile": dataset.profile,
+        })
+    });
+    each.collect()
+}
+
+/// Returns what is known of the size of a dataset. A client may have written anything there.
+fn profile(input: &DatasetInput) -> Json {
+    let text = input.dataset.profile.as_deref();
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// Returns what a dataset was used for.
+fn context(input: &DatasetInput) -> Option<&str> {
+    let tag = input.tags.iter().find(|t| t.key == "mlflow.data.context");
+    tag.map(|tag| tag.value.as_str())
+}
+
+/// Returns where the run ran, in few words.
+fn host(run: &Run) -> Option<String> {
+    let tag = |name: &str| run.tags.get(name).map(String::as_str);
+    let host = tag("cvops.host")?;
+    let who = tag("mlflow.user").map_or_else(|| host.to_owned(), |user| format!("{user}@{host}"));
+    let cpus = tag("cvops.cpus").and_then(|n| n.parse().ok());
+    let cpus = cpus.map(|n: usize| format!(", {}", units::count(n, "CPU")));
+    let os = tag("cvops.os").map(|os| format!(", {os}"));
+    Some(who + &cpus.unwrap_or_default() + &os.unwrap_or_default())
 }
 
 /// Shows the history of one metric.

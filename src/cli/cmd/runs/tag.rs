@@ -9,6 +9,8 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::project::Project;
 
+use super::text;
+
 /// Set or remove tags of a run
 #[derive(Debug, clap::Args)]
 #[command(
@@ -52,10 +54,12 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
             .json(&json!({"run": run.id.to_string(), "tags": tags}));
         return Ok(Outcome::Done);
     }
-    for (key, value) in &tags {
-        ctx.out.result(&format!("{key}={value}"));
+    let is_shown = |key: &str| ctx.out.is_verbose() || !text::is_of_system(key);
+    let shown: Vec<_> = tags.iter().filter(|(key, _)| is_shown(key)).collect();
+    for (key, value) in &shown {
+        ctx.out.result(&text::tag(key, value));
     }
-    if tags.is_empty() {
+    if shown.is_empty() {
         ctx.out.note("the run has no tags");
     }
     Ok(Outcome::Done)

@@ -6,7 +6,12 @@ use crate::base::clock;
 use crate::base::doc::Value;
 use crate::base::units;
 use crate::cli::out::{Out, Style};
+use crate::experiment::host::HOST_TAGS;
+use crate::report::escape::one_line;
 use crate::track::{Key, Run, StageOutcome, Status};
+
+/// The tag that holds what somebody wrote about a run.
+const NOTE: &str = "mlflow.note.content";
 
 /// Returns a metric's value for people: six significant digits.
 pub(super) fn number(value: f64) -> String {
@@ -52,7 +57,7 @@ pub(super) fn style(status: Status) -> Style {
     match status {
         Status::Finished => Style::Good,
         Status::Failed => Style::Bad,
-        Status::Running | Status::Killed => Style::Changed,
+        Status::Scheduled | Status::Running | Status::Killed => Style::Changed,
     }
 }
 
@@ -78,9 +83,19 @@ pub(super) fn took(run: &Run) -> String {
     run.took().map(units::duration).unwrap_or_default()
 }
 
-/// Returns a run's name, emphasised.
+/// Returns a run's name, emphasised. Clients choose it: it must not speak to the terminal.
 pub(super) fn name(out: &Out, run: &Run) -> String {
-    out.paint(Style::Strong, &run.name)
+    out.paint(Style::Strong, &one_line(&run.name))
+}
+
+/// Returns a tag as people type it.
+pub(super) fn tag(key: &str, value: &str) -> String {
+    one_line(&format!("{key}={value}"))
+}
+
+/// Is this tag one of those that programs set for each other? People see them with `-v`.
+pub(super) fn is_of_system(key: &str) -> bool {
+    key.starts_with("mlflow.") && key != NOTE || HOST_TAGS.contains(&key)
 }
 
 /// Returns everything about a run. Values of params and metrics by file and key.
