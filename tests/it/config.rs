@@ -153,7 +153,7 @@ error: there is no setting `core.job`
 --- stderr ---
 error: there is no setting `frobnicate`
  |
- = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`
+ = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`, `tracking.uri`
 [exit 2]
 "#]],
     );

@@ -8,6 +8,7 @@
     reason = "tests build projects with plain file functions; a failed one fails the test"
 )]
 
+mod access;
 mod add;
 mod bad_input;
 mod cache;
@@ -31,6 +32,8 @@ mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
+mod exchange;
+mod forward;
 mod freeze;
 mod gc;
 mod health;
@@ -44,6 +47,10 @@ mod links;
 mod manual;
 mod metrics;
 mod migrate;
+mod mlflow_bad_input;
+mod mlflow_client;
+mod mlflow_golden;
+mod models;
 #[cfg(feature = "vision")]
 mod monitoring;
 mod params;
@@ -63,6 +70,8 @@ mod repro;
 mod runs;
 #[cfg(feature = "vision")]
 mod serve;
+#[cfg(feature = "vision")]
+mod serve_registry;
 mod service;
 mod stage;
 mod stage_runs;
@@ -74,8 +83,12 @@ mod sweep;
 mod sweep_templates;
 mod template;
 mod tidy;
+mod tracking;
+mod tracking_crash;
+mod tracking_faults;
 #[cfg(feature = "vision")]
 mod train;
+mod ui;
 #[cfg(feature = "vision")]
 mod vision_bad_input;
 mod why;

@@ -217,6 +217,7 @@ status  finished
 started  [DATE]
 took  [TIME]
 command  cvops repro --name first evaluate
+host  [..]
 
 stage  outcome  took
 train  ran  [TIME]
@@ -481,6 +482,7 @@ status  failed
 started  [DATE]
 took  [TIME]
 command  cvops repro --name sad
+host  [..]
 
 stage  outcome  took  why
 good  ran  [TIME]
@@ -597,7 +599,7 @@ fn a_record_that_cannot_be_written_costs_no_result() {
 warning: this run is not recorded: could not use the database `[ROOT]/.cvops/tracking.db`: file is not a database
 |
 = note: results of stages do not depend on it: lock and cache are as they were
-= help: if it is damaged, move it aside (`mv [ROOT]/.cvops/tracking.db [ROOT]/.cvops/tracking.db.damaged`): the next run starts a new one
+= help: move it aside with its log (`mkdir [ROOT]/.cvops/damaged && mv [ROOT]/.cvops/tracking.db* [ROOT]/.cvops/damaged`), then bring back a copy of yours; without one the next run starts a new record
 [exit 0]
 "#]],
     );
@@ -619,7 +621,7 @@ everything is up to date
 error: could not use the database `[ROOT]/.cvops/tracking.db`: file is not a database
  |
  = note: results of stages do not depend on it: lock and cache are as they were
- = help: if it is damaged, move it aside (`mv [ROOT]/.cvops/tracking.db [ROOT]/.cvops/tracking.db.damaged`): the next run starts a new one
+ = help: move it aside with its log (`mkdir [ROOT]/.cvops/damaged && mv [ROOT]/.cvops/tracking.db* [ROOT]/.cvops/damaged`), then bring back a copy of yours; without one the next run starts a new record
 [exit 1]
 "#]],
     );
@@ -834,9 +836,9 @@ error: `nonsense` is not a tag
     check(
         &p.cvops("runs rm first"),
         str![[r#"
-removed first ([HASH])
+deleted first ([HASH])
 --- stderr ---
-1 record removed; objects stay in the cache
+1 run deleted; `cvops runs restore` brings back, `cvops gc --deleted-runs` removes for good
 [exit 0]
 "#]],
     );

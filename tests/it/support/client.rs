@@ -1,8 +1,12 @@
-//! A running `cvops serve` and a client for it on raw sockets: what goes over the wire is in the test.
+//! A running `cvops serve` or `cvops ui` and a client for it on raw sockets: what goes over the wire is in the test.
+#![cfg_attr(
+    not(feature = "vision"),
+    expect(dead_code, reason = "more of it serves the tests of `cvops serve`")
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -32,8 +36,17 @@ pub(crate) struct Answer {
 
 impl Project {
     /// Starts `cvops serve --json` with `args` on a free port and waits until it listens.
+    #[cfg(feature = "vision")]
     pub(crate) fn serve(&self, args: &str) -> Server {
-        let mut command = self.command(&format!("serve --json --port 0 {args}"));
+        self.serve_with(&mut self.command(&format!("serve --json --port 0 {args}")))
+    }
+
+    /// Starts `cvops ui --json` with `args` on a free port and waits until it listens.
+    pub(crate) fn ui(&self, args: &str) -> Server {
+        self.serve_with(&mut self.command(&format!("ui --json --port 0 {args}")))
+    }
+
+    fn serve_with(&self, command: &mut Command) -> Server {
         let stderr = std::fs::File::create(self.home().join("serve.log")).unwrap();
         let mut child = command
             .stdout(Stdio::piped())
@@ -54,6 +67,7 @@ impl Project {
     }
 
     /// Starts a server and waits until it has a model.
+    #[cfg(feature = "vision")]
     pub(crate) fn serve_ready(&self, args: &str) -> Server {
         let server = self.serve(args);
         server.event("ready");
@@ -195,7 +209,7 @@ pub(crate) fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
         format!("Content-Length: {}\r\n", body.len())
     };
     let head =
-        format!("{line} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}{length}\r\n");
+        format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}{length}\r\n");
     [head.as_bytes(), body].concat()
 }
 

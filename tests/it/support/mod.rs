@@ -13,15 +13,16 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
-#[cfg(feature = "vision")]
 pub(crate) mod client;
 pub(crate) mod dvc;
 pub(crate) mod dvc_world;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
+pub(crate) mod mlflow;
 #[cfg(feature = "vision")]
 pub(crate) mod pictures;
+pub(crate) mod remote_tracking;
 pub(crate) mod server;
 pub(crate) mod stages;
 pub(crate) mod twins;
