@@ -37,13 +37,13 @@ for i in range(int(sys.argv[2])):
         "INSERT INTO runs (id, experiment, name, status, started_ms, ended_ms, command, targets)"
         " VALUES (?, 0, ?, 'FINISHED', ?, ?, 'cvops repro', '[]')",
         (uuid.uuid4().hex, f"run-{i}", started, started + 500)).lastrowid
-    db.executemany("INSERT INTO params VALUES (?, 'params.yaml', ?, ?)",
+    db.executemany("INSERT INTO params (run, name, file, key, value, typed) VALUES (?1, ?2, 'params.yaml', ?2, ?3, 1)",
                    [(run, f"train.p{k:02}", str(random.randrange(3)) if k < 3 else "1") for k in range(30)])
     for k in range(40):
         name = f"m{k}" if k < 5 else f"per_class.m{k}"
-        metric = db.execute("INSERT INTO metrics (run, file, key, value, step, at_ms) VALUES (?, 'm.json', ?, ?, 0, 0)",
-                            (run, name, random.random())).lastrowid
-        db.execute("INSERT INTO points VALUES (?, 0, 0, 0.5)", (metric,))
+        metric = db.execute("INSERT INTO metrics (run, experiment, name, file, key, value, step, at_ms)"
+                            " VALUES (?1, 0, ?2, 'm.json', ?2, ?3, 0, 0)", (run, name, random.random())).lastrowid
+        db.execute("INSERT INTO points (metric, at_ms, step, is_number, value) VALUES (?, 0, 0, 1, 0.5)", (metric,))
     db.executemany("INSERT INTO stages (run, name, place, outcome, took_ms) VALUES (?, ?, ?, 'ran', 1000)",
                    [(run, name, i) for i, name in enumerate(["preprocess", "train", "evaluate"])])
     db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, 1, NULL, 'train')", [(run, f"out{k}", "a" * 64) for k in range(6)])
