@@ -27,7 +27,8 @@ client() { # LINE PACKAGES...
     sleep 0.05
   done
   printf '%s: ' "$("$venv/bin/mlflow" --version)"
-  HOME=$scratch/$1 "$venv/bin/python" "$root/tests/golden/mlflow/client_check.py" "http://127.0.0.1:$port"
+  HOME=$scratch/$1 "$venv/bin/python" "$root/tests/golden/mlflow/client_check.py" "http://127.0.0.1:$port" 2>"$scratch/$1.client" |
+    grep -E "^FAIL|passed," || { cat "$scratch/$1.client" >&2; exit 1; }
   kill "$server"; wait "$server" || true
   server=
 }

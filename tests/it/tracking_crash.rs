@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::support::client::{Server, request};
 use super::support::project;
+use super::support::stages::wait_until;
 
 /// Servers that are killed.
-const ROUNDS: u64 = 6;
+const ROUNDS: i64 = 6;
 /// Clients that log at the same time.
 const WRITERS: usize = 8;
 
@@ -37,7 +38,8 @@ fn new_run(server: &Server, name: &str) -> String {
 
 /// Logs one point after the other until the server is gone; counts those it was told of.
 fn log_until_the_end(port: u16, run: &str, told: &AtomicI64) {
-    for step in 0.. {
+    // More than any round lets it, should the server not be killed.
+    for step in 0..20_000 {
         // Every third time a batch: its points are there together.
         let (path, body) = if step % 3 == 0 {
             let metrics: Vec<Value> = ["a", "b", "c"]
@@ -93,7 +95,15 @@ fn no_point_that_was_acknowledged_is_lost_by_a_kill() {
                 let port = server.port;
                 scope.spawn(move || log_until_the_end(port, run, told));
             }
-            std::thread::sleep(Duration::from_millis(60 + 45 * round));
+            // Some way into their work, however slow the machine is, and not at a boundary of it.
+            wait_until("clients have logged", || {
+                let logged = told
+                    .iter()
+                    .map(|t| t.load(Ordering::SeqCst) + 1)
+                    .sum::<i64>();
+                8 + 60 * round <= logged
+            });
+            std::thread::sleep(Duration::from_millis(7 * round.unsigned_abs()));
             server.signal(Signal::KILL);
         });
         assert_eq!(server.end(), None);
