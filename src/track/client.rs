@@ -145,7 +145,7 @@ impl Client {
     /// It does not answer in time, or refuses.
     pub fn log_batch(&self, run: &str, metrics: &[MetricPoint]) -> Result<(), ClientError> {
         let url = format!("{}/api/2.0/mlflow/runs/log-batch", self.uri);
-        let body = json!({"run_id": run, "metrics": metrics.iter().map(wire).collect::<Vec<_>>()});
+        let body = json!({"run_id": run, "metrics": metrics.iter().map(|point| wire(&point.name, point)).collect::<Vec<_>>()});
         let mut request = self
             .agent
             .post(url)
@@ -179,15 +179,15 @@ impl Client {
     }
 }
 
-/// Returns a metric as the REST API has it; JSON lacks numbers that are none.
-fn wire(point: &MetricPoint) -> Json {
+/// Returns a point as the REST API has it, under `key`; JSON lacks numbers that are none.
+pub(super) fn wire(key: &str, point: &MetricPoint) -> Json {
     let value = match point.value {
         value if value.is_finite() => json!(value),
         value if value.is_nan() => json!("NaN"),
         value if value < 0.0 => json!("-Infinity"),
         _ => json!("Infinity"),
     };
-    json!({"key": point.name, "value": value, "timestamp": point.at_ms, "step": point.step})
+    json!({"key": key, "value": value, "timestamp": point.at_ms, "step": point.step})
 }
 
 /// Logs to one run in a thread of its own.

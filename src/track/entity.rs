@@ -2,6 +2,7 @@
 //! registry, in MLflow's own terms (<https://mlflow.org/docs/latest/rest-api.html>). Times are
 //! milliseconds since 1970. Imports: run.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -131,6 +132,16 @@ pub struct MetricPoint {
     pub at_ms: i64,
     /// Epoch, batch, or 0.
     pub step: i64,
+}
+
+/// Orders points of a metric, each given by step, time and value: the greatest is the latest (MLflow's
+/// rule; NaN is below every number).
+#[must_use]
+pub fn latest_order(a: (i64, i64, f64), b: (i64, i64, f64)) -> Ordering {
+    let is_number = |point: (i64, i64, f64)| !point.2.is_nan();
+    (a.0, a.1, is_number(a))
+        .cmp(&(b.0, b.1, is_number(b)))
+        .then_with(|| a.2.total_cmp(&b.2))
 }
 
 /// A run with what clients see of it; `metrics` are the latest values.
@@ -326,4 +337,26 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Opaque; `None` on the last page.
     pub next: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_point_has_the_highest_step_time_and_value() {
+        let rising = [
+            (-1, 9, 9.0),
+            (0, 1, f64::INFINITY),
+            (0, 2, f64::NAN),
+            (0, 2, f64::NEG_INFINITY),
+            (0, 2, 0.5),
+            (1, 0, f64::NAN),
+        ];
+        for (i, a) in rising.into_iter().enumerate() {
+            for (j, b) in rising.into_iter().enumerate() {
+                assert_eq!(latest_order(a, b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+    }
 }

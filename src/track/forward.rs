@@ -22,6 +22,7 @@ use crate::project::Project;
 
 use super::artifacts::{self, Artifacts};
 use super::client::rest::{Rest, RestError};
+use super::client::wire;
 use super::db::{Forwarded, MetricMark, Span, Tracking, Waiting};
 use super::entity::{MetricPoint, RunRecord, Tag};
 use super::error::Error;
@@ -689,17 +690,6 @@ fn mark_of(history: &[MetricPoint], print: String) -> MetricMark {
         at_ms,
         earlier: i64::try_from(earlier).unwrap_or(i64::MAX),
     }
-}
-
-/// Returns a point as the REST API has it; JSON lacks numbers that are none.
-fn wire(key: &str, point: &MetricPoint) -> Json {
-    let value = match point.value {
-        value if value.is_finite() => json!(value),
-        value if value.is_nan() => json!("NaN"),
-        value if value < 0.0 => json!("-Infinity"),
-        _ => json!("Infinity"),
-    };
-    json!({"key": key, "value": value, "timestamp": point.at_ms, "step": point.step})
 }
 
 #[cfg(test)]

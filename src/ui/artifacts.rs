@@ -317,12 +317,17 @@ async fn put(
     })
     .await?;
     let now_ms = clock::now().as_millisecond();
+    let name = path.clone();
     rest::write(&place.shared, move |writing| {
-        writing.put_file(&path, &stored, now_ms)
+        writing.put_file(&name, &stored, now_ms)
     })
     .await?;
     let artifacts = place.artifacts;
     if !rest::blocking(move || Ok(artifacts.hold(&stored))).await? {
+        rest::write(&place.shared, move |writing| {
+            writing.forget_file(&path, &stored)
+        })
+        .await?;
         return Err(Refused::new(
             Code::TemporarilyUnavailable,
             "the cache was cleaned up while the file came: send it again",

@@ -60,7 +60,8 @@ impl RestError {
         match &self.error {
             ClientError::BadUri { .. } | ClientError::NoAnswer { .. } => true,
             ClientError::Refused { status, .. } => {
-                matches!(status, 401 | 403 | 407 | 408 | 429 | 500..=599)
+                // A 500 may be about this run alone.
+                matches!(status, 401 | 403 | 407 | 408 | 429 | 502..=504)
                     // A web server that is no tracking server.
                     || (*status == 404 && self.code.is_none())
             }

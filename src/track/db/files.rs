@@ -6,7 +6,7 @@ use crate::track::artifacts::{Entry, FileRecord, OutputRecord, Stored};
 use crate::track::error::Error;
 use crate::track::run::RunId;
 
-use super::{Reader, Writing};
+use super::{Reader, Writing, signed};
 
 /// Names that are read at once from a folder.
 const ROWS_AT_ONCE: usize = 500;
@@ -102,6 +102,18 @@ impl Reader<'_> {
 }
 
 impl Writing<'_> {
+    /// Takes back that `stored` is the file at `path`, unless another one is by now.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn forget_file(&self, path: &str, stored: &Stored) -> Result<(), Error> {
+        self.execute(
+            "DELETE FROM artifact_files WHERE path = ?1 AND object = ?2",
+            &[&path, &stored.object.to_string()],
+        )
+        .map(drop)
+    }
+
     /// Writes down that `stored` is the file at `path`, in place of what was there. Its bytes must be
     /// durable.
     ///
@@ -124,7 +136,7 @@ impl Writing<'_> {
                 )));
             }
         }
-        let size = i64::try_from(stored.size).unwrap_or(i64::MAX);
+        let size = signed(stored.size);
         self.execute(
             "INSERT INTO artifact_files (path, object, size, modified_ms) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (path) DO UPDATE SET
@@ -188,12 +200,15 @@ mod tests {
         (tmp, tracking, artifacts)
     }
 
-    fn put(tracking: &mut Tracking, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let stored = Stored {
+    fn stored(bytes: &[u8]) -> Stored {
+        Stored {
             object: ObjectId::File(ContentHash::of(bytes)),
             size: bytes.len() as u64,
-        };
-        tracking.change(|writing| writing.put_file(path, &stored, 5))
+        }
+    }
+
+    fn put(tracking: &mut Tracking, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        tracking.change(|writing| writing.put_file(path, &stored(bytes), 5))
     }
 
     fn list(tracking: &Tracking, artifacts: &Artifacts, path: &str) -> String {
@@ -203,6 +218,19 @@ mod tests {
             None => format!("{}/", entry.name),
         });
         names.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_name_is_taken_back_unless_it_has_another_content_by_now() {
+        let (_tmp, mut tracking, artifacts) = record();
+        put(&mut tracking, "0/x", b"1").unwrap();
+        put(&mut tracking, "0/x", b"22").unwrap();
+        for (content, left) in [(&b"1"[..], "x=2"), (b"22", "")] {
+            tracking
+                .change(|writing| writing.forget_file("0/x", &stored(content)))
+                .unwrap();
+            assert_eq!(list(&tracking, &artifacts, "0"), left);
+        }
     }
 
     #[test]

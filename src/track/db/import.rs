@@ -14,7 +14,7 @@ use crate::track::exchange::{
 };
 
 use super::records::NAME_TAG;
-use super::{Reader, Tracking, Writing, curve};
+use super::{Reader, Tracking, Writing, curve, kept, signed};
 
 /// What came of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,8 @@ impl Writing<'_> {
         for metric in &new.metrics {
             self.put_imported_metric(number, experiment.id, metric)?;
         }
-        self.put_imported_work(number, new)?;
+        self.put_stages(number, &new.stages)?;
+        self.put_artifacts(number, &new.artifacts)?;
         if let Some(path) = path_of_uri(&uri) {
             self.put_imported_files(path, &new.files)?;
         }
@@ -248,7 +249,6 @@ impl Writing<'_> {
         experiment: ExperimentId,
         metric: &ImportedMetric,
     ) -> Result<(), Error> {
-        let kept = |value: f64| (!value.is_nan()).then_some(value);
         let last = &metric.last;
         // The last row of a name wins; its points replace those of the one before.
         self.execute(
@@ -294,39 +294,6 @@ impl Writing<'_> {
             self.execute(
                 "UPDATE metrics SET curve = (SELECT id FROM curves WHERE hash = ?2) WHERE id = ?1",
                 &[&id, &hash.as_bytes()],
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Records stages and what they wrote.
-    fn put_imported_work(&self, number: i64, new: &ImportedRun) -> Result<(), Error> {
-        for (place, stage) in (0_i64..).zip(&new.stages) {
-            self.execute(
-                "INSERT OR REPLACE INTO stages (run, name, place, outcome, took_ms, message)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                &[
-                    &number,
-                    &stage.name,
-                    &place,
-                    &stage.outcome.as_str(),
-                    &i64::try_from(stage.took.as_millis()).unwrap_or(i64::MAX),
-                    &stage.message,
-                ],
-            )?;
-        }
-        for artifact in &new.artifacts {
-            self.execute(
-                "INSERT OR REPLACE INTO artifacts (run, path, object, size, files, stage)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                &[
-                    &number,
-                    &artifact.path,
-                    &artifact.object.to_string(),
-                    &signed(artifact.size),
-                    &artifact.files.map(signed),
-                    &artifact.stage,
-                ],
             )?;
         }
         Ok(())
@@ -450,7 +417,7 @@ impl Writing<'_> {
                     &name,
                     &digest,
                     &metric.run,
-                    &(!point.value.is_nan()).then_some(point.value),
+                    &kept(point.value),
                     &point.step,
                     &point.at_ms,
                 ],
@@ -542,8 +509,4 @@ impl Writing<'_> {
         }
         Ok(())
     }
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::track::entity::{MetricPoint, ModelMetric, Page, Tag};
+use crate::track::entity::{MetricPoint, ModelMetric, Page, Tag, latest_order};
 use crate::track::error::Error;
 use crate::track::run::RunId;
 use crate::track::validate;
 
-use super::{Reader, Writing, curve};
+use super::{Reader, Writing, curve, kept};
 
 /// What a client adds to a run in one request.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ pub struct LoggedPoint {
 /// A metric while a batch is written.
 struct Open {
     id: i64,
-    /// The latest point; `None`: the row is yet to be made.
+    /// The latest point.
     latest: Latest,
     is_changed: bool,
 }
@@ -64,20 +64,9 @@ impl Latest {
     }
 
     fn is_before(self, other: Self) -> bool {
-        let by_value = || match (self.value.is_nan(), other.value.is_nan()) {
-            (false, false) => self.value.total_cmp(&other.value),
-            (mine, its) => its.cmp(&mine),
-        };
-        (self.step, self.at_ms)
-            .cmp(&(other.step, other.at_ms))
-            .then_with(by_value)
-            == Ordering::Less
+        let key = |latest: Self| (latest.step, latest.at_ms, latest.value);
+        latest_order(key(self), key(other)) == Ordering::Less
     }
-}
-
-/// SQLite has no NaN.
-fn kept(value: f64) -> Option<f64> {
-    (!value.is_nan()).then_some(value)
 }
 
 impl Writing<'_> {

@@ -10,7 +10,7 @@ use crate::track::error::Error;
 use crate::track::{name, validate};
 
 use super::listed::Listed;
-use super::{Reader, Writing};
+use super::{Reader, Writing, kept};
 
 /// What the name of a logged model must not have: it stands in filters and URIs.
 const NAME_CHARS_REFUSED: [char; 6] = ['/', ':', '.', '%', '"', '\''];
@@ -342,7 +342,7 @@ impl Writing<'_> {
             Some((name, digest)) => (name.as_str(), digest.as_str()),
             None => ("", ""),
         };
-        let value = (!point.value.is_nan()).then_some(point.value);
+        let value = kept(point.value);
         let values: [&dyn ToSql; 8] = [
             &id,
             &point.name,

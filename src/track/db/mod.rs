@@ -235,3 +235,13 @@ fn time(ms: i64) -> Result<Timestamp, Error> {
         what: format!("the time {ms} ms"),
     })
 }
+
+/// Returns what is kept of a number: nothing for NaN, which SQLite does not have.
+fn kept(value: f64) -> Option<f64> {
+    (!value.is_nan()).then_some(value)
+}
+
+/// Returns a count or a size as SQLite keeps it.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -7,10 +7,12 @@ use crate::base::diag::nearest;
 use crate::base::doc::Value;
 use crate::track::error::Error;
 use crate::track::owner::Owner;
-use crate::track::run::{Batch, Curve, End, Key, Metric, NewRun, Run, RunId, StageRecord, Status};
+use crate::track::run::{
+    Artifact, Batch, Curve, End, Key, Metric, NewRun, Run, RunId, StageRecord, Status,
+};
 
 use super::records::{NAME_TAG, PARENT_TAG, USER_TAG};
-use super::{Tracking, Writing, curve};
+use super::{Tracking, Writing, curve, kept, signed};
 
 /// Tags that MLflow gives a meaning.
 const SOURCE_TAG: &str = "mlflow.source.name";
@@ -249,20 +251,7 @@ impl Writing<'_> {
         for (key, value) in &batch.tags {
             self.put_run_tag(run, key, value)?;
         }
-        for artifact in &batch.artifacts {
-            self.execute(
-                "INSERT OR REPLACE INTO artifacts (run, path, object, size, files, stage)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                &[
-                    &run,
-                    &artifact.path,
-                    &artifact.object.to_string(),
-                    &signed(artifact.size),
-                    &artifact.files.map(signed),
-                    &artifact.stage,
-                ],
-            )?;
-        }
+        self.put_artifacts(run, &batch.artifacts)?;
         self.put_stages(run, &batch.stages)
     }
 
@@ -385,7 +374,27 @@ impl Writing<'_> {
         .map(drop)
     }
 
-    fn put_stages(&self, run: i64, stages: &[StageRecord]) -> Result<(), Error> {
+    /// Records outputs; one of the same path replaces what was recorded before.
+    pub(super) fn put_artifacts(&self, run: i64, artifacts: &[Artifact]) -> Result<(), Error> {
+        for artifact in artifacts {
+            self.execute(
+                "INSERT OR REPLACE INTO artifacts (run, path, object, size, files, stage)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                &[
+                    &run,
+                    &artifact.path,
+                    &artifact.object.to_string(),
+                    &signed(artifact.size),
+                    &artifact.files.map(signed),
+                    &artifact.stage,
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Records stages, after those that are recorded already.
+    pub(super) fn put_stages(&self, run: i64, stages: &[StageRecord]) -> Result<(), Error> {
         if stages.is_empty() {
             return Ok(());
         }
@@ -410,15 +419,6 @@ impl Writing<'_> {
         }
         Ok(())
     }
-}
-
-/// SQLite has no NaN.
-fn kept(value: f64) -> Option<f64> {
-    (!value.is_nan()).then_some(value)
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// Returns a param's value as JSON text; NaN and infinities, which JSON lacks, as Rust spells them.

@@ -21,7 +21,7 @@ use crate::base::doc::{Document, Format, Value};
 use crate::base::{self, Error as BaseError, fs};
 use crate::track::entity::{
     Dataset, DatasetInput, ExperimentId, Lifecycle, LoggedModel, LoggedModelStatus, MetricPoint,
-    ModelMetric, ModelOutput, ModelVersion, RegisteredModel, Tag,
+    ModelMetric, ModelOutput, ModelVersion, RegisteredModel, Tag, latest_order,
 };
 use crate::track::error::Error;
 use crate::track::run::{RunId, Status};
@@ -450,7 +450,8 @@ impl Store<'_> {
 /// Returns the latest value of each metric of a model, by run and dataset.
 pub(crate) fn latest(mut metrics: Vec<ModelMetric>) -> Vec<ModelMetric> {
     let name = |m: &ModelMetric| (m.point.name.clone(), m.run.clone(), m.dataset.clone());
-    metrics.sort_by_key(|m| (name(m), m.point.step, m.point.at_ms));
+    let key = |m: &ModelMetric| (m.point.step, m.point.at_ms, m.point.value);
+    metrics.sort_by(|a, b| name(a).cmp(&name(b)).then(latest_order(key(a), key(b))));
     let mut last: Vec<ModelMetric> = Vec::new();
     for metric in metrics {
         match last.last_mut() {

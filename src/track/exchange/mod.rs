@@ -20,6 +20,7 @@ use crate::base::ObjectId;
 
 use super::entity::{
     DatasetInput, Lifecycle, LoggedModel, ModelOutput, ModelVersion, RegisteredModel, Tag,
+    latest_order,
 };
 use super::error::Error;
 use super::run::{Artifact, Git, RunId, StageRecord, Status};
@@ -174,20 +175,8 @@ impl ImportedMetric {
     /// Returns what a client logged under `name`; `None` if that is nothing.
     #[must_use]
     pub fn logged(name: &str, points: Vec<ImportedPoint>) -> Option<Self> {
-        let last = *points.iter().max_by(|a, b| {
-            // MLflow's rule; NaN counts as the lowest value.
-            let key = |p: &ImportedPoint| (p.step, p.at_ms);
-            key(a).cmp(&key(b)).then_with(|| {
-                let value = |p: &ImportedPoint| {
-                    if p.value.is_nan() {
-                        f64::NEG_INFINITY
-                    } else {
-                        p.value
-                    }
-                };
-                value(a).total_cmp(&value(b))
-            })
-        })?;
+        let key = |p: &ImportedPoint| (p.step, p.at_ms, p.value);
+        let last = *points.iter().max_by(|a, b| latest_order(key(a), key(b)))?;
         Some(Self {
             name: name.to_owned(),
             file: String::new(),
