@@ -22,9 +22,9 @@ pub mod track;
 // Floor 4: what changed between two states; answers over HTTP, MLflow's REST API among them.
 pub mod compare;
 pub mod data;
+pub mod mlflow;
 #[cfg(feature = "vision")]
 pub mod serve;
-pub mod ui;
 
 // Floor 5: recorded repros and sweeps.
 pub mod experiment;

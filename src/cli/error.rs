@@ -291,9 +291,9 @@ fn experiment_class(error: &experiment::Error) -> ErrorClass {
     }
 }
 
-impl From<crate::ui::Error> for CliError {
-    fn from(error: crate::ui::Error) -> Self {
-        use crate::ui::Error as E;
+impl From<crate::mlflow::Error> for CliError {
+    fn from(error: crate::mlflow::Error) -> Self {
+        use crate::mlflow::Error as E;
         let class = match &error {
             E::UnknownHost { .. } | E::NoUsers { .. } => ErrorClass::Usage,
             E::Base(e) => base_class(e),

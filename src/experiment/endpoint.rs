@@ -1,5 +1,5 @@
 //! The tracking server that a repro is for its stages: what a stage logs with MLflow's client lands
-//! in the repro's own run, without any set-up. Imports: base, project, pipeline, track, ui.
+//! in the repro's own run, without any set-up. Imports: base, project, pipeline, track, mlflow.
 //!
 //! It listens on this machine only, on a port that the system chooses, in this very process. It
 //! starts when the first stage is about to run (a repro that runs nothing pays nothing), beside that
@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::base::diag::{Diagnostic, Severity, ToDiagnostics};
+use crate::mlflow;
 use crate::pipeline::StageName;
 use crate::pipeline::execute::LateEnv;
 use crate::project::Project;
 use crate::track::RunId;
 use crate::track::entity::ExperimentId;
-use crate::ui;
 
 /// Variables of MLflow's client that would lead it elsewhere, or show what is meant for another
 /// server (<https://mlflow.org/docs/latest/api_reference/python_api/mlflow.environment_variables.html>).
@@ -51,7 +51,7 @@ pub struct Endpoint {
 enum State {
     /// Nobody has needed it yet.
     Waiting,
-    Running(ui::Handle),
+    Running(mlflow::Handle),
     /// It could not be started.
     Failed,
     Stopped,
@@ -87,9 +87,9 @@ impl Endpoint {
     fn place(&self, warn: &Warnings) -> Option<(String, String)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting = *state {
-            *state = match ui::start(ui::Options {
+            *state = match mlflow::start(mlflow::Options {
                 drain_timeout: DRAIN,
-                ..ui::Options::local(self.project.clone())
+                ..mlflow::Options::local(self.project.clone())
             }) {
                 Ok(handle) => {
                     tracing::info!(address = %handle.addr(), "stages can log");

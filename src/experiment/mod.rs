@@ -1,6 +1,6 @@
 //! Experiments: a repro that records itself as a run, sweeps, applying a run.
 //!
-//! Imports: base, project, report, store, pipeline, track, compare, ui.
+//! Imports: base, project, report, store, pipeline, track, compare, mlflow.
 
 pub mod apply;
 mod collect;

@@ -18,9 +18,9 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::render::diagnostic;
 use crate::http::Drained;
+use crate::mlflow::{self, Options, ServerEvent};
 use crate::project::Project;
 use crate::track::Tracking;
-use crate::ui::{self, Options, UiEvent};
 
 /// How long open requests get after Ctrl-C.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ fn serve(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 }
 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
-fn listen(ctx: &Ctx, options: Options) -> Result<Drained, ui::Error> {
+fn listen(ctx: &Ctx, options: Options) -> Result<Drained, mlflow::Error> {
     let (sender, events) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -119,7 +119,7 @@ fn listen(ctx: &Ctx, options: Options) -> Result<Drained, ui::Error> {
                 }
             }
         });
-        let drained = ui::run(options, &ctx.cancel, &|event| {
+        let drained = mlflow::run(options, &ctx.cancel, &|event| {
             // Nobody listens any more once the server has ended.
             let _ = sender.send(event);
         });
@@ -128,21 +128,21 @@ fn listen(ctx: &Ctx, options: Options) -> Result<Drained, ui::Error> {
     })
 }
 
-fn event_text(event: UiEvent) -> String {
+fn event_text(event: ServerEvent) -> String {
     match event {
-        UiEvent::Listening { addr } => {
+        ServerEvent::Listening { addr } => {
             format!("listening on http://{addr}: MLFLOW_TRACKING_URI=http://{addr}")
         }
-        UiEvent::Draining => "finishing open requests".to_owned(),
+        ServerEvent::Draining => "finishing open requests".to_owned(),
     }
 }
 
-fn event_json(event: UiEvent) -> serde_json::Value {
+fn event_json(event: ServerEvent) -> serde_json::Value {
     match event {
-        UiEvent::Listening { addr } => json!({
+        ServerEvent::Listening { addr } => json!({
             "event": "listening", "host": addr.ip().to_string(), "port": addr.port(),
             "url": format!("http://{addr}"),
         }),
-        UiEvent::Draining => json!({"event": "draining"}),
+        ServerEvent::Draining => json!({"event": "draining"}),
     }
 }

@@ -10,8 +10,8 @@ use crate::base::Diagnostic;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::out::Form;
+use crate::mlflow::access::password::{BYTES_MAX, CHARS_MIN};
 use crate::track::db::UserName;
-use crate::ui::access::password::{BYTES_MAX, CHARS_MIN};
 
 /// How often it is looked whether Ctrl-C was pressed.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

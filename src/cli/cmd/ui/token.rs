@@ -11,11 +11,11 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::mlflow::access::token;
 use crate::project::Project;
 use crate::report::{Align, Table};
 use crate::track::Error;
 use crate::track::db::{Token, UserName};
-use crate::ui::access::token;
 
 /// Longest label, in characters.
 const LABEL_CHARS_MAX: usize = 100;

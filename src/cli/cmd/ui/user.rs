@@ -10,11 +10,11 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::mlflow::access::password;
 use crate::project::Project;
 use crate::report::{Align, Table};
 use crate::track::db::{Account, PasswordHash, Role, User, UserName};
 use crate::track::{Error, Tracking};
-use crate::ui::access::password;
 
 use super::secret::{self, Answered};
 

@@ -1,7 +1,7 @@
 //! The endpoints of MLflow's REST API, as tables: one row is a method, a path below the prefixes, who
 //! may use it, and a function. A question is a function of the record and the request, run on a
 //! blocking thread; a change is first read and checked, and then a closure that runs on the writing
-//! thread, in one commit with others. Imports: base, http, track, `ui::*`.
+//! thread, in one commit with others. Imports: base, http, track, `mlflow::*`.
 
 pub(super) mod artifacts;
 mod dto;

@@ -1,5 +1,5 @@
 //! Artifacts over HTTP: the proxy of MLflow's clients, and the downloads and uploads of its pages.
-//! Imports: base, http, track, `mime_guess`, tokio, `ui::*`.
+//! Imports: base, http, track, `mime_guess`, tokio, `mlflow::*`.
 //!
 //! Bytes never are in memory as a whole: an upload is written while the next part of it is on its
 //! way, a download is read a piece ahead. Whatever a file holds, a browser is to save it and not to
@@ -454,7 +454,7 @@ fn send(
     };
     let range = part.clone().unwrap_or(0..file.size);
     let read = |error: &io::Error| {
-        tracing::error!(target: "cvops::ui", %error, path, "an artifact cannot be read");
+        tracing::error!(target: "cvops::mlflow", %error, path, "an artifact cannot be read");
         Refused::new(
             Code::InternalError,
             format!("'{path}' cannot be read: {error}"),

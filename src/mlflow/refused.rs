@@ -257,7 +257,7 @@ fn of_database(inner: &crate::base::Error, error: &track::Error) -> Refused {
             "the record of runs is damaged: `cvops doctor` says more",
         ),
         Some(Trouble::Other) => {
-            tracing::error!(target: "cvops::ui", %error, "the database failed");
+            tracing::error!(target: "cvops::mlflow", %error, "the database failed");
             Refused::new(
                 Code::InternalError,
                 "the record of runs could not be used; the server's log says why",
@@ -277,7 +277,7 @@ fn internal(error: &impl ToDiagnostics) -> Refused {
         })
         .collect();
     let message = text.join("; ");
-    tracing::error!(target: "cvops::ui", %message, "no answer");
+    tracing::error!(target: "cvops::mlflow", %message, "no answer");
     Refused::new(Code::InternalError, message)
 }
 

@@ -1,5 +1,5 @@
 //! Who may do what: the guard that stands before every route but `/health` and `/version`.
-//! Imports: base, http, track, tokio, `ui::*`.
+//! Imports: base, http, track, tokio, `mlflow::*`.
 //!
 //! **Who is asked.** Without users a server on the loopback is open to whoever works on this machine.
 //! As soon as there is one user, everybody is asked, there as well. A server that other machines

@@ -1,4 +1,4 @@
-//! Lists of a run's artifacts. Imports: track, `ui::rest`.
+//! Lists of a run's artifacts. Imports: track, `mlflow::rest`.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::track::artifacts::{Entry, check_path, path_of_uri};
 use crate::track::{Reader, RunId};
 
 use super::{Access, Answer, Ask, Endpoint, Handler};
-use crate::ui::refused::Refused;
+use crate::mlflow::refused::Refused;
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[Endpoint {
     method: Method::GET,
@@ -68,7 +68,7 @@ pub(super) fn list_below(
 }
 
 /// Answers names without the folders above, as the artifact proxy does.
-pub(in crate::ui) fn base_names(entries: Vec<Entry>) -> Answer {
+pub(in crate::mlflow) fn base_names(entries: Vec<Entry>) -> Answer {
     Answer::json(&Files {
         root_uri: None,
         files: entries
@@ -87,7 +87,7 @@ fn info(path: String, entry: &Entry) -> FileInfo {
 }
 
 /// Puts two paths together; either may be empty.
-pub(in crate::ui) fn join(folder: &str, path: &str) -> String {
+pub(in crate::mlflow) fn join(folder: &str, path: &str) -> String {
     match (folder, path) {
         ("", path) => path.to_owned(),
         (folder, "") => folder.to_owned(),
@@ -96,7 +96,7 @@ pub(in crate::ui) fn join(folder: &str, path: &str) -> String {
 }
 
 /// Returns the run that a query names.
-pub(in crate::ui) fn run_of(query: &[(String, String)]) -> Result<RunId, Refused> {
+pub(in crate::mlflow) fn run_of(query: &[(String, String)]) -> Result<RunId, Refused> {
     let text = value(query, &["run_id", "run_uuid", "runId", "runUuid"])
         .ok_or_else(|| missing("run_id"))?;
     text.parse()
@@ -104,7 +104,10 @@ pub(in crate::ui) fn run_of(query: &[(String, String)]) -> Result<RunId, Refused
 }
 
 /// Returns the first value that is not empty, by the names it may have.
-pub(in crate::ui) fn value<'q>(query: &'q [(String, String)], names: &[&str]) -> Option<&'q str> {
+pub(in crate::mlflow) fn value<'q>(
+    query: &'q [(String, String)],
+    names: &[&str],
+) -> Option<&'q str> {
     let mut pairs = query.iter();
     pairs
         .find(|(name, value)| !value.is_empty() && names.contains(&name.as_str()))
@@ -112,7 +115,7 @@ pub(in crate::ui) fn value<'q>(query: &'q [(String, String)], names: &[&str]) ->
 }
 
 /// Says which value is missing, in MLflow's words.
-pub(in crate::ui) fn missing(name: &str) -> Refused {
+pub(in crate::mlflow) fn missing(name: &str) -> Refused {
     Refused::invalid(format!(
         "Missing value for required parameter '{name}'. See the API docs for more information \
          about request parameters."

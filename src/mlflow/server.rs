@@ -1,5 +1,5 @@
 //! The table of routes, each with what answers it, and the one filter behind all of them.
-//! Imports: base, http, track, warp, `ui::*`.
+//! Imports: base, http, track, warp, `mlflow::*`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -230,7 +230,7 @@ impl Service {
                 let accepted = headers.get(ACCEPT_ENCODING);
                 let accepted = accepted.and_then(|value| value.to_str().ok());
                 http::exposition_response(&self.registry, accepted).map_err(|error| {
-                    tracing::error!(target: "cvops::ui", %error, "the metrics cannot be written");
+                    tracing::error!(target: "cvops::mlflow", %error, "the metrics cannot be written");
                     Refused::bug()
                 })?
             }

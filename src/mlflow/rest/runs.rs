@@ -1,9 +1,9 @@
-//! `runs/…`, but for what `metrics` has. Imports: base, http, track, `ui::*`.
+//! `runs/…`, but for what `metrics` has. Imports: base, http, track, `mlflow::*`.
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::{Dataset, DatasetInput, ExperimentId, ModelOutput};
 use crate::track::{LoggedBatch, NewRecord, Reader, RunChange, RunSearch, Status, validate};
-use crate::ui::refused::Refused;
 
 use super::dto::{self, RunDto, RunInfoDto};
 use super::fields::{self, Fields};

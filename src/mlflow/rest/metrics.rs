@@ -1,5 +1,5 @@
 //! What trainings log, again and again (`runs/log-metric`, `runs/log-batch`), and the histories of
-//! metrics (`metrics/…`). Imports: base, http, track, `ui::*`.
+//! metrics (`metrics/…`). Imports: base, http, track, `mlflow::*`.
 //!
 //! The bodies of the first two go straight into structs whose texts are parts of the body.
 
@@ -10,9 +10,9 @@ use std::fmt::{self, Display};
 use serde::Deserialize;
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::{MetricPoint, Tag};
 use crate::track::{LoggedBatch, LoggedPoint, Reader, RunId, validate};
-use crate::ui::refused::Refused;
 
 use super::dto::{self, MetricDto, RunMetricDto};
 use super::fields::{self, Fields, Listed, Scalar};

@@ -1,6 +1,6 @@
 //! What is answered: MLflow's messages over the record's data, written without a copy of it. Whole
 //! numbers of 64 bits are JSON numbers, as in MLflow's answers; NaN and infinities are texts; what is
-//! not set and empty lists are left out. Imports: track, `ui::*`.
+//! not set and empty lists are left out. Imports: track, `mlflow::*`.
 
 use std::fmt::Display;
 

@@ -1,8 +1,8 @@
-//! `experiments/…`. Imports: base, http, track, `ui::*`.
+//! `experiments/…`. Imports: base, http, track, `mlflow::*`.
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::{Reader, Search};
-use crate::ui::refused::Refused;
 
 use super::dto::{self, DatasetSummaryDto, ExperimentDto};
 use super::fields::Fields;

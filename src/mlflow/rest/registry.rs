@@ -1,9 +1,9 @@
-//! `registered-models/…`. Imports: base, http, track, `ui::*`.
+//! `registered-models/…`. Imports: base, http, track, `mlflow::*`.
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::View;
 use crate::track::{Reader, Search};
-use crate::ui::refused::Refused;
 
 use super::dto::{self, RegisteredModelDto, VersionDto};
 use super::fields::Fields;

@@ -1,9 +1,9 @@
-//! `model-versions/…`. Imports: base, http, track, `ui::*`.
+//! `model-versions/…`. Imports: base, http, track, `mlflow::*`.
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::View;
 use crate::track::{NewVersion, Reader, Search};
-use crate::ui::refused::Refused;
 
 use super::dto::{self, VersionDto};
 use super::fields::Fields;

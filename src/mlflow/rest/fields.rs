@@ -1,6 +1,6 @@
 //! Reading requests, as lenient and as strict as MLflow is: fields in its spelling or in lower camel
 //! case, numbers also as texts, enums by name or number, `null` as absent, unknown fields ignored;
-//! what does not fit is refused in MLflow's words. Imports: base, track, `ui::*`.
+//! what does not fit is refused in MLflow's words. Imports: base, track, `mlflow::*`.
 //!
 //! `Fields` is a request of any endpoint, from the query or the body. The two endpoints that
 //! trainings call again and again read their bodies into structs of `Scalar`s instead.
@@ -13,9 +13,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::base::clock::Timestamp;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::{ExperimentId, Tag, View};
 use crate::track::{RunId, validate};
-use crate::ui::refused::Refused;
 
 use super::Ask;
 

@@ -1,9 +1,9 @@
-//! `logged-models…`, the models of MLflow 3. Imports: base, http, track, `ui::*`.
+//! `logged-models…`, the models of MLflow 3. Imports: base, http, track, `mlflow::*`.
 
 use crate::http::Method;
+use crate::mlflow::refused::Refused;
 use crate::track::entity::LoggedModelStatus;
 use crate::track::{LoggedModelSearch, ModelOrder, NewLoggedModel, Reader};
-use crate::ui::refused::Refused;
 
 use super::artifacts;
 use super::dto::{self, LoggedModelDto};

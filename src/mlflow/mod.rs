@@ -21,4 +21,4 @@ mod server;
 
 pub use error::Error;
 pub use refused::{Code, Refused};
-pub use run::{Handle, Observer, Options, UPLOAD_BYTES_MAX, UiEvent, run, start};
+pub use run::{Handle, Observer, Options, ServerEvent, UPLOAD_BYTES_MAX, run, start};

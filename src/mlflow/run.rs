@@ -1,5 +1,5 @@
 //! A server from its start to its end: port, record, threads, drain. Imports: base, http, project,
-//! track, tokio, `ui::*`.
+//! track, tokio, `mlflow::*`.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -64,7 +64,7 @@ impl Options {
 
 /// What happens while a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UiEvent {
+pub enum ServerEvent {
     /// Connections are accepted.
     Listening {
         /// Where; with the real port if 0 was asked for.
@@ -75,7 +75,7 @@ pub enum UiEvent {
 }
 
 /// Who is told what happens.
-pub type Observer<'o> = &'o (dyn Fn(UiEvent) + Send + Sync);
+pub type Observer<'o> = &'o (dyn Fn(ServerEvent) + Send + Sync);
 
 /// Serves until `cancel` is requested and open requests are finished.
 ///
@@ -83,11 +83,11 @@ pub type Observer<'o> = &'o (dyn Fn(UiEvent) + Send + Sync);
 /// The port is taken, or the record cannot be opened: the server does not start.
 pub fn run(options: Options, cancel: &Cancel, observe: Observer<'_>) -> Result<Drained, Error> {
     let prepared = prepare(options, None)?;
-    observe(UiEvent::Listening {
+    observe(ServerEvent::Listening {
         addr: prepared.bound.addr(),
     });
     prepared.serve(std::future::pending(), cancel, || {
-        observe(UiEvent::Draining);
+        observe(ServerEvent::Draining);
     })
 }
 
@@ -104,7 +104,7 @@ pub fn start(options: Options) -> Result<Handle, Error> {
     // It also ends when nobody can tell it any more.
     let told = async { drop(stopped.await) };
     let thread = std::thread::Builder::new()
-        .name("cvops-ui".to_owned())
+        .name("cvops-mlflow".to_owned())
         .spawn(move || prepared.serve(told, &Cancel::new(), || ()))
         .map_err(|e| Error::Start {
             problem: e.to_string(),
