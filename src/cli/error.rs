@@ -156,7 +156,9 @@ fn http_class(error: &http::Error) -> ErrorClass {
     use http::Error as E;
     match error {
         E::Base(e) => base_class(e),
-        E::PortForbidden { .. } | E::AddressNotHere { .. } => ErrorClass::Usage,
+        E::UnknownHost { .. } | E::PortForbidden { .. } | E::AddressNotHere { .. } => {
+            ErrorClass::Usage
+        }
         E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
     }
 }
@@ -295,7 +297,7 @@ impl From<crate::mlflow::Error> for CliError {
     fn from(error: crate::mlflow::Error) -> Self {
         use crate::mlflow::Error as E;
         let class = match &error {
-            E::UnknownHost { .. } | E::NoUsers { .. } => ErrorClass::Usage,
+            E::NoUsers { .. } => ErrorClass::Usage,
             E::Base(e) => base_class(e),
             E::Start { .. } => ErrorClass::Failed,
             E::Http(e) => http_class(e),
@@ -325,7 +327,7 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Base(e) => base_class(e),
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
-        E::UnknownHost { .. } | E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
+        E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
         E::NotFinite { .. } | E::NoFiles { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }

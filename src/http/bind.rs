@@ -1,7 +1,7 @@
-//! Takes a port, or says who has it. Imports: base.
+//! Finds the address to listen on and takes its port, or says who has it. Imports: base.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 use crate::base::ports;
 
@@ -20,6 +20,25 @@ impl Bound {
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
+}
+
+/// Returns the first address of `host`, a name or an address (an IPv6 one may stand in brackets), with
+/// `port`.
+///
+/// # Errors
+/// The host has no address.
+pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let unknown = |problem: String| Error::UnknownHost {
+        host: host.to_owned(),
+        problem,
+    };
+    let mut found = (bare, port)
+        .to_socket_addrs()
+        .map_err(|e| unknown(e.to_string()))?;
+    found
+        .next()
+        .ok_or_else(|| unknown("the name has no address".to_owned()))
 }
 
 /// Listens on `addr`; port 0 asks the system for a free one.

@@ -10,6 +10,14 @@ use crate::base::ports::Owner;
 /// What can go wrong with a server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The host to listen on has no address.
+    #[error("the host `{host}` is not known: {problem}")]
+    UnknownHost {
+        /// As given.
+        host: String,
+        /// The system's words.
+        problem: String,
+    },
     /// Something else listens there.
     #[error("port {} is in use{}", addr.port(), by(owner.as_ref()))]
     PortBusy {
@@ -64,6 +72,8 @@ impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
         vec![match self {
+            Self::UnknownHost { .. } => error("unknown-host")
+                .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
             Self::PortBusy { addr, owner } => error("port-busy").help(match owner {
                 Some(owner) => format!(
                     "choose another port with `--port`, or stop it: `kill {}`",

@@ -39,7 +39,7 @@ mod tests;
 pub use hyper::{HeaderMap, Method, StatusCode, header};
 
 pub use app::App;
-pub use bind::{Bound, bind};
+pub use bind::{Bound, bind, resolve};
 pub use error::Error;
 pub use exposition::{EXPOSITION_TYPE, exposition, exposition_response};
 pub use limits::Limits;

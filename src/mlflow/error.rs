@@ -6,14 +6,6 @@ use crate::base::diag::{Diagnostic, ToDiagnostics};
 /// What can go wrong with the tracking server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The host to listen on has no address.
-    #[error("the host `{host}` is not known: {problem}")]
-    UnknownHost {
-        /// As given.
-        host: String,
-        /// The system's words.
-        problem: String,
-    },
     /// Other machines would reach a record without users.
     #[error("on `{host}` other machines reach the server, and nobody would be asked who they are")]
     NoUsers {
@@ -41,8 +33,6 @@ impl ToDiagnostics for Error {
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
         let one = match self {
-            Self::UnknownHost { .. } => error("unknown-host")
-                .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
             Self::NoUsers { .. } => error("no-users").help(
                 "add a user (`cvops ui user add NAME --role write`), or leave `--host` out and let a \
                  proxy on this machine ask",

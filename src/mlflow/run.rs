@@ -2,7 +2,7 @@
 //! track, tokio, `mlflow::*`.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -172,7 +172,7 @@ struct Prepared {
 
 /// `pass` is the mark of a token that opens the door beside those of users.
 fn prepare(options: Options, pass: Option<Mark>) -> Result<Prepared, Error> {
-    let addr = resolve(&options)?;
+    let addr = http::resolve(&options.host, options.port)?;
     let guard = guard(&options, addr, pass)?;
     let bound = http::bind(addr)?;
     let shared = Shared::open(&options.project.layout)?;
@@ -249,20 +249,6 @@ impl Prepared {
         runtime.shutdown_background();
         Ok(drained?)
     }
-}
-
-fn resolve(options: &Options) -> Result<SocketAddr, Error> {
-    let host = options.host.trim_start_matches('[').trim_end_matches(']');
-    let unknown = |problem: String| Error::UnknownHost {
-        host: options.host.clone(),
-        problem,
-    };
-    let mut found = (host, options.port)
-        .to_socket_addrs()
-        .map_err(|e| unknown(e.to_string()))?;
-    found
-        .next()
-        .ok_or_else(|| unknown("the name has no address".to_owned()))
 }
 
 #[cfg(test)]

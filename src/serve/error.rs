@@ -37,14 +37,6 @@ pub enum Error {
         /// What is missing.
         problem: String,
     },
-    /// The host to listen on has no address.
-    #[error("the host `{host}` is not known: {problem}")]
-    UnknownHost {
-        /// As given.
-        host: String,
-        /// The system's words.
-        problem: String,
-    },
     /// A thread, a runtime or a metric could not be made.
     #[error("the server could not be started: {problem}")]
     Start {
@@ -77,8 +69,6 @@ impl ToDiagnostics for Error {
             Self::NoFiles { .. } => error("model-files").help(
                 "bring the files back, or give the alias to another version: `cvops models alias`",
             ),
-            Self::UnknownHost { .. } => error("unknown-host")
-                .help("use `127.0.0.1` for this machine alone, `0.0.0.0` for all its addresses"),
             Self::Start { .. } => error("server-start"),
             Self::Vision(error) => return error.to_diagnostics(),
             Self::Http(error) => return error.to_diagnostics(),

@@ -1,7 +1,7 @@
 //! A server from its start to its end: port, model, threads, drain. Imports: base, http, tokio,
 //! arc-swap, prometheus, `serve::*`.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -96,7 +96,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         source,
         build,
     } = options;
-    let bound = http::bind(resolve(&config)?)?;
+    let bound = http::bind(http::resolve(&config.host, config.port)?)?;
     let registry = Registry::new();
     let queue = Arc::new(Queue::new(config.queue_max));
     let version = source.version_before();
@@ -180,20 +180,6 @@ fn limits(config: &Config) -> Limits {
 /// Threads that decode pictures: one per core, whatever the number of requests.
 fn decoders() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
-}
-
-fn resolve(config: &Config) -> Result<SocketAddr, Error> {
-    let host = config.host.trim_start_matches('[').trim_end_matches(']');
-    let unknown = |problem: String| Error::UnknownHost {
-        host: config.host.clone(),
-        problem,
-    };
-    let mut found = (host, config.port)
-        .to_socket_addrs()
-        .map_err(|e| unknown(e.to_string()))?;
-    found
-        .next()
-        .ok_or_else(|| unknown("the name has no address".to_owned()))
 }
 
 pub(super) fn ready(service: &Service, model: &Model) -> ServerEvent {

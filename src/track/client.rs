@@ -145,7 +145,8 @@ impl Client {
     /// It does not answer in time, or refuses.
     pub fn log_batch(&self, run: &str, metrics: &[MetricPoint]) -> Result<(), ClientError> {
         let url = format!("{}/api/2.0/mlflow/runs/log-batch", self.uri);
-        let body = json!({"run_id": run, "metrics": metrics.iter().map(|point| wire(&point.name, point)).collect::<Vec<_>>()});
+        let points = metrics.iter().map(|point| wire(&point.name, point));
+        let body = json!({"run_id": run, "metrics": points.collect::<Vec<_>>()});
         let mut request = self
             .agent
             .post(url)
