@@ -27,6 +27,14 @@ pub fn local(at: Timestamp) -> String {
         .to_string()
 }
 
+/// Formats a time in milliseconds since 1970 as RFC 3339 has it, in UTC, to the second:
+/// `2026-03-01T14:05:09Z`; one that no calendar has as its number.
+#[must_use]
+pub fn utc(at_ms: i64) -> String {
+    Timestamp::from_millisecond(at_ms)
+        .map_or_else(|_| format!("{at_ms} ms"), |at| format!("{at:.0}"))
+}
+
 /// Formats the time of day of a moment in seconds since 1970, in the time zone of this machine:
 /// `14:05:09`.
 #[must_use]

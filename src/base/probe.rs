@@ -1,5 +1,5 @@
-//! Asks a server on this network whether it is well: one GET, one status. No TLS: a health check
-//! goes to a container or to this machine. Imports: ureq.
+//! Asks a server on this network whether it is well (one GET, one status), or for a short text, or
+//! tells it something short. No TLS: this goes to a container or to this machine. Imports: ureq.
 
 use std::time::Duration;
 
@@ -84,6 +84,51 @@ const LOOKUP_FAILED: &str = "failed to lookup address information";
 /// # Errors
 /// No whole answer head within `timeout`, which covers everything from the look-up of the name on.
 pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
+    let answer = call(url, timeout, None)?;
+    let mut probe = Probe {
+        status: answer.status().as_u16(),
+        detail: None,
+    };
+    if !probe.is_well() {
+        probe.detail = detail(answer.into_body());
+    }
+    Ok(probe)
+}
+
+/// Sends `GET url` and returns the status of the answer with its text, at most `bytes_max` of it;
+/// redirects are not followed.
+///
+/// # Errors
+/// No whole answer within `timeout`, or a larger one, or one that is no text.
+pub fn read(url: &str, timeout: Duration, bytes_max: u64) -> Result<(u16, String), ProbeError> {
+    let answer = call(url, timeout, None)?;
+    let status = answer.status().as_u16();
+    let mut body = answer.into_body();
+    let config = body.with_config().limit(bytes_max);
+    match config.read_to_string() {
+        Ok(text) => Ok((status, text)),
+        Err(error) => Err(problem(url, timeout, error)),
+    }
+}
+
+/// Sends `POST url` with a JSON document and returns what was answered.
+///
+/// # Errors
+/// No whole answer head within `timeout`.
+pub fn tell(url: &str, json: &str, timeout: Duration) -> Result<Probe, ProbeError> {
+    let answer = call(url, timeout, Some(json))?;
+    Ok(Probe {
+        status: answer.status().as_u16(),
+        detail: detail(answer.into_body()),
+    })
+}
+
+/// Sends a request, with `json` as its body if there is one.
+fn call(
+    url: &str,
+    timeout: Duration,
+    json: Option<&str>,
+) -> Result<ureq::http::Response<ureq::Body>, ProbeError> {
     let url_owned = || url.to_owned();
     if let Some(rest) = url.strip_prefix("https://") {
         return Err(ProbeError::BadUrl {
@@ -116,37 +161,40 @@ pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
         .user_agent(concat!("cvops/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
-    match agent.get(url).call() {
-        Ok(answer) => {
-            let mut probe = Probe {
-                status: answer.status().as_u16(),
-                detail: None,
-            };
-            if !probe.is_well() {
-                probe.detail = detail(answer.into_body());
-            }
-            Ok(probe)
+    let answer = match json {
+        None => agent.get(url).call(),
+        Some(json) => {
+            let request = agent.post(url).header("Content-Type", "application/json");
+            request.send(json)
         }
-        Err(ureq::Error::HostNotFound) => Err(ProbeError::UnknownHost { url: url_owned() }),
-        Err(ureq::Error::Io(e)) if e.to_string().starts_with(LOOKUP_FAILED) => {
-            Err(ProbeError::UnknownHost { url: url_owned() })
+    };
+    answer.map_err(|error| problem(url, timeout, error))
+}
+
+/// Sorts what went wrong.
+fn problem(url: &str, timeout: Duration, error: ureq::Error) -> ProbeError {
+    let url = url.to_owned();
+    match error {
+        ureq::Error::HostNotFound => ProbeError::UnknownHost { url },
+        ureq::Error::Io(e) if e.to_string().starts_with(LOOKUP_FAILED) => {
+            ProbeError::UnknownHost { url }
         }
-        Err(ureq::Error::Timeout(_)) => Err(ProbeError::TimedOut {
-            url: url_owned(),
+        ureq::Error::Timeout(_) => ProbeError::TimedOut {
+            url,
             after: timeout,
-        }),
-        Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Err(ProbeError::Refused { url: url_owned() })
+        },
+        ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
+            ProbeError::Refused { url }
         }
-        Err(ureq::Error::ConnectionFailed) => Err(ProbeError::Refused { url: url_owned() }),
-        Err(e @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => Err(ProbeError::BadUrl {
-            url: url_owned(),
+        ureq::Error::ConnectionFailed => ProbeError::Refused { url },
+        e @ (ureq::Error::BadUri(_) | ureq::Error::Http(_)) => ProbeError::BadUrl {
+            url,
             why: e.to_string(),
-        }),
-        Err(e) => Err(ProbeError::Broken {
-            url: url_owned(),
+        },
+        e => ProbeError::Broken {
+            url,
             why: e.to_string(),
-        }),
+        },
     }
 }
 

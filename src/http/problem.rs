@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -114,6 +114,7 @@ impl Problem {
         let mut response = Response::new(rendered.body.into());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.extend(rendered.headers);
         headers.insert(CONTENT_TYPE, rendered.content_type);
         if let Some(allow) = &self.allow {
             headers.insert(ALLOW, allow.clone());
@@ -147,6 +148,8 @@ pub struct Rendered {
     pub content_type: HeaderValue,
     /// The body.
     pub body: Bytes,
+    /// What else is said about it.
+    pub headers: HeaderMap,
 }
 
 impl Rendered {
@@ -156,6 +159,17 @@ impl Rendered {
         Self {
             content_type: HeaderValue::from_static("application/json"),
             body: value.to_string().into(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Makes a body of type `text/html`.
+    #[must_use]
+    pub fn html(page: impl Into<Bytes>) -> Self {
+        Self {
+            content_type: HeaderValue::from_static("text/html; charset=utf-8"),
+            body: page.into(),
+            headers: HeaderMap::new(),
         }
     }
 
@@ -165,6 +179,7 @@ impl Rendered {
         Self {
             content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
             body: text.into(),
+            headers: HeaderMap::new(),
         }
     }
 }

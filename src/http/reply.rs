@@ -50,7 +50,7 @@ pub fn stream(
     response
 }
 
-fn accepts_gzip_of(asked: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip_of(asked: &HeaderMap) -> bool {
     let mut values = asked.get_all(ACCEPT_ENCODING).into_iter();
     values.any(|value| value.to_str().is_ok_and(accepts_gzip))
 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub default_remote: Option<String>,
     /// The remotes that have a URL, by name.
     pub remotes: BTreeMap<String, Remote>,
+    /// Are system metrics recorded with runs (`tracking.system_metrics`)?
+    pub system_metrics: bool,
     /// The server that gets the recorded runs as well, without a slash at its end (`tracking.uri`).
     pub tracking_uri: Option<String>,
     /// Options of remotes that have no URL: left over when a remote was removed in another file.
@@ -134,6 +136,7 @@ struct Level {
     lists: Option<ListFlags>,
     default_remote: Option<String>,
     remotes: remote::Options,
+    system_metrics: Option<bool>,
     tracking_uri: Option<String>,
 }
 
@@ -152,6 +155,7 @@ impl Config {
             parsing: Parsing::default(),
             default_remote: None,
             remotes: BTreeMap::new(),
+            system_metrics: true,
             tracking_uri: None,
             lost_remotes: Vec::new(),
             warnings: Vec::new(),
@@ -208,6 +212,7 @@ impl Config {
         put(&mut self.no_scm, level.no_scm);
         put(&mut self.parsing.bools, level.bools);
         put(&mut self.parsing.lists, level.lists);
+        put(&mut self.system_metrics, level.system_metrics);
         self.jobs = level.jobs.or(self.jobs);
         if level.default_remote.is_some() {
             self.default_remote = level.default_remote;
@@ -254,6 +259,10 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
             SettingsForm::Ini => name.to_lowercase(),
         }),
         remotes: read_remotes(&problems, &remotes, file),
+        system_metrics: match file.form {
+            SettingsForm::Yaml => flag(&tracking, "system_metrics"),
+            SettingsForm::Ini => None,
+        },
         tracking_uri: match file.form {
             SettingsForm::Yaml => tracking_uri(&tracking),
             // A section that DVC does not know.

@@ -260,4 +260,10 @@ impl Layout {
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")
     }
+
+    /// Returns the folder of the prediction log.
+    #[must_use]
+    pub fn predictions(&self) -> PathBuf {
+        self.state.join("predictions")
+    }
 }

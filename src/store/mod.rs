@@ -26,6 +26,7 @@ pub mod unprotect;
 pub mod verify;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::base::fs::LinkKind;
 use crate::base::{ArtifactPath, Cancel, ObjectId};
@@ -47,7 +48,7 @@ use snapshot::Purpose;
 #[derive(Debug)]
 pub struct Store {
     /// The objects.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// The workspace.
     pub snapshots: Snapshotter,
     /// The workspace as DVC 2 hashed it; opens nothing until it is asked.
@@ -66,7 +67,7 @@ impl Store {
     #[must_use]
     pub fn open(project: &Project, cancel: &Cancel) -> Self {
         Self {
-            cache: Cache::open(project),
+            cache: Arc::new(Cache::open(project)),
             snapshots: Snapshotter::new(project, cancel),
             legacy: Snapshotter::legacy(project, cancel),
             root: project.root.clone(),

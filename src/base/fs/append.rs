@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::fault;
@@ -33,6 +34,15 @@ impl Appender {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(e)) => Err(e),
         }
+    }
+
+    /// Is this the file at `path` still? It may have been removed after it was opened.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let (Ok(own), Ok(there)) = (self.0.metadata(), std::fs::metadata(path)) else {
+            return false;
+        };
+        (own.dev(), own.ino()) == (there.dev(), there.ino())
     }
 
     /// Cuts the file to `len` bytes: a torn record at its end goes.

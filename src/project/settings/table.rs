@@ -5,7 +5,7 @@ use super::{InFiles, Setting, SettingKind};
 
 /// Every setting, sorted by key. `config` reads these and no others; docs/reference/config.md
 /// explains them.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 16] = [
     Setting {
         key: "cache.dir",
         meaning: "the folder of the cache; a shared one may serve several projects",
@@ -117,6 +117,14 @@ pub const SETTINGS: [Setting; 15] = [
         default: "false",
         kind: SettingKind::Flag,
         in_files: InFiles::Both,
+    },
+    Setting {
+        key: "tracking.system_metrics",
+        meaning: "record how busy the machine is while stages run, as metrics of the run",
+        values: "`true` or `false`",
+        default: "true",
+        kind: SettingKind::Flag,
+        in_files: InFiles::Cvops,
     },
     Setting {
         key: "tracking.uri",
