@@ -20,6 +20,8 @@ mod route;
 mod source;
 mod terminal;
 
+pub(super) use picture::LOOK;
+
 use super::svg::Svg;
 
 /// How a node stands; drawn as a mark and as a colour, never as a colour alone.
@@ -79,6 +81,8 @@ pub struct NodeView {
     pub detail: Option<String>,
     /// How it stands.
     pub state: NodeState,
+    /// Where a click on it leads, in SVG.
+    pub href: Option<String>,
 }
 
 /// A graph to draw. Nodes are drawn in the given order wherever the edges leave a choice.

@@ -14,5 +14,5 @@ pub mod table;
 
 pub use graph::{GraphView, NodeState, NodeView};
 pub use page::Page;
-pub use svg::Svg;
+pub use svg::{EmbeddedSvg, Svg, theme_css};
 pub use table::{Align, Column, Table, Tone};

@@ -2,31 +2,122 @@
 //! measures. Imports: `report::escape`.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::ops::Range;
 
 use super::escape::Escaped;
 
 /// A complete SVG document made by this room: well formed, self-contained, everything escaped.
 /// Only this room can make one, so a page may embed it as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Svg(String);
+pub struct Svg {
+    text: String,
+    /// Where the style element is.
+    style: Range<usize>,
+    /// The kind of drawing, whose rules the style element has beside the theme.
+    kind: &'static str,
+}
 
 impl Svg {
     /// Returns the document.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Returns the document as bytes for a file, ending in a line break.
     #[must_use]
     pub fn into_string(self) -> String {
-        self.0
+        self.text
     }
+
+    /// Returns the drawing for a page that forbids styles within it, which a `Content-Security-Policy`
+    /// of `style-src 'self'` does: classes only. The page links a style sheet with [`theme_css`].
+    #[must_use]
+    pub fn embedded(&self) -> EmbeddedSvg {
+        let (head, tail) = (&self.text[..self.style.start], &self.text[self.style.end..]);
+        let kind = format!("class=\"cvops-svg cvops-{}\"", self.kind);
+        let mut text = head.replacen("class=\"cvops-svg\"", &kind, 1);
+        text.reserve(tail.len());
+        // Texts and values are escaped: a quote after `style=` can only be of an attribute of ours.
+        let mut rest = tail;
+        while let Some(found) = rest.find(STYLE) {
+            let start = rest[..found].rfind('<').unwrap_or(0);
+            let value = &rest[found + STYLE.len()..];
+            let end = value.find('"').unwrap_or(value.len());
+            let class = class_of(&value[..end]);
+            text.push_str(&rest[..start]);
+            match rest[start..found].split_once("class=\"") {
+                Some((before, classes)) => {
+                    let _ = write!(text, "{before}class=\"{class} {classes}");
+                }
+                None => {
+                    let _ = write!(text, "{} class=\"{class}\"", &rest[start..found]);
+                }
+            }
+            rest = value.get(end + 1..).unwrap_or_default();
+        }
+        text.push_str(rest);
+        EmbeddedSvg(text)
+    }
+}
+
+/// What stands before a colour that an element sets by itself.
+const STYLE: &str = " style=\"";
+
+/// Returns the class that says what `fill:var(--c0)` says: `fill-c0`.
+fn class_of(style: &str) -> String {
+    style.replace(":var(--", "-").replace(')', "")
+}
+
+/// An SVG element without any style of its own, for a page whose style sheet has [`theme_css`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedSvg(String);
+
+impl EmbeddedSvg {
+    /// Returns the element.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for EmbeddedSvg {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns the style sheet that embedded drawings need: the theme of the files, dark where the root
+/// element says `data-theme="dark"` or the system is dark and it does not say `light`.
+#[must_use]
+pub fn theme_css() -> String {
+    let mut css = format!(
+        ".cvops-svg{{{LIGHT}{FACE};display:block;max-width:100%;height:auto}}\n\
+         @media screen{{:root[data-theme=dark] .cvops-svg{{{DARK}}}}}\n\
+         @media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]) .cvops-svg{{{DARK}}}}}\n\
+         {RULES}\n.cvops-svg .paper{{fill:none}}\n"
+    );
+    for colour in (0..COLOURS)
+        .map(|i| format!("c{i}"))
+        .chain(["paper".to_owned()])
+    {
+        let _ = writeln!(
+            css,
+            ".cvops-svg .fill-{colour}{{fill:var(--{colour})}}.cvops-svg .stroke-{colour}{{stroke:var(--{colour})}}"
+        );
+    }
+    // On one page stand drawings of many kinds, and what is a mark in one is another in the next.
+    for look in super::chart::LOOKS.into_iter().chain([&super::graph::LOOK]) {
+        let kind = format!(".cvops-{} ", look.kind);
+        css += &look.css.replace(".cvops-svg ", &kind);
+        css.push('\n');
+    }
+    css
 }
 
 impl Display for Svg {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -37,23 +128,69 @@ pub(super) const COLOURS: usize = 8;
 /// lightened for dark paper until each has a contrast of at least 3:1 (WCAG 2.2, 1.4.11).
 /// Every rule is bound to the class of our root element: inlined in a page, a style sheet of an
 /// SVG counts for the whole page.
-const THEME: &str = ".cvops-svg{--paper:#fff;--ink:#1c2430;--muted:#5a6675;--grid:#e3e7ec;--axis:#9aa5b1;\
+macro_rules! light {
+    () => {
+        "--paper:#fff;--ink:#1c2430;--muted:#5a6675;--grid:#e3e7ec;--axis:#9aa5b1;\
 --c0:#0072b2;--c1:#d55e00;--c2:#00805d;--c3:#b5548a;--c4:#a87400;--c5:#2b8fcb;--c6:#6b7280;--c7:#7048b6;\
---ok:#00805d;--bad:#c43d1b;--warn:#a87400;\
-font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Noto Sans',sans-serif;\
-font-size:12px;font-variant-numeric:tabular-nums}\
-@media screen and (prefers-color-scheme:dark){.cvops-svg{--paper:#141a22;--ink:#e6ebf1;--muted:#a0acba;--grid:#2a333e;\
+--ok:#00805d;--bad:#c43d1b;--warn:#a87400;"
+    };
+}
+macro_rules! face {
+    () => {
+        "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Noto Sans',sans-serif;\
+font-size:12px;font-variant-numeric:tabular-nums"
+    };
+}
+macro_rules! dark {
+    () => {
+        "--paper:#141a22;--ink:#e6ebf1;--muted:#a0acba;--grid:#2a333e;\
 --axis:#5c6875;--c0:#56b4e9;--c1:#ff8a4c;--c2:#2fc79c;--c3:#e39ac6;--c4:#e8b02f;--c5:#9ccbff;--c6:#b4bcc6;--c7:#b79af0;\
---ok:#2fc79c;--bad:#ff7d5c;--warn:#e8b02f}}\
-.cvops-svg .paper{fill:var(--paper)}.cvops-svg text{fill:var(--ink)}.cvops-svg .muted{fill:var(--muted)}\
+--ok:#2fc79c;--bad:#ff7d5c;--warn:#e8b02f"
+    };
+}
+macro_rules! rules {
+    () => {
+        ".cvops-svg .paper{fill:var(--paper)}.cvops-svg text{fill:var(--ink)}.cvops-svg .muted{fill:var(--muted)}\
 .cvops-svg .title{font-size:15px;font-weight:600}.cvops-svg .small{font-size:11px}.cvops-svg .tiny{font-size:9.5px}\
 .cvops-svg .grid{stroke:var(--grid);stroke-width:1;fill:none}.cvops-svg .axis{stroke:var(--axis);stroke-width:1;fill:none}\
 .cvops-svg .s{text-anchor:start}.cvops-svg .m{text-anchor:middle}.cvops-svg .e{text-anchor:end}\
-.cvops-svg .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}";
+.cvops-svg .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
+    };
+}
+const LIGHT: &str = light!();
+const FACE: &str = face!();
+const DARK: &str = dark!();
+const RULES: &str = rules!();
+const THEME: &str = concat!(
+    ".cvops-svg{",
+    light!(),
+    face!(),
+    "}@media screen and (prefers-color-scheme:dark){.cvops-svg{",
+    dark!(),
+    "}}",
+    rules!()
+);
+
+/// A kind of drawing: its name, and its rules beside the theme's.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) kind: &'static str,
+    pub(super) css: &'static str,
+}
+
+impl Look {
+    /// The theme alone.
+    pub(super) const PLAIN: Self = Self {
+        kind: "plain",
+        css: "",
+    };
+}
 
 /// Builds one SVG document, element by element.
 pub(super) struct Canvas {
     body: String,
+    style: Range<usize>,
+    kind: &'static str,
 }
 
 /// Where a text sits relative to its point.
@@ -76,7 +213,13 @@ impl Anchor {
 
 impl Canvas {
     /// Starts a document; size in pixels, `title` and `description` are what a screen reader says.
-    pub(super) fn new(width: f64, height: f64, title: &str, description: &str, css: &str) -> Self {
+    pub(super) fn new(
+        width: f64,
+        height: f64,
+        title: &str,
+        description: &str,
+        look: &Look,
+    ) -> Self {
         let (w, h) = (Num(width), Num(height));
         let mut body = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cvops-svg\" role=\"img\" width=\"{w}\" \
@@ -86,11 +229,22 @@ impl Canvas {
         if !description.is_empty() {
             let _ = write!(body, "<desc>{}</desc>", Escaped(description));
         }
-        let _ = writeln!(
+        let start = body.len();
+        let _ = write!(body, "<style>{THEME}{}</style>", look.css);
+        let style = start..body.len();
+        let _ = writeln!(body, "<rect class=\"paper\" width=\"{w}\" height=\"{h}\"/>");
+        Self {
             body,
-            "<style>{THEME}{css}</style><rect class=\"paper\" width=\"{w}\" height=\"{h}\"/>"
-        );
-        Self { body }
+            style,
+            kind: look.kind,
+        }
+    }
+
+    /// Says that there are links inside: what a picture holds is hidden from those who only hear it.
+    pub(super) fn has_links(&mut self) {
+        self.body = self.body.replacen("role=\"img\"", "role=\"group\"", 1);
+        self.style.start += 2;
+        self.style.end += 2;
     }
 
     /// Appends an element that the caller has put together from numbers, constants and `Escaped`.
@@ -136,7 +290,11 @@ impl Canvas {
     /// Closes the document.
     pub(super) fn finish(mut self) -> Svg {
         self.body.push_str("</svg>\n");
-        Svg(self.body)
+        Svg {
+            text: self.body,
+            style: self.style,
+            kind: self.kind,
+        }
     }
 }
 

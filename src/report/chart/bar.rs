@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::frame::{Scale, heading};
 use super::{NumberFormat, WIDTH};
-use crate::report::svg::{Anchor, Canvas, Num, Svg, fit_text, text_width};
+use crate::report::svg::{Anchor, Canvas, Look, Num, Svg, fit_text, text_width};
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,10 @@ pub struct BarChart {
     pub bars: Vec<Bar>,
 }
 
+pub(super) const LOOK: Look = Look {
+    kind: "bar",
+    css: ".cvops-svg .bar{fill:var(--c0)}.cvops-svg .whisker{stroke:var(--ink);stroke-width:1.25;fill:none}",
+};
 const ROW: f64 = 24.0;
 const BAR: f64 = 15.0;
 const LABEL_WIDTH_MAX: f64 = 190.0;
@@ -44,8 +48,7 @@ impl BarChart {
     pub fn svg(&self) -> Svg {
         let below = if self.subtitle.is_empty() { 38.0 } else { 56.0 };
         let height = below + 10.0 + ROW * self.bars.len().max(2) as f64 + 48.0;
-        let css = ".cvops-svg .bar{fill:var(--c0)}.cvops-svg .whisker{stroke:var(--ink);stroke-width:1.25;fill:none}";
-        let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), css);
+        let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), &LOOK);
         let top = heading(&mut canvas, &self.title, &self.subtitle) + 10.0;
         let values = || {
             self.bars

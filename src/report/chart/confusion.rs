@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::WIDTH;
 use super::frame::heading;
 use crate::report::escape::Escaped;
-use crate::report::svg::{Anchor, Canvas, Num, Svg, fit_text, text_width};
+use crate::report::svg::{Anchor, Canvas, Look, Num, Svg, fit_text, text_width};
 
 /// How often each class was taken for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct ConfusionMatrix {
     pub classes: Vec<String>,
     /// `counts[true][predicted]`; missing cells are 0.
     pub counts: Vec<Vec<u64>>,
+    /// `links[true][predicted]`: where a cell that is not empty leads; none where there is no link.
+    pub links: Vec<Vec<String>>,
 }
 
 /// Names longer than this are cut.
@@ -29,8 +31,11 @@ const CELL_WITH_SHARE: f64 = 40.0;
 /// In a description for the ear, more than the worst mistakes is noise.
 const MISTAKES_DESCRIBED: usize = 5;
 
-const CSS: &str = ".cvops-svg .right{fill:var(--c0)}.cvops-svg .wrong{fill:var(--c1)}\
-.cvops-svg .cell{stroke:var(--grid);stroke-width:1;fill:none}.cvops-svg .on{fill:var(--paper)}";
+pub(super) const LOOK: Look = Look {
+    kind: "confusion",
+    css: ".cvops-svg .right{fill:var(--c0)}.cvops-svg .wrong{fill:var(--c1)}\
+.cvops-svg .cell{stroke:var(--grid);stroke-width:1;fill:none}.cvops-svg .on{fill:var(--paper)}",
+};
 
 impl ConfusionMatrix {
     /// Returns the chart: true classes down, predicted classes across; each cell as strong as its
@@ -69,8 +74,11 @@ impl ConfusionMatrix {
             y0 + side.max(40.0) + 24.0,
             &self.title,
             &self.description(),
-            CSS,
+            &LOOK,
         );
+        if !self.links.is_empty() {
+            canvas.has_links();
+        }
         heading(
             &mut canvas,
             &self.title,
@@ -161,11 +169,23 @@ impl ConfusionMatrix {
             * 0.92;
         let class = if row == column { "right" } else { "wrong" };
         let (cx, cy, s) = (Num(x), Num(y), Num(size));
+        let (label, predicted) = (Escaped(&self.classes[row]), Escaped(&self.classes[column]));
+        let percent = if share < 0.1 {
+            format!("{:.1} %", share * 100.0)
+        } else {
+            format!("{:.0} %", share * 100.0)
+        };
+        // What is read out begins with what is seen (WCAG 2.5.3).
+        let link = self.links.get(row).and_then(|links| links.get(column));
+        if let Some(link) = link {
+            canvas.raw(format_args!(
+                "<a href=\"{}\" aria-label=\"{count} {percent}: true {label}, predicted {predicted}\">",
+                Escaped(link)
+            ));
+        }
         canvas.raw(format_args!(
-            "<g><title>true {}, predicted {}: {count} ({:.1} %)</title><rect class=\"{class}\" fill-opacity=\"{}\" \
+            "<g><title>true {label}, predicted {predicted}: {count} ({:.1} %)</title><rect class=\"{class}\" fill-opacity=\"{}\" \
              x=\"{cx}\" y=\"{cy}\" width=\"{s}\" height=\"{s}\"/>",
-            Escaped(&self.classes[row]),
-            Escaped(&self.classes[column]),
             share * 100.0,
             Num(strength)
         ));
@@ -177,17 +197,15 @@ impl ConfusionMatrix {
             if CELL_WITH_SHARE <= size {
                 canvas.text(middle, y + size / 2.0 - 1.0, Anchor::Middle, on, &text);
                 let on = if 0.62 < strength { "tiny on" } else { "tiny" };
-                let percent = if share < 0.1 {
-                    format!("{:.1} %", share * 100.0)
-                } else {
-                    format!("{:.0} %", share * 100.0)
-                };
                 canvas.text(middle, y + size / 2.0 + 11.0, Anchor::Middle, on, &percent);
             } else {
                 canvas.text(middle, y + size / 2.0 + 4.0, Anchor::Middle, on, &text);
             }
         }
-        canvas.raw(format_args!("</g>"));
+        canvas.raw(format_args!(
+            "</g>{}",
+            if link.is_some() { "</a>" } else { "" }
+        ));
     }
 
     fn count(&self, row: usize, column: usize) -> u64 {

@@ -1,6 +1,7 @@
 //! The frame of a chart with two axes: margins, grid, marks, titles, legend.
 //! Imports: `report::svg`, `report::chart::ticks`.
 
+use super::symbol::symbol;
 use super::ticks::{self, Ticks};
 use super::{WIDTH, colour, dashes};
 use crate::report::svg::{Anchor, Canvas, Num, fit_text, text_width};
@@ -138,6 +139,15 @@ impl Scale {
         } else {
             self
         }
+    }
+
+    /// Returns the least and the greatest value.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
+    }
+
+    pub(super) fn kind(&self) -> ScaleKind {
+        self.kind
     }
 
     pub(super) fn ticks(&self, wanted: usize) -> Ticks {
@@ -293,6 +303,10 @@ pub(super) fn heading(canvas: &mut Canvas, title: &str, below: &str) -> f64 {
 pub(super) enum Key {
     Line,
     Area,
+    /// The shape of the series.
+    Symbol,
+    /// The shape of the series on its line.
+    MarkedLine,
 }
 
 /// Returns the rows of a legend: index and text of each entry with its column.
@@ -332,6 +346,13 @@ pub(super) fn legend(canvas: &mut Canvas, names: &[&str], key: Key, top: f64) {
         for (index, x, name) in entries {
             let (from, to, level, c) = (Num(x), Num(x + 18.0), Num(y - 4.0), colour(index));
             match key {
+                Key::Symbol => symbol(canvas, index, (x + 9.0, y - 4.0)),
+                Key::MarkedLine => {
+                    canvas.raw(format_args!(
+                        "<path class=\"line\" style=\"stroke:{c}\" d=\"M{from} {level}L{to} {level}\"/>"
+                    ));
+                    symbol(canvas, index, (x + 9.0, y - 4.0));
+                }
                 Key::Line => canvas.raw(format_args!(
                     "<path class=\"line\" style=\"stroke:{c}\" stroke-dasharray=\"{}\" d=\"M{from} {level}L{to} {level}\"/>",
                     dashes(index)

@@ -4,7 +4,7 @@ use super::frame::{
     BELOW, Frame, FrameSpec, Key, Scale, ScaleKind, heading, legend, legend_height,
 };
 use super::{WIDTH, colour};
-use crate::report::svg::{Canvas, Num, Svg};
+use crate::report::svg::{Canvas, Look, Num, Svg};
 
 /// Counts of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Histogram {
             "Histogram of {}: {sum} values in {bins} intervals.",
             self.x_title
         );
-        let mut canvas = Canvas::new(WIDTH, height, &self.title, &description, "");
+        let mut canvas = Canvas::new(WIDTH, height, &self.title, &description, &Look::PLAIN);
         let top = heading(&mut canvas, &self.title, "");
         legend(&mut canvas, &names, Key::Area, top);
         let frame = Frame::draw(

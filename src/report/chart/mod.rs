@@ -6,22 +6,32 @@
 
 mod bar;
 mod confusion;
+mod contour;
 mod frame;
+mod grouped;
 mod histogram;
 mod line;
 mod parallel;
 mod reliability;
 mod scatter;
+mod sparkline;
+mod surface;
+mod symbol;
 mod ticks;
 
 pub use bar::{Bar, BarChart};
 pub use confusion::ConfusionMatrix;
+pub use contour::ContourChart;
 pub use frame::{Axis, ScaleKind};
+pub use grouped::{Arrangement, GroupedBars, GroupedRow};
 pub use histogram::{Histogram, HistogramSeries};
-pub use line::{LineChart, Naming, Series};
+pub use line::{Band, LineChart, Naming, Series};
 pub use parallel::{ParallelAxis, ParallelCoordinates, ParallelLine, ParallelScale};
 pub use reliability::{ReliabilityBin, ReliabilityDiagram};
-pub use scatter::{ScatterChart, ScatterPoint};
+pub use scatter::{ScatterChart, ScatterPoint, Shade};
+pub use sparkline::sparkline;
+
+use super::svg::Look;
 
 /// How the values of a chart are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +63,18 @@ impl NumberFormat {
 /// Width of all charts, in pixels; pages scale them.
 const WIDTH: f64 = 640.0;
 
+/// The kinds of charts that have rules beside the theme's.
+pub(super) const LOOKS: [&Look; 8] = [
+    &bar::LOOK,
+    &confusion::LOOK,
+    &contour::LOOK,
+    &grouped::LOOK,
+    &line::LOOK,
+    &parallel::LOOK,
+    &reliability::LOOK,
+    &scatter::LOOK,
+];
+
 /// Returns the class of the colour of series `index`.
 fn colour(index: usize) -> String {
     format!("var(--c{})", index % super::svg::COLOURS)
@@ -68,5 +90,7 @@ fn dashes(index: usize) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod gallery;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::WIDTH;
 use super::frame::{BELOW, Frame, FrameSpec, Scale, heading};
-use crate::report::svg::{Anchor, Canvas, Num, Svg, text_width};
+use crate::report::svg::{Anchor, Canvas, Look, Num, Svg, text_width};
 
 /// The predictions whose confidence lies in one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,12 +37,15 @@ const HEIGHT: f64 = 280.0;
 const COUNTS_HEIGHT: f64 = 56.0;
 /// Fewer predictions than this make a pale bar.
 const FEW: u64 = 10;
-const CSS: &str = ".cvops-svg .hit{fill:var(--c0);fill-opacity:.85}\
+pub(super) const LOOK: Look = Look {
+    kind: "reliability",
+    css: ".cvops-svg .hit{fill:var(--c0);fill-opacity:.85}\
 .cvops-svg .over{fill:var(--c1);fill-opacity:.4}.cvops-svg .under{fill:var(--c2);fill-opacity:.75}\
 .cvops-svg .pale{fill-opacity:.25}\
 .cvops-svg .mark{stroke:var(--ink);stroke-width:2;fill:none}\
 .cvops-svg .ideal{stroke:var(--ink);stroke-width:1.25;stroke-dasharray:5 4;fill:none}\
-.cvops-svg .amount{fill:var(--c6)}";
+.cvops-svg .amount{fill:var(--c6)}",
+};
 
 impl ReliabilityDiagram {
     /// Returns the chart: a bar per interval as high as its accuracy, the gap to its mean confidence
@@ -51,7 +54,7 @@ impl ReliabilityDiagram {
     pub fn svg(&self) -> Svg {
         let below = if self.subtitle.is_empty() { 38.0 } else { 56.0 };
         let height = below + 22.0 + 24.0 + HEIGHT + BELOW + 20.0 + COUNTS_HEIGHT + 14.0;
-        let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), CSS);
+        let mut canvas = Canvas::new(WIDTH, height, &self.title, &self.description(), &LOOK);
         let top = heading(&mut canvas, &self.title, &self.subtitle);
         key(&mut canvas, top);
         let frame = Frame::draw(

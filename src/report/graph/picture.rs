@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::layout::{Measures, Rect, layout};
 use super::{GraphView, NodeState, NodeView};
 use crate::report::escape::{Escaped, one_line};
-use crate::report::svg::{Anchor, Canvas, Num, Svg, fit_text, text_width};
+use crate::report::svg::{Anchor, Canvas, Look, Num, Svg, fit_text, text_width};
 
 const MARGIN: i32 = 24;
 const LABEL_PX: f64 = 13.0;
@@ -17,7 +17,9 @@ const TEXT_WIDTH_MAX: f64 = 320.0;
 /// Up to this many edges the description names each one for those who cannot see the picture.
 const EDGES_DESCRIBED_MAX: usize = 60;
 
-const CSS: &str = ".cvops-svg .wire{fill:none;stroke:var(--axis);stroke-width:1.5}\
+pub(in crate::report) const LOOK: Look = Look {
+    kind: "graph",
+    css: ".cvops-svg .wire{fill:none;stroke:var(--axis);stroke-width:1.5}\
 .cvops-svg .head{fill:var(--axis)}\
 .cvops-svg .box{fill:var(--paper);stroke:var(--axis);stroke-width:1.25}\
 .cvops-svg .label{font-size:13px;font-weight:600}\
@@ -28,7 +30,8 @@ const CSS: &str = ".cvops-svg .wire{fill:none;stroke:var(--axis);stroke-width:1.
 .cvops-svg .running .box{stroke:var(--c0);stroke-width:2}.cvops-svg .running .mark{fill:var(--c0)}\
 .cvops-svg .failed .box{stroke:var(--bad);stroke-width:2;fill:color-mix(in srgb,var(--bad) 8%,var(--paper))}\
 .cvops-svg .failed .mark{fill:var(--bad)}\
-.cvops-svg .skipped{opacity:.65}";
+.cvops-svg .skipped{opacity:.65}",
+};
 
 pub(super) fn draw(view: &GraphView) -> Svg {
     let measures = Measures {
@@ -51,8 +54,11 @@ pub(super) fn draw(view: &GraphView) -> Svg {
         f64::from(height),
         "Graph",
         &description(view, &edges),
-        CSS,
+        &LOOK,
     );
+    if view.nodes.iter().any(|node| node.href.is_some()) {
+        canvas.has_links();
+    }
     for wire in &laid.wires {
         let points: Vec<(i32, i32)> = wire
             .points
@@ -144,6 +150,9 @@ fn node_box(canvas: &mut Canvas, node: &NodeView, rect: Rect, texts: &Texts) {
     } else {
         6
     };
+    if let Some(href) = &node.href {
+        canvas.raw(format_args!("<a href=\"{}\">", Escaped(href)));
+    }
     canvas.raw(format_args!(
         "<g class=\"{}\"><title>{}</title><rect class=\"box\" x=\"{x}\" y=\"{y}\" width=\"{width}\" \
          height=\"{height}\" rx=\"{round}\"/>",
@@ -178,6 +187,9 @@ fn node_box(canvas: &mut Canvas, node: &NodeView, rect: Rect, texts: &Texts) {
         );
     }
     canvas.raw(format_args!("</g>"));
+    if node.href.is_some() {
+        canvas.raw(format_args!("</a>"));
+    }
 }
 
 /// Returns the path through the points, its corners rounded.

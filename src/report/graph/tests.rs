@@ -11,6 +11,7 @@ fn view(labels: &[&str], edges: &[(usize, usize)]) -> GraphView {
         label: (*label).to_owned(),
         detail: None,
         state: NodeState::Plain,
+        href: None,
     };
     GraphView {
         nodes: labels.iter().map(node).collect(),
@@ -66,7 +67,7 @@ proptest! {
         let states = [Plain, Input, Done, Pending, Running, Failed, Skipped];
         let nodes = nodes
             .into_iter()
-            .map(|(label, detail, state)| NodeView { id: label.clone(), label, detail, state: states[state] })
+            .map(|(label, detail, state)| NodeView { id: label.clone(), label, detail, state: states[state], href: None })
             .collect();
         let view = GraphView { nodes, edges };
         assert_well_formed(view.svg().as_str());
