@@ -60,6 +60,26 @@ pub struct FileRecord {
     pub modified_ms: i64,
 }
 
+/// How much of a tree is walked.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkBounds {
+    /// At most so many files.
+    pub files: usize,
+    /// A folder that a stage wrote is passed over if it holds more: it is data, not a record.
+    pub files_of_output: usize,
+}
+
+/// The files of a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Paths from the root of the tree, with bytes (0 where nobody knows), by path.
+    pub files: Vec<(String, u64)>,
+    /// Are these all but those passed over?
+    pub is_whole: bool,
+    /// Outputs with too many files.
+    pub passed_over: Vec<String>,
+}
+
 /// An upload on its way.
 pub struct Upload {
     receiving: Receiving,
@@ -80,6 +100,14 @@ impl Artifacts {
     pub fn open(project: &Project) -> Self {
         Self {
             cache: Arc::new(Cache::open(project)),
+        }
+    }
+
+    /// Returns the artifacts of a project whose cache is open already.
+    #[must_use]
+    pub fn of_cache(cache: &Arc<Cache>) -> Self {
+        Self {
+            cache: Arc::clone(cache),
         }
     }
 
@@ -197,6 +225,42 @@ impl Artifacts {
         Some(metadata.len())
     }
 
+    /// Returns all files in the tree at `root`, by path, as far as `bounds` let.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn walk(&self, reader: &Reader<'_>, root: &str, bounds: WalkBounds) -> Result<Walk, Error> {
+        let mut files: BTreeMap<String, u64> = BTreeMap::new();
+        let mut passed_over = Vec::new();
+        if let Some(tree) = tree_of(reader, root)? {
+            for output in &tree.outputs {
+                let ObjectId::Tree(hash) = output.object else {
+                    files.insert(output.path.clone(), output.size);
+                    continue;
+                };
+                let Ok(listing) = self.cache.listing(&hash) else {
+                    continue;
+                };
+                if bounds.files_of_output < listing.entries().len() {
+                    passed_over.push(output.path.clone());
+                    continue;
+                }
+                for file in listing.entries() {
+                    let size = file.size.unwrap_or_default();
+                    files.insert(format!("{}/{}", output.path, file.path), size);
+                }
+            }
+        }
+        // What was uploaded is meant where both have a name.
+        files.extend(reader.uploads_within(root, bounds.files.saturating_add(1))?);
+        let is_whole = files.len() <= bounds.files;
+        Ok(Walk {
+            files: files.into_iter().take(bounds.files).collect(),
+            is_whole,
+            passed_over,
+        })
+    }
+
     /// Returns the file at `path`; `None` if there is none of this name.
     ///
     /// # Errors
@@ -268,11 +332,13 @@ impl Upload {
 
 /// An output of a stage of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OutputRecord {
+pub struct OutputRecord {
     /// Relative to the project.
-    pub(super) path: String,
-    pub(super) object: ObjectId,
-    pub(super) size: u64,
+    pub path: String,
+    /// Its content.
+    pub object: ObjectId,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// The tree of a run that has outputs, and a place in it.

@@ -14,16 +14,21 @@ pub mod forward;
 mod name;
 pub mod overview;
 mod owner;
+pub mod predictions;
+pub mod promotion;
 mod registry;
 pub mod run;
 pub mod search;
+pub mod series;
 mod source;
+pub mod table;
 pub mod validate;
 
 pub use artifacts::Artifacts;
 pub use db::{
-    Filter, LoggedBatch, LoggedPoint, NewLoggedModel, NewRecord, NewVersion, Order, Reader,
-    RunChange, Shared, Tracking, Writing,
+    Catalogue, ColumnInfo, ExperimentCounts, Filter, LoggedBatch, LoggedPoint, NewLoggedModel,
+    NewRecord, NewVersion, Order, Promote, Promoted, Reader, RunChange, SeriesQuery, Shared,
+    Tracking, Withdraw, Writing,
 };
 pub use error::{Error, Refusal};
 pub use run::{

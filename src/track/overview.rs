@@ -9,6 +9,9 @@ use super::run::{Key, Run};
 /// numbers that an evaluation writes.
 const TABLES: [&str; 4] = [".jsonl", ".ndjson", ".csv", ".tsv"];
 
+/// Metrics of the machine begin so (MLflow's name): they say how busy it was, not what came out.
+pub const SYSTEM: &str = "system/";
+
 /// Tags of a trial begin so; the name of a swept parameter follows.
 const SWEPT: &str = "cvops.sweep.";
 
@@ -43,6 +46,12 @@ pub fn is_table(file: &str) -> bool {
     TABLES.iter().any(|end| file.ends_with(end))
 }
 
+/// Is this a metric of the machine?
+#[must_use]
+pub fn is_system(key: &Key) -> bool {
+    key.file.is_empty() && key.key.starts_with(SYSTEM)
+}
+
 /// Among several runs a metric that is always the same (`top_k`) tells them not apart.
 const CONSTANT_FROM: usize = 3;
 
@@ -56,6 +65,7 @@ pub fn main_metrics(runs: &[Run], limit: usize) -> Vec<Key> {
         .iter()
         .flat_map(|run| &run.metrics)
         .map(|metric| &metric.key)
+        .filter(|key| !is_system(key))
         .filter(|key| seen.insert(*key))
         .collect();
     if keys.iter().any(|key| !is_table(&key.file)) {

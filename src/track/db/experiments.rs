@@ -121,6 +121,17 @@ impl Writing<'_> {
         Ok(id)
     }
 
+    /// Makes an experiment of this name, if there is none: an `ON CONFLICT` would use up a number each
+    /// time it found one.
+    pub(super) fn make_experiment(&self, name: &str, now_ms: i64) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO experiments (name, created_ms, updated_ms)
+             SELECT ?1, ?2, ?2 WHERE NOT EXISTS (SELECT 1 FROM experiments WHERE name = ?1)",
+            &[&name, &now_ms],
+        )?;
+        Ok(())
+    }
+
     fn name_is_free(&self, name: &str) -> Result<(), Error> {
         let taken = self.row(
             "SELECT 1 FROM experiments WHERE name = ?1",

@@ -11,6 +11,9 @@ use super::{Reader, Writing, signed};
 /// Names that are read at once from a folder.
 const ROWS_AT_ONCE: usize = 500;
 
+/// How many of the latest runs are looked at for an output: older ones are found by their own pages.
+const RUNS_LOOKED_AT: i64 = 5000;
+
 /// As the table keeps it: path, object, size.
 type Row = (String, String, i64);
 
@@ -79,11 +82,33 @@ impl Reader<'_> {
         }
     }
 
+    /// Returns all that was uploaded below the folder `path`, by path, without it; not more than `max`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(in crate::track) fn uploads_within(
+        &self,
+        path: &str,
+        max: usize,
+    ) -> Result<Vec<(String, u64)>, Error> {
+        let (first, end) = range_of(path);
+        let limit = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows: Vec<(String, i64)> = self.rows(
+            "SELECT path, size FROM artifact_files WHERE path >= ?1 AND path < ?2
+             ORDER BY path LIMIT ?3",
+            &[&first, &end, &limit],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        rows.into_iter()
+            .map(|(path, size)| Ok((path[first.len()..].to_owned(), size_of(size)?)))
+            .collect()
+    }
+
     /// Returns the outputs of the stages of a run, by path; nothing if there is no such run.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(in crate::track) fn outputs(&self, run: RunId) -> Result<Vec<OutputRecord>, Error> {
+    pub fn outputs(&self, run: RunId) -> Result<Vec<OutputRecord>, Error> {
         let sql = "SELECT a.path, a.object, a.size FROM artifacts a
                    JOIN runs r ON r.number = a.run WHERE r.id = ?1 ORDER BY a.path";
         let rows: Vec<Row> = self.rows(sql, &[&run.to_string()], |row| {
@@ -101,6 +126,50 @@ impl Reader<'_> {
     }
 }
 
+/// A run that left an output behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunWithOutput {
+    /// Its id.
+    pub id: RunId,
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    pub started_ms: i64,
+    /// What the output was.
+    pub object: ObjectId,
+}
+
+impl Reader<'_> {
+    /// Returns the last `most` runs, not deleted, that left an output at `path`, latest first; only the
+    /// latest `RUNS_LOOKED_AT` are looked at.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn runs_with_output(&self, path: &str, most: usize) -> Result<Vec<RunWithOutput>, Error> {
+        let sql = "SELECT r.id, r.name, r.started_ms, a.object
+                   FROM (SELECT number, id, name, started_ms FROM runs
+                         WHERE lifecycle_stage = 'active' ORDER BY number DESC LIMIT ?3) r
+                   CROSS JOIN artifacts a ON a.run = r.number AND a.path = ?1
+                   ORDER BY r.number DESC LIMIT ?2";
+        let values: [&dyn rusqlite::ToSql; 3] = [&path, &(most as i64), &RUNS_LOOKED_AT];
+        let rows: Vec<(String, String, i64, String)> = self.rows(sql, &values, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        rows.into_iter()
+            .map(|(id, name, started_ms, object)| {
+                Ok(RunWithOutput {
+                    id: id.parse().map_err(|_| Error::BadRecord {
+                        what: format!("the run id `{id}`"),
+                    })?,
+                    name,
+                    started_ms,
+                    object: object_of(&object)?,
+                })
+            })
+            .collect()
+    }
+}
+
 impl Writing<'_> {
     /// Takes back that `stored` is the file at `path`, unless another one is by now.
     ///
@@ -112,6 +181,14 @@ impl Writing<'_> {
             &[&path, &stored.object.to_string()],
         )
         .map(drop)
+    }
+
+    /// Is there an uploaded file at `path`?
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_file(&self, path: &str) -> Result<bool, Error> {
+        Ok(self.upload(path)?.is_some())
     }
 
     /// Writes down that `stored` is the file at `path`, in place of what was there. Its bytes must be

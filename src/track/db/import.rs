@@ -139,7 +139,8 @@ impl Writing<'_> {
     pub fn import_experiment(&self, new: &ImportedExperiment) -> Result<Put, Error> {
         let added = self.execute(
             "INSERT INTO experiments (name, lifecycle_stage, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO NOTHING",
+             SELECT ?1, ?2, ?3, ?4
+             WHERE NOT EXISTS (SELECT 1 FROM experiments WHERE name = ?1)",
             &[
                 &new.name,
                 &new.lifecycle.as_str(),
@@ -352,11 +353,7 @@ impl Writing<'_> {
 
     /// Finds an experiment by its name, or makes it.
     fn experiment_for(&self, name: &str, now_ms: i64) -> Result<Experiment, Error> {
-        self.execute(
-            "INSERT INTO experiments (name, created_ms, updated_ms) VALUES (?1, ?2, ?2)
-             ON CONFLICT (name) DO NOTHING",
-            &[&name, &now_ms],
-        )?;
+        self.make_experiment(name, now_ms)?;
         self.experiment_by_name(name)
     }
 

@@ -234,6 +234,18 @@ fn token_of((at, step, is_number, value): &Place) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(text)
 }
 
+/// Returns the token behind which the points of a history come that follow `point`.
+#[must_use]
+pub fn token_behind(point: &MetricPoint) -> String {
+    let number = kept(point.value);
+    token_of(&(
+        point.at_ms,
+        point.step,
+        number.is_some(),
+        number.unwrap_or(0.0),
+    ))
+}
+
 fn place_of(token: &str) -> Result<Place, Error> {
     let read = || {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;

@@ -9,9 +9,11 @@
 //! without its middle, never a finished one unfinished. `Shared` is the record for a server: one
 //! thread writes, many changes in one commit, and each is on disk when its writer is told.
 
+mod catalogue;
 #[cfg(test)]
 mod client_tests;
 mod curve;
+mod detail;
 mod experiments;
 mod export;
 mod files;
@@ -21,6 +23,8 @@ mod listed;
 mod log;
 mod logged_models;
 mod mlflow_sqlite;
+mod parents;
+mod promote;
 mod purge;
 mod read;
 mod records;
@@ -29,7 +33,9 @@ mod registry;
 mod registry_tests;
 mod schema;
 mod search;
+mod series;
 mod shared;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -49,16 +55,22 @@ use crate::project::Layout;
 
 use super::error::Error;
 
+pub use catalogue::{Catalogue, ColumnInfo, ExperimentCounts};
+pub use detail::{Part, RunDetail};
 pub use export::{Histories, Names};
 pub use forwards::{Forwarded, MetricMark, Span, Waiting};
 pub use import::{Put, PutModel};
-pub use log::{LoggedBatch, LoggedPoint};
+pub use log::{LoggedBatch, LoggedPoint, token_behind};
 pub use logged_models::NewLoggedModel;
 pub use mlflow_sqlite::{is_sqlite, read as read_mlflow};
+pub use parents::ParentRun;
+pub use promote::{Promote, Promoted, Withdraw};
 pub use purge::{DeletedRun, Keep, Purge, Purged, Shrunk};
 pub use read::{Filter, Order};
 pub use records::{NewRecord, RunChange};
+pub use series::SeriesQuery;
 pub use shared::Shared;
+pub use stages::StageRun;
 pub use users::{
     Account, BadRole, BadUserName, Bearer, PasswordHash, Role, TOKEN_DIGITS_MIN, Token, User,
     UserName,

@@ -12,7 +12,7 @@ use crate::track::error::{Candidate, Error};
 use crate::track::overview::is_table;
 use crate::track::run::{Artifact, Git, Key, Metric, Point, Run, RunId, StageRecord, Status};
 
-use super::{Tracking, curve, time, write};
+use super::{Reader, Tracking, curve, time, write};
 
 /// Shorter beginnings of an id are refused: they would soon name several runs.
 const PREFIX_MIN: usize = 4;
@@ -68,6 +68,72 @@ fn last_attempt(found: &[(i64, Run)]) -> Option<usize> {
 }
 
 impl Tracking {
+    /// See `Reader::find`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn find(&self, text: &str) -> Result<Run, Error> {
+        self.reader().find(text)
+    }
+
+    /// See `Reader::get`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get(&self, id: RunId) -> Result<Run, Error> {
+        self.reader().get(id)
+    }
+
+    /// See `Reader::list`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Run>, Error> {
+        self.reader().list(filter)
+    }
+
+    /// See `Reader::count`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn count(&self) -> Result<usize, Error> {
+        self.reader().count()
+    }
+
+    /// See `Reader::experiments`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn experiments(&self) -> Result<Vec<String>, Error> {
+        self.reader().experiments()
+    }
+
+    /// See `Reader::metric_key`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn metric_key(&self, name: &str) -> Result<Key, Error> {
+        self.reader().metric_key(name)
+    }
+
+    /// See `Reader::history`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn history(&self, id: RunId, key: &Key) -> Result<Vec<Point>, Error> {
+        self.reader().history(id, key)
+    }
+
+    /// See `Reader::lock_text`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn lock_text(&self, id: RunId) -> Result<Option<String>, Error> {
+        self.reader().lock_text(id)
+    }
+}
+
+impl Reader<'_> {
     /// Finds a run by its id, the beginning of its id (at least 4 digits), its name, or `last`. Of
     /// several attempts at one part of a run, the last one is meant.
     ///
@@ -193,7 +259,7 @@ impl Tracking {
                 [],
                 |row| row.get(0),
             )
-            .map_err(|e| self.reader().failed(e))?;
+            .map_err(|e| self.failed(e))?;
         Ok(usize::try_from(n).unwrap_or(0))
     }
 
@@ -202,7 +268,7 @@ impl Tracking {
     /// # Errors
     /// The database cannot be read.
     pub fn experiments(&self) -> Result<Vec<String>, Error> {
-        self.reader().rows(
+        self.rows(
             "SELECT name FROM experiments WHERE lifecycle_stage = 'active' ORDER BY id",
             &[],
             |row| row.get(0),
@@ -218,7 +284,7 @@ impl Tracking {
         let read = |row: &Row<'_>| Ok(Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?));
         let called = "SELECT DISTINCT file, key FROM metrics
              WHERE key = ?1 OR file || ':' || key = ?1 ORDER BY file, key";
-        let mut found = self.reader().rows(called, &[&name], read)?;
+        let mut found = self.rows(called, &[&name], read)?;
         let in_full = |key: &Key| format!("{}:{}", key.file, key.key) == name;
         if let Some(at) = found.iter().position(in_full) {
             return Ok(found.swap_remove(at));
@@ -239,9 +305,7 @@ impl Tracking {
                 });
             }
         }
-        let keys = self
-            .reader()
-            .rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
+        let keys = self.rows("SELECT DISTINCT file, key FROM metrics", &[], read)?;
         let full: Vec<String> = keys.iter().map(Key::to_string).collect();
         let known = keys
             .iter()
@@ -259,7 +323,7 @@ impl Tracking {
     /// The database cannot be read.
     pub fn history(&self, id: RunId, key: &Key) -> Result<Vec<Point>, Error> {
         let of: [&dyn ToSql; 3] = [&id.to_string(), &key.file, &key.key];
-        let mut points = self.reader().rows(
+        let mut points = self.rows(
             "SELECT p.step, p.at_ms, iif(p.is_number, p.value, NULL) FROM points p
              JOIN metrics m ON m.id = p.metric JOIN runs r ON r.number = m.run
              WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3
@@ -267,7 +331,7 @@ impl Tracking {
             &of,
             |row| Ok((row.get(0)?, row.get(1)?, number(row, 2)?)),
         )?;
-        let curves: Vec<(i64, Vec<u8>)> = self.reader().rows(
+        let curves: Vec<(i64, Vec<u8>)> = self.rows(
             "SELECT m.at_ms, c.points FROM curves c
              JOIN metrics m ON m.curve = c.id JOIN runs r ON r.number = m.run
              WHERE r.id = ?1 AND m.file = ?2 AND m.key = ?3",
@@ -303,7 +367,7 @@ impl Tracking {
                 |row| row.get(0),
             )
             .optional()
-            .map_err(|e| self.reader().failed(e))
+            .map_err(|e| self.failed(e))
     }
 
     fn heads(
@@ -329,8 +393,7 @@ impl Tracking {
              FROM runs r JOIN experiments e ON e.id = r.experiment
              WHERE r.lifecycle_stage = 'active' AND {condition} ORDER BY {order} r.started_ms DESC, r.number DESC {limit}"
         );
-        self.reader()
-            .rows(&sql, values, |row| Ok((row.get(0)?, head(row)?)))?
+        self.rows(&sql, values, |row| Ok((row.get(0)?, head(row)?)))?
             .into_iter()
             .map(|(number, run)| Ok((number, run?)))
             .collect()
@@ -358,7 +421,7 @@ impl Tracking {
         of: &str,
     ) -> Result<(), Error> {
         let mut each = |sql: &str, add: Add<'_>| -> Result<(), Error> {
-            let results = self.reader().rows(sql, &[&of], |row| {
+            let results = self.rows(sql, &[&of], |row| {
                 let number: i64 = row.get(0)?;
                 match place.get(&number).and_then(|i| runs.get_mut(*i)) {
                     Some((_, run)) => add(run, row),

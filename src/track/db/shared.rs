@@ -47,6 +47,8 @@ struct Inner {
     path: PathBuf,
     jobs: Sender<Job>,
     readers: Mutex<Vec<Tracking>>,
+    /// Only asked whether others have changed something: a connection counts their commits.
+    watch: Mutex<Tracking>,
 }
 
 impl fmt::Debug for Shared {
@@ -71,6 +73,7 @@ impl Shared {
                 .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
         };
         set().map_err(|e| failed(&path, e))?;
+        let watch = Tracking::open_at(path.clone())?;
         let (jobs, queue) = mpsc::channel();
         thread::Builder::new()
             .name("cvops-track".to_owned())
@@ -80,6 +83,7 @@ impl Shared {
             path,
             jobs,
             readers: Mutex::default(),
+            watch: Mutex::new(watch),
         })))
     }
 
@@ -110,6 +114,19 @@ impl Shared {
             readers.push(tracking);
         }
         result
+    }
+
+    /// Returns a number that is another after anything in the record has changed, by whichever
+    /// process. It takes microseconds: a live page asks every second.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn version(&self) -> Result<i64, Error> {
+        let watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = watch
+            .reader()
+            .row("PRAGMA data_version", &[], |row| row.get(0))?;
+        Ok(version.unwrap_or(0))
     }
 
     /// Changes, all or nothing; `done` is called by the writing thread when the change is on disk,

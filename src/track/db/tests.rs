@@ -28,6 +28,24 @@ fn new_run(name: Option<&str>) -> NewRun {
     }
 }
 
+#[test]
+fn runs_do_not_use_up_numbers_of_experiments() {
+    let tmp = tempfile::tempdir().unwrap();
+    let layout = Layout::new(tmp.path(), &CVOPS);
+    let mut tracking = Tracking::open(&layout).unwrap();
+    for _ in 0..5 {
+        tracking.create_run(&new_run(None)).unwrap();
+    }
+    let named = NewRun {
+        experiment: "next".into(),
+        ..new_run(None)
+    };
+    tracking.create_run(&named).unwrap();
+    tracking.create_run(&named).unwrap();
+    let next = tracking.reader().experiment_by_name("next").unwrap();
+    assert_eq!(next.id.0, 1);
+}
+
 fn metric(key: &str, value: f64, step: i64) -> Metric {
     Metric {
         key: Key::new("m.json", key),

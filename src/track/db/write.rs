@@ -31,12 +31,12 @@ impl Tracking {
         let started = new.started.as_millisecond();
         let user = new.tags.get(USER_TAG).cloned().unwrap_or_default();
         self.change(|writing| {
+            writing.make_experiment(&new.experiment, started)?;
             writing.execute(
                 // What is recorded into a deleted one would be hidden with it.
-                "INSERT INTO experiments (name, created_ms, updated_ms) VALUES (?1, ?2, ?2)
-                 ON CONFLICT (name) DO UPDATE SET lifecycle_stage = 'active'
-                 WHERE lifecycle_stage <> 'active'",
-                &[&new.experiment, &started],
+                "UPDATE experiments SET lifecycle_stage = 'active'
+                 WHERE name = ?1 AND lifecycle_stage <> 'active'",
+                &[&new.experiment],
             )?;
             writing.execute(
                 "INSERT INTO runs

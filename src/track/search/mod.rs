@@ -1,7 +1,7 @@
 //! What MLflow's clients search with: requests, filters and orders as they write them, and what those
 //! mean. Pure. `lexer` cuts a text into tokens, `parser` finds comparisons and orders in them, `typed`
 //! says what they mean; `attributes` knows what runs, experiments, registered models, model versions
-//! and logged models have.
+//! and logged models have; `problem` tells people which place is wrong.
 //! The grammar is the one that MLflow documents
 //! (<https://mlflow.org/docs/latest/search-runs.html>); what it refuses is refused in its words.
 //! Imports: entity, error.
@@ -9,11 +9,14 @@
 mod attributes;
 mod lexer;
 mod parser;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod typed;
 
 use super::entity::{ExperimentId, View};
+
+pub use problem::{Problem, problem_of_filter, problem_of_order};
 
 pub(super) use attributes::{
     Attribute, ExperimentAttribute, LoggedModelAttribute, ModelAttribute, RunAttribute,

@@ -121,7 +121,10 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// Returns the comparison at the beginning and how many tokens it has.
-fn comparison<'a>(filter: &'a str, rest: &[Token<'a>]) -> Option<(Comparison<'a>, usize)> {
+pub(super) fn comparison<'a>(
+    filter: &'a str,
+    rest: &[Token<'a>],
+) -> Option<(Comparison<'a>, usize)> {
     let Kind::Name(name) = rest.first()?.kind else {
         return None;
     };
@@ -162,7 +165,7 @@ fn comparison<'a>(filter: &'a str, rest: &[Token<'a>]) -> Option<(Comparison<'a>
 }
 
 /// Returns the operator behind the name, and where what follows it begins.
-fn operator(rest: &[Token<'_>]) -> Option<(String, usize)> {
+pub(super) fn operator(rest: &[Token<'_>]) -> Option<(String, usize)> {
     let first = rest.get(1)?;
     if first.kind == Kind::Operator {
         return Some((first.text.to_owned(), 2));
@@ -184,7 +187,7 @@ fn operator(rest: &[Token<'_>]) -> Option<(String, usize)> {
 }
 
 /// Returns the bare word that a token is.
-fn word<'a>(token: &Token<'a>) -> Option<&'a str> {
+pub(super) fn word<'a>(token: &Token<'a>) -> Option<&'a str> {
     match token.kind {
         Kind::Name(Name {
             entity: None,
@@ -195,7 +198,7 @@ fn word<'a>(token: &Token<'a>) -> Option<&'a str> {
     }
 }
 
-fn is_and(token: &Token<'_>) -> bool {
+pub(super) fn is_and(token: &Token<'_>) -> bool {
     word(token).is_some_and(|word| word.eq_ignore_ascii_case("and"))
 }
 

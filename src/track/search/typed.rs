@@ -149,7 +149,7 @@ pub(in crate::track) fn filter<A: Attribute>(text: &str) -> Result<Vec<Clause<A>
     comparisons.iter().map(clause).collect()
 }
 
-fn clause<A: Attribute>(comparison: &Comparison<'_>) -> Result<Clause<A>, Error> {
+pub(super) fn clause<A: Attribute>(comparison: &Comparison<'_>) -> Result<Clause<A>, Error> {
     let entity = entity::<A>(&comparison.name)?;
     let key = comparison.name.key;
     let is_presence = comparison.operand == Operand::None;
@@ -378,7 +378,7 @@ fn real(number: &str) -> Result<f64, Error> {
     })
 }
 
-fn entity<A: Attribute>(name: &Name<'_>) -> Result<Entity, Error> {
+pub(super) fn entity<A: Attribute>(name: &Name<'_>) -> Result<Entity, Error> {
     let Some(entity) = name.entity else {
         return Ok(Entity::Attribute);
     };
@@ -391,7 +391,7 @@ fn entity<A: Attribute>(name: &Name<'_>) -> Result<Entity, Error> {
     }
 }
 
-fn attribute<A: Attribute>(key: &str, used: Use) -> Result<A, Error> {
+pub(super) fn attribute<A: Attribute>(key: &str, used: Use) -> Result<A, Error> {
     let is_usable = |of: Use| used == Use::Order || of == Use::Both;
     let usable = A::NAMES.iter().filter(|(_, _, of)| is_usable(*of));
     if let Some((_, attribute, _)) = usable.clone().find(|(name, ..)| *name == key) {

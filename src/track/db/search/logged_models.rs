@@ -90,7 +90,7 @@ impl Reader<'_> {
         for (place, order) in orders.iter().enumerate() {
             add_order(&mut statement, place, order);
         }
-        let found = statement.find(self, paging.after(), paging.limit())?;
+        let found = statement.find(self, paging.beside(), paging.limit())?;
         Ok(paging.cut(found))
     }
 }

@@ -1,5 +1,5 @@
 //! Page tokens: base64 of JSON. Ours holds the order it belongs to (a hash) and the keys of the last
-//! row; MLflow's `{"offset": n}` is taken as well. Imports: base, entity, error, base64, rusqlite.
+//! row; MLflow's `{"offset": n}` is taken as well. Imports: base, table, error, base64, rusqlite.
 
 use std::fmt::Debug;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ContentHash;
 use crate::track::error::Error;
+use crate::track::table::PageAt;
 
 use super::statement::Found;
 
@@ -25,6 +26,16 @@ pub(super) struct Paging {
 enum From {
     Offset(usize),
     After(Vec<Value>),
+    Before(Vec<Value>),
+    End,
+}
+
+/// A page, and the tokens of those beside it.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) found: Vec<Found>,
+    pub(super) previous: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// Our token. Keys carry their type: `i` an integer, `r` the bits of a number, `t` a text, `n` none.
@@ -46,28 +57,46 @@ const ORDER_CHARS: usize = 16;
 impl Paging {
     /// Reads a token for an order.
     pub(super) fn of(order: &impl Debug, max: usize, token: Option<&str>) -> Result<Self, Error> {
+        match token.filter(|token| !token.is_empty()) {
+            None => Self::at(order, max, &PageAt::Offset(0)),
+            Some(token) => Self::at(order, max, &PageAt::After(token.to_owned())),
+        }
+    }
+
+    /// Finds a page's place in an order.
+    pub(super) fn at(order: &impl Debug, max: usize, at: &PageAt) -> Result<Self, Error> {
         let order = ContentHash::of(format!("{order:?}").as_bytes()).to_string();
         let order: String = order.chars().take(ORDER_CHARS).collect();
-        let from = match token.filter(|token| !token.is_empty()) {
-            None => From::Offset(0),
-            Some(token) => read(token, &order).ok_or_else(bad_token)?,
+        let from = match at {
+            PageAt::Offset(offset) => From::Offset(*offset),
+            PageAt::End => From::End,
+            PageAt::After(token) => read(token, &order).ok_or_else(bad_token)?,
+            PageAt::Before(token) => match read(token, &order) {
+                Some(From::After(keys)) => From::Before(keys),
+                _ => return Err(bad_token()),
+            },
         };
         Ok(Self { order, from, max })
     }
 
-    /// Returns the keys of the row behind which the page begins.
-    pub(super) fn after(&self) -> Option<&[Value]> {
+    /// Returns the keys of the row behind which the page begins, or before which it ends.
+    pub(super) fn beside(&self) -> Option<&[Value]> {
         match &self.from {
-            From::Offset(_) => None,
-            From::After(keys) => Some(keys),
+            From::Offset(_) | From::End => None,
+            From::After(keys) | From::Before(keys) => Some(keys),
         }
+    }
+
+    /// Is the page looked for from its end?
+    pub(super) fn is_backward(&self) -> bool {
+        matches!(self.from, From::Before(_) | From::End)
     }
 
     /// Returns how many rows must be found: one more than the page has tells whether it is the last.
     pub(super) fn limit(&self) -> usize {
         let skipped = match &self.from {
             From::Offset(offset) => *offset,
-            From::After(_) => 0,
+            From::After(_) | From::Before(_) | From::End => 0,
         };
         skipped.saturating_add(self.max).saturating_add(1)
     }
@@ -84,6 +113,35 @@ impl Paging {
             _ => None,
         };
         (found, next)
+    }
+
+    /// Returns the page, and the tokens by which those beside it are found. What was looked for from
+    /// the end comes last first.
+    pub(super) fn cut_both(&self, mut found: Vec<Found>) -> Cut {
+        if let From::Offset(offset) = &self.from {
+            found.drain(..(*offset).min(found.len()));
+        }
+        let is_more = self.max < found.len();
+        found.truncate(self.max);
+        if self.is_backward() {
+            found.reverse();
+        }
+        let (is_before, is_behind) = match &self.from {
+            From::Offset(offset) => (0 < *offset, is_more),
+            From::After(_) => (true, is_more),
+            From::Before(_) => (is_more, true),
+            From::End => (is_more, false),
+        };
+        let token = |at: Option<&Found>| match at {
+            Some(one) => Some(self.token(&one.keys)),
+            // All rows of the page are gone: its neighbours are those of the place it had.
+            None => self.beside().map(|keys| self.token(keys)),
+        };
+        Cut {
+            previous: is_before.then(|| token(found.first())).flatten(),
+            next: is_behind.then(|| token(found.last())).flatten(),
+            found,
+        }
     }
 
     fn token(&self, keys: &[Value]) -> String {

@@ -227,7 +227,7 @@ impl Reader<'_> {
             }
         }
         let paging = Paging::of(&wanted, search.max_results, search.page_token.as_deref())?;
-        let found = statement.find(self, paging.after(), paging.limit())?;
+        let found = statement.find(self, paging.beside(), paging.limit())?;
         Ok(paging.cut(found))
     }
 }

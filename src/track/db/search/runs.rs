@@ -11,6 +11,7 @@
 //! **Dead processes.** A run that says RUNNING is KILLED if its process has died, which no statement
 //! can see. Where the status matters, the runs that have a process are looked at first.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use rusqlite::types::Value;
@@ -22,6 +23,7 @@ use crate::track::search::{
     Clause, DatasetAttribute, DatasetSummary, Direction, Field, Number, Order, Relation,
     RunAttribute, RunSearch, Test, Text, filter, orders,
 };
+use crate::track::table::Parts;
 
 use super::super::records::PARENT_TAG;
 use super::super::{Reader, write};
@@ -104,6 +106,8 @@ pub(super) struct Wanted {
     orders: Vec<Order<RunAttribute>>,
     /// Runs whose process has died, if the status matters.
     dead: Vec<i64>,
+    /// Are runs that are parts of others found?
+    pub(super) parts: Parts,
 }
 
 fn stages(view: View) -> &'static [&'static str] {
@@ -140,24 +144,46 @@ impl Reader<'_> {
             search.page_token.as_deref(),
         )?;
         let scopes = scopes(&search.experiments, search.view, paging.limit());
-        let (limit, after) = (paging.limit(), paging.after());
-        let reached = match after.and_then(|keys| keys.first()) {
-            Some(Value::Integer(rank)) => *rank,
-            _ => 0,
+        Ok(paging.cut(self.find_wanted(&wanted, &scopes, &paging)?))
+    }
+
+    /// Returns as many rows as the page needs, in the order in which it is looked for.
+    pub(super) fn find_wanted(
+        &self,
+        wanted: &Wanted,
+        scopes: &[Scope],
+        paging: &Paging,
+    ) -> Result<Vec<Found>, Error> {
+        let (limit, beside) = (paging.limit(), paging.beside());
+        let reached = match beside.and_then(|keys| keys.first()) {
+            Some(Value::Integer(rank)) => Some(*rank),
+            _ => None,
         };
+        let mut phases = wanted.phases(self, scopes)?;
+        if paging.is_backward() {
+            phases.reverse();
+        }
         let mut found: Vec<Found> = Vec::new();
-        for (rank, statements) in wanted.phases(self, &scopes)? {
-            let after = match rank {
-                Some(rank) if rank < reached => continue,
-                Some(rank) if reached < rank => None,
-                _ => after,
+        for (rank, statements) in phases {
+            let way = match (rank, reached) {
+                (Some(rank), Some(reached)) if paging.is_backward() => reached.cmp(&rank),
+                (Some(rank), Some(reached)) => rank.cmp(&reached),
+                _ => Ordering::Equal,
+            };
+            let beside = match way {
+                Ordering::Less => continue,
+                Ordering::Equal => beside,
+                Ordering::Greater => None,
             };
             let missing = limit - found.len();
             let (n, mut directions) = (statements.len(), Vec::new());
             let mut of_phase: Vec<Found> = Vec::new();
-            for statement in statements {
+            for mut statement in statements {
+                if paging.is_backward() {
+                    statement.reverse();
+                }
                 directions = statement.terms.iter().map(direction).collect();
-                of_phase.extend(statement.find(self, after, missing)?);
+                of_phase.extend(statement.find(self, beside, missing)?);
             }
             if 1 < n {
                 of_phase.sort_by(|a, b| compare(&a.keys, &b.keys, &directions));
@@ -168,7 +194,7 @@ impl Reader<'_> {
                 break;
             }
         }
-        Ok(paging.cut(found))
+        Ok(found)
     }
 
     /// Returns runs that say they go on and whose process has died.
@@ -251,17 +277,34 @@ const ARTIFACT_URI: &str = "coalesce(r.artifact_uri,
     coalesce((SELECT artifact_location FROM experiments WHERE id = r.experiment),
              'mlflow-artifacts:/' || r.experiment) || '/' || r.id || '/artifacts')";
 
+/// A run whose whole is not where it is itself is listed: it would be nowhere else.
+const IS_NO_PART: &str = "(r.parent IS NULL OR (SELECT 1 FROM runs w
+    WHERE w.id = r.parent AND w.experiment = r.experiment
+      AND w.lifecycle_stage = r.lifecycle_stage) IS NULL)";
+
 impl Wanted {
     pub(super) fn of(reader: &Reader<'_>, search: &RunSearch) -> Result<Self, Error> {
         let mut wanted = Self {
             clauses: filter(&search.filter)?,
             orders: complete(orders(&search.order_by)?),
             dead: Vec::new(),
+            parts: Parts::Listed,
         };
         if wanted.needs_status() {
             wanted.dead = reader.abandoned()?;
         }
         Ok(wanted)
+    }
+
+    /// Returns the keys of the order, to the last.
+    pub(super) fn order(&self) -> &impl std::fmt::Debug {
+        &self.orders
+    }
+
+    /// Returns a statement that finds what is looked for in a scope, in no order.
+    pub(super) fn unordered(&self, reader: &Reader<'_>, scope: &Scope) -> Result<Statement, Error> {
+        let way = self.few(reader, scope)?.unwrap_or(Way::Runs);
+        Ok(self.found(way, scope))
     }
 
     fn needs_status(&self) -> bool {
@@ -394,6 +437,25 @@ impl Wanted {
     }
 
     fn statement(&self, way: Way, scope: &Scope) -> Statement {
+        let mut statement = self.found(way, scope);
+        for (place, order) in self.orders.iter().enumerate() {
+            let first = match way {
+                _ if 0 < place => None,
+                Way::Runs | Way::Few(_) => None,
+                Way::Numbers => Some(("0", Term::Sorted("m.value".to_owned(), order.direction))),
+                Way::Nans => Some(("1", Term::Fixed("NULL"))),
+                Way::Without => Some(("2", Term::Fixed("NULL"))),
+            };
+            match first {
+                Some((rank, value)) => statement.terms.extend([Term::Fixed(rank), value]),
+                None => self.sort(&mut statement, place, order),
+            }
+        }
+        statement
+    }
+
+    /// Returns the statement without its order.
+    fn found(&self, way: Way, scope: &Scope) -> Statement {
         let metric = self.first_metric().unwrap_or_default();
         let from = match way {
             Way::Runs | Way::Without => "runs r",
@@ -429,18 +491,8 @@ impl Wanted {
             let condition = self.condition(&mut statement, way, place, clause);
             statement.conditions.push(condition);
         }
-        for (place, order) in self.orders.iter().enumerate() {
-            let first = match way {
-                _ if 0 < place => None,
-                Way::Runs | Way::Few(_) => None,
-                Way::Numbers => Some(("0", Term::Sorted("m.value".to_owned(), order.direction))),
-                Way::Nans => Some(("1", Term::Fixed("NULL"))),
-                Way::Without => Some(("2", Term::Fixed("NULL"))),
-            };
-            match first {
-                Some((rank, value)) => statement.terms.extend([Term::Fixed(rank), value]),
-                None => self.order(&mut statement, place, order),
-            }
+        if self.parts == Parts::Folded {
+            statement.conditions.push(IS_NO_PART.to_owned());
         }
         statement
     }
@@ -579,7 +631,7 @@ impl Wanted {
     }
 
     /// Adds an order; what is missing comes last either way.
-    fn order(&self, statement: &mut Statement, place: usize, order: &Order<RunAttribute>) {
+    fn sort(&self, statement: &mut Statement, place: usize, order: &Order<RunAttribute>) {
         // Joined, so that a value is looked up once however often the statement names it.
         let join = |statement: &mut Statement, keyed: Keyed, key: &str| {
             let (table, column) = (keyed.table, keyed.key);

@@ -145,6 +145,37 @@ impl Statement {
         }
     }
 
+    /// Turns the order round.
+    pub(super) fn reverse(&mut self) {
+        for term in &mut self.terms {
+            if let Term::Sorted(_, direction) = term {
+                *direction = reversed(*direction);
+            }
+        }
+    }
+
+    /// Returns a statement that counts its rows, up to `limit`, and what is bound in it.
+    pub(super) fn build_count(mut self, limit: i64) -> (String, Vec<Value>) {
+        let limit = self.bind(limit);
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {limit})",
+            self.from,
+            self.conditions.join(" AND "),
+        );
+        (sql, self.values)
+    }
+
+    /// Returns a statement that reads these columns of its rows, in no order, and what is bound in it.
+    pub(super) fn build_all(self, columns: &[String]) -> (String, Vec<Value>) {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {}",
+            columns.join(", "),
+            self.from,
+            self.conditions.join(" AND "),
+        );
+        (sql, self.values)
+    }
+
     /// Returns the statement and what is bound in it: at most `limit` rows behind `after`.
     pub(super) fn build(
         mut self,
@@ -256,6 +287,13 @@ pub(super) fn symbol(relation: Relation) -> &'static str {
         Relation::AtMost => "<=",
         Relation::Greater => ">",
         Relation::AtLeast => ">=",
+    }
+}
+
+pub(super) fn reversed(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ascending => Direction::Descending,
+        Direction::Descending => Direction::Ascending,
     }
 }
 

@@ -25,11 +25,11 @@ fn open() -> (tempfile::TempDir, Tracking) {
     (tmp, tracking)
 }
 
-fn put(writing: &Writing<'_>, sql: &str, values: &[&dyn ToSql]) {
+pub(super) fn put(writing: &Writing<'_>, sql: &str, values: &[&dyn ToSql]) {
     writing.execute(sql, values).unwrap();
 }
 
-fn search(filter: &str, order_by: &[&str]) -> RunSearch {
+pub(super) fn search(filter: &str, order_by: &[&str]) -> RunSearch {
     RunSearch {
         experiments: vec![ExperimentId(0)],
         filter: filter.into(),
@@ -57,7 +57,7 @@ fn message<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     }
 }
 
-fn cases(cases: u32) -> Config {
+pub(super) fn cases(cases: u32) -> Config {
     Config {
         cases,
         source_file: Some(file!()),
@@ -195,7 +195,7 @@ fn fill(writing: &Writing<'_>, runs: i64) {
     }
 }
 
-fn filled(runs: i64) -> (tempfile::TempDir, Tracking) {
+pub(super) fn filled(runs: i64) -> (tempfile::TempDir, Tracking) {
     let (tmp, mut tracking) = open();
     let work = |writing: &Writing<'_>| {
         fill(writing, runs);
@@ -373,7 +373,7 @@ fn expected(runs: &[RunRecord], search: &RunSearch) -> Vec<String> {
 }
 
 /// Goes through all pages.
-fn walked(tracking: &Tracking, search: &RunSearch) -> Vec<String> {
+pub(super) fn walked(tracking: &Tracking, search: &RunSearch) -> Vec<String> {
     let mut search = search.clone();
     let mut ids = Vec::new();
     loop {
@@ -466,7 +466,7 @@ fn order() -> impl Strategy<Value = String> {
         .prop_map(|(field, way)| format!("{field}{way}"))
 }
 
-fn any_search() -> impl Strategy<Value = RunSearch> {
+pub(super) fn any_search() -> impl Strategy<Value = RunSearch> {
     (
         prop::collection::vec(clause(), 0..3),
         prop::collection::vec(order(), 0..4),
@@ -659,7 +659,7 @@ fn run_at(writing: &Writing<'_>, number: i64, started_ms: i64) {
     );
 }
 
-fn plan(tracking: &Tracking, (sql, values): (String, Vec<Value>)) -> String {
+pub(super) fn plan(tracking: &Tracking, (sql, values): (String, Vec<Value>)) -> String {
     let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
     let steps: Vec<String> = tracking
         .reader()
