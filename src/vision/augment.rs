@@ -14,7 +14,7 @@
 use rand::RngExt;
 
 use crate::base::doc::Fields;
-use crate::base::rng::ChaCha8Rng;
+use crate::base::rng::{self, ChaCha8Rng};
 
 const SCALE: f32 = 1.0 / 255.0;
 
@@ -87,6 +87,13 @@ pub fn scale(image: &[u8], out: &mut [f32]) {
     for (to, &from) in out.iter_mut().zip(image) {
         *to = f32::from(from) * SCALE;
     }
+}
+
+/// Returns the random stream of training picture `member` in `epoch` (from 0) of a training with
+/// `seed`: one of its own for each, so that threads cannot matter and a page can show what was seen.
+#[must_use]
+pub fn dice(seed: u64, epoch: usize, member: usize) -> ChaCha8Rng {
+    rng::stream(seed, "augment", (epoch as u64) << 32 | member as u64)
 }
 
 /// What the dice said for one picture.

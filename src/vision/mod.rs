@@ -2,7 +2,8 @@
 //!
 //! In reading order: pictures become `Pixels` (`image`), folders become splits (`dataset`), both
 //! become shards (`preprocess`, `shard`); a network is declared, built and trained on them
-//! (`model`, `train`), judged (`evaluate`), kept (`artifact`) and asked (`predict`).
+//! (`model`, `train`), judged (`evaluate`), kept (`artifact`) and asked (`predict`). `picture` shows single pictures of
+//! what was prepared.
 //!
 //! Invariants: no stage, run, lock, HTTP or terminal; what happens is told through events; the same
 //! input and seed give the same bytes whatever the number of threads. Imports: base, report.
@@ -17,6 +18,7 @@ pub mod image;
 pub mod kernels;
 pub mod model;
 pub mod params;
+pub mod picture;
 pub mod predict;
 pub mod preprocess;
 pub mod shard;

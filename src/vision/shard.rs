@@ -151,6 +151,8 @@ pub struct SplitData {
     pub labels: Vec<u32>,
     /// Each picture's path in the dataset, `/`-separated.
     pub paths: Vec<String>,
+    /// The hash of each picture's file.
+    pub contents: Vec<String>,
 }
 
 impl Prepared {
@@ -159,11 +161,19 @@ impl Prepared {
     /// # Errors
     /// It is missing, of another version, or says things that do not fit together.
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        let bytes = read_prepared(&dir.join(MANIFEST))?;
+        Self::of_manifest(dir, &bytes)
+    }
+
+    /// Takes `bytes` as the manifest of the folder `dir`, which is not looked at.
+    ///
+    /// # Errors
+    /// They are none, of another version, or say things that do not fit together.
+    pub(crate) fn of_manifest(dir: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let path = dir.join(MANIFEST);
-        let bytes = read_prepared(&path)?;
         let not_prepared = |problem: String| Error::not_prepared(&path)(problem);
         let value: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|e| not_prepared(e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|e| not_prepared(e.to_string()))?;
         if value.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
             return Err(not_prepared(format!(
                 "it does not say `\"format\": \"{FORMAT}\"`"
@@ -192,7 +202,7 @@ impl Prepared {
             mean: manifest.mean.clone(),
             std: manifest.std.clone(),
             counts: manifest.counts.clone(),
-            content_hash: ContentHash::of(&bytes),
+            content_hash: ContentHash::of(bytes),
             dir: dir.to_owned(),
             manifest,
         })
@@ -210,10 +220,12 @@ impl Prepared {
     /// # Errors
     /// A file is missing, or is not what the manifest says.
     pub fn load(&self, split: Split) -> Result<SplitData, Error> {
+        let (paths, contents) = self.load_index(split)?.into_iter().unzip();
         let mut data = SplitData {
             pixels: Pixels::new(self.height, self.width, self.channels),
             labels: Vec::new(),
-            paths: self.load_paths(split)?,
+            paths,
+            contents,
         };
         for shard in self
             .manifest
@@ -241,18 +253,36 @@ impl Prepared {
         Ok(data)
     }
 
-    fn load_paths(&self, split: Split) -> Result<Vec<String>, Error> {
+    /// Returns where `split` keeps picture `index`: the file, how many pictures it holds, and which of
+    /// them it is; `None` past the end.
+    pub(crate) fn shard_of(&self, split: Split, index: usize) -> Option<(&ShardEntry, usize)> {
+        let mut before = 0_usize;
+        let of_split = |shard: &&ShardEntry| shard.split == split.name();
+        self.manifest
+            .shards
+            .iter()
+            .filter(of_split)
+            .find_map(|shard| {
+                let within = index.checked_sub(before)?;
+                // The numbers are those of the file.
+                before = before.saturating_add(shard.images);
+                (within < shard.images).then_some((shard, within))
+            })
+    }
+
+    /// Returns path and content hash of each picture of `split`.
+    fn load_index(&self, split: Split) -> Result<Vec<(String, String)>, Error> {
         let path = self.dir.join(INDEX);
         let bytes = read_checked(&path, &self.manifest.index)?;
-        let mut paths = Vec::new();
+        let mut pictures = Vec::new();
         for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
             let line: IndexLine =
                 serde_json::from_slice(line).map_err(Error::not_prepared(&path))?;
             if line.split == split.name() {
-                paths.push(line.path);
+                pictures.push((line.path, line.content));
             }
         }
-        Ok(paths)
+        Ok(pictures)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::vision;
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::evaluate::{
-    Destinations, EvaluateParams, EvaluationInput, Illustration, evaluate, write,
+    Destinations, EvaluateParams, EvaluationInput, Illustration, Predictions, evaluate, write,
 };
 use crate::vision::predict::Predictor;
 use crate::vision::shard::{Prepared, Split};
@@ -22,7 +22,7 @@ use crate::vision::train::EpochRecord;
 
 /// Judge a model on pictures it has not seen
 ///
-/// Writes figures with confidence intervals, plots, and a page that shows the worst mistakes. The
+/// Writes figures with confidence intervals, what the model says of each picture, plots, and a page that shows the worst mistakes. The
 /// section `evaluate` of params.yaml says how.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cvops evaluate --data data/prepared --model models/classifier")]
@@ -39,6 +39,9 @@ pub(in crate::cli) struct Args {
     /// File for the figures
     #[arg(long, value_name = "FILE", default_value = "reports/metrics.json")]
     metrics: PathBuf,
+    /// File for what the model says of each picture, one JSON object per line
+    #[arg(long, value_name = "FILE", default_value = "reports/predictions.jsonl")]
+    predictions: PathBuf,
     /// Folder for the plots
     #[arg(long, value_name = "DIR", default_value = "reports/plots")]
     plots: PathBuf,
@@ -119,11 +122,17 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ];
     let to = Destinations {
         metrics: &ctx.dir.join(&args.metrics),
+        predictions: &ctx.dir.join(&args.predictions),
         plots: &ctx.dir.join(&args.plots),
         page: &ctx.dir.join(&args.page),
     };
     write(
         &evaluation,
+        Predictions {
+            input,
+            split,
+            contents: &data.contents,
+        },
         Illustration {
             pixels: &data.pixels,
             history: &history,
@@ -135,7 +144,8 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Form::Json => ctx.out.json(&json!({
             "images": evaluation.images, "accuracy": evaluation.accuracy,
             "macro_f1": evaluation.macro_average.f1, "log_loss": evaluation.log_loss,
-            "ece": evaluation.ece, "metrics": args.metrics, "page": args.page,
+            "ece": evaluation.ece, "metrics": args.metrics, "predictions": args.predictions,
+            "page": args.page,
         })),
         Form::Text | Form::Md => {
             let interval = evaluation.accuracy_interval.map_or_else(String::new, |i| {

@@ -94,6 +94,7 @@ fn confusion(evaluation: &Evaluation) -> Plot {
             title: "Confusion matrix".to_owned(),
             classes: evaluation.classes.clone(),
             counts: evaluation.confusion.counts.clone(),
+            links: Vec::new(),
         }
         .svg(),
     }

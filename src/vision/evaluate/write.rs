@@ -11,6 +11,7 @@ use crate::vision::train::EpochRecord;
 
 use super::evaluation::Evaluation;
 use super::metrics_file::MetricsFile;
+use super::predictions::Predictions;
 use super::{page, plots};
 
 /// Where the files go; missing folders are created.
@@ -18,6 +19,8 @@ use super::{page, plots};
 pub struct Destinations<'a> {
     /// `reports/metrics.json`.
     pub metrics: &'a Path,
+    /// `reports/predictions.jsonl`.
+    pub predictions: &'a Path,
     /// The folder of the SVG plots.
     pub plots: &'a Path,
     /// `reports/evaluation.html`.
@@ -35,12 +38,13 @@ pub struct Illustration<'a> {
     pub facts: &'a [(String, String)],
 }
 
-/// Writes `metrics.json`, the plots and the page; returns the files in the order of writing.
+/// Writes `metrics.json`, `predictions.jsonl`, the plots and the page; returns the files in the order of writing.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn write(
     evaluation: &Evaluation,
+    predictions: Predictions<'_>,
     illustration: Illustration<'_>,
     to: Destinations<'_>,
 ) -> Result<Vec<PathBuf>, Error> {
@@ -56,8 +60,14 @@ pub fn write(
     let mut metrics = serde_json::to_vec_pretty(&MetricsFile::from(evaluation))
         .map_err(|e| Error::io("write", to.metrics)(io::Error::other(e)))?;
     metrics.push(b'\n');
+    let predictions = predictions
+        .to_jsonl()
+        .map_err(|e| Error::io("write", to.predictions)(io::Error::other(e)))?;
 
-    let mut files = vec![(to.metrics.to_owned(), metrics)];
+    let mut files = vec![
+        (to.metrics.to_owned(), metrics),
+        (to.predictions.to_owned(), predictions),
+    ];
     for plot in figures.iter().chain(&training) {
         files.push((
             to.plots.join(plot.file),
@@ -85,6 +95,7 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vision::dataset::Split;
     use crate::vision::evaluate::evaluation::tests::{PARAMS, formula};
     use crate::vision::evaluate::{EvaluationInput, evaluate};
 
@@ -98,6 +109,11 @@ mod tests {
             paths: &paths,
         };
         let evaluation = evaluate(input, &PARAMS);
+        let predictions = Predictions {
+            input,
+            split: Split::Test,
+            contents: &paths,
+        };
         let pixels = Pixels::from_data(2, 2, 3, vec![7; 40 * 12]).unwrap();
         let history = [EpochRecord {
             epoch: 1,
@@ -117,10 +133,11 @@ mod tests {
             let dir = folder.path().join(name);
             let to = Destinations {
                 metrics: &dir.join("metrics.json"),
+                predictions: &dir.join("predictions.jsonl"),
                 plots: &dir.join("plots"),
                 page: &dir.join("evaluation.html"),
             };
-            let files = write(&evaluation, illustration, to).unwrap();
+            let files = write(&evaluation, predictions, illustration, to).unwrap();
             let read = |path: &PathBuf| {
                 let name = path.strip_prefix(&dir).unwrap().display().to_string();
                 (name, std::fs::read(path).unwrap())
@@ -134,6 +151,7 @@ mod tests {
             names,
             [
                 "metrics.json",
+                "predictions.jsonl",
                 "plots/confusion.svg",
                 "plots/per_class_f1.svg",
                 "plots/reliability.svg",
@@ -145,7 +163,7 @@ mod tests {
         let metrics: serde_json::Value = serde_json::from_slice(&first[0].1).unwrap();
         assert_eq!(metrics["per_class"]["cat"]["precision"], 0.384_615);
         assert_eq!(metrics["macro"]["f1"], 0.455_263);
-        let html = String::from_utf8(first[6].1.clone()).unwrap();
+        let html = String::from_utf8(first[7].1.clone()).unwrap();
         assert!(html.contains("small &amp; &lt;quick&gt;") && html.contains("data:image/png"));
     }
 }

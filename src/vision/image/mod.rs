@@ -13,4 +13,4 @@ pub use decode::{ImageError, Layout, Limits, Picture, decode};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
-pub use thumbnail::thumbnail;
+pub use thumbnail::{png, shrunk, thumbnail};

@@ -1,4 +1,4 @@
-//! Small PNG pictures for pages.
+//! PNG pictures for pages, and whole ones to keep.
 //!
 //! Imports: `image::{decode, fit}`.
 
@@ -16,15 +16,30 @@ const SIDE_MAX: u32 = 64;
 /// Returns no bytes if the values do not fill such a picture (the page then shows nothing).
 #[must_use]
 pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
+    shrunk(values, height, width, channels, SIDE_MAX)
+}
+
+/// Returns `[height, width, channels]` values as a PNG file whose longer side has at most `side_max`
+/// pixels; smaller pictures keep their size.
+///
+/// Returns no bytes if the values do not fill such a picture.
+#[must_use]
+pub fn shrunk(
+    values: &[u8],
+    height: usize,
+    width: usize,
+    channels: Channels,
+    side_max: u32,
+) -> Vec<u8> {
     let (Ok(height), Ok(width)) = (u32::try_from(height), u32::try_from(width)) else {
         return Vec::new();
     };
     let longest = height.max(width).max(1);
     let side = |length: u32| {
-        if longest <= SIDE_MAX {
+        if longest <= side_max {
             length
         } else {
-            (length * SIDE_MAX / longest).max(1)
+            (length * side_max / longest).max(1)
         }
     };
     let (layout, color) = match channels {
@@ -57,6 +72,26 @@ pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels)
     }
 }
 
+/// Returns `[height, width, channels]` values as a PNG file of the same pixels, made quickly.
+///
+/// Returns no bytes if the values do not fill such a picture.
+#[must_use]
+pub fn png(values: &[u8], height: u32, width: u32, channels: Channels) -> Vec<u8> {
+    let color = match channels {
+        Channels::Grey => ExtendedColorType::L8,
+        Channels::Rgb => ExtendedColorType::Rgb8,
+    };
+    if values.len() != height as usize * width as usize * channels.count() {
+        return Vec::new();
+    }
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up);
+    match encoder.write_image(values, width, height, color) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +117,14 @@ mod tests {
             assert!(picture.data.iter().all(|v| *v == 9));
         }
         assert!(thumbnail(&[1, 2, 3], 9, 9, Channels::Grey).is_empty());
+    }
+
+    #[test]
+    fn a_kept_picture_has_the_same_pixels() {
+        let values: Vec<u8> = (0..5 * 7 * 3).map(|i| (i * 37) as u8).collect();
+        let picture = decode(&png(&values, 5, 7, Channels::Rgb), LIMITS).unwrap();
+        assert_eq!((picture.height, picture.width), (5, 7));
+        assert_eq!(picture.data, values);
+        assert!(png(&values, 5, 8, Channels::Rgb).is_empty());
     }
 }

@@ -172,9 +172,7 @@ impl Batcher<'_> {
             if self.augment.is_off() {
                 augment::scale(image, picture);
             } else {
-                // A stream of its own for each image and epoch: threads cannot matter.
-                let index = (epoch as u64) << 32 | member as u64;
-                let mut rng = rng::stream(self.seed, "augment", index);
+                let mut rng = augment::dice(self.seed, epoch, member);
                 augment(image, shape, &self.augment, &mut rng, picture);
             }
             self.normaliser.apply(picture);
@@ -203,6 +201,7 @@ mod tests {
             pixels: Pixels::from_data(2, 2, 3, bytes).unwrap(),
             labels: vec![0, 1, 0, 1, 0],
             paths: (0..5).map(|i| format!("{i}.png")).collect(),
+            contents: vec![String::new(); 5],
         }
     }
 

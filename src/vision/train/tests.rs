@@ -39,6 +39,7 @@ fn split(name: &str, count: usize) -> SplitData {
         pixels,
         labels,
         paths,
+        contents: vec![String::new(); count],
     }
 }
 
