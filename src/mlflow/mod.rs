@@ -14,11 +14,13 @@ pub mod access;
 mod artifacts;
 pub mod error;
 mod origin;
+pub mod pages;
 pub mod refused;
 pub mod rest;
 mod run;
 mod server;
 
 pub use error::Error;
+pub use pages::{PageAsk, Pages};
 pub use refused::{Code, Refused};
 pub use run::{Handle, Observer, Options, ServerEvent, UPLOAD_BYTES_MAX, run, start};

@@ -11,6 +11,8 @@ use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::http::{Asked, Problem, ProblemCode, Rendered, Response, StatusCode};
 use crate::track::{self, Refusal};
 
+use super::pages::Pages;
+
 /// The codes of MLflow (`error_code`) that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -155,12 +157,16 @@ impl Refused {
 
 /// Puts a problem of the transport into MLflow's words.
 pub(super) fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
+    Rendered::json(&refused_of(problem, asked).json())
+}
+
+/// Returns what a problem of the transport is in this room's words.
+pub(super) fn refused_of(problem: &Problem, asked: &Asked<'_>) -> Refused {
     let message = match problem.code {
         ProblemCode::NotFound => format!("there is no endpoint `{}` here", asked.path).into(),
         _ => problem.detail.clone(),
     };
-    let code = code_of(problem);
-    Rendered::json(&Refused::new(code, message).json())
+    Refused::new(code_of(problem), message)
 }
 
 /// Returns the answer to an upload that did not come to its end.
@@ -185,10 +191,20 @@ fn code_of(problem: &Problem) -> Code {
 impl Refused {
     /// Returns the answer.
     pub(super) fn respond(&self) -> Response {
-        let mut response = Response::new(self.json().to_string().into());
+        self.respond_with(Rendered::json(&self.json()))
+    }
+
+    /// Returns the answer to a person.
+    pub(super) fn respond_as_page(&self, pages: &dyn Pages) -> Response {
+        self.respond_with(pages.refused(self))
+    }
+
+    fn respond_with(&self, rendered: Rendered) -> Response {
+        let mut response = Response::new(rendered.body.into());
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.extend(rendered.headers);
+        headers.insert(CONTENT_TYPE, rendered.content_type);
         if self.code == Code::TemporarilyUnavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

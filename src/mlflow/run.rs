@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use crate::base::Cancel;
 use crate::base::secret::Mark;
-use crate::http::{self, App, Bound, Drained, Limits};
+use crate::http::{self, App, Bound, Drained, EndSwitch, Limits};
 use crate::project::Project;
 use crate::track::{Artifacts, Shared, Tracking};
 
 use super::Error;
 use super::access::{Exposure, Guard, token};
 use super::origin::Names;
+use super::pages::Pages;
 use super::server::{self, Service};
 
 /// The largest upload unless another limit is set, bytes.
@@ -26,6 +27,9 @@ const WORKERS: usize = 2;
 
 /// Threads that read the record and files.
 const BLOCKING_MAX: usize = 32;
+
+/// Pages that are made at a time; with live answers (8) they leave threads to those who log.
+const PAGES_MAX: usize = 20;
 
 /// Clients log now and then on one connection: it is kept longer than that of a picture.
 const IDLE: Duration = Duration::from_mins(1);
@@ -45,6 +49,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Whose runs.
     pub project: Project,
+    /// What people are shown, if anything.
+    pub pages: Option<Arc<dyn Pages>>,
 }
 
 impl Options {
@@ -58,6 +64,7 @@ impl Options {
             upload_bytes_max: UPLOAD_BYTES_MAX,
             drain_timeout: Limits::default().drain_timeout,
             project,
+            pages: None,
         }
     }
 }
@@ -167,6 +174,7 @@ struct Prepared {
     bound: Bound,
     app: App,
     limits: Limits,
+    live: EndSwitch,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -178,8 +186,13 @@ fn prepare(options: Options, pass: Option<Mark>) -> Result<Prepared, Error> {
     let shared = Shared::open(&options.project.layout)?;
     let registry = http::Registry::new();
     let metrics = http::Metrics::new(&registry)?;
+    let (live, ending) = http::ending();
+    let targets = server::targets(options.upload_bytes_max, options.pages.as_deref());
     let service = Service {
         guard,
+        pages: options.pages,
+        ending,
+        page_turns: Arc::new(tokio::sync::Semaphore::new(PAGES_MAX)),
         artifacts: Arc::new(Artifacts::open(&options.project)),
         shared,
         names: Names {
@@ -187,7 +200,7 @@ fn prepare(options: Options, pass: Option<Mark>) -> Result<Prepared, Error> {
             more: options.allowed_hosts,
         },
         registry,
-        targets: server::targets(options.upload_bytes_max),
+        targets,
     };
     let app = server::app(service, &metrics);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -208,6 +221,7 @@ fn prepare(options: Options, pass: Option<Mark>) -> Result<Prepared, Error> {
         bound,
         app,
         limits,
+        live,
         runtime,
     })
 }
@@ -241,8 +255,13 @@ impl Prepared {
             bound,
             app,
             limits,
+            live,
             runtime,
         } = self;
+        let on_drain = || {
+            live.end();
+            on_drain();
+        };
         let served = http::serve_until(bound, app, limits, stop, cancel, on_drain);
         let drained = runtime.block_on(served);
         // What is still read has nobody left to tell.

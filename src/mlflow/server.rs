@@ -3,33 +3,31 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::Filter;
+use warp::path::FullPath;
 
 use crate::base::clock;
-use crate::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use crate::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use crate::http::{
-    self, App, HeaderMap, Intake, Matched, Method, Metrics, Registry, Response, Route, RouteTable,
-    Upload,
+    self, App, Asked, Ending, HeaderMap, Intake, Matched, Method, Metrics, Problem, Registry,
+    Response, Route, RouteTable, Upload,
 };
 use crate::track::{Artifacts, Shared};
 
 use super::access::Guard;
 use super::artifacts;
 use super::origin::Names;
-use super::refused::{Code, Refused, render};
+use super::pages::{PageAsk, Pages, is_for_people};
+use super::refused::{Code, Refused, refused_of, render};
 use super::rest::{self, Access, Ask, Endpoint, User};
 
 /// The version of MLflow that clients are told: the one whose REST API is answered.
 const MLFLOW_VERSION: &str = "3.17.2";
-
-/// The page at `/`.
-const HOME: &str = include_str!("home.html");
 
 /// The prefixes of the artifact proxy.
 const ARTIFACT_PREFIXES: [&str; 2] = [
@@ -43,6 +41,9 @@ const SMALL_BODY_BYTES_MAX: u64 = 1 << 20;
 /// The prefixes of what is younger.
 const YOUNG_PREFIXES: [&str; 2] = ["/api/3.0/mlflow/", "/ajax-api/3.0/mlflow/"];
 
+/// A page waits so long for its turn.
+const PAGE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What answers a route.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
@@ -52,12 +53,13 @@ pub(super) enum Target {
     Page(Page),
     /// Artifacts.
     Artifacts(artifacts::Verb),
+    /// A page that somebody else brought: its place among theirs.
+    Brought(usize, Access),
 }
 
 /// A small text.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Page {
-    Home,
     Health,
     Version,
     ServerInfo,
@@ -71,6 +73,10 @@ pub(super) struct Service {
     pub(super) guard: Guard,
     pub(super) names: Names,
     pub(super) registry: Registry,
+    pub(super) pages: Option<Arc<dyn Pages>>,
+    pub(super) ending: Ending,
+    /// One for each page that may be made at a time.
+    pub(super) page_turns: Arc<Semaphore>,
     /// By the place of their route in the table.
     pub(super) targets: Vec<(Route, Target)>,
 }
@@ -78,6 +84,7 @@ pub(super) struct Service {
 /// One request.
 struct Request {
     method: Method,
+    path: String,
     headers: HeaderMap,
     query: String,
     matched: Matched,
@@ -86,14 +93,19 @@ struct Request {
 }
 
 /// Returns all routes with what answers them.
-pub(super) fn targets(upload_bytes_max: u64) -> Vec<(Route, Target)> {
+pub(super) fn targets(upload_bytes_max: u64, pages: Option<&dyn Pages>) -> Vec<(Route, Target)> {
     let page = |path: &'static str, page| (Route::get(path), Target::Page(page));
     let mut targets = vec![
-        page("/", Page::Home),
         page("/health", Page::Health),
         page("/version", Page::Version),
         page("/metrics", Page::Metrics),
     ];
+    if let Some(pages) = pages {
+        let brought = pages.routes().into_iter().enumerate();
+        targets.extend(
+            brought.map(|(place, (route, access))| (route, Target::Brought(place, access))),
+        );
+    }
     for prefix in YOUNG_PREFIXES {
         let route = Route::get(format!("{prefix}server-info"));
         targets.push((route, Target::Page(Page::ServerInfo)));
@@ -125,31 +137,44 @@ pub(super) fn targets(upload_bytes_max: u64) -> Vec<(Route, Target)> {
 pub(super) fn app(service: Service, metrics: &Metrics) -> App {
     let routes = service.targets.iter().map(|(route, _)| route.clone());
     let routes = RouteTable::new(routes.collect());
+    let pages = service.pages.clone();
     let service = Arc::new(service);
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let filter = warp::method()
+        .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::ext::get::<Matched>())
         .and(warp::ext::optional::<Upload>())
         .and(warp::body::bytes())
-        .map(|method, headers, query, matched, upload, body| Request {
-            method,
-            headers,
-            query,
-            matched,
-            upload,
-            body,
-        })
+        .map(
+            |method, path: FullPath, headers, query, matched, upload, body| Request {
+                method,
+                path: path.as_str().to_owned(),
+                headers,
+                query,
+                matched,
+                upload,
+                body,
+            },
+        )
         .then(move |request: Request| {
             let service = Arc::clone(&service);
             async move {
+                let is_for_people = is_for_people(&request.path) && !asks_for_data(&request.query);
                 let answered = service.answer(request).await;
-                let mut response = answered.unwrap_or_else(|refused| refused.respond());
+                let mut response = answered.unwrap_or_else(|refused| match &service.pages {
+                    Some(pages) if is_for_people => refused.respond_as_page(&**pages),
+                    _ => refused.respond(),
+                });
                 protect(response.headers_mut());
                 response
             }
         });
+    let render = move |problem: &Problem, asked: &Asked<'_>| match &pages {
+        Some(pages) if is_for_people(asked.path) => pages.refused(&refused_of(problem, asked)),
+        _ => render(problem, asked),
+    };
     App::new(routes, filter, render, metrics)
 }
 
@@ -185,6 +210,10 @@ impl Service {
                 }
                 self.page(page, &request.headers)
             }
+            Target::Brought(place, access) => {
+                let user = self.admit(&request.headers, access).await?;
+                self.brought(place, user, request).await
+            }
             Target::Artifacts(verb) => {
                 self.admit(&request.headers, verb.access()).await?;
                 let place = artifacts::Place {
@@ -208,11 +237,41 @@ impl Service {
         Ok(self.guard.check(headers, access).await?)
     }
 
+    async fn brought(
+        &self,
+        route: usize,
+        user: Option<User>,
+        request: Request,
+    ) -> Result<Response, Refused> {
+        let pages = self.pages.clone().ok_or_else(Refused::bug)?;
+        let asked = PageAsk {
+            route,
+            path: request.path,
+            params: decoded(&request.matched.params)?,
+            query: pairs(&request.query),
+            headers: request.headers,
+            body: request.body,
+            now_ms: clock::now().as_millisecond(),
+            user,
+            shared: self.shared.clone(),
+            artifacts: Arc::clone(&self.artifacts),
+            ending: self.ending.clone(),
+        };
+        let turn = turn(&self.page_turns, PAGE_PATIENCE).await?;
+        rest::blocking(move || {
+            // Held by the thread: a browser that gives up does not stop it.
+            let _turn = turn;
+            let mut response = pages.answer(asked)?;
+            pages.protect(response.headers_mut());
+            Ok(response)
+        })
+        .await
+    }
+
     fn page(&self, page: Page, headers: &HeaderMap) -> Result<Response, Refused> {
         Ok(match page {
             Page::Health => text("text/plain; charset=utf-8", "OK"),
             Page::Version => text("text/plain; charset=utf-8", MLFLOW_VERSION),
-            Page::Home => home(),
             Page::ServerInfo => {
                 let info = json!({
                     "store_type": "SqlStore",
@@ -243,35 +302,26 @@ impl Page {
     fn access(self) -> Option<Access> {
         match self {
             Self::Health | Self::Version => None,
-            Self::Home | Self::ServerInfo | Self::Metrics => Some(Access::Read),
+            Self::ServerInfo | Self::Metrics => Some(Access::Read),
         }
     }
+}
+
+/// Waits until a page may be made; slow ones must leave threads to those who log.
+async fn turn(turns: &Arc<Semaphore>, patience: Duration) -> Result<OwnedSemaphorePermit, Refused> {
+    let turn = tokio::time::timeout(patience, Arc::clone(turns).acquire_owned());
+    turn.await.ok().and_then(Result::ok).ok_or_else(|| {
+        Refused::new(
+            Code::TemporarilyUnavailable,
+            "Too many pages are being made: try again in a moment",
+        )
+    })
 }
 
 fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into().into());
     let value = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, value);
-    response
-}
-
-fn home() -> Response {
-    let mut response = text("text/html; charset=utf-8", HOME);
-    let headers: [(HeaderName, &'static str); 4] = [
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
-        ),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-cache"),
-    ];
-    for (name, value) in headers {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
     response
 }
 
@@ -297,6 +347,11 @@ fn require_json(method: &Method, headers: &HeaderMap, body: &[u8]) -> Result<(),
             "Bad Request. Content-Type must be one of ['application/json'].",
         ))
     }
+}
+
+/// Does a query ask for a table as a file rather than for a page?
+fn asks_for_data(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == "format")
 }
 
 /// Returns the pairs of a query, decoded.
@@ -354,9 +409,19 @@ mod tests {
         check(&Method::GET, None, "", Ok(()));
     }
 
+    #[tokio::test]
+    async fn a_page_that_gets_no_turn_is_refused_for_now() {
+        let turns = Arc::new(Semaphore::new(1));
+        let held = turn(&turns, Duration::ZERO).await.unwrap();
+        let refused = turn(&turns, Duration::ZERO).await.unwrap_err();
+        assert_eq!(refused.code, Code::TemporarilyUnavailable);
+        drop(held);
+        assert!(turn(&turns, Duration::ZERO).await.is_ok());
+    }
+
     #[test]
     fn every_endpoint_stands_behind_both_prefixes() {
-        let targets = targets(1 << 30);
+        let targets = targets(1 << 30, None);
         let has = |method: Method, template: &str| {
             let mut routes = targets.iter().map(|(route, _)| route);
             routes.any(|route| route.method == method && route.template == template)
