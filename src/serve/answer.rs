@@ -253,6 +253,33 @@ pub(super) struct TensorJson {
     data: Vec<f32>,
 }
 
+/// What a picture really shows.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a request; `feedback` reads it")]
+pub(super) struct FeedbackJson {
+    /// `request_id` of the prediction.
+    #[schema(example = "01939c1e-7a4c-7d52-9a53-3f1d8a1b2c4d")]
+    request_id: String,
+    /// The right class.
+    #[schema(example = "coat")]
+    label: String,
+    /// Which picture of the request, from 0; may be left out.
+    index: Option<u32>,
+    /// Words beside it; may be left out.
+    comment: Option<String>,
+    /// Where it comes from; `api` if left out.
+    source: Option<String>,
+}
+
+/// Answer of `/feedback`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub(super) struct Accepted {
+    /// Always `accepted`.
+    #[schema(example = "accepted")]
+    status: String,
+}
+
 /// Why a request was not answered.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes an answer; `refusal` writes it")]

@@ -15,6 +15,9 @@
 //! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
 //! | `docs` | are `/`, `/docs` and `/openapi.json` answered? | true or false | true |
+//! | `log.sample` | share of the requests whose predictions are logged in the project; 0 for none | 0 to 1 | 1 |
+//! | `log.pictures` | are the pictures kept, as the model saw them? | true or false | true |
+//! | `log.max_mib` | largest size of the prediction log in MiB; the oldest part goes | 1 to 1048576 | 256 |
 //!
 //! A batch does not wait by default: while one is computed, the next one gathers by itself, so
 //! waiting helps only where the network is much faster than the pictures come.
@@ -51,6 +54,31 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Are the pages for people answered?
     pub docs: Pages,
+    /// What is logged of predictions.
+    pub log: LogConfig,
+}
+
+/// What is logged of predictions, where there is a project.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogConfig {
+    /// Share of the requests, 0 to 1.
+    pub sample: f64,
+    /// Are pictures kept?
+    pub pictures: bool,
+    /// Largest size of the whole log.
+    pub bytes_max: u64,
+}
+
+impl LogConfig {
+    fn read(fields: Fields<'_, '_>) -> Self {
+        let config = Self {
+            sample: fields.float("sample", 1.0, 0.0..=1.0),
+            pictures: fields.bool("pictures", true),
+            bytes_max: fields.int("max_mib", 256, 1..=1 << 20) << 20,
+        };
+        fields.finish();
+        config
+    }
 }
 
 /// Are `/`, `/docs` and `/openapi.json` answered?
@@ -92,6 +120,7 @@ impl Config {
             } else {
                 Pages::Hidden
             },
+            log: LogConfig::read(fields.section("log")),
         };
         if config.host.trim().is_empty() {
             let headline = format!("`{}` must not be empty", fields.path("host"));
@@ -131,6 +160,13 @@ pub(super) mod tests {
         let given = read(text).unwrap();
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
+        let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
+            .unwrap()
+            .log;
+        assert_eq!(
+            (log.sample, log.pictures, log.bytes_max),
+            (0.5, true, 2 << 20)
+        );
     }
 
     #[test]
@@ -147,6 +183,10 @@ pub(super) mod tests {
             (
                 "timeout_s: 0",
                 "`serve.timeout_s` must be a number from 0.01 to 3600 ()",
+            ),
+            (
+                "log: {smaple: 1}",
+                "unknown key `smaple` in `serve.log` (did you mean `sample`?)",
             ),
             (
                 "host: ''",

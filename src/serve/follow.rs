@@ -260,6 +260,7 @@ mod tests {
         };
         worker::start(Arc::clone(&queue), batching).unwrap();
         Service {
+            log: None,
             config: config::tests::read("").unwrap(),
             source: ModelSource {
                 origin: Origin::Registry(Arc::clone(shelf) as Arc<dyn Registry>),

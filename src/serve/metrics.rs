@@ -16,6 +16,7 @@ use prometheus::{
 };
 
 use super::Error;
+use super::log::Counters;
 use super::model::Model;
 use super::queue::Queue;
 use crate::vision::image::Format;
@@ -172,6 +173,9 @@ pub(super) struct Metrics {
     batches: IntCounterVec,
     confidence: HistogramVec,
     entropy: HistogramVec,
+    feedback: IntCounterVec,
+    log_records: IntCounter,
+    log_dropped: IntCounter,
     model: String,
 }
 
@@ -208,6 +212,10 @@ impl Families<'_> {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.add(IntCounter::new(name, help))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
@@ -383,6 +391,19 @@ impl Metrics {
                 &of_model,
                 &RATIOS,
             )?,
+            feedback: f.counters(
+                "cvops_feedback_total",
+                "Predictions that somebody judged, by whether they were correct",
+                &["model", "version", "correct"],
+            )?,
+            log_records: f.counter(
+                "cvops_prediction_log_records_total",
+                "Lines written to the prediction log",
+            )?,
+            log_dropped: f.counter(
+                "cvops_prediction_log_dropped_total",
+                "Lines that could not be written to the prediction log",
+            )?,
             model: model.to_owned(),
         };
         if !version.is_empty() {
@@ -402,6 +423,19 @@ impl Metrics {
         self.batches.with_label_values(&this);
         self.confidence.with_label_values(&this);
         self.entropy.with_label_values(&this);
+        for correct in ["true", "false"] {
+            self.feedback
+                .with_label_values(&[self.model.as_str(), version, correct]);
+        }
+    }
+
+    /// Returns what the prediction log counts.
+    pub(super) fn of_log(&self) -> Counters {
+        Counters {
+            records: self.log_records.clone(),
+            dropped: self.log_dropped.clone(),
+            feedback: self.feedback.clone(),
+        }
     }
 
     /// Counts a request that was refused.

@@ -5,8 +5,8 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::{IntoResponses, OpenApi};
 
 use super::answer::{
-    BatchAnswer, BatchForm, BatchRefusal, ErrorBody, Health, ImageJson, ImagesJson, ModelInfo,
-    ModelList, ModelPredictions, PredictForm, Prediction, TensorJson,
+    Accepted, BatchAnswer, BatchForm, BatchRefusal, ErrorBody, FeedbackJson, Health, ImageJson,
+    ImagesJson, ModelInfo, ModelList, ModelPredictions, PredictForm, Prediction, TensorJson,
 };
 
 /// Returns the document.
@@ -22,7 +22,7 @@ pub(super) fn document() -> Document {
                        GIF or TIFF files of any size; they are brought to the model's size as they were for training.",
     ),
     paths(
-        predict, predict_batch, predict_model, health, health_live, health_ready, healthz, readyz,
+        predict, predict_batch, predict_model, feedback, health, health_live, health_ready, healthz, readyz,
         model, models, metrics, version, openapi_json, docs, index
     ),
     components(schemas(ErrorBody)),
@@ -131,6 +131,24 @@ fn predict_batch() {}
 )]
 #[expect(dead_code, reason = "describes a route")]
 fn predict_model() {}
+
+#[utoipa::path(
+    post, path = "/feedback", tag = "prediction", summary = "Say what a picture really shows",
+    request_body = FeedbackJson,
+    responses(
+        (status = 202, description = "It is in the prediction log", body = Accepted),
+        (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 404, description = "No such prediction is in the log, or nothing is logged", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time", body = ErrorBody),
+        (status = 413, description = "The body is above the limit", body = ErrorBody),
+        (status = 415, description = "Another Content-Type, or a Content-Encoding", body = ErrorBody),
+        (status = 422, description = "The request is wrong, or the model has no such class", body = ErrorBody),
+        (status = 500, description = "A bug of the server", body = ErrorBody),
+        (status = 503, description = "There is no model yet, or the log cannot be written now", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn feedback() {}
 
 #[utoipa::path(get, path = "/health", tag = "operation", summary = "Is the process alive?",
     responses((status = 200, description = "It is", body = Health, example = json!({"status": "ok"}))))]

@@ -1,52 +1,53 @@
 //! The prediction routes: `/predict`, `/predict/batch`, `/predict/model`.
 //!
 //! In the order of cost: is there a model, is the request well formed, is there a slot in the queue;
-//! only then is the body looked into and decoded, on the blocking threads. What reads a picture is what `preprocess`
+//! only then is the body looked into and decoded (`picture`), on the blocking threads. What reads a picture is what `preprocess`
 //! and `cvops predict` use, so a picture means the same everywhere.
 //!
-//! Imports: http, vision, tokio, `serve::*`.
+//! Imports: http, tokio, `serve::*`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::http::{Response, StatusCode};
-use crate::vision::image::{Limits, Target, decode, fit};
 
 use super::answer::{
     BatchAnswer, BatchItem, ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
 };
 use super::ask::{Ask, Options};
 use super::envelope::{self, Envelope};
+use super::log::Noted;
 use super::model::Model;
+use super::picture::{self, Look, Seen, Source};
 use super::queue::{Answer, Picture, Slots};
-use super::refusal::{FieldProblem, Refusal};
+use super::refusal::Refusal;
 use super::service::{Ends, Service, Timings, json, stamp};
-use super::tensor::Tensor;
+use super::tensor;
 
 /// What `/predict` takes.
 const ONE_TYPES: &str =
     "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
 /// What `/predict/batch` takes.
 const MANY_TYPES: &str = "`multipart/form-data` or `application/json`";
-/// The only signature of `/predict/model`.
-const SIGNATURE: &str = "serving_default";
-/// How far a value may lie outside 0..=1: resampling with a sharp filter overshoots a little.
-const OVERSHOOT: f32 = 0.1;
-/// No more than this of a parser's words is repeated.
-const WORDS_MAX: usize = 200;
 
 /// One answered picture.
 struct Predicted {
     answer: Answer,
     decode: Duration,
+    /// What the log notes of it, if it does.
+    seen: Option<Seen>,
 }
 
 impl Predicted {
+    /// Returns what is handed to the log as the picture `index` of its request.
+    fn noted(&mut self, index: usize) -> Option<Noted> {
+        let timings = self.timings();
+        noted(self.seen.take(), index, &self.answer, timings)
+    }
+
     fn timings(&self) -> Timings {
         Timings {
             decode: self.decode,
@@ -82,11 +83,14 @@ async fn predict_one(
         Envelope::Raw => Source::File(body),
         Envelope::Json => Source::Json(body),
     };
-    let predicted = predict(service, model, source, slots, ends).await?;
+    let look = service.look(&ask.id);
+    let mut predicted = predict(service, model, source, slots, ends, look).await?;
     let began = Instant::now();
     let prediction = prediction(model, &predicted, options, ask.id.as_str());
     let mut response = json(StatusCode::OK, &prediction);
     stamp(&mut response, model, predicted.timings());
+    let noted = predicted.noted(0);
+    service.note(&ask.id, "/predict", model, noted);
     service
         .metrics
         .encode
@@ -123,11 +127,12 @@ async fn predict_batch(
     let ((items, mut slots), _) = blocking(ends, slots, read).await?;
     require_count(service, items.len())?;
     more_slots(service, &mut slots, items.len() - 1)?;
+    let look = service.look(&ask.id);
     let predictions = items.into_iter().map(|item| {
         let slot = slots.split_one();
-        async move { predict(service, model, Source::File(item?), slot, ends).await }
+        async move { predict(service, model, Source::File(item?), slot, ends, look).await }
     });
-    let results = join_all(predictions).await;
+    let mut results = join_all(predictions).await;
     let began = Instant::now();
     let mut timings = Timings::default();
     let mut predictions = Vec::with_capacity(results.len());
@@ -151,6 +156,9 @@ async fn predict_batch(
     };
     let mut response = json(status, &body);
     stamp(&mut response, model, timings);
+    let answered = results.iter_mut().enumerate();
+    let noted = answered.filter_map(|(i, result)| result.as_mut().ok()?.noted(i));
+    service.note(&ask.id, "/predict/batch", model, noted);
     service
         .metrics
         .encode
@@ -210,15 +218,21 @@ async fn predict_tensor(
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, 1)?;
     let (body, target) = (ask.body.clone(), model.predictor.model().target);
-    let read = move || read_tensor(&body, &target);
-    let ((pictures, mut slots), decode) = blocking(ends, slots, read).await?;
+    let look = service.look(&ask.id);
+    let read = move || {
+        let pictures = tensor::read(&body, &target)?;
+        let see = |values: &Vec<f32>| picture::see_numbers(values, &target, look);
+        let seen: Vec<_> = pictures.iter().map(see).collect();
+        Ok((pictures, seen))
+    };
+    let (((pictures, seen), mut slots), decode) = blocking(ends, slots, read).await?;
     if !pictures.is_empty() {
         require_count(service, pictures.len())?;
         more_slots(service, &mut slots, pictures.len() - 1)?;
     }
     let pending: Vec<_> = pictures
         .into_iter()
-        .map(|picture| slots.submit(model, picture, ends.at.into_std()))
+        .map(|values| slots.submit(model, Picture::Unit(values), ends.at.into_std()))
         .collect();
     let answers = join_all(pending.into_iter().map(|p| service.wait(p, ends))).await;
     let mut timings = Timings {
@@ -227,9 +241,17 @@ async fn predict_tensor(
     };
     let mut predictions = Vec::with_capacity(answers.len());
     let mut labels = Vec::with_capacity(answers.len());
+    let mut logged = Vec::with_capacity(answers.len());
     let classes = &model.predictor.model().classes;
-    for answer in answers {
+    for (i, (answer, seen)) in answers.into_iter().zip(seen).enumerate() {
         let answer = answer?;
+        let (queue, infer) = (answer.queued, answer.infer);
+        let own = Timings {
+            decode,
+            queue,
+            infer,
+        };
+        logged.extend(noted(seen, i, &answer, own));
         timings.queue = timings.queue.max(answer.queued);
         timings.infer = timings.infer.max(answer.infer);
         labels.push(classes[likeliest(&answer.probabilities)].as_str());
@@ -241,65 +263,17 @@ async fn predict_tensor(
     };
     let mut response = json(StatusCode::OK, &body);
     stamp(&mut response, model, timings);
+    service.note(&ask.id, "/predict/model", model, logged);
     Ok(response)
 }
 
-#[derive(Deserialize)]
-struct TensorRequest {
-    signature_name: Option<String>,
-    data: Tensor,
-}
-
-/// Reads `{"signature_name": …, "data": [pictures][height][width][channels]}`, values 0..=1.
-fn read_tensor(body: &[u8], target: &Target) -> Result<Vec<Picture>, Refusal> {
-    let invalid = |kind, key: &str, msg: String, input: &Value| {
-        let loc = [json!("body"), json!(key)];
-        Refusal::invalid(vec![FieldProblem::new(kind, loc, msg, input)])
-    };
-    let request: TensorRequest = serde_json::from_slice(body).map_err(|error| {
-        let words: String = error.to_string().chars().take(WORDS_MAX).collect();
-        if !error.is_data() {
-            envelope::json_invalid(body, &error)
-        } else if words.starts_with("missing field `data`") {
-            Refusal::invalid(vec![FieldProblem::missing([json!("body"), json!("data")])])
-        } else {
-            invalid("value_error", "data", words, &Value::Null)
-        }
-    })?;
-    if let Some(name) = request.signature_name
-        && name != SIGNATURE
-    {
-        let msg = format!("Input should be '{SIGNATURE}'");
-        return Err(invalid(
-            "literal_error",
-            "signature_name",
-            msg,
-            &json!(name),
-        ));
-    }
-    let Tensor { shape, values } = request.data;
-    let one = [
-        target.height as usize,
-        target.width as usize,
-        target.channels.count(),
-    ];
-    let is_empty = shape == [0];
-    if !is_empty && (shape.len() != 4 || shape[1..] != one) {
-        let [height, width, channels] = one;
-        let msg = format!(
-            "Expected the shape [n, {height}, {width}, {channels}] (pictures, height, width, channels), found {shape:?}"
-        );
-        return Err(invalid("shape", "data", msg, &json!(shape)));
-    }
-    if let Some(value) = values
-        .iter()
-        .find(|v| !(-OVERSHOOT..=1.0 + OVERSHOOT).contains(*v))
-    {
-        let msg = "Values should be between 0 and 1: divide pixels by 255".to_owned();
-        return Err(invalid("value_range", "data", msg, &json!(value)));
-    }
-    let pictures = values.chunks_exact(target.image_len());
-    Ok(pictures.map(|p| Picture::Unit(p.to_vec())).collect())
+fn noted(seen: Option<Seen>, index: usize, answer: &Answer, timings: Timings) -> Option<Noted> {
+    Some(Noted {
+        index: u32::try_from(index).ok()?,
+        probabilities: answer.probabilities.clone(),
+        latency: timings.decode + timings.queue + timings.infer,
+        seen: seen?,
+    })
 }
 
 fn take_slots(service: &Service, count: usize) -> Result<Slots, Refusal> {
@@ -335,16 +309,6 @@ fn finish(
     response
 }
 
-/// Where a picture's bytes are.
-enum Source {
-    /// Here.
-    File(Bytes),
-    /// In this form.
-    Form { body: Bytes, boundary: String },
-    /// In base64 in this JSON body.
-    Json(Bytes),
-}
-
 /// Decodes a picture, queues it, and waits for the answer.
 async fn predict(
     service: &Service,
@@ -352,31 +316,21 @@ async fn predict(
     source: Source,
     slots: Slots,
     ends: Ends,
+    look: Look,
 ) -> Result<Predicted, Refusal> {
     let target = model.predictor.model().target;
     let limits = service.config.limits;
     let most = service.pictures_max();
-    let read = move || match source {
-        Source::File(bytes) => read_picture(&bytes, limits, &target),
-        Source::Form { body, boundary } => {
-            let file = envelope::form_one(&body, &boundary, most)?;
-            read_picture(&file, limits, &target)
-        }
-        Source::Json(body) => read_picture(&envelope::json_one(&body)?, limits, &target),
-    };
-    let ((picture, mut slots), decode) = blocking(ends, slots, read).await?;
+    let read = move || picture::read(source, most, limits, &target, look);
+    let (((picture, seen), mut slots), decode) = blocking(ends, slots, read).await?;
     service.metrics.decode.observe(decode.as_secs_f64());
     let pending = slots.submit(model, picture, ends.at.into_std());
     let answer = service.wait(pending, ends).await?;
-    Ok(Predicted { answer, decode })
-}
-
-fn read_picture(bytes: &[u8], limits: Limits, target: &Target) -> Result<Picture, Refusal> {
-    let picture = decode(bytes, limits).and_then(|picture| fit(&picture, target));
-    match picture {
-        Ok(values) => Ok(Picture::Bytes(values)),
-        Err(error) => Err(Refusal::image(&error, bytes)),
-    }
+    Ok(Predicted {
+        answer,
+        decode,
+        seen,
+    })
 }
 
 /// Runs `work` on a blocking thread and returns what it made, the slots, and how long it took.
@@ -439,50 +393,6 @@ fn prediction<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::image::{Channels, Filter};
-
-    const TARGET: Target = Target {
-        height: 1,
-        width: 2,
-        channels: Channels::Grey,
-        filter: Filter::Bilinear,
-        background: [255; 3],
-    };
-
-    #[test]
-    fn tensors_have_the_shape_and_the_range_of_the_model() {
-        let pictures =
-            read_tensor(br#"{"data": [[[[0.5], [1]]], [[[0], [0]]]]}"#, &TARGET).unwrap();
-        let unit = |a, b| Picture::Unit(vec![a, b]);
-        assert_eq!(pictures, [unit(0.5, 1.0), unit(0.0, 0.0)]);
-        assert_eq!(read_tensor(br#"{"data": []}"#, &TARGET), Ok(vec![]));
-        for (body, kind, part) in [
-            ("{}", "missing", "Field required"),
-            ("{\"data\": [[[[1]]]]}", "shape", "[n, 1, 2, 1]"),
-            (
-                "{\"data\": [[[[1], [2, 3]]]]}",
-                "value_error",
-                "different lengths",
-            ),
-            (
-                "{\"data\": [[[[1], [255]]]]}",
-                "value_range",
-                "divide pixels by 255",
-            ),
-            ("{\"data\": \"x\"}", "value_error", "expected a number"),
-            ("{\"data\": ", "json_invalid", "JSON decode error"),
-            (
-                "{\"signature_name\": \"x\", \"data\": []}",
-                "literal_error",
-                "serving_default",
-            ),
-        ] {
-            let refusal = read_tensor(body.as_bytes(), &TARGET).unwrap_err();
-            let detail = &refusal.item()["detail"][0];
-            assert_eq!(detail["type"], kind, "{body}");
-            assert!(detail["msg"].as_str().unwrap().contains(part), "{detail}");
-        }
-    }
 
     #[test]
     fn a_batch_fails_only_as_a_whole() {

@@ -150,7 +150,7 @@ impl Refusal {
         self
     }
 
-    fn retry(mut self, after: Duration) -> Self {
+    pub(super) fn retry(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }

@@ -14,6 +14,7 @@ use crate::http::{
 use super::answer::{InputInfo, ModelInfo, ModelList};
 use super::ask::{Ask, ask};
 use super::config::{Config, Pages};
+use super::feedback;
 use super::model::{LockState, Model, Moment, Status};
 use super::openapi;
 use super::pages;
@@ -31,6 +32,7 @@ pub(super) fn table(config: &Config) -> RouteTable {
         Route::post("/predict", body_max),
         Route::post("/predict/batch", body_max),
         Route::post("/predict/model", body_max),
+        Route::post("/feedback", feedback::BODY_BYTES_MAX),
         Route::get("/health"),
         Route::get("/health/live"),
         Route::get("/health/ready"),
@@ -73,6 +75,11 @@ pub(super) fn filter(
         .and(with.clone())
         .and(ask())
         .then(predict::tensor);
+    let feedback = warp::path!("feedback")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(feedback::feedback);
     let live = warp::path!("health")
         .or(warp::path!("health" / "live"))
         .unify()
@@ -109,6 +116,8 @@ pub(super) fn filter(
         .or(batch)
         .unify()
         .or(tensor)
+        .unify()
+        .or(feedback)
         .unify()
         .or(live)
         .unify()

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::http::{self, App, Drained, Limits};
 use super::Error;
 use super::config::Config;
 use super::follow;
+use super::log::{self, Log};
 use super::metrics::{Build, Metrics};
 use super::model::{Absence, Model, ModelSlot, ModelSource, Origin, Status};
 use super::queue::Queue;
@@ -39,6 +41,8 @@ pub struct Options {
     pub source: ModelSource,
     /// What this program is.
     pub build: Build,
+    /// The folder of the prediction log; without one nothing is logged.
+    pub log: Option<PathBuf>,
 }
 
 /// What happens while a server runs.
@@ -95,6 +99,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         config,
         source,
         build,
+        log,
     } = options;
     let bound = http::bind(http::resolve(&config.host, config.port)?)?;
     let registry = Registry::new();
@@ -107,7 +112,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         max: config.batch_max,
         wait: config.batch_wait,
     };
+    let log = start_log(log, &config, &metrics)?;
     let service = Arc::new(Service {
+        log,
         model: ModelSlot::new(Status::Loading),
         behind: ArcSwapOption::empty(),
         draining: AtomicBool::new(false),
@@ -160,9 +167,30 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     };
     let drained = runtime.block_on(http::serve(bound, app, limits, cancel, on_drain));
     queue.close();
+    if let Some(log) = &service.log {
+        log.end();
+    }
     // What is still decoded has nobody left to tell.
     runtime.shutdown_background();
     Ok(drained?)
+}
+
+/// Starts the prediction log, where there is a folder for it and anything is sampled.
+fn start_log(
+    dir: Option<PathBuf>,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Option<Log>, Error> {
+    let Some(dir) = dir.filter(|_| 0.0 < config.log.sample) else {
+        return Ok(None);
+    };
+    let settings = log::Settings {
+        dir,
+        sample: config.log.sample,
+        pictures: config.log.pictures,
+        bytes_max: config.log.bytes_max,
+    };
+    Log::start(settings, metrics.of_log()).map(Some)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -15,8 +15,10 @@ use crate::http::{RequestId, Response, StatusCode};
 
 use super::answer::{Behind, ModelRef};
 use super::config::Config;
+use super::log::{Log, Noted};
 use super::metrics::{Build, Metrics, RequestOutcome};
 use super::model::{Model, ModelSlot, ModelSource, Status};
+use super::picture::Look;
 use super::queue::{Answer, Failure, Pending, Queue};
 use super::refusal::Refusal;
 
@@ -36,6 +38,8 @@ pub(super) struct Service {
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
     pub(super) draining: AtomicBool,
+    /// Where predictions are logged, if they are.
+    pub(super) log: Option<Log>,
 }
 
 /// How long the parts of an answer took; of several pictures the longest.
@@ -79,6 +83,24 @@ impl Service {
             Status::Loading => format!("the model `{name}` is being loaded"),
             Status::Absent(absence) => self.source.absence(absence),
             Status::Broken { problem } => format!("the model `{name}` cannot be loaded: {problem}"),
+        }
+    }
+
+    /// Says how closely the log looks at the pictures of a request.
+    pub(super) fn look(&self, id: &RequestId) -> Look {
+        self.log.as_ref().map_or(Look::Away, |log| log.look(id))
+    }
+
+    /// Hands answered pictures over to the log.
+    pub(super) fn note(
+        &self,
+        id: &RequestId,
+        route: &'static str,
+        model: &Arc<Model>,
+        pictures: impl IntoIterator<Item = Noted>,
+    ) {
+        if let Some(log) = &self.log {
+            log.note(id, route, model, pictures.into_iter().collect());
         }
     }
 

@@ -1,12 +1,25 @@
-//! Nested lists of numbers in JSON as one block of values with a shape, without a tree in between.
-//! Imports: serde.
+//! Pictures as numbers: nested lists in JSON as one block of values with a shape, without a tree in
+//! between, and the body of `/predict/model`. Imports: serde, vision, `serve::{envelope, refusal}`.
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::{Value, json};
+
+use crate::vision::image::Target;
+
+use super::envelope;
+use super::refusal::{FieldProblem, Refusal};
 
 /// Deeper lists are no tensor that anybody means.
 const DIMENSIONS_MAX: usize = 8;
+/// The only signature of `/predict/model`.
+const SIGNATURE: &str = "serving_default";
+/// How far a value may lie outside 0..=1: resampling with a sharp filter overshoots a little.
+const OVERSHOOT: f32 = 0.1;
+/// No more than this of a parser's words is repeated.
+const WORDS_MAX: usize = 200;
 
 /// Numbers in row-major order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,9 +133,109 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 }
 
+#[derive(Deserialize)]
+struct TensorRequest {
+    signature_name: Option<String>,
+    data: Tensor,
+}
+
+/// Reads `{"signature_name": …, "data": [pictures][height][width][channels]}`, values 0..=1.
+pub(super) fn read(body: &[u8], target: &Target) -> Result<Vec<Vec<f32>>, Refusal> {
+    let invalid = |kind, key: &str, msg: String, input: &Value| {
+        let loc = [json!("body"), json!(key)];
+        Refusal::invalid(vec![FieldProblem::new(kind, loc, msg, input)])
+    };
+    let request: TensorRequest = serde_json::from_slice(body).map_err(|error| {
+        let words: String = error.to_string().chars().take(WORDS_MAX).collect();
+        if !error.is_data() {
+            envelope::json_invalid(body, &error)
+        } else if words.starts_with("missing field `data`") {
+            Refusal::invalid(vec![FieldProblem::missing([json!("body"), json!("data")])])
+        } else {
+            invalid("value_error", "data", words, &Value::Null)
+        }
+    })?;
+    if let Some(name) = request.signature_name
+        && name != SIGNATURE
+    {
+        let msg = format!("Input should be '{SIGNATURE}'");
+        return Err(invalid(
+            "literal_error",
+            "signature_name",
+            msg,
+            &json!(name),
+        ));
+    }
+    let Tensor { shape, values } = request.data;
+    let one = [
+        target.height as usize,
+        target.width as usize,
+        target.channels.count(),
+    ];
+    let is_empty = shape == [0];
+    if !is_empty && (shape.len() != 4 || shape[1..] != one) {
+        let [height, width, channels] = one;
+        let msg = format!(
+            "Expected the shape [n, {height}, {width}, {channels}] (pictures, height, width, channels), found {shape:?}"
+        );
+        return Err(invalid("shape", "data", msg, &json!(shape)));
+    }
+    if let Some(value) = values
+        .iter()
+        .find(|v| !(-OVERSHOOT..=1.0 + OVERSHOOT).contains(*v))
+    {
+        let msg = "Values should be between 0 and 1: divide pixels by 255".to_owned();
+        return Err(invalid("value_range", "data", msg, &json!(value)));
+    }
+    let pictures = values.chunks_exact(target.image_len());
+    Ok(pictures.map(<[f32]>::to_vec).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vision::image::{Channels, Filter};
+
+    const TARGET: Target = Target {
+        height: 1,
+        width: 2,
+        channels: Channels::Grey,
+        filter: Filter::Bilinear,
+        background: [255; 3],
+    };
+
+    #[test]
+    fn tensors_have_the_shape_and_the_range_of_the_model() {
+        let pictures = read(br#"{"data": [[[[0.5], [1]]], [[[0], [0]]]]}"#, &TARGET).unwrap();
+        assert_eq!(pictures, [[0.5, 1.0], [0.0, 0.0]]);
+        assert_eq!(read(br#"{"data": []}"#, &TARGET), Ok(vec![]));
+        for (body, kind, part) in [
+            ("{}", "missing", "Field required"),
+            ("{\"data\": [[[[1]]]]}", "shape", "[n, 1, 2, 1]"),
+            (
+                "{\"data\": [[[[1], [2, 3]]]]}",
+                "value_error",
+                "different lengths",
+            ),
+            (
+                "{\"data\": [[[[1], [255]]]]}",
+                "value_range",
+                "divide pixels by 255",
+            ),
+            ("{\"data\": \"x\"}", "value_error", "expected a number"),
+            ("{\"data\": ", "json_invalid", "JSON decode error"),
+            (
+                "{\"signature_name\": \"x\", \"data\": []}",
+                "literal_error",
+                "serving_default",
+            ),
+        ] {
+            let refusal = read(body.as_bytes(), &TARGET).unwrap_err();
+            let detail = &refusal.item()["detail"][0];
+            assert_eq!(detail["type"], kind, "{body}");
+            assert!(detail["msg"].as_str().unwrap().contains(part), "{detail}");
+        }
+    }
 
     #[test]
     fn shapes_and_values() {

@@ -1,0 +1,106 @@
+//! From the bytes of a request to the picture that the model takes, and what the prediction log wants
+//! to know of it. Runs on blocking threads. Imports: vision, base, `serve::{envelope, refusal, queue}`.
+
+use bytes::Bytes;
+
+use crate::base::ContentHash;
+use crate::vision::image::{Format, Limits, Target, decode, fit};
+
+use super::envelope;
+use super::queue::Picture;
+use super::refusal::Refusal;
+
+/// Where a picture's bytes are.
+pub(super) enum Source {
+    /// Here.
+    File(Bytes),
+    /// In this form.
+    Form { body: Bytes, boundary: String },
+    /// In base64 in this JSON body.
+    Json(Bytes),
+}
+
+/// How closely the log looks at the pictures of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Not at all: the request is not logged.
+    Away,
+    /// It notes what picture it was.
+    Note,
+    /// It keeps the picture.
+    Keep,
+}
+
+/// What the log knows of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Seen {
+    /// Of what was sent.
+    pub(super) hash: ContentHash,
+    /// Width and height of what was sent.
+    pub(super) size: [u32; 2],
+    /// Of the file that was sent.
+    pub(super) format: Option<Format>,
+    /// `[height, width, channels]` values as the model takes them, if they are kept.
+    pub(super) pixels: Vec<u8>,
+}
+
+/// Reads and fits one picture.
+pub(super) fn read(
+    source: Source,
+    pictures_max: usize,
+    limits: Limits,
+    target: &Target,
+    look: Look,
+) -> Result<(Picture, Option<Seen>), Refusal> {
+    match source {
+        Source::File(bytes) => read_file(&bytes, limits, target, look),
+        Source::Form { body, boundary } => {
+            let file = envelope::form_one(&body, &boundary, pictures_max)?;
+            read_file(&file, limits, target, look)
+        }
+        Source::Json(body) => read_file(&envelope::json_one(&body)?, limits, target, look),
+    }
+}
+
+fn read_file(
+    bytes: &[u8],
+    limits: Limits,
+    target: &Target,
+    look: Look,
+) -> Result<(Picture, Option<Seen>), Refusal> {
+    let refused = |error| Refusal::image(&error, bytes);
+    let picture = decode(bytes, limits).map_err(refused)?;
+    let values = fit(&picture, target).map_err(refused)?;
+    let seen = (look != Look::Away).then(|| Seen {
+        hash: ContentHash::of(bytes),
+        size: [picture.width, picture.height],
+        format: Format::of(bytes),
+        pixels: kept(look, &values),
+    });
+    Ok((Picture::Bytes(values), seen))
+}
+
+fn kept(look: Look, values: &[u8]) -> Vec<u8> {
+    match look {
+        Look::Keep => values.to_vec(),
+        Look::Away | Look::Note => Vec::new(),
+    }
+}
+
+/// Returns what the log knows of a picture that was sent as numbers.
+pub(super) fn see_numbers(values: &[f32], target: &Target, look: Look) -> Option<Seen> {
+    if look == Look::Away {
+        return None;
+    }
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let pixels = match look {
+        Look::Keep => values.iter().map(|v| (v * 255.0).round() as u8).collect(),
+        Look::Away | Look::Note => Vec::new(),
+    };
+    Some(Seen {
+        hash: ContentHash::of(&bytes),
+        size: [target.width, target.height],
+        format: None,
+        pixels,
+    })
+}
