@@ -1,11 +1,12 @@
 //! A repro that records itself as a run. Imports: base, project, pipeline, track,
-//! collect, datasets, endpoint, host, source.
+//! collect, datasets, endpoint, host, progress, pulse, source, `stage_logs`, system.
 //!
 //! A recorder listens to the events of the repro. The run begins when the first stage is about to
 //! run or be restored: a repro that does nothing records nothing and does not even look for the
 //! database. What became of stages is written while the repro goes on, at most every quarter of a
 //! second, so that a killed repro leaves what it had; everything else at the end, in one
-//! transaction.
+//! transaction. Beside the record goes the journal (`progress`), which another process reads while
+//! stages run, and which is written of an unrecorded repro as well.
 //!
 //! **The record is a guest.** The results of stages are written down by the pipeline, before and
 //! without the record. Whatever goes wrong here becomes a warning; the repro ends as it would have
@@ -21,7 +22,7 @@ use crate::pipeline::execute::{self, Event, LateEnv, Options, Outcome, Summary};
 use crate::pipeline::lock::LockFile;
 use crate::pipeline::{Plan, StageDecision, StageName, Workspace, lock_files};
 use crate::project::{Layout, Project};
-use crate::track::artifacts::{Artifacts, SCHEME};
+use crate::track::artifacts::{Artifacts, SCHEME, Stored};
 use crate::track::entity::DatasetInput;
 use crate::track::{
     self, Batch, DEFAULT_EXPERIMENT, End, NewRun, RunId, StageOutcome, StageRecord, Status,
@@ -30,11 +31,18 @@ use crate::track::{
 
 use super::endpoint::{Children, Endpoint};
 use super::error::Error;
+use super::progress::{Finish, Head, Journal, VERSION};
+use super::pulse::Pulse;
 use super::source::{self, Asked};
+use super::stage_logs::StageLogs;
+use super::system::{self, Sampler};
 use super::{collect, host};
 
 /// Stages are recorded at most this often while the repro goes on.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// The tag of the runs of a sweep's trials.
+const SWEEP_TAG: &str = "cvops.sweep";
 
 /// The artifact that says how the work tree differed from the commit.
 const WORKSPACE_DIFF: &str = "cvops/workspace.diff";
@@ -100,14 +108,21 @@ pub fn repro(
         .clone()
         .unwrap_or_else(|| Endpoint::new(project));
     let children = Children::new(Arc::clone(&endpoint), workspace.env());
+    let beside = Beside::new(plan, record);
     let recorder = Recorder {
         plan,
         project,
         record,
         user: user(workspace.env()),
         children: &children,
+        beside: &beside,
         events,
-        state: Mutex::default(),
+        state: Mutex::new(State {
+            started: None,
+            prepared: false,
+            logs: StageLogs::new(Artifacts::of_cache(workspace.files.cache())),
+            problem: None,
+        }),
     };
     let options = Options {
         late_env: Some(Arc::clone(&children) as Arc<dyn LateEnv>),
@@ -123,6 +138,7 @@ pub fn repro(
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     let mut warnings = children.warnings.take();
+    warnings.extend(beside.end(cancel, result.as_ref().ok()));
     let run = state.started.as_ref().map(|s| s.run.clone());
     if let Some(started) = &mut state.started {
         let (mut batch, status) = match &result {
@@ -144,8 +160,13 @@ pub fn repro(
             && let Ok(summary) = &result
         {
             let datasets = collect::datasets(plan, lock, workspace, summary);
+            let outputs = batch.artifacts.iter().map(|output| output.path.as_str());
             // The run is worth having without it.
-            if let Err(error) = started.add(&datasets, diff.as_deref(), project) {
+            let added = state
+                .logs
+                .finish(outputs)
+                .and_then(|logs| started.add(&datasets, diff.as_deref(), logs, project));
+            if let Err(error) = added {
                 warnings.extend(as_warnings(&error, "the run lacks what it was made from"));
             }
         }
@@ -172,6 +193,81 @@ pub fn repro(
         run: run.filter(|_| state.problem.is_none()),
         warnings,
     })
+}
+
+/// Executes `plan` as `pipeline::execute` does, and records nothing but the journal.
+///
+/// # Errors
+/// As `pipeline::execute`.
+pub fn repro_unrecorded(
+    plan: &Plan<'_>,
+    lock: &mut LockFile,
+    workspace: &mut Workspace<'_>,
+    options: &Options,
+    record: &Record,
+    cancel: &Cancel,
+    events: &dyn Observer<Event>,
+) -> Result<Recorded, Error> {
+    let beside = Beside::new(plan, record);
+    let listener = |event: Event| {
+        beside.note(&event);
+        events.notify(event);
+    };
+    let result = execute::execute(plan, lock, workspace, options, cancel, &listener);
+    let warnings = beside
+        .end(cancel, result.as_ref().ok())
+        .into_iter()
+        .collect();
+    Ok(Recorded {
+        summary: result?,
+        run: None,
+        warnings,
+    })
+}
+
+/// What goes on beside the stages, recorded or not.
+struct Beside {
+    journal: Arc<Journal>,
+    pulse: Pulse,
+}
+
+impl Beside {
+    fn new(plan: &Plan<'_>, record: &Record) -> Self {
+        let stages = plan.graph().stages();
+        let head = Head {
+            version: VERSION,
+            command: record.command.clone(),
+            pid: std::process::id(),
+            targets: record.targets.clone(),
+            stages: plan
+                .order()
+                .iter()
+                .map(|&i| stages[i].name.to_string())
+                .collect(),
+            sweep: record.tags.get(SWEEP_TAG).cloned(),
+        };
+        let journal = Arc::new(Journal::new(&record.layout, head));
+        Self {
+            pulse: Pulse::new(&journal),
+            journal,
+        }
+    }
+
+    fn note(&self, event: &Event) {
+        self.journal.note(event);
+        self.pulse.note(event);
+    }
+
+    /// The repro is over; returns what went wrong, as a warning.
+    fn end(&self, cancel: &Cancel, summary: Option<&Summary>) -> Option<Diagnostic> {
+        self.pulse.stop();
+        let status = summary.map_or(Status::Failed, |summary| status(cancel, summary));
+        self.journal.end(match status {
+            Status::Killed => Finish::Stopped,
+            Status::Failed => Finish::Failed,
+            Status::Finished | Status::Running | Status::Scheduled => Finish::Done,
+        })
+    }
 }
 
 fn status(cancel: &Cancel, summary: &Summary) -> Status {
@@ -202,15 +298,17 @@ struct Recorder<'a> {
     /// Who runs it; empty if unknown.
     user: String,
     children: &'a Children,
+    beside: &'a Beside,
     events: &'a dyn Observer<Event>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     started: Option<Started>,
     /// A stage runs or has run, so what stages need of this process is there.
     prepared: bool,
+    /// What stages write on their console.
+    logs: StageLogs,
     /// The first thing that went wrong; nothing is written after it.
     problem: Option<track::Error>,
 }
@@ -237,7 +335,11 @@ impl Observer<Event> for Recorder<'_> {
             {
                 state.problem = Some(error);
             }
+            if state.started.is_some() {
+                state.logs.note(&event);
+            }
         }
+        self.beside.note(&event);
         self.events.notify(event);
     }
 }
@@ -323,6 +425,17 @@ impl Recorder<'_> {
         })?;
         let info = tracking.reader().run_info(id)?;
         self.children.belong_to(id, info.experiment);
+        self.beside.journal.belongs_to(&id.to_string(), &name);
+        if self.project.config.system_metrics {
+            let children = if record.tags.contains_key(SWEEP_TAG) {
+                system::Children::Ignore
+            } else {
+                system::Children::Count
+            };
+            let place = self.project.root.clone();
+            let sampler = Sampler::new(&record.layout, id, place, children);
+            self.beside.pulse.sample(sampler);
+        }
         Ok(Started {
             tracking,
             run: RunName { id, name },
@@ -339,34 +452,42 @@ impl Recorder<'_> {
 }
 
 impl Started {
-    /// Adds what is known at the end: the datasets that were read, and how the work tree differed.
+    /// Adds what is known at the end: the datasets that were read, how the work tree differed, what
+    /// stages wrote on their console.
     fn add(
         &mut self,
         datasets: &[DatasetInput],
         diff: Option<&str>,
+        logs: Vec<(String, Stored)>,
         project: &Project,
     ) -> Result<(), track::Error> {
         let run = self.run.id;
-        let folder = self.artifact_uri.strip_prefix(SCHEME);
-        let file = match folder.zip(diff) {
-            Some((folder, diff)) => {
-                let artifacts = Artifacts::open(project);
-                let mut upload = artifacts.receive();
-                upload.write(diff.as_bytes())?;
-                let stored = upload.finish()?;
-                artifacts.make_durable()?;
-                Some((format!("{folder}/{WORKSPACE_DIFF}"), stored))
-            }
-            None => None,
-        };
-        if datasets.is_empty() && file.is_none() {
+        let mut files = logs;
+        if let Some(diff) = diff {
+            let artifacts = Artifacts::open(project);
+            let mut upload = artifacts.receive();
+            upload.write(diff.as_bytes())?;
+            let stored = upload.finish()?;
+            artifacts.make_durable()?;
+            files.push((WORKSPACE_DIFF.to_owned(), stored));
+        }
+        // Where artifacts are kept elsewhere, nothing can be put beside them.
+        let folder = self.artifact_uri.strip_prefix(SCHEME).unwrap_or_default();
+        if folder.is_empty() {
+            files.clear();
+        }
+        if datasets.is_empty() && files.is_empty() {
             return Ok(());
         }
         let now = clock::now().as_millisecond();
         self.tracking.change(|writing| {
             writing.log_inputs(run, datasets, &[])?;
-            if let Some((path, stored)) = &file {
-                writing.put_file(path, stored, now)?;
+            for (path, stored) in &files {
+                let path = format!("{folder}/{path}");
+                // What a stage itself logged under this name is worth more.
+                if !writing.has_file(&path)? {
+                    writing.put_file(&path, stored, now)?;
+                }
             }
             Ok(())
         })

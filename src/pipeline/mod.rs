@@ -29,6 +29,7 @@ pub mod sources;
 pub mod spec;
 pub mod variant;
 pub mod watch;
+pub mod words;
 pub mod workspace;
 
 pub use decide::{RunReason, SkipReason, StageDecision};

@@ -8,8 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::domain::Domain;
-use super::state::{Sweep, TrialState};
+use super::study::{AxisKind, Study};
 
 /// Fewer finished trials say nothing.
 const TRIALS_MIN: usize = 4;
@@ -25,46 +24,37 @@ pub struct Importance {
     pub method: &'static str,
 }
 
-/// Returns the importance of every parameter, in the order of the space.
+/// Returns the importance of every parameter, in their order.
 #[must_use]
-pub fn importance(sweep: &Sweep) -> Vec<Importance> {
-    let finished: Vec<_> = sweep
-        .trials
-        .iter()
-        .filter_map(|t| match &t.state {
-            TrialState::Finished(f) => Some((&t.values, f.value)),
-            _ => None,
-        })
-        .collect();
-    let metrics: Vec<f64> = finished.iter().map(|(_, m)| *m).collect();
-    let dimensions = sweep.definition.space.dimensions.iter().enumerate();
-    dimensions
-        .map(|(i, dimension)| {
-            let values = finished.iter().filter_map(|(values, _)| values.get(i));
-            let (share, method) = match dimension.domain {
-                Domain::Interval(_) => {
-                    let numbers: Vec<f64> =
-                        values.filter_map(crate::base::doc::Value::as_f64).collect();
-                    (
-                        spearman(&numbers, &metrics).map(|r| r * r),
-                        "squared rank correlation",
-                    )
-                }
-                Domain::Choices { .. } => {
-                    let groups: Vec<String> = values.map(ToString::to_string).collect();
-                    (
-                        epsilon_squared(&groups, &metrics),
-                        "variance between groups",
-                    )
-                }
-            };
-            Importance {
-                name: dimension.param.to_string(),
-                share,
-                method,
+pub fn importance(study: &Study) -> Vec<Importance> {
+    let metrics: Vec<f64> = study.trials.iter().map(|trial| trial.value).collect();
+    let axes = study.axes.iter().enumerate();
+    axes.map(|(index, axis)| {
+        let (share, method) = match axis.kind {
+            AxisKind::Range(_) => {
+                let numbers = study.trials.iter().filter_map(|t| t.number_at(index));
+                let numbers: Vec<f64> = numbers.collect();
+                (
+                    spearman(&numbers, &metrics).map(|r| r * r),
+                    "squared rank correlation",
+                )
             }
-        })
-        .collect()
+            AxisKind::Choices { .. } => {
+                let groups = study.trials.iter().map(|t| t.text_at(index).to_owned());
+                let groups: Vec<String> = groups.collect();
+                (
+                    epsilon_squared(&groups, &metrics),
+                    "variance between groups",
+                )
+            }
+        };
+        Importance {
+            name: axis.name.clone(),
+            share,
+            method,
+        }
+    })
+    .collect()
 }
 
 fn mean(values: &[f64]) -> f64 {

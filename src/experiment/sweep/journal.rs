@@ -6,6 +6,7 @@
 //! values. While a driver lives it holds a lock on the journal, so two cannot write and `status`
 //! knows whether the sweep runs. Imports: base, pipeline, project.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -213,7 +214,31 @@ pub fn names(layout: &Layout) -> Vec<String> {
 /// name is free.
 #[must_use]
 pub fn exists(layout: &Layout, name: &str) -> bool {
-    std::fs::read(folder(layout, name).join(FILE)).is_ok_and(|bytes| bytes.contains(&b'\n'))
+    first_line(layout, name).is_some()
+}
+
+/// Returns when the sweep `name` began, milliseconds since 1970; `None` if its first line does not say.
+#[must_use]
+pub fn began(layout: &Layout, name: &str) -> Option<i64> {
+    match serde_json::from_slice(&first_line(layout, name)?) {
+        Ok(Record::Created(created)) => Some(created.at_ms),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Reads no more than the first line, if that is whole.
+fn first_line(layout: &Layout, name: &str) -> Option<Vec<u8>> {
+    let file = std::fs::File::open(folder(layout, name).join(FILE)).ok()?;
+    let mut line = Vec::new();
+    BufReader::new(file).read_until(b'\n', &mut line).ok()?;
+    line.ends_with(b"\n").then_some(line)
+}
+
+/// Returns how many bytes the journal of the sweep `name` has: it only grows. `None` if there is none.
+#[must_use]
+pub fn length(layout: &Layout, name: &str) -> Option<u64> {
+    let metadata = std::fs::metadata(folder(layout, name).join(FILE));
+    metadata.ok().map(|metadata| metadata.len())
 }
 
 /// Is a driver of the sweep `name` alive?
@@ -376,12 +401,17 @@ fn replay(name: &str, path: &Path, bytes: &[u8]) -> Result<Sweep, SweepError> {
     })
 }
 
+/// Returns where a trial stands, or would: they are in the order of their numbers.
+fn place(sweep: &Sweep, number: u64) -> Result<usize, usize> {
+    sweep.trials.binary_search_by_key(&number, |t| t.number)
+}
+
 fn take(sweep: &mut Sweep, record: Record) -> Result<(), String> {
     let end = |sweep: &mut Sweep, number: u64, state: TrialState| {
-        let trial = sweep.trials.iter_mut().rev().find(|t| t.number == number);
-        trial
-            .ok_or(format!("trial {number} ends without a start"))
-            .map(|t| t.state = state)
+        let place = place(sweep, number);
+        let place = place.map_err(|_| format!("trial {number} ends without a start"))?;
+        sweep.trials[place].state = state;
+        Ok(())
     };
     match record {
         Record::Created(_) => Err("a sweep begins once".to_owned()),
@@ -401,16 +431,18 @@ fn take(sweep: &mut Sweep, record: Record) -> Result<(), String> {
                 let value = params.as_map().and_then(|map| map.get(&name)).cloned();
                 values.push(value.ok_or(format!("trial {trial} has no `{name}`"))?);
             }
-            match sweep.trials.iter_mut().find(|t| t.number == trial) {
+            match place(sweep, trial) {
                 // Started again after a kill.
-                Some(known) => known.state = TrialState::Open,
-                None => sweep.trials.push(Trial {
-                    number: trial,
-                    values,
-                    state: TrialState::Open,
-                }),
+                Ok(place) => sweep.trials[place].state = TrialState::Open,
+                Err(place) => sweep.trials.insert(
+                    place,
+                    Trial {
+                        number: trial,
+                        values,
+                        state: TrialState::Open,
+                    },
+                ),
             }
-            sweep.trials.sort_by_key(|t| t.number);
             Ok(())
         }
         Record::Finished {

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::doc::KeyPath;
 use crate::base::fs::LinkKind;
 use crate::base::hash::HashAlgo;
 use crate::base::{self, ArtifactPath, Cancel, ContentHash, ObjectId, fs};
 use crate::project::{InGit, Project};
-use crate::store::{self, FileChange, Held, Listing, OnConflict, Presence, Store};
+use crate::store::{self, Cache, FileChange, Held, Listing, OnConflict, Presence, Store};
 
 use crate::pipeline::decide::RunReason;
 use crate::pipeline::error::Error;
@@ -69,6 +70,12 @@ impl<'p> Files<'p> {
     #[must_use]
     pub fn project(&self) -> &'p Project {
         self.project
+    }
+
+    /// Returns the project's cache.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.store.cache
     }
 
     /// Returns the project's top folder.
