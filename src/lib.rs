@@ -29,5 +29,8 @@ pub mod serve;
 // Floor 5: recorded repros and sweeps.
 pub mod experiment;
 
-// Floor 6: arguments, rendering, exit codes.
+// Floor 6: what people look at.
+pub mod ui;
+
+// Floor 7: arguments, rendering, exit codes.
 pub mod cli;

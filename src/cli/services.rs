@@ -8,13 +8,13 @@ use serde_json::json;
 use crate::base::{Cancel, CancelReason};
 use crate::pipeline::execute::service::{self, Ended};
 use crate::pipeline::workspace::Files;
-use crate::pipeline::{Plan, StageSpec};
+use crate::pipeline::{Plan, StageSpec, words};
 
 use super::ctx::Ctx;
 use super::error::CliError;
 use super::exit::Outcome;
 use super::out::{Form, Style};
-use super::render::events::{self, Story};
+use super::render::events::Story;
 
 /// Says of the services of `plan` that are not started how that is done.
 pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
@@ -23,7 +23,7 @@ pub(super) fn mention(ctx: &Ctx, plan: &Plan<'_>) {
         if stage.service.is_some() && !plan.services().contains(index) {
             let name = stage.name.as_str();
             let shown = ctx.out.paint(Style::Strong, name);
-            ctx.out.note(&events::is_a_service(&shown, name));
+            ctx.out.note(&words::is_a_service(&shown, name));
         }
     }
 }

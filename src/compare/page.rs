@@ -113,6 +113,7 @@ fn confusions(plot: &Plot, tables: &[(&str, &[DataRow])]) -> Vec<Drawing> {
                 title: format!("{} of {side}", heading(plot)),
                 classes: classes.clone(),
                 counts,
+                links: Vec::new(),
             };
             Drawing::Chart {
                 name: (*side).to_owned(),

@@ -84,6 +84,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
                 label: name.clone(),
                 detail: maker.and_then(|maker| detail(&graph, maker, args.what.outs)),
                 state: NodeState::Plain,
+                href: None,
             })
             .collect(),
         edges: outline.edges,

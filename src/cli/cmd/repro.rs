@@ -209,12 +209,15 @@ fn pass(
         run,
         warnings,
     } = if args.no_track {
-        let (cancel, lock) = (&ctx.cancel, &mut lock);
-        Recorded {
-            summary: execute::execute(plan, lock, &mut workspace, &options, cancel, story)?,
-            run: None,
-            warnings: Vec::new(),
-        }
+        experiment::repro_unrecorded(
+            plan,
+            &mut lock,
+            &mut workspace,
+            &options,
+            &args.record(project),
+            &ctx.cancel,
+            story,
+        )?
     } else {
         let record = args.record(project);
         let forwarding = Forwarding::start(ctx, project, plan.graph());

@@ -136,6 +136,11 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         config,
         source,
         build: BUILD,
+        // Outside of a project there is no place for it, and nobody who asked for it.
+        log: ctx
+            .project()
+            .ok()
+            .map(|project| project.layout.predictions()),
     };
     small_pages();
     let drained = serve(ctx, options)?;

@@ -6,8 +6,8 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
-use crate::cli::render::{decision, events};
-use crate::pipeline::{Forecast, Plan, Reach, RunReason, SkipReason, StageDecision, StageGraph};
+use crate::cli::render::decision;
+use crate::pipeline::{Forecast, Plan, Reach, RunReason, StageDecision, StageGraph, words};
 
 use super::status::{self, Question};
 
@@ -46,25 +46,16 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .json(&json!(decision::to_json(stage.name.as_str(), forecast)));
         return Ok(Outcome::Done);
     }
-    let (head, reasons) = match forecast {
-        Forecast::Certain(StageDecision::Run(reasons)) => {
-            (format!("{name} must run"), reasons.as_slice())
-        }
-        Forecast::Certain(StageDecision::Restore { because, .. }) => (
-            format!("{name} can be restored from an earlier run"),
-            because.as_slice(),
-        ),
-        Forecast::Certain(StageDecision::Cached) => (format!("{name} is unchanged"), &[][..]),
-        Forecast::Certain(StageDecision::Skip(SkipReason::Frozen)) => {
-            (format!("{name} is frozen and never runs"), &[][..])
-        }
-        Forecast::Certain(StageDecision::Skip(SkipReason::Service)) => {
-            (events::is_a_service(&name, stage.name.as_str()), &[][..])
-        }
-        Forecast::DependsOn(_) => (
-            format!("{name} depends {}", decision::because(forecast)),
-            &[][..],
-        ),
+    let head = words::verdict(&name, stage.name.as_str(), forecast);
+    let reasons = match forecast {
+        Forecast::Certain(
+            StageDecision::Run(reasons)
+            | StageDecision::Restore {
+                because: reasons, ..
+            },
+        ) => reasons.as_slice(),
+        Forecast::Certain(StageDecision::Cached | StageDecision::Skip(_))
+        | Forecast::DependsOn(_) => &[],
     };
     match reasons {
         [] => ctx.out.result(&head),

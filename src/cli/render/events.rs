@@ -297,11 +297,6 @@ pub(in crate::cli) fn summary_text(summary: &Summary) -> String {
     }
 }
 
-/// Says of a service how it is started; `shown` is its name as it is painted.
-pub(in crate::cli) fn is_a_service(shown: &str, name: &str) -> String {
-    format!("{shown} is a service: start it with `cvops repro {name}`")
-}
-
 /// Returns the machine form of the summary.
 pub(in crate::cli) fn summary_json(summary: &Summary) -> Value {
     let done: Vec<Value> = summary

@@ -8,6 +8,8 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::project::Project;
+use crate::track::promotion::Title;
+use crate::track::{Promote, Tracking, Withdraw};
 
 use super::named;
 
@@ -52,11 +54,7 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         None if old.is_none() => return Err(CliError::usage(named::no_alias(&model, alias))),
         None => None,
     };
-    let now = clock::now().as_millisecond();
-    tracking.change(|writing| match new {
-        Some(version) => writing.set_alias(name, alias, version, now),
-        None => writing.delete_alias(name, alias, now),
-    })?;
+    let old = change(ctx, &mut tracking, args, new)?;
     if ctx.out.form == Form::Json {
         ctx.out
             .json(&json!({"model": name, "alias": alias, "version": new, "old": old}));
@@ -70,4 +68,49 @@ pub(super) fn run(ctx: &Ctx, project: &Project, args: &Args) -> Result<Outcome, 
         ctx.out.note(&format!("it was version {old}"));
     }
     Ok(Outcome::Done)
+}
+
+/// Moves or removes the alias and notes it, as the pages do; returns the version that had it.
+fn change(
+    ctx: &Ctx,
+    tracking: &mut Tracking,
+    args: &Args,
+    new: Option<i64>,
+) -> Result<Option<i64>, CliError> {
+    let title = Title::Alias(args.alias.clone());
+    let now_ms = clock::now().as_millisecond();
+    let by = ["USER", "LOGNAME"].iter().find_map(|key| ctx.env.get(key));
+    let by = by.map(str::to_owned);
+    let old = tracking.change(|writing| {
+        // Whoever had it a moment ago: here the last word counts.
+        let old = title.holder(&writing.registered_model(&args.name)?);
+        match (new, old) {
+            // Nothing changes hands.
+            (Some(version), Some(old)) if old == version => {
+                writing.set_alias(&args.name, &args.alias, version, now_ms)?;
+            }
+            (Some(version), expected) => {
+                writing.promote(&Promote {
+                    name: args.name.clone(),
+                    version,
+                    title: title.clone(),
+                    expected,
+                    by: by.clone(),
+                    now_ms,
+                })?;
+            }
+            (None, Some(version)) => {
+                writing.withdraw(&Withdraw {
+                    name: args.name.clone(),
+                    alias: args.alias.clone(),
+                    version,
+                    by: by.clone(),
+                    now_ms,
+                })?;
+            }
+            (None, None) => {}
+        }
+        Ok(old)
+    })?;
+    Ok(old)
 }

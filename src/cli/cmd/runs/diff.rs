@@ -11,6 +11,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::compare::{Row, Values, Verdict, diff};
 use crate::project::Project;
+use crate::track::overview::is_system;
 use crate::track::{Key, Run};
 
 /// Digits behind the point, as `cvops metrics diff` shows them.
@@ -110,7 +111,7 @@ fn params_of(run: &Run) -> Values {
 
 fn metrics_of(run: &Run) -> Values {
     let mut values = Values::new();
-    for metric in &run.metrics {
+    for metric in run.metrics.iter().filter(|metric| !is_system(&metric.key)) {
         let number = metric.value;
         let value = if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
             Value::Int(number as i64)

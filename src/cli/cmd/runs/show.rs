@@ -13,6 +13,7 @@ use crate::project::Project;
 use crate::report::escape::one_line;
 use crate::report::{Align, Table, Tone};
 use crate::track::entity::DatasetInput;
+use crate::track::overview::is_system;
 use crate::track::{Key, Run, StageOutcome, Tracking};
 
 use super::text;
@@ -176,7 +177,7 @@ fn metrics(run: &Run) -> Table {
         ("value", Align::Right),
         ("step", Align::Right),
     ]);
-    for metric in &run.metrics {
+    for metric in run.metrics.iter().filter(|metric| !is_system(&metric.key)) {
         let Key { file, key } = &metric.key;
         let step = match metric.step {
             0 => String::new(),

@@ -1,10 +1,12 @@
 //! `cvops ui`: the tracking server of the project, and who may use it.
 
+#[cfg(feature = "vision")]
+mod eye;
 mod secret;
 mod token;
 mod user;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -21,6 +23,7 @@ use crate::http::Drained;
 use crate::mlflow::{self, Options, ServerEvent};
 use crate::project::Project;
 use crate::track::Tracking;
+use crate::ui::{self, Site};
 
 /// How long open requests get after Ctrl-C.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,6 +50,9 @@ pub(in crate::cli) struct Args {
     /// Another name that requests may be sent to, such as that of a proxy on this machine (repeatable)
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Where the project's prediction server answers
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5001")]
+    serve_url: String,
     /// The largest file that may be uploaded, MiB
     #[arg(long, value_name = "MIB", default_value_t = 10240, value_parser = clap::value_parser!(u32).range(1..))]
     upload_max: u32,
@@ -85,6 +91,12 @@ fn open(project: &Project) -> Result<Option<Tracking>, CliError> {
 fn serve(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let project = ctx.project()?;
     ctx.listen();
+    let site = Site::new(ui::Options {
+        project: project.clone(),
+        serve_url: args.serve_url.clone(),
+        eye: eye(),
+        env: ctx.env.all().clone(),
+    });
     let options = Options {
         host: args.host.clone(),
         port: args.port,
@@ -92,6 +104,7 @@ fn serve(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         upload_bytes_max: u64::from(args.upload_max) << 20,
         drain_timeout: DRAIN_TIMEOUT,
         project,
+        pages: Some(Arc::new(site)),
     };
     let drained = listen(ctx, options)?;
     if 0 < drained.aborted {
@@ -104,6 +117,22 @@ fn serve(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         _ if drained.aborted == 0 => Outcome::Done,
         _ => Outcome::Failed,
     })
+}
+
+/// Returns what sees pictures.
+#[cfg(feature = "vision")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a program without vision sees none"
+)]
+fn eye() -> Option<Arc<dyn ui::Eye>> {
+    Some(Arc::new(eye::VisionEye))
+}
+
+/// A program without vision sees no pictures.
+#[cfg(not(feature = "vision"))]
+fn eye() -> Option<Arc<dyn ui::Eye>> {
+    None
 }
 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
