@@ -10,7 +10,7 @@ use crate::support::{Output, Project, check, mlflow, project};
 
 impl Project {
     /// Runs cvops with this text on stdin.
-    fn with_stdin(&self, args: &str, text: &str) -> Output {
+    pub(crate) fn with_stdin(&self, args: &str, text: &str) -> Output {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
@@ -18,7 +18,7 @@ impl Project {
     }
 
     /// Adds a user with the password `open sesame`.
-    fn add_user(&self, name: &str, role: &str) {
+    pub(crate) fn add_user(&self, name: &str, role: &str) {
         let args = format!("ui user add {name} --role {role} --password-stdin");
         let added = self.with_stdin(&args, "open sesame\n");
         assert!(added.stdout.contains("added"), "{}", added.transcript());

@@ -10,14 +10,15 @@ fn settings_are_listed_with_their_origin() {
     check(
         &p.cvops("config"),
         str![[r#"
-setting         value
-cache.dir       .cvops/cache
-cache.type      reflink,copy
-core.autostage  false
-core.jobs       1
-core.no_scm     false
-parsing.bool    store_true
-parsing.list    nargs
+setting                  value
+cache.dir                .cvops/cache
+cache.type               reflink,copy
+core.autostage           false
+core.jobs                1
+core.no_scm              false
+parsing.bool             store_true
+parsing.list             nargs
+tracking.system_metrics  true
 [exit 0]
 "#]],
     );
@@ -28,29 +29,31 @@ parsing.list    nargs
     check(
         &p.cvops("config list --show-origin"),
         str![[r#"
-setting         value          from
-cache.dir       big/cache      .cvops/config.local.yaml
-cache.type      hardlink,copy  .cvops/config.yaml
-core.autostage  false          default
-core.jobs       2              [HOME]/.config/cvops/config.yaml
-core.no_scm     false          default
-parsing.bool    store_true     default
-parsing.list    nargs          default
+setting                  value          from
+cache.dir                big/cache      .cvops/config.local.yaml
+cache.type               hardlink,copy  .cvops/config.yaml
+core.autostage           false          default
+core.jobs                2              [HOME]/.config/cvops/config.yaml
+core.no_scm              false          default
+parsing.bool             store_true     default
+parsing.list             nargs          default
+tracking.system_metrics  true           default
 [exit 0]
 "#]],
     );
     check(
         &p.cvops("config list --md"),
         str![[r#"
-| setting        | value         |
-| -------------- | ------------- |
-| cache.dir      | big/cache     |
-| cache.type     | hardlink,copy |
-| core.autostage | false         |
-| core.jobs      | 2             |
-| core.no\_scm   | false         |
-| parsing.bool   | store\_true   |
-| parsing.list   | nargs         |
+| setting                  | value         |
+| ------------------------ | ------------- |
+| cache.dir                | big/cache     |
+| cache.type               | hardlink,copy |
+| core.autostage           | false         |
+| core.jobs                | 2             |
+| core.no\_scm             | false         |
+| parsing.bool             | store\_true   |
+| parsing.list             | nargs         |
+| tracking.system\_metrics | true          |
 [exit 0]
 "#]],
     );
@@ -153,7 +156,7 @@ error: there is no setting `core.job`
 --- stderr ---
 error: there is no setting `frobnicate`
  |
- = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`, `tracking.uri`
+ = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`, `tracking.system_metrics`, `tracking.uri`
 [exit 2]
 "#]],
     );
@@ -344,17 +347,18 @@ fn files_of_dvc_are_read_and_changed_in_their_own_form() {
     check(
         &p.cvops("config list --show-origin"),
         str![[r#"
-setting           value         from
-cache.dir         .dvc/cache    default
-cache.type        reflink,copy  default
-core.analytics    false         .dvc/config
-core.autostage    false         default
-core.jobs         1             default
-core.no_scm       false         default
-core.remote       store         .dvc/config
-parsing.bool      store_true    default
-parsing.list      nargs         default
-remote.store.url  ../../store   .dvc/config
+setting                  value         from
+cache.dir                .dvc/cache    default
+cache.type               reflink,copy  default
+core.analytics           false         .dvc/config
+core.autostage           false         default
+core.jobs                1             default
+core.no_scm              false         default
+core.remote              store         .dvc/config
+parsing.bool             store_true    default
+parsing.list             nargs         default
+remote.store.url         ../../store   .dvc/config
+tracking.system_metrics  true          default
 [exit 0]
 "#]],
     );

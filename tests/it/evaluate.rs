@@ -22,13 +22,19 @@ look at reports/evaluation.html
     check(
         &p.cvops("evaluate --json"),
         str![[r#"
-{"accuracy":[..],"ece":[..],"images":8,"log_loss":[..],"macro_f1":[..],"metrics":"reports/metrics.json","page":"reports/evaluation.html"}
+{"accuracy":[..],"ece":[..],"images":8,"log_loss":[..],"macro_f1":[..],"metrics":"reports/metrics.json","page":"reports/evaluation.html","predictions":"reports/predictions.jsonl"}
 [exit 0]
 "#]],
     );
     assert_eq!(
         p.names("reports"),
-        ["evaluation.html", "metrics.json", "plots", "train.jsonl"]
+        [
+            "evaluation.html",
+            "metrics.json",
+            "plots",
+            "predictions.jsonl",
+            "train.jsonl"
+        ]
     );
     assert_eq!(
         p.names("reports/plots"),
@@ -76,6 +82,41 @@ fn metrics_hold_what_is_promised() {
 }
 
 #[test]
+fn what_was_said_of_each_picture_is_a_line() {
+    let p = trained_project();
+    p.ok("evaluate");
+    let metrics: Value = serde_json::from_str(&p.read("reports/metrics.json")).unwrap();
+    let lines: Vec<Value> = p
+        .read("reports/predictions.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 8);
+    let right = lines
+        .iter()
+        .filter(|l| l["label"] == l["predicted"])
+        .count();
+    assert_eq!(metrics["accuracy"], right as f64 / 8.0);
+    // Lines name the pictures by what prepared data says of them.
+    let index = p.read("data/prepared/index.jsonl");
+    let prepared = index
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["split"] == "test");
+    for (at, (line, prepared)) in lines.iter().zip(prepared).enumerate() {
+        assert_eq!(line["index"], at);
+        assert_eq!(line["split"], "test");
+        assert_eq!(line["path"], prepared["path"]);
+        assert_eq!(line["content"], prepared["content"]);
+        let probabilities = line["probabilities"].as_object().unwrap();
+        let sum: f64 = probabilities.values().filter_map(Value::as_f64).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{line}");
+        let predicted = line["predicted"].as_str().unwrap();
+        assert_eq!(line["confidence"], probabilities[predicted]);
+    }
+}
+
+#[test]
 fn the_page_needs_nothing_else() {
     let p = trained_project();
     p.ok("evaluate");
@@ -100,11 +141,13 @@ fn equal_models_give_equal_files() {
     let first = (
         p.read("reports/metrics.json"),
         p.read("reports/evaluation.html"),
+        p.read("reports/predictions.jsonl"),
     );
     p.ok("evaluate");
     let second = (
         p.read("reports/metrics.json"),
         p.read("reports/evaluation.html"),
+        p.read("reports/predictions.jsonl"),
     );
     assert!(first == second);
 }

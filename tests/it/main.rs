@@ -11,6 +11,7 @@
 mod access;
 mod add;
 mod bad_input;
+mod browser;
 mod cache;
 mod check_ignore;
 mod checkout;
@@ -50,6 +51,7 @@ mod migrate;
 mod mlflow_bad_input;
 mod mlflow_client;
 mod mlflow_golden;
+mod mlflow_server;
 mod models;
 #[cfg(feature = "vision")]
 mod monitoring;
@@ -62,6 +64,7 @@ mod plots;
 mod predict;
 #[cfg(feature = "vision")]
 mod preprocess;
+mod progress;
 mod push;
 mod random;
 mod relocate;
@@ -70,6 +73,8 @@ mod repro;
 mod runs;
 #[cfg(feature = "vision")]
 mod serve;
+#[cfg(feature = "vision")]
+mod serve_log;
 #[cfg(feature = "vision")]
 mod serve_registry;
 mod service;

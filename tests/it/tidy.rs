@@ -244,7 +244,7 @@ fn outside_world(sources: &[Source]) -> Vec<String> {
 /// Rule 7: threads and channels; async comes with sockets.
 fn asynchronous(sources: &[Source]) -> Vec<String> {
     let mut complaints = BTreeSet::new();
-    let servers = [Some("http"), Some("serve"), Some("mlflow")];
+    let servers = [Some("http"), Some("serve"), Some("mlflow"), Some("ui")];
     for file in sources.iter().filter(|s| !servers.contains(&s.room())) {
         for what in &file.found.asynchronous {
             complaints.insert(format!(

@@ -316,7 +316,11 @@ fn mlflows_own_client_needs_no_set_up() {
         .unwrap();
     let run = shown(&p, own["id"].as_str().unwrap());
     assert_eq!(run["status"], "failed");
-    assert_eq!(run["metrics"][""], json!({"loss": 1.0 / 3.0, "half": 0.5}));
+    // The machine's metrics stand beside them: the client takes longer to start than the first sample.
+    let mut metrics = run["metrics"][""].clone();
+    let logged = metrics.as_object_mut().unwrap();
+    logged.retain(|name, _| !name.starts_with("system/"));
+    assert_eq!(metrics, json!({"loss": 1.0 / 3.0, "half": 0.5}));
     assert_eq!(
         run["params"][""],
         json!({"optimiser": "sgd", "layers": "3"})

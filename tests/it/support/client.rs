@@ -102,6 +102,11 @@ impl Server {
         }
     }
 
+    /// Returns the URL of a path, for a browser.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
     /// Opens a connection.
     pub(crate) fn connect(&self) -> TcpStream {
         connect(self.port)
@@ -223,13 +228,34 @@ pub(crate) fn receive(stream: &mut TcpStream) -> Answer {
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap();
-    Answer {
+    let mut answer = Answer {
         status: status.parse().unwrap(),
         headers: lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         body: bytes[end + 4..].to_vec(),
+    };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = unchunked(&answer.body);
+    }
+    answer
+}
+
+/// Puts a body together that came in chunks (RFC 9112, 7.1).
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|w| w == b"\r\n");
+        let end = end.expect("the answer was broken off");
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        let from = end + 2;
+        assert!(from + size <= rest.len(), "the answer was broken off");
+        body.extend_from_slice(&rest[from..from + size]);
+        rest = &rest[from + size + 2..];
     }
 }
 

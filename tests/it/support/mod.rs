@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod dvc;
 pub(crate) mod dvc_world;

@@ -108,15 +108,6 @@ fn clients_find_the_conventions_of_mlflow() {
         assert_eq!(info["store_type"], "SqlStore");
         assert_eq!(info["multipart_uploads_enabled"], false);
     }
-    let home = server.get("/");
-    assert_eq!(
-        home.header("Content-Type"),
-        Some("text/html; charset=utf-8")
-    );
-    let policy = home.header("Content-Security-Policy").unwrap();
-    assert!(policy.starts_with("default-src 'none'"), "{policy}");
-    assert!(!home.text().contains("<script"));
-    assert_eq!(home.header("X-Content-Type-Options"), Some("nosniff"));
     assert!(
         1.0 <= server.metric(r#"http_requests_total{handler="/health",method="GET",status="2xx"}"#)
     );
@@ -477,7 +468,7 @@ fn pages_of_other_sites_are_refused() {
     let server = p.ui("--allow-host ml.example.org");
     let ask = |headers: &str| {
         let mut stream = server.connect();
-        let head = format!("GET / HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
+        let head = format!("GET /metrics HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let answer = receive(&mut stream);
         if answer.status != 200 {
