@@ -112,6 +112,7 @@ impl Net {
                 pixels: self.noise(images),
                 labels: (0..images).map(|i| (i % self.classes) as u32).collect(),
                 paths: (0..images).map(|i| format!("{i}.png")).collect(),
+                contents: vec![String::new(); images],
             },
             val: None,
             content_hash: ContentHash::of(b"noise"),
