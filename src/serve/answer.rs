@@ -126,7 +126,7 @@ pub(super) fn ranked<'a>(
 pub(super) struct ModelPredictions<'a> {
     /// Probabilities of each picture, in the order of the classes.
     #[schema(example = json!([[0.0102, 0.9731, 0.0167]]))]
-    pub(super) predictions: Vec<Vec<f32>>,
+    pub(super) predictions: Vec<&'a [f32]>,
     /// The likeliest class of each picture.
     #[schema(example = json!(["coat"]))]
     pub(super) labels: Vec<&'a str>,
@@ -155,6 +155,12 @@ pub(super) struct ModelInfo<'a> {
     /// Its version; 1 for a model that is served from a folder.
     #[schema(example = "1")]
     pub(super) version: &'a str,
+    /// `main`, `canary` (answers a share of the requests) or `shadow` (is only compared).
+    #[schema(example = "main")]
+    pub(super) role: &'a str,
+    /// The share of the requests that it answers, 0 to 1.
+    #[schema(example = 1.0)]
+    pub(super) share: f64,
     /// The alias under which a registry names it; null without one.
     pub(super) alias: Option<&'a str>,
     /// The run that made it; null if that is not known.
@@ -194,10 +200,23 @@ pub(super) struct Behind {
 }
 
 /// Answer of `/models`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
 pub(super) struct ModelList<'a> {
-    /// One, or none while there is no model yet.
-    pub(super) models: Vec<ModelInfo<'a>>,
+    /// All that are in memory.
+    models: Vec<ModelInfo<'a>>,
+}
+
+/// What is to be loaded.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a request; `reload` reads it")]
+pub(super) struct ReloadJson {
+    /// This version of the registered model; not together with `alias`.
+    #[schema(example = "4")]
+    version: Option<String>,
+    /// The version that has this alias, now and later.
+    #[schema(example = "champion")]
+    alias: Option<String>,
 }
 
 /// A form with one picture.

@@ -1,5 +1,5 @@
 //! One request as handlers get it: headers, query, id, body; and what it may ask for beside.
-//! Imports: warp, `http`, `serve::refusal`.
+//! Imports: warp, `http`, `form_urlencoded`, `serve::{refusal, served}`.
 
 use std::time::Duration;
 
@@ -13,10 +13,14 @@ use crate::http::RequestId;
 use crate::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::refusal::{FieldProblem, Refusal};
+use super::served::Wanted;
 use super::service::Ends;
 
 /// The header with which a client shortens the time it waits.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+
+/// The header by which a client stays on one side of a canary.
+const CANARY_HEADER: &str = "x-canary-key";
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -51,7 +55,49 @@ pub(super) struct Options {
     pub(super) threshold: Option<f32>,
 }
 
+/// Which model a request names; the first one, whichever version, if it names none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Which {
+    /// The name under which it is served.
+    pub(super) model: Option<String>,
+    /// The version that is to answer.
+    pub(super) version: Option<String>,
+}
+
+impl Which {
+    /// Returns which version is wanted.
+    pub(super) fn wanted<'a>(&'a self, ask: &'a Ask) -> Wanted<'a> {
+        match &self.version {
+            Some(version) => Wanted::Version(version),
+            None => ask.any_version(),
+        }
+    }
+}
+
 impl Ask {
+    /// Asks for whichever version is to answer this client: who sends the header `X-Canary-Key` gets the
+    /// same one each time.
+    pub(super) fn any_version(&self) -> Wanted<'_> {
+        let key = self.headers.get(CANARY_HEADER);
+        let key = key.and_then(|key| key.to_str().ok());
+        Wanted::Any {
+            key: key.unwrap_or(self.id.as_str()),
+        }
+    }
+
+    /// Returns which model the query names: `model`, `version`.
+    pub(super) fn which(&self) -> Which {
+        let mut which = Which::default();
+        for (key, value) in form_urlencoded::parse(self.query.as_bytes()) {
+            match &*key {
+                "model" => which.model = Some(value.into_owned()),
+                "version" => which.version = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        which
+    }
+
     /// Returns the header `Content-Type`, if it is text.
     pub(super) fn content_type(&self) -> Option<&str> {
         let value = self.headers.get(CONTENT_TYPE)?;

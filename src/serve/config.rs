@@ -1,4 +1,5 @@
-//! The `serve` section of params.yaml. Imports: `base::doc`, `vision::image`.
+//! The `serve` section of params.yaml. Imports: `base::doc`, `vision::image`,
+//! `serve::model_config`.
 //!
 //! | key | meaning | values | default |
 //! |---|---|---|---|
@@ -15,6 +16,10 @@
 //! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
 //! | `docs` | are `/`, `/docs` and `/openapi.json` answered? | true or false | true |
+//! | `models.NAME.model` | what is served as NAME: a folder, or `models:/…` | a text | none |
+//! | `models.NAME.canary.model` | what answers a share of the requests for NAME | a text | none |
+//! | `models.NAME.canary.percent` | how large that share is | 0 to 100 | none |
+//! | `models.NAME.shadow` | what is asked as well, and only compared | a text | none |
 //! | `log.sample` | share of the requests whose predictions are logged in the project; 0 for none | 0 to 1 | 1 |
 //! | `log.pictures` | are the pictures kept, as the model saw them? | true or false | true |
 //! | `log.max_mib` | largest size of the prediction log in MiB; the oldest part goes | 1 to 1048576 | 256 |
@@ -26,6 +31,9 @@ use std::time::Duration;
 
 use crate::base::doc::{Fields, On};
 use crate::vision::image::Limits;
+
+use super::model_config;
+pub use super::model_config::ModelConfig;
 
 /// How the server behaves; the module's table explains each key.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +64,8 @@ pub struct Config {
     pub docs: Pages,
     /// What is logged of predictions.
     pub log: LogConfig,
+    /// Which models are served, each under its own name; none if the command line says which.
+    pub models: Vec<ModelConfig>,
 }
 
 /// What is logged of predictions, where there is a project.
@@ -121,6 +131,7 @@ impl Config {
                 Pages::Hidden
             },
             log: LogConfig::read(fields.section("log")),
+            models: model_config::read(&fields.section("models")),
         };
         if config.host.trim().is_empty() {
             let headline = format!("`{}` must not be empty", fields.path("host"));

@@ -14,8 +14,10 @@ use crate::track::predictions::Feedback;
 use super::ask::Ask;
 use super::envelope;
 use super::log::{Log, Said};
+use super::protocol::Protocol;
 use super::recent::{Known, Verdict};
 use super::refusal::{FieldProblem, Refusal};
+use super::served::{self, Role};
 use super::service::{Service, json as json_response};
 
 /// A body is a few short texts.
@@ -51,8 +53,7 @@ pub(super) async fn feedback(service: Arc<Service>, ask: Ask) -> Response {
 async fn take(service: &Service, ask: &Ask) -> Result<(), Refusal> {
     ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
-    let model = service.ready()?;
-    let wanted = read(&ask.body, &model.predictor.model().classes)?;
+    let wanted = read(&ask.body, &classes(service)?)?;
     let Some(log) = &service.log else {
         let detail = "predictions are not logged here, so there is none to give feedback on: \
                       start the server in a project, with `serve.log.sample` above 0";
@@ -72,6 +73,31 @@ async fn take(service: &Service, ask: &Ask) -> Result<(), Refusal> {
             Err(unavailable("log_unwritable", detail))
         }
     }
+}
+
+/// Returns the classes of all that answers requests: which of them answered this one is known only where
+/// the request is known.
+fn classes(service: &Service) -> Result<Vec<String>, Refusal> {
+    let mut classes: Vec<String> = Vec::new();
+    for served in &service.models {
+        for (role, _, model) in served.models() {
+            let new = |class: &&String| role != Role::Shadow && !classes.contains(class);
+            let new: Vec<String> = model
+                .predictor
+                .model()
+                .classes
+                .iter()
+                .filter(new)
+                .cloned()
+                .collect();
+            classes.extend(new);
+        }
+    }
+    if classes.is_empty() {
+        // Says why.
+        service.choose(Protocol::Native, None, served::Wanted::Any { key: "" })?;
+    }
+    Ok(classes)
 }
 
 async fn say(log: &Log, wanted: &Wanted, known: Option<Known>) -> Result<Verdict, Refusal> {

@@ -1,4 +1,5 @@
-//! Waiting for a model, and following one of a registry from version to version.
+//! Loading models while the server runs: waiting for one, following one of a registry from version to
+//! version, and doing what an operator asks for.
 //!
 //! Another version is read, checked and warmed up beside the one that is served; only then does the
 //! pointer move that requests read. A request keeps the model that it began with, and a batch holds
@@ -6,17 +7,25 @@
 //! the time of two blank ones, since a model gets its memory on the thread that will use it. A version
 //! that cannot be loaded changes nothing but what is told: an event, a metric, `behind` in `/model`.
 //!
-//! Imports: base, tokio, `serve::{model, run, service}`.
+//! A place without a model looks once a second whether its folder is complete. A folder that does not
+//! load is tried again when one of its files changes; one that was loaded is read again only when an
+//! operator says so.
+//!
+//! Imports: tokio, `serve::{model, run, served, service, source}`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Error;
 use super::answer::Behind;
-use super::model::{self, Absence, Found, LOOK_EVERY, Model, Origin, Status};
-use super::run::{Observer, ServerEvent, ready};
+use super::model::{self, Model, Status};
+use super::run::{About, ServerEvent};
+use super::served::{Order, Place, Served};
 use super::service::Service;
+use super::source::{Absence, Found, Origin, Target};
 
+/// How often a place without a model looks for one, and a registry is asked which version is meant.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After this time a version that could not be loaded is tried again: its files may have come back.
 const RETRY_EVERY: Duration = Duration::from_secs(10);
 
@@ -24,172 +33,261 @@ const RETRY_EVERY: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// As `model::load`; what was served before is served on.
-pub(super) fn load(service: &Service, found: &Found) -> Result<Arc<Model>, Error> {
-    let loaded = model::load(&service.source, found, &service.queue, &service.metrics);
-    let model = Arc::new(loaded?);
-    service.metrics.loaded(&model);
-    service.model.set(Status::Ready(Arc::clone(&model)));
-    catch_up(service);
+fn load(
+    service: &Service,
+    served: &Served,
+    place: &Place,
+    found: &Found,
+) -> Result<Arc<Model>, Error> {
+    let model = model::load(&place.source, found, &service.queue, |version, classes| {
+        served.metrics.of_model(version, classes)
+    })?;
+    let model = Arc::new(model);
+    served.metrics.loaded(model.load_time);
+    place.slot.set(Status::Ready(Arc::clone(&model)));
+    served.tell();
+    catch_up(served, place);
     Ok(model)
 }
 
-/// Looks for a model until one can be served; with a registry, as long as the server lives.
-pub(super) async fn follow(service: Arc<Service>, observe: Observer) {
-    let mut failed: Option<Failed> = None;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let (service, observe) = (Arc::clone(&service), Arc::clone(&observe));
-        let seen = failed.clone();
-        let looked = tokio::task::spawn_blocking(move || look_once(&service, &observe, seen)).await;
-        match looked {
-            Ok(Looked::Done) => return,
-            Ok(Looked::Again { seen }) => failed = seen,
-            // A panic is in the log already; the next look may do better.
-            Err(_) => {}
+/// Looks at a place for the first time; returns what is to be told of it.
+///
+/// # Errors
+/// What is there cannot be loaded.
+pub(super) fn first(
+    service: &Service,
+    served: &Served,
+    place: &Place,
+) -> Result<ServerEvent, Error> {
+    match place.source.look(None) {
+        Ok(found) => {
+            let model = load(service, served, place, &found)?;
+            Ok(ready(place, &model))
+        }
+        Err(absence) => {
+            place.slot.set(Status::Absent(absence.clone()));
+            Ok(ServerEvent::NoModel {
+                about: About::of(place),
+                said: place.source.absence(&absence),
+                absence,
+            })
         }
     }
 }
 
-/// What could not be loaded.
-#[derive(Clone)]
-struct Failed {
-    found: Found,
-    at: Instant,
+/// Notes that what is there cannot be loaded.
+pub(super) fn broken(served: &Served, place: &Place, error: &Error) -> ServerEvent {
+    let problem = error.to_string();
+    served.metrics.load_failed();
+    place.slot.set(Status::Broken {
+        problem: problem.clone(),
+    });
+    let about = About::of(place);
+    ServerEvent::Broken { about, problem }
 }
 
-impl Failed {
-    /// Would loading it now most likely fail again?
-    fn stays(&self, found: &Found) -> bool {
-        self.found == *found
-            && match found {
-                // A change of a file changes what is found.
-                Found::Folder(_) => true,
-                Found::Version(_) => self.at.elapsed() < RETRY_EVERY,
-            }
+/// Which place of a server is followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlaceId {
+    /// Position of the model.
+    pub(super) served: usize,
+    /// Position of the place among its places.
+    pub(super) place: usize,
+}
+
+/// Looks at a place as long as something may change by itself.
+pub(super) async fn follow(service: Arc<Service>, id: PlaceId) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let service = Arc::clone(&service);
+        let looked = tokio::task::spawn_blocking(move || {
+            let served = service.models.get(id.served)?;
+            let place = served.places().nth(id.place)?;
+            look(&service, served, place);
+            Some(())
+        });
+        // A panic is in the log already; the next look may do better.
+        if let Ok(None) = looked.await {
+            return;
+        }
     }
 }
 
-enum Looked {
-    /// There is a model, and nothing that could change it.
-    Done,
-    /// Look again.
-    Again {
-        /// What could not be loaded, if there is any.
-        seen: Option<Failed>,
-    },
-}
-
-impl Looked {
-    const NOTHING: Self = Self::Again { seen: None };
-}
-
-fn look_once(service: &Service, observe: &Observer, seen: Option<Failed>) -> Looked {
-    let serving = match &*service.model.get() {
-        Status::Ready(model) => Some(Arc::clone(model)),
-        Status::Absent(_) | Status::Loading | Status::Broken { .. } => None,
-    };
-    let found = match service.source.look() {
+fn look(service: &Service, served: &Served, place: &Place) {
+    let mut order = place.order();
+    if order.is_unloaded {
+        return;
+    }
+    let serving = place.model();
+    if serving.is_some() && matches!(place.source.origin, Origin::Folder(_)) {
+        return;
+    }
+    let found = match place.source.look(order.target.as_ref()) {
         Ok(found) => found,
         Err(absence) => {
             match (serving, absence) {
                 (Some(serving), Absence::Version(problem)) => {
-                    fall_behind(service, observe, &serving, None, problem);
+                    fall_behind(service, served, place, &serving, None, problem);
                 }
                 (Some(_), Absence::File(_)) => {}
-                (None, absence) => service.model.set(Status::Absent(absence)),
+                (None, absence) => place.slot.set(Status::Absent(absence)),
             }
-            return Looked::NOTHING;
+            order.failed = None;
+            return;
         }
     };
     if let (Some(serving), Found::Version(named)) = (&serving, &found)
         && serving.version == *named
     {
-        catch_up(service);
-        return Looked::NOTHING;
+        catch_up(served, place);
+        order.failed = None;
+        return;
     }
-    if seen.as_ref().is_some_and(|seen| seen.stays(&found)) {
-        return Looked::Again { seen };
+    let stays_broken = order.failed.as_ref().is_some_and(|(failed, at)| {
+        *failed == found
+            && match found {
+                // A change of a file changes what is found.
+                Found::Folder(_) => true,
+                Found::Version(_) => at.elapsed() < RETRY_EVERY,
+            }
+    });
+    if stays_broken {
+        return;
     }
     match serving {
-        None => begin(service, observe, found),
-        Some(serving) => exchange(service, observe, &serving, found),
+        None => begin(service, served, place, &mut order, found),
+        Some(serving) => exchange(service, served, place, &mut order, &serving, found),
     }
 }
 
 /// Loads the first model.
-fn begin(service: &Service, observe: &Observer, found: Found) -> Looked {
-    let before = match &*service.model.get() {
+fn begin(service: &Service, served: &Served, place: &Place, order: &mut Order, found: Found) {
+    let before = match &*place.slot.get() {
         Status::Broken { problem } => Some(problem.clone()),
-        Status::Absent(_) | Status::Loading | Status::Ready(_) => None,
+        Status::Absent(_) | Status::Loading | Status::Unloaded | Status::Ready(_) => None,
     };
-    service.model.set(Status::Loading);
-    match load(service, &found) {
+    place.slot.set(Status::Loading);
+    match load(service, served, place, &found) {
         Ok(model) => {
-            observe(ready(service, &model));
-            match service.source.origin {
-                Origin::Folder(_) => Looked::Done,
-                Origin::Registry(_) => Looked::NOTHING,
-            }
+            order.failed = None;
+            (service.observe)(ready(place, &model));
         }
         Err(error) => {
             let problem = error.to_string();
-            service.model.set(Status::Broken {
-                problem: problem.clone(),
-            });
             // The lock is written after the model: what it says may change with no file of the model.
             let lock_may_change =
                 matches!(error, Error::LockDiffers { .. } | Error::LockAbsent { .. });
             let is_news = before.as_ref() != Some(&problem);
             let is_version = matches!(found, Found::Version(_));
             if is_news || !(lock_may_change || is_version) {
-                service.metrics.load_failed();
-                observe(ServerEvent::Broken { problem });
+                (service.observe)(broken(served, place, &error));
+            } else {
+                place.slot.set(Status::Broken { problem });
             }
-            let at = Instant::now();
-            let seen = (!lock_may_change).then_some(Failed { found, at });
-            Looked::Again { seen }
+            order.failed = (!lock_may_change).then(|| (found, Instant::now()));
         }
     }
 }
 
 /// Loads another version than the one that is served.
-fn exchange(service: &Service, observe: &Observer, serving: &Model, found: Found) -> Looked {
-    match load(service, &found) {
+fn exchange(
+    service: &Service,
+    served: &Served,
+    place: &Place,
+    order: &mut Order,
+    serving: &Model,
+    found: Found,
+) {
+    match load(service, served, place, &found) {
         Ok(model) => {
-            observe(ready(service, &model));
-            Looked::NOTHING
+            order.failed = None;
+            (service.observe)(ready(place, &model));
         }
         Err(error) => {
-            service.metrics.load_failed();
+            served.metrics.load_failed();
             let wanted = match &found {
                 Found::Version(named) => Some(named.version.clone()),
                 Found::Folder(_) => None,
             };
-            fall_behind(service, observe, serving, wanted, error.to_string());
-            let at = Instant::now();
-            Looked::Again {
-                seen: Some(Failed { found, at }),
-            }
+            fall_behind(service, served, place, serving, wanted, error.to_string());
+            order.failed = Some((found, Instant::now()));
         }
     }
+}
+
+/// Why a model was not loaded when an operator asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotLoaded {
+    /// A folder has neither versions nor aliases.
+    NoVersions,
+    /// What is meant is not there, or cannot be loaded; what was served goes on.
+    Failed(String),
+}
+
+/// Loads a model anew, or the version that `target` means, which is then followed instead of what the
+/// server was started with. Blocks.
+///
+/// # Errors
+/// Nothing has changed.
+pub(super) fn reload(
+    service: &Service,
+    served: &Served,
+    target: Option<Target>,
+) -> Result<Arc<Model>, NotLoaded> {
+    let place = &served.main;
+    if target.is_some() && matches!(place.source.origin, Origin::Folder(_)) {
+        return Err(NotLoaded::NoVersions);
+    }
+    let mut order = place.order();
+    let meant = target.or_else(|| order.target.clone());
+    let found = place.source.look(meant.as_ref());
+    let found = found.map_err(|absence| NotLoaded::Failed(place.source.absence(&absence)))?;
+    match load(service, served, place, &found) {
+        Ok(model) => {
+            *order = Order {
+                target: meant,
+                failed: None,
+                is_unloaded: false,
+            };
+            (service.observe)(ready(place, &model));
+            Ok(model)
+        }
+        Err(error) => {
+            served.metrics.load_failed();
+            tracing::warn!(model = served.name, %error, "a model was to be loaded, and cannot be");
+            Err(NotLoaded::Failed(error.to_string()))
+        }
+    }
+}
+
+/// Takes a model out of service until it is loaded again. Requests that hold it end on it. Blocks.
+pub(super) fn unload(served: &Served) {
+    let place = &served.main;
+    let mut order = place.order();
+    order.is_unloaded = true;
+    place.slot.set(Status::Unloaded);
+    served.tell();
+    catch_up(served, place);
 }
 
 /// Tells, once, why `serving` goes on.
 fn fall_behind(
     service: &Service,
-    observe: &Observer,
+    served: &Served,
+    place: &Place,
     serving: &Model,
     version: Option<String>,
     problem: String,
 ) {
     let behind = Behind { version, problem };
-    if service.behind.load().as_deref() == Some(&behind) {
+    if place.behind.load().as_deref() == Some(&behind) {
         return;
     }
     let Behind { version, problem } = behind.clone();
-    service.metrics.behind(true);
-    service.behind.store(Some(Arc::new(behind)));
-    observe(ServerEvent::Behind {
+    place.behind.store(Some(Arc::new(behind)));
+    note_behind(served);
+    (service.observe)(ServerEvent::Behind {
+        about: About::of(place),
         wanted: version,
         serving: serving.version.version.clone(),
         problem,
@@ -197,142 +295,25 @@ fn fall_behind(
 }
 
 /// The version that is meant is served.
-fn catch_up(service: &Service) {
-    service.metrics.behind(false);
-    service.behind.store(None);
+fn catch_up(served: &Served, place: &Place) {
+    if place.behind.swap(None).is_some() {
+        note_behind(served);
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::path::PathBuf;
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Mutex, mpsc};
+fn note_behind(served: &Served) {
+    let is_behind = served.places().any(|place| place.behind.load().is_some());
+    served.metrics.behind.set(i64::from(is_behind));
+}
 
-    use arc_swap::ArcSwapOption;
-
-    use super::*;
-    use crate::serve::config;
-    use crate::serve::metrics::Metrics;
-    use crate::serve::model::tests::BUILD;
-    use crate::serve::model::{
-        Brought, LockState, ModelSlot, ModelSource, Named, Registry, Strictness,
-    };
-    use crate::serve::queue::Queue;
-    use crate::serve::worker::{self, Batching};
-    use crate::vision::artifact::ModelArtifact;
-
-    /// A registry in which the test says what is named, and where the files are.
-    #[derive(Default)]
-    struct Shelf {
-        named: Mutex<Option<u8>>,
-        dirs: Mutex<BTreeMap<String, PathBuf>>,
-    }
-
-    impl Registry for Shelf {
-        fn named(&self) -> Result<Named, String> {
-            let named = *self.named.lock().unwrap();
-            let version = named.ok_or("no `champion`")?.to_string();
-            Ok(Named {
-                version,
-                alias: Some("champion".to_owned()),
-                run_id: None,
-            })
-        }
-
-        fn bring(&self, named: &Named) -> Result<Brought, String> {
-            let dirs = self.dirs.lock().unwrap();
-            let dir = dirs.get(&named.version).ok_or("its files are gone")?;
-            Ok(Brought {
-                dir: dir.clone(),
-                kept: Box::new(()),
-            })
-        }
-    }
-
-    fn service(shelf: &Arc<Shelf>) -> Service {
-        let registry = prometheus::Registry::new();
-        let queue = Arc::new(Queue::new(1));
-        let metrics = Metrics::new(&registry, "tiny", "", BUILD, &queue).unwrap();
-        let batching = Batching {
-            max: 1,
-            wait: Duration::ZERO,
-        };
-        worker::start(Arc::clone(&queue), batching).unwrap();
-        Service {
-            log: None,
-            config: config::tests::read("").unwrap(),
-            source: ModelSource {
-                origin: Origin::Registry(Arc::clone(shelf) as Arc<dyn Registry>),
-                shown: PathBuf::from("models:/tiny@champion"),
-                name: "tiny".to_owned(),
-                check: Arc::new(|_| LockState::Absent),
-                strictness: Strictness::Warn,
-                made_by: None,
-            },
-            build: BUILD,
-            model: ModelSlot::new(Status::Loading),
-            behind: ArcSwapOption::empty(),
-            queue,
-            metrics,
-            registry,
-            draining: AtomicBool::new(false),
-        }
-    }
-
-    /// What a look did: the version that is served, and what was told.
-    fn look(service: &Service, seen: &mut Option<Failed>) -> (String, Vec<String>) {
-        let (sender, events) = mpsc::channel();
-        let sender = Mutex::new(sender);
-        let observe: Observer = Arc::new(move |event| {
-            let told = match event {
-                ServerEvent::Ready { version, .. } => format!("ready {}", version.unwrap()),
-                ServerEvent::Behind { problem, .. } => format!("behind: {problem}"),
-                ServerEvent::Broken { problem } => format!("broken: {problem}"),
-                other => format!("{other:?}"),
-            };
-            sender.lock().unwrap().send(told).unwrap();
-        });
-        match look_once(service, &observe, seen.take()) {
-            Looked::Again { seen: now } => *seen = now,
-            Looked::Done => panic!("a registry is followed as long as the server lives"),
-        }
-        let serving = service.ready().map_or_else(
-            |_| "nothing".to_owned(),
-            |model| model.version.version.clone(),
-        );
-        (serving, events.try_iter().collect())
-    }
-
-    #[test]
-    fn a_version_is_exchanged_only_for_one_that_loads() {
-        let dir = tempfile::tempdir().unwrap();
-        ModelArtifact::tiny().save(dir.path()).unwrap();
-        let shelf = Arc::new(Shelf::default());
-        for version in ["1", "3"] {
-            let mut dirs = shelf.dirs.lock().unwrap();
-            dirs.insert(version.to_owned(), dir.path().to_owned());
-        }
-        let service = service(&shelf);
-        let mut seen = None;
-        let mut after = |named: Option<u8>| {
-            *shelf.named.lock().unwrap() = named;
-            let (serving, told) = look(&service, &mut seen);
-            let behind = service.behind.load().as_deref().cloned();
-            (serving, told.join(", "), behind.map(|b| b.version))
-        };
-        let is = |serving: &str, told: &str, behind| (serving.to_owned(), told.to_owned(), behind);
-        let missing = "behind: version 2 of `tiny` cannot be loaded: its files are gone";
-        let two = Some("2".to_owned());
-        assert_eq!(after(None), is("nothing", "", None));
-        assert_eq!(after(Some(1)), is("1", "ready 1", None));
-        assert_eq!(after(Some(1)), is("1", "", None));
-        assert_eq!(after(Some(2)), is("1", missing, Some(two.clone())));
-        // Told once, and not tried each second.
-        assert_eq!(after(Some(2)), is("1", "", Some(two)));
-        assert_eq!(after(Some(1)), is("1", "", None));
-        assert_eq!(after(None), is("1", "behind: no `champion`", Some(None)));
-        assert_eq!(after(Some(3)), is("3", "ready 3", None));
-        service.queue.close();
+fn ready(place: &Place, model: &Model) -> ServerEvent {
+    ServerEvent::Ready {
+        about: About::of(place),
+        version: match place.source.origin {
+            Origin::Folder(_) => None,
+            Origin::Registry(_) => Some(model.version.version.clone()),
+        },
+        classes: model.predictor.model().classes.len(),
+        took: model.load_time,
     }
 }

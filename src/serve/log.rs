@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::base::{ContentHash, clock};
 use crate::http::RequestId;
-use crate::track::predictions::{Entry, Feedback, Prediction, Predictions, Record, Writer};
+use crate::track::predictions::{Entry, Feedback, Prediction, Predictions, Record, Shadow, Writer};
 use crate::vision::image::{Target, png};
 
 use super::Error;
@@ -94,8 +94,18 @@ pub(super) struct Said {
     pub(super) known: Option<Known>,
 }
 
+/// What a shadow says about an answered picture.
+pub(super) struct Compared {
+    pub(super) id: RequestId,
+    pub(super) index: u32,
+    pub(super) shadow: Arc<Model>,
+    pub(super) probabilities: Vec<f32>,
+    pub(super) agrees: bool,
+}
+
 enum Message {
     Answered(Answered),
+    Compared(Compared),
     Said(Box<Said>, oneshot::Sender<Verdict>),
     End(SyncSender<()>),
 }
@@ -177,6 +187,15 @@ impl Log {
         }
     }
 
+    /// Hands over what a shadow says, where the request itself is logged.
+    pub(super) fn compared(&self, compared: Compared) {
+        if self.look(&compared.id) != Look::Away
+            && self.sender.try_send(Message::Compared(compared)).is_err()
+        {
+            self.dropped.inc();
+        }
+    }
+
     /// Hands over what somebody says about an answer; `None` if too much waits.
     pub(super) fn say(&self, said: Said) -> Option<oneshot::Receiver<Verdict>> {
         let (sender, verdict) = oneshot::channel();
@@ -250,6 +269,10 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             match message {
+                Message::Compared(compared) => {
+                    self.compared(compared);
+                    write_at = write_at.or_else(|| Instant::now().checked_add(WRITE_EVERY));
+                }
                 Message::Answered(answered) => {
                     self.answered(answered);
                     if ENTRIES_MAX <= self.entries.len() {
@@ -321,6 +344,36 @@ impl Keeper {
             });
         }
         self.recent.add(id.as_str(), known);
+    }
+
+    fn compared(&mut self, compared: Compared) {
+        let Compared {
+            id,
+            index,
+            shadow,
+            probabilities: values,
+            agrees,
+        } = compared;
+        let classes = &shadow.predictor.model().classes;
+        let class = likeliest(&values);
+        let Some(label) = classes.get(class) else {
+            return;
+        };
+        let record = Shadow {
+            ts: clock::now(),
+            request_id: id.as_str().to_owned(),
+            index,
+            model: shadow.name.clone(),
+            version: shadow.version.version.clone(),
+            label: label.clone(),
+            confidence: values[class],
+            agrees,
+            probabilities: probabilities(classes, &values),
+        };
+        self.entries.push(Entry {
+            record: Record::Shadow(Box::new(record)),
+            picture: Vec::new(),
+        });
     }
 
     fn said(&mut self, said: Said) -> Verdict {

@@ -1,11 +1,11 @@
-//! The prediction server: decoding, dynamic batching, loading of models, metrics.
+//! The prediction server: decoding, dynamic batching, protocols, models and their exchange, metrics.
 //!
 //! # The way of a `POST /predict`
-//! `http` reads the request within its limits → `routes` → `predict`: is there a model
-//! (`service`), what does the request want (`ask`), a slot in the `queue` → on a
+//! `http` reads the request within its limits → `routes` → `protocol::native`: which model
+//! (`service`, `served`), what does the request want (`ask`) → `predict`: a slot in the `queue` → on a
 //! blocking thread `envelope` finds the picture in the body, which is decoded and fitted as
-//! `preprocess` did → `queue` → `worker`, the one thread that owns the network, computes a batch → `answer`, or `refusal`.
-//! What was answered is handed to the `log`, whose thread writes it.
+//! `preprocess` did → `queue` → `worker`, the one thread that owns the networks, computes a batch →
+//! `answer`, or `refusal`. What was answered is handed to the `log`, whose thread writes it.
 //!
 //! - Invariant: a request writes no file and waits for no lock but the queue's, which is held for
 //!   the moves of a few pointers.
@@ -18,6 +18,7 @@
 mod answer;
 mod ask;
 mod config;
+mod describe;
 mod envelope;
 pub mod error;
 mod feedback;
@@ -25,24 +26,31 @@ mod follow;
 mod log;
 mod metrics;
 mod model;
+mod model_config;
+mod model_metrics;
 mod openapi;
 mod pages;
 mod picture;
 mod predict;
+mod protocol;
 mod queue;
 mod recent;
 mod refusal;
+mod reload;
 mod routes;
 mod run;
+mod served;
 mod service;
+mod source;
 mod tensor;
 mod worker;
 
-pub use config::{Config, LogConfig, Pages};
+pub use config::{Config, LogConfig, ModelConfig, Pages};
 pub use error::Error;
 pub use metrics::Build;
-pub use model::{
+pub use run::{About, Observer, Options, ServedModel, ServerEvent, run};
+pub use served::Role;
+pub use source::{
     Absence, Brought, LockCheck, LockState, ModelSource, Moment, Named, Origin, Registry,
-    Strictness,
+    Strictness, Target,
 };
-pub use run::{Observer, Options, ServerEvent, run};

@@ -6,7 +6,8 @@ use utoipa::{IntoResponses, OpenApi};
 
 use super::answer::{
     Accepted, BatchAnswer, BatchForm, BatchRefusal, ErrorBody, FeedbackJson, Health, ImageJson,
-    ImagesJson, ModelInfo, ModelList, ModelPredictions, PredictForm, Prediction, TensorJson,
+    ImagesJson, ModelInfo, ModelList, ModelPredictions, PredictForm, Prediction, ReloadJson,
+    TensorJson,
 };
 
 /// Returns the document.
@@ -23,7 +24,7 @@ pub(super) fn document() -> Document {
     ),
     paths(
         predict, predict_batch, predict_model, feedback, health, health_live, health_ready, healthz, readyz,
-        model, models, metrics, version, openapi_json, docs, index
+        model, models, reload, metrics, version, openapi_json, docs, index
     ),
     components(schemas(ErrorBody)),
     tags(
@@ -42,6 +43,9 @@ enum Refused {
     /// The body broke off, or is a form that cannot be read.
     #[response(status = 400)]
     Broken(#[to_schema] ErrorBody),
+    /// No such model or version is served.
+    #[response(status = 404)]
+    Unknown(#[to_schema] ErrorBody),
     /// The body did not arrive in time; the connection is closed.
     #[response(status = 408)]
     Slow(#[to_schema] ErrorBody),
@@ -71,6 +75,9 @@ enum Refused {
     params(
         ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
+        ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
+        ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -99,6 +106,9 @@ fn predict() {}
     params(
         ("top_k" = Option<u32>, Query, minimum = 1, description = "Only the likeliest classes, and no `probabilities`"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
+        ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
+        ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -120,6 +130,9 @@ fn predict_batch() {}
 #[utoipa::path(
     post, path = "/predict/model", tag = "prediction", summary = "Predict from numbers",
     params(
+        ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
+        ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -193,6 +206,23 @@ fn model() {}
     responses((status = 200, description = "`{\"models\": […]}`", body = ModelList)))]
 #[expect(dead_code, reason = "describes a route")]
 fn models() {}
+
+#[utoipa::path(post, path = "/models/{name}/reload", tag = "model", summary = "Load a model anew, or another version of it",
+    params(("name" = String, Path, description = "The name under which it is served")),
+    request_body(content = Option<ReloadJson>, description = "Nothing, or `{}`: what is meant now"),
+    responses(
+        (status = 200, description = "It is loaded and answers", body = ModelInfo),
+        (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 404, description = "No such model is served", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time", body = ErrorBody),
+        (status = 409, description = "It cannot be loaded; what was served goes on", body = ErrorBody),
+        (status = 413, description = "The body is above the limit", body = ErrorBody),
+        (status = 415, description = "Another Content-Type, or a Content-Encoding", body = ErrorBody),
+        (status = 422, description = "The request is wrong, or the model is a folder, which has no versions", body = ErrorBody),
+        (status = 500, description = "A bug of the server", body = ErrorBody),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn reload() {}
 
 #[utoipa::path(get, path = "/metrics", tag = "operation", summary = "Metrics for Prometheus",
     responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain")))]

@@ -10,14 +10,26 @@ use super::envelope;
 use super::queue::Picture;
 use super::refusal::Refusal;
 
-/// Where a picture's bytes are.
+/// Where a picture is.
 pub(super) enum Source {
-    /// Here.
+    /// This file.
     File(Bytes),
     /// In this form.
     Form { body: Bytes, boundary: String },
     /// In base64 in this JSON body.
     Json(Bytes),
+    /// `[height, width, channels]` values 0..=1, of the model's size.
+    Unit(Vec<f32>),
+}
+
+/// A picture as models take it.
+pub(super) struct Fitted {
+    /// For the model that answers.
+    pub(super) picture: Picture,
+    /// For the shadow, if there is one that takes it.
+    pub(super) shadow: Option<Picture>,
+    /// What the log notes of it, if it does.
+    pub(super) seen: Option<Seen>,
 }
 
 /// How closely the log looks at the pictures of a request.
@@ -44,21 +56,39 @@ pub(super) struct Seen {
     pub(super) pixels: Vec<u8>,
 }
 
-/// Reads and fits one picture.
+/// Reads one picture and fits it to what the model takes, and to what the `shadow` takes, if there is
+/// one.
 pub(super) fn read(
     source: Source,
     pictures_max: usize,
     limits: Limits,
     target: &Target,
+    shadow: Option<&Target>,
     look: Look,
-) -> Result<(Picture, Option<Seen>), Refusal> {
+) -> Result<Fitted, Refusal> {
     match source {
-        Source::File(bytes) => read_file(&bytes, limits, target, look),
+        Source::File(bytes) => read_file(&bytes, limits, target, shadow, look),
         Source::Form { body, boundary } => {
             let file = envelope::form_one(&body, &boundary, pictures_max)?;
-            read_file(&file, limits, target, look)
+            read_file(&file, limits, target, shadow, look)
         }
-        Source::Json(body) => read_file(&envelope::json_one(&body)?, limits, target, look),
+        Source::Json(body) => {
+            let file = envelope::json_one(&body)?;
+            read_file(&file, limits, target, shadow, look)
+        }
+        Source::Unit(values) => {
+            let seen = see_numbers(&values, target, look);
+            // Numbers of one size are none of another.
+            let shadow = shadow.filter(|shadow| {
+                let size = |target: &Target| (target.height, target.width, target.channels);
+                size(shadow) == size(target)
+            });
+            Ok(Fitted {
+                shadow: shadow.map(|_| Picture::Unit(values.clone())),
+                picture: Picture::Unit(values),
+                seen,
+            })
+        }
     }
 }
 
@@ -66,8 +96,9 @@ fn read_file(
     bytes: &[u8],
     limits: Limits,
     target: &Target,
+    shadow: Option<&Target>,
     look: Look,
-) -> Result<(Picture, Option<Seen>), Refusal> {
+) -> Result<Fitted, Refusal> {
     let refused = |error| Refusal::image(&error, bytes);
     let picture = decode(bytes, limits).map_err(refused)?;
     let values = fit(&picture, target).map_err(refused)?;
@@ -77,7 +108,18 @@ fn read_file(
         format: Format::of(bytes),
         pixels: kept(look, &values),
     });
-    Ok((Picture::Bytes(values), seen))
+    let shadow = shadow.and_then(|shadow| {
+        if shadow == target {
+            return Some(values.clone());
+        }
+        // What the model that answers can take is no client's fault any more.
+        fit(&picture, shadow).ok()
+    });
+    Ok(Fitted {
+        picture: Picture::Bytes(values),
+        shadow: shadow.map(Picture::Bytes),
+        seen,
+    })
 }
 
 fn kept(look: Look, values: &[u8]) -> Vec<u8> {
@@ -88,7 +130,7 @@ fn kept(look: Look, values: &[u8]) -> Vec<u8> {
 }
 
 /// Returns what the log knows of a picture that was sent as numbers.
-pub(super) fn see_numbers(values: &[f32], target: &Target, look: Look) -> Option<Seen> {
+fn see_numbers(values: &[f32], target: &Target, look: Look) -> Option<Seen> {
     if look == Look::Away {
         return None;
     }

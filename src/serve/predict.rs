@@ -1,293 +1,188 @@
-//! The prediction routes: `/predict`, `/predict/batch`, `/predict/model`.
+//! Has pictures predicted, for every protocol: a slot in the queue, decoding on the blocking threads,
+//! the queue, the answer, the log, and the comparison with the shadow.
 //!
-//! In the order of cost: is there a model, is the request well formed, is there a slot in the queue;
-//! only then is the body looked into and decoded (`picture`), on the blocking threads. What reads a picture is what `preprocess`
-//! and `cvops predict` use, so a picture means the same everywhere.
+//! In the order of cost: a protocol has found the model and judged the request's head; here a slot is
+//! taken before the body is looked into and decoded (`picture`). What reads a picture is what
+//! `preprocess` and `cvops predict` use, so a picture means the same everywhere.
 //!
-//! Imports: http, tokio, `serve::*`.
+//! Imports: http, tokio, vision, `serve::*`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 
-use crate::http::{Response, StatusCode};
+use crate::vision::image::Target;
 
-use super::answer::{
-    BatchAnswer, BatchItem, ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
-};
-use super::ask::{Ask, Options};
-use super::envelope::{self, Envelope};
+use super::answer::likeliest;
+use super::ask::Ask;
 use super::log::Noted;
 use super::model::Model;
-use super::picture::{self, Look, Seen, Source};
-use super::queue::{Answer, Picture, Slots};
-use super::refusal::Refusal;
-use super::service::{Ends, Service, Timings, json, stamp};
-use super::tensor;
+use super::picture::{self, Fitted, Look, Seen, Source};
+use super::queue::{Answer, Slots};
+use super::refusal::{FieldProblem, Refusal};
+use super::service::{Chosen, Ends, Service, Timings};
 
-/// What `/predict` takes.
-const ONE_TYPES: &str =
-    "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
-/// What `/predict/batch` takes.
-const MANY_TYPES: &str = "`multipart/form-data` or `application/json`";
+/// One picture of a request, in whatever way it was sent.
+pub(super) enum Input {
+    /// An encoded picture of any size.
+    File(bytes::Bytes),
+    /// `[height, width, channels]` values 0..=255, of the model's size.
+    Values(Vec<f32>),
+    /// `[height, width, channels]` values 0..=1, of the model's size.
+    Unit(Vec<f32>),
+}
 
 /// One answered picture.
-struct Predicted {
-    answer: Answer,
-    decode: Duration,
+pub(super) struct Predicted {
+    pub(super) answer: Answer,
+    pub(super) decode: Duration,
     /// What the log notes of it, if it does.
     seen: Option<Seen>,
 }
 
 impl Predicted {
-    /// Returns what is handed to the log as the picture `index` of its request.
-    fn noted(&mut self, index: usize) -> Option<Noted> {
-        let timings = self.timings();
-        noted(self.seen.take(), index, &self.answer, timings)
+    /// Returns the probabilities of the classes, in their order.
+    pub(super) fn probabilities(&self) -> &[f32] {
+        &self.answer.probabilities
     }
 
-    fn timings(&self) -> Timings {
+    pub(super) fn timings(&self) -> Timings {
         Timings {
             decode: self.decode,
             queue: self.answer.queued,
             infer: self.answer.infer,
         }
     }
-}
 
-/// `POST /predict`
-pub(super) async fn one(service: Arc<Service>, ask: Ask) -> Response {
-    let model = service.ready();
-    let response = match &model {
-        Ok(model) => predict_one(&service, model, &ask).await,
-        Err(refusal) => Err(refusal.clone()),
-    };
-    finish(&service, model.as_deref().ok(), response, &ask)
-}
-
-async fn predict_one(
-    service: &Service,
-    model: &Arc<Model>,
-    ask: &Ask,
-) -> Result<Response, Refusal> {
-    ask.require_plain()?;
-    let envelope = Envelope::of(ask.content_type(), ONE_TYPES)?;
-    let options = ask.options()?;
-    let ends = ask.ends(service.config.timeout)?;
-    let slots = take_slots(service, 1)?;
-    let body = ask.body.clone();
-    let source = match envelope {
-        Envelope::Form { boundary } => Source::Form { body, boundary },
-        Envelope::Raw => Source::File(body),
-        Envelope::Json => Source::Json(body),
-    };
-    let look = service.look(&ask.id);
-    let mut predicted = predict(service, model, source, slots, ends, look).await?;
-    let began = Instant::now();
-    let prediction = prediction(model, &predicted, options, ask.id.as_str());
-    let mut response = json(StatusCode::OK, &prediction);
-    stamp(&mut response, model, predicted.timings());
-    let noted = predicted.noted(0);
-    service.note(&ask.id, "/predict", model, noted);
-    service
-        .metrics
-        .encode
-        .observe(began.elapsed().as_secs_f64());
-    Ok(response)
-}
-
-/// `POST /predict/batch`
-pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
-    let model = service.ready();
-    let response = match &model {
-        Ok(model) => predict_batch(&service, model, &ask).await,
-        Err(refusal) => Err(refusal.clone()),
-    };
-    finish(&service, model.as_deref().ok(), response, &ask)
-}
-
-async fn predict_batch(
-    service: &Service,
-    model: &Arc<Model>,
-    ask: &Ask,
-) -> Result<Response, Refusal> {
-    ask.require_plain()?;
-    let envelope = Envelope::of(ask.content_type(), MANY_TYPES)?;
-    if envelope == Envelope::Raw {
-        return Err(Refusal::media_type(ask.content_type(), MANY_TYPES));
+    /// Returns what is handed to the log as the picture `index` of its request.
+    fn noted(&mut self, index: usize) -> Option<Noted> {
+        let timings = self.timings();
+        Some(Noted {
+            index: u32::try_from(index).ok()?,
+            probabilities: self.answer.probabilities.clone(),
+            latency: timings.decode + timings.queue + timings.infer,
+            seen: self.seen.take()?,
+        })
     }
-    let options = ask.options()?;
+}
+
+/// The answers to a request, in the order of its pictures.
+pub(super) struct Answered {
+    pub(super) results: Vec<Result<Predicted, Refusal>>,
+}
+
+impl Answered {
+    /// Returns how long the parts took; of several pictures the longest.
+    pub(super) fn timings(&self) -> Timings {
+        let answered = self.results.iter().flatten();
+        answered.fold(Timings::default(), |all, one| all.max(one.timings()))
+    }
+
+    /// Returns the answers if all pictures have one, for protocols that know no answer to a part.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub(super) fn all(&self) -> Result<Vec<&Predicted>, Refusal> {
+        let results = self.results.iter().map(Result::as_ref);
+        results.collect::<Result<_, _>>().map_err(Clone::clone)
+    }
+}
+
+/// Has the one picture of `source` predicted. `route` is what the log calls the route.
+///
+/// # Errors
+/// The picture cannot be read, the queue is full, or time is over.
+pub(super) async fn answer_one(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    route: &'static str,
+    source: Source,
+) -> Result<Predicted, Refusal> {
     let ends = ask.ends(service.config.timeout)?;
-    let slots = take_slots(service, 1)?;
-    let body = ask.body.clone();
-    let most = service.pictures_max();
-    let read = move || read_many(&body, &envelope, most);
-    let ((items, mut slots), _) = blocking(ends, slots, read).await?;
-    require_count(service, items.len())?;
-    more_slots(service, &mut slots, items.len() - 1)?;
+    let slots = take_slots(service, chosen, 1)?;
     let look = service.look(&ask.id);
-    let predictions = items.into_iter().map(|item| {
+    let mut predicted = predict(service, chosen, ask, 0, source, slots, ends, look).await?;
+    service.note(&ask.id, route, &chosen.model, predicted.noted(0));
+    Ok(predicted)
+}
+
+/// Has all pictures predicted that `read` finds in the request, each for itself. `read` runs on a
+/// blocking thread and gets what the model takes; `route` is what the log calls the route.
+///
+/// # Errors
+/// The request cannot be read, holds too many pictures, or finds the queue full; or time is over. What
+/// is wrong with one picture is its own result.
+pub(super) async fn answer_many(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    route: &'static str,
+    read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
+) -> Result<Answered, Refusal> {
+    let ends = ask.ends(service.config.timeout)?;
+    let slots = take_slots(service, chosen, 1)?;
+    let target = chosen.model.predictor.model().target;
+    let ((inputs, mut slots), _) = blocking(ends, slots, move || read(&target)).await?;
+    if inputs.is_empty() {
+        let results = Vec::new();
+        return Ok(Answered { results });
+    }
+    require_count(service, inputs.len())?;
+    slots.join(take_slots(service, chosen, inputs.len() - 1)?);
+    let look = service.look(&ask.id);
+    let predictions = inputs.into_iter().enumerate().map(|(i, input)| {
         let slot = slots.split_one();
-        async move { predict(service, model, Source::File(item?), slot, ends, look).await }
+        async move {
+            let source = source(input?, &target)?;
+            predict(service, chosen, ask, i, source, slot, ends, look).await
+        }
     });
     let mut results = join_all(predictions).await;
-    let began = Instant::now();
-    let mut timings = Timings::default();
-    let mut predictions = Vec::with_capacity(results.len());
-    for result in &results {
-        predictions.push(match result {
-            Ok(predicted) => {
-                timings = timings.max(predicted.timings());
-                BatchItem::Answered(prediction(model, predicted, options, ask.id.as_str()))
-            }
-            Err(refusal) => {
-                service.count(refusal);
-                let error = refusal.item();
-                BatchItem::Failed { error }
-            }
-        });
-    }
-    let status = batch_status(results.iter().map(|r| r.as_ref().err()));
-    let body = BatchAnswer {
-        predictions,
-        model: Service::model_ref(model),
-    };
-    let mut response = json(status, &body);
-    stamp(&mut response, model, timings);
     let answered = results.iter_mut().enumerate();
     let noted = answered.filter_map(|(i, result)| result.as_mut().ok()?.noted(i));
-    service.note(&ask.id, "/predict/batch", model, noted);
-    service
-        .metrics
-        .encode
-        .observe(began.elapsed().as_secs_f64());
-    Ok(response)
+    service.note(&ask.id, route, &chosen.model, noted);
+    Ok(Answered { results })
 }
 
-/// Returns the pictures of a body that holds several; what is no base64 fails alone.
-fn read_many(
-    body: &Bytes,
-    envelope: &Envelope,
-    pictures_max: usize,
-) -> Result<Vec<Result<Bytes, Refusal>>, Refusal> {
-    Ok(match envelope {
-        Envelope::Form { boundary } => {
-            let files = envelope::form_many(body, boundary, pictures_max)?;
-            files.into_iter().map(Ok).collect()
+/// Checks numbers that a client sent as a picture.
+fn source(input: Input, target: &Target) -> Result<Source, Refusal> {
+    let values = match input {
+        Input::File(bytes) => return Ok(Source::File(bytes)),
+        Input::Values(mut values) => {
+            for value in &mut values {
+                *value /= 255.0;
+            }
+            values
         }
-        Envelope::Json => {
-            let items = envelope::json_many(body)?.into_iter();
-            items.map(|item| item.map(Bytes::from)).collect()
-        }
-        Envelope::Raw => vec![Ok(body.clone())],
-    })
-}
-
-/// 200 if any picture was answered; else the server's fault if it is one, else 422.
-fn batch_status<'r>(results: impl Iterator<Item = Option<&'r Refusal>>) -> StatusCode {
-    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
-    for refusal in results {
-        match refusal {
-            None => return StatusCode::OK,
-            Some(refusal) if !refusal.is_clients() => status = refusal.status,
-            Some(_) => {}
-        }
+        Input::Unit(values) => values,
+    };
+    let invalid = |kind, msg: String| {
+        let problem = FieldProblem::new(kind, [json!("body")], msg, &Value::Null);
+        Err(Refusal::invalid(vec![problem]))
+    };
+    if values.len() != target.image_len() {
+        let (found, expected) = (values.len(), target.image_len());
+        return invalid(
+            "shape",
+            format!("a picture has {expected} values, found {found}"),
+        );
     }
-    status
-}
-
-/// `POST /predict/model`
-pub(super) async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
-    let model = service.ready();
-    let response = match &model {
-        Ok(model) => predict_tensor(&service, model, &ask).await,
-        Err(refusal) => Err(refusal.clone()),
-    };
-    finish(&service, model.as_deref().ok(), response, &ask)
-}
-
-async fn predict_tensor(
-    service: &Service,
-    model: &Arc<Model>,
-    ask: &Ask,
-) -> Result<Response, Refusal> {
-    ask.require_plain()?;
-    envelope::require_json(ask.content_type())?;
-    let ends = ask.ends(service.config.timeout)?;
-    let slots = take_slots(service, 1)?;
-    let (body, target) = (ask.body.clone(), model.predictor.model().target);
-    let look = service.look(&ask.id);
-    let read = move || {
-        let pictures = tensor::read(&body, &target)?;
-        let see = |values: &Vec<f32>| picture::see_numbers(values, &target, look);
-        let seen: Vec<_> = pictures.iter().map(see).collect();
-        Ok((pictures, seen))
-    };
-    let (((pictures, seen), mut slots), decode) = blocking(ends, slots, read).await?;
-    if !pictures.is_empty() {
-        require_count(service, pictures.len())?;
-        more_slots(service, &mut slots, pictures.len() - 1)?;
+    if values.iter().any(|value| !value.is_finite()) {
+        return invalid("value_range", "values should be finite numbers".to_owned());
     }
-    let pending: Vec<_> = pictures
-        .into_iter()
-        .map(|values| slots.submit(model, Picture::Unit(values), ends.at.into_std()))
-        .collect();
-    let answers = join_all(pending.into_iter().map(|p| service.wait(p, ends))).await;
-    let mut timings = Timings {
-        decode,
-        ..Timings::default()
-    };
-    let mut predictions = Vec::with_capacity(answers.len());
-    let mut labels = Vec::with_capacity(answers.len());
-    let mut logged = Vec::with_capacity(answers.len());
-    let classes = &model.predictor.model().classes;
-    for (i, (answer, seen)) in answers.into_iter().zip(seen).enumerate() {
-        let answer = answer?;
-        let (queue, infer) = (answer.queued, answer.infer);
-        let own = Timings {
-            decode,
-            queue,
-            infer,
-        };
-        logged.extend(noted(seen, i, &answer, own));
-        timings.queue = timings.queue.max(answer.queued);
-        timings.infer = timings.infer.max(answer.infer);
-        labels.push(classes[likeliest(&answer.probabilities)].as_str());
-        predictions.push(answer.probabilities);
-    }
-    let body = ModelPredictions {
-        predictions,
-        labels,
-    };
-    let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, model, timings);
-    service.note(&ask.id, "/predict/model", model, logged);
-    Ok(response)
+    Ok(Source::Unit(values))
 }
 
-fn noted(seen: Option<Seen>, index: usize, answer: &Answer, timings: Timings) -> Option<Noted> {
-    Some(Noted {
-        index: u32::try_from(index).ok()?,
-        probabilities: answer.probabilities.clone(),
-        latency: timings.decode + timings.queue + timings.infer,
-        seen: seen?,
-    })
-}
-
-fn take_slots(service: &Service, count: usize) -> Result<Slots, Refusal> {
+fn take_slots(service: &Service, chosen: &Chosen, count: usize) -> Result<Slots, Refusal> {
     service
         .queue
-        .take_slots(count)
+        .take_slots(count, &chosen.served.metrics.queue_length)
         .map_err(|full| Refusal::queue_full(full.retry_after_s))
 }
 
-fn more_slots(service: &Service, slots: &mut Slots, count: usize) -> Result<(), Refusal> {
-    slots.join(take_slots(service, count)?);
-    Ok(())
-}
-
+/// Refuses requests with more pictures than one may hold.
 fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
     let most = service.pictures_max();
     if pictures <= most {
@@ -297,35 +192,51 @@ fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
     Err(Refusal::too_many_images(detail))
 }
 
-/// Says why there is no answer, if there is none, and counts the request.
-fn finish(
-    service: &Service,
-    model: Option<&Model>,
-    response: Result<Response, Refusal>,
-    ask: &Ask,
-) -> Response {
-    let response = response.unwrap_or_else(|refusal| service.refuse(&refusal, &ask.id));
-    service.count_request(model, response.status());
-    response
-}
-
 /// Decodes a picture, queues it, and waits for the answer.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that is known of one picture on its way"
+)]
 async fn predict(
     service: &Service,
-    model: &Arc<Model>,
+    chosen: &Chosen,
+    ask: &Ask,
+    index: usize,
     source: Source,
     slots: Slots,
     ends: Ends,
     look: Look,
 ) -> Result<Predicted, Refusal> {
+    let Chosen { served, model } = chosen;
     let target = model.predictor.model().target;
+    let shadow = served.shadow_model();
+    let shadow_target = shadow
+        .as_ref()
+        .map(|shadow| shadow.predictor.model().target);
     let limits = service.config.limits;
     let most = service.pictures_max();
-    let read = move || picture::read(source, most, limits, &target, look);
-    let (((picture, seen), mut slots), decode) = blocking(ends, slots, read).await?;
-    service.metrics.decode.observe(decode.as_secs_f64());
-    let pending = slots.submit(model, picture, ends.at.into_std());
+    let read = move || picture::read(source, most, limits, &target, shadow_target.as_ref(), look);
+    let ((fitted, mut slots), decode) = blocking(ends, slots, read).await?;
+    let Fitted {
+        picture,
+        shadow: second,
+        seen,
+    } = fitted;
+    served.metrics.decode.observe(decode.as_secs_f64());
+    let deadline = ends.at.into_std();
+    let pending = slots.submit(model, picture, deadline);
+    let compared = shadow.and_then(|shadow| {
+        let pending =
+            second.and_then(|second| service.queue.submit_shadow(&shadow, second, deadline));
+        if pending.is_none() {
+            served.metrics.shadow_dropped.inc();
+        }
+        Some((shadow, pending?))
+    });
     let answer = service.wait(pending, ends).await?;
+    if let Some((shadow, pending)) = compared {
+        service.compare(chosen, ask, index, &answer, shadow, pending);
+    }
     Ok(Predicted {
         answer,
         decode,
@@ -333,11 +244,19 @@ async fn predict(
     })
 }
 
+/// Returns the name of the likeliest class.
+pub(super) fn label<'m>(model: &'m Model, probabilities: &[f32]) -> &'m str {
+    let classes = &model.predictor.model().classes;
+    classes
+        .get(likeliest(probabilities))
+        .map_or("", String::as_str)
+}
+
 /// Runs `work` on a blocking thread and returns what it made, the slots, and how long it took.
 ///
 /// The slots travel with the work: if the client goes away or its time is over, they are given back
 /// when the work is over, not before. So the work that waits for a thread is bounded by the queue.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     ends: Ends,
     slots: Slots,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
@@ -356,51 +275,5 @@ async fn blocking<T: Send + 'static>(
             "this is a bug in cvops; the server's log has more under this request id",
         )),
         Err(_) => Err(Refusal::deadline(ends.timeout)),
-    }
-}
-
-fn prediction<'a>(
-    model: &'a Model,
-    predicted: &'a Predicted,
-    options: Options,
-    request_id: &'a str,
-) -> Prediction<'a> {
-    let classes = model.predictor.model().classes.as_slice();
-    let values = predicted.answer.probabilities.as_slice();
-    let class_id = likeliest(values);
-    let confidence = values[class_id];
-    let sure = options.threshold.is_none_or(|least| least <= confidence);
-    let timings = predicted.timings();
-    Prediction {
-        label: sure.then(|| classes[class_id].as_str()),
-        class_id,
-        confidence,
-        probabilities: options
-            .top_k
-            .is_none()
-            .then_some(Probabilities { classes, values }),
-        top_k: ranked(classes, values, options.top_k.unwrap_or(usize::MAX)),
-        model: Service::model_ref(model),
-        request_id,
-        timing_ms: Timing {
-            decode: Timings::ms(timings.decode),
-            queue: Timings::ms(timings.queue),
-            infer: Timings::ms(timings.infer),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_fails_only_as_a_whole() {
-        let bad = Refusal::invalid(Vec::new());
-        let slow = Refusal::deadline(Duration::from_secs(1));
-        let status = |results: &[Option<&Refusal>]| batch_status(results.iter().copied()).as_u16();
-        assert_eq!(status(&[Some(&bad), None]), 200);
-        assert_eq!(status(&[Some(&bad), Some(&bad)]), 422);
-        assert_eq!(status(&[Some(&bad), Some(&slow)]), 504);
     }
 }

@@ -7,15 +7,20 @@
 //!
 //! Batching takes what is there: while the network computes, the next batch gathers by itself. Only
 //! when told to (`wait`) does a batch that is not full wait for more. A batch holds pictures of one
-//! model, so that a model can be exchanged while requests are under way.
+//! model, so that a model can be exchanged while requests are under way; with several models the
+//! oldest picture says whose turn it is.
 //!
-//! Imports: base, `serve::model`, tokio (the channel of the answer).
+//! What only a shadow is asked about takes no slots: it waits in a small queue of its own, is computed
+//! when nothing else waits, and is the first to go.
+//!
+//! Imports: `serve::model`, prometheus (the gauge of slots), tokio (the channel of the answer).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
 use crate::vision::train::Sample;
@@ -26,6 +31,8 @@ use super::model::Model;
 const NEWEST_WEIGHT: f64 = 0.2;
 /// Retry-After is a whole number of seconds, at least 1 (RFC 9110 §10.2.3).
 const RETRY_SECONDS_MIN: f64 = 1.0;
+/// Pictures that wait for a shadow at most.
+const SHADOWS_MAX: usize = 64;
 /// Nobody should be told to stay away for longer than this.
 const RETRY_SECONDS_MAX: f64 = 60.0;
 
@@ -84,8 +91,10 @@ pub(super) type Errand = Box<dyn FnOnce() + Send>;
 
 /// What the model thread does next.
 pub(super) enum Work {
-    /// Compute these.
+    /// Compute these, then give their slots back.
     Batch(Vec<Job>),
+    /// Compute these for the comparison; they hold no slots.
+    Shadows(Vec<Job>),
     /// Do this.
     Errand(Errand),
 }
@@ -109,6 +118,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
+    shadows: VecDeque<Job>,
     errands: VecDeque<Errand>,
     /// Slots taken: pictures that are decoded, wait, or are computed.
     taken: usize,
@@ -119,6 +129,8 @@ struct State {
 pub(super) struct Slots {
     queue: Arc<Queue>,
     count: usize,
+    /// Counts the slots of the model that the pictures are for.
+    length: IntGauge,
 }
 
 impl Queue {
@@ -136,18 +148,18 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of slots.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Returns the number of slots that are taken.
+    #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         self.lock().taken
     }
 
-    /// Takes `count` slots, all or none.
-    pub(super) fn take_slots(self: &Arc<Self>, count: usize) -> Result<Slots, Full> {
+    /// Takes `count` slots, all or none, and counts them in `length`.
+    pub(super) fn take_slots(
+        self: &Arc<Self>,
+        count: usize,
+        length: &IntGauge,
+    ) -> Result<Slots, Full> {
         let mut state = self.lock();
         if self.limit < state.taken + count {
             let taken = state.taken;
@@ -157,9 +169,12 @@ impl Queue {
             });
         }
         state.taken += count;
+        drop(state);
+        length.add(count as i64);
         Ok(Slots {
             queue: Arc::clone(self),
             count,
+            length: length.clone(),
         })
     }
 
@@ -170,8 +185,8 @@ impl Queue {
     }
 
     /// Waits for work and takes the next: an errand, or a batch of at most `batch_max` pictures of
-    /// one model, the oldest first. Jobs that nobody waits for any more are dropped. `None` when the
-    /// queue was closed and is empty.
+    /// one model, that of the oldest picture. Jobs that nobody waits for any more are dropped. `None`
+    /// when the queue was closed and is empty.
     pub(super) fn next_work(&self, batch_max: usize, wait: Duration) -> Option<Work> {
         let mut state = self.lock();
         loop {
@@ -183,31 +198,37 @@ impl Queue {
                 let full_at = first.since + wait;
                 let left = full_at.saturating_duration_since(Instant::now());
                 if batch_max <= state.waiting.len() || left.is_zero() || state.closed {
-                    break;
+                    return Some(Work::Batch(of_one_model(&mut state.waiting, batch_max)));
                 }
                 let waited = self.changed.wait_timeout(state, left);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             } else if state.closed {
                 return None;
-            } else {
+            } else if state.shadows.is_empty() {
                 let waited = self.changed.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
+            } else {
+                return Some(Work::Shadows(of_one_model(&mut state.shadows, batch_max)));
             }
         }
-        let mut batch: Vec<Job> = Vec::with_capacity(batch_max.min(state.waiting.len()));
-        while batch.len() < batch_max
-            && let Some(job) = state.waiting.pop_front()
-        {
-            if batch
-                .first()
-                .is_some_and(|first| !Arc::ptr_eq(&first.model, &job.model))
-            {
-                state.waiting.push_front(job);
-                break;
-            }
-            batch.push(job);
+    }
+
+    /// Hands in a picture that is only compared; `None` if too many wait.
+    pub(super) fn submit_shadow(
+        &self,
+        model: &Arc<Model>,
+        picture: Picture,
+        deadline: Instant,
+    ) -> Option<Pending> {
+        let (job, pending) = Job::new(model, picture, deadline);
+        let mut state = self.lock();
+        if SHADOWS_MAX <= state.shadows.len() {
+            return None;
         }
-        Some(Work::Batch(batch))
+        state.shadows.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Some(pending)
     }
 
     /// Does `errand` on the model thread and returns what it made; `None` if it panicked, or if the
@@ -231,8 +252,8 @@ impl Queue {
         receiver.recv().ok()
     }
 
-    /// Gives back the slots of a computed batch, which took `took`.
-    pub(super) fn done(&self, pictures: usize, took: Duration) {
+    /// Gives back the slots of a computed batch of one model, which took `took`.
+    pub(super) fn done(&self, pictures: usize, took: Duration, length: &IntGauge) {
         let each = took.as_secs_f64() / pictures.max(1) as f64;
         let mean = f64::from_bits(self.seconds_per_picture.load(Ordering::Relaxed));
         let mean = if mean == 0.0 {
@@ -243,10 +264,11 @@ impl Queue {
         // Only the model thread writes.
         self.seconds_per_picture
             .store(mean.to_bits(), Ordering::Relaxed);
-        self.give_back(pictures);
+        self.give_back(pictures, length);
     }
 
-    fn give_back(&self, count: usize) {
+    fn give_back(&self, count: usize, length: &IntGauge) {
+        length.sub(count as i64);
         let mut state = self.lock();
         state.taken = state.taken.saturating_sub(count);
     }
@@ -262,10 +284,49 @@ impl State {
     /// Drops jobs that are past their deadline or whose client has gone: running them would only
     /// delay those who still wait.
     fn drop_dead(&mut self, now: Instant) {
-        let before = self.waiting.len();
-        self.waiting
-            .retain(|job| now < job.deadline && !job.answer.is_closed());
-        self.taken -= before - self.waiting.len();
+        let is_alive = |job: &Job| now < job.deadline && !job.answer.is_closed();
+        let mut dropped = 0;
+        self.waiting.retain(|job| {
+            let stays = is_alive(job);
+            if !stays {
+                job.model.metrics.queue_length.dec();
+                dropped += 1;
+            }
+            stays
+        });
+        self.taken -= dropped;
+        self.shadows.retain(is_alive);
+    }
+}
+
+/// Takes the pictures of the first one's model out, at most `max`, and leaves the others in order.
+fn of_one_model(waiting: &mut VecDeque<Job>, max: usize) -> Vec<Job> {
+    let mut batch: Vec<Job> = Vec::with_capacity(max.min(waiting.len()));
+    let mut at = 0;
+    while batch.len() < max && at < waiting.len() {
+        let fits = batch
+            .first()
+            .is_none_or(|first| Arc::ptr_eq(&first.model, &waiting[at].model));
+        if !fits {
+            at += 1;
+        } else if let Some(job) = waiting.remove(at) {
+            batch.push(job);
+        }
+    }
+    batch
+}
+
+impl Job {
+    fn new(model: &Arc<Model>, picture: Picture, deadline: Instant) -> (Self, Pending) {
+        let (answer, pending) = oneshot::channel();
+        let job = Self {
+            model: Arc::clone(model),
+            picture,
+            since: Instant::now(),
+            deadline,
+            answer,
+        };
+        (job, pending)
     }
 }
 
@@ -285,6 +346,7 @@ impl Slots {
         Self {
             queue: Arc::clone(&self.queue),
             count: 1,
+            length: self.length.clone(),
         }
     }
 
@@ -300,14 +362,7 @@ impl Slots {
     ) -> Pending {
         assert!(0 < self.count, "a slot is taken for each picture");
         self.count -= 1;
-        let (answer, pending) = oneshot::channel();
-        let job = Job {
-            model: Arc::clone(model),
-            picture,
-            since: Instant::now(),
-            deadline,
-            answer,
-        };
+        let (job, pending) = Job::new(model, picture, deadline);
         self.queue.lock().waiting.push_back(job);
         self.queue.changed.notify_one();
         pending
@@ -317,7 +372,7 @@ impl Slots {
 impl Drop for Slots {
     fn drop(&mut self) {
         if 0 < self.count {
-            self.queue.give_back(self.count);
+            self.queue.give_back(self.count, &self.length);
         }
     }
 }
@@ -330,8 +385,12 @@ mod tests {
     fn next_batch(queue: &Queue, batch_max: usize) -> usize {
         match queue.next_work(batch_max, Duration::ZERO) {
             Some(Work::Batch(batch)) => batch.len(),
-            Some(Work::Errand(_)) | None => 0,
+            Some(Work::Shadows(_) | Work::Errand(_)) | None => 0,
         }
+    }
+
+    fn length() -> IntGauge {
+        IntGauge::new("length", "slots").unwrap()
     }
 
     fn submit(slots: &mut Slots, model: &Arc<Model>, deadline: Instant) -> Pending {
@@ -341,14 +400,15 @@ mod tests {
     #[test]
     fn slots_are_counted_and_given_back() {
         let queue = Arc::new(Queue::new(3));
-        let two = queue.take_slots(2).unwrap();
-        assert!(queue.take_slots(2).is_err());
-        let one = queue.take_slots(1).unwrap();
-        assert_eq!(queue.taken(), 3);
+        let length = length();
+        let two = queue.take_slots(2, &length).unwrap();
+        assert!(queue.take_slots(2, &length).is_err());
+        let one = queue.take_slots(1, &length).unwrap();
+        assert_eq!((queue.taken(), length.get()), (3, 3));
         drop(two);
-        assert_eq!(queue.taken(), 1);
+        assert_eq!((queue.taken(), length.get()), (1, 1));
         drop(one);
-        assert_eq!(queue.taken(), 0);
+        assert_eq!((queue.taken(), length.get()), (0, 0));
     }
 
     #[test]
@@ -356,17 +416,19 @@ mod tests {
         let queue = Arc::new(Queue::new(10));
         let far = Instant::now() + Duration::from_mins(1);
         let (first, second) = (tiny_model(), tiny_model());
-        let mut slots = queue.take_slots(5).unwrap();
+        let length = length();
+        let mut slots = queue.take_slots(5, &length).unwrap();
         let mut pending = Vec::new();
         for model in [&first, &first, &first, &second, &first] {
             pending.push(submit(&mut slots, model, far));
         }
-        let sizes: Vec<usize> = (0..4).map(|_| next_batch(&queue, 2)).collect();
-        assert_eq!(sizes, [2, 1, 1, 1]);
+        // The fourth picture is of another model and waits for its turn; the fifth does not wait for it.
+        let sizes: Vec<usize> = (0..3).map(|_| next_batch(&queue, 3)).collect();
+        assert_eq!(sizes, [3, 1, 1]);
         // Slots are held until the batch is done.
         assert_eq!(queue.taken(), 5);
-        queue.done(5, Duration::from_secs(10));
-        assert_eq!(queue.taken(), 0);
+        queue.done(5, Duration::from_secs(10), &length);
+        assert_eq!((queue.taken(), length.get()), (0, 0));
         queue.close();
         assert!(queue.next_work(2, Duration::ZERO).is_none());
         assert_eq!(queue.on_model_thread(|| 1), None);
@@ -378,22 +440,45 @@ mod tests {
         let now = Instant::now();
         let far = now + Duration::from_mins(1);
         let model = tiny_model();
-        let mut slots = queue.take_slots(3).unwrap();
+        let mut slots = queue.take_slots(3, &model.metrics.queue_length).unwrap();
         let _late = submit(&mut slots, &model, now);
         drop(submit(&mut slots, &model, far));
         let _alive = submit(&mut slots, &model, far);
         assert_eq!((next_batch(&queue, 8), queue.taken()), (1, 1));
+        assert_eq!(model.metrics.queue_length.get(), 1);
+    }
+
+    #[test]
+    fn a_shadow_waits_for_everybody_and_takes_no_slots() {
+        let queue = Arc::new(Queue::new(1));
+        let far = Instant::now() + Duration::from_mins(1);
+        let model = tiny_model();
+        let shadow = || queue.submit_shadow(&model, Picture::Bytes(vec![0; 3]), far);
+        let kept: Vec<_> = std::iter::from_fn(shadow).collect();
+        assert_eq!((kept.len(), queue.taken()), (SHADOWS_MAX, 0));
+        let mut slots = queue.take_slots(1, &model.metrics.queue_length).unwrap();
+        let _first = submit(&mut slots, &model, far);
+        assert_eq!(next_batch(&queue, 8), 1);
+        let Some(Work::Shadows(batch)) = queue.next_work(8, Duration::ZERO) else {
+            panic!("nothing else waits");
+        };
+        assert_eq!(batch.len(), 8);
+        // Nobody compares any more.
+        drop(kept);
+        queue.close();
+        assert!(queue.next_work(8, Duration::ZERO).is_none());
     }
 
     #[test]
     fn who_is_refused_is_told_when_to_come_back() {
         let queue = Arc::new(Queue::new(40));
-        let _slots = queue.take_slots(40).unwrap();
-        let retry = || queue.take_slots(1).err().unwrap().retry_after_s;
+        let length = length();
+        let _slots = queue.take_slots(40, &length).unwrap();
+        let retry = || queue.take_slots(1, &length).err().unwrap().retry_after_s;
         assert_eq!(retry(), 1);
         // Half a second for each picture: 39 that are taken need 20 seconds.
-        queue.done(1, Duration::from_millis(500));
-        let _one = queue.take_slots(1).unwrap();
+        queue.done(1, Duration::from_millis(500), &length);
+        let _one = queue.take_slots(1, &length).unwrap();
         assert_eq!(retry(), 20);
     }
 }

@@ -1,6 +1,6 @@
-//! Why a request is not answered with a prediction, in FastAPI's words: `{"detail": …}`, a list of
-//! places for what is wrong with the request, a sentence for all else; with a stable `code` and the
-//! request's id beside. Imports: `http`, `vision::image`, `serve::metrics`.
+//! Why a request is not answered with a prediction: a list of places for what is wrong with the
+//! request, as FastAPI has it, a sentence for all else, with a stable `code`. `protocol` makes an answer
+//! of it. Imports: `http`, `vision::image`, `serve::metrics`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::http::header::{ACCEPT_ENCODING, HeaderValue};
-use crate::http::{Asked, Problem, ProblemCode, Rendered, RequestId, Response, StatusCode};
+use crate::http::StatusCode;
+use crate::http::header::HeaderValue;
 use crate::vision::image::{FORMAT_LIST, Format, ImageError};
 
-use super::metrics::{DecodeFailure, Metrics, Rejection};
+use super::metrics::{DecodeFailure, Rejection};
 
 /// No more than this of what was sent is repeated in an answer.
 const ECHO_BYTES_MAX: usize = 256;
@@ -62,6 +62,18 @@ impl FieldProblem {
         self.ctx = Some(ctx);
         self
     }
+
+    fn to_text(&self) -> String {
+        let place = |step: &Value| match step {
+            Value::String(key) => key.clone(),
+            other => other.to_string(),
+        };
+        let loc = self.loc.iter().map(place).collect::<Vec<_>>().join(".");
+        match self.ctx.as_ref().and_then(|ctx| ctx.get("error")?.as_str()) {
+            Some(error) => format!("{loc}: {}: {error}", self.msg),
+            None => format!("{loc}: {}", self.msg),
+        }
+    }
 }
 
 /// Returns `input` if it is short, else its kind: an answer is no place for pictures.
@@ -98,10 +110,21 @@ pub(super) enum Detail {
 }
 
 impl Detail {
-    fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         match self {
             Self::Text(text) => json!(text),
             Self::Fields(fields) => json!(fields),
+        }
+    }
+
+    /// Returns it as one text: `body.file: Field required; …`.
+    pub(super) fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.to_string(),
+            Self::Fields(fields) => {
+                let fields = fields.iter().map(FieldProblem::to_text);
+                fields.collect::<Vec<_>>().join("; ")
+            }
         }
     }
 }
@@ -112,8 +135,8 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) detail: Detail,
-    retry_after: Option<Duration>,
-    accept_encoding: Option<HeaderValue>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) accept_encoding: Option<HeaderValue>,
     /// Under which reason it is counted, if it is a refusal before inference.
     pub(super) rejection: Option<Rejection>,
     /// For pictures that cannot be decoded.
@@ -164,6 +187,22 @@ impl Refusal {
 
     pub(super) fn not_ready(detail: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_not_ready", detail).retry(NOT_READY_RETRY)
+    }
+
+    /// Status 404; `names` are those that are served.
+    pub(super) fn model_not_found(name: &str, names: &[&str]) -> Self {
+        let name: String = name.chars().take(ECHO_BYTES_MAX).collect();
+        let names = names.iter().map(|name| format!("`{name}`"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let detail = format!("no model `{name}` is served here, but {names}");
+        Self::new(StatusCode::NOT_FOUND, "model_not_found", detail)
+    }
+
+    /// Status 404; `what` is `version` or `alias`.
+    pub(super) fn version_not_found(name: &str, what: &str, wanted: &str) -> Self {
+        let wanted: String = wanted.chars().take(ECHO_BYTES_MAX).collect();
+        let detail = format!("the {what} `{wanted}` of `{name}` is not served here");
+        Self::new(StatusCode::NOT_FOUND, "version_not_found", detail)
     }
 
     pub(super) fn deadline(timeout: Duration) -> Self {
@@ -245,43 +284,6 @@ impl Refusal {
     pub(super) fn is_clients(&self) -> bool {
         self.status.is_client_error()
     }
-
-    /// Returns the answer.
-    pub(super) fn respond(&self, id: &RequestId) -> Response {
-        let mut problem = Problem::new(self.status, ProblemCode::Other(self.code), "");
-        if let Some(after) = self.retry_after {
-            problem = problem.retry_after(after);
-        }
-        let mut response = problem.respond(body(&self.detail.to_value(), self.code, id));
-        if let Some(accepted) = &self.accept_encoding {
-            let headers = response.headers_mut();
-            headers.insert(ACCEPT_ENCODING, accepted.clone());
-        }
-        response
-    }
-}
-
-fn body(detail: &Value, code: &str, id: &RequestId) -> Rendered {
-    Rendered::json(&json!({"detail": detail, "code": code, "request_id": id.as_str()}))
-}
-
-/// Puts a problem that arose before a handler was asked into the same words.
-pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) -> Rendered {
-    match problem.code {
-        ProblemCode::BodyTooLarge => metrics.rejected(Rejection::BodyLimit),
-        ProblemCode::BodyBudget => metrics.rejected(Rejection::BodyBudget),
-        ProblemCode::NotFound
-        | ProblemCode::MethodNotAllowed
-        | ProblemCode::BodyTimeout
-        | ProblemCode::BodyBroken
-        | ProblemCode::Internal
-        | ProblemCode::Other(_) => {}
-    }
-    body(
-        &json!(problem.detail),
-        problem.code.as_str(),
-        asked.request_id,
-    )
 }
 
 #[cfg(test)]

@@ -11,16 +11,18 @@ use crate::http::{
     header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
-use super::answer::{InputInfo, ModelInfo, ModelList};
 use super::ask::{Ask, ask};
 use super::config::{Config, Pages};
+use super::describe::describe;
 use super::feedback;
-use super::model::{LockState, Model, Moment, Status};
+use super::model::Status;
 use super::openapi;
 use super::pages;
-use super::predict;
+use super::protocol::{Protocol, native};
 use super::refusal::Refusal;
-use super::service::{Service, json as json_response};
+use super::reload;
+use super::served::Role;
+use super::service::{Chosen, Service, json as json_response};
 
 /// Seconds after which readiness is worth asking again.
 const READY_RETRY_S: u64 = 1;
@@ -40,6 +42,7 @@ pub(super) fn table(config: &Config) -> RouteTable {
         Route::get("/readyz"),
         Route::get("/model"),
         Route::get("/models"),
+        Route::post("/models/{name}/reload", reload::BODY_BYTES_MAX),
         Route::get("/metrics"),
         Route::get("/version"),
     ];
@@ -64,17 +67,17 @@ pub(super) fn filter(
         .and(warp::post())
         .and(with.clone())
         .and(ask())
-        .then(predict::one);
+        .then(native::one);
     let batch = warp::path!("predict" / "batch")
         .and(warp::post())
         .and(with.clone())
         .and(ask())
-        .then(predict::batch);
+        .then(native::batch);
     let tensor = warp::path!("predict" / "model")
         .and(warp::post())
         .and(with.clone())
         .and(ask())
-        .then(predict::tensor);
+        .then(native::tensor);
     let feedback = warp::path!("feedback")
         .and(warp::post())
         .and(with.clone())
@@ -96,6 +99,11 @@ pub(super) fn filter(
         .and(ask())
         .then(model);
     let models = warp::path!("models").and(with.clone()).then(models);
+    let reload = warp::path!("models" / String / "reload")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(reload::reload);
     let metrics = warp::path!("metrics")
         .and(with.clone())
         .and(ask())
@@ -129,6 +137,8 @@ pub(super) fn filter(
         .unify()
         .or(models)
         .unify()
+        .or(reload)
+        .unify()
         .or(version)
         .unify()
         .or(index)
@@ -159,26 +169,29 @@ fn live() -> Response {
     json_response(StatusCode::OK, &json!({"status": "ok"}))
 }
 
-/// Ready means: a request that comes now is answered.
+/// Ready means: a request that comes now is answered, whichever model it is for.
 fn ready(service: &Service) -> Response {
-    let status = service.model.get();
-    let is_ready = matches!(&*status, Status::Ready(_));
-    let version = match &*status {
-        Status::Ready(model) => model.version.version.as_str(),
-        _ => service.source.version_before(),
-    };
-    let models = json!([{"name": service.source.name, "version": version, "ready": is_ready}]);
-    let draining = service.is_draining();
-    if is_ready && !draining {
-        return json_response(
-            StatusCode::OK,
-            &json!({"status": "ready", "models": models}),
-        );
+    let mut models = Vec::new();
+    let mut detail = None;
+    for served in &service.models {
+        let status = served.main.slot.get();
+        let version = match &*status {
+            Status::Ready(model) => model.version.version.as_str(),
+            Status::Absent(_) | Status::Loading | Status::Broken { .. } | Status::Unloaded => {
+                detail = detail.or_else(|| Some(served.main.why_not_ready(&status)));
+                served.main.source.version_before()
+            }
+        };
+        let is_ready = matches!(&*status, Status::Ready(_));
+        models.push(json!({"name": served.name, "version": version, "ready": is_ready}));
     }
-    let (word, detail) = if draining {
-        ("draining", "the server is asked to end".to_owned())
-    } else {
-        ("loading", service.why_not_ready(&status))
+    let (word, detail) = match detail {
+        _ if service.is_draining() => ("draining", "the server is asked to end".to_owned()),
+        Some(detail) => ("loading", detail),
+        None => {
+            let body = json!({"status": "ready", "models": models});
+            return json_response(StatusCode::OK, &body);
+        }
     };
     let body = json!({"status": word, "detail": detail, "models": models});
     let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
@@ -187,50 +200,29 @@ fn ready(service: &Service) -> Response {
     response
 }
 
+/// `GET /model`: the one that answers, or the one that the query names.
 async fn model(service: Arc<Service>, ask: Ask) -> Response {
-    match service.ready() {
-        Ok(model) => {
-            let lock = lock_state(&service).await;
-            json_response(StatusCode::OK, &describe(&service, &model, lock))
+    match native::choose(&service, &ask) {
+        Ok(Chosen { served, model }) => {
+            let mut in_memory = served.models().into_iter();
+            let found = in_memory.find(|(_, _, other)| Arc::ptr_eq(other, &model));
+            // It may have been exchanged since.
+            let found = found.unwrap_or((Role::Main, 1.0, model));
+            json_response(StatusCode::OK, &describe(&served, &found).await)
         }
         Err(refusal) => service.refuse(&refusal, &ask.id),
     }
 }
 
+/// `GET /models`: all that is in memory.
 async fn models(service: Arc<Service>) -> Response {
-    let lock = lock_state(&service).await;
-    let model = service.ready().ok();
-    let models: Vec<ModelInfo<'_>> = model.iter().map(|m| describe(&service, m, lock)).collect();
-    json_response(StatusCode::OK, &ModelList { models })
-}
-
-/// What does the lock say now? A repro writes it after the model.
-async fn lock_state(service: &Service) -> LockState {
-    let check = Arc::clone(&service.source.check);
-    let state = tokio::task::spawn_blocking(move || check(Moment::Serving)).await;
-    state.unwrap_or(LockState::Absent)
-}
-
-fn describe<'a>(service: &Service, model: &'a Model, lock: LockState) -> ModelInfo<'a> {
-    let artifact = model.predictor.model();
-    ModelInfo {
-        name: &model.name,
-        version: &model.version.version,
-        alias: model.version.alias.as_deref(),
-        run_id: model.version.run_id.as_deref(),
-        behind: service.behind.load().as_deref().cloned(),
-        blake3: model.weights.to_string(),
-        lock: lock.word(),
-        input: InputInfo {
-            height: artifact.target.height,
-            width: artifact.target.width,
-            channels: artifact.target.channels.count(),
-        },
-        classes: &artifact.classes,
-        parameters: artifact.plan.parameters(),
-        device: model.predictor.device_name(),
-        loaded_at: model.loaded_at.to_string(),
+    let mut models = Vec::new();
+    for served in &service.models {
+        for in_memory in served.models() {
+            models.push(describe(served, &in_memory).await);
+        }
     }
+    json_response(StatusCode::OK, &json!({"models": models}))
 }
 
 fn metrics(service: &Service, ask: &Ask) -> Response {
@@ -245,7 +237,9 @@ fn metrics(service: &Service, ask: &Ask) -> Response {
 fn docs(name: &str, ask: &Ask) -> Response {
     match pages::swagger(name) {
         Some((content_type, body)) => file(&content_type, body),
-        None => Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such page")
-            .respond(&ask.id),
+        None => {
+            let refusal = Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such page");
+            Protocol::Native.refuse(&refusal, &ask.id)
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A server from its start to its end: port, model, threads, drain. Imports: base, http, tokio,
-//! arc-swap, prometheus, `serve::*`.
+//! A server from its start to its end: port, models, threads, drain. Imports: base, http, tokio,
+//! prometheus, `serve::*`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use prometheus::Registry;
 
 use crate::base::Cancel;
@@ -16,14 +15,15 @@ use crate::http::{self, App, Drained, Limits};
 
 use super::Error;
 use super::config::Config;
-use super::follow;
+use super::follow::{self, PlaceId};
 use super::log::{self, Log};
 use super::metrics::{Build, Metrics};
-use super::model::{Absence, Model, ModelSlot, ModelSource, Origin, Status};
+use super::protocol;
 use super::queue::Queue;
-use super::refusal::render;
 use super::routes;
+use super::served::{Canary, Place, Role, Served};
 use super::service::Service;
+use super::source::{Absence, ModelSource};
 use super::worker::{self, Batching};
 
 /// Threads that move bytes. They never compute, so two are enough for any number of connections.
@@ -37,12 +37,41 @@ const LARGEST_BODIES_MIN: u64 = 4;
 pub struct Options {
     /// Limits and addresses.
     pub config: Config,
-    /// The model.
-    pub source: ModelSource,
+    /// The models, at least one, each under its own name; the first one answers who names none.
+    pub models: Vec<ServedModel>,
     /// What this program is.
     pub build: Build,
     /// The folder of the prediction log; without one nothing is logged.
     pub log: Option<PathBuf>,
+}
+
+/// A model that is to be served under the name of its source.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// What answers.
+    pub source: ModelSource,
+    /// What answers a share of the requests in its stead, 0 to 1.
+    pub canary: Option<(ModelSource, f64)>,
+    /// What is asked as well and only compared.
+    pub shadow: Option<ModelSource>,
+}
+
+/// Which place of which model an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The name under which the model is served.
+    pub model: String,
+    /// What the place is for.
+    pub role: Role,
+}
+
+impl About {
+    pub(super) fn of(place: &Place) -> Self {
+        Self {
+            model: place.source.name.clone(),
+            role: place.role,
+        }
+    }
 }
 
 /// What happens while a server runs.
@@ -55,13 +84,17 @@ pub enum ServerEvent {
     },
     /// There is no model: predictions are refused until there is one.
     NoModel {
+        /// Of what.
+        about: About,
         /// What is missing.
         absence: Absence,
+        /// The same in words, and what to do.
+        said: String,
     },
     /// Predictions are answered.
     Ready {
-        /// The model's name.
-        name: String,
+        /// By what.
+        about: About,
         /// Its version, where it comes from a registry.
         version: Option<String>,
         /// Number of classes.
@@ -71,11 +104,15 @@ pub enum ServerEvent {
     },
     /// A model that appeared cannot be loaded; the next change of its files is waited for.
     Broken {
+        /// Of what.
+        about: About,
         /// What is wrong with it.
         problem: String,
     },
     /// The registry names another version, or none any more, and the one that is served goes on.
     Behind {
+        /// Of what.
+        about: About,
         /// The version that is meant.
         wanted: Option<String>,
         /// The version that is served.
@@ -93,19 +130,19 @@ pub type Observer = Arc<dyn Fn(ServerEvent) + Send + Sync>;
 /// Serves until `cancel` is requested and open requests are finished.
 ///
 /// # Errors
-/// The port is taken, or the model that is there cannot be loaded: the server does not start.
+/// The port is taken, or a model that is there and is to answer cannot be loaded: the server does not
+/// start. A canary or a shadow that cannot be loaded is told and tried again.
 pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drained, Error> {
     let Options {
         config,
-        source,
+        models,
         build,
         log,
     } = options;
     let bound = http::bind(http::resolve(&config.host, config.port)?)?;
     let registry = Registry::new();
     let queue = Arc::new(Queue::new(config.queue_max));
-    let version = source.version_before();
-    let metrics = Metrics::new(&registry, &source.name, version, build, &queue)?;
+    let metrics = Metrics::new(&registry, build)?;
     let http_metrics = http::Metrics::new(&registry)?;
     let limits = limits(&config);
     let batching = Batching {
@@ -113,32 +150,27 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         wait: config.batch_wait,
     };
     let log = start_log(log, &config, &metrics)?;
+    let models = models
+        .into_iter()
+        .map(|model| Arc::new(served(model, &metrics, &config)));
     let service = Arc::new(Service {
         log,
-        model: ModelSlot::new(Status::Loading),
-        behind: ArcSwapOption::empty(),
+        models: models.collect(),
         draining: AtomicBool::new(false),
         config,
-        source,
         build,
         queue: Arc::clone(&queue),
         metrics,
         registry,
+        observe: Arc::clone(observe),
     });
     worker::start(Arc::clone(&queue), batching)?;
-    let looked = service.source.look();
-    let loaded = match &looked {
-        Ok(found) => Some(follow::load(&service, found)?),
-        Err(absence) => {
-            service.model.set(Status::Absent(absence.clone()));
-            None
-        }
-    };
+    let (events, followed) = load_all(&service)?;
     let rendering = Arc::clone(&service);
     let app = App::new(
         routes::table(&service.config),
         routes::filter(Arc::clone(&service)),
-        move |problem, asked| render(&rendering.metrics, problem, asked),
+        move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
         &http_metrics,
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -151,15 +183,11 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
             problem: e.to_string(),
         })?;
     observe(ServerEvent::Listening { addr: bound.addr() });
-    let is_done = loaded.is_some() && matches!(service.source.origin, Origin::Folder(_));
-    if let Some(model) = loaded {
-        observe(ready(&service, &model));
+    for event in events {
+        observe(event);
     }
-    if let Err(absence) = looked {
-        observe(ServerEvent::NoModel { absence });
-    }
-    if !is_done {
-        runtime.spawn(follow::follow(Arc::clone(&service), Arc::clone(observe)));
+    for id in followed {
+        runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
     let on_drain = || {
         service.drain();
@@ -175,12 +203,48 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     Ok(drained?)
 }
 
+/// Makes the places of a model.
+fn served(model: ServedModel, metrics: &Metrics, config: &Config) -> Served {
+    let name = model.source.name.clone();
+    let version = model.source.version_before();
+    Served {
+        metrics: metrics.of(&name, version, config.queue_max),
+        main: Place::new(Role::Main, model.source),
+        canary: model.canary.map(|(source, share)| Canary {
+            place: Place::new(Role::Canary, source),
+            share,
+        }),
+        shadow: model.shadow.map(|source| Place::new(Role::Shadow, source)),
+        name,
+    }
+}
+
+/// Loads what is there; returns what is to be told, and which places are looked at from now on.
+fn load_all(service: &Service) -> Result<(Vec<ServerEvent>, Vec<PlaceId>), Error> {
+    let mut events = Vec::new();
+    let mut followed = Vec::new();
+    for (i, served) in service.models.iter().enumerate() {
+        for (k, place) in served.places().enumerate() {
+            followed.push(PlaceId {
+                served: i,
+                place: k,
+            });
+            events.push(match (follow::first(service, served, place), place.role) {
+                (Ok(event), _) => event,
+                (Err(error), Role::Main) => return Err(error),
+                (Err(error), Role::Canary | Role::Shadow) => follow::broken(served, place, &error),
+            });
+        }
+    }
+    Ok((events, followed))
+}
+
 /// Starts the prediction log, where there is a folder for it and anything is sampled.
 fn start_log(
     dir: Option<PathBuf>,
     config: &Config,
     metrics: &Metrics,
-) -> Result<Option<Log>, Error> {
+) -> Result<Option<Arc<Log>>, Error> {
     let Some(dir) = dir.filter(|_| 0.0 < config.log.sample) else {
         return Ok(None);
     };
@@ -190,7 +254,8 @@ fn start_log(
         pictures: config.log.pictures,
         bytes_max: config.log.bytes_max,
     };
-    Log::start(settings, metrics.of_log()).map(Some)
+    let log = Log::start(settings, metrics.of_log())?;
+    Ok(Some(Arc::new(log)))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -208,16 +273,4 @@ fn limits(config: &Config) -> Limits {
 /// Threads that decode pictures: one per core, whatever the number of requests.
 fn decoders() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
-}
-
-pub(super) fn ready(service: &Service, model: &Model) -> ServerEvent {
-    ServerEvent::Ready {
-        name: model.name.clone(),
-        version: match service.source.origin {
-            Origin::Folder(_) => None,
-            Origin::Registry(_) => Some(model.version.version.clone()),
-        },
-        classes: model.predictor.model().classes.len(),
-        took: model.load_time,
-    }
 }

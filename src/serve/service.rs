@@ -1,11 +1,10 @@
 //! What all requests share, and how the parts of an answer are put together.
-//! Imports: base, http, arc-swap, prometheus, tokio, `serve::*`.
+//! Imports: base, http, prometheus, tokio, `serve::*`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use prometheus::Registry;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -13,14 +12,20 @@ use tokio::time::Instant;
 use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use crate::http::{RequestId, Response, StatusCode};
 
-use super::answer::{Behind, ModelRef};
+use super::answer::ModelRef;
+use super::ask::Ask;
 use super::config::Config;
-use super::log::{Log, Noted};
-use super::metrics::{Build, Metrics, RequestOutcome};
-use super::model::{Model, ModelSlot, ModelSource, Status};
+use super::log::{Compared, Log, Noted};
+use super::metrics::{Build, Metrics};
+use super::model::{Model, Status};
+use super::model_metrics::RequestOutcome;
 use super::picture::Look;
+use super::predict;
+use super::protocol::Protocol;
 use super::queue::{Answer, Failure, Pending, Queue};
 use super::refusal::Refusal;
+use super::run::Observer;
+use super::served::{Served, Wanted};
 
 const X_MODEL_NAME: HeaderName = HeaderName::from_static("x-model-name");
 const X_MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
@@ -29,17 +34,23 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The state of one server.
 pub(super) struct Service {
     pub(super) config: Config,
-    pub(super) source: ModelSource,
     pub(super) build: Build,
-    pub(super) model: ModelSlot,
-    /// Why another version than the one that is meant is served, if so.
-    pub(super) behind: ArcSwapOption<Behind>,
+    /// At least one; the first one answers who names none.
+    pub(super) models: Vec<Arc<Served>>,
     pub(super) queue: Arc<Queue>,
     pub(super) metrics: Metrics,
     pub(super) registry: Registry,
     pub(super) draining: AtomicBool,
     /// Where predictions are logged, if they are.
-    pub(super) log: Option<Log>,
+    pub(super) log: Option<Arc<Log>>,
+    pub(super) observe: Observer,
+}
+
+/// The model that answers a request, held for as long as that takes.
+#[derive(Clone)]
+pub(super) struct Chosen {
+    pub(super) served: Arc<Served>,
+    pub(super) model: Arc<Model>,
 }
 
 /// How long the parts of an answer took; of several pictures the longest.
@@ -67,23 +78,59 @@ impl Timings {
 }
 
 impl Service {
-    /// Returns the model, or why there is none.
-    pub(super) fn ready(&self) -> Result<Arc<Model>, Refusal> {
-        match &*self.model.get() {
-            Status::Ready(model) => Ok(Arc::clone(model)),
-            other => Err(Refusal::not_ready(self.why_not_ready(other))),
+    /// Returns what is served as `name`, or by default.
+    pub(super) fn served(&self, name: Option<&str>) -> Option<&Arc<Served>> {
+        match name {
+            None => self.models.first(),
+            Some(name) => self.models.iter().find(|served| served.name == name),
         }
     }
 
-    /// Says why there is no model, and what to do.
-    pub(super) fn why_not_ready(&self, status: &Status) -> String {
-        let name = &self.source.name;
-        match status {
-            Status::Ready(_) => format!("the model `{name}` is ready"),
-            Status::Loading => format!("the model `{name}` is being loaded"),
-            Status::Absent(absence) => self.source.absence(absence),
-            Status::Broken { problem } => format!("the model `{name}` cannot be loaded: {problem}"),
+    /// Returns the model that is to answer. A request for a model that is not ready counts as one of
+    /// `protocol` that failed; the caller counts one that has a model (`finish`).
+    ///
+    /// # Errors
+    /// There is no such model (code `model_not_found`) or version (`version_not_found`), or it is not
+    /// ready (`model_not_ready`).
+    pub(super) fn choose(
+        &self,
+        protocol: Protocol,
+        name: Option<&str>,
+        wanted: Wanted<'_>,
+    ) -> Result<Chosen, Refusal> {
+        let Some(served) = self.served(name) else {
+            return Err(Refusal::model_not_found(
+                name.unwrap_or_default(),
+                &self.names(),
+            ));
+        };
+        if let Some(model) = served.find(wanted) {
+            let served = Arc::clone(served);
+            return Ok(Chosen { served, model });
         }
+        match (wanted, &*served.main.slot.get()) {
+            (Wanted::Version(version), Status::Ready(_)) => {
+                Err(Refusal::version_not_found(&served.name, "version", version))
+            }
+            (Wanted::Alias(alias), Status::Ready(_)) => {
+                Err(Refusal::version_not_found(&served.name, "alias", alias))
+            }
+            (_, status) => {
+                let version = served.main.source.version_before();
+                served
+                    .metrics
+                    .request(version, protocol, RequestOutcome::Error);
+                Err(Refusal::not_ready(served.main.why_not_ready(status)))
+            }
+        }
+    }
+
+    /// Returns the names under which models are served.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.models
+            .iter()
+            .map(|served| served.name.as_str())
+            .collect()
     }
 
     /// Says how closely the log looks at the pictures of a request.
@@ -102,6 +149,40 @@ impl Service {
         if let Some(log) = &self.log {
             log.note(id, route, model, pictures.into_iter().collect());
         }
+    }
+
+    /// Compares what the shadow will say with `answer`, which does not wait for it.
+    pub(super) fn compare(
+        &self,
+        chosen: &Chosen,
+        ask: &Ask,
+        index: usize,
+        answer: &Answer,
+        shadow: Arc<Model>,
+        pending: Pending,
+    ) {
+        let served = Arc::clone(&chosen.served);
+        let label = predict::label(&chosen.model, &answer.probabilities).to_owned();
+        let log = self.log.clone();
+        let (id, index) = (ask.id.clone(), u32::try_from(index).unwrap_or(u32::MAX));
+        tokio::spawn(async move {
+            let Ok(Ok(Answer { probabilities, .. })) = pending.await else {
+                // Its time was over before the server had nothing else to do.
+                served.metrics.shadow_dropped.inc();
+                return;
+            };
+            let agrees = label == predict::label(&shadow, &probabilities);
+            served.metrics.compared(&shadow.version.version, agrees);
+            if let Some(log) = log {
+                log.compared(Compared {
+                    id,
+                    index,
+                    shadow,
+                    probabilities,
+                    agrees,
+                });
+            }
+        });
     }
 
     /// Takes the server out of the readiness check.
@@ -126,13 +207,23 @@ impl Service {
         }
     }
 
-    /// Counts a refusal and puts it into an answer.
+    /// Counts a refusal and puts it into an answer of the native protocol.
     pub(super) fn refuse(&self, refusal: &Refusal, id: &RequestId) -> Response {
+        self.refuse_in(Protocol::Native, refusal, id)
+    }
+
+    /// Counts a refusal and puts it into an answer of `protocol`.
+    pub(super) fn refuse_in(
+        &self,
+        protocol: Protocol,
+        refusal: &Refusal,
+        id: &RequestId,
+    ) -> Response {
         self.count(refusal);
         if refusal.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request_id = id.as_str(), detail = ?refusal.detail, "no answer");
         }
-        refusal.respond(id)
+        protocol.refuse(refusal, id)
     }
 
     /// Counts a refusal of a picture or a request.
@@ -145,20 +236,22 @@ impl Service {
         }
     }
 
-    /// Counts how a prediction request ended.
-    pub(super) fn count_request(&self, model: Option<&Model>, status: StatusCode) {
-        let version = model.map_or_else(
-            || self.source.version_before(),
-            |model| model.version.version.as_str(),
-        );
-        let outcome = if status.is_success() {
-            RequestOutcome::Ok
-        } else if status.is_client_error() {
-            RequestOutcome::BadInput
-        } else {
-            RequestOutcome::Error
-        };
-        self.metrics.request(version, outcome);
+    /// Returns an answer, whichever it is, and counts the request.
+    pub(super) fn finish(
+        &self,
+        protocol: Protocol,
+        chosen: Option<&Chosen>,
+        response: Result<Response, Refusal>,
+        id: &RequestId,
+    ) -> Response {
+        let response = response.unwrap_or_else(|refusal| self.refuse_in(protocol, &refusal, id));
+        if let Some(Chosen { served, model }) = chosen {
+            let outcome = RequestOutcome::of(response.status());
+            served
+                .metrics
+                .request(&model.version.version, protocol, outcome);
+        }
+        response
     }
 
     /// Waits for the answer to one picture.

@@ -2,11 +2,13 @@
 //!
 //! One thread, and the network's inner loops stay on it: a batch of a few small pictures is done
 //! before another core would have woken up, and at full load the other cores decode. Imports: base,
-//! vision, rayon, `serve::{queue, model}`.
+//! vision, rayon, prometheus (the gauge of slots), `serve::{queue, model}`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use prometheus::IntGauge;
 
 use super::Error;
 use super::model::Model;
@@ -38,11 +40,15 @@ pub(super) fn start(queue: Arc<Queue>, batching: Batching) -> Result<(), Error> 
         while let Some(work) = queue.next_work(batching.max, batching.wait) {
             match work {
                 Work::Batch(batch) => {
+                    let Some(length) = batch.first().map(length) else {
+                        continue;
+                    };
                     let began = Instant::now();
                     let pictures = batch.len();
-                    run(batch, began);
-                    queue.done(pictures, began.elapsed());
+                    run(batch, began, Counted::All);
+                    queue.done(pictures, began.elapsed(), &length);
                 }
+                Work::Shadows(batch) => run(batch, Instant::now(), Counted::Batches),
                 Work::Errand(errand) => {
                     // Who asked for it learns of a panic by getting no answer.
                     let _ = catch_unwind(AssertUnwindSafe(errand));
@@ -53,8 +59,21 @@ pub(super) fn start(queue: Arc<Queue>, batching: Batching) -> Result<(), Error> 
     Ok(())
 }
 
+fn length(job: &Job) -> IntGauge {
+    job.model.metrics.queue_length.clone()
+}
+
+/// What is counted of a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// Batches, waiting and answers.
+    All,
+    /// Batches only: nobody waited for the answers, and nobody was sent them.
+    Batches,
+}
+
 /// Computes one batch of one model and answers its jobs.
-fn run(batch: Vec<Job>, began: Instant) {
+fn run(batch: Vec<Job>, began: Instant, counted: Counted) {
     let Some(first) = batch.first() else { return };
     let model = Arc::clone(&first.model);
     // A bug in a kernel must not end the thread on which all requests depend.
@@ -68,14 +87,18 @@ fn run(batch: Vec<Job>, began: Instant) {
     let mut rows = rows.map(Vec::into_iter);
     for job in batch {
         let queued = began.saturating_duration_since(job.since);
-        metrics.queued(queued);
+        if counted == Counted::All {
+            metrics.queued(queued);
+        }
         let answer = match &mut rows {
             Err(failure) => Err(*failure),
             Ok(rows) => rows.next().ok_or(Failure::Bug).and_then(|probabilities| {
                 if probabilities.iter().any(|p| !p.is_finite()) {
                     return Err(Failure::NotFinite);
                 }
-                metrics.predicted(&probabilities);
+                if counted == Counted::All {
+                    metrics.predicted(&probabilities);
+                }
                 Ok(Answer {
                     probabilities,
                     queued,

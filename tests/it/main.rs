@@ -76,6 +76,8 @@ mod serve;
 #[cfg(feature = "vision")]
 mod serve_log;
 #[cfg(feature = "vision")]
+mod serve_models;
+#[cfg(feature = "vision")]
 mod serve_registry;
 mod service;
 mod stage;

@@ -12,7 +12,7 @@ use crate::support::stages::wait_until;
 use crate::support::{Project, check};
 
 /// A project with two runs whose output is a model, each of other weights, and their ids.
-fn two_models() -> (Project, [String; 2]) {
+pub(crate) fn two_models() -> (Project, [String; 2]) {
     let p = prepared_project();
     p.ok("init");
     p.write(
@@ -30,11 +30,11 @@ fn two_models() -> (Project, [String; 2]) {
     (p, ids)
 }
 
-fn register(p: &Project, run: &str, path: &str) {
+pub(crate) fn register(p: &Project, run: &str, path: &str) {
     p.ok(&format!("models register digits --run {run} --path {path}"));
 }
 
-fn name_champion(p: &Project, version: &str) {
+pub(crate) fn name_champion(p: &Project, version: &str) {
     p.ok(&format!("models alias digits champion {version}"));
 }
 

@@ -26,6 +26,6 @@ mod tests;
 
 pub use folder::Segment;
 pub use reader::{Predictions, Stamp};
-pub use record::{Feedback, KeptPicture, Prediction, Record};
+pub use record::{Feedback, KeptPicture, Prediction, Record, Shadow};
 pub use window::{Accuracy, Confidence, Labelled, Window};
 pub use writer::{Entry, Writer};

@@ -66,6 +66,7 @@ impl Predictions {
                 match serde_json::from_slice(line) {
                     Ok(Record::Prediction(prediction)) => joining.prediction(segment, *prediction),
                     Ok(Record::Feedback(feedback)) => joining.feedback(feedback),
+                    Ok(Record::Shadow(_)) => {}
                     Err(_) => joining.unreadable(),
                 }
             }

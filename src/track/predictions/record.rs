@@ -13,6 +13,8 @@ pub enum Record {
     Prediction(Box<Prediction>),
     /// What the picture really shows, as somebody says.
     Feedback(Feedback),
+    /// What another version says about a picture that was answered.
+    Shadow(Box<Shadow>),
 }
 
 /// What a model said about one picture.
@@ -63,6 +65,30 @@ pub struct KeptPicture {
     pub at: u64,
     /// Its length.
     pub len: u32,
+}
+
+/// What a version says that is only compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// When it said so.
+    #[serde(with = "rfc3339")]
+    pub ts: Timestamp,
+    /// The request's id.
+    pub request_id: String,
+    /// Which picture of the request, from 0.
+    pub index: u32,
+    /// Name of the model.
+    pub model: String,
+    /// The version that was only compared.
+    pub version: String,
+    /// Its likeliest class.
+    pub label: String,
+    /// The probability of that.
+    pub confidence: f32,
+    /// Is it the class that was answered?
+    pub agrees: bool,
+    /// As those of a prediction.
+    pub probabilities: IndexMap<String, f32>,
 }
 
 /// What a picture really shows.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::fs::{self, LinkKind};
 use crate::project::Project;
-use crate::serve::{Brought, Named, Registry};
+use crate::serve::{Brought, Named, Registry, Target};
 use crate::track::artifacts::{Artifacts, path_of_uri};
 use crate::track::entity::ModelVersion;
 use crate::track::{Error, Reader, Tracking};
@@ -124,9 +124,23 @@ impl Followed {
         }
     }
 
-    fn version(&self, reader: &Reader<'_>) -> Result<ModelVersion, Error> {
+    /// Returns which version is meant: what an operator asks for goes before what the server was
+    /// started with.
+    fn which(&self, target: Option<&Target>) -> Result<Which, String> {
+        Ok(match target {
+            None => self.uri.which.clone(),
+            Some(Target::Alias(alias)) => Which::Alias(alias.clone()),
+            Some(Target::Version(version)) => {
+                let number = version.parse().ok().filter(|number| 0 < *number);
+                let wrong = || format!("`{version}` is no version: they are numbers from 1 on");
+                Which::Version(number.ok_or_else(wrong)?)
+            }
+        })
+    }
+
+    fn version(&self, reader: &Reader<'_>, which: &Which) -> Result<ModelVersion, Error> {
         let name = &self.uri.name;
-        match &self.uri.which {
+        match which {
             Which::Alias(alias) => reader.version_by_alias(name, alias),
             Which::Version(version) => reader.model_version(name, *version),
             Which::Latest => reader
@@ -180,21 +194,25 @@ impl Followed {
 }
 
 impl Registry for Followed {
-    fn named(&self) -> Result<Named, String> {
+    fn named(&self, target: Option<&Target>) -> Result<Named, String> {
+        let which = self.which(target)?;
+        let uri = ModelUri {
+            name: self.uri.name.clone(),
+            which,
+        };
         let version = self
-            .ask(|reader| self.version(reader))
+            .ask(|reader| self.version(reader, &uri.which))
             .map_err(|error| match error {
                 Error::Refused { .. } if self.project.config.tracking_uri.is_some() => format!(
-                    "the registry of this project has no `{}`, and that of `tracking.uri` is not asked",
-                    self.uri
+                    "the registry of this project has no `{uri}`, and that of `tracking.uri` is not asked"
                 ),
-                Error::Refused { .. } => format!("the registry has no `{}`", self.uri),
+                Error::Refused { .. } => format!("the registry has no `{uri}`"),
                 error => error.to_string(),
             })?;
         Ok(Named {
             version: version.version.to_string(),
-            alias: match &self.uri.which {
-                Which::Alias(alias) => Some(alias.clone()),
+            alias: match uri.which {
+                Which::Alias(alias) => Some(alias),
                 Which::Version(_) | Which::Latest => None,
             },
             run_id: version.run,
