@@ -20,7 +20,7 @@ mod story;
 
 pub use entry::{Entry, Finish, Head, Judgement, Line, Reached, VERSION};
 pub use journal::Journal;
-pub use read::{Log, Tail, find, going_on, list, state_of};
+pub use read::{Log, Tail, find, going_on, list, names_of_commands, state_of};
 pub use story::{StageState, StageStory, State, Story};
 
 pub(super) use journal::WRITE_EVERY;

@@ -70,6 +70,16 @@ pub fn going_on(layout: &Layout) -> Vec<Log> {
         .collect()
 }
 
+/// Returns the names of the journals of commands, trials aside, newest first. None of them is read.
+#[must_use]
+pub fn names_of_commands(layout: &Layout) -> Vec<String> {
+    let names = names(&layout.logs()).into_iter().rev();
+    names
+        .filter(|name| !name.ends_with(OF_TRIAL))
+        .filter_map(|name| name.strip_suffix(ENDING).map(str::to_owned))
+        .collect()
+}
+
 /// Returns the journal of this name.
 #[must_use]
 pub fn find(layout: &Layout, name: &str) -> Option<Log> {

@@ -1,6 +1,7 @@
 //! What several pages are made of: tables, chips, times, numbers. Imports: base, http, mlflow,
-//! `ui::{asked, reply}`.
+//! `ui::{asked, looks, reply}`.
 
+pub(super) mod as_of;
 pub(super) mod chip;
 pub(super) mod drawn;
 pub(super) mod figure;

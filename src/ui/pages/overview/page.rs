@@ -16,8 +16,9 @@ use crate::report::NodeState;
 use crate::track::{self, Reader, Shared};
 use crate::ui::asked::{Asked, Format, segment};
 use crate::ui::layout::{Layout, Section};
-use crate::ui::looks::{self, Going, Looks, Seen};
+use crate::ui::looks::{self, Going, Looks, Seen, Wait};
 use crate::ui::pages::pipeline::{Follower, StageView, Tally, is_for_events, stage_href, views};
+use crate::ui::parts::as_of::AsOf;
 use crate::ui::parts::chip::{Chip, Tone};
 use crate::ui::parts::live::Sent;
 use crate::ui::parts::notice::Notice;
@@ -53,6 +54,8 @@ struct Page {
 #[template(path = "pages/overview/state.html")]
 struct State {
     is_empty: bool,
+    is_pending: bool,
+    as_of: AsOf,
     notices: Vec<Notice>,
     tally: Option<Tally>,
     stale: Vec<Stale>,
@@ -111,15 +114,18 @@ impl Source {
         usual: &BTreeMap<String, Duration>,
         table: DataTable,
         now_ms: i64,
+        wait: Wait,
     ) -> Result<State, track::Error> {
-        let seen = self.looks.now(going);
-        let (look, notices) = match &*seen {
+        let told = self.looks.now(going, wait);
+        let seen = &*told.seen;
+        let (look, notices) = match seen {
             Seen::Stages(look) => (
                 Some(&**look),
                 look.warnings.iter().map(Notice::warning).collect(),
             ),
             Seen::Nothing => (None, Vec::new()),
             Seen::Broken(diagnostics) => (None, diagnostics.iter().map(Notice::of).collect()),
+            Seen::Pending => (None, vec![Notice::of(&looks::pending())]),
         };
         let last = self.looks.last();
         let last = last.as_ref().map(|(_, story)| &**story);
@@ -129,7 +135,9 @@ impl Source {
         let (stale, more_stale) = stale(stages.as_deref().unwrap_or_default());
         let cache = &self.project.config.cache_dir;
         Ok(State {
-            is_empty: matches!(*seen, Seen::Nothing),
+            is_empty: matches!(seen, Seen::Nothing),
+            is_pending: matches!(seen, Seen::Pending),
+            as_of: AsOf::of(&told, now_ms),
             notices,
             tally: stages.as_deref().map(Tally::of),
             stale,
@@ -158,7 +166,7 @@ pub(super) fn overview(site: &Site, asked: &Asked) -> Result<Response, Refused> 
     let going = site.looks.going().list;
     let usual = looks::usual(&asked.shared)?;
     let table = DataTable::new(asked, "last-runs", "Last runs");
-    let state = source.state(&going, &usual, table, asked.now_ms)?;
+    let state = source.state(&going, &usual, table, asked.now_ms, Wait::AMoment)?;
     if asked.format()? != Format::Html
         && let Some(file) = as_file(asked, &[&state.runs])?
     {
@@ -194,15 +202,16 @@ pub(super) fn live(site: &Site, asked: &Asked) -> Result<Response, Refused> {
     let mut looked: Option<Instant> = None;
     Ok(reply::live(asked, LOOK_EVERY, move || {
         let mut events = Vec::new();
-        let was_going = follower.going.len();
+        let before = (follower.going.len(), follower.looked);
         follower.look();
         let now_ms = clock::now().as_millisecond();
         let progress = Progress::of(&follower.going, &follower.usual, now_ms);
         sent.send(&mut events, "live-progress", &progress);
         let is_due = looked.is_none_or(|at| STATE_EVERY <= at.elapsed());
-        if is_due || follower.going.len() != was_going {
+        if is_due || (follower.going.len(), follower.looked) != before {
             looked = Some(Instant::now());
-            match source.state(&follower.going, &follower.usual, table.clone(), now_ms) {
+            let (going, usual) = (&follower.going, &follower.usual);
+            match source.state(going, usual, table.clone(), now_ms, Wait::No) {
                 Ok(state) => sent.send(&mut events, "live-state", &state),
                 Err(error) => {
                     tracing::warn!(target: "cvops::ui", %error, "a page goes without news");
@@ -295,6 +304,7 @@ impl State {
             Some(tally) if 0 < tally.failed => Chip::new(Tone::Bad, "failed"),
             Some(tally) if 0 < tally.stale => Chip::new(Tone::Warn, "stale"),
             Some(_) => Chip::new(Tone::Good, "up to date"),
+            None if self.is_pending => Chip::new(Tone::Plain, "being judged"),
             None => Chip::new(Tone::Bad, "broken"),
         }
     }

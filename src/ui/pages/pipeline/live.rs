@@ -9,7 +9,8 @@ use crate::http::header::ACCEPT;
 use crate::mlflow::Refused;
 use crate::track::Shared;
 use crate::ui::asked::Asked;
-use crate::ui::looks::{self, Going, Looks, Seen};
+use crate::ui::looks::{self, Going, Looks, Seen, Wait};
+use crate::ui::parts::as_of::AsOf;
 use crate::ui::parts::live::Sent;
 use crate::ui::parts::progress::Progress;
 use crate::ui::parts::table::DataTable;
@@ -49,17 +50,15 @@ pub(super) fn live(site: &Site, asked: &Asked) -> Result<Response, Refused> {
         let progress = Progress::of(&follower.going, usual, now_ms);
         sent.send(&mut events, "live-progress", &progress);
         if judged && !only_progress {
-            let seen = follower.looks.now(&follower.going);
-            if let Seen::Stages(look) = &*seen {
+            let told = follower.looks.now(&follower.going, Wait::No);
+            if let Seen::Stages(look) = &*told.seen {
                 let last = follower.looks.last();
                 let last = last.as_ref().map(|(_, story)| &**story);
                 let views = views(look, &follower.going, last, usual);
                 let table = table(look, &views, template.clone());
-                sent.send(
-                    &mut events,
-                    "live-state",
-                    &State::of(look, &views, table, last),
-                );
+                let as_of = AsOf::of(&told, now_ms);
+                let state = State::of(look, as_of, &views, table, last);
+                sent.send(&mut events, "live-state", &state);
             }
         }
         Some(events)
@@ -80,6 +79,8 @@ pub(in crate::ui) struct Follower {
     pub(in crate::ui) looks: Arc<Looks>,
     pub(in crate::ui) going: Arc<[Going]>,
     version: Option<u64>,
+    /// Looks that were over.
+    pub(in crate::ui) looked: u64,
     pub(in crate::ui) usual: std::collections::BTreeMap<String, Duration>,
     shared: Shared,
     judged: Option<Instant>,
@@ -91,6 +92,7 @@ impl Follower {
             looks: Arc::clone(looks),
             going: Arc::new([]),
             version: None,
+            looked: 0,
             usual: std::collections::BTreeMap::new(),
             shared: shared.clone(),
             judged: None,
@@ -100,14 +102,13 @@ impl Follower {
     /// Reads what happened since; returns whether the stages may be other ones now.
     pub(in crate::ui) fn look(&mut self) -> bool {
         let commands = self.looks.going();
-        let happened = self.version != Some(commands.version);
+        let looked = self.looks.count();
+        let happened = self.version != Some(commands.version) || self.looked != looked;
         self.version = Some(commands.version);
+        self.looked = looked;
         let before = std::mem::replace(&mut self.going, commands.list);
         let is_over = |one: &Going| self.going.iter().all(|now| now.name != one.name);
         let ended = before.iter().any(is_over);
-        if ended {
-            self.looks.forget();
-        }
         let is_due = self.judged.is_none_or(|at| JUDGE_EVERY <= at.elapsed());
         if ended || is_due {
             // Without durations the page says less, and goes on.

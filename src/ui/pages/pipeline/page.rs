@@ -14,7 +14,8 @@ use crate::pipeline::{pointer, words};
 use crate::report::EmbeddedSvg;
 use crate::ui::asked::{Asked, Format};
 use crate::ui::layout::{Layout, Section};
-use crate::ui::looks::{self, Going, Look, Seen};
+use crate::ui::looks::{self, Going, Look, Seen, Told, Wait};
+use crate::ui::parts::as_of::AsOf;
 use crate::ui::parts::chip::{Chip, Tone};
 use crate::ui::parts::notice::Notice;
 use crate::ui::parts::progress::Progress;
@@ -27,7 +28,7 @@ use super::view::{StageView, Tally, stage_href, views};
 
 /// What was found of the pipeline, ready to be shown.
 pub(super) struct Facts {
-    pub(super) seen: Arc<Seen>,
+    pub(super) told: Told,
     pub(super) going: Arc<[Going]>,
     pub(super) usual: BTreeMap<String, Duration>,
     pub(super) views: Vec<StageView>,
@@ -38,19 +39,19 @@ impl Facts {
     pub(super) fn of(site: &Site, asked: &Asked) -> Result<Self, Refused> {
         let going = site.looks.going().list;
         let usual = looks::usual(&asked.shared)?;
-        let seen = site.looks.now(&going);
+        let told = site.looks.now(&going, Wait::AMoment);
         let last = site.looks.last();
-        let views = match &*seen {
+        let views = match &*told.seen {
             Seen::Stages(look) => views(
                 look,
                 &going,
                 last.as_ref().map(|(_, story)| &**story),
                 &usual,
             ),
-            Seen::Nothing | Seen::Broken(_) => Vec::new(),
+            Seen::Nothing | Seen::Broken(_) | Seen::Pending => Vec::new(),
         };
         Ok(Self {
-            seen,
+            told,
             going,
             usual,
             views,
@@ -62,6 +63,7 @@ impl Facts {
 #[derive(Template)]
 #[template(path = "pages/pipeline/state.html")]
 pub(super) struct State {
+    as_of: AsOf,
     chips: Vec<Chip>,
     drawing: Option<EmbeddedSvg>,
     table: DataTable,
@@ -74,11 +76,13 @@ impl HtmlSafe for State {}
 impl State {
     pub(super) fn of(
         look: &Look,
+        as_of: AsOf,
         views: &[StageView],
         table: DataTable,
         last: Option<&Story>,
     ) -> Self {
         Self {
+            as_of,
             last: last.and_then(Last::of),
             chips: Tally::of(views).chips(),
             drawing: graph::draw(&look.graph, views, None),
@@ -95,6 +99,8 @@ struct Page {
     notices: Vec<Notice>,
     progress: Progress,
     state: Option<State>,
+    /// Stands where the state will be told.
+    pending: Option<Notice>,
 }
 
 /// What the newest command came to.
@@ -117,27 +123,33 @@ impl Last {
 
 pub(super) fn pipeline(site: &Site, asked: &Asked) -> Result<Response, Refused> {
     let facts = Facts::of(site, asked)?;
-    let table = match &*facts.seen {
+    let table = match &*facts.told.seen {
         Seen::Stages(look) => table(
             look,
             &facts.views,
             DataTable::new(asked, "stages", "Stages"),
         ),
-        Seen::Nothing | Seen::Broken(_) => DataTable::new(asked, "stages", "Stages"),
+        Seen::Nothing | Seen::Broken(_) | Seen::Pending => {
+            DataTable::new(asked, "stages", "Stages")
+        }
     };
     if asked.format()? != Format::Html
         && let Some(file) = as_file(asked, &[&table])?
     {
         return Ok(file);
     }
-    let (notices, state) = match &*facts.seen {
+    let (notices, state) = match &*facts.told.seen {
         Seen::Stages(look) => {
+            let as_of = AsOf::of(&facts.told, asked.now_ms);
             let notices = look.warnings.iter().map(Notice::warning).collect();
             let last = site.looks.last();
             let last = last.as_ref().map(|(_, story)| &**story);
-            (notices, Some(State::of(look, &facts.views, table, last)))
+            (
+                notices,
+                Some(State::of(look, as_of, &facts.views, table, last)),
+            )
         }
-        Seen::Nothing => (Vec::new(), None),
+        Seen::Nothing | Seen::Pending => (Vec::new(), None),
         Seen::Broken(diagnostics) => (diagnostics.iter().map(Notice::of).collect(), None),
     };
     let layout = Layout::new(site, asked, Section::Pipeline, "Pipeline").module("parts.js");
@@ -145,8 +157,10 @@ pub(super) fn pipeline(site: &Site, asked: &Asked) -> Result<Response, Refused> 
         asked,
         &Page {
             layout,
-            is_empty: matches!(*facts.seen, Seen::Nothing),
+            is_empty: matches!(*facts.told.seen, Seen::Nothing),
             notices,
+            pending: matches!(*facts.told.seen, Seen::Pending)
+                .then(|| Notice::of(&looks::pending())),
             progress: Progress::of(&facts.going, &facts.usual, asked.now_ms),
             state,
         },

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::base::diag::nearest;
+use crate::base::diag::{Diagnostic, nearest};
 use crate::base::units;
 use crate::experiment::progress::{StageStory, Story};
 use crate::http::Response;
@@ -15,7 +15,8 @@ use crate::store::Presence;
 use crate::track::{StageOutcome, db::StageRun};
 use crate::ui::asked::Asked;
 use crate::ui::layout::{Layout, Section};
-use crate::ui::looks::{Look, Seen};
+use crate::ui::looks::{self, Look, Seen};
+use crate::ui::parts::as_of::AsOf;
 use crate::ui::parts::chip::{Chip, Tone};
 use crate::ui::parts::notice::Notice;
 use crate::ui::parts::progress::Progress;
@@ -44,6 +45,7 @@ pub(super) fn stage(site: &Site, asked: &Asked) -> Result<Response, Refused> {
 struct Page {
     layout: Layout,
     name: String,
+    as_of: AsOf,
     chip: Chip,
     /// What becomes of it, as `cvops why` says.
     verdict: String,
@@ -89,17 +91,11 @@ pub(super) fn named(site: &Site, asked: &Asked, name: &str) -> Result<Response, 
     let layout = Layout::new(site, asked, Section::Pipeline, name)
         .crumb("Pipeline", "/pipeline")
         .module("parts.js");
-    let look = match &*facts.seen {
+    let look = match &*facts.told.seen {
         Seen::Stages(look) => look,
         Seen::Nothing => return Err(Refused::missing("this project has no stages yet")),
-        Seen::Broken(diagnostics) => {
-            let page = Broken {
-                layout,
-                name: name.to_owned(),
-                notices: diagnostics.iter().map(Notice::of).collect(),
-            };
-            return reply::html(asked, &page);
-        }
+        Seen::Broken(diagnostics) => return broken(asked, layout, name, diagnostics),
+        Seen::Pending => return broken(asked, layout, name, &[looks::pending()]),
     };
     let found = facts.views.iter().find(|view| view.name == name);
     let Some(view) = found else {
@@ -127,6 +123,7 @@ pub(super) fn named(site: &Site, asked: &Asked, name: &str) -> Result<Response, 
     let page = Page {
         layout,
         name: name.to_owned(),
+        as_of: AsOf::of(&facts.told, asked.now_ms),
         chip: view.chip.clone(),
         verdict,
         failed: failed(site, view),
@@ -143,6 +140,21 @@ pub(super) fn named(site: &Site, asked: &Asked, name: &str) -> Result<Response, 
         files,
         params,
         runs,
+    };
+    reply::html(asked, &page)
+}
+
+/// Answers for a stage that cannot be judged.
+fn broken(
+    asked: &Asked,
+    layout: Layout,
+    name: &str,
+    diagnostics: &[Diagnostic],
+) -> Result<Response, Refused> {
+    let page = Broken {
+        layout,
+        name: name.to_owned(),
+        notices: diagnostics.iter().map(Notice::of).collect(),
     };
     reply::html(asked, &page)
 }
