@@ -24,8 +24,9 @@ function filters(part = document) {
 const STAYS = "figure.chart[data-chart], [data-chart-controls], form[data-filter], [data-table-filter]";
 const idOf = ({ dataset }) => JSON.stringify([dataset.chart, dataset.chartControls, dataset.filter, dataset.tableFilter]);
 
-/** How long a page rests after it has asked for itself, at least. */
+/** How long a page rests after it has asked for itself, at least; twice as long each time it has to ask again. */
 const REST_MS = 1500;
+const REST_MAX_MS = 60000;
 
 function copies() {
   if (!navigator.clipboard) return;
@@ -56,6 +57,9 @@ class Live {
     this.state = document.getElementById("run-state");
     this.took = document.getElementById("run-took");
     this.log = document.getElementById("log");
+    /** Metrics that the page as it is now has no row for either: system metrics stand elsewhere. */
+    this.missed = new Set();
+    this.restMs = REST_MS;
     this.#known();
     this.log?.scrollTo(0, this.log.scrollHeight);
     this.stop = live(
@@ -79,7 +83,9 @@ class Live {
     this.rows = new Map();
     for (const row of document.querySelectorAll("#metrics tbody tr, #system tbody tr")) {
       const [name, value, step] = row.cells;
-      if (step) this.rows.set(name.textContent.trim(), { value, step });
+      // The link is the name, with the blanks that it may have around it.
+      const link = name.querySelector("a");
+      if (link && step) this.rows.set(link.textContent, { value, step });
     }
   }
 
@@ -111,30 +117,48 @@ class Live {
 
   #latest(metrics) {
     this.told = metrics;
-    let isNew = false;
-    for (const one of metrics) isNew = !this.#value(one) || isNew;
-    if (isNew) this.#renew();
+    for (const one of metrics) this.#value(one);
+    this.#renew();
   }
 
-  /** Shows a value; returns whether there is a row for it. */
+  /** Shows a value, if there is a row for it. */
   #value({ name, text, step }) {
     const row = this.rows.get(name);
     if (row && row.value.textContent !== text) row.value.textContent = text;
     if (row) row.step.textContent = step;
-    return Boolean(row);
   }
 
-  /** Asks for the page as it is now, and takes over metrics that have begun since, with their charts. */
+  /** The metrics that were told, have no row, and were not asked for yet. */
+  #lacking() {
+    const names = (this.told ?? []).map(({ name }) => name);
+    return names.filter((name) => !this.rows.has(name) && !this.missed.has(name));
+  }
+
+  /** Brings the rows that are lacking, and rests; while the run goes on. */
   async #renew() {
     const old = document.getElementById("live-metrics");
-    if (this.renewing || !old) return;
+    const lacking = this.#lacking();
+    if (this.ended || this.renewing || !old || !lacking.length) return;
     this.renewing = true;
+    if (await this.#takeOver(old)) for (const name of lacking) if (!this.rows.has(name)) this.missed.add(name);
+    setTimeout(() => {
+      this.renewing = false;
+      this.restMs = this.#lacking().length ? Math.min(2 * this.restMs, REST_MAX_MS) : REST_MS;
+      this.#renew();
+    }, this.restMs);
+  }
+
+  /**
+   * Asks for the page as it is now, and takes over metrics that have begun since, with their charts;
+   * returns whether that went well.
+   */
+  async #takeOver(old) {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      if (!answer.ok) return;
+      if (!answer.ok) return false;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const found = page.getElementById("live-metrics");
-      if (!found) return;
+      if (!found) return false;
       const charts = document.querySelector("script[src*='chart.js']") ? await import("./chart.js") : undefined;
       const fresh = document.importNode(found, true);
       const focused = document.activeElement;
@@ -151,13 +175,10 @@ class Live {
       this.#known();
       // What was told meanwhile.
       if (this.told) for (const one of this.told) this.#value(one);
+      return true;
     } catch {
-      // The server is away: what it tells when it is back begins this again.
-    } finally {
-      setTimeout(() => {
-        this.renewing = false;
-        if (this.told?.some(({ name }) => !this.rows.has(name))) this.#renew();
-      }, REST_MS);
+      // The server is away.
+      return false;
     }
   }
 
@@ -215,6 +236,7 @@ class Live {
   }
 
   #end() {
+    this.ended = true;
     this.stop();
     // Clients may log points with earlier times, which are not told.
     this.#charts((chart) => chart.load());

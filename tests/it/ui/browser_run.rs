@@ -71,6 +71,44 @@ fn a_metric_that_begins_while_the_page_is_open_gets_its_chart() {
     page.is_clean();
 }
 
+/// The overview has no rows for system metrics, and blanks around a name are part of it.
+#[test]
+fn a_page_asks_once_for_a_metric_that_it_has_no_row_for() {
+    let Some(browser) = browser("a metric without a row") else {
+        return;
+    };
+    let t = Tracked::new();
+    let run = t.run("rows");
+    let page = browser.page();
+    page.goto(&t.server.url(&format!("/runs/{run}")));
+    page.wait_for("document.getElementById('live-state').hidden === false");
+    // Counts how often the page asks for itself, and lets it rest for a hundredth of the time.
+    page.eval(
+        "(() => {
+            window.asked = 0;
+            const [ask, later] = [window.fetch, window.setTimeout];
+            window.fetch = (...of) => (window.asked++, ask(...of));
+            window.setTimeout = (act, ms) => later(act, ms / 100);
+        })()",
+    );
+    t.metric(&run, "system/cpu", 0, 1.0);
+    t.metric(&run, " blanks ", 0, 0.75);
+    t.metric(&run, "loss", 0, 0.5);
+    let values = "document.querySelector('#metrics tbody').textContent";
+    page.wait_for(&format!("{values}.includes('0.5')"));
+    // Each is told a second after the one before.
+    for (step, value) in [(1, 0.375), (2, 0.125)] {
+        t.metric(&run, " blanks ", step, value);
+        page.wait_for(&format!("{values}.includes('{value}')"));
+    }
+    t.finish(&run);
+    page.wait_for("document.body.textContent.includes('The run has ended')");
+    // As many as there were metrics, if each came with news of its own.
+    let asked = page.eval("window.asked").as_u64().unwrap();
+    assert!((1..=3).contains(&asked), "{asked}");
+    page.is_clean();
+}
+
 #[test]
 fn a_logarithmic_axis_is_chosen_and_stands_in_the_address() {
     let Some(browser) = browser("a chart's axis") else {
