@@ -68,7 +68,7 @@ pub use promote::{Promote, Promoted, Withdraw};
 pub use purge::{DeletedRun, Keep, Purge, Purged, Shrunk};
 pub use read::{Filter, Order};
 pub use records::{NewRecord, RunChange};
-pub use series::SeriesQuery;
+pub use series::{PointsLeft, SeriesQuery};
 pub use shared::Shared;
 pub use stages::StageRun;
 pub use users::{

@@ -1,6 +1,8 @@
 //! A metric's history for a chart: read point by point, kept in buckets. Imports: base, run, series,
 //! curve, rusqlite.
 
+use std::ops::ControlFlow;
+
 use rusqlite::Row;
 
 use crate::track::error::Error;
@@ -27,16 +29,68 @@ pub struct SeriesQuery<'a> {
     pub points: usize,
 }
 
+/// How many points may still be read for one answer, of all its histories together.
+#[derive(Clone, Copy, Debug)]
+pub struct PointsLeft {
+    left: u64,
+    is_exceeded: bool,
+}
+
+impl PointsLeft {
+    /// As many as `max` may be read.
+    #[must_use]
+    pub fn new(max: u64) -> Self {
+        Self {
+            left: max,
+            is_exceeded: false,
+        }
+    }
+
+    /// Returns how many that are.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Were there more points than may be read?
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.is_exceeded
+    }
+
+    /// Takes one; breaks if none is left.
+    fn take(&mut self) -> ControlFlow<()> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                ControlFlow::Continue(())
+            }
+            None => {
+                self.is_exceeded = true;
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
 impl Reader<'_> {
     /// Returns a metric's history in buckets; `None` if the run does not have the metric. A range of
     /// time reads the points within it only, any other all points, at about 5 million a second.
+    /// Once more were to be read than are `left` there is no history at all, which `left` then tells.
     ///
     /// Curves that a stage wrote as a whole have one time for all points: over time they are one
     /// place.
     ///
     /// # Errors
     /// There is no such run.
-    pub fn series(&self, query: &SeriesQuery<'_>) -> Result<Option<Downsampled>, Error> {
+    pub fn series(
+        &self,
+        query: &SeriesQuery<'_>,
+        left: &mut PointsLeft,
+    ) -> Result<Option<Downsampled>, Error> {
+        if left.is_exceeded {
+            return Ok(None);
+        }
         let number = self.number(query.run)?;
         let metric = self.row(
             "SELECT m.id, m.at_ms, c.points, r.started_ms FROM metrics m
@@ -62,6 +116,9 @@ impl Reader<'_> {
             Axis::Wall => buckets.add(at, step, value),
         };
         for (step, value) in bytes.as_deref().map(curve::of_bytes).unwrap_or_default() {
+            if left.take().is_break() {
+                return Ok(None);
+            }
             add(at_ms, step, value);
         }
         let times = match (query.axis, query.range) {
@@ -78,13 +135,16 @@ impl Reader<'_> {
             )?;
             let mut rows = points.query((metric, times.0, times.1))?;
             while let Some(row) = rows.next()? {
+                if left.take().is_break() {
+                    break;
+                }
                 let (at, step, value) = point(row)?;
                 add(at, step, value);
             }
             Ok(())
         };
         work().map_err(|e| self.failed(e))?;
-        Ok(Some(buckets.done()))
+        Ok((!left.is_exceeded).then(|| buckets.done()))
     }
 }
 
@@ -153,7 +213,9 @@ mod tests {
                 range,
                 points: 100,
             };
-            let found = tracking.reader().series(&query).unwrap().unwrap();
+            let mut left = PointsLeft::new(100);
+            let found = tracking.reader().series(&query, &mut left);
+            let found = found.unwrap().unwrap();
             let seen: Vec<(i64, f64)> = found.buckets.iter().map(|one| (one.x, one.last)).collect();
             (
                 found.total,
@@ -178,7 +240,33 @@ mod tests {
             range: None,
             points: 0,
         };
-        assert_eq!(tracking.reader().series(&none).unwrap(), None);
+        let mut left = PointsLeft::new(0);
+        let found = tracking.reader().series(&none, &mut left).unwrap();
+        assert_eq!((found, left.is_exceeded()), (None, false));
+    }
+
+    #[test]
+    fn no_more_points_are_read_than_may_be() {
+        let points: Vec<(i64, i64, f64)> = (0..5).map(|n| (n, n, 1.0)).collect();
+        let (_tmp, tracking, run) = logged(&points);
+        let query = SeriesQuery {
+            run,
+            metric: "loss",
+            axis: Axis::Step,
+            // What lies beside the range is read as well.
+            range: Some((0, 1)),
+            points: 100,
+        };
+        let read = |left: &mut PointsLeft| {
+            let found = tracking.reader().series(&query, left).unwrap();
+            (found.map(|found| found.total), left.is_exceeded())
+        };
+        let mut left = PointsLeft::new(14);
+        assert_eq!(read(&mut left), (Some(2), false));
+        assert_eq!(read(&mut left), (Some(2), false));
+        assert_eq!(read(&mut left), (None, true));
+        assert_eq!(read(&mut left), (None, true));
+        assert_eq!(read(&mut PointsLeft::new(5)), (Some(2), false));
     }
 
     #[test]
@@ -204,7 +292,9 @@ mod tests {
             range: None,
             points: 100,
         };
-        let found = tracking.reader().series(&query).unwrap().unwrap();
+        let mut left = PointsLeft::new(5000);
+        let found = tracking.reader().series(&query, &mut left);
+        let found = found.unwrap().unwrap();
         assert!((100..=200).contains(&found.buckets.len()) && !found.is_whole);
         assert_eq!(found.buckets.iter().map(|one| one.count).sum::<u64>(), 5000);
         assert_eq!(

@@ -40,6 +40,7 @@ pub(super) fn curves(asked: &Asked, sides: &Sides, form: &Form) -> Result<Curves
         band_over: form.band_over.clone(),
     };
     let max = charts_max(asked);
+    let mut points = series::points_left();
     let (mut figures, mut single, mut left_out) = (Vec::new(), 0, 0);
     for metric in &form.metrics {
         if figures.len() == max {
@@ -47,8 +48,11 @@ pub(super) fn curves(asked: &Asked, sides: &Sides, form: &Form) -> Result<Curves
             continue;
         }
         ask.keys = vec![metric.clone()];
-        let found = asked.shared.read(|reader| series::load(reader, &ask))?;
-        if !found.iter().any(series::OneSeries::is_curve) {
+        let found = asked
+            .shared
+            .read(|reader| series::load(reader, &ask, &mut points))?;
+        // What was not read is drawn by the script.
+        if !points.is_exceeded() && !found.iter().any(series::OneSeries::is_curve) {
             single += 1;
             continue;
         }

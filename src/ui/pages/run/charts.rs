@@ -1,4 +1,5 @@
-//! Which metrics of a run stand in one chart, and under which heading. Imports: track.
+//! Which metrics of a run stand in one chart, and under which heading. Imports: track,
+//! `pages::series`.
 //!
 //! **Pairs.** A metric of training and its twin on other data are drawn over one another: a name that
 //! begins or ends with `train`, `training`, `val`, `valid`, `validation` or `test`, divided from the
@@ -8,6 +9,9 @@
 //! **Headings.** Charts stand under what comes before the last `/`, `.` or `:` of the rest.
 
 use std::collections::BTreeMap;
+
+use crate::track::db::PointsLeft;
+use crate::ui::pages::series::points_left;
 
 /// How names of system metrics begin.
 const SYSTEM: &str = crate::track::overview::SYSTEM;
@@ -24,19 +28,34 @@ const POINTS_READ_MAX: u64 = 400_000;
 
 /// How many points may still be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget(u64);
+pub(super) struct Budget {
+    points: u64,
+    /// A metric that was begun is read to its end, but not beyond this.
+    pub(super) left: PointsLeft,
+}
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self(POINTS_READ_MAX)
+        Self {
+            points: POINTS_READ_MAX,
+            left: points_left(),
+        }
+    }
+
+    /// Returns one for other drawings of the same page.
+    pub(super) fn renewed(self) -> Self {
+        Self {
+            points: POINTS_READ_MAX,
+            ..self
+        }
     }
 
     pub(super) fn spend(&mut self, points: u64) {
-        self.0 = self.0.saturating_sub(points.max(1));
+        self.points = self.points.saturating_sub(points.max(1));
     }
 
-    pub(super) fn is_spent(self) -> bool {
-        self.0 == 0
+    pub(super) fn is_spent(&self) -> bool {
+        self.points == 0 || self.left.is_exceeded()
     }
 }
 

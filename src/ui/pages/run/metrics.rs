@@ -82,7 +82,7 @@ pub(super) fn answer(site: &Site, asked: &Asked) -> Result<Response, Refused> {
             reader,
             asked,
             seen: &seen,
-            budget: Budget::new(),
+            budget: budget.renewed(),
         };
         let (own, more) = drawer.shown(OWN, only.as_deref(), &mut left)?;
         let (system, system_more) = drawer.shown(SYSTEM, only.as_deref(), &mut left)?;
@@ -163,7 +163,7 @@ impl Drawer<'_> {
         let told = if self.budget.is_spent() {
             Vec::new()
         } else {
-            series::load(self.reader, &ask)?
+            series::load(self.reader, &ask, &mut self.budget.left)?
         };
         let is_known = !self.budget.is_spent();
         for one in &told {

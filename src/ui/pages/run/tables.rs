@@ -110,14 +110,14 @@ fn spark(
     if budget.is_spent() {
         return Ok(Cell::Empty);
     }
-    let series = reader.series(&SeriesQuery {
+    let query = SeriesQuery {
         run: seen.id(),
         metric,
         axis: Axis::Step,
         range: None,
         points: SPARK_POINTS,
-    })?;
-    let Some(series) = series else {
+    };
+    let Some(series) = reader.series(&query, &mut budget.left)? else {
         return Ok(Cell::Empty);
     };
     budget.spend(series.total);

@@ -7,6 +7,7 @@
 //! last, count]` where `sampled`; `[x, low, mean, high]` of a band. A y of `null` is no number.
 //! The outer `points` is what was asked for, or less where there are many series: a series of more is
 //! `sampled`, into at most twice as many.
+//! All series of an answer together are read from 100,000,000 points at most; more are refused.
 //! With `band_over` runs that have the same params but for these are one series: mean ± standard
 //! deviation (of a sample).
 
@@ -20,10 +21,11 @@ use crate::http::Response;
 use crate::mlflow::Refused;
 use crate::report::Svg;
 use crate::report::chart::{Axis as ChartAxis, Band, LineChart, Naming, ScaleKind, Series};
-use crate::track::db::SeriesQuery;
+use crate::track::db::{PointsLeft, SeriesQuery};
 use crate::track::series::{Axis, Bucket, Downsampled};
-use crate::track::{Error, Reader, RunId};
+use crate::track::{Error, Reader, RunId, Shared};
 use crate::ui::asked::{Asked, Query};
+use crate::ui::parts::number::whole;
 use crate::ui::reply;
 use crate::ui::site::{Endpoint, Site};
 
@@ -40,6 +42,13 @@ const POINTS_MAX: usize = 5000;
 /// fewer of each, but never fewer than a small chart shows.
 const POINTS_OF_ALL: usize = 200_000;
 const POINTS_LEAST: usize = 50;
+
+/// So many points are read for one answer at most, of all its series together: that takes some 20 s.
+const POINTS_READ_MAX: u64 = 100_000_000;
+
+/// So many ids that are none are named when they are refused, with so many characters each.
+const BAD_NAMED_MAX: usize = 10;
+const BAD_CHARS_MAX: usize = 60;
 
 /// Which series are meant.
 #[derive(Clone, Debug)]
@@ -126,23 +135,43 @@ fn answer(_: &Site, asked: &Asked) -> Result<Response, Refused> {
         range: range(&asked.query, axis)?,
         band_over: unique(asked.query.all("band_over")),
     };
-    let (mut runs, mut found) = (Vec::new(), Vec::new());
-    for id in ids {
-        // Each run in a moment of its own: while one is kept SQLite's log cannot be taken up.
-        let (name, of_run) = asked.shared.read(|reader| {
-            let name = reader.run_info(id)?.name;
-            Ok((name, OfRun::read(reader, &ask, id)?))
-        })?;
-        runs.push((id, name));
-        found.push(of_run);
-    }
-    ask.runs = named_apart(runs);
+    let found = read(&asked.shared, &mut ask, ids, points_left())?;
     let told = Told {
         x,
         points: ask.points,
         series: told(&ask, &found),
     };
     reply::json(asked, &told)
+}
+
+/// Reads the series of some runs, which become those of `ask`.
+///
+/// # Errors
+/// A run does not exist, or there are more points than may be read.
+fn read(
+    shared: &Shared,
+    ask: &mut SeriesAsk,
+    ids: Vec<RunId>,
+    mut left: PointsLeft,
+) -> Result<Vec<OfRun>, Refused> {
+    let max = whole(left.left());
+    let (mut runs, mut found) = (Vec::new(), Vec::new());
+    for id in ids {
+        // Each run in a moment of its own: while one is kept SQLite's log cannot be taken up.
+        let (name, of_run) = shared.read(|reader| {
+            let name = reader.run_info(id)?.name;
+            Ok((name, OfRun::read(reader, ask, id, &mut left)?))
+        })?;
+        if left.is_exceeded() {
+            return Err(Refused::invalid(format!(
+                "these series have more than {max} points together, which are not read at once: ask for fewer runs or metrics, or for a part of them (`x=time`, `from` and `to`)"
+            )));
+        }
+        runs.push((id, name));
+        found.push(of_run);
+    }
+    ask.runs = named_apart(runs);
+    Ok(found)
 }
 
 /// Returns of how many points each of some series may be, if so many are wished for.
@@ -154,16 +183,34 @@ fn points_each(wished: usize, series: usize) -> usize {
 /// Returns the runs that a query names, each once, in its order.
 ///
 /// # Errors
-/// One is no run id.
+/// Some are no run ids: they are named.
 pub(in crate::ui) fn run_ids(query: &Query) -> Result<Vec<RunId>, Refused> {
     let texts = unique(query.all("run").filter(|text| !text.is_empty()));
-    texts
-        .iter()
-        .map(|text| {
-            text.parse()
-                .map_err(|error| Refused::invalid(format!("`run`: {error}")))
-        })
-        .collect()
+    let (mut ids, mut bad) = (Vec::new(), Vec::new());
+    for text in &texts {
+        match text.parse() {
+            Ok(id) => ids.push(id),
+            Err(_) => bad.push(text),
+        }
+    }
+    if bad.is_empty() {
+        return Ok(ids);
+    }
+    let named = bad.iter().take(BAD_NAMED_MAX).map(|text| {
+        let cut = text.char_indices().nth(BAD_CHARS_MAX);
+        match cut {
+            Some((end, _)) => format!("`run={}…`", &text[..end]),
+            None => format!("`run={text}`"),
+        }
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match bad.len().saturating_sub(BAD_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(Refused::invalid(format!(
+        "{named}{more}: expected the id of a run, 32 of the digits 0-9 and a-f"
+    )))
 }
 
 /// Returns texts in their order, each once.
@@ -230,13 +277,23 @@ fn range(query: &Query, axis: Axis) -> Result<Option<(i64, i64)>, Refused> {
     Ok(Some((low, high)))
 }
 
-/// Reads series; a run that has not logged a metric has none of it.
+/// Returns how many points may be read for one answer.
+pub(in crate::ui) fn points_left() -> PointsLeft {
+    PointsLeft::new(POINTS_READ_MAX)
+}
+
+/// Reads series; a run that has not logged a metric has none of it. What would be more points than are
+/// `left` is left out: the script of a chart asks for it, and is told if it is too much.
 ///
 /// # Errors
 /// A run does not exist.
-pub(in crate::ui) fn load(reader: &Reader<'_>, ask: &SeriesAsk) -> Result<Vec<OneSeries>, Error> {
+pub(in crate::ui) fn load(
+    reader: &Reader<'_>,
+    ask: &SeriesAsk,
+    left: &mut PointsLeft,
+) -> Result<Vec<OneSeries>, Error> {
     let runs = ask.runs.iter();
-    let found = runs.map(|(run, _)| OfRun::read(reader, ask, *run));
+    let found = runs.map(|(run, _)| OfRun::read(reader, ask, *run, left));
     Ok(told(ask, &found.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -249,7 +306,12 @@ struct OfRun {
 }
 
 impl OfRun {
-    fn read(reader: &Reader<'_>, ask: &SeriesAsk, run: RunId) -> Result<Self, Error> {
+    fn read(
+        reader: &Reader<'_>,
+        ask: &SeriesAsk,
+        run: RunId,
+        left: &mut PointsLeft,
+    ) -> Result<Self, Error> {
         let params = if ask.band_over.is_empty() {
             BTreeMap::new()
         } else {
@@ -257,13 +319,14 @@ impl OfRun {
             params.map(|param| (param.key, param.value)).collect()
         };
         let history = |key: &String| {
-            reader.series(&SeriesQuery {
+            let query = SeriesQuery {
                 run,
                 metric: key,
                 axis: ask.axis,
                 range: ask.range,
                 points: ask.points,
-            })
+            };
+            reader.series(&query, left)
         };
         Ok(Self {
             params,
@@ -433,6 +496,10 @@ pub(in crate::ui) fn drawn(title: &str, x_title: &str, series: &[OneSeries]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Layout;
+    use crate::project::personality::CVOPS;
+    use crate::track::entity::{ExperimentId, MetricPoint};
+    use crate::track::{LoggedBatch, LoggedPoint, NewRecord, Writing};
 
     #[test]
     fn many_series_share_the_points_of_an_answer() {
@@ -441,6 +508,83 @@ mod tests {
         assert_eq!(points_each(2000, SERIES_MAX), 333);
         assert_eq!(points_each(0, 1), 10);
         assert_eq!(points_each(2000, 100_000), POINTS_LEAST);
+    }
+
+    #[test]
+    fn more_points_than_may_be_read_are_refused() {
+        let tmp = tempfile::tempdir().unwrap();
+        let shared = Shared::open(&Layout::new(tmp.path(), &CVOPS)).unwrap();
+        let record = |name: &'static str| {
+            let new = NewRecord {
+                experiment: ExperimentId(0),
+                user: String::new(),
+                name: Some(name.to_owned()),
+                started_ms: 1000,
+                tags: Vec::new(),
+            };
+            let metrics = (0..3).map(|step| LoggedPoint {
+                point: MetricPoint {
+                    name: "loss".into(),
+                    value: 1.0,
+                    at_ms: 1000 + step,
+                    step,
+                },
+                model: None,
+                dataset: None,
+            });
+            let batch = LoggedBatch {
+                metrics: metrics.collect(),
+                ..LoggedBatch::default()
+            };
+            let work = move |writing: &Writing<'_>| {
+                let id = writing.create_record(&new)?.info.id;
+                writing.log_batch_of(id, &batch)?;
+                Ok(id)
+            };
+            shared.change(work).unwrap()
+        };
+        let ids = vec![record("a"), record("b")];
+        let mut ask = SeriesAsk {
+            runs: Vec::new(),
+            keys: vec!["loss".to_owned()],
+            axis: Axis::Step,
+            range: None,
+            points: POINTS,
+            band_over: Vec::new(),
+        };
+        let found = read(&shared, &mut ask, ids.clone(), PointsLeft::new(6)).unwrap();
+        assert_eq!((found.len(), ask.runs.len()), (2, 2));
+        let Err(refused) = read(&shared, &mut ask, ids, PointsLeft::new(5)) else {
+            panic!("6 points were read where 5 may be");
+        };
+        assert!(
+            refused
+                .message
+                .starts_with("these series have more than 5 points together"),
+            "{}",
+            refused.message
+        );
+    }
+
+    #[test]
+    fn ids_that_are_none_are_named() {
+        let id = "0a".repeat(16);
+        let of = |values: &[&str]| {
+            let pairs = values.iter().map(|v| ("run".to_owned(), (*v).to_owned()));
+            run_ids(&Query(pairs.collect())).map_err(|refused| refused.message)
+        };
+        assert_eq!(of(&[&id, "", &id]).unwrap().len(), 1);
+        assert_eq!(
+            of(&["x", &id, &"y".repeat(70)]).unwrap_err(),
+            format!(
+                "`run=x`, `run={}…`: expected the id of a run, 32 of the digits 0-9 and a-f",
+                "y".repeat(60)
+            )
+        );
+        let many: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let told = of(&many).unwrap_err();
+        assert!(told.contains("`run=9` and 2 more: expected"), "{told}");
     }
 
     #[test]

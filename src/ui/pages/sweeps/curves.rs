@@ -93,7 +93,10 @@ pub(super) fn curves(asked: &Asked, shown: &Shown) -> Result<Option<Curves>, Ref
         points: POINTS,
         band_over: Vec::new(),
     };
-    let series = asked.shared.read(|reader| series::load(reader, &ask))?;
+    let mut points = series::points_left();
+    let series = asked
+        .shared
+        .read(|reader| series::load(reader, &ask, &mut points))?;
     let mut query: Vec<(String, String)> = named
         .iter()
         .map(|(id, _)| ("run".to_owned(), id.to_string()))
