@@ -153,6 +153,24 @@ pub struct RunRows {
     pub next: Option<String>,
 }
 
+/// A page of runs, as their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunIds {
+    /// The ids.
+    pub ids: Vec<RunId>,
+    /// Behind which of them the next page begins; `None`: there is none.
+    pub next: Option<String>,
+}
+
+/// The first of some runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SomeRuns {
+    /// The rows.
+    pub rows: Vec<RunRow>,
+    /// So many ids are dealt with: those of the rows, and of runs that do not exist.
+    pub taken: usize,
+}
+
 /// A run, with the columns that were asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {

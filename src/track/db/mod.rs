@@ -44,7 +44,7 @@ mod versions;
 mod versions_tests;
 mod write;
 
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row, ToSql, TransactionBehavior};
@@ -206,6 +206,26 @@ impl Reader<'_> {
         let work = || -> rusqlite::Result<Vec<T>> {
             let mut statement = self.db.prepare_cached(sql)?;
             statement.query_map(values, read)?.collect()
+        };
+        work().map_err(|e| self.failed(e))
+    }
+
+    /// Hands rows to `read`, one after the other, until it breaks off.
+    fn each(
+        &self,
+        sql: &str,
+        values: &[&dyn ToSql],
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<(), Error> {
+        let mut work = || -> rusqlite::Result<()> {
+            let mut statement = self.db.prepare_cached(sql)?;
+            let mut rows = statement.query(values)?;
+            while let Some(row) = rows.next()? {
+                if read(row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
         };
         work().map_err(|e| self.failed(e))
     }

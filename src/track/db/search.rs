@@ -1,7 +1,7 @@
 //! Searches as MLflow's clients make them. A filter and an order become one statement, or a few that
 //! each walk an index; whatever the client wrote is bound, never part of the statement.
 //! `statement` builds and runs them, `page` reads and writes page tokens, the others say what a
-//! search means in tables: `runs` (`rows` shows them as a table), `registry` (experiments too), `logged_models`.
+//! search means in tables: `runs` (`rows` shows them as a table, `cells` reads what stands in it), `registry` (experiments too), `logged_models`.
 //! Imports: base, entity, search, error, rusqlite.
 //!
 //! **Paging.** A page goes on behind the last row of the page before, by the values of its order: it
@@ -10,6 +10,7 @@
 //!
 //! **Case.** `LIKE` minds case; `ILIKE` folds ASCII letters only, as SQLite's `lower` does.
 
+mod cells;
 mod logged_models;
 mod page;
 mod registry;

@@ -369,6 +369,64 @@ fn a_file_has_every_run_that_passes_the_filter_and_the_page_says_so() {
     assert!(world.page("group=params.p0").contains(">All groups as <a"));
 }
 
+#[test]
+fn a_file_of_long_texts_is_whole() {
+    let world = World::new();
+    let tags: Vec<Value> = (0..20)
+        .map(|n| json!({ "key": format!("t{n}"), "value": "x".repeat(8000) }))
+        .collect();
+    // More than a piece of the file holds, and between them runs with nothing.
+    let ids: Vec<String> = (0..24)
+        .map(|n| {
+            let id = world.run(&format!("r{n}"), 1_700_000_000_000 - n, &[], &[]);
+            if n % 3 != 0 {
+                world.api("runs/log-batch", &json!({ "run_id": id, "tags": tags }));
+            }
+            id
+        })
+        .collect();
+    let columns: Vec<String> = (0..20).map(|n| format!("&column=tags.t{n}")).collect();
+    let columns = columns.concat();
+    let named: Vec<String> = ids.iter().map(|id| format!("&run={id}")).collect();
+    for runs in [String::new(), named.concat()] {
+        let file = format!("/runs?format=json{columns}{runs}");
+        let rows = world.server.get(&file).json();
+        let rows = rows.as_array().unwrap();
+        let found: Vec<&str> = rows
+            .iter()
+            .map(|row| row["run_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, ids);
+        for (n, row) in rows.iter().enumerate() {
+            let texts = (0..20).map(|t| row[format!("tags.t{t}")].as_str().map(str::len));
+            let expected = (n % 3 != 0).then_some(8000);
+            assert!(texts.into_iter().all(|text| text == expected), "{n}");
+        }
+    }
+}
+
+#[test]
+fn ids_that_are_none_are_refused_by_their_names() {
+    let (world, ids) = seeds();
+    for query in [
+        "run=nonsense&run=%3Cb%3E".to_owned(),
+        format!("run=nonsense&run={}&run=%3Cb%3E", ids[0]),
+    ] {
+        for format in ["csv", "json"] {
+            let file = world.server.get(&format!("/runs?format={format}&{query}"));
+            let text = file.text();
+            assert_eq!(file.status, 400, "{query}: {text}");
+            assert!(
+                text.contains("`run=nonsense`, `run=<b>`: expected the id of a run"),
+                "{text}"
+            );
+        }
+    }
+    // An empty field says nothing.
+    let all = world.server.get("/runs?format=json&run=").json();
+    assert_eq!(all.as_array().unwrap().len(), 5);
+}
+
 fn sent(answer: &Answer) -> (u16, String) {
     (
         answer.status,

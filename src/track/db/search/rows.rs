@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::ToSql;
 use rusqlite::types::Value;
-use rusqlite::{Row, ToSql};
 
-use crate::track::entity::{ExperimentId, Lifecycle};
 use crate::track::error::Error;
-use crate::track::run::{RunId, Status};
+use crate::track::run::RunId;
 use crate::track::table::{
-    ColumnRef, Counted, Group, Groups, GroupsQuery, RunRow, RunRows, RunValue, RunsQuery,
-    RunsWanted, Spread,
+    ColumnRef, Counted, Group, Groups, GroupsQuery, RunIds, RunRow, RunRows, RunsQuery, RunsWanted,
+    SomeRuns, Spread,
 };
 
-use super::super::{Reader, write};
+use super::super::Reader;
+use super::cells::{Room, place, run_id};
 use super::check_max_results;
-use super::page::Paging;
+use super::page::{Cut, Paging};
 use super::runs::{RESULTS_MAX, Scope, Wanted, scopes};
 use super::statement::Statement;
 
@@ -43,14 +43,36 @@ impl Reader<'_> {
                 query.columns.len()
             )));
         }
-        let (wanted, _) = self.wanted(&query.runs, &query.order_by, query.limit)?;
-        let paging = Paging::at(wanted.order(), query.limit, &query.at)?;
-        let scopes = scopes(&query.runs.experiments, query.runs.view, paging.limit());
-        let cut = paging.cut_both(self.find_wanted(&wanted, &scopes, &paging)?);
+        let cut = self.found_at(query)?;
         let numbers: Vec<i64> = cut.found.iter().map(|one| one.number(0)).collect();
+        let room = Room {
+            text_chars: query.text_chars_max,
+            bytes: usize::MAX,
+        };
         Ok(RunRows {
-            rows: self.table_rows(&numbers, &query.columns, query.text_chars_max)?,
+            rows: self.read_rows(&numbers, &query.columns, room)?.rows,
             previous: cut.previous,
+            next: cut.next,
+        })
+    }
+
+    /// Returns a page as ids, for who reads the rows bit by bit; the columns of the query do not
+    /// matter.
+    ///
+    /// # Errors
+    /// As `run_rows`.
+    pub fn run_ids_at(&self, query: &RunsQuery) -> Result<RunIds, Error> {
+        check_max_results(query.limit, RESULTS_MAX)?;
+        let cut = self.found_at(query)?;
+        let numbers: Vec<i64> = cut.found.iter().map(|one| one.number(0)).collect();
+        let ids = self.rows(
+            "SELECT r.id FROM json_each(?1) j CROSS JOIN runs r ON r.number = j.value ORDER BY j.key",
+            &[&serde_json::json!(numbers).to_string()],
+            |row| row.get::<_, String>(0),
+        )?;
+        let ids = ids.iter().map(|id| run_id(id));
+        Ok(RunIds {
+            ids: ids.collect::<Result<_, _>>()?,
             next: cut.next,
         })
     }
@@ -65,13 +87,38 @@ impl Reader<'_> {
         columns: &[ColumnRef],
         text_chars_max: usize,
     ) -> Result<Vec<RunRow>, Error> {
-        let list: Vec<String> = ids.iter().map(RunId::to_string).collect();
-        let numbers: Vec<i64> = self.rows(
-            "SELECT r.number FROM json_each(?1) j CROSS JOIN runs r ON r.id = j.value ORDER BY j.key",
-            &[&serde_json::json!(list).to_string()],
-            |row| row.get(0),
-        )?;
-        self.table_rows(&numbers, columns, text_chars_max)
+        let room = Room {
+            text_chars: text_chars_max,
+            bytes: usize::MAX,
+        };
+        let found = self.numbers_of(ids)?;
+        let numbers: Vec<i64> = found.iter().map(|(_, number)| *number).collect();
+        Ok(self.read_rows(&numbers, columns, room)?.rows)
+    }
+
+    /// Returns the first of these runs as rows, with whole texts: as many as take about `bytes_max`
+    /// bytes, and at least one. Those that do not exist are left out.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn run_rows_within(
+        &self,
+        ids: &[RunId],
+        columns: &[ColumnRef],
+        bytes_max: usize,
+    ) -> Result<SomeRuns, Error> {
+        let room = Room {
+            text_chars: usize::MAX,
+            bytes: bytes_max,
+        };
+        let found = self.numbers_of(ids)?;
+        let numbers: Vec<i64> = found.iter().map(|(_, number)| *number).collect();
+        let read = self.read_rows(&numbers, columns, room)?;
+        let behind = read.behind.and_then(|place| found.get(place));
+        Ok(SomeRuns {
+            rows: read.rows,
+            taken: behind.map_or(ids.len(), |(place, _)| *place),
+        })
     }
 
     /// Counts runs, up to `max`.
@@ -133,6 +180,25 @@ impl Reader<'_> {
         })
     }
 
+    /// Returns what a page holds, and where those beside it are.
+    fn found_at(&self, query: &RunsQuery) -> Result<Cut, Error> {
+        let (wanted, _) = self.wanted(&query.runs, &query.order_by, query.limit)?;
+        let paging = Paging::at(wanted.order(), query.limit, &query.at)?;
+        let scopes = scopes(&query.runs.experiments, query.runs.view, paging.limit());
+        Ok(paging.cut_both(self.find_wanted(&wanted, &scopes, &paging)?))
+    }
+
+    /// Returns the numbers of those runs that exist, each with its place among the ids.
+    fn numbers_of(&self, ids: &[RunId]) -> Result<Vec<(usize, i64)>, Error> {
+        let list: Vec<String> = ids.iter().map(RunId::to_string).collect();
+        self.rows(
+            "SELECT j.key, r.number FROM json_each(?1) j CROSS JOIN runs r ON r.id = j.value
+             ORDER BY j.key",
+            &[&serde_json::json!(list).to_string()],
+            |row| Ok((place(row, 0)?, row.get(1)?)),
+        )
+    }
+
     fn wanted(
         &self,
         runs: &RunsWanted,
@@ -142,101 +208,6 @@ impl Reader<'_> {
         let mut wanted = Wanted::of(self, &runs.search(order_by, limit))?;
         wanted.parts = runs.parts;
         Ok((wanted, scopes(&runs.experiments, runs.view, limit)))
-    }
-
-    fn table_rows(
-        &self,
-        numbers: &[i64],
-        columns: &[ColumnRef],
-        text_chars_max: usize,
-    ) -> Result<Vec<RunRow>, Error> {
-        let list = serde_json::json!(numbers).to_string();
-        let mut places: BTreeMap<i64, usize> = BTreeMap::new();
-        let mut rows: Vec<RunRow> = Vec::with_capacity(numbers.len());
-        for (key, row) in self.rows(HEADS, &[&list], |row| Ok((row.get(0)?, head(row)?)))? {
-            places.insert(key, rows.len());
-            rows.push(RunRow {
-                values: vec![None; columns.len()],
-                ..row?
-            });
-        }
-        self.add_values(&list, columns, text_chars_max, &mut |key, column, value| {
-            let row = places.get(&key).and_then(|at| rows.get_mut(*at));
-            if let Some(cell) = row.and_then(|row| row.values.get_mut(column)) {
-                *cell = Some(value);
-            }
-        })?;
-        Ok(rows)
-    }
-
-    /// Reads what runs have in columns: one statement a kind, which looks each value up by its key.
-    fn add_values(
-        &self,
-        list: &str,
-        columns: &[ColumnRef],
-        text_chars_max: usize,
-        add: &mut dyn FnMut(i64, usize, RunValue),
-    ) -> Result<(), Error> {
-        let names = |of: fn(&ColumnRef) -> bool| -> (Vec<usize>, String) {
-            let of_kind = columns.iter().enumerate().filter(|(_, column)| of(column));
-            let (places, names): (Vec<usize>, Vec<&str>) = of_kind
-                .map(|(place, column)| (place, column.name()))
-                .unzip();
-            (places, serde_json::json!(names).to_string())
-        };
-        let place = |places: &[usize], key: i64| {
-            let key = usize::try_from(key).ok();
-            key.and_then(|key| places.get(key))
-                .copied()
-                .unwrap_or(usize::MAX)
-        };
-        let chars = i64::try_from(text_chars_max).unwrap_or(i64::MAX - 1);
-        for (table, key, of) in [
-            (
-                "params",
-                "name",
-                (|c| matches!(c, ColumnRef::Param(_))) as fn(&ColumnRef) -> bool,
-            ),
-            ("tags", "key", |c| matches!(c, ColumnRef::Tag(_))),
-        ] {
-            let (places, names) = names(of);
-            if places.is_empty() {
-                continue;
-            }
-            let sql = format!(
-                "SELECT j.key, n.key, substr(x.value, 1, ?3 + 1)
-                 FROM json_each(?1) j CROSS JOIN json_each(?2) n
-                 CROSS JOIN {table} x ON x.run = j.value AND x.{key} = n.value"
-            );
-            self.rows(&sql, &[&list, &names, &chars], |row| {
-                let text: String = row.get(2)?;
-                let column = place(&places, row.get(1)?);
-                add(
-                    row.get(0)?,
-                    column,
-                    RunValue::Text(cut(text, text_chars_max)),
-                );
-                Ok(())
-            })?;
-        }
-        let (places, names) = names(|c| matches!(c, ColumnRef::Metric(_)));
-        if places.is_empty() {
-            return Ok(());
-        }
-        self.rows(
-            "SELECT j.key, n.key, x.value, x.step FROM json_each(?1) j CROSS JOIN json_each(?2) n
-             CROSS JOIN metrics x ON x.run = j.value AND x.name = n.value",
-            &[&list, &names],
-            |row| {
-                let value = RunValue::Number {
-                    value: row.get::<_, Option<f64>>(2)?.unwrap_or(f64::NAN),
-                    step: row.get(3)?,
-                };
-                add(row.get(0)?, place(&places, row.get(1)?), value);
-                Ok(())
-            },
-        )
-        .map(drop)
     }
 
     /// Adds the rows of a statement to the groups they belong to.
@@ -306,74 +277,6 @@ impl Reader<'_> {
             max: sum.max.0,
             max_run: id(sum.max.1)?,
         }))
-    }
-}
-
-/// What a run is, without what was logged to it. The signs: parts are found by their whole, not by the
-/// index of all runs of the experiment. Runs of MLflow's clients have their commit and source
-/// in tags.
-pub(super) const HEADS: &str = "
-    SELECT j.key, r.number, r.id, r.name, r.experiment, r.parent,
-           (SELECT count(*) FROM runs c WHERE c.parent = r.id
-              AND +c.lifecycle_stage = r.lifecycle_stage AND +c.experiment = r.experiment),
-           r.status, r.user, r.started_ms, r.ended_ms, r.lifecycle_stage,
-           coalesce(r.git_commit, (SELECT value FROM tags
-               WHERE run = r.number AND key = 'mlflow.source.git.commit')),
-           r.git_dirty,
-           coalesce(nullif(r.command, ''), (SELECT value FROM tags
-               WHERE run = r.number AND key = 'mlflow.source.name'), ''),
-           r.owner
-    FROM json_each(?1) j CROSS JOIN runs r ON r.number = j.value ORDER BY j.key";
-
-/// Reads a row of `HEADS`; the inner error is a value that this program does not know.
-fn head(row: &Row<'_>) -> rusqlite::Result<Result<RunRow, Error>> {
-    let id: String = row.get(2)?;
-    let parent: Option<String> = row.get(5)?;
-    let children: i64 = row.get(6)?;
-    let status: String = row.get(7)?;
-    let owner: Option<String> = row.get(15)?;
-    let lifecycle: String = row.get(11)?;
-    let (number, name, experiment) = (row.get(1)?, row.get(3)?, row.get(4)?);
-    let (user, started_ms, ended_ms) = (row.get(8)?, row.get(9)?, row.get(10)?);
-    let (git_commit, git_dirty, source) = (row.get(12)?, row.get(13)?, row.get(14)?);
-    let build = || {
-        let status = match status.parse() {
-            Ok(Status::Running) if write::is_abandoned(owner.as_deref()) => Status::Killed,
-            Ok(status) => status,
-            Err(what) => return Err(Error::BadRecord { what }),
-        };
-        Ok(RunRow {
-            number,
-            id: run_id(&id)?,
-            name,
-            experiment: ExperimentId(experiment),
-            // A client may name anything the parent of its run.
-            parent: parent.and_then(|parent| parent.parse().ok()),
-            children: u64::try_from(children).unwrap_or(0),
-            status,
-            user,
-            started_ms,
-            ended_ms,
-            lifecycle: Lifecycle::of_str(&lifecycle),
-            git_commit,
-            git_dirty,
-            source,
-            values: Vec::new(),
-        })
-    };
-    Ok(build())
-}
-
-fn run_id(text: &str) -> Result<RunId, Error> {
-    text.parse().map_err(|_| Error::BadRecord {
-        what: format!("the run id `{text}`"),
-    })
-}
-
-fn cut(text: String, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 

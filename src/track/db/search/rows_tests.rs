@@ -230,6 +230,87 @@ fn long_texts_are_cut() {
 }
 
 #[test]
+fn rows_are_read_as_far_as_there_is_room() {
+    let (_tmp, mut tracking) = filled(200);
+    let whole: Vec<_> = all_records(&tracking)
+        .iter()
+        .map(|run| run.info.id)
+        .collect();
+    let numbered = tracking.reader().run_rows_of(&whole, &[], 100).unwrap();
+    let work = move |writing: &super::super::Writing<'_>| {
+        for row in numbered.iter().skip(5).step_by(3) {
+            for (key, chars) in [("long", 10_000), ("longer", 20_000)] {
+                put(
+                    writing,
+                    "INSERT OR REPLACE INTO tags VALUES (?1, ?2, ?3)",
+                    &[&row.number, &key, &"x".repeat(chars)],
+                );
+            }
+        }
+        Ok(())
+    };
+    tracking.change(work).unwrap();
+    let columns = ["tags.long", "params.p", "tags.longer", "metrics.m"];
+    let columns: Vec<ColumnRef> = columns.map(|text| text.parse().unwrap()).into();
+    let reader = tracking.reader();
+    // A run that does not exist is passed over, and one that is named twice comes twice.
+    let nobody = "7".repeat(32).parse().unwrap();
+    let mut ids = whole.clone();
+    ids.insert(3, nobody);
+    ids.push(whole[5]);
+    ids.push(nobody);
+    let expected = reader.run_rows_of(&ids, &columns, usize::MAX).unwrap();
+    let texts = |row: &RunRow| -> usize {
+        let texts = row.values.iter().flatten().map(|value| match value {
+            RunValue::Text(text) => text.len(),
+            RunValue::Number { .. } => 0,
+        });
+        texts.sum()
+    };
+    for bytes_max in [0, 25_000, 70_000, usize::MAX] {
+        let (mut rows, mut rest, mut pieces) = (Vec::new(), &ids[..], 0);
+        while !rest.is_empty() {
+            let some = reader.run_rows_within(rest, &columns, bytes_max).unwrap();
+            assert!(0 < some.taken);
+            let held: usize = some.rows.iter().map(texts).sum();
+            assert!(held <= bytes_max || some.rows.len() == 1, "{held}");
+            rest = &rest[some.taken..];
+            rows.extend(some.rows);
+            pieces += 1;
+        }
+        // NaN is not equal to itself.
+        assert_eq!(format!("{rows:?}"), format!("{expected:?}"), "{bytes_max}");
+        match bytes_max {
+            // A row each; ids of nobody at the end may come alone.
+            0 => assert!((0..2).contains(&(pieces - expected.len())), "{pieces}"),
+            usize::MAX => assert_eq!(pieces, 1),
+            _ => assert!((2..expected.len()).contains(&pieces), "{pieces}"),
+        }
+    }
+}
+
+#[test]
+fn pages_of_ids_are_those_of_rows() {
+    let (_tmp, tracking) = filled(60);
+    let reader = tracking.reader();
+    let mut asked = query("", &["metrics.m DESC"], 7);
+    loop {
+        let (rows, page) = (
+            reader.run_rows(&asked).unwrap(),
+            reader.run_ids_at(&asked).unwrap(),
+        );
+        let of_page: Vec<String> = page.ids.iter().map(ToString::to_string).collect();
+        assert_eq!((of_page, &page.next), (ids(&rows.rows), &rows.next));
+        match page.next {
+            Some(next) => asked.at = PageAt::After(next),
+            None => break,
+        }
+    }
+    asked.limit = 0;
+    assert!(reader.run_ids_at(&asked).is_err());
+}
+
+#[test]
 fn parts_are_folded_into_a_whole_that_is_listed() {
     let (_tmp, mut tracking) = filled(0);
     let id = |n: i64| format!("{n:032x}");
@@ -507,7 +588,7 @@ fn pages_before_a_row_walk_the_same_indexes() {
 fn parts_are_counted_by_the_index_of_their_whole() {
     let (_tmp, tracking) = filled(40);
     let list = Value::Text("[1, 2]".into());
-    let found = plan(&tracking, (super::rows::HEADS.to_owned(), vec![list]));
+    let found = plan(&tracking, (super::cells::HEADS.to_owned(), vec![list]));
     assert!(
         found.contains("SEARCH c USING INDEX runs_by_parent"),
         "{found}"

@@ -1,5 +1,5 @@
 //! The table of runs, and the same rows for `table.js` and for files.
-//! Imports: mlflow, track, `ui::parts`.
+//! Imports: mlflow, track, `ui::parts`, `pages::series`.
 
 use askama::Template;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use crate::track::run::RunId;
 use crate::track::table::{ColumnRef, PageAt, RunRow, RunsQuery};
 use crate::track::{Catalogue, Error, Reader};
 use crate::ui::asked::Asked;
+use crate::ui::pages::series::run_ids;
 use crate::ui::parts::drawn::drawn;
 use crate::ui::parts::table::{Cell, Column, DataTable, Markup};
 use crate::ui::parts::table_file::{self, SomeRows};
@@ -20,8 +21,15 @@ use super::columns::{Shown, href, sorted};
 /// The table's id.
 pub(super) const TABLE: &str = "runs";
 
-/// Cells that are read at once for a file: a text may have thousands of letters.
+/// Cells that are read at once for a file.
 const CELLS_AT_ONCE: usize = 20_000;
+
+/// Bytes that are read at once for a file: a text may have thousands of letters. One row is read in any
+/// case.
+const BYTES_AT_ONCE: usize = 1 << 20;
+
+/// Runs that are found at once for a file: some orders look at all runs each time.
+const IDS_AT_ONCE: usize = 5000;
 
 /// Whatever the columns: at least and at most so many rows.
 const ROWS_AT_ONCE: (usize, usize) = (100, 5000);
@@ -98,11 +106,7 @@ pub(super) fn drawn_row(ask: &RunsAsk, row: &RunRow, now_ms: i64) -> Value {
 
 /// Answers with all runs that are asked for as a file, or with those that are named.
 pub(super) fn file(asked: &Asked, mut ask: RunsAsk) -> Result<Response, Refused> {
-    let named: Vec<RunId> = asked
-        .query
-        .all("run")
-        .filter_map(|text| text.parse().ok())
-        .collect();
+    let named = run_ids(&asked.query)?;
     // Its first column.
     ask.columns.retain(|column| *column != Shown::Id);
     let mut columns = vec![
@@ -111,72 +115,74 @@ pub(super) fn file(asked: &Asked, mut ask: RunsAsk) -> Result<Response, Refused>
     ];
     let others = ask.columns.iter();
     columns.extend(others.map(|column| Column::text(&column.to_string(), column.title())));
-    let limit = (CELLS_AT_ONCE / columns.len()).clamp(ROWS_AT_ONCE.0, ROWS_AT_ONCE.1);
-    let mut source = Source::of(&ask, named, limit);
+    let rows_max = (CELLS_AT_ONCE / columns.len()).clamp(ROWS_AT_ONCE.0, ROWS_AT_ONCE.1);
+    let mut source = Source::of(&ask, named, rows_max);
     let (shared, now_ms) = (asked.shared.clone(), asked.now_ms);
     table_file::long(asked, TABLE, &columns, move || {
-        let (rows, has_more) = shared.read(|reader| source.some(reader))?;
+        let rows = shared.read(|reader| source.some(reader))?;
         let cells = |row: &RunRow| {
             let id = std::iter::once(Cell::Code(row.id.to_string()));
             id.chain(cells_of(&ask, row, now_ms)).collect()
         };
         Ok(SomeRows {
             rows: rows.iter().map(cells).collect(),
-            has_more,
+            has_more: source.has_more(),
         })
     })
 }
 
 /// Where the rows of a file come from, some at a time, each time in a moment of its own: a run whose
 /// place in the order changes meanwhile may be passed over, or come twice.
-enum Source {
-    Wanted(RunsQuery),
-    Named {
-        /// Those that come next last.
-        ids: Vec<RunId>,
-        columns: Vec<ColumnRef>,
-        limit: usize,
-    },
+struct Source {
+    /// The next runs, the next one last.
+    ids: Vec<RunId>,
+    /// What finds those behind them; `None`: there are none.
+    rest: Option<RunsQuery>,
+    columns: Vec<ColumnRef>,
+    /// So many rows are asked for next: no more than about twice as many as found room last.
+    rows: usize,
+    rows_max: usize,
 }
 
 impl Source {
-    fn of(ask: &RunsAsk, named: Vec<RunId>, limit: usize) -> Self {
-        if named.is_empty() {
-            return Self::Wanted(RunsQuery {
-                at: PageAt::Offset(0),
-                limit,
-                text_chars_max: usize::MAX,
-                ..ask.query()
-            });
-        }
-        Self::Named {
+    fn of(ask: &RunsAsk, named: Vec<RunId>, rows_max: usize) -> Self {
+        let all = || RunsQuery {
+            at: PageAt::Offset(0),
+            limit: IDS_AT_ONCE,
+            ..ask.query()
+        };
+        Self {
+            rest: named.is_empty().then(all),
             ids: named.into_iter().rev().collect(),
             columns: ask.logged(),
-            limit,
+            rows: rows_max,
+            rows_max,
         }
     }
 
-    /// Reads the next runs; are there more behind them?
-    fn some(&mut self, reader: &Reader<'_>) -> Result<(Vec<RunRow>, bool), Error> {
-        match self {
-            Self::Wanted(query) => {
-                let page = reader.run_rows(query)?;
-                let has_more = page.next.is_some();
-                if let Some(next) = page.next {
-                    query.at = PageAt::After(next);
-                }
-                Ok((page.rows, has_more))
-            }
-            Self::Named {
-                ids,
-                columns,
-                limit,
-            } => {
-                let rest = ids.len().saturating_sub(*limit);
-                let some: Vec<RunId> = ids.drain(rest..).rev().collect();
-                let rows = reader.run_rows_of(&some, columns, usize::MAX)?;
-                Ok((rows, !ids.is_empty()))
-            }
+    /// Are there more runs behind those that were read?
+    fn has_more(&self) -> bool {
+        !self.ids.is_empty() || self.rest.is_some()
+    }
+
+    /// Reads the next runs.
+    fn some(&mut self, reader: &Reader<'_>) -> Result<Vec<RunRow>, Error> {
+        if self.ids.is_empty()
+            && let Some(query) = self.rest.take()
+        {
+            let page = reader.run_ids_at(&query)?;
+            self.ids = page.ids;
+            self.ids.reverse();
+            self.rest = page.next.map(|next| RunsQuery {
+                at: PageAt::After(next),
+                ..query
+            });
         }
+        let next = self.ids.iter().rev().take(self.rows);
+        let next: Vec<RunId> = next.copied().collect();
+        let some = reader.run_rows_within(&next, &self.columns, BYTES_AT_ONCE)?;
+        self.ids.truncate(self.ids.len().saturating_sub(some.taken));
+        self.rows = some.taken.saturating_mul(2).clamp(1, self.rows_max);
+        Ok(some.rows)
     }
 }
