@@ -1,5 +1,5 @@
 //! One connection: hyper over a socket, with timeouts, a close that lets the client read the last
-//! answer, and a drain that ends idle connections at once. Imports: nothing of ours.
+//! answer, an end for clients that take nothing, and a drain that ends idle connections at once. Imports: nothing of ours.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::answer::answer;
 use super::problem::{Asked, Problem, ProblemCode};
@@ -43,6 +43,8 @@ pub(super) struct Visit {
     pub(super) greeted: AtomicBool,
     /// The last answer ends the connection while the client may still be sending.
     pub(super) lingers: AtomicBool,
+    /// The server was asked to stop.
+    drains: AtomicBool,
 }
 
 /// Serves a connection to its end.
@@ -58,6 +60,11 @@ pub(super) async fn serve(
         io: TokioIo::new(stream),
         visit: Arc::clone(&visit),
         lingering: None,
+        stall: None,
+        patience: Patience {
+            usual: server.limits.stall_timeout,
+            in_drain: server.limits.drain_stall_timeout,
+        },
     };
     let service = {
         let (server, visit) = (Arc::clone(&server), Arc::clone(&visit));
@@ -79,6 +86,7 @@ pub(super) async fn serve(
     let ended = match ended {
         Some(ended) => ended,
         None => {
+            visit.drains.store(true, Ordering::SeqCst);
             Pin::new(&mut connection).graceful_shutdown();
             tokio::select! {
                 ended = &mut connection => ended,
@@ -135,11 +143,62 @@ fn say_timeout(server: &Server, stream: &TcpStream) {
 }
 
 /// A socket that lingers: after the last answer it reads on, into nothing, until the client is done
-/// or `LINGER` is over.
+/// or `LINGER` is over. A client that takes nothing of what is written is an error after a while, so
+/// that hyper ends the connection.
 struct Socket {
     io: TokioIo<TcpStream>,
     visit: Arc<Visit>,
     lingering: Option<Pin<Box<Sleep>>>,
+    stall: Option<Stall>,
+    patience: Patience,
+}
+
+/// How long a client may take nothing.
+struct Patience {
+    usual: Duration,
+    in_drain: Duration,
+}
+
+/// There is something to write, and no room for it.
+struct Stall {
+    since: Instant,
+    over: Pin<Box<Sleep>>,
+}
+
+impl Socket {
+    /// Passes on what came of writing, unless nothing could be written for too long.
+    fn unless_stalled(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let patience = if self.visit.drains.load(Ordering::SeqCst) {
+            self.patience.in_drain.min(self.patience.usual)
+        } else {
+            self.patience.usual
+        };
+        let stall = self.stall.get_or_insert_with(|| {
+            let since = Instant::now();
+            Stall {
+                since,
+                over: Box::pin(tokio::time::sleep_until(since + patience)),
+            }
+        });
+        // A drain shortens it.
+        let deadline = stall.since + patience;
+        if deadline < stall.over.deadline() {
+            stall.over.as_mut().reset(deadline);
+        }
+        if stall.over.as_mut().poll(cx).is_ready() {
+            let what = "the client takes nothing of its answer";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)));
+        }
+        Poll::Pending
+    }
 }
 
 impl Read for Socket {
@@ -158,7 +217,8 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -199,6 +259,7 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, buffers);
+        self.unless_stalled(cx, written)
     }
 }

@@ -12,6 +12,11 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the end of a request's head to the end of its body.
     pub body_timeout: Duration,
+    /// A client that takes nothing of its answer for so long is given up, and its connection broken
+    /// off.
+    pub stall_timeout: Duration,
+    /// The same after the server was asked to stop: it would hold up the end.
+    pub drain_stall_timeout: Duration,
     /// How long requests in flight may go on after the server was asked to stop.
     pub drain_timeout: Duration,
     /// Bytes that the bodies of all requests may take together, from the announcement of a body until
@@ -26,6 +31,8 @@ impl Default for Limits {
             connections_max: 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_mins(1),
+            drain_stall_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             bodies_bytes_max: 256 << 20,
         }

@@ -2,8 +2,8 @@
 //!
 //! Whoever writes one is asked for a piece at a time, on a thread that may wait, and only while its
 //! reader takes them: the writer is plain code that holds neither a thread nor anything else between
-//! two pieces. A piece that cannot be written breaks the connection off, which is how a client learns
-//! that it has not got all.
+//! two pieces. An answer that does not come to its end, because a piece cannot be written or the writer
+//! is given up, breaks the connection off, which is how a client learns that it has not got all.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,6 +24,15 @@ use super::reply::accepts_gzip_of;
 /// Pieces that may wait for a slow reader.
 const WAITING_MAX: usize = 2;
 
+/// What a writer hands on.
+enum Part {
+    Piece(Bytes),
+    /// There are no more pieces: without it the answer is not whole.
+    End,
+}
+
+type Sender = mpsc::Sender<io::Result<Part>>;
+
 /// Returns an answer of the pieces that `next` writes until it says `None`; compressed, if the
 /// request's headers `asked` allow it. Must be called within the server's runtime.
 pub fn piecemeal(
@@ -42,9 +51,17 @@ pub fn piecemeal(
             () = write(polls, Writer { next, zip }, &sender) => {}
         }
     });
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        let piece: io::Result<Bytes> = receiver.recv().await?;
-        Some((piece, receiver))
+    let pieces = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver: mpsc::Receiver<io::Result<Part>> = receiver?;
+        match receiver.recv().await {
+            Some(Ok(Part::Piece(piece))) => Some((Ok(piece), Some(receiver))),
+            Some(Ok(Part::End)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            None => {
+                let what = "what writes the answer was given up";
+                Some((Err(io::Error::other(what)), None))
+            }
+        }
     });
     let mut response = warp::reply::stream(pieces).into_response();
     let headers = response.headers_mut();
@@ -57,11 +74,8 @@ pub fn piecemeal(
 }
 
 /// Asks for pieces until there are no more, in turn with whatever else is written bit by bit.
-async fn write<N>(
-    polls: Arc<Semaphore>,
-    mut writer: Writer<N>,
-    sender: &mpsc::Sender<io::Result<Bytes>>,
-) where
+async fn write<N>(polls: Arc<Semaphore>, mut writer: Writer<N>, sender: &Sender)
+where
     N: FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
 {
     loop {
@@ -91,8 +105,11 @@ async fn write<N>(
         };
         match piece {
             Ok(Some(piece)) if piece.is_empty() => {}
-            Ok(Some(piece)) => place.send(Ok(piece.into())),
-            Ok(None) => return,
+            Ok(Some(piece)) => place.send(Ok(Part::Piece(piece.into()))),
+            Ok(None) => {
+                place.send(Ok(Part::End));
+                return;
+            }
             Err(error) => {
                 place.send(Err(error));
                 return;
@@ -141,10 +158,18 @@ mod tests {
         next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
     ) -> (Vec<u8>, bool) {
         let (_switch, ending) = ending();
+        sent_by(&ending, accepts, next).await
+    }
+
+    async fn sent_by(
+        ending: &Ending,
+        accepts: &'static str,
+        next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
+    ) -> (Vec<u8>, bool) {
         let mut asked = HeaderMap::new();
         asked.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepts));
         let kind = HeaderValue::from_static("text/csv");
-        let mut body = piecemeal(kind, &asked, &ending, next).into_body();
+        let mut body = piecemeal(kind, &asked, ending, next).into_body();
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             match frame.map(hyper::body::Frame::into_data) {
@@ -184,6 +209,19 @@ mod tests {
         assert_eq!(sent("identity", failing).await, (b"0\n".to_vec(), true));
         let panicking = || -> io::Result<Option<Vec<u8>>> { panic!("on purpose") };
         assert_eq!(sent("identity", panicking).await, (Vec::new(), true));
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_writer_is_given_up_is_no_whole_one() {
+        let (_switch, ending) = ending();
+        let (polls, mut lines) = (ending.polls(), lines(2));
+        let next = move || {
+            // No turn follows the one in which the first line is written.
+            polls.close();
+            lines()
+        };
+        let sent = sent_by(&ending, "identity", next).await;
+        assert_eq!(sent, (b"0\n".to_vec(), true));
     }
 
     #[tokio::test]

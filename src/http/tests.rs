@@ -28,6 +28,10 @@ const LENGTH_MAX: u64 = 1 << 20;
 /// The largest body of streamed routes, bytes.
 const UPLOAD_MAX: u64 = 3 << 20;
 
+/// The answer of `/long`: pieces, and bytes of each.
+const LONG_PIECES: usize = 64;
+const LONG_PIECE: usize = 1 << 20;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -57,6 +61,7 @@ fn start(limits: Limits) -> TestServer {
         Route::new(Method::PUT, "/up/{*path}", UPLOAD_MAX).streamed(),
         Route::post("/ignored", UPLOAD_MAX).streamed(),
         Route::get("/stream/{size}"),
+        Route::get("/long"),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -102,7 +107,19 @@ fn start(limits: Limits) -> TestServer {
             let pieces = pieces.map(|piece| Ok(Bytes::from(piece)));
             stream(size, futures_util::stream::iter(pieces))
         });
+    // More than the buffers of any system hold.
+    let long = warp::path!("long").and(warp::get()).map(|| {
+        let (_switch, ending) = ending();
+        let mut left = LONG_PIECES;
+        let next = move || {
+            left = left.saturating_sub(1);
+            Ok((0 < left).then(|| vec![b'x'; LONG_PIECE]))
+        };
+        let kind = header::HeaderValue::from_static("text/plain");
+        piecemeal(kind, &HeaderMap::new(), &ending, next)
+    });
     let filter = hello
+        .or(long)
         .or(upload)
         .or(ignored)
         .or(streamed)
@@ -702,6 +719,61 @@ fn a_drain_has_a_deadline_and_a_second_signal_ends_it() {
     server.cancel.request(CancelReason::SecondInterrupt);
     assert_eq!(server.ended.join().unwrap(), cut_off);
     assert!(client.is_closed());
+}
+
+/// Reads to the end of the connection, or until it breaks; returns whether all of `/long` came.
+fn is_whole(mut client: Client) -> bool {
+    let mut end = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(count @ 1..) = client.stream.read(&mut buffer) {
+        end.extend_from_slice(&buffer[count.saturating_sub(5)..count]);
+        end.drain(..end.len().saturating_sub(5));
+    }
+    end == b"0\r\n\r\n"
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+    let server = start(Limits {
+        stall_timeout: Duration::ZERO,
+        ..Limits::default()
+    });
+    let mut client = server.connect();
+    client.send(&get("/long"));
+    // The server is done with it although nothing was read.
+    server.until(
+        r#"http_requests_total{handler="/long",method="GET",status="2xx"}"#,
+        1.0,
+    );
+    assert!(!is_whole(client));
+    // Short answers find room, whatever the patience.
+    assert_eq!(server.ask(&get("/hello")).status, 200);
+    server.stop();
+
+    let server = start(Limits::default());
+    let mut client = server.connect();
+    client.send(&get("/long").replace("Host: x", "Host: x\r\nConnection: close"));
+    assert!(is_whole(client));
+    server.stop();
+}
+
+#[test]
+fn a_client_that_takes_nothing_holds_up_no_drain() {
+    let server = start(Limits {
+        stall_timeout: Duration::from_hours(1),
+        drain_stall_timeout: Duration::ZERO,
+        drain_timeout: Duration::from_hours(1),
+        ..Limits::default()
+    });
+    let mut client = server.connect();
+    client.send(&get("/long"));
+    server.until(r#"cvops_http_requests_in_progress{handler="/long"}"#, 1.0);
+    let given_up = Drained {
+        finished: 1,
+        aborted: 0,
+    };
+    assert_eq!(server.stop(), given_up);
+    assert!(!is_whole(client));
 }
 
 #[test]
