@@ -13,6 +13,8 @@ use super::reading::{Reading, Traffic};
 
 /// Looks that are younger are used again.
 const AGE_MAX: Duration = Duration::from_secs(1);
+/// Older ones are not told while somebody looks: who comes waits for the next.
+const TOLD_AGE_MAX: Duration = Duration::from_secs(10);
 /// A server on this machine answers in milliseconds; a page does not wait long for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Metrics of one server are some hundred kilobytes at most.
@@ -57,8 +59,8 @@ pub(super) struct Step {
     pub(super) traffic: Traffic,
 }
 
-/// Remembers what was seen. Who comes while somebody looks gets what is known, and waits only if
-/// nothing is.
+/// Remembers what was seen. Who comes while somebody looks gets what is known, and waits only if that
+/// is nothing, or old.
 #[derive(Debug, Default)]
 pub(in crate::ui) struct Watch {
     /// Held while the server is asked.
@@ -84,30 +86,31 @@ impl<T: Clone> Known<T> {
         held(&self.0).clone()
     }
 
-    fn fresh(&self) -> Option<T> {
+    /// Returns what is known, if at `now` it is younger than `age_max`.
+    fn younger(&self, age_max: Duration, now: Instant) -> Option<T> {
         let (at, found) = self.last()?;
-        (at.elapsed() < AGE_MAX).then_some(found)
+        (now.saturating_duration_since(at) < age_max).then_some(found)
     }
 
     fn put(&self, found: &T) {
         *held(&self.0) = Some((Instant::now(), found.clone()));
     }
 
-    /// Waits for `busy`, unless something is known meanwhile.
+    /// Waits for `busy`, unless something of now or a moment ago is known meanwhile.
     fn or_turn<'m, S>(&self, busy: &'m Mutex<S>) -> Result<T, MutexGuard<'m, S>> {
-        if let Some(found) = self.fresh() {
+        if let Some(found) = self.younger(AGE_MAX, Instant::now()) {
             return Ok(found);
         }
         let turn = match busy.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
-            Err(TryLockError::WouldBlock) => match self.last() {
-                Some((_, found)) => return Ok(found),
+            Err(TryLockError::WouldBlock) => match self.younger(TOLD_AGE_MAX, Instant::now()) {
+                Some(found) => return Ok(found),
                 None => held(busy),
             },
         };
         // Somebody may have found it while this one waited.
-        self.fresh().ok_or(turn)
+        self.younger(AGE_MAX, Instant::now()).ok_or(turn)
     }
 }
 
@@ -242,5 +245,16 @@ mod tests {
         assert!(known.or_turn(&busy).is_err());
         let _asking = busy.lock().unwrap();
         assert_eq!(known.or_turn(&busy).ok(), Some(7));
+    }
+
+    #[test]
+    fn what_is_old_is_told_to_nobody() {
+        let known = Known::default();
+        let at = Instant::now();
+        *held(&known.0) = Some((at, 7));
+        assert_eq!(known.younger(TOLD_AGE_MAX, at), Some(7));
+        let second = Duration::from_secs(1);
+        assert_eq!(known.younger(TOLD_AGE_MAX, at + 9 * second), Some(7));
+        assert_eq!(known.younger(TOLD_AGE_MAX, at + 10 * second), None);
     }
 }
