@@ -121,7 +121,8 @@ fn is_gone(pid: Pid) -> bool {
 
 #[test]
 fn a_bare_repro_passes_a_service_over_and_says_how_to_start_it() {
-    let p = with_service(5001, "touch ~/started");
+    let port = free_port();
+    let p = with_service(port, "touch ~/started");
     check(
         &p.cvops("repro"),
         str![[r#"
@@ -169,17 +170,20 @@ serve is a service: start it with `cvops repro serve`
 [exit 0]
 "#]],
     );
+    let drawn = p.cvops("dag");
+    // Free ports have five digits.
+    let told = drawn.stdout.replace(&port.to_string(), "NNNNN");
     check(
-        &p.cvops("dag"),
+        &p.output(told, drawn.stderr, drawn.exit),
         str![[r#"
         ┌───────┐
         │ model │
         └───┬───┘
             ▼
-┌──────────────────────┐
-│        serve         │
-│ service on port 5001 │
-└──────────────────────┘
+┌───────────────────────┐
+│         serve         │
+│ service on port NNNNN │
+└───────────────────────┘
 [exit 0]
 "#]],
     );
@@ -213,9 +217,10 @@ serve is a service: start it with `cvops repro serve`
 
 #[test]
 fn a_service_that_is_passed_over_needs_nothing() {
-    let p = with_pipeline(
-        "stages:\n  serve:\n    cmd: 'true'\n    deps: [missing]\n    params: [serve]\n    service: {port: 5001, ready: /}\n",
-    );
+    let port = free_port();
+    let p = with_pipeline(&format!(
+        "stages:\n  serve:\n    cmd: 'true'\n    deps: [missing]\n    params: [serve]\n    service: {{port: {port}, ready: /}}\n"
+    ));
     check(
         &p.cvops("repro"),
         str![[r#"
