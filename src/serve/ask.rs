@@ -62,14 +62,17 @@ pub(super) struct Which {
     pub(super) model: Option<String>,
     /// The version that is to answer.
     pub(super) version: Option<String>,
+    /// The alias of the version that is to answer.
+    pub(super) alias: Option<String>,
 }
 
 impl Which {
     /// Returns which version is wanted.
     pub(super) fn wanted<'a>(&'a self, ask: &'a Ask) -> Wanted<'a> {
-        match &self.version {
-            Some(version) => Wanted::Version(version),
-            None => ask.any_version(),
+        match (&self.version, &self.alias) {
+            (Some(version), _) => Wanted::Version(version),
+            (None, Some(alias)) => Wanted::Alias(alias),
+            (None, None) => ask.any_version(),
         }
     }
 }
@@ -85,13 +88,14 @@ impl Ask {
         }
     }
 
-    /// Returns which model the query names: `model`, `version`.
+    /// Returns which model the query names: `model`, and `version` or `alias`.
     pub(super) fn which(&self) -> Which {
         let mut which = Which::default();
         for (key, value) in form_urlencoded::parse(self.query.as_bytes()) {
             match &*key {
                 "model" => which.model = Some(value.into_owned()),
                 "version" => which.version = Some(value.into_owned()),
+                "alias" => which.alias = Some(value.into_owned()),
                 _ => {}
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn document() -> Document {
     ),
     paths(
         predict, predict_batch, predict_model, feedback, health, health_live, health_ready, healthz, readyz,
-        model, models, reload, metrics, version, openapi_json, docs, index
+        model, models, reload, unload, metrics, version, openapi_json, docs, index
     ),
     components(schemas(ErrorBody)),
     tags(
@@ -77,6 +77,7 @@ enum Refused {
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
         ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
         ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("alias" = Option<String>, Query, description = "The alias of the version that is to answer"),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
@@ -108,6 +109,7 @@ fn predict() {}
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, description = "`label` is null below this probability"),
         ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
         ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("alias" = Option<String>, Query, description = "The alias of the version that is to answer"),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
@@ -132,6 +134,7 @@ fn predict_batch() {}
     params(
         ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
         ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
+        ("alias" = Option<String>, Query, description = "The alias of the version that is to answer"),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
@@ -223,6 +226,17 @@ fn models() {}
     ))]
 #[expect(dead_code, reason = "describes a route")]
 fn reload() {}
+
+#[utoipa::path(post, path = "/models/{name}/unload", tag = "model", summary = "Take a model out of service until it is loaded again",
+    params(("name" = String, Path, description = "The name under which it is served")),
+    responses(
+        (status = 200, description = "Requests for it are refused now", body = Health, example = json!({"status": "unloaded"})),
+        (status = 404, description = "No such model is served", body = ErrorBody),
+        (status = 413, description = "The body is above the limit", body = ErrorBody),
+        (status = 500, description = "A bug of the server", body = ErrorBody),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn unload() {}
 
 #[utoipa::path(get, path = "/metrics", tag = "operation", summary = "Metrics for Prometheus",
     responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain")))]

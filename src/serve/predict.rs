@@ -27,8 +27,6 @@ use super::service::{Chosen, Ends, Service, Timings};
 pub(super) enum Input {
     /// An encoded picture of any size.
     File(bytes::Bytes),
-    /// `[height, width, channels]` values 0..=255, of the model's size.
-    Values(Vec<f32>),
     /// `[height, width, channels]` values 0..=1, of the model's size.
     Unit(Vec<f32>),
 }
@@ -150,12 +148,6 @@ pub(super) async fn answer_many(
 fn source(input: Input, target: &Target) -> Result<Source, Refusal> {
     let values = match input {
         Input::File(bytes) => return Ok(Source::File(bytes)),
-        Input::Values(mut values) => {
-            for value in &mut values {
-                *value /= 255.0;
-            }
-            values
-        }
         Input::Unit(values) => values,
     };
     let invalid = |kind, msg: String| {

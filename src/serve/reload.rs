@@ -1,5 +1,5 @@
-//! `POST /models/{name}/reload`: an operator has a model loaded anew, or another version of it.
-//! Imports: http, tokio, `serve::*`.
+//! `POST /models/{name}/reload`: an operator has a model loaded anew, or another version of it; and
+//! `/models/{name}/unload`: takes it out of service until then. Imports: http, tokio, `serve::*`.
 
 use std::sync::Arc;
 
@@ -43,14 +43,35 @@ async fn load(
     ask: &Ask,
 ) -> Result<(Arc<Served>, Arc<Model>), Refusal> {
     ask.require_plain()?;
+    let served = find(service, name)?;
+    let target = target(ask)?;
+    let model = load_target(service, &served, target).await?;
+    Ok((served, model))
+}
+
+/// Finds the model that a path names.
+fn find(service: &Service, name: &str) -> Result<Arc<Served>, Refusal> {
     // Paths come as they were sent.
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    let served = service
-        .served(Some(&name))
-        .ok_or_else(|| Refusal::model_not_found(&name, &service.names()))?;
-    let target = target(ask)?;
-    let model = load_target(service, served, target).await?;
-    Ok((Arc::clone(served), model))
+    let served = service.served(Some(&name)).cloned();
+    served.ok_or_else(|| Refusal::model_not_found(&name, &service.names()))
+}
+
+/// Takes a model out of service: requests that come from now on are refused with status 503 until it
+/// is loaded again, those that are under way are answered.
+pub(super) async fn unload(name: String, service: Arc<Service>, ask: Ask) -> Response {
+    let served = match find(&service, &name) {
+        Ok(served) => served,
+        Err(refusal) => return service.refuse(&refusal, &ask.id),
+    };
+    // A load that is under way comes first.
+    match tokio::task::spawn_blocking(move || follow::unload(&served)).await {
+        Ok(()) => json_response(StatusCode::OK, &json!({"status": "unloaded"})),
+        Err(_) => service.refuse(
+            &Refusal::internal("the model could not be unloaded"),
+            &ask.id,
+        ),
+    }
 }
 
 /// Loads a model anew, or the version that `target` means.

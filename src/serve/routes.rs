@@ -43,6 +43,7 @@ pub(super) fn table(config: &Config) -> RouteTable {
         Route::get("/model"),
         Route::get("/models"),
         Route::post("/models/{name}/reload", reload::BODY_BYTES_MAX),
+        Route::post("/models/{name}/unload", reload::BODY_BYTES_MAX),
         Route::get("/metrics"),
         Route::get("/version"),
     ];
@@ -104,6 +105,11 @@ pub(super) fn filter(
         .and(with.clone())
         .and(ask())
         .then(reload::reload);
+    let unload = warp::path!("models" / String / "unload")
+        .and(warp::post())
+        .and(with.clone())
+        .and(ask())
+        .then(reload::unload);
     let metrics = warp::path!("metrics")
         .and(with.clone())
         .and(ask())
@@ -138,6 +144,8 @@ pub(super) fn filter(
         .or(models)
         .unify()
         .or(reload)
+        .unify()
+        .or(unload)
         .unify()
         .or(version)
         .unify()

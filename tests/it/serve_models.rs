@@ -269,6 +269,18 @@ fn an_operator_exchanges_a_registered_model() {
         assert_eq!(version_of(&server, ""), "2", "{body}");
     }
     assert_eq!(reload(&server, "letters", "{}").0, 404);
+    let unload = |name: &str| server.post(&format!("/models/{name}/unload"), "text/plain", "");
+    assert_eq!(unload("letters").status, 404);
+    assert_eq!(unload("digits").json()["status"], "unloaded");
+    let refused = server.post("/predict", "image/png", stripes(0, 1));
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (503, &json!("model_not_ready"))
+    );
+    assert!(refused.header("Retry-After").is_some());
+    assert_eq!(server.get("/health/ready").status, 503);
+    assert_eq!(reload(&server, "digits", "").0, 200);
+    assert_eq!(version_of(&server, ""), "2");
     assert_eq!(
         server
             .post("/models/digits/reload", "text/plain", "{}")
@@ -280,6 +292,12 @@ fn an_operator_exchanges_a_registered_model() {
     name_champion(&p, "1");
     let (status, model) = reload(&server, "digits", r#"{"alias": "champion"}"#);
     assert_eq!((status, &model["alias"]), (200, &json!("champion")));
+    let by_alias = |alias: &str| {
+        let path = format!("/predict?alias={alias}");
+        server.post(&path, "image/png", stripes(0, 1))
+    };
+    assert_eq!(by_alias("champion").header("X-Model-Version"), Some("1"));
+    assert_eq!(by_alias("challenger").status, 404);
     name_champion(&p, "2");
     wait_until("the alias is followed", || version_of(&server, "") == "2");
 }
