@@ -27,6 +27,7 @@
 //! A batch does not wait by default: while one is computed, the next one gathers by itself, so
 //! waiting helps only where the network is much faster than the pictures come.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::doc::{Fields, On};
@@ -101,6 +102,14 @@ pub enum Pages {
 }
 
 impl Config {
+    /// Can only this machine connect? Whoever may change what is served is known by nothing else.
+    #[must_use]
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        let addr = bare.parse::<IpAddr>();
+        addr.map_or(bare == "localhost", |addr| addr.is_loopback())
+    }
+
     /// Reads the section `serve`; problems are collected in the fields' `Problems`.
     #[must_use]
     pub fn read(fields: Fields<'_, '_>) -> Self {
@@ -171,6 +180,16 @@ pub(super) mod tests {
         let given = read(text).unwrap();
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
+        for (host, is) in [
+            ("127.0.0.1", true),
+            ("'[::1]'", true),
+            ("localhost", true),
+            ("0.0.0.0", false),
+            ("example.org", false),
+        ] {
+            let config = read(&format!("serve: {{host: {host}}}\n")).unwrap();
+            assert_eq!(config.is_of_this_machine(), is, "{host}");
+        }
         let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
             .unwrap()
             .log;

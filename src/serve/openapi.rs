@@ -210,7 +210,7 @@ fn model() {}
 #[expect(dead_code, reason = "describes a route")]
 fn models() {}
 
-#[utoipa::path(post, path = "/models/{name}/reload", tag = "model", summary = "Load a model anew, or another version of it",
+#[utoipa::path(post, path = "/models/{name}/reload", tag = "model", summary = "Load a model anew, or another version of it; only where the server listens on a loopback address",
     params(("name" = String, Path, description = "The name under which it is served")),
     request_body(content = Option<ReloadJson>, description = "Nothing, or `{}`: what is meant now"),
     responses(
@@ -227,7 +227,7 @@ fn models() {}
 #[expect(dead_code, reason = "describes a route")]
 fn reload() {}
 
-#[utoipa::path(post, path = "/models/{name}/unload", tag = "model", summary = "Take a model out of service until it is loaded again",
+#[utoipa::path(post, path = "/models/{name}/unload", tag = "model", summary = "Take a model out of service until it is loaded again; only where the server listens on a loopback address",
     params(("name" = String, Path, description = "The name under which it is served")),
     responses(
         (status = 200, description = "Requests for it are refused now", body = Health, example = json!({"status": "unloaded"})),

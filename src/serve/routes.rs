@@ -42,11 +42,15 @@ pub(super) fn table(config: &Config) -> RouteTable {
         Route::get("/readyz"),
         Route::get("/model"),
         Route::get("/models"),
-        Route::post("/models/{name}/reload", reload::BODY_BYTES_MAX),
-        Route::post("/models/{name}/unload", reload::BODY_BYTES_MAX),
         Route::get("/metrics"),
         Route::get("/version"),
     ];
+    if config.is_of_this_machine() {
+        routes.extend([
+            Route::post("/models/{name}/reload", reload::BODY_BYTES_MAX),
+            Route::post("/models/{name}/unload", reload::BODY_BYTES_MAX),
+        ]);
+    }
     match config.docs {
         Pages::Hidden => {}
         Pages::Shown => routes.extend([
