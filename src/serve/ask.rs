@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::http::HeaderMap;
 
-use crate::http::RequestId;
 use crate::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use crate::http::{Matched, RequestId};
 
 use super::refusal::{FieldProblem, Refusal};
 use super::served::Wanted;
@@ -29,6 +29,10 @@ pub(super) struct Ask {
     pub(super) query: String,
     pub(super) id: RequestId,
     pub(super) body: Bytes,
+    /// The place of its route in the table.
+    pub(super) route: usize,
+    /// What stands for the placeholders of the route, decoded.
+    pub(super) params: Vec<String>,
 }
 
 /// Returns the filter that takes everything out of a request.
@@ -38,12 +42,21 @@ pub(super) fn ask() -> impl Filter<Extract = (Ask,), Error = warp::Rejection> + 
         .and(query)
         .and(warp::ext::get::<RequestId>())
         .and(warp::body::bytes())
-        .map(|headers, query, id, body| Ask {
+        .and(warp::ext::get::<Matched>())
+        .map(|headers, query, id, body, matched: Matched| Ask {
             headers,
             query,
             id,
             body,
+            route: matched.route,
+            params: matched.params.iter().map(|text| decoded(text)).collect(),
         })
+}
+
+/// Paths come as they were sent; a name that is no text is the name of nothing.
+fn decoded(text: &str) -> String {
+    let text = percent_encoding::percent_decode_str(text);
+    text.decode_utf8_lossy().into_owned()
 }
 
 /// Query parameters of `/predict`.
@@ -78,6 +91,11 @@ impl Which {
 }
 
 impl Ask {
+    /// Returns what stands for the first placeholder of the route.
+    pub(super) fn param(&self) -> &str {
+        self.params.first().map_or("", String::as_str)
+    }
+
     /// Asks for whichever version is to answer this client: who sends the header `X-Canary-Key` gets the
     /// same one each time.
     pub(super) fn any_version(&self) -> Wanted<'_> {
@@ -225,6 +243,8 @@ mod tests {
             query: query.to_owned(),
             id: RequestId::new(),
             body: Bytes::new(),
+            route: 0,
+            params: Vec::new(),
         }
     }
 

@@ -21,8 +21,8 @@ use super::source::Target;
 pub(super) const BODY_BYTES_MAX: u64 = 4 << 10;
 
 /// Answers when the model is loaded and warm, or says why it is not; then what was served goes on.
-pub(super) async fn reload(name: String, service: Arc<Service>, ask: Ask) -> Response {
-    match load(&service, &name, &ask).await {
+pub(super) async fn reload(service: Arc<Service>, ask: Ask) -> Response {
+    match load(&service, &ask).await {
         Ok((served, model)) => {
             let in_memory = served.models().into_iter();
             // Another version may have come since.
@@ -37,13 +37,9 @@ pub(super) async fn reload(name: String, service: Arc<Service>, ask: Ask) -> Res
     }
 }
 
-async fn load(
-    service: &Arc<Service>,
-    name: &str,
-    ask: &Ask,
-) -> Result<(Arc<Served>, Arc<Model>), Refusal> {
+async fn load(service: &Arc<Service>, ask: &Ask) -> Result<(Arc<Served>, Arc<Model>), Refusal> {
     ask.require_plain()?;
-    let served = find(service, name)?;
+    let served = find(service, ask.param())?;
     let target = target(ask)?;
     let model = load_target(service, &served, target).await?;
     Ok((served, model))
@@ -51,16 +47,14 @@ async fn load(
 
 /// Finds the model that a path names.
 fn find(service: &Service, name: &str) -> Result<Arc<Served>, Refusal> {
-    // Paths come as they were sent.
-    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    let served = service.served(Some(&name)).cloned();
-    served.ok_or_else(|| Refusal::model_not_found(&name, &service.names()))
+    let served = service.served(Some(name)).cloned();
+    served.ok_or_else(|| Refusal::model_not_found(name, &service.names()))
 }
 
 /// Takes a model out of service: requests that come from now on are refused with status 503 until it
 /// is loaded again, those that are under way are answered.
-pub(super) async fn unload(name: String, service: Arc<Service>, ask: Ask) -> Response {
-    let served = match find(&service, &name) {
+pub(super) async fn unload(service: Arc<Service>, ask: Ask) -> Response {
+    let served = match find(&service, ask.param()) {
         Ok(served) => served,
         Err(refusal) => return service.refuse(&refusal, &ask.id),
     };

@@ -1,13 +1,16 @@
-//! The table of routes, the filter that answers them, and the small routes themselves: health,
-//! model, metrics, version, pages. Imports: http, warp, `serve::*`.
+//! The routes with what answers them, and the small ones themselves: health, model, metrics, version,
+//! pages. `http` finds the route of a request; here its handler is called, without looking at the path
+//! again. Imports: http, warp, `serve::*`.
 
+use std::future::Ready;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::json;
 use warp::{Filter, Rejection};
 
 use crate::http::{
-    Response, Route, RouteTable, StatusCode, exposition_response,
+    Response, Route, StatusCode, exposition_response,
     header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
@@ -27,138 +30,109 @@ use super::service::{Chosen, Service, json as json_response};
 /// Seconds after which readiness is worth asking again.
 const READY_RETRY_S: u64 = 1;
 
-/// Returns the routes of a server with `config`.
-pub(super) fn table(config: &Config) -> RouteTable {
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// What answers a route.
+pub(super) type Handler = fn(Arc<Service>, Ask) -> Answering;
+
+/// Returns the routes of a server with `config`, each with what answers it.
+pub(super) fn endpoints(config: &Config) -> Vec<(Route, Handler)> {
     let body_max = config.body_bytes_max;
-    let mut routes = vec![
-        Route::post("/predict", body_max),
-        Route::post("/predict/batch", body_max),
-        Route::post("/predict/model", body_max),
-        Route::post("/feedback", feedback::BODY_BYTES_MAX),
-        Route::get("/health"),
-        Route::get("/health/live"),
-        Route::get("/health/ready"),
-        Route::get("/healthz"),
-        Route::get("/readyz"),
-        Route::get("/model"),
-        Route::get("/models"),
-        Route::get("/metrics"),
-        Route::get("/version"),
+    let mut all = vec![
+        post("/predict", body_max, |service, ask| {
+            Box::pin(native::one(service, ask))
+        }),
+        post("/predict/batch", body_max, |service, ask| {
+            Box::pin(native::batch(service, ask))
+        }),
+        post("/predict/model", body_max, |service, ask| {
+            Box::pin(native::tensor(service, ask))
+        }),
+        post("/feedback", feedback::BODY_BYTES_MAX, |service, ask| {
+            Box::pin(feedback::feedback(service, ask))
+        }),
+        get("/model", |service, ask| Box::pin(model(service, ask))),
+        get("/models", |service, _| Box::pin(models(service))),
+        get("/metrics", |service, ask| {
+            Box::pin(ready_now(metrics(&service, &ask)))
+        }),
+        get("/version", |service, _| {
+            let version = text("text/plain; charset=utf-8", service.build.version);
+            Box::pin(ready_now(version))
+        }),
     ];
+    for path in ["/health", "/health/live", "/healthz"] {
+        all.push(get(path, |_, _| Box::pin(ready_now(live()))));
+    }
+    for path in ["/health/ready", "/readyz"] {
+        all.push(get(path, |service, _| Box::pin(ready_now(ready(&service)))));
+    }
     if config.is_of_this_machine() {
-        routes.extend([
-            Route::post("/models/{name}/reload", reload::BODY_BYTES_MAX),
-            Route::post("/models/{name}/unload", reload::BODY_BYTES_MAX),
-        ]);
+        let body_max = reload::BODY_BYTES_MAX;
+        all.push(post("/models/{name}/reload", body_max, |service, ask| {
+            Box::pin(reload::reload(service, ask))
+        }));
+        all.push(post("/models/{name}/unload", body_max, |service, ask| {
+            Box::pin(reload::unload(service, ask))
+        }));
     }
     match config.docs {
         Pages::Hidden => {}
-        Pages::Shown => routes.extend([
-            Route::get("/"),
-            Route::get("/openapi.json"),
-            Route::get("/docs"),
-            Route::get("/docs/{file}"),
-        ]),
+        Pages::Shown => all.extend(page_endpoints()),
     }
-    RouteTable::new(routes)
+    all
 }
 
-/// Returns the filter that answers the routes of the table.
+fn page_endpoints() -> [(Route, Handler); 4] {
+    [
+        get("/", |_, _| {
+            let page = text("text/html; charset=utf-8", pages::INDEX);
+            Box::pin(ready_now(page))
+        }),
+        get("/openapi.json", |_, _| {
+            let document = json_response(StatusCode::OK, &openapi::document());
+            Box::pin(ready_now(document))
+        }),
+        get("/docs", |_, ask| {
+            Box::pin(ready_now(docs("index.html", &ask)))
+        }),
+        get("/docs/{file}", |_, ask| {
+            Box::pin(ready_now(docs(ask.param(), &ask)))
+        }),
+    ]
+}
+
+fn get(path: &'static str, handler: Handler) -> (Route, Handler) {
+    (Route::get(path), handler)
+}
+
+fn post(path: &'static str, body_max: u64, handler: Handler) -> (Route, Handler) {
+    (Route::post(path, body_max), handler)
+}
+
+/// An answer for which nothing has to be waited for.
+fn ready_now(response: Response) -> Ready<Response> {
+    std::future::ready(response)
+}
+
+/// Returns the filter that hands a request to the handler of its route: `handlers` in the order of the
+/// table.
 pub(super) fn filter(
     service: Arc<Service>,
+    handlers: Vec<Handler>,
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    let with = warp::any().map(move || Arc::clone(&service));
-    let predict = warp::path!("predict")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(native::one);
-    let batch = warp::path!("predict" / "batch")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(native::batch);
-    let tensor = warp::path!("predict" / "model")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(native::tensor);
-    let feedback = warp::path!("feedback")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(feedback::feedback);
-    let live = warp::path!("health")
-        .or(warp::path!("health" / "live"))
-        .unify()
-        .or(warp::path!("healthz"))
-        .unify()
-        .map(live);
-    let ready = warp::path!("health" / "ready")
-        .or(warp::path!("readyz"))
-        .unify()
-        .and(with.clone())
-        .map(|service: Arc<Service>| ready(&service));
-    let model = warp::path!("model")
-        .and(with.clone())
-        .and(ask())
-        .then(model);
-    let models = warp::path!("models").and(with.clone()).then(models);
-    let reload = warp::path!("models" / String / "reload")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(reload::reload);
-    let unload = warp::path!("models" / String / "unload")
-        .and(warp::post())
-        .and(with.clone())
-        .and(ask())
-        .then(reload::unload);
-    let metrics = warp::path!("metrics")
-        .and(with.clone())
-        .and(ask())
-        .map(|service: Arc<Service>, ask: Ask| metrics(&service, &ask));
-    let version = warp::path!("version")
-        .and(with)
-        .map(|service: Arc<Service>| text("text/plain; charset=utf-8", service.build.version));
-    let index = warp::path::end().map(|| text("text/html; charset=utf-8", pages::INDEX));
-    let described =
-        warp::path!("openapi.json").map(|| json_response(StatusCode::OK, &openapi::document()));
-    let docs = warp::path!("docs")
-        .map(|| "index.html".to_owned())
-        .or(warp::path!("docs" / String))
-        .unify()
-        .and(ask())
-        .map(|file: String, ask: Ask| docs(&file, &ask));
-    predict
-        .or(batch)
-        .unify()
-        .or(tensor)
-        .unify()
-        .or(feedback)
-        .unify()
-        .or(live)
-        .unify()
-        .or(ready)
-        .unify()
-        .or(metrics)
-        .unify()
-        .or(model)
-        .unify()
-        .or(models)
-        .unify()
-        .or(reload)
-        .unify()
-        .or(unload)
-        .unify()
-        .or(version)
-        .unify()
-        .or(index)
-        .unify()
-        .or(described)
-        .unify()
-        .or(docs)
-        .unify()
+    let handlers: Arc<[Handler]> = handlers.into();
+    ask().then(move |ask: Ask| {
+        let service = Arc::clone(&service);
+        let handler = handlers.get(ask.route).copied();
+        async move {
+            match handler {
+                Some(handler) => handler(service, ask).await,
+                // The table is made of the same list.
+                None => service.refuse(&Refusal::internal("a route has no handler"), &ask.id),
+            }
+        }
+    })
 }
 
 /// Returns a text of ours.

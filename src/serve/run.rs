@@ -11,7 +11,7 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::base::Cancel;
-use crate::http::{self, App, Drained, Limits};
+use crate::http::{self, App, Drained, Limits, RouteTable};
 
 use super::Error;
 use super::config::Config;
@@ -167,9 +167,10 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     worker::start(Arc::clone(&queue), batching)?;
     let (events, followed) = load_all(&service)?;
     let rendering = Arc::clone(&service);
+    let (table, handlers) = routes::endpoints(&service.config).into_iter().unzip();
     let app = App::new(
-        routes::table(&service.config),
-        routes::filter(Arc::clone(&service)),
+        RouteTable::new(table),
+        routes::filter(Arc::clone(&service), handlers),
         move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
         &http_metrics,
     );
