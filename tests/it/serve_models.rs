@@ -16,7 +16,7 @@ fn with_models(p: &Project, models: &str) {
     let before = std::fs::read_to_string(p.path("params.yaml")).unwrap();
     p.write(
         "params.yaml",
-        &format!("{before}serve:\n  models:\n{models}"),
+        format!("{before}serve:\n  models:\n{models}"),
     );
 }
 
@@ -349,12 +349,31 @@ fn names_and_models_are_checked_before_the_server_starts() {
     p.ok("train");
     check(
         &p.cvops("serve --model models/classifier --model x/../classifier=models/second --name a"),
-        str![],
+        str![[r#"
+--- stderr ---
+error: `--name a` is one name for 2 models
+ |
+ = help: give each its own: `--model NAME=MODEL`
+[exit 2]
+"#]],
     );
     check(
         &p.cvops("serve --model models/classifier --model classifier=models/second"),
-        str![],
+        str![[r#"
+--- stderr ---
+error: two models are to be served as `classifier`
+ |
+ = help: give each a name of its own: `--model NAME=MODEL`
+[exit 2]
+"#]],
     );
     with_models(&p, "    digits: {model: 'models:/digits'}\n");
-    check(&p.cvops("serve"), str![]);
+    check(
+        &p.cvops("serve"),
+        str![[r#"
+--- stderr ---
+error: `serve.models.digits.model`: a registered model is named `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest`
+[exit 2]
+"#]],
+    );
 }
