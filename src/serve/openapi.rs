@@ -216,6 +216,7 @@ fn models() {}
     responses(
         (status = 200, description = "It is loaded and answers", body = ModelInfo),
         (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 403, description = "A page in a browser asks", body = ErrorBody),
         (status = 404, description = "No such model is served", body = ErrorBody),
         (status = 408, description = "The body did not arrive in time", body = ErrorBody),
         (status = 409, description = "It cannot be loaded; what was served goes on", body = ErrorBody),
@@ -231,6 +232,7 @@ fn reload() {}
     params(("name" = String, Path, description = "The name under which it is served")),
     responses(
         (status = 200, description = "Requests for it are refused now", body = Health, example = json!({"status": "unloaded"})),
+        (status = 403, description = "A page in a browser asks", body = ErrorBody),
         (status = 404, description = "No such model is served", body = ErrorBody),
         (status = 413, description = "The body is above the limit", body = ErrorBody),
         (status = 500, description = "A bug of the server", body = ErrorBody),

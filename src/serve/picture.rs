@@ -10,7 +10,7 @@ use super::envelope;
 use super::queue::Picture;
 use super::refusal::Refusal;
 
-/// Where a picture is.
+/// Where an encoded picture is.
 pub(super) enum Source {
     /// This file.
     File(Bytes),
@@ -18,8 +18,6 @@ pub(super) enum Source {
     Form { body: Bytes, boundary: String },
     /// In base64 in this JSON body.
     Json(Bytes),
-    /// `[height, width, channels]` values 0..=1, of the model's size.
-    Unit(Vec<f32>),
 }
 
 /// A picture as models take it.
@@ -76,19 +74,26 @@ pub(super) fn read(
             let file = envelope::json_one(&body)?;
             read_file(&file, limits, target, shadow, look)
         }
-        Source::Unit(values) => {
-            let seen = see_numbers(&values, target, look);
-            // Numbers of one size are none of another.
-            let shadow = shadow.filter(|shadow| {
-                let size = |target: &Target| (target.height, target.width, target.channels);
-                size(shadow) == size(target)
-            });
-            Ok(Fitted {
-                shadow: shadow.map(|_| Picture::Unit(values.clone())),
-                picture: Picture::Unit(values),
-                seen,
-            })
-        }
+    }
+}
+
+/// Takes `[height, width, channels]` values 0..=1 that have the model's size already.
+pub(super) fn numbers(
+    values: Vec<f32>,
+    target: &Target,
+    shadow: Option<&Target>,
+    look: Look,
+) -> Fitted {
+    let seen = see_numbers(&values, target, look);
+    // Numbers of one size are none of another.
+    let shadow = shadow.filter(|shadow| {
+        let size = |target: &Target| (target.height, target.width, target.channels);
+        size(shadow) == size(target)
+    });
+    Fitted {
+        shadow: shadow.map(|_| Picture::Unit(values.clone())),
+        picture: Picture::Unit(values),
+        seen,
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Imports: http, tokio, vision, `serve::*`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -29,6 +30,14 @@ pub(super) enum Input {
     File(bytes::Bytes),
     /// `[height, width, channels]` values 0..=1, of the model's size.
     Unit(Vec<f32>),
+}
+
+/// How far a picture has come when its turn is asked for.
+enum Given {
+    /// It is to be decoded.
+    Encoded(Source),
+    /// It is as the models take it.
+    Fitted(Fitted),
 }
 
 /// One answered picture.
@@ -101,7 +110,8 @@ pub(super) async fn answer_one(
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, chosen, 1)?;
     let look = service.look(&ask.id);
-    let mut predicted = predict(service, chosen, ask, 0, source, slots, ends, look).await?;
+    let given = Given::Encoded(source);
+    let mut predicted = predict(service, chosen, ask, 0, given, slots, ends, look).await?;
     service.note(&ask.id, route, &chosen.model, predicted.noted(0));
     Ok(predicted)
 }
@@ -122,32 +132,49 @@ pub(super) async fn answer_many(
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, chosen, 1)?;
     let target = chosen.model.predictor.model().target;
-    let ((inputs, mut slots), _) = blocking(ends, slots, move || read(&target)).await?;
-    if inputs.is_empty() {
+    let (look, shadow) = (service.look(&ask.id), shadow_target(chosen));
+    let read = move || {
+        let inputs = read(&target)?.into_iter();
+        // Numbers are ready here: none of them waits for a thread once more.
+        let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
+        Ok(given.collect::<Vec<_>>())
+    };
+    let ((given, mut slots), took) = blocking(ends, slots, read).await?;
+    if given.is_empty() {
         let results = Vec::new();
         return Ok(Answered { results });
     }
-    require_count(service, inputs.len())?;
-    slots.join(take_slots(service, chosen, inputs.len() - 1)?);
-    let look = service.look(&ask.id);
-    let predictions = inputs.into_iter().enumerate().map(|(i, input)| {
+    require_count(service, given.len())?;
+    slots.join(take_slots(service, chosen, given.len() - 1)?);
+    let predictions = given.into_iter().enumerate().map(|(i, given)| {
         let slot = slots.split_one();
-        async move {
-            let source = source(input?, &target)?;
-            predict(service, chosen, ask, i, source, slot, ends, look).await
-        }
+        async move { predict(service, chosen, ask, i, given?, slot, ends, look).await }
     });
     let mut results = join_all(predictions).await;
+    for predicted in results.iter_mut().flatten() {
+        predicted.decode += took;
+    }
     let answered = results.iter_mut().enumerate();
     let noted = answered.filter_map(|(i, result)| result.as_mut().ok()?.noted(i));
     service.note(&ask.id, route, &chosen.model, noted);
     Ok(Answered { results })
 }
 
-/// Checks numbers that a client sent as a picture.
-fn source(input: Input, target: &Target) -> Result<Source, Refusal> {
+/// Returns what the shadow takes, if there is one.
+fn shadow_target(chosen: &Chosen) -> Option<Target> {
+    let shadow = chosen.shadow.as_ref()?;
+    Some(shadow.predictor.model().target)
+}
+
+/// Checks numbers that a client sent as a picture, and leaves what is encoded for later.
+fn given(
+    input: Input,
+    target: &Target,
+    shadow: Option<&Target>,
+    look: Look,
+) -> Result<Given, Refusal> {
     let values = match input {
-        Input::File(bytes) => return Ok(Source::File(bytes)),
+        Input::File(bytes) => return Ok(Given::Encoded(Source::File(bytes))),
         Input::Unit(values) => values,
     };
     let invalid = |kind, msg: String| {
@@ -164,7 +191,9 @@ fn source(input: Input, target: &Target) -> Result<Source, Refusal> {
     if values.iter().any(|value| !value.is_finite()) {
         return invalid("value_range", "values should be finite numbers".to_owned());
     }
-    Ok(Source::Unit(values))
+    Ok(Given::Fitted(picture::numbers(
+        values, target, shadow, look,
+    )))
 }
 
 fn take_slots(service: &Service, chosen: &Chosen, count: usize) -> Result<Slots, Refusal> {
@@ -184,7 +213,7 @@ fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
     Err(Refusal::too_many_images(detail))
 }
 
-/// Decodes a picture, queues it, and waits for the answer.
+/// Decodes a picture that is not, queues it, and waits for the answer.
 #[expect(
     clippy::too_many_arguments,
     reason = "all that is known of one picture on its way"
@@ -194,36 +223,42 @@ async fn predict(
     chosen: &Chosen,
     ask: &Ask,
     index: usize,
-    source: Source,
+    given: Given,
     slots: Slots,
     ends: Ends,
     look: Look,
 ) -> Result<Predicted, Refusal> {
-    let Chosen { served, model } = chosen;
-    let target = model.predictor.model().target;
-    let shadow = served.shadow_model();
-    let shadow_target = shadow
-        .as_ref()
-        .map(|shadow| shadow.predictor.model().target);
-    let limits = service.config.limits;
-    let most = service.pictures_max();
-    let read = move || picture::read(source, most, limits, &target, shadow_target.as_ref(), look);
-    let ((fitted, mut slots), decode) = blocking(ends, slots, read).await?;
+    let Chosen {
+        served,
+        model,
+        shadow,
+    } = chosen;
+    let (fitted, mut slots, decode) = match given {
+        Given::Fitted(fitted) => (fitted, slots, Duration::ZERO),
+        Given::Encoded(source) => {
+            let target = model.predictor.model().target;
+            let second = shadow_target(chosen);
+            let (limits, most) = (service.config.limits, service.pictures_max());
+            let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
+            let ((fitted, slots), decode) = blocking(ends, slots, read).await?;
+            served.metrics.decode.observe(decode.as_secs_f64());
+            (fitted, slots, decode)
+        }
+    };
     let Fitted {
         picture,
         shadow: second,
         seen,
     } = fitted;
-    served.metrics.decode.observe(decode.as_secs_f64());
     let deadline = ends.at.into_std();
     let pending = slots.submit(model, picture, deadline);
-    let compared = shadow.and_then(|shadow| {
+    let compared = shadow.as_ref().and_then(|shadow| {
         let pending =
-            second.and_then(|second| service.queue.submit_shadow(&shadow, second, deadline));
+            second.and_then(|second| service.queue.submit_shadow(shadow, second, deadline));
         if pending.is_none() {
             served.metrics.shadow_dropped.inc();
         }
-        Some((shadow, pending?))
+        Some((Arc::clone(shadow), pending?))
     });
     let answer = service.wait(pending, ends).await?;
     if let Some((shadow, pending)) = compared {

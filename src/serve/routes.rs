@@ -189,7 +189,7 @@ fn ready(service: &Service) -> Response {
 /// `GET /model`: the one that answers, or the one that the query names.
 async fn model(service: Arc<Service>, ask: Ask) -> Response {
     match native::choose(&service, &ask) {
-        Ok(Chosen { served, model }) => {
+        Ok(Chosen { served, model, .. }) => {
             let mut in_memory = served.models().into_iter();
             let found = in_memory.find(|(_, _, other)| Arc::ptr_eq(other, &model));
             // It may have been exchanged since.

@@ -51,6 +51,8 @@ pub(super) struct Service {
 pub(super) struct Chosen {
     pub(super) served: Arc<Served>,
     pub(super) model: Arc<Model>,
+    /// What is asked as well: the same one from the beginning to the end, as the sizes of both matter.
+    pub(super) shadow: Option<Arc<Model>>,
 }
 
 /// How long the parts of an answer took; of several pictures the longest.
@@ -105,8 +107,11 @@ impl Service {
             ));
         };
         if let Some(model) = served.find(wanted) {
-            let served = Arc::clone(served);
-            return Ok(Chosen { served, model });
+            return Ok(Chosen {
+                served: Arc::clone(served),
+                model,
+                shadow: served.shadow_model(),
+            });
         }
         match (wanted, &*served.main.slot.get()) {
             (Wanted::Version(version), Status::Ready(_)) => {
@@ -245,7 +250,7 @@ impl Service {
         id: &RequestId,
     ) -> Response {
         let response = response.unwrap_or_else(|refusal| self.refuse_in(protocol, &refusal, id));
-        if let Some(Chosen { served, model }) = chosen {
+        if let Some(Chosen { served, model, .. }) = chosen {
             let outcome = RequestOutcome::of(response.status());
             served
                 .metrics

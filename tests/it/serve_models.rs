@@ -271,6 +271,17 @@ fn an_operator_exchanges_a_registered_model() {
     assert_eq!(reload(&server, "letters", "{}").0, 404);
     let unload = |name: &str| server.post(&format!("/models/{name}/unload"), "text/plain", "");
     assert_eq!(unload("letters").status, 404);
+    for verb in ["reload", "unload"] {
+        let from_page = server.send(
+            &format!("POST /models/digits/{verb}"),
+            "Origin: http://127.0.0.1:8000\r\n",
+            b"",
+        );
+        assert_eq!(
+            (from_page.status, &from_page.json()["code"]),
+            (403, &json!("from_page"))
+        );
+    }
     assert_eq!(unload("digits").json()["status"], "unloaded");
     let refused = server.post("/predict", "image/png", stripes(0, 1));
     assert_eq!(
