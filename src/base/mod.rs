@@ -10,6 +10,7 @@ pub mod diag;
 pub mod doc;
 pub mod error;
 pub mod event;
+pub mod exposition;
 pub mod fs;
 pub mod hash;
 pub mod path;
@@ -18,6 +19,7 @@ pub mod probe;
 pub mod rng;
 pub mod secret;
 pub mod units;
+pub mod unix_socket;
 
 pub use cancel::{Cancel, CancelReason};
 pub use diag::{Diagnostic, Severity, Source, Span, ToDiagnostics};

@@ -1,7 +1,38 @@
 //! Asks a server on this network whether it is well (one GET, one status), or for a short text, or
-//! tells it something short. No TLS: this goes to a container or to this machine. Imports: ureq.
+//! tells it something short. No TLS: this goes to a container or to this machine. `unix` asks over a
+//! Unix socket. Imports: ureq.
 
+mod unix;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
+
+/// A key that is shown to a server as `Authorization: Bearer …` (RFC 6750).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bearer(String);
+
+impl FromStr for Bearer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text.is_empty() {
+            Err("a key is not empty")
+        } else if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a key has visible ASCII characters only, and no blank")
+        }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +111,22 @@ const DETAIL_CHARS_MAX: usize = 400;
 const LOOKUP_FAILED: &str = "failed to lookup address information";
 
 /// Sends `GET url` and returns the status of the answer, whatever it is; redirects are not followed.
+/// `unix:PATH` asks the server at that socket whether it is ready.
 ///
 /// # Errors
 /// No whole answer head within `timeout`, which covers everything from the look-up of the name on.
 pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
-    let answer = call(url, timeout, None)?;
+    match url.strip_prefix(unix::SCHEME) {
+        Some("") => {
+            return Err(ProbeError::BadUrl {
+                url: url.to_owned(),
+                why: "the path of the socket is missing".to_owned(),
+            });
+        }
+        Some(path) => return unix::probe(url, Path::new(path), timeout),
+        None => {}
+    }
+    let answer = call(url, timeout, None, None)?;
     let mut probe = Probe {
         status: answer.status().as_u16(),
         detail: None,
@@ -101,7 +143,20 @@ pub fn probe(url: &str, timeout: Duration) -> Result<Probe, ProbeError> {
 /// # Errors
 /// No whole answer within `timeout`, or a larger one, or one that is no text.
 pub fn read(url: &str, timeout: Duration, bytes_max: u64) -> Result<(u16, String), ProbeError> {
-    let answer = call(url, timeout, None)?;
+    read_as(None, url, timeout, bytes_max)
+}
+
+/// As `read`, showing a key.
+///
+/// # Errors
+/// As `read`.
+pub fn read_as(
+    key: Option<&Bearer>,
+    url: &str,
+    timeout: Duration,
+    bytes_max: u64,
+) -> Result<(u16, String), ProbeError> {
+    let answer = call(url, timeout, key, None)?;
     let status = answer.status().as_u16();
     let mut body = answer.into_body();
     let config = body.with_config().limit(bytes_max);
@@ -116,7 +171,7 @@ pub fn read(url: &str, timeout: Duration, bytes_max: u64) -> Result<(u16, String
 /// # Errors
 /// No whole answer head within `timeout`.
 pub fn tell(url: &str, json: &str, timeout: Duration) -> Result<Probe, ProbeError> {
-    let answer = call(url, timeout, Some(json))?;
+    let answer = call(url, timeout, None, Some(json))?;
     Ok(Probe {
         status: answer.status().as_u16(),
         detail: detail(answer.into_body()),
@@ -127,6 +182,7 @@ pub fn tell(url: &str, json: &str, timeout: Duration) -> Result<Probe, ProbeErro
 fn call(
     url: &str,
     timeout: Duration,
+    key: Option<&Bearer>,
     json: Option<&str>,
 ) -> Result<ureq::http::Response<ureq::Body>, ProbeError> {
     let url_owned = || url.to_owned();
@@ -162,7 +218,13 @@ fn call(
         .build()
         .into();
     let answer = match json {
-        None => agent.get(url).call(),
+        None => {
+            let mut request = agent.get(url);
+            if let Some(Bearer(key)) = key {
+                request = request.header("Authorization", format!("Bearer {key}"));
+            }
+            request.call()
+        }
         Some(json) => {
             let request = agent.post(url).header("Content-Type", "application/json");
             request.send(json)
@@ -212,8 +274,11 @@ fn detail(body: ureq::Body) -> Option<String> {
     // A body that breaks off takes nothing from the status.
     let mut body = body;
     let config = body.with_config().limit(BODY_BYTES_MAX);
-    let bytes = config.read_to_vec().ok()?;
-    let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    detail_of(&config.read_to_vec().ok()?)
+}
+
+fn detail_of(body: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let text = json.get("detail")?.as_str()?;
     let line = text.split(char::is_control).collect::<Vec<_>>().join(" ");
     Some(line.chars().take(DETAIL_CHARS_MAX).collect()).filter(|line: &String| !line.is_empty())
@@ -277,6 +342,31 @@ mod tests {
             let told = found.told("http://x");
             let tail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
             assert_eq!(told, format!("`http://x` answered 503{tail}"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_to_the_server_and_to_nobody_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let seen = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na\n");
+            String::from_utf8_lossy(&head[..length]).to_lowercase()
+        });
+        let key: Bearer = " secret \n".parse().unwrap();
+        assert_eq!(format!("{key:?}"), "Bearer(…)");
+        let read = read_as(Some(&key), &url, SHORT, 10).unwrap();
+        assert_eq!(read, (200, "a\n".to_owned()));
+        let head = seen.join().unwrap();
+        assert!(
+            head.contains("\r\nauthorization: bearer secret\r\n"),
+            "{head}"
+        );
+        for bad in ["", " ", "a b", "a\nb", "ä"] {
+            assert!(bad.parse::<Bearer>().is_err(), "{bad}");
         }
     }
 

@@ -1,9 +1,11 @@
-//! Secrets: keys that are drawn at random, and marks under which secrets are recognised without being
+//! Secrets: keys and tokens that are drawn at random, and marks under which secrets are recognised without being
 //! kept. Imports: error.
 
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -23,6 +25,18 @@ pub fn random<const N: usize>() -> Result<[u8; N], Error> {
             source: std::io::Error::other(error),
         })?;
     Ok(bytes)
+}
+
+/// Draws a token of 256 random bits: its text, which begins with `prefix` so that people and scanners
+/// for leaked secrets recognise it, and the mark that is kept.
+///
+/// # Errors
+/// As `random`.
+pub fn token(prefix: &str) -> Result<(String, Mark), Error> {
+    let random: [u8; 32] = random()?;
+    let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random));
+    let mark = Mark::of(text.as_bytes());
+    Ok((text, mark))
 }
 
 /// A key of this process: drawn at random, never written down.
@@ -74,6 +88,12 @@ impl Mark {
         Self(bytes.into())
     }
 
+    /// Reads a mark as `Display` writes it.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text).ok().map(Self)
+    }
+
     /// Returns what is kept.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -109,9 +129,20 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_long_and_never_the_same() {
+        let ((one, mark), (other, _)) = (token("x_").unwrap(), token("x_").unwrap());
+        assert!(one != other && one.starts_with("x_") && one.len() == 2 + 43);
+        assert_eq!(Mark::of(one.as_bytes()), mark);
+    }
+
+    #[test]
     fn a_mark_is_kept_as_bytes() {
         let mark = Mark::of(b"secret");
         assert_eq!(Mark::from_bytes(*mark.as_bytes()), mark);
-        assert_eq!(mark.to_string().len(), 64);
+        let text = mark.to_string();
+        assert_eq!((text.len(), Mark::from_hex(&text)), (64, Some(mark)));
+        for text in ["", "0", &text[1..], &text.replace(&text[..1], "g")] {
+            assert_eq!(Mark::from_hex(text), None, "{text}");
+        }
     }
 }

@@ -165,6 +165,7 @@ commands! {
     #[cfg(feature = "vision")]
     Summary => summary,
     Health => health,
+    Monitor => monitor,
     Doctor => doctor,
     Config => config,
     Remote => remote,

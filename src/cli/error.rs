@@ -159,7 +159,14 @@ fn http_class(error: &http::Error) -> ErrorClass {
         E::UnknownHost { .. } | E::PortForbidden { .. } | E::AddressNotHere { .. } => {
             ErrorClass::Usage
         }
-        E::PortBusy { .. } | E::Bind { .. } | E::Runtime(_) | E::Metrics(_) => ErrorClass::Failed,
+        // Files that the user names: what is in them is an input.
+        E::NoSocket { .. } | E::Tls(_) => ErrorClass::Usage,
+        E::PortBusy { .. }
+        | E::SocketBusy { .. }
+        | E::Bind { .. }
+        | E::BindUnix { .. }
+        | E::Runtime(_)
+        | E::Metrics(_) => ErrorClass::Failed,
     }
 }
 
@@ -327,7 +334,12 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         E::Base(e) => base_class(e),
         E::Http(e) => http_class(e),
         E::Vision(e) => vision_class(e),
-        E::LockDiffers { .. } | E::LockAbsent { .. } => ErrorClass::Usage,
+        E::LockDiffers { .. }
+        | E::LockAbsent { .. }
+        | E::NoKeyFile { .. }
+        | E::NoKeys { .. }
+        | E::KeyExists { .. }
+        | E::UnknownKey { .. } => ErrorClass::Usage,
         E::NotFinite { .. } | E::NoFiles { .. } | E::Start { .. } => ErrorClass::Failed,
     }
 }
@@ -349,7 +361,7 @@ impl From<crate::vision::Error> for CliError {
 fn vision_class(error: &crate::vision::Error) -> ErrorClass {
     use crate::vision::Error as E;
     match error {
-        E::Base(e) => base_class(e),
+        E::Base(e) | E::Description(e) => base_class(e),
         E::Cancelled(_) => ErrorClass::Interrupted,
         E::NoDataset { .. }
         | E::OutputInsideInput { .. }
@@ -364,6 +376,8 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         | E::NoDevice { .. }
         | E::NothingToStopBy
         | E::ModelVersion { .. }
+        | E::SeveralNetworks { .. }
+        | E::NoOnnx { .. }
         | E::InputSize { .. } => ErrorClass::Usage,
         E::NoClasses { .. }
         | E::OneClass { .. }
@@ -379,6 +393,8 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         | E::Weights(_)
         | E::NotFinite { .. }
         | E::Optimiser { .. }
-        | E::NotAModel { .. } => ErrorClass::Failed,
+        | E::NotAModel { .. }
+        | E::OtherFlavour { .. }
+        | E::Onnx { .. } => ErrorClass::Failed,
     }
 }

@@ -17,6 +17,7 @@ mod exit;
 mod fetch;
 mod forwarding;
 mod hints;
+mod monitor;
 mod out;
 mod panic;
 #[cfg(feature = "vision")]
@@ -29,6 +30,8 @@ mod settings;
 mod signal;
 mod sources;
 mod sync;
+#[cfg(feature = "vision")]
+mod systemd;
 #[cfg(feature = "vision")]
 mod templates;
 mod tracked;

@@ -37,6 +37,24 @@ impl ParamsArg {
         self.read(ctx, &here_or_in_root(ctx, &self.params, PARAMS_FILE))
     }
 
+    /// As `document_of_project`, without a word if there is none and none was named.
+    pub(super) fn document_if_any(&self, ctx: &Ctx) -> Result<Option<Document>, CliError> {
+        let file = here_or_in_root(ctx, &self.params, PARAMS_FILE);
+        if self.params == Path::new(PARAMS_FILE) && !ctx.dir.join(&file).exists() {
+            return Ok(None);
+        }
+        self.read(ctx, &file).map(Some)
+    }
+
+    /// Returns the folder of that file: what paths in it are relative to.
+    pub(super) fn folder(&self, ctx: &Ctx) -> PathBuf {
+        let file = ctx
+            .dir
+            .join(here_or_in_root(ctx, &self.params, PARAMS_FILE));
+        file.parent()
+            .map_or_else(|| ctx.dir.clone(), Path::to_owned)
+    }
+
     fn read(&self, ctx: &Ctx, file: &Path) -> Result<Document, CliError> {
         let path = ctx.dir.join(file);
         let name = file.display().to_string();

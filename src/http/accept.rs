@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::listen::Open;
 use super::run::Server;
 
 /// How long to wait after the system refused to hand a connection over.
@@ -19,7 +19,7 @@ const BREATHE: Duration = Duration::from_millis(100);
 /// accepting and leaves the connections alone.
 pub(super) async fn accept(
     server: &Arc<Server>,
-    listener: &TcpListener,
+    listener: &Open,
     connections: &mut JoinSet<()>,
     draining: &watch::Sender<bool>,
 ) {
@@ -32,8 +32,8 @@ pub(super) async fn accept(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let caller = match listener.accept().await {
+            Ok(caller) => caller,
             // The client went away before its turn.
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
@@ -46,12 +46,15 @@ pub(super) async fn accept(
             }
         };
         told = false;
+        let Some(seat) = server.per_address.take(caller.peer) else {
+            server.app.metrics.refused.inc();
+            continue;
+        };
         let (server, draining) = (Arc::clone(server), draining.subscribe());
         connections.spawn(async move {
-            let open = Open::new(&server);
-            connection::serve(server, stream, draining).await;
-            drop(open);
-            drop(place);
+            let open = Counted::new(&server);
+            connection::serve(server, caller, draining).await;
+            drop((open, seat, place));
         });
     }
 }
@@ -67,9 +70,9 @@ fn is_of_client(error: &io::Error) -> bool {
 }
 
 /// Counts a connection as open for as long as it lives, also when its task is aborted.
-struct Open(prometheus::IntGauge);
+struct Counted(prometheus::IntGauge);
 
-impl Open {
+impl Counted {
     fn new(server: &Server) -> Self {
         let gauge = server.app.metrics.connections.clone();
         gauge.inc();
@@ -77,7 +80,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,4 +1,4 @@
-//! Answers one request: route, request id, body, then the server's filter. Imports: nothing of ours.
+//! Answers one request: route, request id, the server's guard, body, then its filter. Imports: nothing of ours.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -13,12 +13,15 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::app::App;
 use super::body;
+use super::coding::BodyBudget;
 use super::connection::Visit;
+use super::guard::{Verdict, Visitor};
 use super::problem::{self, After, Asked, Problem, ProblemCode};
 use super::record::{Record, Recorded};
 use super::request_id::RequestId;
 use super::routes::{Found, Intake, Path};
 use super::run::Server;
+use super::trace::TraceContext;
 use super::upload::Upload;
 
 /// Answers `request`; whatever goes wrong becomes an answer too.
@@ -28,14 +31,20 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<impl Body<Data = Bytes, Error = warp::Error>>, Infallible> {
     let id = RequestId::of(request.headers());
+    let trace = TraceContext::of(request.headers());
     let app = &server.app;
     let found = app.routes.find(request.method(), request.uri().path());
     let path = match found {
         Found::Nothing => app.routes.paths().len(),
         Found::OtherMethods { path } | Found::Route { path, .. } => path,
     };
-    let mut record = Record::start(&server, &visit, request.method().clone(), path, id);
+    let method = request.method().clone();
+    let mut record = Record::start(&server, &visit, method, path, id, trace);
     let has_body = !request.body().is_end_stream();
+    let origin = app
+        .cors
+        .as_ref()
+        .and_then(|cors| cors.allowed(request.headers()));
     let mut response = match found {
         Found::Nothing => {
             let problem = Problem::new(
@@ -46,7 +55,12 @@ pub(super) async fn answer(
             refuse(app, &request, None, &record.id, problem)
         }
         Found::OtherMethods { path } if request.method() == Method::OPTIONS => {
-            options(app.routes.paths()[path].allow.clone())
+            let allow = &app.routes.paths()[path].allow;
+            let mut response = options(allow.clone());
+            if let Some(cors) = &app.cors {
+                cors.preflight(request.headers(), allow, &mut response);
+            }
+            response
         }
         Found::OtherMethods { path } => {
             let path = &app.routes.paths()[path];
@@ -64,7 +78,17 @@ pub(super) async fn answer(
         }
         Found::Route { path, method } => {
             let path = &app.routes.paths()[path];
-            handle(&server, request, path, method, &mut record).await
+            let verdict = judge(app, &request, &visit, path, method);
+            record.who = verdict.who;
+            let mut response = match verdict.problem {
+                Some(problem) => {
+                    let template = Some(&*path.template);
+                    refuse(app, &request, template, &record.id, problem)
+                }
+                None => handle(&server, request, path, method, &mut record).await,
+            };
+            response.headers_mut().extend(verdict.headers);
+            response
         }
     };
     let unread = has_body && !matches!(found, Found::Route { .. });
@@ -78,9 +102,30 @@ pub(super) async fn answer(
     {
         visit.lingers.store(true, Ordering::SeqCst);
     }
-    problem::stamp(&mut response, &record.id);
+    problem::stamp(&mut response, &record.id, &record.trace);
+    if let Some(cors) = &app.cors {
+        cors.stamp(origin, &mut response);
+    }
     record.answered(response.status());
     Ok(response.map(|body| Recorded::new(body, record)))
+}
+
+/// Asks the server's guard, if it has one.
+fn judge(
+    app: &App,
+    request: &Request<Incoming>,
+    visit: &Visit,
+    path: &Path,
+    method: usize,
+) -> Verdict {
+    app.guard.as_ref().map_or_else(Verdict::default, |guard| {
+        guard(&Visitor {
+            method: &path.methods[method].method,
+            template: &path.template,
+            headers: request.headers(),
+            peer: visit.peer,
+        })
+    })
 }
 
 /// Reads the body, or lets the filter do so, and asks it.
@@ -123,12 +168,15 @@ async fn handle(
     };
     record.received = bytes.len() as u64;
     head.extensions
+        .insert(BodyBudget(Arc::clone(&server.bodies)));
+    head.extensions
         .insert(path.matched(method, head.uri.path()));
     if head.method == Method::HEAD {
         // hyper remembers what was asked and leaves the body away, but not its length.
         head.method = Method::GET;
     }
     head.extensions.insert(record.id.clone());
+    head.extensions.insert(record.trace);
     let uri = head.uri.clone();
     let answering =
         AssertUnwindSafe(async { (app.handler)(Request::from_parts(head, bytes)).await });

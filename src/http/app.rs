@@ -14,6 +14,8 @@ use hyper_util::service::TowerToHyperService;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+use super::cors::Cors;
+use super::guard::{Guard, Verdict, Visitor};
 use super::metrics::{Metrics, RouteMetrics};
 use super::problem::{Asked, Problem, Rendered};
 use super::routes::RouteTable;
@@ -35,6 +37,8 @@ pub struct App {
     pub(super) render: Render,
     pub(super) metrics: Metrics,
     pub(super) of_routes: Arc<Vec<RouteMetrics>>,
+    pub(super) guard: Option<Guard>,
+    pub(super) cors: Option<Arc<Cors>>,
 }
 
 impl std::fmt::Debug for App {
@@ -80,6 +84,25 @@ impl App {
             render: Arc::new(render),
             metrics: metrics.clone(),
             of_routes: Arc::new(of_routes),
+            guard: None,
+            cors: None,
         }
+    }
+
+    /// Asks `guard` about every request to a route, before its body is read. It must not wait.
+    #[must_use]
+    pub fn with_guard(
+        mut self,
+        guard: impl Fn(&Visitor<'_>) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        self.guard = Some(Arc::new(guard));
+        self
+    }
+
+    /// Lets pages of other origins read answers.
+    #[must_use]
+    pub fn with_cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(Arc::new(cors));
+        self
     }
 }

@@ -74,7 +74,7 @@ async fn collect(body: &mut Incoming, max: u64, mut share: Share) -> Result<Byte
     Ok(share.tie(body))
 }
 
-fn busy(_: Exhausted) -> Problem {
+pub(super) fn busy(_: Exhausted) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::BodyBudget,

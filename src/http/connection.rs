@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,15 +16,16 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::answer::answer;
+use super::listen::Caller;
 use super::problem::{Asked, Problem, ProblemCode};
 use super::request_id::RequestId;
 use super::run::Server;
+use super::stream::Stream;
 
 /// How long a client may go on sending after an answer that ends the connection. Closing at once
 /// would make the system throw the answer away with the bytes that nobody read.
@@ -33,12 +35,17 @@ const LINGER: Duration = Duration::from_secs(2);
 /// is much for each of a thousand connections.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// How long an answer to a client that did not send its request in time may take: it may have gone.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// How long a drain waits for the first request of a connection that has sent none.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What a connection and its requests tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Visit {
+    /// The address at the other end; a Unix socket has none.
+    pub(super) peer: Option<IpAddr>,
     /// There was a request.
     pub(super) greeted: AtomicBool,
     /// The last answer ends the connection while the client may still be sending.
@@ -50,12 +57,20 @@ pub(super) struct Visit {
 /// Serves a connection to its end.
 pub(super) async fn serve(
     server: Arc<Server>,
-    stream: TcpStream,
+    caller: Caller,
     mut draining: watch::Receiver<bool>,
 ) {
-    // An answer is one write; waiting for more to send would only delay it.
-    let _ = stream.set_nodelay(true);
-    let visit = Arc::new(Visit::default());
+    let visit = Arc::new(Visit {
+        peer: caller.peer,
+        ..Visit::default()
+    });
+    let stream = tokio::select! {
+        stream = caller.greet(server.limits.header_timeout) => stream,
+        () = drained_and(FIRST_REQUEST, &mut draining) => None,
+    };
+    let Some(stream) = stream else {
+        return;
+    };
     let socket = Socket {
         io: TokioIo::new(stream),
         visit: Arc::clone(&visit),
@@ -75,13 +90,9 @@ pub(super) async fn serve(
         .header_read_timeout(server.limits.header_timeout)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
-    let drained = async {
-        // The sender lives as long as the server.
-        let _ = draining.wait_for(|draining| *draining).await;
-    };
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = drained => None,
+        () = drained_and(Duration::ZERO, &mut draining) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -97,13 +108,22 @@ pub(super) async fn serve(
     match ended {
         Ok(()) => {}
         Err(error) if error.is_timeout() => {
-            let parts = connection.into_parts();
+            let mut parts = connection.into_parts();
             // A connection that idled is closed without a word.
             if !parts.read_buf.is_empty() {
-                say_timeout(&server, parts.io.io.inner());
+                say_timeout(&server, parts.io.io.inner_mut()).await;
             }
         }
         Err(error) => tracing::debug!(target: "cvops::http", %error, "a connection broke"),
+    }
+}
+
+/// Ends `more` after the drain began.
+async fn drained_and(more: Duration, draining: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the server.
+    let _ = draining.wait_for(|draining| *draining).await;
+    if !more.is_zero() {
+        tokio::time::sleep(more).await;
     }
 }
 
@@ -117,7 +137,7 @@ async fn silence(visit: &Visit) {
 }
 
 /// Answers a head that did not come in time: hyper only gives up.
-fn say_timeout(server: &Server, stream: &TcpStream) {
+async fn say_timeout(server: &Server, stream: &mut Stream) {
     let id = RequestId::new();
     let problem = Problem::new(
         StatusCode::REQUEST_TIMEOUT,
@@ -138,15 +158,19 @@ fn say_timeout(server: &Server, stream: &TcpStream) {
     );
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(&rendered.body);
-    // A client that slow may have gone; a few hundred bytes fit into the system's buffer.
-    let _ = stream.try_write(&bytes);
+    let said = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    // A client that slow may have gone.
+    let _ = tokio::time::timeout(LAST_WORD, said).await;
 }
 
 /// A socket that lingers: after the last answer it reads on, into nothing, until the client is done
 /// or `LINGER` is over. A client that takes nothing of what is written is an error after a while, so
 /// that hyper ends the connection.
 struct Socket {
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Stream>,
     visit: Arc<Visit>,
     lingering: Option<Pin<Box<Sleep>>>,
     stall: Option<Stall>,

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
 use crate::base::ports::Owner;
+
+use super::tls::TlsProblem;
 
 /// What can go wrong with a server.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,29 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A server listens on the Unix socket.
+    #[error("a server listens at `{}` already", path.display())]
+    SocketBusy {
+        /// Where the server was to listen.
+        path: PathBuf,
+    },
+    /// Something else than a socket is in its place.
+    #[error("`{}` is there already and no socket", path.display())]
+    NoSocket {
+        /// Where the server was to listen.
+        path: PathBuf,
+    },
+    /// No socket can be made there.
+    #[error("could not listen at `{}`: {source}", path.display())]
+    BindUnix {
+        /// Where the server was to listen.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsProblem),
     /// Threads or timers could not be started.
     #[error("could not start the server's threads: {0}")]
     Runtime(
@@ -89,6 +115,15 @@ impl ToDiagnostics for Error {
             Self::AddressNotHere { .. } => error("address-not-here")
                 .help("use `127.0.0.1` for this machine only, or `0.0.0.0` for all its addresses"),
             Self::Bind { .. } => error("cannot-listen").help("check host and port"),
+            Self::SocketBusy { path } => error("socket-busy").help(format!(
+                "choose another path, or stop that server; `ss -lxp src {}` shows who it is",
+                path.display()
+            )),
+            Self::NoSocket { .. } => error("no-socket").help("choose another path, or remove it"),
+            Self::BindUnix { .. } => error("cannot-listen").help(
+                "the folder must be there and writable, and the whole path shorter than 108 bytes",
+            ),
+            Self::Tls(problem) => problem.diagnostic(),
             Self::Runtime(_) => {
                 error("cannot-start").help("the limit on threads or open files may be reached (`ulimit -a`)")
             }

@@ -4,8 +4,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use prometheus::{Registry, TextEncoder};
 use warp::reply::Response;
 
+use super::coding::Coding;
 use super::error::Error;
-use super::reply::{accepts_gzip, gzip};
 
 /// The type of the text format, to the letter: Prometheus 3 fails a scrape with another one.
 pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,8 +30,8 @@ pub fn exposition_response(
 ) -> Result<Response, Error> {
     let text = exposition(registry)?;
     let zipped = accept_encoding
-        .filter(|accepted| accepts_gzip(accepted))
-        .and_then(|_| gzip(text.as_bytes()));
+        .filter(|accepted| Coding::Gzip.is_accepted(accepted))
+        .and_then(|_| Coding::Gzip.pack(text.as_bytes()));
     let is_zipped = zipped.is_some();
     let mut response = Response::new(zipped.unwrap_or_else(|| text.into_bytes()).into());
     let headers = response.headers_mut();

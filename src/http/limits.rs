@@ -1,5 +1,6 @@
 //! How much a server lets its clients do. Imports: nothing of ours.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The limits of a server.
@@ -7,8 +8,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Open connections; further ones wait in the system's queue.
     pub connections_max: usize,
+    /// Open connections of one address; further ones are closed at once. `None`: any number.
+    pub connections_per_ip_max: Option<NonZeroUsize>,
     /// From the end of the last answer (or the start of the connection) to the end of a request's
-    /// head; so an idle connection is closed after it as well.
+    /// head; so an idle connection is closed after it as well. A handshake of TLS has as long again.
     pub header_timeout: Duration,
     /// From the end of a request's head to the end of its body.
     pub body_timeout: Duration,
@@ -29,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 1024,
+            connections_per_ip_max: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_mins(1),

@@ -39,6 +39,8 @@ pub struct Metrics {
     response_size: HistogramVec,
     in_progress: IntGaugeVec,
     pub(super) connections: IntGauge,
+    /// Connections of addresses that had enough.
+    pub(super) refused: IntCounter,
 }
 
 /// The series of one path, looked up once.
@@ -86,6 +88,11 @@ impl Metrics {
         registry.register(Box::new(in_progress.clone()))?;
         let connections = IntGauge::new("cvops_http_connections", "Open connections")?;
         registry.register(Box::new(connections.clone()))?;
+        let refused = IntCounter::new(
+            "cvops_http_connections_refused_total",
+            "Connections closed at once, because their address had as many as it may",
+        )?;
+        registry.register(Box::new(refused.clone()))?;
         Ok(Self {
             requests: counter(
                 "http_requests_total",
@@ -112,6 +119,7 @@ impl Metrics {
             )?,
             in_progress,
             connections,
+            refused,
         })
     }
 

@@ -6,8 +6,9 @@
 //! the protocol that the path belongs to.
 //!
 //! # The way of a request
-//! `bind` → `run` (in the runtime of its caller, `Cancel`) → `accept` (at most `connections_max` connections) →
-//! `connection` (hyper, timeouts, lingering close) → `answer`: route, request id, body within its
+//! `bind` or `listen` (TCP, `tls` above it, or a Unix socket) → `run` (in the runtime of its caller, `Cancel`) →
+//! `accept` (at most `connections_max` connections, and so many `per_address`) → `connection` (the handshake; hyper over a `stream`, timeouts, lingering close) → `answer`: route, request id, `trace`, the server's `guard`
+//! (who asks, how often; `cors` for pages of other origins), body within its
 //! limit and the `budget` of all bodies (or an `Upload` that the handler reads), then warp, with the panic of a handler caught → `record` (metrics, access log) when the
 //! last byte of the answer was handed on.
 //!
@@ -20,12 +21,17 @@ mod app;
 mod bind;
 mod body;
 mod budget;
+mod coding;
 mod connection;
+mod cors;
 pub mod error;
 mod exposition;
+mod guard;
 mod limits;
+mod listen;
 mod live;
 mod metrics;
+mod per_address;
 mod piecemeal;
 mod problem;
 mod record;
@@ -33,6 +39,9 @@ mod reply;
 mod request_id;
 mod routes;
 mod run;
+mod stream;
+mod tls;
+mod trace;
 mod upload;
 
 #[cfg(test)]
@@ -42,9 +51,13 @@ pub use hyper::{HeaderMap, Method, StatusCode, header};
 
 pub use app::App;
 pub use bind::{Bound, bind, resolve};
+pub use coding::{BodyBudget, Coding};
+pub use cors::{BadOrigin, Cors, Origin};
 pub use error::Error;
 pub use exposition::{EXPOSITION_TYPE, exposition, exposition_response};
+pub use guard::{Verdict, Visitor};
 pub use limits::Limits;
+pub use listen::{Endpoint, Listener, UnixBound, bind_unix};
 pub use live::{EndSwitch, Ending, LiveEvent, ending, live};
 pub use metrics::Metrics;
 pub use piecemeal::piecemeal;
@@ -54,5 +67,7 @@ pub use reply::{stream, text};
 pub use request_id::RequestId;
 pub use routes::{Intake, Matched, Route, RouteTable};
 pub use run::{Drained, serve, serve_until};
+pub use tls::{FileKind, Tls, TlsFiles, TlsProblem};
+pub use trace::{SpanId, TraceContext, TraceId};
 pub use upload::{Pieces, Upload};
 pub use warp::reply::Response;

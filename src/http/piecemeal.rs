@@ -18,8 +18,8 @@ use tokio::sync::{Semaphore, mpsc};
 use warp::Reply;
 use warp::reply::Response;
 
+use super::coding::Coding;
 use super::live::Ending;
-use super::reply::accepts_gzip_of;
 
 /// Pieces that may wait for a slow reader.
 const WAITING_MAX: usize = 2;
@@ -41,7 +41,7 @@ pub fn piecemeal(
     ending: &Ending,
     next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
 ) -> Response {
-    let is_zipped = accepts_gzip_of(asked);
+    let is_zipped = Coding::Gzip.is_asked_for(asked);
     let zip = is_zipped.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let polls = ending.polls();

@@ -11,6 +11,7 @@ use hyper::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
 use super::request_id::{RequestId, X_REQUEST_ID};
+use super::trace::{TRACEPARENT, TraceContext};
 
 /// What kind of problem: stable names, for bodies and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,9 @@ impl Rendered {
     }
 }
 
-/// Puts the request's id on an answer.
-pub(super) fn stamp(response: &mut Response, id: &RequestId) {
-    response.headers_mut().insert(X_REQUEST_ID, id.header());
+/// Puts the request's id and its trace on an answer.
+pub(super) fn stamp(response: &mut Response, id: &RequestId, trace: &TraceContext) {
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id.header());
+    headers.insert(TRACEPARENT, trace.header());
 }

@@ -18,6 +18,7 @@ use hyper::{Method, StatusCode};
 use super::connection::Visit;
 use super::request_id::RequestId;
 use super::run::Server;
+use super::trace::TraceContext;
 
 /// One request on its way.
 pub(super) struct Record {
@@ -27,6 +28,9 @@ pub(super) struct Record {
     /// Number of its path in the table; one past the last for unknown ones.
     path: usize,
     pub(super) id: RequestId,
+    /// Who asks, if a guard knows.
+    pub(super) who: Option<Arc<str>>,
+    pub(super) trace: TraceContext,
     /// Size of its body, once that is read.
     pub(super) received: u64,
     status: Option<StatusCode>,
@@ -41,6 +45,7 @@ impl Record {
         method: Method,
         path: usize,
         id: RequestId,
+        trace: TraceContext,
     ) -> Self {
         server.in_flight.fetch_add(1, Ordering::SeqCst);
         visit.greeted.store(true, Ordering::SeqCst);
@@ -51,6 +56,8 @@ impl Record {
             method,
             path,
             id,
+            who: None,
+            trace,
             received: 0,
             status: None,
             sent: 0,
@@ -81,7 +88,9 @@ impl Drop for Record {
                     status = status.as_u16(),
                     ms = (took.as_secs_f64() * 1e6).round() / 1e3,
                     bytes = self.sent,
+                    key = self.who.as_deref(),
                     request_id = self.id.as_str(),
+                    trace_id = %self.trace.trace_id,
                     "answered"
                 );
             }
@@ -90,7 +99,9 @@ impl Drop for Record {
                 method = %self.method,
                 route = route.handler(),
                 ms = (took.as_secs_f64() * 1e6).round() / 1e3,
+                key = self.who.as_deref(),
                 request_id = self.id.as_str(),
+                trace_id = %self.trace.trace_id,
                 "the client went away"
             ),
         }

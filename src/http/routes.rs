@@ -339,6 +339,7 @@ mod tests {
             Route::get("/files/{id}/tags/{key}"),
             Route::new(Method::PATCH, "/m/{name}:stage", 10),
             Route::get("/m/{name}"),
+            Route::get("/m/{name}/tags"),
         ]);
         let matched = |method: &str, path: &str| {
             let found = table.find(&method.parse().unwrap(), path);
@@ -360,6 +361,12 @@ mod tests {
             ("GET", "/files/7/tags/k/l", "2 [\"7/tags/k/l\"]"),
             ("PATCH", "/m/x:stage", "4 [\"x\"]"),
             ("GET", "/m/x", "5 [\"x\"]"),
+            ("PATCH", "/m/x:y:stage", "4 [\"x:y\"]"),
+            ("GET", "/m/x:y", "5 [\"x:y\"]"),
+            ("GET", "/m/x%3Astage", "5 [\"x%3Astage\"]"),
+            ("GET", "/m/tags", "5 [\"tags\"]"),
+            ("GET", "/m/tags/tags", "6 [\"tags\"]"),
+            ("GET", "/m/x:y/tags", "6 [\"x:y\"]"),
         ] {
             assert_eq!(matched(method, path), expected, "{method} {path}");
         }

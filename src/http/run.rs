@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -13,10 +12,12 @@ use crate::base::{Cancel, CancelReason};
 
 use super::accept::accept;
 use super::app::App;
-use super::bind::Bound;
 use super::budget::Budget;
 use super::error::Error;
 use super::limits::Limits;
+use super::listen::Listener;
+use super::per_address::PerAddress;
+use super::tls::Tls;
 
 /// How often the cancel token is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -27,6 +28,8 @@ pub(super) struct Server {
     pub(super) limits: Limits,
     /// What is left for bodies.
     pub(super) bodies: Arc<Budget>,
+    /// Who may open one more connection?
+    pub(super) per_address: Arc<PerAddress>,
     /// Requests being answered now.
     pub(super) in_flight: AtomicU64,
     /// Requests that are over, answered or given up by their clients.
@@ -49,13 +52,14 @@ pub struct Drained {
 /// # Errors
 /// The listener cannot be registered with the runtime.
 pub async fn serve(
-    bound: Bound,
+    listener: impl Into<Listener>,
     app: App,
     limits: Limits,
     cancel: &Cancel,
     on_drain: impl FnOnce(),
 ) -> Result<Drained, Error> {
-    serve_until(bound, app, limits, std::future::pending(), cancel, on_drain).await
+    let never = std::future::pending();
+    serve_until(listener, app, limits, never, cancel, on_drain).await
 }
 
 /// As `serve`; ends as soon as `stop` does, too. `cancel` is only looked at now and then, which is
@@ -64,17 +68,18 @@ pub async fn serve(
 /// # Errors
 /// As `serve`.
 pub async fn serve_until(
-    bound: Bound,
+    listener: impl Into<Listener>,
     app: App,
     limits: Limits,
     stop: impl Future<Output = ()>,
     cancel: &Cancel,
     on_drain: impl FnOnce(),
 ) -> Result<Drained, Error> {
-    let listener = TcpListener::from_std(bound.listener).map_err(Error::Runtime)?;
+    let (listener, file) = listener.into().open().map_err(Error::Runtime)?;
     let server = Arc::new(Server {
         app,
         bodies: Budget::new(limits.bodies_bytes_max),
+        per_address: PerAddress::new(limits.connections_per_ip_max),
         limits,
         in_flight: AtomicU64::new(0),
         finished: AtomicU64::new(0),
@@ -83,12 +88,13 @@ pub async fn serve_until(
     let (draining, _) = watch::channel(false);
     tokio::select! {
         () = accept(&server, &listener, &mut connections, &draining) => {}
+        () = look_after(listener.tls()) => {}
         () = reached(cancel, CancelReason::StageFailed) => {}
         () = stop => {}
     }
     let before = server.finished.load(Ordering::SeqCst);
     on_drain();
-    drop(listener);
+    drop((listener, file));
     draining.send_replace(true);
     let deadline = Instant::now() + server.limits.drain_timeout;
     let all_gone = async { while connections.join_next().await.is_some() {} };
@@ -103,6 +109,14 @@ pub async fn serve_until(
     };
     connections.shutdown().await;
     Ok(drained)
+}
+
+/// Keeps the certificate up to date; never ends.
+async fn look_after(tls: Option<Arc<Tls>>) {
+    if let Some(tls) = tls {
+        tls.follow().await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Ends when `cancel` was requested with at least this reason.

@@ -1,5 +1,7 @@
 //! The behaviour of a server, seen from its clients: raw sockets against a small app on port 0.
 
+mod guard;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -46,6 +48,10 @@ struct TestServer {
 }
 
 fn start(limits: Limits) -> TestServer {
+    start_with(limits, |app| app)
+}
+
+fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
     let (reach, reached) = mpsc::channel();
     let (drain, draining) = mpsc::channel();
     let reach = Arc::new(Mutex::new(reach));
@@ -57,6 +63,7 @@ fn start(limits: Limits) -> TestServer {
         Route::get("/panic"),
         Route::get("/slow"),
         Route::get("/id"),
+        Route::get("/trace"),
         Route::post("/length", LENGTH_MAX),
         Route::new(Method::PUT, "/up/{*path}", UPLOAD_MAX).streamed(),
         Route::post("/ignored", UPLOAD_MAX).streamed(),
@@ -88,6 +95,10 @@ fn start(limits: Limits) -> TestServer {
         .and(warp::get())
         .and(warp::ext::get::<RequestId>())
         .map(|id: RequestId| id.as_str().to_owned());
+    let trace = warp::path!("trace")
+        .and(warp::get())
+        .and(warp::ext::get::<TraceContext>())
+        .map(|trace: TraceContext| trace.to_string());
     let length = warp::path!("length")
         .and(warp::post())
         .and(warp::body::bytes())
@@ -128,9 +139,10 @@ fn start(limits: Limits) -> TestServer {
         .or(panics)
         .or(slow)
         .or(id)
+        .or(trace)
         .map(Reply::into_response);
     let metrics = Metrics::new(&registry).unwrap();
-    let app = App::new(routes, filter, render, &metrics);
+    let app = finish(App::new(routes, filter, render, &metrics));
     let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = bound.addr();
     let cancel = Cancel::new();
@@ -661,6 +673,30 @@ fn every_answer_has_a_request_id() {
     }
     let missing = server.ask("GET /x HTTP/1.1\r\nHost: x\r\nX-Request-Id: m\r\n\r\n");
     assert_eq!(missing.header("x-request-id"), Some("m"));
+    server.stop();
+}
+
+#[test]
+fn every_answer_has_its_trace_and_handlers_know_it() {
+    let server = start(Limits::default());
+    let ask = |path: &str, given: &str| {
+        server.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n{given}\r\n"))
+    };
+    let given = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    for path in ["/trace", "/nowhere"] {
+        let answer = ask(path, given);
+        let trace = answer.header("traceparent").unwrap();
+        assert!(
+            trace.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
+            "{trace}"
+        );
+        assert!(!trace.contains("00f067aa0ba902b7"), "{trace}");
+        if answer.status == 200 {
+            assert_eq!(answer.body, trace);
+        }
+    }
+    let begun = ask("/trace", "");
+    assert_eq!(begun.header("traceparent"), Some(&*begun.body));
     server.stop();
 }
 

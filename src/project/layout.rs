@@ -261,6 +261,12 @@ impl Layout {
         self.state.join("logs")
     }
 
+    /// Returns the file of the keys that the prediction server asks for.
+    #[must_use]
+    pub fn serve_keys(&self) -> PathBuf {
+        self.state.join("serve-keys.yaml")
+    }
+
     /// Returns the folder of the prediction log.
     #[must_use]
     pub fn predictions(&self) -> PathBuf {

@@ -16,6 +16,10 @@ pub(super) struct ModelRef<'a> {
     /// Its version; 1 for a model that is served from a folder.
     #[schema(example = "1")]
     pub(super) version: &'a str,
+    /// The alias under which a registry names it, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "champion")]
+    pub(super) alias: Option<&'a str>,
 }
 
 /// A class with its probability.
@@ -73,11 +77,57 @@ pub(super) struct Prediction<'a> {
     pub(super) timing_ms: Timing,
 }
 
+/// What a picture shows, and what that depends on.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Explained<'a> {
+    #[serde(flatten)]
+    pub(super) prediction: Prediction<'a>,
+    /// Which parts of the picture the answer depends on.
+    pub(super) explanation: Explanation<'a>,
+}
+
+/// Which parts of a picture the probability of a class depends on.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Explanation<'a> {
+    /// How it was found out: always `occlusion`.
+    #[schema(example = "occlusion")]
+    pub(super) method: &'static str,
+    /// The class whose probability is explained: the likeliest, or the one that was asked for.
+    #[schema(example = "coat")]
+    pub(super) label: &'a str,
+    /// Its number, from 0.
+    #[schema(example = 4)]
+    pub(super) class_id: usize,
+    /// Side of the square that was covered, pixels of the picture as the model sees it.
+    #[schema(example = 7)]
+    pub(super) patch: usize,
+    /// How far it was moved each time, pixels.
+    #[schema(example = 3)]
+    pub(super) stride: usize,
+    /// How many pictures with a part covered the model was asked about.
+    #[schema(example = 121)]
+    pub(super) pictures: usize,
+    /// For each pixel of the picture as the model sees it, row by row: by how much the probability
+    /// falls, on average, when the pixel is covered. Negative where it rises.
+    #[schema(example = json!([[0.02, 0.41], [-0.01, 0.13]]))]
+    pub(super) grid: Vec<Vec<f32>>,
+}
+
 /// Class names with probabilities, written as an object in the order of the classes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probabilities<'a> {
     pub(super) classes: &'a [String],
     pub(super) values: &'a [f32],
+}
+
+/// Names with values, written as an object in their order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scores<'a>(pub &'a [(String, f64)]);
+
+impl Serialize for Scores<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 impl Serialize for Probabilities<'_> {
@@ -174,6 +224,9 @@ pub(super) struct ModelInfo<'a> {
     pub(super) lock: &'a str,
     /// Pictures are brought to this size.
     pub(super) input: InputInfo,
+    /// How well it did where it was evaluated, as its run records it; null if that is not known.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, f64>>, example = json!({"accuracy": 0.8412}))]
+    pub(super) metrics: Option<Scores<'a>>,
     /// Class names; output i is class i.
     #[schema(example = json!(["bag", "coat"]))]
     pub(super) classes: &'a [String],
@@ -218,6 +271,12 @@ pub(super) struct ReloadJson {
     #[schema(example = "champion")]
     alias: Option<String>,
 }
+
+/// A PNG, JPEG, WebP, BMP, GIF or TIFF file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes a body")]
+pub(super) struct PictureFile(Vec<u8>);
 
 /// A form with one picture.
 #[derive(ToSchema)]

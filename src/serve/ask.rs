@@ -1,5 +1,5 @@
 //! One request as handlers get it: headers, query, id, body; and what it may ask for beside.
-//! Imports: warp, `http`, `form_urlencoded`, `serve::{refusal, served}`.
+//! Imports: warp, `http`, `form_urlencoded`, `percent_encoding`, `serve::{refusal, served}`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use warp::Filter;
 use warp::http::HeaderMap;
 
 use crate::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use crate::http::{Matched, RequestId};
+use crate::http::{BodyBudget, Matched, RequestId};
 
 use super::refusal::{FieldProblem, Refusal};
 use super::served::Wanted;
@@ -33,6 +33,8 @@ pub(super) struct Ask {
     pub(super) route: usize,
     /// What stands for the placeholders of the route, decoded.
     pub(super) params: Vec<String>,
+    /// The memory that bodies may take together, for handlers that unpack this one. `http` gives it.
+    pub(super) body_budget: Option<BodyBudget>,
 }
 
 /// Returns the filter that takes everything out of a request.
@@ -43,14 +45,18 @@ pub(super) fn ask() -> impl Filter<Extract = (Ask,), Error = warp::Rejection> + 
         .and(warp::ext::get::<RequestId>())
         .and(warp::body::bytes())
         .and(warp::ext::get::<Matched>())
-        .map(|headers, query, id, body, matched: Matched| Ask {
-            headers,
-            query,
-            id,
-            body,
-            route: matched.route,
-            params: matched.params.iter().map(|text| decoded(text)).collect(),
-        })
+        .and(warp::ext::optional::<BodyBudget>())
+        .map(
+            |headers, query, id, body, matched: Matched, body_budget| Ask {
+                headers,
+                query,
+                id,
+                body,
+                route: matched.route,
+                params: matched.params.iter().map(|text| decoded(text)).collect(),
+                body_budget,
+            },
+        )
 }
 
 /// Paths come as they were sent; a name that is no text is the name of nothing.
@@ -245,6 +251,21 @@ mod tests {
             body: Bytes::new(),
             route: 0,
             params: Vec::new(),
+            body_budget: None,
+        }
+    }
+
+    #[test]
+    fn names_in_paths_are_decoded() {
+        for (sent, name) in [
+            ("digits", "digits"),
+            ("a%20%2Fb", "a /b"),
+            ("%33", "3"),
+            ("a:b+c", "a:b+c"),
+            ("100%", "100%"),
+            ("%ff", "\u{fffd}"),
+        ] {
+            assert_eq!(decoded(sent), name, "{sent}");
         }
     }
 

@@ -1,10 +1,14 @@
 //! The `serve` section of params.yaml. Imports: `base::doc`, `vision::image`,
-//! `serve::model_config`.
+//! `serve::{model_config, transport}`.
 //!
 //! | key | meaning | values | default |
 //! |---|---|---|---|
 //! | `host` | the address to listen on; `0.0.0.0` for all | a text | `127.0.0.1` |
 //! | `port` | the port to listen on; 0 for any free one | 0 to 65535 | 5001 |
+//! | `unix` | a Unix socket to listen on instead of a port | a path | none |
+//! | `unix_access` | who may connect to it | `owner`, `group`, `everyone` | `owner` |
+//! | `tls.cert`, `tls.key` | files of the certificate and its private key, PEM; with them, TLS is spoken | a path | none |
+//! | `metrics.listen` | an address of its own for `/metrics` | `HOST:PORT` | none |
 //! | `batch_max` | pictures per forward pass | 1 to 1024 | 32 |
 //! | `batch_wait_ms` | how long a batch that is not full waits for more pictures | 0 to 1000 | 0 |
 //! | `queue_max` | pictures that are decoded or wait; more are refused with 503 | 1 to 100000 | 256 |
@@ -14,12 +18,21 @@
 //! | `max_pixels` | largest width × height of a picture | 1 to 1000000000 | 40000000 |
 //! | `max_batch_items` | pictures in one request; never more than `queue_max` | 1 to 4096 | 256 |
 //! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
+//! | `connections_per_ip_max` | connections that one address may have open; without it, any number | 1 to 100000 | none |
+//! | `header_timeout_s` | seconds for a TLS handshake, for the head of a request, and between two requests | 0.1 to 3600 | 10 |
+//! | `body_timeout_s` | seconds for the body of a request | 0.1 to 3600 | 30 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
-//! | `docs` | are `/`, `/docs` and `/openapi.json` answered? | true or false | true |
+//! | `docs` | are `/`, `/docs`, `/redoc` and `/openapi.json` answered? | true or false | true |
 //! | `models.NAME.model` | what is served as NAME: a folder, or `models:/…` | a text | none |
 //! | `models.NAME.canary.model` | what answers a share of the requests for NAME | a text | none |
 //! | `models.NAME.canary.percent` | how large that share is | 0 to 100 | none |
 //! | `models.NAME.shadow` | what is asked as well, and only compared | a text | none |
+//! | `keys` | the file of keys; without one that of the project, if it has any | a path, relative to the folder of the parameters | |
+//! | `open_metrics` | once there are keys: is `/metrics` answered without one? | true or false | true |
+//! | `rate_limit.per_second` | requests that each key, else each address, may make on the long run; more are refused with 429 | 0.001 to 1000000 | no limit |
+//! | `rate_limit.burst` | requests that it may make at once, after a pause | 1 to 1000000 | `per_second`, rounded up |
+//! | `cors.origins` | pages of these origins may ask; `"*"` for all | a list of texts | none |
+//! | `cors.max_age_s` | seconds that a browser may remember it | 0 to 86400 | 600 |
 //! | `log.sample` | share of the requests whose predictions are logged in the project; 0 for none | 0 to 1 | 1 |
 //! | `log.pictures` | are the pictures kept, as the model saw them? | true or false | true |
 //! | `log.max_mib` | largest size of the prediction log in MiB; the oldest part goes | 1 to 1048576 | 256 |
@@ -27,14 +40,15 @@
 //! A batch does not wait by default: while one is computed, the next one gathers by itself, so
 //! waiting helps only where the network is much faster than the pictures come.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::doc::{Fields, On};
 use crate::vision::image::Limits;
 
+use super::access::AccessConfig;
 use super::model_config;
 pub use super::model_config::ModelConfig;
+use super::transport::Transport;
 
 /// How the server behaves; the module's table explains each key.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +57,8 @@ pub struct Config {
     pub host: String,
     /// The port to listen on; 0 takes any free one.
     pub port: u16,
+    /// How clients reach the server.
+    pub transport: Transport,
     /// Pictures per forward pass, at least 1.
     pub batch_max: usize,
     /// How long a batch that is not full waits for more pictures.
@@ -63,6 +79,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Are the pages for people answered?
     pub docs: Pages,
+    /// Who may ask, and how often.
+    pub access: AccessConfig,
     /// What is logged of predictions.
     pub log: LogConfig,
     /// Which models are served, each under its own name; none if the command line says which.
@@ -92,7 +110,7 @@ impl LogConfig {
     }
 }
 
-/// Are `/`, `/docs` and `/openapi.json` answered?
+/// Are `/`, `/docs`, `/redoc` and `/openapi.json` answered?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
     /// Yes.
@@ -102,14 +120,6 @@ pub enum Pages {
 }
 
 impl Config {
-    /// Can only this machine connect? Whoever may change what is served is known by nothing else.
-    #[must_use]
-    pub(super) fn is_of_this_machine(&self) -> bool {
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        let addr = bare.parse::<IpAddr>();
-        addr.map_or(bare == "localhost", |addr| addr.is_loopback())
-    }
-
     /// Reads the section `serve`; problems are collected in the fields' `Problems`.
     #[must_use]
     pub fn read(fields: Fields<'_, '_>) -> Self {
@@ -117,6 +127,7 @@ impl Config {
         let config = Self {
             host: fields.text("host", "127.0.0.1"),
             port: fields.int("port", 5001, 0..=u64::from(u16::MAX)) as u16,
+            transport: Transport::read(&fields),
             batch_max: fields.int("batch_max", 32, 1..=1024) as usize,
             batch_wait: Duration::from_millis(fields.int("batch_wait_ms", 0, 0..=1000)),
             queue_max: fields.int("queue_max", 256, 1..=100_000) as usize,
@@ -139,6 +150,7 @@ impl Config {
             } else {
                 Pages::Hidden
             },
+            access: AccessConfig::read(&fields),
             log: LogConfig::read(fields.section("log")),
             models: model_config::read(&fields.section("models")),
         };
@@ -180,16 +192,8 @@ pub(super) mod tests {
         let given = read(text).unwrap();
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
-        for (host, is) in [
-            ("127.0.0.1", true),
-            ("'[::1]'", true),
-            ("localhost", true),
-            ("0.0.0.0", false),
-            ("example.org", false),
-        ] {
-            let config = read(&format!("serve: {{host: {host}}}\n")).unwrap();
-            assert_eq!(config.is_of_this_machine(), is, "{host}");
-        }
+        assert_eq!(defaults.access.rate_limit, None);
+        assert!(defaults.access.cors.is_none() && defaults.access.open_metrics);
         let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
             .unwrap()
             .log;
@@ -217,6 +221,30 @@ pub(super) mod tests {
             (
                 "log: {smaple: 1}",
                 "unknown key `smaple` in `serve.log` (did you mean `sample`?)",
+            ),
+            (
+                "rate_limit: {burst: 5}",
+                "`serve.rate_limit.per_second` is missing (for example `rate_limit: {per_second: 50, burst: 100}`)",
+            ),
+            (
+                "rate_limit: 5",
+                "`serve.rate_limit` must be a mapping of keys to values ()",
+            ),
+            (
+                "rate_limit: {per_second: 0}",
+                "`serve.rate_limit.per_second` must be a number from 0.001 to 1000000 ()",
+            ),
+            (
+                "cors: {origins: []}",
+                "`serve.cors.origins` is missing (for example `cors: {origins: [\"https://app.example\"]}`)",
+            ),
+            (
+                "cors: {origins: 'https://app.example/x'}",
+                "`https://app.example/x` in `serve.cors.origins` is no origin (an origin ends after host and port: no path, no `/` at the end, no user)",
+            ),
+            (
+                "keys: ' '",
+                "`serve.keys` must not be empty (name a file that `cvops serve keys add` has written)",
             ),
             (
                 "host: ''",

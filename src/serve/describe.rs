@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::answer::{InputInfo, ModelInfo};
+use super::answer::{InputInfo, ModelInfo, Scores};
 use super::model::Model;
 use super::served::{Role, Served};
 use super::source::{LockState, Moment};
@@ -38,8 +38,9 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
             width: artifact.target.width,
             channels: artifact.target.channels.count(),
         },
+        metrics: (!model.scores.is_empty()).then_some(Scores(&model.scores)),
         classes: &artifact.classes,
-        parameters: artifact.plan.parameters(),
+        parameters: artifact.parameters,
         device: model.predictor.device_name(),
         loaded_at: model.loaded_at.to_string(),
     };

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::http::StatusCode;
 
-use super::refusal::{FieldProblem, Refusal};
+use super::ndjson::NDJSON;
+use super::refusal::{Detail, FieldProblem, Refusal};
 
 /// Names of the form fields that hold a picture; the first is the one that is missed.
 const ONE: [&str; 2] = ["file", "image"];
@@ -43,6 +44,8 @@ pub(super) enum Envelope {
     Raw,
     /// Base64 in JSON.
     Json,
+    /// Base64 in JSON, a line for each picture.
+    Lines,
 }
 
 impl Envelope {
@@ -65,6 +68,9 @@ impl Envelope {
         }
         if is_json(&kind) {
             return Ok(Self::Json);
+        }
+        if kind == NDJSON {
+            return Ok(Self::Lines);
         }
         Err(Refusal::media_type(Some(content_type), accepted))
     }
@@ -184,8 +190,12 @@ pub(super) fn json_one(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-/// Returns the bytes of the pictures of a JSON body; what is no base64 is a problem of that picture.
-pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Refusal> {
+/// Returns the bytes of the pictures of a JSON body, if they are not more than `pictures_max`; what is
+/// no base64 is a problem of that picture.
+pub(super) fn json_many(
+    body: &[u8],
+    pictures_max: usize,
+) -> Result<Vec<Result<Vec<u8>, Refusal>>, Refusal> {
     let Ok(many) = serde_json::from_slice::<ManyImages<'_>>(body) else {
         return Err(explain(body, "images", |images, loc| {
             let Some(items) = images.as_array() else {
@@ -204,6 +214,8 @@ pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Re
         let problem = FieldProblem::new("too_short", loc, msg, &json!([]));
         return Err(Refusal::invalid(vec![problem]));
     }
+    // Before anything is made of them: a refusal takes many times the memory of a short text.
+    require_count(many.images.len(), pictures_max)?;
     let decode = |(i, text): (usize, &Cow<'_, str>)| {
         base64_bytes(text).map_err(|problem| {
             let loc = [json!("body"), json!("images"), json!(i)];
@@ -211,6 +223,44 @@ pub(super) fn json_many(body: &[u8]) -> Result<Vec<Result<Vec<u8>, Refusal>>, Re
         })
     };
     Ok(many.images.iter().enumerate().map(decode).collect())
+}
+
+/// Returns the bytes of the pictures of a body with one JSON document in each line; a line that cannot
+/// be read is a problem of that picture. Empty lines are passed over.
+pub(super) fn json_lines(
+    body: &[u8],
+    pictures_max: usize,
+) -> Result<Vec<Result<Vec<u8>, Refusal>>, Refusal> {
+    let lines = body.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    match lines.clone().count() {
+        0 => {
+            let msg = "The body should have at least 1 line, not 0";
+            let problem = FieldProblem::new("too_short", [json!("body")], msg, &Value::Null);
+            return Err(Refusal::invalid(vec![problem]));
+        }
+        count => require_count(count, pictures_max)?,
+    }
+    let read = |(i, line): (usize, &[u8])| {
+        json_one(line).map_err(|mut refusal| {
+            if let Detail::Fields(problems) = &mut refusal.detail {
+                for problem in problems {
+                    problem.loc.insert(1, json!(i));
+                }
+            }
+            refusal
+        })
+    };
+    Ok(lines.enumerate().map(read).collect())
+}
+
+/// Are there no more pictures than one request may hold?
+pub(super) fn require_count(pictures: usize, pictures_max: usize) -> Result<(), Refusal> {
+    if pictures <= pictures_max {
+        return Ok(());
+    }
+    let detail = format!("{pictures} pictures in one request, at most {pictures_max} are taken");
+    Err(Refusal::too_many_images(detail))
 }
 
 fn bad_base64(loc: impl IntoIterator<Item = Value>, problem: &str) -> FieldProblem {
@@ -275,7 +325,7 @@ pub(super) fn json_invalid(body: &[u8], error: &serde_json::Error) -> Refusal {
 }
 
 /// Returns the bytes of base64 text or of a `data:` URL (RFC 2397) with base64.
-fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
     let text = text.trim();
     let data = match text.strip_prefix("data:") {
         None => text,
@@ -313,6 +363,7 @@ mod tests {
             (Some("IMAGE/JPEG; q=1"), Ok(Envelope::Raw)),
             (Some("application/octet-stream"), Ok(Envelope::Raw)),
             (Some("application/json; charset=utf-8"), Ok(Envelope::Json)),
+            (Some("application/x-ndjson"), Ok(Envelope::Lines)),
             (Some("multipart/form-data; boundary=x"), Ok(form)),
             (Some("multipart/form-data"), Err(400)),
             (Some("text/plain"), Err(415)),
@@ -347,6 +398,25 @@ mod tests {
             let cut_off = form_one(&whole.slice(..cut), "x", 4).map_err(status);
             assert_eq!(cut_off, Err(400), "{cut}");
         }
+    }
+
+    #[test]
+    fn each_line_is_a_picture_of_its_own() {
+        let read = |body: &str| json_lines(body.as_bytes(), 3);
+        let status = |refusal: Refusal| refusal.status.as_u16();
+        let lines = read("\n{\"image\": \"aGk\"}\r\n \n{\"image\": 3}\n{x}").unwrap();
+        assert_eq!(lines[0], Ok(b"hi".to_vec()));
+        let place = |line: usize| match &lines[line] {
+            Err(refusal) => refusal.item()["detail"][0]["loc"].clone(),
+            Ok(bytes) => panic!("{bytes:?}"),
+        };
+        assert_eq!(lines.len(), 3);
+        assert_eq!(place(1), json!(["body", 1, "image"]));
+        assert_eq!(place(2), json!(["body", 2, 1]));
+        assert_eq!(read("\n \r\n").map_err(status), Err(422));
+        assert_eq!(read("1\n2\n3\n4").map_err(status), Err(413));
+        let images = |text: &str| json_many(text.as_bytes(), 3).map_err(status);
+        assert_eq!(images(r#"{"images": ["!", "!", "!", "!"]}"#), Err(413));
     }
 
     #[test]
@@ -398,9 +468,9 @@ mod tests {
                 "msg": "Input should be a valid dictionary or object to extract fields from",
                 "input": "a list of 1"}),
         );
-        let many = json_many(br#"{"images": ["aGk=", "?"]}"#).unwrap();
+        let many = json_many(br#"{"images": ["aGk=", "?"]}"#, 2).unwrap();
         assert_eq!((many[0].is_ok(), many[1].is_ok()), (true, false));
-        let refusal = json_many(br#"{"images": ["a", 1]}"#).unwrap_err();
+        let refusal = json_many(br#"{"images": ["a", 1]}"#, 2).unwrap_err();
         assert_eq!(
             refusal.item()["detail"][0]["loc"],
             json!(["body", "images", 1])

@@ -37,6 +37,32 @@ pub enum Error {
         /// What is missing.
         problem: String,
     },
+    /// The file of keys that was named is not there.
+    #[error("there is no file of keys `{file}`")]
+    NoKeyFile {
+        /// The file as given.
+        file: String,
+    },
+    /// The file of keys that was named has none: nobody could ask.
+    #[error("the file `{file}` has no key")]
+    NoKeys {
+        /// The file as given.
+        file: String,
+    },
+    /// There is a key of this name.
+    #[error("there is a key `{name}` already")]
+    KeyExists {
+        /// Its name.
+        name: String,
+    },
+    /// There is no key of this name.
+    #[error("there is no key `{name}`")]
+    UnknownKey {
+        /// As given.
+        name: String,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+    },
     /// A thread, a runtime or a metric could not be made.
     #[error("the server could not be started: {problem}")]
     Start {
@@ -69,6 +95,20 @@ impl ToDiagnostics for Error {
             Self::NoFiles { .. } => error("model-files").help(
                 "bring the files back, or give the alias to another version: `cvops models alias`",
             ),
+            Self::NoKeyFile { file } => error("key-file").help(format!(
+                "make a key with `cvops serve keys add NAME --keys {file}`, or check the path"
+            )),
+            Self::NoKeys { file } => error("no-keys").help(format!(
+                "make a key with `cvops serve keys add NAME --keys {file}`"
+            )),
+            Self::KeyExists { .. } => error("key-exists")
+                .help("choose another name, or remove the old key: `cvops serve keys remove`"),
+            Self::UnknownKey { nearest, .. } => {
+                error("unknown-key").help(nearest.as_ref().map_or_else(
+                    || "`cvops serve keys list` shows the keys".to_owned(),
+                    |name| format!("did you mean `{name}`?"),
+                ))
+            }
             Self::Start { .. } => error("server-start"),
             Self::Vision(error) => return error.to_diagnostics(),
             Self::Http(error) => return error.to_diagnostics(),

@@ -246,7 +246,7 @@ fn read(body: &[u8], classes: &[String]) -> Result<Wanted, Refusal> {
 }
 
 /// Returns the classes as pydantic lists what it expects: `'a', 'b' or 'c'`.
-fn names(classes: &[String]) -> String {
+pub(super) fn names(classes: &[String]) -> String {
     let shown: Vec<String> = classes
         .iter()
         .take(CLASSES_SHOWN)

@@ -35,16 +35,21 @@ pub(super) enum Rejection {
     PixelLimit,
     Deadline,
     Draining,
+    /// No key, a wrong one, or one that does not open what was asked for.
+    Unauthorized,
+    RateLimit,
 }
 
 impl Rejection {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::BodyLimit,
         Self::BodyBudget,
         Self::PixelLimit,
         Self::Deadline,
         Self::Draining,
+        Self::Unauthorized,
+        Self::RateLimit,
     ];
 
     fn label(self) -> &'static str {
@@ -55,6 +60,8 @@ impl Rejection {
             Self::PixelLimit => "pixel_limit",
             Self::Deadline => "deadline",
             Self::Draining => "draining",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimit => "rate_limit",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The prediction server: decoding, dynamic batching, protocols, models and their exchange, metrics.
 //!
 //! # The way of a `POST /predict`
-//! `http` reads the request within its limits → `routes` → `protocol::native`: which model
+//! `http` finds its route, asks `access` (who asks, may they, may they now), then reads the request within
+//! its limits → `endpoint` calls the handler that `routes` names → `protocol::native`: which model
 //! (`service`, `served`), what does the request want (`ask`) → `predict`: a slot in the `queue` → on a
 //! blocking thread `envelope` finds the picture in the body, which is decoded and fitted as
 //! `preprocess` did → `queue` → `worker`, the one thread that owns the networks, computes a batch →
@@ -13,21 +14,27 @@
 //! - Invariant: what a picture means is decided by `vision` alone; `cvops predict` gives the same
 //!   numbers.
 //!
-//! Imports: base, http, vision, track (the records of the prediction log).
+//! Imports: base, http, report (escaping of the reference page), vision, track (the records of the
+//! prediction log).
 
+mod access;
 mod answer;
 mod ask;
 mod config;
 mod describe;
+mod endpoint;
 mod envelope;
 pub mod error;
 mod feedback;
 mod follow;
+mod life;
 mod log;
 mod metrics;
+mod metrics_port;
 mod model;
 mod model_config;
 mod model_metrics;
+mod ndjson;
 mod openapi;
 mod pages;
 mod picture;
@@ -35,6 +42,7 @@ mod predict;
 mod protocol;
 mod queue;
 mod recent;
+mod redoc;
 mod refusal;
 mod reload;
 mod routes;
@@ -43,10 +51,15 @@ mod served;
 mod service;
 mod source;
 mod tensor;
+mod transport;
 mod worker;
 
+pub use access::file::KeyFile;
+pub use access::key::{ApiKey, BadKeyName, BadScope, KeyName, Scope};
+pub use access::{AccessConfig, CorsConfig, KeySource, RateLimit};
 pub use config::{Config, LogConfig, ModelConfig, Pages};
 pub use error::Error;
+pub use life::{Life, Watcher};
 pub use metrics::Build;
 pub use run::{About, Observer, Options, ServedModel, ServerEvent, run};
 pub use served::Role;
@@ -54,3 +67,4 @@ pub use source::{
     Absence, Brought, LockCheck, LockState, ModelSource, Moment, Named, Origin, Registry,
     Strictness, Target,
 };
+pub use transport::{HostPort, Transport};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::base::{ContentHash, clock};
-use crate::vision::artifact::ModelArtifact;
+use crate::vision::artifact::Loaded;
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::predict::Predictor;
 use crate::vision::train::Sample;
@@ -33,6 +33,8 @@ pub(super) struct Model {
     pub(super) name: String,
     /// Which version it is.
     pub(super) version: Named,
+    /// How well it did where it was evaluated.
+    pub(super) scores: Vec<(String, f64)>,
     /// BLAKE3 of the weights' file.
     pub(super) weights: ContentHash,
     pub(super) loaded_at: clock::Timestamp,
@@ -85,8 +87,8 @@ pub(super) fn load(
     metrics: impl FnOnce(&Named, &[String]) -> ModelMetrics,
 ) -> Result<Model, Error> {
     let began = Instant::now();
-    let (Brought { dir, kept }, version) = source.bring(found)?;
-    let artifact = ModelArtifact::load(&dir)?;
+    let (Brought { dir, kept, scores }, version) = source.bring(found)?;
+    let read = Loaded::load(&dir)?;
     // All of it is in memory.
     drop(kept);
     let path = || source.shown.clone();
@@ -101,9 +103,8 @@ pub(super) fn load(
         }
         (LockState::Absent, Strictness::Refuse) => return Err(Error::LockAbsent { path: path() }),
     }
-    let weights = artifact.weights_hash();
     let loaded = queue.on_model_thread(move || {
-        let predictor = Predictor::new(artifact, &Device::pick(DeviceChoice::Auto)?)?;
+        let predictor = Predictor::new(read, &Device::pick(DeviceChoice::Auto)?)?;
         let is_finite = warm_up(&predictor)?;
         Ok::<_, Error>((predictor, is_finite))
     });
@@ -116,10 +117,11 @@ pub(super) fn load(
     }
     Ok(Model {
         metrics: metrics(&version, &predictor.model().classes),
+        weights: predictor.model().weights_hash,
         predictor,
         version,
+        scores,
         name: source.name.clone(),
-        weights,
         loaded_at: clock::now(),
         load_time: began.elapsed(),
     })
@@ -146,6 +148,7 @@ pub(super) mod tests {
     use crate::serve::metrics::{Build, Metrics};
     use crate::serve::source::Origin;
     use crate::serve::worker::{self, Batching};
+    use crate::vision::artifact::ModelArtifact;
 
     pub(in crate::serve) const BUILD: Build = Build {
         version: "0",

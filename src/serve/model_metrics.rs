@@ -61,7 +61,8 @@ pub(super) struct ServedMetrics {
     load_failures: IntCounter,
     load_duration: Histogram,
     pub(super) behind: IntGauge,
-    pub(super) decode: Histogram,
+    decode: Histogram,
+    preprocess: Histogram,
     pub(super) encode: Histogram,
     queue: Histogram,
     infer: Histogram,
@@ -114,6 +115,7 @@ impl Metrics {
             load_duration: self.load_duration.with_label_values(&this),
             behind: self.behind.with_label_values(&this),
             decode: stage("decode"),
+            preprocess: stage("preprocess"),
             encode: stage("encode"),
             queue: stage("queue"),
             infer: stage("infer"),
@@ -155,6 +157,16 @@ impl ServedMetrics {
     pub(super) fn request(&self, version: &str, protocol: Protocol, outcome: RequestOutcome) {
         let labels = [&self.name, version, protocol.label(), outcome.label()];
         self.all.requests.with_label_values(&labels).inc();
+    }
+
+    /// Notes how long a picture took on its way to the queue, and how much of that went into bringing
+    /// it to the model's size.
+    pub(super) fn decoded(&self, took: Duration, fitting: Option<Duration>) {
+        let decode = took.saturating_sub(fitting.unwrap_or_default());
+        self.decode.observe(decode.as_secs_f64());
+        if let Some(fitting) = fitting {
+            self.preprocess.observe(fitting.as_secs_f64());
+        }
     }
 
     /// Counts a model that could not be loaded.

@@ -1,6 +1,8 @@
 //! From the bytes of a request to the picture that the model takes, and what the prediction log wants
 //! to know of it. Runs on blocking threads. Imports: vision, base, `serve::{envelope, refusal, queue}`.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 
 use crate::base::ContentHash;
@@ -28,6 +30,8 @@ pub(super) struct Fitted {
     pub(super) shadow: Option<Picture>,
     /// What the log notes of it, if it does.
     pub(super) seen: Option<Seen>,
+    /// How long it took to bring it to the size; `None` if it came in it.
+    pub(super) fitting: Option<Duration>,
 }
 
 /// How closely the log looks at the pictures of a request.
@@ -94,6 +98,7 @@ pub(super) fn numbers(
         shadow: shadow.map(|_| Picture::Unit(values.clone())),
         picture: Picture::Unit(values),
         seen,
+        fitting: None,
     }
 }
 
@@ -106,7 +111,9 @@ fn read_file(
 ) -> Result<Fitted, Refusal> {
     let refused = |error| Refusal::image(&error, bytes);
     let picture = decode(bytes, limits).map_err(refused)?;
+    let began = Instant::now();
     let values = fit(&picture, target).map_err(refused)?;
+    let fitting = began.elapsed();
     let seen = (look != Look::Away).then(|| Seen {
         hash: ContentHash::of(bytes),
         size: [picture.width, picture.height],
@@ -124,6 +131,7 @@ fn read_file(
         picture: Picture::Bytes(values),
         shadow: shadow.map(Picture::Bytes),
         seen,
+        fitting: Some(fitting),
     })
 }
 

@@ -10,13 +10,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 
 use crate::vision::image::Target;
 
 use super::answer::likeliest;
 use super::ask::Ask;
+use super::envelope::require_count;
 use super::log::Noted;
 use super::model::Model;
 use super::picture::{self, Fitted, Look, Seen, Source};
@@ -25,9 +27,12 @@ use super::refusal::{FieldProblem, Refusal};
 use super::service::{Chosen, Ends, Service, Timings};
 
 /// One picture of a request, in whatever way it was sent.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
     /// An encoded picture of any size.
     File(bytes::Bytes),
+    /// `[height, width, channels]` values 0..=255, of the model's size.
+    Values(Vec<f32>),
     /// `[height, width, channels]` values 0..=1, of the model's size.
     Unit(Vec<f32>),
 }
@@ -45,7 +50,7 @@ pub(super) struct Predicted {
     pub(super) answer: Answer,
     pub(super) decode: Duration,
     /// What the log notes of it, if it does.
-    seen: Option<Seen>,
+    pub(super) seen: Option<Seen>,
 }
 
 impl Predicted {
@@ -89,10 +94,20 @@ impl Answered {
     /// Returns the answers if all pictures have one, for protocols that know no answer to a part.
     ///
     /// # Errors
-    /// The first refusal.
+    /// The first refusal; of several pictures it says which one is wrong.
     pub(super) fn all(&self) -> Result<Vec<&Predicted>, Refusal> {
-        let results = self.results.iter().map(Result::as_ref);
-        results.collect::<Result<_, _>>().map_err(Clone::clone)
+        let several = 1 < self.results.len();
+        let mut all = Vec::with_capacity(self.results.len());
+        for (index, result) in self.results.iter().enumerate() {
+            match result {
+                Ok(predicted) => all.push(predicted),
+                Err(refusal) if several && refusal.is_clients() => {
+                    return Err(refusal.of_picture(index));
+                }
+                Err(refusal) => return Err(refusal.clone()),
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -129,6 +144,33 @@ pub(super) async fn answer_many(
     route: &'static str,
     read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
 ) -> Result<Answered, Refusal> {
+    let pictures = find(service, chosen, ask, read).await?;
+    let predictions = pictures.predict(service, chosen, ask);
+    let mut results: Vec<_> = predictions.collect().await;
+    note(service, chosen, ask, route, &mut results);
+    Ok(Answered { results })
+}
+
+/// The pictures of a request, each with its slot in the queue.
+pub(super) struct Pictures {
+    given: Vec<Result<Given, Refusal>>,
+    slots: Slots,
+    ends: Ends,
+    look: Look,
+    /// How long it took to find them.
+    took: Duration,
+}
+
+/// Finds the pictures of a request; see `answer_many`.
+///
+/// # Errors
+/// As there.
+pub(super) async fn find(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
+) -> Result<Pictures, Refusal> {
     let ends = ask.ends(service.config.timeout)?;
     let slots = take_slots(service, chosen, 1)?;
     let target = chosen.model.predictor.model().target;
@@ -140,24 +182,66 @@ pub(super) async fn answer_many(
         Ok(given.collect::<Vec<_>>())
     };
     let ((given, mut slots), took) = blocking(ends, slots, read).await?;
-    if given.is_empty() {
-        let results = Vec::new();
-        return Ok(Answered { results });
+    if !given.is_empty() {
+        require_count(given.len(), service.pictures_max())?;
+        slots.join(take_slots(service, chosen, given.len() - 1)?);
     }
-    require_count(service, given.len())?;
-    slots.join(take_slots(service, chosen, given.len() - 1)?);
-    let predictions = given.into_iter().enumerate().map(|(i, given)| {
-        let slot = slots.split_one();
-        async move { predict(service, chosen, ask, i, given?, slot, ends, look).await }
-    });
-    let mut results = join_all(predictions).await;
-    for predicted in results.iter_mut().flatten() {
-        predicted.decode += took;
+    Ok(Pictures {
+        given,
+        slots,
+        ends,
+        look,
+        took,
+    })
+}
+
+impl Pictures {
+    /// Returns how many there are.
+    pub(super) fn count(&self) -> usize {
+        self.given.len()
+    }
+
+    /// Has all of them predicted at once; the results come in the order of the pictures.
+    pub(super) fn predict(
+        self,
+        service: &Service,
+        chosen: &Chosen,
+        ask: &Ask,
+    ) -> FuturesOrdered<impl Future<Output = Result<Predicted, Refusal>>> {
+        let Self {
+            given,
+            mut slots,
+            ends,
+            look,
+            took,
+        } = self;
+        let one = |(index, given): (usize, Result<Given, Refusal>)| {
+            let slot = slots.split_one();
+            async move {
+                let mut predicted =
+                    predict(service, chosen, ask, index, given?, slot, ends, look).await?;
+                predicted.decode += took;
+                Ok(predicted)
+            }
+        };
+        given.into_iter().enumerate().map(one).collect()
+    }
+}
+
+/// Hands what was answered over to the log.
+pub(super) fn note(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    route: &'static str,
+    results: &mut [Result<Predicted, Refusal>],
+) {
+    if results.is_empty() {
+        return;
     }
     let answered = results.iter_mut().enumerate();
     let noted = answered.filter_map(|(i, result)| result.as_mut().ok()?.noted(i));
     service.note(&ask.id, route, &chosen.model, noted);
-    Ok(Answered { results })
 }
 
 /// Returns what the shadow takes, if there is one.
@@ -175,6 +259,12 @@ fn given(
 ) -> Result<Given, Refusal> {
     let values = match input {
         Input::File(bytes) => return Ok(Given::Encoded(Source::File(bytes))),
+        Input::Values(mut values) => {
+            for value in &mut values {
+                *value /= 255.0;
+            }
+            values
+        }
         Input::Unit(values) => values,
     };
     let invalid = |kind, msg: String| {
@@ -196,21 +286,19 @@ fn given(
     )))
 }
 
-fn take_slots(service: &Service, chosen: &Chosen, count: usize) -> Result<Slots, Refusal> {
+/// Takes places in the queue.
+///
+/// # Errors
+/// It is full.
+pub(super) fn take_slots(
+    service: &Service,
+    chosen: &Chosen,
+    count: usize,
+) -> Result<Slots, Refusal> {
     service
         .queue
         .take_slots(count, &chosen.served.metrics.queue_length)
         .map_err(|full| Refusal::queue_full(full.retry_after_s))
-}
-
-/// Refuses requests with more pictures than one may hold.
-fn require_count(service: &Service, pictures: usize) -> Result<(), Refusal> {
-    let most = service.pictures_max();
-    if pictures <= most {
-        return Ok(());
-    }
-    let detail = format!("{pictures} pictures in one request, at most {most} are taken");
-    Err(Refusal::too_many_images(detail))
 }
 
 /// Decodes a picture that is not, queues it, and waits for the answer.
@@ -241,7 +329,7 @@ async fn predict(
             let (limits, most) = (service.config.limits, service.pictures_max());
             let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
             let ((fitted, slots), decode) = blocking(ends, slots, read).await?;
-            served.metrics.decode.observe(decode.as_secs_f64());
+            served.metrics.decoded(decode, fitted.fitting);
             (fitted, slots, decode)
         }
     };
@@ -249,6 +337,7 @@ async fn predict(
         picture,
         shadow: second,
         seen,
+        fitting: _,
     } = fitted;
     let deadline = ends.at.into_std();
     let pending = slots.submit(model, picture, deadline);
@@ -279,7 +368,7 @@ pub(super) fn label<'m>(model: &'m Model, probabilities: &[f32]) -> &'m str {
         .map_or("", String::as_str)
 }
 
-/// Runs `work` on a blocking thread and returns what it made, the slots, and how long it took.
+/// Runs `work` as `aside` does and returns the slots with what it made.
 ///
 /// The slots travel with the work: if the client goes away or its time is over, they are given back
 /// when the work is over, not before. So the work that waits for a thread is bounded by the queue.
@@ -288,13 +377,21 @@ pub(super) async fn blocking<T: Send + 'static>(
     slots: Slots,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<((T, Slots), Duration), Refusal> {
+    aside(ends, move || Ok((work()?, slots))).await
+}
+
+/// Runs `work` on a blocking thread and returns what it made, and how long it took.
+pub(super) async fn aside<T: Send + 'static>(
+    ends: Ends,
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<(T, Duration), Refusal> {
     let running = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
         if ends.at.into_std() <= began {
             return Err(Refusal::deadline(ends.timeout));
         }
         let made = work()?;
-        Ok(((made, slots), began.elapsed()))
+        Ok((made, began.elapsed()))
     });
     match tokio::time::timeout_at(ends.at, running).await {
         Ok(Ok(result)) => result,

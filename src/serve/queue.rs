@@ -43,12 +43,15 @@ pub(super) enum Picture {
     Bytes(Vec<u8>),
     /// Values 0..=1, as the client made them.
     Unit(Vec<f32>),
+    /// Values 0..=255 of a picture with a part covered, made to learn about the network. What it says
+    /// of them is counted nowhere: no client sent them.
+    Covered(Vec<u8>),
 }
 
 impl Picture {
     pub(super) fn sample(&self) -> Sample<'_> {
         match self {
-            Self::Bytes(values) => Sample::Bytes(values),
+            Self::Bytes(values) | Self::Covered(values) => Sample::Bytes(values),
             Self::Unit(values) => Sample::Unit(values),
         }
     }

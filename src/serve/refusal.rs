@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::http::StatusCode;
 use crate::http::header::HeaderValue;
+use crate::http::{Problem, ProblemCode, StatusCode};
 use crate::vision::image::{FORMAT_LIST, Format, ImageError};
 
 use super::metrics::{DecodeFailure, Rejection};
@@ -237,6 +237,29 @@ impl Refusal {
         }
     }
 
+    /// Repeats what is wrong with a body as it came.
+    pub(super) fn of(problem: &Problem) -> Self {
+        let rejection = match problem.code {
+            ProblemCode::BodyTooLarge => Some(Rejection::BodyLimit),
+            ProblemCode::BodyBudget => Some(Rejection::BodyBudget),
+            ProblemCode::NotFound
+            | ProblemCode::MethodNotAllowed
+            | ProblemCode::BodyTimeout
+            | ProblemCode::BodyBroken
+            | ProblemCode::Internal
+            | ProblemCode::Other(_) => None,
+        };
+        Self {
+            retry_after: problem.retry_after,
+            rejection,
+            ..Self::new(
+                problem.status,
+                problem.code.as_str(),
+                problem.detail.clone(),
+            )
+        }
+    }
+
     /// Status 500: the log has the details, the answer has the request's id.
     pub(super) fn internal(detail: &'static str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
@@ -273,6 +296,15 @@ impl Refusal {
         let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "image_decode", detail);
         refusal.undecodable = Some((format, failure));
         refusal
+    }
+
+    /// Returns the same for a request, of whose pictures number `index` is wrong.
+    pub(super) fn of_picture(&self, index: usize) -> Self {
+        let text = format!("picture {index} (from 0): {}", self.detail.to_text());
+        Self {
+            detail: Detail::Text(text.into()),
+            ..self.clone()
+        }
     }
 
     /// Returns the body for one picture of many: `{"code": …, "detail": …}`.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::http::header::ORIGIN;
 use crate::http::{Response, StatusCode};
 
 use super::ask::Ask;
@@ -40,21 +39,14 @@ pub(super) async fn reload(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn load(service: &Arc<Service>, ask: &Ask) -> Result<(Arc<Served>, Arc<Model>), Refusal> {
     ask.require_plain()?;
-    let served = find(service, ask)?;
+    let served = find(service, ask.param())?;
     let target = target(ask)?;
     let model = load_target(service, &served, target).await?;
     Ok((served, model))
 }
 
-/// Finds the model that a path names, for a program. A browser says with each `POST` which page made
-/// it (header `Origin`, RFC 6454 §7.3); no page of ours sends one here, and no other one is to exchange
-/// models of whoever looks at it.
-fn find(service: &Service, ask: &Ask) -> Result<Arc<Served>, Refusal> {
-    if ask.headers.contains_key(ORIGIN) {
-        let detail = "models are not exchanged for pages in a browser";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "from_page", detail));
-    }
-    let name = ask.param();
+/// Finds the model that a path names.
+fn find(service: &Service, name: &str) -> Result<Arc<Served>, Refusal> {
     let served = service.served(Some(name)).cloned();
     served.ok_or_else(|| Refusal::model_not_found(name, &service.names()))
 }
@@ -62,7 +54,7 @@ fn find(service: &Service, ask: &Ask) -> Result<Arc<Served>, Refusal> {
 /// Takes a model out of service: requests that come from now on are refused with status 503 until it
 /// is loaded again, those that are under way are answered.
 pub(super) async fn unload(service: Arc<Service>, ask: Ask) -> Response {
-    let served = match find(&service, &ask) {
+    let served = match find(&service, ask.param()) {
         Ok(served) => served,
         Err(refusal) => return service.refuse(&refusal, &ask.id),
     };

@@ -1,27 +1,28 @@
-//! The routes with what answers them, and the small ones themselves: health, model, metrics, version,
-//! pages. `http` finds the route of a request; here its handler is called, without looking at the path
-//! again. Imports: http, warp, `serve::*`.
+//! The routes with what answers them, and the small ones themselves: health, model, metrics, pages.
+//! Imports: http, `serve::*`.
 
-use std::future::Ready;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::json;
-use warp::{Filter, Rejection};
 
 use crate::http::{
     Response, Route, StatusCode, exposition_response,
-    header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+        RETRY_AFTER,
+    },
 };
 
-use super::ask::{Ask, ask};
+use super::ask::Ask;
 use super::config::{Config, Pages};
 use super::describe::describe;
+use super::endpoint::{Handler, get, post, ready_now};
 use super::feedback;
 use super::model::Status;
 use super::openapi;
 use super::pages;
-use super::protocol::{Protocol, native};
+use super::protocol::{Protocol, mlflow, native, tfserving, v2};
+use super::redoc;
 use super::refusal::Refusal;
 use super::reload;
 use super::served::Role;
@@ -30,52 +31,28 @@ use super::service::{Chosen, Service, json as json_response};
 /// Seconds after which readiness is worth asking again.
 const READY_RETRY_S: u64 = 1;
 
-type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
-
-/// What answers a route.
-pub(super) type Handler = fn(Arc<Service>, Ask) -> Answering;
-
 /// Returns the routes of a server with `config`, each with what answers it.
 pub(super) fn endpoints(config: &Config) -> Vec<(Route, Handler)> {
     let body_max = config.body_bytes_max;
-    let mut all = vec![
-        post("/predict", body_max, |service, ask| {
-            Box::pin(native::one(service, ask))
-        }),
-        post("/predict/batch", body_max, |service, ask| {
-            Box::pin(native::batch(service, ask))
-        }),
-        post("/predict/model", body_max, |service, ask| {
-            Box::pin(native::tensor(service, ask))
-        }),
-        post("/feedback", feedback::BODY_BYTES_MAX, |service, ask| {
-            Box::pin(feedback::feedback(service, ask))
-        }),
-        get("/model", |service, ask| Box::pin(model(service, ask))),
-        get("/models", |service, _| Box::pin(models(service))),
-        get("/metrics", |service, ask| {
-            Box::pin(ready_now(metrics(&service, &ask)))
-        }),
-        get("/version", |service, _| {
-            let version = text("text/plain; charset=utf-8", service.build.version);
-            Box::pin(ready_now(version))
-        }),
-    ];
+    let mut all = native::endpoints(body_max);
+    all.push(post(
+        "/feedback",
+        feedback::BODY_BYTES_MAX,
+        |service, ask| Box::pin(feedback::feedback(service, ask)),
+    ));
+    all.extend(model_endpoints());
     for path in ["/health", "/health/live", "/healthz"] {
-        all.push(get(path, |_, _| Box::pin(ready_now(live()))));
+        all.push(get(path, |_, _| ready_now(live())));
     }
     for path in ["/health/ready", "/readyz"] {
-        all.push(get(path, |service, _| Box::pin(ready_now(ready(&service)))));
+        all.push(get(path, |service, _| ready_now(ready(&service))));
     }
-    if config.is_of_this_machine() {
-        let body_max = reload::BODY_BYTES_MAX;
-        all.push(post("/models/{name}/reload", body_max, |service, ask| {
-            Box::pin(reload::reload(service, ask))
-        }));
-        all.push(post("/models/{name}/unload", body_max, |service, ask| {
-            Box::pin(reload::unload(service, ask))
-        }));
+    if config.transport.metrics.is_none() {
+        all.push(scrape());
     }
+    all.extend(mlflow::endpoints(body_max));
+    all.extend(tfserving::endpoints(body_max));
+    all.extend(v2::endpoints(body_max));
     match config.docs {
         Pages::Hidden => {}
         Pages::Shown => all.extend(page_endpoints()),
@@ -83,56 +60,42 @@ pub(super) fn endpoints(config: &Config) -> Vec<(Route, Handler)> {
     all
 }
 
-fn page_endpoints() -> [(Route, Handler); 4] {
+/// The route of the metrics, which may have a port of its own.
+pub(super) fn scrape() -> (Route, Handler) {
+    get("/metrics", |service, ask| {
+        ready_now(metrics(&service, &ask))
+    })
+}
+
+fn model_endpoints() -> [(Route, Handler); 4] {
+    let body_max = reload::BODY_BYTES_MAX;
     [
-        get("/", |_, _| {
-            let page = text("text/html; charset=utf-8", pages::INDEX);
-            Box::pin(ready_now(page))
+        get("/model", |service, ask| Box::pin(model(service, ask))),
+        get("/models", |service, _| Box::pin(models(service))),
+        post("/models/{name}/reload", body_max, |service, ask| {
+            Box::pin(reload::reload(service, ask))
         }),
-        get("/openapi.json", |_, _| {
-            let document = json_response(StatusCode::OK, &openapi::document());
-            Box::pin(ready_now(document))
-        }),
-        get("/docs", |_, ask| {
-            Box::pin(ready_now(docs("index.html", &ask)))
-        }),
-        get("/docs/{file}", |_, ask| {
-            Box::pin(ready_now(docs(ask.param(), &ask)))
+        post("/models/{name}/unload", body_max, |service, ask| {
+            Box::pin(reload::unload(service, ask))
         }),
     ]
 }
 
-fn get(path: &'static str, handler: Handler) -> (Route, Handler) {
-    (Route::get(path), handler)
-}
-
-fn post(path: &'static str, body_max: u64, handler: Handler) -> (Route, Handler) {
-    (Route::post(path, body_max), handler)
-}
-
-/// An answer for which nothing has to be waited for.
-fn ready_now(response: Response) -> Ready<Response> {
-    std::future::ready(response)
-}
-
-/// Returns the filter that hands a request to the handler of its route: `handlers` in the order of the
-/// table.
-pub(super) fn filter(
-    service: Arc<Service>,
-    handlers: Vec<Handler>,
-) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    let handlers: Arc<[Handler]> = handlers.into();
-    ask().then(move |ask: Ask| {
-        let service = Arc::clone(&service);
-        let handler = handlers.get(ask.route).copied();
-        async move {
-            match handler {
-                Some(handler) => handler(service, ask).await,
-                // The table is made of the same list.
-                None => service.refuse(&Refusal::internal("a route has no handler"), &ask.id),
-            }
-        }
-    })
+fn page_endpoints() -> [(Route, Handler); 6] {
+    [
+        get("/", |_, _| {
+            ready_now(text("text/html; charset=utf-8", pages::INDEX))
+        }),
+        get("/openapi.json", |_, _| {
+            ready_now(json_response(StatusCode::OK, &openapi::document()))
+        }),
+        get("/docs", |_, ask| ready_now(docs("index.html", &ask))),
+        get("/docs/{file}", |_, ask| ready_now(docs(ask.param(), &ask))),
+        get("/redoc", |_, _| ready_now(reference())),
+        get("/redoc/{file}", |_, ask| {
+            ready_now(reference_file(ask.param(), &ask))
+        }),
+    ]
 }
 
 /// Returns a text of ours.
@@ -223,9 +186,27 @@ fn metrics(service: &Service, ask: &Ask) -> Response {
 fn docs(name: &str, ask: &Ask) -> Response {
     match pages::swagger(name) {
         Some((content_type, body)) => file(&content_type, body),
-        None => {
-            let refusal = Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such page");
-            Protocol::Native.refuse(&refusal, &ask.id)
-        }
+        None => no_page(ask),
+    }
+}
+
+fn no_page(ask: &Ask) -> Response {
+    let refusal = Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such page");
+    Protocol::Native.refuse(&refusal, &ask.id)
+}
+
+fn reference() -> Response {
+    let mut response = text("text/html; charset=utf-8", redoc::page());
+    let policy = HeaderValue::from_static(redoc::POLICY);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn reference_file(name: &str, ask: &Ask) -> Response {
+    match name {
+        "reference.css" => text("text/css; charset=utf-8", redoc::STYLE),
+        _ => no_page(ask),
     }
 }

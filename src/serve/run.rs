@@ -11,13 +11,17 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::base::Cancel;
-use crate::http::{self, App, Drained, Limits, RouteTable};
+use crate::http::{self, App, Drained, Endpoint, Limits, RouteTable};
 
 use super::Error;
+use super::access::{self, Access, KeySource};
 use super::config::Config;
+use super::endpoint;
 use super::follow::{self, PlaceId};
+use super::life::{Life, Watcher};
 use super::log::{self, Log};
 use super::metrics::{Build, Metrics};
+use super::metrics_port::MetricsPort;
 use super::protocol;
 use super::queue::Queue;
 use super::routes;
@@ -43,6 +47,10 @@ pub struct Options {
     pub build: Build,
     /// The folder of the prediction log; without one nothing is logged.
     pub log: Option<PathBuf>,
+    /// Where the keys are of those who may ask; without it nobody is asked for one.
+    pub keys: Option<KeySource>,
+    /// Who watches over the server.
+    pub watcher: Watcher,
 }
 
 /// A model that is to be served under the name of its source.
@@ -80,7 +88,9 @@ pub enum ServerEvent {
     /// Connections are accepted.
     Listening {
         /// Where; with the real port if 0 was asked for.
-        addr: SocketAddr,
+        at: Endpoint,
+        /// Where metrics are asked for, if that is a place of its own.
+        metrics: Option<SocketAddr>,
     },
     /// There is no model: predictions are refused until there is one.
     NoModel {
@@ -138,8 +148,11 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         models,
         build,
         log,
+        keys,
+        watcher,
     } = options;
-    let bound = http::bind(http::resolve(&config.host, config.port)?)?;
+    let listener = config.transport.listen(&config.host, config.port)?;
+    let for_metrics = config.transport.listen_for_metrics()?;
     let registry = Registry::new();
     let queue = Arc::new(Queue::new(config.queue_max));
     let metrics = Metrics::new(&registry, build)?;
@@ -164,16 +177,24 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         registry,
         observe: Arc::clone(observe),
     });
+    let counting = Arc::clone(&service);
+    let counted = move |reason| counting.metrics.rejected(reason);
+    let access = Arc::new(Access::new(&service.config.access, keys.as_ref(), counted)?);
     worker::start(Arc::clone(&queue), batching)?;
     let (events, followed) = load_all(&service)?;
     let rendering = Arc::clone(&service);
+    let guard = Arc::clone(&access);
     let (table, handlers) = routes::endpoints(&service.config).into_iter().unzip();
-    let app = App::new(
+    let mut app = App::new(
         RouteTable::new(table),
-        routes::filter(Arc::clone(&service), handlers),
+        endpoint::filter(Arc::clone(&service), handlers),
         move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
         &http_metrics,
-    );
+    )
+    .with_guard(move |visitor| guard.judge(visitor));
+    if let Some(cors) = access::cors(&service.config.access) {
+        app = app.with_cors(cors);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(decoders())
@@ -183,18 +204,37 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         .map_err(|e| Error::Start {
             problem: e.to_string(),
         })?;
-    observe(ServerEvent::Listening { addr: bound.addr() });
+    observe(ServerEvent::Listening {
+        at: listener.endpoint(),
+        metrics: for_metrics.as_ref().map(http::Bound::addr),
+    });
     for event in events {
         observe(event);
     }
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
+    runtime.spawn(access.tend());
+    let metrics_port = for_metrics.map(|bound| {
+        MetricsPort::start(
+            &runtime,
+            bound,
+            Arc::clone(&service),
+            &http_metrics,
+            &limits,
+        )
+    });
+    watcher.tell(Life::Started);
+    runtime.spawn(watcher.clone().pulse());
     let on_drain = || {
         service.drain();
+        watcher.tell(Life::Ending);
         observe(ServerEvent::Draining);
     };
-    let drained = runtime.block_on(http::serve(bound, app, limits, cancel, on_drain));
+    let drained = runtime.block_on(http::serve(listener, app, limits, cancel, on_drain));
+    if let Some(port) = metrics_port {
+        port.end(&runtime);
+    }
     queue.close();
     if let Some(log) = &service.log {
         log.end();
@@ -260,7 +300,7 @@ fn start_log(
 }
 
 fn limits(config: &Config) -> Limits {
-    let defaults = Limits::default();
+    let defaults = config.transport.limit(&Limits::default());
     Limits {
         connections_max: config.connections_max,
         drain_timeout: config.drain_timeout,

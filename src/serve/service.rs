@@ -209,6 +209,7 @@ impl Service {
         ModelRef {
             name: &model.name,
             version: &model.version.version,
+            alias: model.version.alias.as_deref(),
         }
     }
 
@@ -250,13 +251,19 @@ impl Service {
         id: &RequestId,
     ) -> Response {
         let response = response.unwrap_or_else(|refusal| self.refuse_in(protocol, &refusal, id));
-        if let Some(Chosen { served, model, .. }) = chosen {
-            let outcome = RequestOutcome::of(response.status());
-            served
-                .metrics
-                .request(&model.version.version, protocol, outcome);
+        if let Some(chosen) = chosen {
+            Self::count_request(protocol, chosen, response.status());
         }
         response
+    }
+
+    /// Counts a request that ended with `status`.
+    pub(super) fn count_request(protocol: Protocol, chosen: &Chosen, status: StatusCode) {
+        let Chosen { served, model, .. } = chosen;
+        let outcome = RequestOutcome::of(status);
+        served
+            .metrics
+            .request(&model.version.version, protocol, outcome);
     }
 
     /// Waits for the answer to one picture.
@@ -300,14 +307,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// Says on an answer which model gave it and how long the parts took.
 pub(super) fn stamp(response: &mut Response, model: &Model, timings: Timings) {
-    let headers = response.headers_mut();
-    // A folder may have any name; what a header cannot hold is left out.
-    if let Ok(name) = HeaderValue::from_str(&model.name) {
-        headers.insert(X_MODEL_NAME, name);
-    }
-    if let Ok(version) = HeaderValue::from_str(&model.version.version) {
-        headers.insert(X_MODEL_VERSION, version);
-    }
+    stamp_model(response, model);
     let text = format!(
         "decode;dur={}, queue;dur={}, infer;dur={}",
         Timings::ms(timings.decode),
@@ -315,6 +315,18 @@ pub(super) fn stamp(response: &mut Response, model: &Model, timings: Timings) {
         Timings::ms(timings.infer)
     );
     if let Ok(value) = HeaderValue::from_str(&text) {
-        headers.insert(SERVER_TIMING, value);
+        response.headers_mut().insert(SERVER_TIMING, value);
+    }
+}
+
+/// Says on an answer which model gives it.
+pub(super) fn stamp_model(response: &mut Response, model: &Model) {
+    let headers = response.headers_mut();
+    // A folder may have any name; what a header cannot hold is left out.
+    if let Ok(name) = HeaderValue::from_str(&model.name) {
+        headers.insert(X_MODEL_NAME, name);
+    }
+    if let Ok(version) = HeaderValue::from_str(&model.version.version) {
+        headers.insert(X_MODEL_VERSION, version);
     }
 }

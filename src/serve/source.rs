@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::vision::artifact::ModelArtifact;
+use crate::vision::artifact::ModelFiles;
 
 use super::Error;
 
@@ -104,12 +104,15 @@ pub struct Brought {
     pub dir: PathBuf,
     /// Keeps the folder; dropped when the model is in memory.
     pub kept: Box<dyn Any + Send>,
+    /// How well it did where it was evaluated: names and finite values, the most telling first; empty
+    /// if that is not known.
+    pub scores: Vec<(String, f64)>,
 }
 
 /// Where a model comes from.
 #[derive(Clone)]
 pub enum Origin {
-    /// This folder.
+    /// This folder, or this ONNX file.
     Folder(PathBuf),
     /// A registry says where.
     Registry(Arc<dyn Registry>),
@@ -184,8 +187,10 @@ impl ModelSource {
     pub(super) fn look(&self, target: Option<&Target>) -> Result<Found, Absence> {
         match &self.origin {
             Origin::Folder(dir) => look(dir).map(Found::Folder).map_err(|missing| {
-                let name = missing.file_name().unwrap_or_default();
-                Absence::File(self.shown.join(name))
+                Absence::File(match missing.strip_prefix(dir) {
+                    Ok(inside) if !inside.as_os_str().is_empty() => self.shown.join(inside),
+                    _ => self.shown.clone(),
+                })
             }),
             Origin::Registry(registry) => registry
                 .named(target)
@@ -210,6 +215,7 @@ impl ModelSource {
                 let brought = Brought {
                     dir: dir.clone(),
                     kept: Box::new(()),
+                    scores: Vec::new(),
                 };
                 let version = Named {
                     version: FOLDER_VERSION.to_owned(),
@@ -226,7 +232,7 @@ impl ModelSource {
 }
 
 fn look(dir: &Path) -> Result<Stamp, PathBuf> {
-    let files = ModelArtifact::look(dir)?;
+    let files = ModelFiles::look(dir)?;
     let stamp = |file: &PathBuf| {
         let meta = std::fs::metadata(file).map_err(|_| file.clone())?;
         let size = i64::try_from(meta.size()).unwrap_or(i64::MAX);
@@ -239,6 +245,7 @@ fn look(dir: &Path) -> Result<Stamp, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vision::artifact::ModelArtifact;
 
     #[test]
     fn a_folder_is_looked_at_before_it_is_loaded() {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::vision::image::Target;
@@ -38,20 +38,13 @@ impl<'de> serde::Deserialize<'de> for Tensor {
             depth: 0,
         }
         .deserialize(deserializer)?;
-        Ok(Self {
-            shape: reader
-                .shape
-                .into_iter()
-                .map(Option::unwrap_or_default)
-                .collect(),
-            values: reader.values,
-        })
+        Ok(reader.finish())
     }
 }
 
-/// What is known so far.
+/// What is known so far of a tensor. Whoever meets its lists and numbers reports them.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     /// Lengths of lists at each depth, known when the first one has ended.
     shape: Vec<Option<usize>>,
     /// Depth at which numbers stand.
@@ -59,10 +52,76 @@ struct Reader {
     values: Vec<f32>,
 }
 
+impl Reader {
+    /// A list begins at `depth`.
+    pub(super) fn enter<E: serde::de::Error>(&mut self, depth: usize) -> Result<(), E> {
+        if depth == DIMENSIONS_MAX || self.rank.is_some_and(|rank| rank <= depth) {
+            return Err(E::custom(
+                "numbers and lists are mixed, or nested too deeply",
+            ));
+        }
+        if self.shape.len() == depth {
+            self.shape.push(None);
+        }
+        Ok(())
+    }
+
+    /// The list at `depth` ends after `count` items.
+    pub(super) fn leave<E: serde::de::Error>(
+        &mut self,
+        depth: usize,
+        count: usize,
+    ) -> Result<(), E> {
+        let expected = *self.shape[depth].get_or_insert(count);
+        if expected != count {
+            return Err(E::custom(format_args!(
+                "lists of one depth have different lengths: {expected} and {count}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// A number stands at `depth`.
+    pub(super) fn number<E: serde::de::Error>(
+        &mut self,
+        depth: usize,
+        value: f32,
+    ) -> Result<(), E> {
+        self.leaf(depth)?;
+        self.values.push(value);
+        Ok(())
+    }
+
+    /// Something that is no list stands at `depth`.
+    pub(super) fn leaf<E: serde::de::Error>(&mut self, depth: usize) -> Result<(), E> {
+        if *self.rank.get_or_insert(depth) != depth || depth < self.shape.len() {
+            return Err(E::custom("numbers and lists are mixed"));
+        }
+        Ok(())
+    }
+
+    /// Have numbers been met, or lists below the outermost?
+    pub(super) fn holds_more_than_a_list(&self) -> bool {
+        self.rank.is_some() || 1 < self.shape.len()
+    }
+
+    /// Returns the tensor.
+    pub(super) fn finish(self) -> Tensor {
+        Tensor {
+            shape: self
+                .shape
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect(),
+            values: self.values,
+        }
+    }
+}
+
 /// Reads what stands at one depth.
-struct Level<'r> {
-    reader: &'r mut Reader,
-    depth: usize,
+pub(super) struct Level<'r> {
+    pub(super) reader: &'r mut Reader,
+    pub(super) depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Level<'_> {
@@ -70,16 +129,6 @@ impl<'de> DeserializeSeed<'de> for Level<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
-    }
-}
-
-impl Level<'_> {
-    fn number<E: serde::de::Error>(self, value: f32) -> Result<(), E> {
-        if *self.reader.rank.get_or_insert(self.depth) != self.depth {
-            return Err(E::custom("numbers and lists are mixed"));
-        }
-        self.reader.values.push(value);
-        Ok(())
     }
 }
 
@@ -91,27 +140,20 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.number(value as f32)
+        self.reader.number(self.depth, value as f32)
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.number(value as f32)
+        self.reader.number(self.depth, value as f32)
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.number(value as f32)
+        self.reader.number(self.depth, value as f32)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { reader, depth } = self;
-        if depth == DIMENSIONS_MAX || reader.rank.is_some_and(|rank| rank <= depth) {
-            return Err(A::Error::custom(
-                "numbers and lists are mixed, or nested too deeply",
-            ));
-        }
-        if reader.shape.len() == depth {
-            reader.shape.push(None);
-        }
+        reader.enter::<A::Error>(depth)?;
         let mut count = 0;
         loop {
             let level = Level {
@@ -123,13 +165,7 @@ impl<'de> Visitor<'de> for Level<'_> {
             }
             count += 1;
         }
-        let expected = *reader.shape[depth].get_or_insert(count);
-        if expected != count {
-            return Err(A::Error::custom(format_args!(
-                "lists of one depth have different lengths: {expected} and {count}"
-            )));
-        }
-        Ok(())
+        reader.leave(depth, count)
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus::IntGauge;
 
 use super::Error;
 use super::model::Model;
-use super::queue::{Answer, Failure, Job, Queue, Work};
+use super::queue::{Answer, Failure, Job, Picture, Queue, Work};
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +96,11 @@ fn run(batch: Vec<Job>, began: Instant, counted: Counted) {
                 if probabilities.iter().any(|p| !p.is_finite()) {
                     return Err(Failure::NotFinite);
                 }
-                if counted == Counted::All {
-                    metrics.predicted(&probabilities);
+                match (counted, &job.picture) {
+                    (Counted::All, Picture::Bytes(_) | Picture::Unit(_)) => {
+                        metrics.predicted(&probabilities);
+                    }
+                    (Counted::All, Picture::Covered(_)) | (Counted::Batches, _) => {}
                 }
                 Ok(Answer {
                     probabilities,

@@ -259,6 +259,41 @@ pub enum Error {
         /// Version understood.
         expected: u64,
     },
+    /// A folder holds more than one network, and nothing says which is meant.
+    #[error("`{}` holds several ONNX files: {}", path.display(), quoted_list(names))]
+    SeveralNetworks {
+        /// The folder.
+        path: PathBuf,
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+    /// A model that MLflow saved in forms that cannot be read here.
+    #[error("`{}` describes a model with the flavours {flavours}, and only `onnx` can be read", path.display())]
+    OtherFlavour {
+        /// The file `MLmodel`.
+        path: PathBuf,
+        /// The flavours it has.
+        flavours: String,
+    },
+    /// An ONNX file, and this program was built without what computes it.
+    #[error("`{}` is a network in ONNX form, and this cvops was built without them", path.display())]
+    NoOnnx {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What stands beside a network from elsewhere is wrong; the error knows the places.
+    #[error("{}", with_headlines(.0))]
+    Description(base::Error),
+    /// A network from elsewhere that cannot be asked about pictures.
+    #[error("`{}` cannot be used: {problem}", path.display())]
+    Onnx {
+        /// The ONNX file.
+        path: PathBuf,
+        /// What is wrong with it, or what it lacks.
+        problem: String,
+        /// What to do.
+        help: String,
+    },
     /// Pictures of another size than the model was trained on.
     #[error("the model takes images of {expected}, these are {found}")]
     InputSize {
@@ -318,6 +353,21 @@ fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
+/// Says what is wrong with a document in one line, for those who show no places.
+fn with_headlines(error: &base::Error) -> String {
+    match error {
+        base::Error::Document { problems, .. } => {
+            let headlines = problems.iter().map(|problem| problem.headline.as_str());
+            let headlines: Vec<&str> = headlines.collect();
+            format!("{error}: {}", headlines.join("; "))
+        }
+        base::Error::Io { .. }
+        | base::Error::Edit { .. }
+        | base::Error::Database { .. }
+        | base::Error::NewerDatabase { .. } => error.to_string(),
+    }
+}
+
 /// Formats names as `` `a`, `b` and 3 more ``.
 fn quoted_list(names: &[String]) -> String {
     let shown: Vec<String> = names
@@ -335,10 +385,11 @@ fn quoted_list(names: &[String]) -> String {
 }
 
 impl ToDiagnostics for Error {
+    #[expect(clippy::too_many_lines, reason = "one arm for each problem")]
     fn to_diagnostics(&self) -> Vec<Diagnostic> {
         let error = |code| Diagnostic::error(code, self.to_string());
         let one = match self {
-            Self::Base(error) => return error.to_diagnostics(),
+            Self::Base(error) | Self::Description(error) => return error.to_diagnostics(),
             Self::Cancelled(_) => error("cancelled"),
             Self::NoDataset { .. } => error("no-dataset")
                 .help("give a folder that holds one folder of images per class"),
@@ -440,6 +491,19 @@ impl ToDiagnostics for Error {
             Self::ModelVersion { .. } => {
                 error("model-version").help("train the model anew with this version: `cvops repro train`")
             }
+            Self::SeveralNetworks { path, names } => {
+                let first = names.first().map_or("net.onnx", String::as_str);
+                let named = path.join(first);
+                error("several-networks")
+                    .help(format!("name one of them with `--model`: `{}`", named.display()))
+            }
+            Self::OtherFlavour { .. } => error("other-flavour").help(
+                "save it with `mlflow.onnx` as well, or convert it to ONNX (`torch.onnx.export`, `tf2onnx`)",
+            ),
+            Self::NoOnnx { .. } => {
+                error("no-onnx").help("build it with them: `cargo build --release --features onnx`")
+            }
+            Self::Onnx { help, .. } => error("onnx").help(help.clone()),
             Self::InputSize { .. } => error("input-size")
                 .help("prepare the data with the same `preprocess.size` and `preprocess.channels`"),
         };

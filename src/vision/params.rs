@@ -143,7 +143,8 @@ fn read_channels(fields: &Fields<'_, '_>) -> Channels {
     })
 }
 
-fn read_background(fields: &Fields<'_, '_>) -> [u8; 3] {
+/// Reads `background`: grey, or red, green and blue.
+pub(in crate::vision) fn read_background(fields: &Fields<'_, '_>) -> [u8; 3] {
     const WHITE: [u8; 3] = [255; 3];
     let level = |value: &Value| {
         let level = u64::try_from(value.as_i64()?).ok()?;

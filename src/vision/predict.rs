@@ -1,15 +1,17 @@
-//! Asks a trained network about pictures. Imports: burn, base, `vision::{artifact`, device, image,
-//! model, train}.
+//! Asks a network about pictures: one that was trained here, or one from elsewhere.
+//! Imports: base, `vision::{artifact`, device, image, model, onnx, train}.
 
 use std::path::Path;
 
 use crate::base::Cancel;
 
 use super::Error;
-use super::artifact::ModelArtifact;
+use super::artifact::{Described, Loaded, ModelArtifact};
 use super::device::Device;
 use super::image::Pixels;
 use super::model::Inference;
+#[cfg(feature = "onnx")]
+use super::onnx::{OnnxModel, OnnxNetwork};
 use super::train::{Normaliser, Sample};
 
 /// Images per forward pass: large enough to keep the cores busy, small enough for 35×35 maps of 64
@@ -18,10 +20,37 @@ const BATCH_IMAGES: usize = 128;
 
 /// A network that is ready to be asked.
 pub struct Predictor {
-    artifact: ModelArtifact,
-    network: Inference,
+    described: Described,
+    network: Network,
     normaliser: Normaliser,
-    device: Device,
+    device: &'static str,
+}
+
+enum Network {
+    /// Trained here.
+    Own(Inference),
+    /// From elsewhere.
+    #[cfg(feature = "onnx")]
+    Onnx(Box<OnnxNetwork>),
+}
+
+impl Network {
+    /// Returns the logits, `[count, classes]`, of normalised `images`, `[count, height, width,
+    /// channels]`.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "a network from elsewhere may fail"
+        )
+    )]
+    fn logits(&self, images: Vec<f32>) -> Result<Vec<f32>, Error> {
+        match self {
+            Self::Own(network) => Ok(network.logits(images)),
+            #[cfg(feature = "onnx")]
+            Self::Onnx(network) => network.logits(&images),
+        }
+    }
 }
 
 /// What a network says about some pictures: one number per picture and class, larger is likelier.
@@ -52,53 +81,79 @@ pub fn softmax(row: &[f32]) -> Vec<f64> {
 }
 
 impl Predictor {
-    /// Loads the model in the folder `dir`.
+    /// Loads the model at `path`: a folder, or an ONNX file.
     ///
     /// # Errors
-    /// As `ModelArtifact::load`.
-    pub fn load(dir: &Path, device: &Device) -> Result<Self, Error> {
-        Self::new(ModelArtifact::load(dir)?, device)
+    /// As `Loaded::load` and `new`.
+    pub fn load(path: &Path, device: &Device) -> Result<Self, Error> {
+        Self::new(Loaded::load(path)?, device)
     }
 
-    /// Puts a model on a device.
+    /// Puts a model on a device. A network from elsewhere computes on the CPU, whatever `device` is.
     ///
     /// # Errors
-    /// The weights do not belong to the network.
-    pub fn new(artifact: ModelArtifact, device: &Device) -> Result<Self, Error> {
+    /// The weights do not belong to the network; a network from elsewhere cannot be computed here, or
+    /// is not as its description says.
+    pub fn new(model: impl Into<Loaded>, device: &Device) -> Result<Self, Error> {
+        match model.into() {
+            Loaded::Trained(artifact) => Self::trained(*artifact, device),
+            #[cfg(feature = "onnx")]
+            Loaded::Onnx(model) => Self::onnx(*model),
+        }
+    }
+
+    fn trained(artifact: ModelArtifact, device: &Device) -> Result<Self, Error> {
         let network = Inference::new(&artifact.plan, &artifact.weights, device)?;
         Ok(Self {
-            network,
+            network: Network::Own(network),
             normaliser: Normaliser::new(&artifact.normalisation),
-            artifact,
-            device: device.clone(),
+            device: device.name(),
+            described: Described {
+                target: artifact.target,
+                parameters: artifact.plan.parameters(),
+                weights_hash: artifact.weights_hash(),
+                classes: artifact.classes,
+            },
         })
     }
 
-    /// Returns where the network computes: `cpu`, `cuda` or `wgpu`.
-    #[must_use]
-    pub fn device_name(&self) -> &'static str {
-        self.device.name()
+    #[cfg(feature = "onnx")]
+    fn onnx(model: OnnxModel) -> Result<Self, Error> {
+        let made = model.network()?;
+        Ok(Self {
+            network: Network::Onnx(Box::new(made.network)),
+            normaliser: Normaliser::new(&made.normalisation),
+            device: OnnxNetwork::DEVICE,
+            described: made.described,
+        })
     }
 
-    /// Returns the model: classes, input, how pictures are fitted.
+    /// Returns where the network computes: `cpu`, `cuda` or `wgpu`; the engine of a network from
+    /// elsewhere.
     #[must_use]
-    pub fn model(&self) -> &ModelArtifact {
-        &self.artifact
+    pub fn device_name(&self) -> &'static str {
+        self.device
+    }
+
+    /// Returns what there is to know of the model: classes, input, how pictures are fitted.
+    #[must_use]
+    pub fn model(&self) -> &Described {
+        &self.described
     }
 
     /// Returns the logits of all `pixels`, computed in batches; `cancel` is checked between them.
     ///
     /// # Errors
-    /// The pictures have another size than the model takes; `cancel` was requested.
+    /// The pictures have another size than the model takes; `cancel` was requested; a network from
+    /// elsewhere fails.
     pub fn predict(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Logits, Error> {
-        let input = self.artifact.plan.input;
-        let size = |height, width, channels| format!("{height}×{width}×{channels}");
-        let expected = size(input.height, input.width, input.channels);
-        let found = size(pixels.height(), pixels.width(), pixels.channels());
+        let expected = self.input_size();
+        let (height, width) = (pixels.height(), pixels.width());
+        let found = format!("{height}×{width}×{}", pixels.channels());
         if expected != found {
             return Err(Error::InputSize { expected, found });
         }
-        let classes = self.artifact.classes.len();
+        let classes = self.described.classes.len();
         let mut rows = Vec::with_capacity(pixels.count() * classes);
         for from in (0..pixels.count()).step_by(BATCH_IMAGES) {
             if let Some(reason) = cancel.reason() {
@@ -106,7 +161,7 @@ impl Predictor {
             }
             let to = pixels.count().min(from + BATCH_IMAGES);
             let images = self.normaliser.images(pixels, from, to);
-            rows.extend(self.network.logits(images));
+            rows.extend(self.network.logits(images)?);
         }
         Ok(Logits { rows, classes })
     }
@@ -114,11 +169,10 @@ impl Predictor {
     /// Returns the logits of `samples`, computed as one batch.
     ///
     /// # Errors
-    /// A picture has another number of values than the model takes.
+    /// A picture has another number of values than the model takes; a network from elsewhere fails.
     pub fn predict_batch(&self, samples: &[Sample<'_>]) -> Result<Logits, Error> {
-        let classes = self.artifact.classes.len();
-        let input = self.artifact.plan.input;
-        let len = self.artifact.target.image_len();
+        let classes = self.described.classes.len();
+        let len = self.described.target.image_len();
         for sample in samples {
             let found = match sample {
                 Sample::Bytes(values) => values.len(),
@@ -126,7 +180,7 @@ impl Predictor {
             };
             if found != len {
                 return Err(Error::InputSize {
-                    expected: format!("{}×{}×{}", input.height, input.width, input.channels),
+                    expected: self.input_size(),
                     found: format!("{found} values"),
                 });
             }
@@ -135,8 +189,14 @@ impl Predictor {
             let rows = Vec::new();
             return Ok(Logits { rows, classes });
         }
-        let rows = self.network.logits(self.normaliser.samples(samples, len));
+        let rows = self.network.logits(self.normaliser.samples(samples, len))?;
         Ok(Logits { rows, classes })
+    }
+
+    fn input_size(&self) -> String {
+        let target = &self.described.target;
+        let channels = target.channels.count();
+        format!("{}×{}×{channels}", target.height, target.width)
     }
 }
 

@@ -44,6 +44,8 @@ mod init;
 mod init_template;
 mod inputs;
 mod install;
+#[cfg(feature = "vision")]
+mod kubernetes;
 mod links;
 mod manual;
 mod metrics;
@@ -53,8 +55,11 @@ mod mlflow_client;
 mod mlflow_golden;
 mod mlflow_server;
 mod models;
+mod monitor;
 #[cfg(feature = "vision")]
 mod monitoring;
+#[cfg(feature = "vision")]
+mod onnx;
 mod params;
 #[cfg(feature = "vision")]
 mod params_reference;
@@ -74,11 +79,35 @@ mod runs;
 #[cfg(feature = "vision")]
 mod serve;
 #[cfg(feature = "vision")]
+mod serve_access;
+#[cfg(feature = "vision")]
+mod serve_explain;
+#[cfg(feature = "vision")]
+mod serve_lines;
+#[cfg(feature = "vision")]
 mod serve_log;
+#[cfg(feature = "vision")]
+mod serve_mlflow;
 #[cfg(feature = "vision")]
 mod serve_models;
 #[cfg(feature = "vision")]
+mod serve_openapi;
+#[cfg(feature = "vision")]
+mod serve_pages;
+#[cfg(feature = "vision")]
 mod serve_registry;
+#[cfg(feature = "vision")]
+mod serve_routes;
+#[cfg(feature = "vision")]
+mod serve_tfserving;
+#[cfg(feature = "vision")]
+mod serve_tls;
+#[cfg(feature = "vision")]
+mod serve_transport;
+#[cfg(feature = "vision")]
+mod serve_unix;
+#[cfg(feature = "vision")]
+mod serve_v2;
 mod service;
 mod stage;
 mod stage_runs;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::pictures::{stripes, trained_project};
+use crate::support::pictures::{PARAMS, stripes, trained_project};
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/cvops-serving.json";
 const DATASOURCE: &str = "deploy/grafana/provisioning/datasources/prometheus.yml";
@@ -249,7 +250,13 @@ fn the_compose_file_mounts_what_is_there_and_opens_nothing_to_the_world() {
 #[test]
 fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
     let p = trained_project();
-    let server = p.serve_ready("");
+    // With a shadow, which has series of its own.
+    let models = "serve:\n  models:\n    classifier: {model: models/classifier, shadow: models/classifier}\n";
+    p.write("params.yaml", format!("{PARAMS}{models}"));
+    let server = p.serve("");
+    for role in ["main", "shadow"] {
+        assert_eq!(server.event("ready")["role"], role);
+    }
     let answer = server.post("/predict", "image/png", stripes(0, 0));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let exposition = server.get("/metrics").text();
@@ -272,4 +279,64 @@ fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
         .filter(|name| !known(name))
         .collect();
     assert!(missing.is_empty(), "nothing exposes {missing:?}");
+}
+
+/// What a server may expose at most: Prometheus keeps each series of each server in memory.
+const SERIES_MAX: usize = 1500;
+
+#[test]
+fn ten_thousand_paths_make_no_series() {
+    let p = trained_project();
+    let server = p.serve_ready("");
+    let series = || {
+        let exposition = server.get("/metrics").text();
+        exposition
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .count()
+    };
+    assert_eq!(
+        server.post("/predict", "image/png", stripes(0, 0)).status,
+        200
+    );
+    // A linear congruential generator (Knuth's MMIX): paths that nobody has thought of.
+    let mut state = 20_u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        state >> 33
+    };
+    // The first round makes what methods make that a route does not know; then there is nothing new.
+    let mut before = None;
+    let (rounds, each) = (21, 500);
+    for _ in 0..rounds {
+        let mut requests = String::new();
+        for i in 1..=each {
+            let method = ["GET", "POST", "DELETE", "BREW"][random() as usize % 4];
+            let path = match random() % 4 {
+                0 => format!("/predict/{:x}", random()),
+                1 => format!("/{:x}/../{:x}", random(), random()),
+                2 => format!("/v2/models/%22%7d{:x}", random()),
+                _ => format!("/health?x={:x}", random()),
+            };
+            let close = if i == each {
+                "Connection: close\r\n"
+            } else {
+                ""
+            };
+            requests +=
+                &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n{close}\r\n");
+        }
+        let mut stream = server.connect();
+        let mut writer = stream.try_clone().unwrap();
+        let writing = std::thread::spawn(move || writer.write_all(requests.as_bytes()));
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        writing.join().unwrap().unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), each);
+        before.get_or_insert_with(series);
+    }
+    assert_eq!(before, Some(series()));
+    assert!(before < Some(SERIES_MAX), "{before:?} series");
 }

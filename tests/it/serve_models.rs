@@ -341,20 +341,6 @@ fn an_operator_has_a_folder_read_again() {
 }
 
 #[test]
-fn nobody_from_outside_exchanges_models() {
-    let p = prepared_project();
-    p.ok("train");
-    let server = p.serve_ready("--host 0.0.0.0");
-    assert_eq!(reload(&server, "classifier", "").0, 404);
-    assert_eq!(
-        server
-            .post("/models/classifier/unload", "text/plain", "")
-            .status,
-        404
-    );
-}
-
-#[test]
 fn names_and_models_are_checked_before_the_server_starts() {
     let p = prepared_project();
     p.ok("train");

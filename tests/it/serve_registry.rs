@@ -42,6 +42,44 @@ fn served(server: &Server) -> Value {
     server.get("/model").json()
 }
 
+#[test]
+fn a_version_tells_how_well_it_did() {
+    let p = prepared_project();
+    p.ok("init");
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  train: {cmd: cvops train, params: [train], outs: [models/classifier]}\n  \
+         score: {cmd: cp scores.json out.json, deps: [scores.json, models/classifier], metrics: [out.json]}\n",
+    );
+    p.write(
+        "scores.json",
+        "{\"macro_f1\": 0.75, \"per_class\": {\"along\": 0.5}}",
+    );
+    let done = p.ok("repro --json").json();
+    let run = done.last().unwrap()["run"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    register(&p, &run, "models/classifier");
+    name_champion(&p, "1");
+    let server = p.serve_ready("--model models:/digits@champion");
+    let model = served(&server);
+    assert_eq!(model["metrics"]["macro_f1"], 0.75);
+    assert_eq!(model["metrics"]["per_class.along"], 0.5);
+    assert_eq!(
+        model["input"],
+        json!({"height": 16, "width": 16, "channels": 3})
+    );
+    assert!(
+        model["loaded_at"].as_str().unwrap().ends_with('Z'),
+        "{model}"
+    );
+    let answer = predict(server.port, &stripes(1, 3)).json();
+    let expected = json!({"name": "digits", "version": "1", "alias": "champion"});
+    assert_eq!(answer["model"], expected);
+    assert_eq!(server.get("/models").json()["models"][0], model);
+}
+
 /// Ends the clients, however the test ends.
 struct Stop<'a>(&'a AtomicBool);
 

@@ -30,8 +30,8 @@ pub(in crate::cli) struct Args {
     /// Folder of prepared data
     #[arg(long, value_name = "DIR", default_value = "data/prepared")]
     data: PathBuf,
-    /// Folder of the model
-    #[arg(long, value_name = "DIR", default_value = "models/classifier")]
+    /// Folder of the model, or an ONNX file
+    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
     model: PathBuf,
     /// Figures of each epoch as written by `cvops train`, for the training curves; may be absent
     #[arg(long, value_name = "FILE", default_value = "reports/train.jsonl")]
@@ -105,7 +105,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let facts = [
         (
             "Network".to_owned(),
-            format!("{} parameters", model.plan.parameters()),
+            format!("{} parameters", model.parameters),
         ),
         (
             "Input".to_owned(),

@@ -16,10 +16,10 @@ use crate::cli::out::Form;
 /// Needs no shell and no curl, so it serves as the health check of a container.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops health                                     is the prediction server ready?\n  cvops health http://127.0.0.1:9090/-/healthy     is Prometheus well?\n\nIn a compose file:\n  healthcheck: {test: [CMD, cvops, health]}"
+    after_help = "Examples:\n  cvops health                                     is the prediction server ready?\n  cvops health http://127.0.0.1:9090/-/healthy     is Prometheus well?\n  cvops health unix:/run/cvops/cvops.sock          is the one at this socket ready?\n\nIn a compose file:\n  healthcheck: {test: [CMD, cvops, health]}"
 )]
 pub(in crate::cli) struct Args {
-    /// What to ask (no TLS)
+    /// What to ask (no TLS), or `unix:PATH` for the prediction server at a Unix socket
     #[arg(
         default_value = "http://127.0.0.1:5001/health/ready",
         value_name = "URL"

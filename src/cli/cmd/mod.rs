@@ -25,6 +25,7 @@ pub(super) mod merge_driver;
 pub(super) mod metrics;
 pub(super) mod migrate;
 pub(super) mod models;
+pub(super) mod monitor;
 pub(super) mod params;
 pub(super) mod params_sweep;
 pub(super) mod plots;

@@ -30,8 +30,8 @@ pub(in crate::cli) struct Args {
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Folder of the model
-    #[arg(long, value_name = "DIR", default_value = "models/classifier")]
+    /// Folder of the model, or an ONNX file
+    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
     model: PathBuf,
     /// How many classes to show for each picture
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]

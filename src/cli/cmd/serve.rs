@@ -1,11 +1,15 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+mod keys;
 mod lock;
 mod models;
 mod registry;
+mod transport;
 
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::base::doc::Problems;
@@ -17,10 +21,14 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
+use crate::cli::systemd;
 use crate::http::Drained;
-use crate::serve::{self, About, Absence, Build, Config, Observer, Options, Role, ServerEvent};
+use crate::serve::{
+    self, About, Absence, Build, Config, KeySource, Observer, Options, Role, ServerEvent,
+};
 
 use models::{NamedModel, Prepared, model_arg, model_name};
+use transport::TransportArgs;
 
 /// Answer prediction requests over HTTP
 ///
@@ -30,16 +38,21 @@ use models::{NamedModel, Prepared, model_arg, model_name};
 /// alias moves to another version, the server moves with it. Ctrl-C and SIGTERM let open requests finish.
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  cvops serve\n  cvops serve --model models/classifier --port 8080\n  cvops serve --model models:/classifier@champion\n  curl -F file=@photo.jpg http://127.0.0.1:5001/predict"
 )]
 pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Address to listen on, `0.0.0.0` for all (default: `serve.host`, else 127.0.0.1)
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "unix")]
     host: Option<String>,
     /// Port to listen on, 0 for any free one (default: `serve.port`, else 5001)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", conflicts_with = "unix")]
     port: Option<u16>,
-    /// Folder of the model, or `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest`;
+    #[command(flatten)]
+    transport: TransportArgs,
+    /// Folder of the model, an ONNX file, or `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `models:/NAME/latest`;
     /// several times, each as `NAME=MODEL` if you like, for several models (default: `serve.models`, else
     /// models/classifier)
     #[arg(long, value_name = "MODEL", value_parser = model_arg)]
@@ -53,11 +66,19 @@ pub(in crate::cli) struct Args {
     /// Refuse a model that is not the one that `pipeline.lock` records
     #[arg(long)]
     strict: bool,
+    /// File of the keys that requests must bring (default: `serve.keys`, else that of the project)
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
     #[command(flatten)]
     params: ParamsArg,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Keys(keys::Args),
 }
 
 impl Args {
@@ -68,7 +89,10 @@ impl Args {
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
-    let config = config(ctx, args)?;
+    if let Some(Action::Keys(args)) = &args.action {
+        return keys::run(ctx, args);
+    }
+    let (config, keys) = config(ctx, args)?;
     let models = match models::prepare(ctx, args, &config)? {
         Prepared::Models(models) => models,
         Prepared::Not(outcome) => return Ok(outcome),
@@ -82,6 +106,8 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .project()
             .ok()
             .map(|project| project.layout.predictions()),
+        keys,
+        watcher: systemd::watcher(),
     };
     small_pages();
     let drained = serve(ctx, options)?;
@@ -110,11 +136,19 @@ const BUILD: Build = Build {
         Some(rustc) => rustc,
         None => "unknown",
     },
-    features: match (cfg!(feature = "cuda"), cfg!(feature = "wgpu")) {
-        (false, false) => "vision",
-        (true, false) => "vision,cuda",
-        (false, true) => "vision,wgpu",
-        (true, true) => "vision,cuda,wgpu",
+    features: match (
+        cfg!(feature = "onnx"),
+        cfg!(feature = "cuda"),
+        cfg!(feature = "wgpu"),
+    ) {
+        (false, false, false) => "vision",
+        (false, false, true) => "vision,wgpu",
+        (false, true, false) => "vision,cuda",
+        (false, true, true) => "vision,cuda,wgpu",
+        (true, false, false) => "vision,onnx",
+        (true, false, true) => "vision,onnx,wgpu",
+        (true, true, false) => "vision,onnx,cuda",
+        (true, true, true) => "vision,onnx,cuda,wgpu",
     },
 };
 
@@ -127,8 +161,8 @@ fn small_pages() {
     }
 }
 
-/// Reads the section `serve`; flags go before it.
-fn config(ctx: &Ctx, args: &Args) -> Result<Config, CliError> {
+/// Reads the section `serve`, and says where the keys are; flags go before it.
+fn config(ctx: &Ctx, args: &Args) -> Result<(Config, Option<KeySource>), CliError> {
     let document = args.params.document_of_project(ctx)?;
     let problems = Problems::new(&document);
     let config = Config::read(section(ctx, &problems, "serve"));
@@ -139,7 +173,14 @@ fn config(ctx: &Ctx, args: &Args) -> Result<Config, CliError> {
     if let Some(port) = args.port {
         config.port = port;
     }
-    Ok(config)
+    if args.host.is_some() || args.port.is_some() {
+        config.transport.unix = None;
+    }
+    config.transport.relative_to(&args.params.folder(ctx));
+    args.transport.apply(ctx, &mut config.transport)?;
+    let of_config = keys::of_config(ctx, &document, &config);
+    let keys = keys::source(ctx, args.keys.as_deref(), of_config)?;
+    Ok((config, keys))
 }
 
 /// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
@@ -148,10 +189,12 @@ fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Some(event)) = events.recv() {
+                let text = event_text(&event);
+                systemd::status(&text);
                 if ctx.out.form == Form::Json {
                     ctx.out.json(&event_json(&event));
                 } else {
-                    ctx.out.note(&event_text(&event));
+                    ctx.out.note(&text);
                 }
             }
         });
@@ -173,7 +216,10 @@ fn event_text(event: &ServerEvent) -> String {
         Role::Canary | Role::Shadow => format!("{} of `{}`: ", about.role.label(), about.model),
     };
     match event {
-        ServerEvent::Listening { addr } => format!("listening on http://{addr}"),
+        ServerEvent::Listening { at, metrics } => match metrics {
+            Some(addr) => format!("listening on {at}, metrics on http://{addr}/metrics"),
+            None => format!("listening on {at}"),
+        },
         ServerEvent::NoModel { about, said, .. } => format!("{}{said}", whose(about)),
         ServerEvent::Ready {
             about,
@@ -220,10 +266,7 @@ fn event_json(event: &ServerEvent) -> Value {
         event
     };
     match event {
-        ServerEvent::Listening { addr } => json!({
-            "event": "listening", "host": addr.ip().to_string(), "port": addr.port(),
-            "url": format!("http://{addr}"),
-        }),
+        ServerEvent::Listening { at, metrics } => transport::listening(at, *metrics),
         ServerEvent::NoModel {
             about: whose,
             absence: Absence::File(missing),

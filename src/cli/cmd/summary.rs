@@ -1,9 +1,10 @@
 //! `cvops summary`: the network as a table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::base::Diagnostic;
 use crate::base::doc::Problems;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
@@ -11,7 +12,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::report::{Align, Table};
-use crate::vision::artifact::ModelArtifact;
+use crate::vision::artifact::{ModelArtifact, ModelFiles};
 use crate::vision::model::{Input, ModelSpec, Plan, summary};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::Prepared;
@@ -41,7 +42,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let plan = match &args.model {
-        Some(dir) => ModelArtifact::load(&ctx.dir.join(dir))?.plan,
+        Some(dir) => trained(ctx, dir)?,
         None => declared(ctx, args)?,
     };
     let summary = summary(&plan);
@@ -88,6 +89,23 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ]);
     ctx.out.table(&table);
     Ok(Outcome::Done)
+}
+
+/// Returns the network of a model that `cvops train` wrote: only of those the layers are known.
+fn trained(ctx: &Ctx, model: &Path) -> Result<Plan, CliError> {
+    match ModelFiles::find(&ctx.dir.join(model))? {
+        ModelFiles::Trained(dir) => Ok(ModelArtifact::load(&dir)?.plan),
+        ModelFiles::Onnx(_) => {
+            let text = format!(
+                "`{}` is a network from elsewhere, whose layers are not shown",
+                model.display()
+            );
+            Err(CliError::usage(
+                Diagnostic::error("not-trained-here", text)
+                    .help("`cvops summary` shows models that `cvops train` wrote"),
+            ))
+        }
+    }
 }
 
 fn declared(ctx: &Ctx, args: &Args) -> Result<Plan, CliError> {

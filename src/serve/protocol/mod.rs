@@ -2,10 +2,22 @@
 //! predicted by `predict`, on one queue, and differ in routes, bodies and the words of their errors.
 //!
 //! - `native`: what a user of FastAPI expects: `/predict`, …
+//! - `mlflow`: MLflow's scoring protocol: `/invocations`, …
+//! - `tfserving`: TensorFlow Serving's REST API and KServe's first protocol: `/v1/models…`
+//! - `v2`: the Open Inference Protocol, version 2: `/v2/…`
+//!
+//! `given` and `json_inputs` are what `mlflow` and `tfserving` have in common: the inputs of a body,
+//! and their measure against what the model takes.
 //!
 //! Imports: http, `serve::*`.
 
+mod given;
+mod json_inputs;
+pub(super) mod mlflow;
 pub(super) mod native;
+pub(super) mod tfserving;
+pub(super) mod v2;
+mod words;
 
 use serde_json::{Value, json};
 
@@ -22,7 +34,7 @@ pub(super) enum Protocol {
     Native,
     /// MLflow's scoring protocol.
     Mlflow,
-    /// TensorFlow Serving's REST API and `KServe`'s first protocol.
+    /// TensorFlow Serving's REST API and KServe's first protocol.
     TfServing,
     /// The Open Inference Protocol, version 2.
     V2,
@@ -60,7 +72,7 @@ impl Protocol {
         if let Some(after) = refusal.retry_after {
             problem = problem.retry_after(after);
         }
-        let mut response = problem.respond(self.body(refusal.code, &refusal.detail, id));
+        let mut response = problem.respond(self.body(status, refusal.code, &refusal.detail, id));
         if let Some(accepted) = &refusal.accept_encoding {
             let headers = response.headers_mut();
             headers.insert(ACCEPT_ENCODING, accepted.clone());
@@ -79,21 +91,16 @@ impl Protocol {
         }
     }
 
-    fn body(self, code: &str, detail: &Detail, id: &RequestId) -> Rendered {
+    fn body(self, status: StatusCode, code: &str, detail: &Detail, id: &RequestId) -> Rendered {
         match self {
             Self::Native => {
                 let detail: Value = detail.to_value();
                 let id = id.as_str();
                 Rendered::json(&json!({"detail": detail, "code": code, "request_id": id}))
             }
-            Self::Mlflow => {
-                let code = match code {
-                    "validation" => "INVALID_PARAMETER_VALUE",
-                    _ => "BAD_REQUEST",
-                };
-                Rendered::json(&json!({"error_code": code, "message": detail.to_text()}))
-            }
-            Self::TfServing | Self::V2 => Rendered::json(&json!({"error": detail.to_text()})),
+            Self::Mlflow => mlflow::error_body(status, code, &detail.to_text()),
+            Self::TfServing => tfserving::error_body(&detail.to_text()),
+            Self::V2 => Rendered::json(&json!({"error": detail.to_text()})),
         }
     }
 }
@@ -111,7 +118,8 @@ pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) ->
         | ProblemCode::Other(_) => {}
     }
     let detail = Detail::Text(problem.detail.clone());
-    Protocol::of_path(asked.path).body(problem.code.as_str(), &detail, asked.request_id)
+    let (status, code) = (problem.status, problem.code.as_str());
+    Protocol::of_path(asked.path).body(status, code, &detail, asked.request_id)
 }
 
 #[cfg(test)]
@@ -158,7 +166,8 @@ mod tests {
             ),
         ] {
             assert_eq!(protocol.refuse(&refusal, &id).status(), status);
-            let rendered = protocol.body(refusal.code, &refusal.detail, &id);
+            let status = protocol.status(refusal.status);
+            let rendered = protocol.body(status, refusal.code, &refusal.detail, &id);
             assert_eq!(rendered.body, body, "{protocol:?}");
         }
         assert_eq!(Protocol::Native.refuse(&refusal, &id).status(), 422);

@@ -1,17 +1,19 @@
-//! The native prediction routes: `/predict`, `/predict/batch`, `/predict/model`. Imports: http, warp,
-//! `serve::*`.
+//! The native prediction routes: `/predict` and `/predict/model`; `/predict/batch` (`batch`) and
+//! `/explain` (`explain`) below. Imports: http, `serve::*`.
+
+mod batch;
+mod explain;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use crate::http::{Response, StatusCode};
+use crate::http::{Response, Route, StatusCode};
 
 use crate::serve::answer::{
-    BatchAnswer, BatchItem, ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
+    ModelPredictions, Prediction, Probabilities, Timing, likeliest, ranked,
 };
 use crate::serve::ask::{Ask, Options};
+use crate::serve::endpoint::{Handler, post};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::model::Model;
 use crate::serve::picture::Source;
@@ -22,11 +24,30 @@ use crate::serve::tensor;
 
 use super::Protocol;
 
-/// What `/predict` takes.
+use batch::batch;
+use explain::explain;
+
+/// What routes for one picture take.
 const ONE_TYPES: &str =
     "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
-/// What `/predict/batch` takes.
-const MANY_TYPES: &str = "`multipart/form-data` or `application/json`";
+
+/// Returns the routes with what answers them; bodies have at most `body_max` bytes.
+pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
+    vec![
+        post("/predict", body_max, |service, ask| {
+            Box::pin(one(service, ask))
+        }),
+        post("/predict/batch", body_max, |service, ask| {
+            Box::pin(batch(service, ask))
+        }),
+        post("/predict/model", body_max, |service, ask| {
+            Box::pin(tensor(service, ask))
+        }),
+        post("/explain", body_max, |service, ask| {
+            Box::pin(explain(service, ask))
+        }),
+    ]
+}
 
 /// Returns the model that a native request names in its query, or the first one.
 ///
@@ -38,7 +59,7 @@ pub(in crate::serve) fn choose(service: &Service, ask: &Ask) -> Result<Chosen, R
 }
 
 /// `POST /predict`
-pub(in crate::serve) async fn one(service: Arc<Service>, ask: Ask) -> Response {
+async fn one(service: Arc<Service>, ask: Ask) -> Response {
     let chosen = choose(&service, &ask);
     let response = match &chosen {
         Ok(chosen) => predict_one(&service, chosen, &ask).await,
@@ -49,14 +70,8 @@ pub(in crate::serve) async fn one(service: Arc<Service>, ask: Ask) -> Response {
 
 async fn predict_one(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     ask.require_plain()?;
-    let envelope = Envelope::of(ask.content_type(), ONE_TYPES)?;
+    let source = source(ask)?;
     let options = ask.options()?;
-    let body = ask.body.clone();
-    let source = match envelope {
-        Envelope::Form { boundary } => Source::Form { body, boundary },
-        Envelope::Raw => Source::File(body),
-        Envelope::Json => Source::Json(body),
-    };
     let predicted = answer_one(service, chosen, ask, "/predict", source).await?;
     let began = Instant::now();
     let prediction = prediction(&chosen.model, &predicted, options, ask.id.as_str());
@@ -67,88 +82,19 @@ async fn predict_one(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Re
     Ok(response)
 }
 
-/// `POST /predict/batch`
-pub(in crate::serve) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
-    let chosen = choose(&service, &ask);
-    let response = match &chosen {
-        Ok(chosen) => predict_batch(&service, chosen, &ask).await,
-        Err(refusal) => Err(refusal.clone()),
-    };
-    service.finish(Protocol::Native, chosen.ok().as_ref(), response, &ask.id)
-}
-
-async fn predict_batch(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
-    ask.require_plain()?;
-    let envelope = Envelope::of(ask.content_type(), MANY_TYPES)?;
-    if envelope == Envelope::Raw {
-        return Err(Refusal::media_type(ask.content_type(), MANY_TYPES));
+/// Says where the one picture of a request is.
+fn source(ask: &Ask) -> Result<Source, Refusal> {
+    let body = ask.body.clone();
+    match Envelope::of(ask.content_type(), ONE_TYPES)? {
+        Envelope::Form { boundary } => Ok(Source::Form { body, boundary }),
+        Envelope::Raw => Ok(Source::File(body)),
+        Envelope::Json => Ok(Source::Json(body)),
+        Envelope::Lines => Err(Refusal::media_type(ask.content_type(), ONE_TYPES)),
     }
-    let options = ask.options()?;
-    let (body, most) = (ask.body.clone(), service.pictures_max());
-    let read = move |_: &_| read_many(&body, &envelope, most);
-    let answered = answer_many(service, chosen, ask, "/predict/batch", read).await?;
-    let began = Instant::now();
-    let timings = answered.timings();
-    let item = |result| match result {
-        Ok(predicted) => {
-            let model = &chosen.model;
-            BatchItem::Answered(prediction(model, predicted, options, ask.id.as_str()))
-        }
-        Err(refusal) => {
-            service.count(refusal);
-            let error = refusal.item();
-            BatchItem::Failed { error }
-        }
-    };
-    let predictions = answered.results.iter().map(Result::as_ref).map(item);
-    let body = BatchAnswer {
-        predictions: predictions.collect(),
-        model: Service::model_ref(&chosen.model),
-    };
-    let status = batch_status(answered.results.iter().map(|r| r.as_ref().err()));
-    let mut response = json(status, &body);
-    stamp(&mut response, &chosen.model, timings);
-    let encode = &chosen.served.metrics.encode;
-    encode.observe(began.elapsed().as_secs_f64());
-    Ok(response)
-}
-
-/// Returns the pictures of a body that holds several; what is no base64 fails alone.
-fn read_many(
-    body: &Bytes,
-    envelope: &Envelope,
-    pictures_max: usize,
-) -> Result<Vec<Result<Input, Refusal>>, Refusal> {
-    let files: Vec<Result<Bytes, Refusal>> = match envelope {
-        Envelope::Form { boundary } => {
-            let files = envelope::form_many(body, boundary, pictures_max)?;
-            files.into_iter().map(Ok).collect()
-        }
-        Envelope::Json => {
-            let items = envelope::json_many(body)?.into_iter();
-            items.map(|item| item.map(Bytes::from)).collect()
-        }
-        Envelope::Raw => vec![Ok(body.clone())],
-    };
-    let files = files.into_iter().map(|file| file.map(Input::File));
-    Ok(files.collect())
-}
-
-/// 200 if any picture was answered; else the server's fault if it is one, else 422.
-fn batch_status<'r>(results: impl Iterator<Item = Option<&'r Refusal>>) -> StatusCode {
-    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
-    for refusal in results {
-        match refusal {
-            None => return StatusCode::OK,
-            Some(refusal) if !refusal.is_clients() => status = refusal.status,
-            Some(_) => {}
-        }
-    }
-    status
 }
 
 /// `POST /predict/model`
-pub(in crate::serve) async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
+async fn tensor(service: Arc<Service>, ask: Ask) -> Response {
     let chosen = choose(&service, &ask);
     let response = match &chosen {
         Ok(chosen) => predict_tensor(&service, chosen, &ask).await,
@@ -212,22 +158,5 @@ fn prediction<'a>(
             queue: Timings::ms(timings.queue),
             infer: Timings::ms(timings.infer),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_batch_fails_only_as_a_whole() {
-        let bad = Refusal::invalid(Vec::new());
-        let slow = Refusal::deadline(Duration::from_secs(1));
-        let status = |results: &[Option<&Refusal>]| batch_status(results.iter().copied()).as_u16();
-        assert_eq!(status(&[Some(&bad), None]), 200);
-        assert_eq!(status(&[Some(&bad), Some(&bad)]), 422);
-        assert_eq!(status(&[Some(&bad), Some(&slow)]), 504);
     }
 }

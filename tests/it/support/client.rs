@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A server; killed when the test is over.
 pub(crate) struct Server {
     child: Child,
+    /// 0 where it listens at a Unix socket.
     pub(crate) port: u16,
+    /// Its event `listening`.
+    pub(crate) listening: Value,
     events: Receiver<Value>,
 }
 
@@ -46,7 +49,8 @@ impl Project {
         self.serve_with(&mut self.command(&format!("ui --json --port 0 {args}")))
     }
 
-    fn serve_with(&self, command: &mut Command) -> Server {
+    /// Starts a prepared server, which tells its events as JSON, and waits until it listens.
+    pub(crate) fn serve_with(&self, command: &mut Command) -> Server {
         let stderr = std::fs::File::create(self.home().join("serve.log")).unwrap();
         let mut child = command
             .stdout(Stdio::piped())
@@ -59,10 +63,12 @@ impl Project {
         let mut server = Server {
             child,
             port: 0,
+            listening: Value::Null,
             events,
         };
-        let listening = server.event("listening");
-        server.port = u16::try_from(listening["port"].as_u64().unwrap()).unwrap();
+        server.listening = server.event("listening");
+        let port = server.listening["port"].as_u64().unwrap_or_default();
+        server.port = u16::try_from(port).unwrap();
         server
     }
 
@@ -219,7 +225,7 @@ pub(crate) fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads an answer until the server closes the connection.
-pub(crate) fn receive(stream: &mut TcpStream) -> Answer {
+pub(crate) fn receive(stream: &mut impl Read) -> Answer {
     let mut bytes = Vec::new();
     // A server that refuses a body unread may reset the connection after its answer.
     let _ = stream.read_to_end(&mut bytes);

@@ -22,10 +22,17 @@ pub(crate) mod filter;
 pub(crate) mod html;
 pub(crate) mod mlflow;
 #[cfg(feature = "vision")]
+pub(crate) mod openapi;
+#[cfg(feature = "vision")]
 pub(crate) mod pictures;
+#[cfg(feature = "vision")]
+pub(crate) mod protocols;
 pub(crate) mod remote_tracking;
 pub(crate) mod server;
 pub(crate) mod stages;
+#[cfg(feature = "vision")]
+pub(crate) mod tls;
+pub(crate) mod triton;
 pub(crate) mod twins;
 
 /// A project folder and a home folder, both gone when this value is dropped.

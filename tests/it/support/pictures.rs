@@ -66,20 +66,23 @@ pub(crate) fn claims(width: u32, height: u32) -> Vec<u8> {
 /// Returns picture `number` of class `class`: stripes whose direction is the class, whose colour and
 /// phase are the number. No two are equal.
 pub(crate) fn stripes(class: usize, number: usize) -> Vec<u8> {
+    png(16, 16, move |x, y| stripe(class, number, x, y))
+}
+
+/// Returns one pixel of it.
+pub(crate) fn stripe(class: usize, number: usize, x: u32, y: u32) -> [u8; 3] {
     let (class, number) = (class as u32, number as u32);
-    png(16, 16, move |x, y| {
-        let along = match class % 3 {
-            0 => x,
-            1 => y,
-            _ => x + y,
-        };
-        let light = (along + number) % 4 < 2;
-        let base = if light { 200 } else { 40 };
-        let tint = (number * 7 % 50) as u8;
-        // The number itself, in the corner: equal stripes are still different pictures.
-        let mark = if (x, y) == (0, 0) { number as u8 } else { 0 };
-        [base + tint, base, mark.wrapping_add(base)]
-    })
+    let along = match class % 3 {
+        0 => x,
+        1 => y,
+        _ => x + y,
+    };
+    let light = (along + number) % 4 < 2;
+    let base = if light { 200 } else { 40 };
+    let tint = (number * 7 % 50) as u8;
+    // The number itself, in the corner: equal stripes are still different pictures.
+    let mark = if (x, y) == (0, 0) { number as u8 } else { 0 };
+    [base + tint, base, mark.wrapping_add(base)]
 }
 
 impl Project {

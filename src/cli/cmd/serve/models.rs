@@ -1,5 +1,5 @@
 //! Which models `cvops serve` serves, and where each comes from: flags, `serve.models`, or the folder that
-//! everybody has. Imports: base, serve, `cli::*`.
+//! everybody has. Imports: base, serve, vision, `cli::*`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,6 +14,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::params::here_or_in_root;
 use crate::project::Project;
 use crate::serve::{Config, LockState, ModelSource, Origin, ServedModel, Strictness};
+use crate::vision::artifact::ModelFiles;
 
 use super::Args;
 use super::lock::lock_check;
@@ -252,16 +253,23 @@ fn source(
     })
 }
 
-/// Returns the name of a folder.
+/// Returns the name of what a folder holds: its own, if it has one, else the folder's or the file's.
 fn name_of(dir: &Path) -> String {
+    if let Some(Ok(name)) = ModelFiles::own_name(dir).map(|name| model_name(&name)) {
+        return name;
+    }
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    dir.file_name()
-        .map_or_else(|| "model".to_owned(), |n| n.to_string_lossy().into_owned())
+    let name = if ModelFiles::is_onnx(&dir) {
+        dir.file_stem()
+    } else {
+        dir.file_name()
+    };
+    name.map_or_else(|| "model".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
-/// A file would be waited for in vain: no model will ever appear below it.
+/// A file would be waited for in vain: no model will ever appear below it. An ONNX file is a model.
 fn refuse_file(ctx: &Ctx, model: &Path) -> Result<(), CliError> {
-    if !ctx.dir.join(model).is_file() {
+    if !ctx.dir.join(model).is_file() || ModelFiles::is_onnx(model) {
         return Ok(());
     }
     let folder = match model.parent() {

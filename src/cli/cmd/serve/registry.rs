@@ -15,14 +15,18 @@ use crate::project::Project;
 use crate::serve::{Brought, Named, Registry, Target};
 use crate::track::artifacts::{Artifacts, path_of_uri};
 use crate::track::entity::ModelVersion;
+use crate::track::overview::{headings, main_metrics};
 use crate::track::{Error, Reader, Tracking};
+use crate::vision::artifact::ModelFiles;
 
 /// How the address of a registered model begins.
 pub(super) const SCHEME: &str = "models:";
 /// Files below this are in the record.
 const ARTIFACTS: &str = "mlflow-artifacts:";
-/// The file without which a folder is no model of ours.
+/// The file without which a folder is no model that `cvops train` wrote.
 const MANIFEST: &str = "model.json";
+/// Metrics that are told of a version, at most.
+const SCORES_MAX: usize = 20;
 /// A copy is made where the file system has no better link: a model is brought once per version.
 const LINKS: [LinkKind; 3] = [LinkKind::Reflink, LinkKind::Hardlink, LinkKind::Copy];
 
@@ -166,9 +170,10 @@ impl Followed {
             Ok(files)
         });
         let files = files.map_err(|error| error.to_string())?;
-        if !files.iter().any(|(name, _)| name == MANIFEST) {
+        let is_model = |name: &str| name == MANIFEST || ModelFiles::is_onnx(Path::new(name));
+        if !files.iter().any(|(name, _)| is_model(name)) {
             return Err(format!(
-                "there is no `{MANIFEST}` below `{ARTIFACTS}/{path}`: it is no model that cvops made"
+                "there is no `{MANIFEST}` and no ONNX file below `{ARTIFACTS}/{path}`: it is no model that can be served"
             ));
         }
         let failed = |doing: &str, path: &Path, error: &std::io::Error| {
@@ -189,7 +194,23 @@ impl Followed {
         Ok(Brought {
             dir: kept.0.clone(),
             kept: Box::new(kept),
+            scores: Vec::new(),
         })
+    }
+
+    /// Returns what the run of a version says of how well it did. A model is served without, too.
+    fn scores(&self, run: &str) -> Vec<(String, f64)> {
+        let run = match self.ask(|reader| reader.find(run)) {
+            Ok(run) => run,
+            Err(error) => {
+                tracing::debug!(run, %error, "the metrics of a version are not known");
+                return Vec::new();
+            }
+        };
+        let keys = main_metrics(std::slice::from_ref(&run), SCORES_MAX);
+        let scores = headings(&keys).into_iter().zip(&keys);
+        let scores = scores.filter_map(|(name, key)| Some((name, run.metric(key)?)));
+        scores.filter(|(_, value)| value.is_finite()).collect()
     }
 }
 
@@ -224,13 +245,19 @@ impl Registry for Followed {
         let version = self
             .ask(|reader| reader.model_version(&self.uri.name, number))
             .map_err(|error| error.to_string())?;
-        match location(&version.storage, &self.project.root)? {
-            Location::Record(path) => self.place(&path),
-            Location::Folder(dir) => Ok(Brought {
+        let brought = match location(&version.storage, &self.project.root)? {
+            Location::Record(path) => self.place(&path)?,
+            Location::Folder(dir) => Brought {
                 dir,
                 kept: Box::new(()),
-            }),
-        }
+                scores: Vec::new(),
+            },
+        };
+        let scores = version.run.as_deref().map(|run| self.scores(run));
+        Ok(Brought {
+            scores: scores.unwrap_or_default(),
+            ..brought
+        })
     }
 }
 

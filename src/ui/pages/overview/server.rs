@@ -1,9 +1,9 @@
-//! How the prediction server is, asked in a moment. Imports: base, `ui::pages::serving`, `ui::parts`.
+//! How the prediction server is, asked in a moment. Imports: base, `ui::parts`.
 
 use std::time::Duration;
 
+use crate::base::exposition::samples;
 use crate::base::probe::{self, ProbeError};
-use crate::ui::pages::serving::samples;
 use crate::ui::parts::chip::{Chip, Tone};
 
 /// How long one answer may take: two of them keep the page waiting for less than 300 ms.

@@ -2,7 +2,6 @@
 //! its answers. Figures come from the server's `/metrics`, predictions from its log on disk, so that
 //! the page says what was even when the server is down. Imports: http, mlflow, track, `ui::*`.
 
-mod exposition;
 mod judge;
 mod reading;
 mod server;
@@ -22,7 +21,6 @@ use crate::ui::asked::Asked;
 use crate::ui::reply;
 use crate::ui::site::{Endpoint, Site};
 
-pub(in crate::ui) use exposition::samples;
 use watch::Server;
 pub(in crate::ui) use watch::Watch;
 

@@ -1,12 +1,14 @@
 //! What one look at a server's metrics says, and what two say together. Pure.
-//! Imports: `serving::exposition`.
+//! Imports: base.
 
 use std::collections::BTreeMap;
 
-use super::exposition::samples;
+use crate::base::exposition::{Histogram, samples};
 
 /// The routes whose requests are counted as traffic.
 const PREDICT: &str = "/predict";
+/// How long they took.
+const LATENCY: &str = "http_request_duration_seconds";
 
 /// What a server said about itself at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,8 +25,8 @@ pub(super) struct Reading {
     pub(super) requests: BTreeMap<String, f64>,
     /// Refused before inference, by reason.
     pub(super) rejected: BTreeMap<String, f64>,
-    /// Of prediction requests: upper ends of the buckets in seconds, with the number up to each.
-    pub(super) latency: Vec<(f64, f64)>,
+    /// Of prediction requests, in seconds.
+    pub(super) latency: Histogram,
     pub(super) images: f64,
     pub(super) batches: f64,
     pub(super) queue: f64,
@@ -54,7 +56,6 @@ impl Reading {
             at_ms,
             ..Self::default()
         };
-        let mut latency = BTreeMap::<u64, f64>::new();
         let mut loaded = 0.0;
         let mut is_ours = false;
         for sample in samples(text) {
@@ -88,15 +89,10 @@ impl Reading {
                     add(&mut reading.requests, "status");
                 }
                 "cvops_requests_rejected_total" => add(&mut reading.rejected, "reason"),
-                "http_request_duration_seconds_bucket"
-                    if sample.label("handler").starts_with(PREDICT) =>
+                name if name.starts_with(LATENCY)
+                    && sample.label("handler").starts_with(PREDICT) =>
                 {
-                    let end = match sample.label("le") {
-                        "+Inf" => f64::INFINITY,
-                        text => text.parse().unwrap_or(f64::INFINITY),
-                    };
-                    // Bits of positive numbers sort as the numbers do.
-                    *latency.entry(end.to_bits()).or_default() += value;
+                    reading.latency.add(LATENCY, &sample);
                 }
                 "cvops_inference_images_total" => reading.images += value,
                 "cvops_inference_batches_total" => reading.batches += value,
@@ -110,8 +106,6 @@ impl Reading {
         if let Some(model) = &mut reading.model {
             model.loaded = loaded;
         }
-        let ends = latency.into_iter();
-        reading.latency = ends.map(|(end, n)| (f64::from_bits(end), n)).collect();
         is_ours.then_some(reading)
     }
 
@@ -145,7 +139,7 @@ pub(super) struct Traffic {
     pub(super) images: f64,
     pub(super) batches: f64,
     /// As in `Reading`.
-    latency: Vec<(f64, f64)>,
+    latency: Histogram,
 }
 
 impl Traffic {
@@ -157,7 +151,6 @@ impl Traffic {
             Some(first) => first.at_ms,
             None => (last.started * 1000.0) as i64,
         };
-        let ends = last.latency.iter().enumerate();
         Self {
             seconds: ((last.at_ms - began_ms) as f64 / 1000.0).max(0.001),
             is_total: first.is_none(),
@@ -166,9 +159,7 @@ impl Traffic {
             failed: last.requests_of("5xx") - before.requests_of("5xx"),
             images: last.images - before.images,
             batches: last.batches - before.batches,
-            latency: ends
-                .map(|(i, (end, n))| (*end, n - before.latency.get(i).map_or(0.0, |b| b.1)))
-                .collect(),
+            latency: last.latency.since(&before.latency),
         }
     }
 
@@ -178,31 +169,9 @@ impl Traffic {
     }
 
     /// Returns the time in seconds within which this share of the requests was answered, as
-    /// Prometheus estimates it from buckets; `None` without requests. The last finite bucket is the
-    /// most that can be said.
+    /// Prometheus estimates it; `None` without requests.
     pub(super) fn quantile(&self, share: f64) -> Option<f64> {
-        let total = self.latency.last()?.1;
-        if total <= 0.0 {
-            return None;
-        }
-        let rank = share * total;
-        let (mut from, mut below) = (0.0, 0.0);
-        for &(end, upto) in &self.latency {
-            if rank <= upto {
-                if end.is_infinite() {
-                    return Some(from);
-                }
-                let inside = upto - below;
-                let part = if 0.0 < inside {
-                    (rank - below) / inside
-                } else {
-                    1.0
-                };
-                return Some(from + (end - from) * part);
-            }
-            (from, below) = (end, upto);
-        }
-        Some(from)
+        self.latency.quantile(share)
     }
 }
 

@@ -1,0 +1,412 @@
+//! The file of keys: a list under `keys`, each with name, hash, scopes and times. The keys themselves
+//! are in no file.
+//!
+//! The hash is BLAKE3 of the key's text. A password needs a slow hash because people choose few
+//! passwords; a key is 256 random bits, which nobody tries at any speed, and a slow hash would cost
+//! each request milliseconds. Imports: base.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::base::clock::Timestamp;
+use crate::base::diag::nearest;
+use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, Problems, Value, emit};
+use crate::base::secret::Mark;
+use crate::base::{self, fs};
+
+use super::key::{ApiKey, KeyName, Scope};
+use crate::serve::Error;
+
+const HEAD: &str = "\
+# Who may ask `cvops serve`: hashes of keys, not the keys. `cvops serve keys` writes this file.
+";
+
+/// Where keys are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    path: PathBuf,
+    shown: String,
+}
+
+impl KeyFile {
+    /// Names a file by its absolute path, and how messages call it.
+    #[must_use]
+    pub fn new(path: PathBuf, shown: impl Into<String>) -> Self {
+        Self {
+            path,
+            shown: shown.into(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the keys, in the order of the file; `None` if there is no file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong: all of that is told.
+    pub fn read(&self) -> Result<Option<Vec<ApiKey>>, Error> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => self.parse(bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(base::Error::io("read", &self.path)(error).into()),
+        }
+    }
+
+    fn parse(&self, bytes: Vec<u8>) -> Result<Vec<ApiKey>, Error> {
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let broken = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
+            base::Error::io("read", &self.path)(broken)
+        })?;
+        let document = Document::parse(&self.shown, text, Format::Yaml)?;
+        let problems = Problems::new(&document);
+        let keys = read_keys(&problems);
+        Ok(problems.into_result(keys)?)
+    }
+
+    /// Adds a key; a file that is not there is made, for its owner alone.
+    ///
+    /// # Errors
+    /// There is a key of this name, or the file cannot be read or written.
+    pub fn add(&self, key: ApiKey) -> Result<(), Error> {
+        self.change(|keys| {
+            if keys.iter().any(|other| other.name == key.name) {
+                return Err(Error::KeyExists {
+                    name: key.name.to_string(),
+                });
+            }
+            keys.push(key);
+            Ok(())
+        })
+    }
+
+    /// Removes the keys of these names; all of them or none. Returns what was removed and how many
+    /// are left.
+    ///
+    /// # Errors
+    /// There is no key of one of the names, or the file cannot be read or written.
+    pub fn remove(&self, names: &[KeyName]) -> Result<(Vec<ApiKey>, usize), Error> {
+        self.change(|keys| {
+            for name in names {
+                if !keys.iter().any(|key| key.name == *name) {
+                    let known = keys.iter().map(|key| key.name.as_str());
+                    return Err(Error::UnknownKey {
+                        name: name.to_string(),
+                        nearest: nearest(name.as_str(), known).map(str::to_owned),
+                    });
+                }
+            }
+            let (removed, left) = keys.drain(..).partition(|key| names.contains(&key.name));
+            *keys = left;
+            Ok((removed, keys.len()))
+        })
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Vec<ApiKey>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // What a link leads to is changed, not the link.
+        let path = self.path.canonicalize();
+        let path = path.unwrap_or_else(|_| self.path.clone());
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        let folder = File::open(dir).map_err(base::Error::io("open the folder", dir))?;
+        // Two changes at once would lose one. File systems that lock no folders have one admin.
+        if let Err(error) = folder.lock() {
+            tracing::debug!(%error, "the folder of the keys cannot be locked");
+        }
+        let mut keys = self.read()?.unwrap_or_default();
+        let outcome = change(&mut keys)?;
+        write(&path, &text(&keys)).map_err(base::Error::io("write", &path))?;
+        Ok(outcome)
+    }
+}
+
+impl fmt::Display for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Replaces the file. A new one is for its owner alone; an old one keeps its mode, which may let the
+/// group of a server read it.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if path.exists() {
+        return fs::write_atomic(path, text.as_bytes());
+    }
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let mut staged = fs::Staged::new_in(dir)?;
+    staged.file().write_all(text.as_bytes())?;
+    staged.file().sync_all()?;
+    staged.commit(path)?;
+    fs::sync_dir(dir)
+}
+
+fn text(keys: &[ApiKey]) -> String {
+    let keys = keys.iter().map(value).collect();
+    let root = Map::from([("keys".to_owned(), Value::List(keys))]);
+    HEAD.to_owned() + &emit::to_yaml(&Value::Map(root))
+}
+
+fn value(key: &ApiKey) -> Value {
+    let text = |text: &dyn fmt::Display| Value::Str(text.to_string());
+    let scopes = key.scopes.iter().map(|scope| text(scope)).collect();
+    let mut map = Map::new();
+    map.insert("name".to_owned(), text(&key.name));
+    map.insert("blake3".to_owned(), text(&key.mark));
+    map.insert("scopes".to_owned(), Value::List(scopes));
+    map.insert("created".to_owned(), text(&key.created));
+    if let Some(at) = &key.expires {
+        map.insert("expires".to_owned(), text(at));
+    }
+    Value::Map(map)
+}
+
+fn read_keys(problems: &Problems<'_>) -> Vec<ApiKey> {
+    let root = problems.fields(KeyPath::root());
+    let list: &[Value] = match root.get("keys") {
+        None => &[],
+        Some(Value::List(list)) => list,
+        Some(other) => {
+            let headline = format!("`keys` must be a list of keys, and is {}", other.kind());
+            root.problem("keys", On::Value, "wrong-type", headline, None);
+            &[]
+        }
+    };
+    root.check_unknown();
+    let mut keys: Vec<ApiKey> = Vec::new();
+    let mut marks = BTreeMap::new();
+    for index in 0..list.len() {
+        let fields = problems.fields(KeyPath::root().key("keys").index(index));
+        let read = read_key(&fields);
+        fields.check_unknown();
+        let Some(key) = read else { continue };
+        if keys.iter().any(|other| other.name == key.name) {
+            let headline = format!("there are two keys with the name `{}`", key.name);
+            fields.problem("name", On::Value, "twice", headline, None);
+        }
+        if let Some(other) = marks.insert(*key.mark.as_bytes(), key.name.clone()) {
+            let headline = format!("`{other}` and `{}` are the same key", key.name);
+            fields.problem("blake3", On::Value, "twice", headline, None);
+        }
+        keys.push(key);
+    }
+    keys
+}
+
+fn read_key(fields: &Fields<'_, '_>) -> Option<ApiKey> {
+    let name = required(fields, "name").and_then(|text| parsed(fields, "name", text));
+    let mark = required(fields, "blake3").and_then(|text| mark(fields, text));
+    let scopes = scopes(fields);
+    let created = required(fields, "created").and_then(|text| time(fields, "created", text));
+    let expires = match fields.optional_text("expires") {
+        None => None,
+        // A time that cannot be read is none that is far away.
+        Some(text) => Some(time(fields, "expires", text)?),
+    };
+    Some(ApiKey {
+        name: name?,
+        mark: mark?,
+        scopes: scopes?,
+        created: created?,
+        expires,
+    })
+}
+
+fn required<'d>(fields: &Fields<'_, 'd>, key: &'static str) -> Option<&'d str> {
+    if !fields.has(key) {
+        let headline = format!("`{}` is missing", fields.path(key));
+        fields.problem(key, On::Value, "missing-key", headline, None);
+        return None;
+    }
+    fields.optional_text(key)
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(
+    fields: &Fields<'_, '_>,
+    key: &'static str,
+    text: &str,
+) -> Option<T> {
+    let parsed = text.parse::<T>();
+    if let Err(error) = &parsed {
+        let headline = format!("`{}` is not valid", fields.path(key));
+        fields.problem(
+            key,
+            On::Value,
+            "bad-value",
+            headline,
+            Some(error.to_string()),
+        );
+    }
+    parsed.ok()
+}
+
+fn scopes(fields: &Fields<'_, '_>) -> Option<BTreeSet<Scope>> {
+    let texts = fields.texts("scopes");
+    let is_empty = match fields.get("scopes") {
+        None => true,
+        Some(Value::List(list)) => list.is_empty(),
+        Some(_) => false,
+    };
+    if is_empty {
+        let headline = format!("`{}` is missing", fields.path("scopes"));
+        let help = "for example `scopes: [predict]`".to_owned();
+        fields.problem("scopes", On::Value, "missing-key", headline, Some(help));
+        return None;
+    }
+    let scopes = texts.into_iter();
+    scopes.map(|text| parsed(fields, "scopes", text)).collect()
+}
+
+fn time(fields: &Fields<'_, '_>, key: &'static str, text: &str) -> Option<Timestamp> {
+    let time = text.parse().ok();
+    if time.is_none() {
+        let headline = format!("`{}` is no time", fields.path(key));
+        let help = "in UTC, for example `2027-01-31T12:00:00Z`".to_owned();
+        fields.problem(key, On::Value, "bad-value", headline, Some(help));
+    }
+    time
+}
+
+/// Reads a hash. What stands there is not shown: it may be a key that was put in by mistake.
+fn mark(fields: &Fields<'_, '_>, text: &str) -> Option<Mark> {
+    let mark = Mark::from_hex(text);
+    if mark.is_none() {
+        let headline = format!(
+            "`{}` is no hash of a key, which has 64 hexadecimal digits",
+            fields.path("blake3")
+        );
+        let help = "`cvops serve keys add` makes a key and puts its hash here".to_owned();
+        let list = KeyPath::root().key("keys");
+        let problems = fields.problems();
+        problems.report(&list, On::Key, "bad-value", headline, "", Some(help));
+    }
+    mark
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn draw(name: &str, scopes: &[Scope]) -> (String, ApiKey) {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let scopes = scopes.iter().copied().collect();
+        ApiKey::draw(name.parse().unwrap(), scopes, now, None).unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_added_is_read_again_and_holds_no_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
+        assert_eq!(file.read().unwrap(), None);
+        let (one, mut key) = draw("123", &[Scope::Predict, Scope::Feedback]);
+        key.expires = key.created.checked_add(Duration::from_hours(24)).ok();
+        let (two, other) = draw("true", &[Scope::Admin]);
+        file.add(key.clone()).unwrap();
+        assert_eq!(mode(&file.path), 0o600);
+        fs::set_executable(&file.path, fs::Executable::Yes).unwrap();
+        file.add(other.clone()).unwrap();
+        assert_eq!(mode(&file.path), 0o700, "a mode that was given stays");
+        assert_eq!(file.read().unwrap(), Some(vec![key.clone(), other.clone()]));
+        let text = std::fs::read_to_string(&file.path).unwrap();
+        for secret in [&one, &two] {
+            assert!(!text.contains(&secret[4..]), "{text}");
+        }
+        assert!(matches!(file.add(other), Err(Error::KeyExists { .. })));
+        let names = ["123", "ture"].map(|name| name.parse::<KeyName>().unwrap());
+        let Err(Error::UnknownKey { nearest, .. }) = file.remove(&names) else {
+            panic!("there is no such key");
+        };
+        assert_eq!(nearest.as_deref(), Some("true"));
+        assert_eq!(file.remove(&names[..1]).unwrap(), (vec![key], 1));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_who_change_it_at_once_both_succeed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let file = &file;
+                scope.spawn(move || {
+                    file.add(draw(&format!("k{n}"), &[Scope::Predict]).1)
+                        .unwrap();
+                });
+            }
+        });
+        assert_eq!(file.read().unwrap().unwrap().len(), 8);
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        let file = KeyFile::new(PathBuf::from("keys.yaml"), "keys.yaml");
+        match file.parse(text.as_bytes().to_vec()) {
+            Ok(keys) => panic!("{keys:?}"),
+            Err(Error::Base(base::Error::Document { problems, .. })) => {
+                problems.into_iter().map(|d| d.headline).collect()
+            }
+            Err(other) => vec![other.to_string()],
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_and_no_secret() {
+        let hash = "0".repeat(64);
+        let good = format!("name: a, blake3: '{hash}', scopes: [predict]");
+        let made = "created: 2026-01-01T00:00:00Z";
+        for (text, expected) in [
+            (
+                "keys: 3",
+                "`keys` must be a list of keys, and is a whole number",
+            ),
+            ("kes: []", "unknown key `kes`"),
+            (
+                "keys: [{name: a b, blake3: cvk_secret, scopes: [read], created: today}]",
+                "`keys[0].blake3` is no hash of a key, which has 64 hexadecimal digits; \
+                 `keys[0].name` is not valid; \
+                 `keys[0].scopes` is not valid; `keys[0].created` is no time",
+            ),
+            (
+                &format!("keys: [{{{good}}}]"),
+                "`keys[0].created` is missing",
+            ),
+            (
+                &format!("keys: [{{{good}, {made}, expires: never}}]"),
+                "`keys[0].expires` is no time",
+            ),
+            (
+                &format!("keys: [{{{good}, {made}}}, {{{good}, {made}}}]"),
+                "there are two keys with the name `a`; `a` and `a` are the same key",
+            ),
+            (
+                &format!("keys: [{{name: a, blake3: '{hash}', scopes: [], {made}}}]"),
+                "`keys[0].scopes` is missing",
+            ),
+            ("keys: [1]", "`keys[0]` must be a mapping of keys to values"),
+        ] {
+            let told = problems(text).join("; ");
+            assert!(told.starts_with(expected), "{text}\n{told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_keys_has_none() {
+        let file = KeyFile::new(PathBuf::from("keys.yaml"), "keys.yaml");
+        for text in ["", "keys: []", "# nothing\n", "keys:\n"] {
+            assert!(file.parse(text.into()).unwrap().is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Description of the REST API of TensorFlow Serving and of KServe's first protocol. Imports: utoipa.
+
+use serde_json::Value;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::{OpenApi, ToSchema};
+
+/// Returns this part of the document.
+pub(super) fn document() -> Document {
+    TfServing::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        list, status, metadata, predict, classify, version_status, version_metadata, version_predict, version_classify, label_status, label_metadata, label_predict, label_classify
+    ),
+    tags((name = "tfserving", description = "TensorFlow Serving's REST API and KServe's first protocol"))
+)]
+struct TfServing;
+
+/// The names of the models.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfModels {
+    /// The first one answers who names none.
+    #[schema(example = json!(["classifier"]))]
+    models: Vec<String>,
+}
+
+/// A model and its versions.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfStatus {
+    /// Its name.
+    #[schema(example = "classifier")]
+    name: String,
+    /// Does a version answer?
+    ready: bool,
+    /// The version, its `state` (`START`, `LOADING`, `AVAILABLE`, `END`), and why it does not answer.
+    model_version_status: Vec<Value>,
+}
+
+/// Exactly one of `instances` and `inputs`. Numbers are 0 to 255, of the model's size.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body; `protocol::tfserving` reads it")]
+struct TfPredictJson {
+    /// `serving_default`, or left out.
+    signature_name: Option<String>,
+    /// Rows: a tensor, `{"b64": "BASE64"}`, or one of them as `{"image": …}`.
+    instances: Option<Vec<Value>>,
+    /// Columns: `[n, height, width, channels]`, or that as `{"image": …}`.
+    inputs: Option<Value>,
+}
+
+/// Rows are answered with `predictions`, columns with `outputs`.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfPredictions {
+    /// Probabilities in the order of the classes.
+    predictions: Option<Vec<Vec<f32>>>,
+    /// The same.
+    outputs: Option<Vec<Vec<f32>>>,
+}
+
+/// Pictures to be classified.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body; `protocol::tfserving` reads it")]
+struct TfClassifyJson {
+    /// `serving_default`, or left out.
+    signature_name: Option<String>,
+    /// `{"image": {"b64": "BASE64"}}` for each.
+    examples: Vec<Value>,
+}
+
+/// Classes with their probabilities.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfResults {
+    /// For each picture `["coat", 0.9731]` for each class.
+    #[schema(example = json!([[["coat", 0.9731], ["bag", 0.0269]]]))]
+    results: Vec<Value>,
+}
+
+/// An error as TensorFlow Serving writes it.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfError {
+    /// What happened.
+    #[schema(example = "Servable not found for request: Latest(half)")]
+    error: String,
+}
+
+#[utoipa::path(
+    get, path = "/v1/models", tag = "tfserving", summary = "The names of all models",
+    responses((status = 200, description = "As KServe lists them", body = TfModels))
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn list() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}", tag = "tfserving", summary = "The state of the versions of a model",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+    ),
+    responses(
+        (status = 200, description = "Versions and their states", body = TfStatus),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn status() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}/metadata", tag = "tfserving", summary = "What a model takes and answers",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+    ),
+    responses(
+        (status = 200, description = "The signature `serving_default`", body = Object),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn metadata() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfPredictJson,
+    responses(
+        (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn predict() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfClassifyJson,
+    responses(
+        (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn classify() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions/{version}", tag = "tfserving", summary = "The state of the versions of a model, by version",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("version" = String, Path, description = "The version, of those in memory"),
+    ),
+    responses(
+        (status = 200, description = "Versions and their states", body = TfStatus),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn version_status() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions/{version}/metadata", tag = "tfserving", summary = "What a model takes and answers, by version",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("version" = String, Path, description = "The version, of those in memory"),
+    ),
+    responses(
+        (status = 200, description = "The signature `serving_default`", body = Object),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn version_metadata() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by version",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfPredictJson,
+    responses(
+        (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn version_predict() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by version",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfClassifyJson,
+    responses(
+        (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn version_classify() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}/labels/{label}", tag = "tfserving", summary = "The state of the versions of a model, by alias",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("label" = String, Path, description = "An alias of the registry"),
+    ),
+    responses(
+        (status = 200, description = "Versions and their states", body = TfStatus),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn label_status() {}
+
+#[utoipa::path(
+    get, path = "/v1/models/{name}/labels/{label}/metadata", tag = "tfserving", summary = "What a model takes and answers, by alias",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("label" = String, Path, description = "An alias of the registry"),
+    ),
+    responses(
+        (status = 200, description = "The signature `serving_default`", body = Object),
+        (status = 400, description = "There is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 503, description = "Its version is not known yet", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn label_metadata() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}/labels/{label}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by alias",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfPredictJson,
+    responses(
+        (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn label_predict() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}/labels/{label}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by alias",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body = TfClassifyJson,
+    responses(
+        (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn label_classify() {}

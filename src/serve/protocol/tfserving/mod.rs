@@ -1,0 +1,146 @@
+//! TensorFlow Serving's REST API and KServe's first protocol, which is its predict route and two more:
+//! `/v1/models…`. `path` says which model is meant, `request` reads bodies, `answer` writes them,
+//! `status` tells of models. Imports: http, `serve::*`, `protocol::{given, json_inputs}`.
+
+mod answer;
+mod path;
+mod request;
+mod status;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::http::{Response, Route, StatusCode};
+use crate::serve::ask::Ask;
+use crate::serve::endpoint::{Handler, get, post, ready_now};
+use crate::serve::predict::{Answered, answer_many};
+use crate::serve::refusal::Refusal;
+use crate::serve::service::{Chosen, Service, json as json_response, stamp};
+use crate::vision::image::Target;
+
+use super::Protocol;
+use super::given::{Given, Inputs};
+use super::json_inputs::Form;
+
+use answer::{Classified, Predicted};
+use path::{ByLabel, ByName, ByVersion, ModelPath, Naming};
+
+pub(super) use answer::error_body;
+
+/// What the log calls the routes.
+const PREDICT: &str = "/v1/models/{name}:predict";
+const CLASSIFY: &str = "/v1/models/{name}:classify";
+
+/// Returns the routes with what answers them; bodies of predictions have at most `body_max` bytes.
+pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
+    let mut all = vec![get("/v1/models", |service, _| ready_now(list(&service)))];
+    all.extend(of_model::<ByName>(body_max));
+    all.extend(of_model::<ByVersion>(body_max));
+    all.extend(of_model::<ByLabel>(body_max));
+    all
+}
+
+/// Returns what is asked of a model that is named in one way.
+fn of_model<N: Naming>(body_max: u64) -> [(Route, Handler); 4] {
+    let path = N::PATH;
+    [
+        get(path, |service, ask| {
+            let told = status::status(&ModelPath::of::<N>(&ask), &service);
+            ready_now(tell(&service, &ask, told))
+        }),
+        get(format!("{path}/metadata"), |service, ask| {
+            let told = status::metadata(&ModelPath::of::<N>(&ask), &service, &ask);
+            ready_now(tell(&service, &ask, told))
+        }),
+        post(format!("{path}:predict"), body_max, |service, ask| {
+            let path = ModelPath::of::<N>(&ask);
+            Box::pin(asked(path, Verb::Predict, service, ask))
+        }),
+        post(format!("{path}:classify"), body_max, |service, ask| {
+            let path = ModelPath::of::<N>(&ask);
+            Box::pin(asked(path, Verb::Classify, service, ask))
+        }),
+    ]
+}
+
+/// `GET /v1/models`
+fn list(service: &Service) -> Response {
+    json_response(StatusCode::OK, &json!({"models": service.names()}))
+}
+
+fn tell(service: &Service, ask: &Ask, told: Result<Value, Refusal>) -> Response {
+    match told {
+        Ok(told) => json_response(StatusCode::OK, &told),
+        Err(refusal) => service.refuse_in(Protocol::TfServing, &refusal, &ask.id),
+    }
+}
+
+/// What pictures are sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Predict,
+    Classify,
+}
+
+/// `POST …:predict` and `POST …:classify`
+async fn asked(path: ModelPath, verb: Verb, service: Arc<Service>, ask: Ask) -> Response {
+    let chosen = path.choose(&service, &ask);
+    let response = match (&chosen, verb) {
+        (Ok(chosen), Verb::Predict) => predict(&service, chosen, &ask).await,
+        (Ok(chosen), Verb::Classify) => classify(&service, chosen, &ask).await,
+        (Err(refusal), _) => Err(refusal.clone()),
+    };
+    service.finish(Protocol::TfServing, chosen.ok().as_ref(), response, &ask.id)
+}
+
+async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
+    ask.require_plain()?;
+    let body = ask.body.clone();
+    let form = Arc::new(OnceLock::new());
+    let asked = Arc::clone(&form);
+    let read = move |target: &Target| -> Result<Inputs, Refusal> {
+        let request = request::predict(&body)?;
+        // Nobody else sets it.
+        let _ = asked.set(request.form);
+        inputs(request.given, target)
+    };
+    let answered = answer_many(service, chosen, ask, PREDICT, read).await?;
+    let predicted = answered.all()?;
+    let rows = predicted.iter().map(|one| one.probabilities()).collect();
+    let form = form.get().copied().unwrap_or(Form::Rows);
+    Ok(respond(chosen, &answered, || {
+        json_response(StatusCode::OK, &Predicted { form, rows })
+    }))
+}
+
+async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
+    ask.require_plain()?;
+    let body = ask.body.clone();
+    let read = move |target: &Target| -> Result<Inputs, Refusal> {
+        inputs(request::classify(&body)?, target)
+    };
+    let answered = answer_many(service, chosen, ask, CLASSIFY, read).await?;
+    let predicted = answered.all()?;
+    let rows = predicted.iter().map(|one| one.probabilities());
+    let classes = &chosen.model.predictor.model().classes;
+    Ok(respond(chosen, &answered, || {
+        json_response(StatusCode::OK, &Classified::new(classes, rows))
+    }))
+}
+
+fn inputs(given: Given, target: &Target) -> Result<Inputs, Refusal> {
+    let inputs = given.into_inputs(target);
+    inputs.map_err(|mismatch| request::invalid(mismatch.sentence(target)))
+}
+
+/// Writes an answer, and says on it who gave it.
+fn respond(chosen: &Chosen, answered: &Answered, write: impl FnOnce() -> Response) -> Response {
+    let began = Instant::now();
+    let mut response = write();
+    stamp(&mut response, &chosen.model, answered.timings());
+    let encode = &chosen.served.metrics.encode;
+    encode.observe(began.elapsed().as_secs_f64());
+    response
+}

@@ -1,0 +1,256 @@
+//! The manifests of `deploy/kubernetes`: what belongs together agrees, with each other and with what a
+//! server really answers. Kubernetes' own schemas are asked by `scripts/check-monitoring.sh`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::support::pictures::trained_project;
+
+const FOLDER: &str = "deploy/kubernetes";
+const RULES: &str = "deploy/prometheus/rules/cvops.rules.yml";
+const MADE: &str = "deploy/kubernetes/monitoring/prometheusrule.yaml";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    let text = read(path);
+    let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
+    let documents = documents.collect::<Result<_, _>>();
+    documents.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// All resources, by kind; each folder's kustomization names all of its files.
+fn resources() -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    for folder in [root().join(FOLDER), root().join(FOLDER).join("monitoring")] {
+        let named: BTreeSet<String> =
+            list(&documents(&folder.join("kustomization.yaml"))[0]["resources"])
+                .iter()
+                .map(|name| text(name).to_owned())
+                .collect();
+        let there: BTreeSet<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| Path::new(name).extension().is_some_and(|e| e == "yaml"))
+            .filter(|name| name != "kustomization.yaml")
+            .collect();
+        assert_eq!(named, there, "{}", folder.display());
+        for name in named {
+            for resource in documents(&folder.join(&name)) {
+                let kind = text(&resource["kind"]).to_owned();
+                assert_eq!(resource["metadata"]["name"], "cvops", "{name}");
+                assert_eq!(resource["metadata"]["labels"], labels(), "{name}");
+                assert!(found.insert(kind, resource).is_none(), "{name}: twice");
+            }
+        }
+    }
+    found
+}
+
+fn labels() -> Value {
+    json!({"app.kubernetes.io/name": "cvops"})
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[test]
+fn selectors_ports_and_names_agree() {
+    let all = resources();
+    let pod = &all["Deployment"]["spec"]["template"];
+    assert_eq!(pod["metadata"]["labels"], labels());
+    for (kind, path) in [
+        ("Deployment", "/spec/selector/matchLabels"),
+        ("Service", "/spec/selector"),
+        ("PodDisruptionBudget", "/spec/selector/matchLabels"),
+        ("NetworkPolicy", "/spec/podSelector/matchLabels"),
+        ("ServiceMonitor", "/spec/selector/matchLabels"),
+    ] {
+        assert_eq!(all[kind].pointer(path), Some(&labels()), "{kind}");
+    }
+    let container = &pod["spec"]["containers"][0];
+    let port = &container["ports"][0];
+    assert_eq!(
+        (text(&port["name"]), &port["containerPort"]),
+        ("http", &json!(5001))
+    );
+    let args: Vec<&str> = list(&container["args"]).iter().map(text).collect();
+    assert!(
+        args.windows(2).any(|pair| pair == ["--port", "5001"]),
+        "{args:?}"
+    );
+    let service = &all["Service"]["spec"]["ports"][0];
+    assert_eq!(
+        (text(&service["name"]), text(&service["targetPort"])),
+        ("http", "http")
+    );
+    assert_eq!(
+        all["ServiceMonitor"]["spec"]["endpoints"][0]["port"],
+        "http"
+    );
+    let target = &all["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"];
+    assert_eq!(
+        target,
+        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "cvops"})
+    );
+    // Rules and dashboards ask for the job that the Operator names after the Service.
+    let rules = read(&root().join(RULES));
+    assert!(rules.contains("job=\"cvops\""));
+    // What is mounted is there, and what is there is mounted.
+    let volumes: BTreeSet<&str> = list(&pod["spec"]["volumes"])
+        .iter()
+        .map(|v| text(&v["name"]))
+        .collect();
+    let mounts: BTreeSet<&str> = list(&container["volumeMounts"])
+        .iter()
+        .map(|v| text(&v["name"]))
+        .collect();
+    assert_eq!(volumes, mounts);
+}
+
+#[test]
+fn a_pod_may_do_as_little_as_the_container_of_the_compose_file() {
+    let all = resources();
+    let pod = &all["Deployment"]["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let whole = &pod["securityContext"];
+    assert_eq!(
+        (&whole["runAsNonRoot"], &whole["runAsUser"]),
+        (&json!(true), &json!(1000))
+    );
+    assert_eq!(whole["seccompProfile"]["type"], "RuntimeDefault");
+    let container = &pod["containers"][0];
+    let own = &container["securityContext"];
+    assert_eq!(own["allowPrivilegeEscalation"], false);
+    assert_eq!(own["readOnlyRootFilesystem"], true);
+    assert_eq!(own["capabilities"], json!({"drop": ["ALL"]}));
+    for path in [
+        "/resources/requests/cpu",
+        "/resources/requests/memory",
+        "/resources/limits/memory",
+    ] {
+        assert!(container.pointer(path).is_some(), "{path}");
+    }
+    // The image's user.
+    let image = read(&root().join("deploy/Dockerfile"));
+    assert!(image.contains("\nUSER 1000\n"));
+}
+
+#[test]
+fn a_server_answers_the_probes_takes_the_parameters_and_has_the_metric() {
+    let all = resources();
+    let pod = &all["Deployment"]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let params = text(&all["ConfigMap"]["data"]["params.yaml"]);
+    let p = trained_project();
+    p.write("kubernetes.yaml", params);
+    let server = p.serve_ready("--params kubernetes.yaml");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        let path = text(&container[probe]["httpGet"]["path"]);
+        assert_eq!(server.get(path).status, 200, "{probe}: {path}");
+    }
+    // A pod that waits for its model is not restarted.
+    assert!(text(&container["livenessProbe"]["httpGet"]["path"]).ends_with("/live"));
+    let endpoint = &all["ServiceMonitor"]["spec"]["endpoints"][0];
+    let exposition = server.get(text(&endpoint["path"])).text();
+    let metric = &all["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]["metric"]["name"];
+    assert!(
+        exposition.contains(&format!("\n{}{{", text(metric))),
+        "{metric}"
+    );
+
+    let params: Value = serde_yaml::from_str(params).unwrap();
+    let serve = &params["serve"];
+    let drain = serve["drain_timeout_s"].as_u64().unwrap();
+    let pause = list(&container["lifecycle"]["preStop"]["exec"]["command"]);
+    let pause: u64 = text(&pause[1]).parse().unwrap();
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(
+        pause + drain < grace,
+        "{pause} + {drain} s are not less than {grace} s"
+    );
+    let half = list(&all["HorizontalPodAutoscaler"]["spec"]["metrics"])[0]["pods"]["target"]["averageValue"].clone();
+    let half: u64 = text(&half).parse().unwrap();
+    assert_eq!(2 * half, serve["batch_max"].as_u64().unwrap());
+    assert!(
+        serve["log"]["max_mib"].as_u64().unwrap() < 1024,
+        "smaller than the volume `state`"
+    );
+}
+
+/// Keys that the Operator knows, of those that are used; it has no schema that we could fetch.
+#[test]
+fn the_resources_of_the_operator_have_no_key_that_it_does_not_know() {
+    let all = resources();
+    for (kind, path, known) in [
+        ("ServiceMonitor", "/spec", vec!["selector", "endpoints"]),
+        (
+            "ServiceMonitor",
+            "/spec/endpoints/0",
+            vec!["port", "path", "interval", "scrapeTimeout"],
+        ),
+        ("PrometheusRule", "/spec", vec!["groups"]),
+    ] {
+        let resource = &all[kind];
+        assert_eq!(resource["apiVersion"], "monitoring.coreos.com/v1", "{kind}");
+        let keys = resource
+            .pointer(path)
+            .and_then(Value::as_object)
+            .unwrap()
+            .keys();
+        for key in keys {
+            assert!(known.contains(&key.as_str()), "{kind}{path}: `{key}`");
+        }
+    }
+    for group in list(&all["PrometheusRule"]["spec"]["groups"]) {
+        for rule in list(&group["rules"]) {
+            for key in rule.as_object().unwrap().keys() {
+                let known = ["record", "alert", "expr", "for", "labels", "annotations"];
+                assert!(known.contains(&key.as_str()), "`{key}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rules_are_those_that_promtool_tests() {
+    let rules = read(&root().join(RULES));
+    let groups = &rules[rules.find("\ngroups:\n").unwrap() + 1..];
+    let indented = groups.lines().map(|line| {
+        let indent = if line.is_empty() { "" } else { "  " };
+        format!("{indent}{line}\n")
+    });
+    let path = root().join(MADE);
+    let made = read(&path);
+    let head = &made[..made.find("spec:\n").unwrap() + "spec:\n".len()];
+    let expected = format!("{head}{}", indented.collect::<String>());
+    if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
+        fs::write(&path, &expected).unwrap();
+        return;
+    }
+    assert!(
+        made == expected,
+        "{MADE} is not what {RULES} makes; `SNAPSHOTS=overwrite cargo test --release --test it \
+         kubernetes::the_rules` writes it"
+    );
+    let (one, other) = (
+        &documents(&path)[0]["spec"],
+        &documents(&root().join(RULES))[0],
+    );
+    assert_eq!(one, other);
+}
