@@ -17,8 +17,8 @@ use super::problem::{Problem, ProblemCode};
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// Reads `body` to its end. A body that announces more than `max` bytes, or more than the budget of
-/// all bodies has left, is refused unread; one that announces nothing (chunked) is refused when it
-/// exceeds either.
+/// all bodies has left, is refused unread. From the budget it takes what has come, and room for as much
+/// again: it is refused as well when it exceeds either then.
 pub(super) async fn read(
     mut body: Incoming,
     max: u64,
@@ -31,8 +31,8 @@ pub(super) async fn read(
     if max < body.size_hint().lower() {
         return Err(too_large(max));
     }
-    let mut share = budget.share();
-    share.grow_to(body.size_hint().lower()).map_err(busy)?;
+    let share = budget.share();
+    share.require(body.size_hint().lower()).map_err(busy)?;
     tokio::time::timeout(timeout, collect(&mut body, max, share))
         .await
         .unwrap_or_else(|_| Err(too_slow("the body", timeout)))
@@ -59,7 +59,8 @@ async fn collect(body: &mut Incoming, max: u64, mut share: Share) -> Result<Byte
             continue;
         }
         if all.capacity() < length {
-            let room = announced.unwrap_or((2 * length as u64).min(max));
+            // Who announces much and sends little takes little.
+            let room = (2 * length as u64).min(announced.unwrap_or(max));
             let room = room.max(length as u64);
             // The share is there before the memory is.
             share.grow_to(room).map_err(busy)?;

@@ -38,6 +38,15 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// Checks that the share could grow to `bytes` now, and takes nothing.
+    pub(super) fn require(&self, bytes: u64) -> Result<(), Exhausted> {
+        let left = self.budget.0.load(Ordering::SeqCst);
+        if bytes <= FREE_BYTES || bytes <= self.bytes + left {
+            return Ok(());
+        }
+        Err(Exhausted)
+    }
+
     /// Makes the share large enough for `bytes` in all.
     pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Exhausted> {
         if bytes <= FREE_BYTES || bytes <= self.bytes {
@@ -98,6 +107,8 @@ mod tests {
         assert_eq!(left(), FREE_BYTES);
         assert_eq!(share.grow_to(4 * FREE_BYTES), Err(Exhausted));
         assert_eq!(budget.share().grow_to(2 * FREE_BYTES), Err(Exhausted));
+        assert_eq!(share.require(3 * FREE_BYTES), Ok(()));
+        assert_eq!(share.require(3 * FREE_BYTES + 1), Err(Exhausted));
         assert_eq!(left(), FREE_BYTES, "who is refused takes nothing");
         let body = share.tie(Bytes::from_static(b"abc"));
         let part = body.slice(1..2);

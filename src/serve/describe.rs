@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::answer::{InputInfo, ModelInfo, Scores};
 use super::model::Model;
 use super::served::{Role, Served};
 use super::source::{LockState, Moment};
+
+/// Looks into the lock at a time.
+static LOOKS: Semaphore = Semaphore::const_new(2);
 
 /// A model that is in memory, what it is for, and the share of the requests that it answers.
 pub(super) type InMemory = (Role, f64, Arc<Model>);
@@ -20,6 +24,7 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
     };
     // What does the lock say now? A repro writes it after the model.
     let check = Arc::clone(&place.source.check);
+    let _turn = LOOKS.acquire().await;
     let lock = tokio::task::spawn_blocking(move || check(Moment::Serving)).await;
     let lock = lock.unwrap_or(LockState::Absent);
     let artifact = model.predictor.model();

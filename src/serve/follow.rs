@@ -114,7 +114,10 @@ pub(super) async fn follow(service: Arc<Service>, id: PlaceId) {
 }
 
 fn look(service: &Service, served: &Served, place: &Place) {
-    let mut order = place.order();
+    // Whoever exchanges the model now sees what there is.
+    let Some(mut order) = place.try_order() else {
+        return;
+    };
     if order.is_unloaded {
         return;
     }

@@ -8,6 +8,9 @@ mod operation;
 mod tfserving;
 mod v2;
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{IntoResponses, OpenApi};
 
@@ -27,6 +30,13 @@ pub(super) fn document() -> Document {
     .fold(Api::openapi(), Document::merge_from);
     access::describe(&mut document);
     document
+}
+
+/// Returns the document as JSON, which is written once.
+pub(super) fn bytes() -> Bytes {
+    static DOCUMENT: LazyLock<Bytes> =
+        LazyLock::new(|| serde_json::to_vec(&document()).unwrap_or_default().into());
+    DOCUMENT.clone()
 }
 
 #[derive(OpenApi)]

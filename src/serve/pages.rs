@@ -17,7 +17,7 @@ pub(super) fn swagger(name: &str) -> Option<(String, Bytes)> {
     let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true));
     let file = utoipa_swagger_ui::serve(name, config).ok().flatten()?;
     let bytes = match file.bytes {
-        Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
     if name != "index.html" {

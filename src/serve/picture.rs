@@ -1,16 +1,22 @@
 //! From the bytes of a request to the picture that the model takes, and what the prediction log wants
 //! to know of it. Runs on blocking threads. Imports: vision, base, `serve::{envelope, refusal, queue}`.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::base::ContentHash;
-use crate::vision::image::{Format, Limits, Target, decode, fit};
+use crate::vision::image::{Format, Limits, Target, decode, fit, pixels};
 
 use super::envelope;
 use super::queue::Picture;
 use super::refusal::Refusal;
+
+/// Larger pictures than this one (8 megapixels, up to 8 bytes each while they are decoded) take turns,
+/// so that a few of them cannot take all memory: a file of 300 kB can unfold to half a gigabyte.
+const LARGE_PIXELS: u64 = 8 << 20;
+static LARGE_TURN: Mutex<()> = Mutex::new(());
 
 /// Where an encoded picture is.
 pub(super) enum Source {
@@ -110,6 +116,8 @@ fn read_file(
     look: Look,
 ) -> Result<Fitted, Refusal> {
     let refused = |error| Refusal::image(&error, bytes);
+    let is_large = pixels(bytes).is_some_and(|pixels| LARGE_PIXELS < pixels);
+    let _turn = is_large.then(|| LARGE_TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let picture = decode(bytes, limits).map_err(refused)?;
     let began = Instant::now();
     let values = fit(&picture, target).map_err(refused)?;

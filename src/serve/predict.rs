@@ -181,7 +181,7 @@ pub(super) async fn find(
         let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
         Ok(given.collect::<Vec<_>>())
     };
-    let ((given, mut slots), took) = blocking(ends, slots, read).await?;
+    let ((given, mut slots), took) = blocking(service, ends, slots, read).await?;
     if !given.is_empty() {
         require_count(given.len(), service.pictures_max())?;
         slots.join(take_slots(service, chosen, given.len() - 1)?);
@@ -328,7 +328,7 @@ async fn predict(
             let second = shadow_target(chosen);
             let (limits, most) = (service.config.limits, service.pictures_max());
             let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
-            let ((fitted, slots), decode) = blocking(ends, slots, read).await?;
+            let ((fitted, slots), decode) = blocking(service, ends, slots, read).await?;
             served.metrics.decoded(decode, fitted.fitting);
             (fitted, slots, decode)
         }
@@ -370,30 +370,39 @@ pub(super) fn label<'m>(model: &'m Model, probabilities: &[f32]) -> &'m str {
 
 /// Runs `work` as `aside` does and returns the slots with what it made.
 ///
-/// The slots travel with the work: if the client goes away or its time is over, they are given back
-/// when the work is over, not before. So the work that waits for a thread is bounded by the queue.
+/// The slots travel with the work: if the client goes away or its time is over while it runs, they are
+/// given back when the work is over, not before. So the work that waits is bounded by the queue.
 pub(super) async fn blocking<T: Send + 'static>(
+    service: &Service,
     ends: Ends,
     slots: Slots,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<((T, Slots), Duration), Refusal> {
-    aside(ends, move || Ok((work()?, slots))).await
+    aside(service, ends, move || Ok((work()?, slots))).await
 }
 
-/// Runs `work` on a blocking thread and returns what it made, and how long it took.
+/// Runs `work` on a blocking thread, when its turn has come, and returns what it made, and how long it
+/// took. Work whose client goes away before that is dropped.
 pub(super) async fn aside<T: Send + 'static>(
+    service: &Service,
     ends: Ends,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<(T, Duration), Refusal> {
-    let running = tokio::task::spawn_blocking(move || {
-        let began = Instant::now();
-        if ends.at.into_std() <= began {
-            return Err(Refusal::deadline(ends.timeout));
-        }
-        let made = work()?;
-        Ok((made, began.elapsed()))
-    });
-    match tokio::time::timeout_at(ends.at, running).await {
+    let working = async {
+        // The semaphore is never closed. What was begun keeps its permit to the end, awaited or not.
+        let permit = Arc::clone(&service.decoders).acquire_owned().await;
+        let running = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let began = Instant::now();
+            if ends.at.into_std() <= began {
+                return Err(Refusal::deadline(ends.timeout));
+            }
+            let made = work()?;
+            Ok((made, began.elapsed()))
+        });
+        running.await
+    };
+    match tokio::time::timeout_at(ends.at, working).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Refusal::internal(
             "this is a bug in cvops; the server's log has more under this request id",

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::http::{Response, StatusCode};
 
@@ -16,6 +17,9 @@ use super::refusal::{FieldProblem, Refusal};
 use super::served::{Role, Served};
 use super::service::{Service, json as json_response};
 use super::source::Target;
+
+/// One model is exchanged at a time, whoever asks: it takes a thread, and memory for one more.
+static TURNS: Mutex<()> = Mutex::const_new(());
 
 /// A body is one short text.
 pub(super) const BODY_BYTES_MAX: u64 = 4 << 10;
@@ -77,6 +81,7 @@ pub(super) async fn load_target(
     served: &Arc<Served>,
     target: Option<Target>,
 ) -> Result<Arc<Model>, Refusal> {
+    let _turn = TURNS.lock().await;
     let (service, of) = (Arc::clone(service), Arc::clone(served));
     let loading = tokio::task::spawn_blocking(move || follow::reload(&service, &of, target));
     match loading.await {

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use prometheus::Registry;
+use tokio::sync::Semaphore;
 
 use crate::base::Cancel;
 use crate::http::{self, App, Drained, Endpoint, Limits, RouteTable};
@@ -35,6 +36,9 @@ const WORKERS: usize = 2;
 
 /// So many of the largest bodies fit into memory at once, whatever their size is set to.
 const LARGEST_BODIES_MIN: u64 = 4;
+/// Threads for what is neither pictures nor looks at models: keys, certificates, feedback, a load, `GET
+/// /models`.
+const OTHER_WORK: usize = 8;
 
 /// What to serve, and how.
 #[derive(Clone)]
@@ -176,6 +180,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         metrics,
         registry,
         observe: Arc::clone(observe),
+        decoders: Arc::new(Semaphore::new(decoders())),
     });
     let counting = Arc::clone(&service);
     let counted = move |reason| counting.metrics.rejected(reason);
@@ -197,7 +202,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .max_blocking_threads(decoders())
+        .max_blocking_threads(decoders() + followed.len() + OTHER_WORK)
         .thread_name("cvops-http")
         .enable_all()
         .build()
@@ -311,7 +316,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Threads that decode pictures: one per core, whatever the number of requests.
+/// Pictures that are decoded at a time: one per core, whatever the number of requests.
 fn decoders() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }

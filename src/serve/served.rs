@@ -2,7 +2,7 @@
 //! stead (canary), and one that is asked as well and only compared (shadow). Imports: base, arc-swap,
 //! `serve::{source, model, answer, model_metrics}`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -72,6 +72,15 @@ impl Place {
     /// Waits for its turn.
     pub(super) fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As `order`, unless somebody else has it.
+    pub(super) fn try_order(&self) -> Option<MutexGuard<'_, Order>> {
+        match self.order.try_lock() {
+            Ok(order) => Some(order),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Returns the model that is here, if it is ready.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -44,6 +45,9 @@ pub(super) struct Service {
     /// Where predictions are logged, if they are.
     pub(super) log: Option<Arc<Log>>,
     pub(super) observe: Observer,
+    /// Permits to decode and draw: one per core. The threads that this is done on are more, so that a
+    /// load or a look at a file never waits for pictures, nor pictures for them.
+    pub(super) decoders: Arc<Semaphore>,
 }
 
 /// The model that answers a request, held for as long as that takes.

@@ -11,7 +11,7 @@ use image::codecs::{
     bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder,
     webp::WebPDecoder,
 };
-use image::{DynamicImage, ImageDecoder, ImageFormat};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::format::FORMAT_LIST;
 
@@ -205,6 +205,14 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
             content: guess(bytes),
         }),
     }
+}
+
+/// Returns how many pixels the head of a picture claims; `None` if it cannot be read.
+#[must_use]
+pub fn pixels(bytes: &[u8]) -> Option<u64> {
+    let reader = ImageReader::new(Cursor::new(bytes));
+    let (width, height) = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
+    Some(u64::from(width) * u64::from(height))
 }
 
 fn upright(

@@ -9,7 +9,7 @@ mod format;
 mod pixels;
 mod thumbnail;
 
-pub use decode::{ImageError, Layout, Limits, Picture, decode};
+pub use decode::{ImageError, Layout, Limits, Picture, decode, pixels};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;

@@ -87,7 +87,7 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
     let slots = take_slots(service, chosen, 1)?;
     let (limits, most) = (service.config.limits, service.pictures_max());
     let read = move || picture::read(source, most, limits, &target, None, Look::Away);
-    let ((fitted, mut slots), decode) = blocking(ends, slots, read).await?;
+    let ((fitted, mut slots), decode) = blocking(service, ends, slots, read).await?;
     let Fitted {
         picture, fitting, ..
     } = fitted;
@@ -113,7 +113,7 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
     let mut response = match form {
         Form::Png => {
             let draw = move || Ok(heat_map(&values, target.channels, &grid));
-            let (file, _) = aside(ends, draw).await?;
+            let (file, _) = aside(service, ends, draw).await?;
             let mut response = Response::new(file.into());
             let kind = HeaderValue::from_static("image/png");
             response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -163,7 +163,7 @@ async fn covered(
                 .map(|place| plan.covered(&values, &colour, place))
                 .collect::<Vec<_>>())
         };
-        let ((pictures, mut slots), _) = blocking(ends, slots, cover).await?;
+        let ((pictures, mut slots), _) = blocking(service, ends, slots, cover).await?;
         let pending: Vec<_> = pictures
             .into_iter()
             .map(|picture| slots.submit(model, Picture::Covered(picture), ends.at.into_std()))
