@@ -399,7 +399,126 @@ pub(super) fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Pieces of forms, in an order that no program writes.
+    fn scraps() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "--x",
+            "--x--",
+            "--",
+            "\r\n",
+            "\r\n\r\n",
+            "\n",
+            ";",
+            "=",
+            "\"",
+            "\\\"",
+            "name",
+            "Content-Disposition: form-data; name=\"file\"",
+            "Content-Type: image/png",
+            "Content-Disposition: form-data; name=file; filename=\"",
+            "data",
+            "\u{e4}",
+            "\0",
+        ]);
+        let noise = prop::collection::vec(any::<u8>(), 0..4);
+        let pieces = prop::collection::vec((piece, noise), 0..20);
+        pieces.prop_map(|pieces| {
+            let bytes = |(piece, noise): (&str, Vec<u8>)| [piece.as_bytes(), &noise].concat();
+            pieces.into_iter().flat_map(bytes).collect()
+        })
+    }
+
+    fn files() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5)
+    }
+
+    /// Is it read, or the client's fault?
+    fn is_fair<T>(read: Result<T, Refusal>) -> bool {
+        read.map_or_else(|refusal| refusal.is_clients(), |_| true)
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_type_is_an_envelope_or_refused(
+            content_type in "\\PC{0,40}",
+            more in "[ -~]{0,40}",
+        ) {
+            let form = format!("multipart/form-data;{more}");
+            let boundary = format!("multipart/form-data; boundary={more}");
+            for text in [content_type, form, boundary] {
+                prop_assert!(is_fair(Envelope::of(Some(&text), "a picture")));
+                prop_assert!(is_fair(require_json(Some(&text))));
+            }
+        }
+
+        #[test]
+        fn any_form_is_read_or_refused(scraps in scraps(), boundary in "(x|[ -~]{0,70})") {
+            let body = Bytes::from(scraps);
+            prop_assert!(is_fair(form_one(&body, &boundary, 3)));
+            if let Ok(pictures) = form_many(&body, &boundary, 3) {
+                prop_assert!((1..=3 + OTHER_PARTS_MAX).contains(&pictures.len()));
+            }
+        }
+
+        #[test]
+        fn pictures_come_out_of_a_form_as_they_went_in(
+            files in files(),
+            name in r"[ !#-\[\]-~]{0,20}",
+        ) {
+            const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
+            let mut body = Vec::new();
+            for (file, field) in files.iter().zip(MANY.iter().cycle()) {
+                let head = format!(
+                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n"
+                );
+                body.extend([head.as_bytes(), file, b"\r\n"].concat());
+            }
+            body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+            let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+            let envelope = Envelope::of(Some(&content_type), "");
+            prop_assert_eq!(envelope, Ok(Envelope::Form { boundary: BOUNDARY.to_owned() }));
+            let files = files.into_iter().map(Bytes::from).collect();
+            prop_assert_eq!(form_many(&body.into(), BOUNDARY, 4), Ok(files));
+        }
+
+        #[test]
+        fn any_bytes_are_json_pictures_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            text in r#"\{"(image|images)": [\[\]\{\}",:a-zA-Z0-9+/=\\ \n-]{0,40}\}?"#,
+        ) {
+            for body in [bytes.as_slice(), text.as_bytes()] {
+                prop_assert!(is_fair(json_one(body)));
+                prop_assert!(is_fair(json_many(body, 3)));
+                if let Ok(pictures) = json_lines(body, 3) {
+                    prop_assert!(pictures.len() <= 3);
+                    prop_assert!(pictures.into_iter().all(is_fair));
+                }
+            }
+            let _ = base64_bytes(&text);
+        }
+
+        #[test]
+        fn pictures_come_out_of_json_as_they_went_in(files in files(), form in 0..4) {
+            let text = |file: &Vec<u8>| match form {
+                0 => STANDARD.encode(file),
+                1 => URL_SAFE.encode(file).trim_end_matches('=').to_owned(),
+                2 => format!("data:image/png;base64,{}", STANDARD.encode(file)),
+                _ => STANDARD.encode(file).chars().flat_map(|c| [c, '\n']).collect(),
+            };
+            let texts: Vec<String> = files.iter().map(text).collect();
+            let line = |text: &String| json!({"image": text}).to_string() + "\n";
+            let lines: String = texts.iter().map(line).collect();
+            prop_assert_eq!(json_one(line(&texts[0]).as_bytes()), Ok(files[0].clone()));
+            let files: Vec<Result<Vec<u8>, Refusal>> = files.into_iter().map(Ok).collect();
+            prop_assert_eq!(json_lines(lines.as_bytes(), 4), Ok(files.clone()));
+            let list = json!({"images": texts}).to_string();
+            prop_assert_eq!(json_many(list.as_bytes(), 4), Ok(files));
+        }
+    }
 
     #[test]
     fn content_types() {
