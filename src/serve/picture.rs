@@ -116,7 +116,7 @@ fn read_file(
     look: Look,
 ) -> Result<Fitted, Refusal> {
     let refused = |error| Refusal::image(&error, bytes);
-    let is_large = pixels(bytes).is_some_and(|pixels| LARGE_PIXELS < pixels);
+    let is_large = pixels(bytes).is_none_or(|pixels| LARGE_PIXELS < pixels);
     let _turn = is_large.then(|| LARGE_TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let picture = decode(bytes, limits).map_err(refused)?;
     let began = Instant::now();

@@ -20,6 +20,9 @@ use super::words::shown;
 pub(super) const NAMES: [&str; 2] = ["image", "image_bytes"];
 /// The key of an encoded picture.
 const B64: &str = "b64";
+/// Encoded pictures of a body at most, far more than one request may hold: what is kept of each, or
+/// said about it, takes many times the memory of a short text.
+const FILES_MAX: usize = 1 << 16;
 
 /// What a text among the inputs is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +141,13 @@ impl Gathered {
     }
 
     /// A picture in base64.
-    pub(super) fn picture(&mut self, text: &str) {
+    pub(super) fn picture<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
+        if self.files.len() == FILES_MAX {
+            return Err(E::custom("there are too many pictures in one request"));
+        }
         self.files
             .push(envelope::base64_bytes(text).map(Bytes::from));
+        Ok(())
     }
 
     /// Returns all of it.
@@ -204,8 +211,7 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         match (self.gathered.texts, self.place) {
             (Texts::Pictures, Place::Columns | Place::Column | Place::Row | Place::Cell) => {
-                self.gathered.picture(text);
-                Ok(())
+                self.gathered.picture(text)
             }
             (Texts::Pictures, Place::Rows) => {
                 Err(E::custom("expected a list of inputs, one for each picture"))
@@ -314,13 +320,17 @@ impl Visitor<'_> for Picture<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.0.picture(text);
-        Ok(())
+        self.0.picture(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
     use crate::serve::tensor::Tensor;
 
@@ -341,6 +351,48 @@ mod tests {
     fn files(files: &[&'static str]) -> Given {
         let file = |text: &&'static str| Ok(Bytes::from_static(text.as_bytes()));
         Given::Files(files.iter().map(file).collect())
+    }
+
+    const FORMS: [Form; 2] = [Form::Rows, Form::Columns];
+
+    proptest! {
+        #[test]
+        fn any_text_is_inputs_or_an_error(
+            text in r#"[\[\]\{\}",:0-9.eE-]{0,60}"#,
+            named in r#"\{"(image|image_bytes|b64|x)":[\[\]\{\}",:a-z0-9]{0,30}\}"#,
+        ) {
+            for body in [&text, &named, &format!("[{named}]")] {
+                for form in FORMS {
+                    for texts in [Texts::Pictures, Texts::Refused] {
+                        let _ = read(form, texts, body);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn inputs_come_out_as_they_went_in(
+            values in prop::collection::vec(prop::array::uniform3(-1e30_f32..1e30), 1..5),
+            files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5),
+        ) {
+            let plain = json!(values).to_string();
+            let rows: Vec<_> = values.iter().map(|row| json!({"image": row})).collect();
+            let expected: Result<Given, String> = Ok(numbers(&[values.len(), 3], &values.concat()));
+            prop_assert_eq!(read(Form::Rows, Texts::Refused, &plain), expected.clone());
+            prop_assert_eq!(read(Form::Columns, Texts::Refused, &plain), expected.clone());
+            prop_assert_eq!(read(Form::Rows, Texts::Refused, &json!(rows).to_string()), expected);
+
+            let texts: Vec<String> = files.iter().map(|file| STANDARD.encode(file)).collect();
+            let objects: Vec<_> = texts.iter().map(|text| json!({"b64": text})).collect();
+            let files = files.into_iter().map(|file| Ok(file.into())).collect();
+            let expected: Result<Given, String> = Ok(Given::Files(files));
+            for form in FORMS {
+                let body = json!(objects).to_string();
+                prop_assert_eq!(read(form, Texts::Refused, &body), expected.clone());
+                let body = json!(texts).to_string();
+                prop_assert_eq!(read(form, Texts::Pictures, &body), expected.clone());
+            }
+        }
     }
 
     #[test]
@@ -412,6 +464,18 @@ mod tests {
         };
         assert!(files[0].as_ref().unwrap_err().contains("not valid base64"));
         assert_eq!(files[1], Ok(Bytes::from_static(b"hi")));
+    }
+
+    #[test]
+    fn a_body_full_of_short_texts_is_given_up() {
+        let texts = |count: usize| format!("[{}\"\"]", "\"\",".repeat(count - 1));
+        let most = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX));
+        assert!(matches!(&most, Ok(Given::Files(files)) if files.len() == FILES_MAX));
+        let more = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX + 1));
+        assert!(more.unwrap_err().contains("too many pictures"));
+        let objects = format!("[{}]", vec!["{\"b64\":\"?\"}"; FILES_MAX + 1].join(","));
+        let more = read(Form::Rows, Texts::Refused, &objects);
+        assert!(more.unwrap_err().contains("too many pictures"));
     }
 
     #[test]
