@@ -147,6 +147,7 @@ pub(super) struct Metrics {
     pub(super) model_ready: IntGaugeVec,
     pub(super) share: GaugeVec,
     pub(super) loaded_timestamp: GaugeVec,
+    pub(super) accuracy: GaugeVec,
     pub(super) predictions: IntCounterVec,
     pub(super) images: IntCounterVec,
     pub(super) batches: IntCounterVec,
@@ -338,6 +339,13 @@ impl Metrics {
                 Opts::new(
                     "cvops_model_loaded_timestamp_seconds",
                     "When the model was loaded, in Unix time",
+                ),
+                &of_version,
+            ))?,
+            accuracy: f.add(GaugeVec::new(
+                Opts::new(
+                    "cvops_model_accuracy_ratio",
+                    "Share of pictures that a version was right about where it was evaluated",
                 ),
                 &of_version,
             ))?,
