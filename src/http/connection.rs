@@ -41,6 +41,10 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long a drain waits for the first request of a connection that has sent none.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
+/// How long a drain looks for a next request that has arrived. Any time that is not none lets the
+/// runtime ask the system once more.
+const NEXT_REQUEST: Duration = Duration::from_millis(1);
+
 /// What a connection and its requests tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Visit {
@@ -76,6 +80,7 @@ pub(super) async fn serve(
         visit: Arc::clone(&visit),
         lingering: None,
         stall: None,
+        reads_later: false,
         patience: Patience {
             usual: server.limits.stall_timeout,
             in_drain: server.limits.drain_stall_timeout,
@@ -90,20 +95,34 @@ pub(super) async fn serve(
         .header_read_timeout(server.limits.header_timeout)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
+        biased;
         ended = &mut connection => Some(ended),
         () = drained_and(Duration::ZERO, &mut draining) => None,
     };
+    if ended.is_none() {
+        visit.drains.store(true, Ordering::SeqCst);
+        // hyper closes a connection at once of which it has read nothing yet, and so loses a request
+        // that has arrived.
+        let patience = if visit.greeted.load(Ordering::SeqCst) {
+            NEXT_REQUEST
+        } else {
+            FIRST_REQUEST
+        };
+        ended = tokio::select! {
+            biased;
+            ended = &mut connection => Some(ended),
+            () = tokio::time::sleep(patience) => None,
+        };
+    }
     let ended = match ended {
         Some(ended) => ended,
-        None => {
-            visit.drains.store(true, Ordering::SeqCst);
+        None if visit.greeted.load(Ordering::SeqCst) => {
             Pin::new(&mut connection).graceful_shutdown();
-            tokio::select! {
-                ended = &mut connection => ended,
-                () = silence(&visit) => Ok(()),
-            }
+            (&mut connection).await
         }
+        // It has sent nothing, or half a head, for which hyper would wait.
+        None => Ok(()),
     };
     match ended {
         Ok(()) => {}
@@ -124,15 +143,6 @@ async fn drained_and(more: Duration, draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
     if !more.is_zero() {
         tokio::time::sleep(more).await;
-    }
-}
-
-/// Ends when the connection has had time for its first request and sent none; hyper takes it for one
-/// that is about to send and would wait.
-async fn silence(visit: &Visit) {
-    tokio::time::sleep(FIRST_REQUEST).await;
-    if visit.greeted.load(Ordering::SeqCst) {
-        std::future::pending::<()>().await;
     }
 }
 
@@ -167,13 +177,15 @@ async fn say_timeout(server: &Server, stream: &mut Stream) {
 }
 
 /// A socket that lingers: after the last answer it reads on, into nothing, until the client is done
-/// or `LINGER` is over. A client that takes nothing of what is written is an error after a while, so
-/// that hyper ends the connection.
+/// or `LINGER` is over. Of a client that takes nothing of what is written nothing is read, and after a
+/// while it is an error, so that hyper ends the connection.
 struct Socket {
     io: TokioIo<Stream>,
     visit: Arc<Visit>,
     lingering: Option<Pin<Box<Sleep>>>,
     stall: Option<Stall>,
+    /// hyper wanted to read during the stall.
+    reads_later: bool,
     patience: Patience,
 }
 
@@ -198,6 +210,9 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stall = None;
+            if std::mem::take(&mut self.reads_later) {
+                cx.waker().wake_by_ref();
+            }
             return written;
         }
         let patience = if self.visit.drains.load(Ordering::SeqCst) {
@@ -231,6 +246,12 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        // Requests may come one behind the other without end, and hyper keeps the heads of all answers
+        // that nobody takes. The write that wakes this task lets it read again.
+        if self.stall.is_some() {
+            self.reads_later = true;
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }

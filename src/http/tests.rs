@@ -52,6 +52,16 @@ fn start(limits: Limits) -> TestServer {
 }
 
 fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
+    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    start_at(bound, Cancel::new(), limits, finish)
+}
+
+fn start_at(
+    bound: Bound,
+    cancel: Cancel,
+    limits: Limits,
+    finish: impl FnOnce(App) -> App,
+) -> TestServer {
     let (reach, reached) = mpsc::channel();
     let (drain, draining) = mpsc::channel();
     let reach = Arc::new(Mutex::new(reach));
@@ -143,9 +153,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         .map(Reply::into_response);
     let metrics = Metrics::new(&registry).unwrap();
     let app = finish(App::new(routes, filter, render, &metrics));
-    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = bound.addr();
-    let cancel = Cancel::new();
     let ended = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
@@ -204,12 +212,7 @@ fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
 
 impl TestServer {
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client {
-            stream,
-            read: Vec::new(),
-        }
+        Client::to(self.addr)
     }
 
     /// Sends one request on a connection of its own.
@@ -269,6 +272,15 @@ impl Answer {
 }
 
 impl Client {
+    fn to(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
     fn send(&mut self, text: &str) -> &mut Self {
         self.stream.write_all(text.as_bytes()).unwrap();
         self
@@ -721,6 +733,33 @@ fn a_drain_finishes_what_is_in_flight() {
         server.ended.join().unwrap(),
         Drained {
             finished: 1,
+            aborted: 0
+        }
+    );
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn who_has_connected_before_the_end_is_answered() {
+    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = bound.addr();
+    // They stand in the system's queue, their requests sent, when the server hears that it is to end.
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::to(addr)).collect();
+    for client in &mut clients {
+        client.send(&get("/hello"));
+    }
+    let cancel = Cancel::new();
+    cancel.request(CancelReason::Terminated);
+    let server = start_at(bound, cancel, Limits::default(), |app| app);
+    for client in &mut clients {
+        let answer = client.answer(false);
+        assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+        assert!(client.is_closed());
+    }
+    assert_eq!(
+        server.ended.join().unwrap(),
+        Drained {
+            finished: 20,
             aborted: 0
         }
     );

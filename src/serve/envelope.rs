@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt;
 
 use base64::Engine;
 use base64::alphabet;
@@ -11,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::http::StatusCode;
@@ -28,6 +29,10 @@ const OTHER_PARTS_MAX: usize = 16;
 
 /// Larger JSON bodies are not explained in detail when they have another form than expected.
 const EXPLAINED_BYTES_MAX: usize = 64 << 10;
+
+/// Texts of a list that are kept, more than one request may hold pictures: millions of short ones would
+/// take many times the memory of the body.
+const TEXTS_MAX: usize = 1 << 13;
 
 /// Padding may be left out: many clients do.
 const BASE64_CONFIG: GeneralPurposeConfig =
@@ -173,7 +178,51 @@ struct OneImage<'b> {
 #[derive(Deserialize)]
 struct ManyImages<'b> {
     #[serde(borrow)]
-    images: Vec<Cow<'b, str>>,
+    images: Texts<'b>,
+}
+
+/// One text of a list, borrowed like that of `OneImage`.
+#[derive(Deserialize)]
+struct Text<'b>(#[serde(borrow)] Cow<'b, str>);
+
+/// A list of texts.
+#[derive(Default)]
+struct Texts<'b> {
+    /// The first ones.
+    kept: Vec<Cow<'b, str>>,
+    /// How many there are in all.
+    count: usize,
+}
+
+impl<'de: 'b, 'b> Deserialize<'de> for Texts<'b> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+
+        impl<'de> Visitor<'de> for Reading {
+            type Value = Texts<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts<'de>, A::Error> {
+                let mut texts = Texts::default();
+                while texts.count < TEXTS_MAX {
+                    let Some(Text(text)) = items.next_element()? else {
+                        return Ok(texts);
+                    };
+                    texts.kept.push(text);
+                    texts.count += 1;
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    texts.count += 1;
+                }
+                Ok(texts)
+            }
+        }
+
+        deserializer.deserialize_seq(Reading)
+    }
 }
 
 /// Returns the bytes of the one picture of a JSON body.
@@ -208,21 +257,21 @@ pub(super) fn json_many(
             Some(FieldProblem::new("string_type", loc, msg, &items[position]))
         }));
     };
-    if many.images.is_empty() {
+    if many.images.count == 0 {
         let loc = [json!("body"), json!("images")];
         let msg = "List should have at least 1 item after validation, not 0";
         let problem = FieldProblem::new("too_short", loc, msg, &json!([]));
         return Err(Refusal::invalid(vec![problem]));
     }
     // Before anything is made of them: a refusal takes many times the memory of a short text.
-    require_count(many.images.len(), pictures_max)?;
+    require_count(many.images.count, pictures_max)?;
     let decode = |(i, text): (usize, &Cow<'_, str>)| {
         base64_bytes(text).map_err(|problem| {
             let loc = [json!("body"), json!("images"), json!(i)];
             Refusal::invalid(vec![bad_base64(loc, &problem)])
         })
     };
-    Ok(many.images.iter().enumerate().map(decode).collect())
+    Ok(many.images.kept.iter().enumerate().map(decode).collect())
 }
 
 /// Returns the bytes of the pictures of a body with one JSON document in each line; a line that cannot
@@ -417,6 +466,8 @@ mod tests {
         assert_eq!(read("1\n2\n3\n4").map_err(status), Err(413));
         let images = |text: &str| json_many(text.as_bytes(), 3).map_err(status);
         assert_eq!(images(r#"{"images": ["!", "!", "!", "!"]}"#), Err(413));
+        let short = format!("{{\"images\": [{}3]}}", "\"\",".repeat(TEXTS_MAX));
+        assert_eq!(images(&short), Err(413));
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::words::shown;
 pub(super) const NAMES: [&str; 2] = ["image", "image_bytes"];
 /// The key of an encoded picture.
 const B64: &str = "b64";
+/// Encoded pictures of a body at most, far more than one request may hold: what is kept of each, or
+/// said about it, takes many times the memory of a short text.
+const FILES_MAX: usize = 1 << 16;
 
 /// What a text among the inputs is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +141,13 @@ impl Gathered {
     }
 
     /// A picture in base64.
-    pub(super) fn picture(&mut self, text: &str) {
+    pub(super) fn picture<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
+        if self.files.len() == FILES_MAX {
+            return Err(E::custom("there are too many pictures in one request"));
+        }
         self.files
             .push(envelope::base64_bytes(text).map(Bytes::from));
+        Ok(())
     }
 
     /// Returns all of it.
@@ -204,8 +211,7 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         match (self.gathered.texts, self.place) {
             (Texts::Pictures, Place::Columns | Place::Column | Place::Row | Place::Cell) => {
-                self.gathered.picture(text);
-                Ok(())
+                self.gathered.picture(text)
             }
             (Texts::Pictures, Place::Rows) => {
                 Err(E::custom("expected a list of inputs, one for each picture"))
@@ -314,8 +320,7 @@ impl Visitor<'_> for Picture<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.0.picture(text);
-        Ok(())
+        self.0.picture(text)
     }
 }
 
@@ -412,6 +417,18 @@ mod tests {
         };
         assert!(files[0].as_ref().unwrap_err().contains("not valid base64"));
         assert_eq!(files[1], Ok(Bytes::from_static(b"hi")));
+    }
+
+    #[test]
+    fn a_body_full_of_short_texts_is_given_up() {
+        let texts = |count: usize| format!("[{}\"\"]", "\"\",".repeat(count - 1));
+        let most = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX));
+        assert!(matches!(&most, Ok(Given::Files(files)) if files.len() == FILES_MAX));
+        let more = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX + 1));
+        assert!(more.unwrap_err().contains("too many pictures"));
+        let objects = format!("[{}]", vec!["{\"b64\":\"?\"}"; FILES_MAX + 1].join(","));
+        let more = read(Form::Rows, Texts::Refused, &objects);
+        assert!(more.unwrap_err().contains("too many pictures"));
     }
 
     #[test]
