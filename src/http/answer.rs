@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -16,13 +17,17 @@ use super::body;
 use super::coding::BodyBudget;
 use super::connection::Visit;
 use super::guard::{Verdict, Visitor};
+use super::places::Standing;
 use super::problem::{self, After, Asked, Problem, ProblemCode};
 use super::record::{Record, Recorded};
 use super::request_id::RequestId;
-use super::routes::{Found, Intake, Path};
+use super::routes::{Admission, Found, Intake, Path};
 use super::run::Server;
 use super::trace::TraceContext;
 use super::upload::Upload;
+
+/// When a place may be free again.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
 /// Answers `request`; whatever goes wrong becomes an answer too.
 pub(super) async fn answer(
@@ -45,7 +50,11 @@ pub(super) async fn answer(
         .cors
         .as_ref()
         .and_then(|cors| cors.allowed(request.headers()));
+    let is_beyond = visit.place.standing() == Standing::Spare;
     let mut response = match found {
+        _ if is_beyond && app.routes.admission(&found) == Admission::WithinLimit => {
+            refuse(app, &request, None, &record.id, crowded())
+        }
         Found::Nothing => {
             let problem = Problem::new(
                 StatusCode::NOT_FOUND,
@@ -92,7 +101,7 @@ pub(super) async fn answer(
         }
     };
     let unread = has_body && !matches!(found, Found::Route { .. });
-    if unread {
+    if unread || is_beyond {
         close(&mut response);
     }
     if response
@@ -108,6 +117,17 @@ pub(super) async fn answer(
     }
     record.answered(response.status());
     Ok(response.map(|body| Recorded::new(body, record)))
+}
+
+/// What somebody is told who has a spare place and asks no probe.
+fn crowded() -> Problem {
+    let detail = "the server has as many connections as it may: try again later";
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::Crowded,
+        detail,
+    );
+    problem.retry_after(CROWDED_RETRY)
 }
 
 /// Asks the server's guard, if it has one.

@@ -1,5 +1,6 @@
 //! The behaviour of a server, seen from its clients: raw sockets against a small app on port 0.
 
+mod crowd;
 mod guard;
 
 use std::io::{Read, Write};

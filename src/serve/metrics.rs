@@ -38,10 +38,12 @@ pub(super) enum Rejection {
     /// No key, a wrong one, or one that does not open what was asked for.
     Unauthorized,
     RateLimit,
+    /// There are as many connections as there may be.
+    ConnectionsLimit,
 }
 
 impl Rejection {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::BodyLimit,
         Self::BodyBudget,
@@ -50,6 +52,7 @@ impl Rejection {
         Self::Draining,
         Self::Unauthorized,
         Self::RateLimit,
+        Self::ConnectionsLimit,
     ];
 
     fn label(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Rejection {
             Self::Draining => "draining",
             Self::Unauthorized => "unauthorized",
             Self::RateLimit => "rate_limit",
+            Self::ConnectionsLimit => "connections_limit",
         }
     }
 }
