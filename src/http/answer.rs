@@ -1,6 +1,7 @@
 //! Answers one request: route, request id, the server's guard, body, then its filter. Imports: nothing of ours.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,7 +45,8 @@ pub(super) async fn answer(
         Found::OtherMethods { path } | Found::Route { path, .. } => path,
     };
     let method = request.method().clone();
-    let mut record = Record::start(&server, &visit, method, path, id, trace);
+    let client = app.proxies.client(visit.peer, request.headers());
+    let mut record = Record::start(&server, &visit, client, method, path, id, trace);
     let has_body = !request.body().is_end_stream();
     let origin = app
         .cors
@@ -87,7 +89,7 @@ pub(super) async fn answer(
         }
         Found::Route { path, method } => {
             let path = &app.routes.paths()[path];
-            let verdict = judge(app, &request, &visit, path, method);
+            let verdict = judge(app, &request, visit.peer, client, path, method);
             record.who = verdict.who;
             let mut response = match verdict.problem {
                 Some(problem) => {
@@ -134,7 +136,8 @@ fn crowded() -> Problem {
 fn judge(
     app: &App,
     request: &Request<Incoming>,
-    visit: &Visit,
+    peer: Option<IpAddr>,
+    client: Option<IpAddr>,
     path: &Path,
     method: usize,
 ) -> Verdict {
@@ -143,7 +146,8 @@ fn judge(
             method: &path.methods[method].method,
             template: &path.template,
             headers: request.headers(),
-            peer: visit.peer,
+            peer,
+            client,
         })
     })
 }
