@@ -35,6 +35,7 @@ mod model;
 mod model_config;
 mod model_metrics;
 mod ndjson;
+mod occlusion;
 mod openapi;
 mod pages;
 mod picture;
