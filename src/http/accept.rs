@@ -5,12 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::connection;
 use super::listen::Open;
+use super::places::Places;
 use super::run::Server;
 
 /// How long to wait after the system refused to hand a connection over.
@@ -30,7 +31,7 @@ pub(super) struct Door<'s> {
     connections: &'s mut JoinSet<()>,
     draining: &'s watch::Sender<bool>,
     /// For connections that may still be opened.
-    places: Arc<Semaphore>,
+    places: Places,
     /// The log has it that the system refuses connections.
     told: bool,
 }
@@ -47,7 +48,7 @@ impl<'s> Door<'s> {
             listener,
             connections,
             draining,
-            places: Arc::new(Semaphore::new(server.limits.connections_max.max(1))),
+            places: Places::new(server.limits.connections_max, server.app.routes.probes()),
             told: false,
         }
     }
@@ -71,10 +72,7 @@ impl<'s> Door<'s> {
     async fn accept(&mut self) {
         // Tasks that ended are forgotten here, so that the set stays as large as the connections.
         while self.connections.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-            // The semaphore is never closed.
-            return std::future::pending().await;
-        };
+        let place = self.places.take().await;
         let caller = match self.listener.accept().await {
             Ok(caller) => caller,
             // The client went away before its turn.
@@ -88,6 +86,8 @@ impl<'s> Door<'s> {
             }
         };
         self.told = false;
+        // While nobody came, others may have gone.
+        place.standing();
         let Some(seat) = self.server.per_address.take(caller.peer) else {
             self.server.app.metrics.refused.inc();
             return;
@@ -95,8 +95,8 @@ impl<'s> Door<'s> {
         let (server, draining) = (Arc::clone(self.server), self.draining.subscribe());
         self.connections.spawn(async move {
             let open = Counted::new(&server);
-            connection::serve(server, caller, draining).await;
-            drop((open, seat, place));
+            connection::serve(server, caller, place, draining).await;
+            drop((open, seat));
         });
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::answer::answer;
 use super::listen::Caller;
+use super::places::Place;
 use super::problem::{Asked, Problem, ProblemCode};
 use super::request_id::RequestId;
 use super::run::Server;
@@ -46,10 +47,12 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 const NEXT_REQUEST: Duration = Duration::from_millis(1);
 
 /// What a connection and its requests tell each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Visit {
     /// The address at the other end; a Unix socket has none.
     pub(super) peer: Option<IpAddr>,
+    /// What its requests may be about.
+    pub(super) place: Place,
     /// There was a request.
     pub(super) greeted: AtomicBool,
     /// The last answer ends the connection while the client may still be sending.
@@ -62,12 +65,42 @@ pub(super) struct Visit {
 pub(super) async fn serve(
     server: Arc<Server>,
     caller: Caller,
-    mut draining: watch::Receiver<bool>,
+    place: Place,
+    draining: watch::Receiver<bool>,
 ) {
     let visit = Arc::new(Visit {
         peer: caller.peer,
-        ..Visit::default()
+        place,
+        greeted: AtomicBool::new(false),
+        lingers: AtomicBool::new(false),
+        drains: AtomicBool::new(false),
     });
+    let stay = server.limits.spare_timeout;
+    tokio::select! {
+        () = converse(server, caller, &visit, draining) => {}
+        () = outstayed(&visit.place, stay) => {
+            tracing::debug!(target: "cvops::http", "a connection beyond the limit was given up");
+        }
+    }
+}
+
+/// Ends when a connection has had a spare place for as long as it may.
+async fn outstayed(place: &Place, stay: Duration) {
+    if place.is_spare() {
+        tokio::time::sleep(stay).await;
+    }
+    // It may have got another one.
+    if !place.is_spare() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn converse(
+    server: Arc<Server>,
+    caller: Caller,
+    visit: &Arc<Visit>,
+    mut draining: watch::Receiver<bool>,
+) {
     let stream = tokio::select! {
         stream = caller.greet(server.limits.header_timeout) => stream,
         () = drained_and(FIRST_REQUEST, &mut draining) => None,
@@ -77,7 +110,7 @@ pub(super) async fn serve(
     };
     let socket = Socket {
         io: TokioIo::new(stream),
-        visit: Arc::clone(&visit),
+        visit: Arc::clone(visit),
         lingering: None,
         stall: None,
         reads_later: false,
@@ -87,7 +120,7 @@ pub(super) async fn serve(
         },
     };
     let service = {
-        let (server, visit) = (Arc::clone(&server), Arc::clone(&visit));
+        let (server, visit) = (Arc::clone(&server), Arc::clone(visit));
         service_fn(move |request| answer(Arc::clone(&server), Arc::clone(&visit), request))
     };
     let mut connection = http1::Builder::new()

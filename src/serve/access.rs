@@ -8,7 +8,7 @@
 //! hands on, and not to a page in a browser, which could be anybody's (it says with each `POST` where
 //! it comes from, in `Origin`: RFC 6454, section 7.3).
 //!
-//! **Rates.** Each key, and where there are no keys each address, has a bucket (`rates`). Requests
+//! **Rates.** Each key, and where there are no keys each address (of whom a trusted proxy asks for, if one hands it on), has a bucket (`rates`). Requests
 //! with a wrong key take from the bucket of their address, so guessing is limited as well and cannot
 //! use up what belongs to a key. Health and metrics are never limited.
 //!
@@ -170,7 +170,7 @@ impl Access {
         if let Some(rates) = self.rates.as_ref().filter(|_| is_limited(needed)) {
             let whose = match &holder {
                 Ok(Some(known)) => Whose::Key(Arc::clone(&known.name)),
-                Ok(None) | Err(_) => Whose::of_peer(visitor.peer),
+                Ok(None) | Err(_) => Whose::of_peer(visitor.client),
             };
             let share = rates.take(&whose);
             share.write(&mut verdict.headers);

@@ -17,8 +17,9 @@
 //! | `max_side` | largest width and largest height of a picture | 1 to 65535 | 8192 |
 //! | `max_pixels` | largest width × height of a picture | 1 to 1000000000 | 40000000 |
 //! | `max_batch_items` | pictures in one request; never more than `queue_max` | 1 to 4096 | 256 |
-//! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
+//! | `connections_max` | connections that are open at once; beyond them only probes are answered | 1 to 100000 | 1024 |
 //! | `connections_per_ip_max` | connections that one address may have open; without it, any number | 1 to 100000 | none |
+//! | `trusted_proxies` | proxies that are believed when they say in `X-Forwarded-For` or `Forwarded` for whom they ask: addresses, networks, `unix` for whoever comes through the Unix socket | a list of texts | none |
 //! | `header_timeout_s` | seconds for a TLS handshake, for the head of a request, and between two requests | 0.1 to 3600 | 10 |
 //! | `body_timeout_s` | seconds for the body of a request | 0.1 to 3600 | 30 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |

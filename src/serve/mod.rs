@@ -35,6 +35,7 @@ mod model;
 mod model_config;
 mod model_metrics;
 mod ndjson;
+mod occlusion;
 mod openapi;
 mod pages;
 mod picture;
@@ -64,7 +65,7 @@ pub use metrics::Build;
 pub use run::{About, Observer, Options, ServedModel, ServerEvent, run};
 pub use served::Role;
 pub use source::{
-    Absence, Brought, LockCheck, LockState, ModelSource, Moment, Named, Origin, Registry,
-    Strictness, Target,
+    Absence, Brought, Evaluated, Figures, LockCheck, LockState, ModelSource, Moment, Named, Origin,
+    Registry, Strictness, Target,
 };
 pub use transport::{HostPort, Transport};

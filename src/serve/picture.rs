@@ -108,6 +108,17 @@ pub(super) fn numbers(
     }
 }
 
+/// Takes `[height, width, channels]` values 0..=255 that have the model's size already, as the whole
+/// numbers that a decoded picture has.
+pub(super) fn levels(values: &[f32]) -> Fitted {
+    Fitted {
+        picture: Picture::Bytes(values.iter().map(|value| value.round() as u8).collect()),
+        shadow: None,
+        seen: None,
+        fitting: None,
+    }
+}
+
 fn read_file(
     bytes: &[u8],
     limits: Limits,

@@ -196,7 +196,8 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
         &http_metrics,
     )
-    .with_guard(move |visitor| guard.judge(visitor));
+    .with_guard(move |visitor| guard.judge(visitor))
+    .with_proxies(service.config.transport.proxies());
     if let Some(cors) = access::cors(&service.config.access) {
         app = app.with_cors(cors);
     }

@@ -383,6 +383,55 @@ fn whoever_asks_too_often_has_to_wait() {
 }
 
 #[test]
+fn a_trusted_proxy_says_for_whom_it_asks_and_nobody_else_does() {
+    let p = trained();
+    with_params(
+        &p,
+        "serve: {rate_limit: {per_second: 0.001, burst: 1}, trusted_proxies: [127.0.0.1, 10.0.0.0/8]}\n",
+    );
+    let server = p.serve_ready("-v");
+    let of = |headers: &str| predict(&server, headers).status;
+    let (one, other) = (
+        "X-Forwarded-For: 198.51.100.9, 192.0.2.1, 10.0.0.4\r\n",
+        "Forwarded: for=192.0.2.1, for=\"[2001:db8::2]:80\"\r\n",
+    );
+    // Each of its clients has a bucket of its own, and so has the proxy.
+    assert_eq!((of(one), of(one)), (200, 429));
+    assert_eq!((of(other), of(other)), (200, 429));
+    assert_eq!((of(""), of("")), (200, 429));
+    // The same client, with other words before.
+    assert_eq!(of("X-Forwarded-For: 203.0.113.1, 192.0.2.1\r\n"), 429);
+    // What a proxy hands on changes no model.
+    let third = "X-Forwarded-For: 192.0.2.3\r\n";
+    let handed = server.send("POST /models/classifier/reload", third, b"");
+    assert_eq!(handed.outcome(), "403 forbidden");
+    wait_until("all of them are logged", || {
+        let log = p.serve_log();
+        [
+            "client=192.0.2.1 ",
+            "client=2001:db8::2 ",
+            "client=127.0.0.1 ",
+        ]
+        .iter()
+        .all(|client| log.contains(client))
+    });
+    drop(server);
+
+    p.edit(
+        "params.yaml",
+        ", trusted_proxies: [127.0.0.1, 10.0.0.0/8]",
+        "",
+    );
+    let server = p.serve_ready("-v");
+    assert_eq!(predict(&server, one).status, 200);
+    assert_eq!(predict(&server, other).status, 429);
+    wait_until("it is logged", || {
+        p.serve_log().contains("client=127.0.0.1 ")
+    });
+    assert!(!p.serve_log().contains("client=192.0.2.1"));
+}
+
+#[test]
 fn pages_of_listed_origins_may_ask() {
     let p = trained();
     with_params(&p, "serve: {cors: {origins: ['https://app.example']}}\n");

@@ -68,6 +68,7 @@ impl Door {
             template,
             headers,
             peer: peer.parse().ok(),
+            client: peer.parse().ok(),
         })
     }
 

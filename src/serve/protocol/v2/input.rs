@@ -159,8 +159,7 @@ impl Taken<'_> {
 
     /// `one` is the shape of one picture.
     fn other_shape(&self, input: &InputTensor<'_>, one: &[u64]) -> Refusal {
-        let lengths: Vec<String> = one.iter().map(u64::to_string).collect();
-        let rest = format!(",{}", lengths.join(","));
+        let rest: String = one.iter().map(|length| format!(",{length}")).collect();
         bad(format!(
             "unexpected shape for input '{}' for model '{}'. Expected [-1{rest}], got {}",
             input.name,
