@@ -1,6 +1,7 @@
 //! The behaviour of a server, seen from its clients: raw sockets against a small app on port 0.
 
 mod guard;
+mod stall_tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -34,6 +35,9 @@ const UPLOAD_MAX: u64 = 3 << 20;
 const LONG_PIECES: usize = 64;
 const LONG_PIECE: usize = 1 << 20;
 
+/// The answer of `/page`, bytes.
+const PAGE: usize = 48 << 10;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -52,6 +56,14 @@ fn start(limits: Limits) -> TestServer {
 }
 
 fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
+    start_at(Listener::from, limits, finish)
+}
+
+fn start_at(
+    listener: impl FnOnce(Bound) -> Listener,
+    limits: Limits,
+    finish: impl FnOnce(App) -> App,
+) -> TestServer {
     let (reach, reached) = mpsc::channel();
     let (drain, draining) = mpsc::channel();
     let reach = Arc::new(Mutex::new(reach));
@@ -69,6 +81,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         Route::post("/ignored", UPLOAD_MAX).streamed(),
         Route::get("/stream/{size}"),
         Route::get("/long"),
+        Route::get("/page"),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -131,6 +144,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
     });
     let filter = hello
         .or(long)
+        .or(page())
         .or(upload)
         .or(ignored)
         .or(streamed)
@@ -145,6 +159,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
     let app = finish(App::new(routes, filter, render, &metrics));
     let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = bound.addr();
+    let listener = listener(bound);
     let cancel = Cancel::new();
     let ended = {
         let cancel = cancel.clone();
@@ -156,7 +171,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
                 .build()
                 .unwrap();
             let on_drain = || drain.send(()).unwrap();
-            let drained = runtime.block_on(serve(bound, app, limits, &cancel, on_drain));
+            let drained = runtime.block_on(serve(listener, app, limits, &cancel, on_drain));
             runtime.shutdown_background();
             drained.unwrap()
         })
@@ -170,6 +185,13 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         draining,
         ended,
     }
+}
+
+/// Answers with less than TLS holds by itself.
+fn page() -> impl Filter<Extract = (String,), Error = warp::Rejection> + Clone {
+    warp::path!("page")
+        .and(warp::get())
+        .map(|| "x".repeat(PAGE))
 }
 
 /// Reads a body piece by piece and says what came.
