@@ -96,7 +96,7 @@ impl Tls {
                 tracing::info!(
                     target: "cvops::http",
                     cert = %self.files.cert.display(),
-                    "a new certificate is shown from now on"
+                    "read the certificate again: new connections are shown it"
                 );
             }
             watch::Seen::Bad(problem) => tracing::warn!(
