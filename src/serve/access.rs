@@ -33,7 +33,7 @@ use crate::http::{Cors, Problem, ProblemCode, StatusCode, Verdict, Visitor};
 
 pub(super) use described::describe;
 
-pub use config::{AccessConfig, CorsConfig};
+pub use config::{AccessConfig, CorsConfig, MetricsAccess};
 pub use rates::RateLimit;
 pub use watched::KeySource;
 
@@ -127,7 +127,7 @@ impl Denied {
 pub(super) struct Access {
     keys: Option<Watched>,
     rates: Option<Rates>,
-    open_metrics: bool,
+    metrics: MetricsAccess,
     counted: Box<dyn Fn(Rejection) + Send + Sync>,
 }
 
@@ -144,7 +144,7 @@ impl Access {
         Ok(Self {
             keys: keys.map(Watched::start).transpose()?,
             rates: config.rate_limit.map(Rates::new),
-            open_metrics: config.open_metrics,
+            metrics: config.metrics,
             counted: Box::new(counted),
         })
     }
@@ -155,7 +155,7 @@ impl Access {
         let Some(needed) = scope_of(visitor.method, visitor.template) else {
             return verdict;
         };
-        if needed == Scope::Metrics && self.open_metrics {
+        if needed == Scope::Metrics && self.metrics == MetricsAccess::Open {
             return verdict;
         }
         let keys = self.keys.as_ref().map(Watched::keys);

@@ -166,6 +166,7 @@ impl Config {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::access::MetricsAccess;
     use super::*;
     use crate::base;
     use crate::base::doc::{Document, Format, KeyPath, Problems};
@@ -193,7 +194,8 @@ pub(super) mod tests {
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
         assert_eq!(defaults.access.rate_limit, None);
-        assert!(defaults.access.cors.is_none() && defaults.access.open_metrics);
+        assert!(defaults.access.cors.is_none());
+        assert_eq!(defaults.access.metrics, MetricsAccess::Open);
         let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
             .unwrap()
             .log;

@@ -16,12 +16,12 @@ struct Door {
     _dir: tempfile::TempDir,
 }
 
-fn door(limit: Option<(f64, u32)>, open_metrics: bool) -> Door {
+fn door(limit: Option<(f64, u32)>, metrics: MetricsAccess) -> Door {
     let dir = tempfile::tempdir().unwrap();
     let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
     let config = AccessConfig {
         keys: None,
-        open_metrics,
+        metrics,
         rate_limit: limit.map(|(per_second, burst)| RateLimit {
             per_second,
             burst: NonZeroU32::new(burst).unwrap(),
@@ -94,7 +94,7 @@ const PREDICT: &str = "POST /predict";
 
 #[test]
 fn without_keys_everything_is_open_but_what_changes_a_server() {
-    let door = door(None, false);
+    let door = door(None, MetricsAccess::WithKey);
     for line in [PREDICT, "POST /feedback", "GET /metrics", "GET /models"] {
         assert_eq!(door.ask(line, "anything"), "in -", "{line}");
     }
@@ -117,7 +117,7 @@ fn without_keys_everything_is_open_but_what_changes_a_server() {
 
 #[test]
 fn with_a_key_everybody_is_asked_and_scopes_count() {
-    let door = door(None, true);
+    let door = door(None, MetricsAccess::Open);
     let web = door.add("web", &[Scope::Predict], None);
     let all = door.add("all", &[Scope::Admin], None);
     let old = door.add("old", &[Scope::Admin], Some(Duration::from_mins(1)));
@@ -166,7 +166,7 @@ fn with_a_key_everybody_is_asked_and_scopes_count() {
 
 #[test]
 fn metrics_can_be_closed() {
-    let door = door(None, false);
+    let door = door(None, MetricsAccess::WithKey);
     let web = door.add("web", &[Scope::Predict], None);
     let scraper = door.add("prometheus", &[Scope::Metrics], None);
     assert!(door.ask("GET /metrics", "").starts_with("401"));
@@ -177,7 +177,7 @@ fn metrics_can_be_closed() {
 
 #[test]
 fn each_key_and_each_address_has_its_own_rate() {
-    let door = door(Some((0.001, 2)), true);
+    let door = door(Some((0.001, 2)), MetricsAccess::Open);
     let web = door.add("web", &[Scope::Predict], None);
     let ci = door.add("ci", &[Scope::Predict], None);
     for expected in ["401", "401", "429", "429"] {
