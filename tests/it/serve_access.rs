@@ -326,6 +326,57 @@ error: there is no file of keys `conf/keys.yaml`
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_not_shown() {
+    let p = trained();
+    let secret = "7JxQmT0secretsecretsecretsecretsecretsecret0";
+    let key = format!("cvk_{secret}");
+    for text in [
+        format!("keys:\n- name: {key}\n"),
+        format!("keys:\n- name: web\n  blake3: {key}\n"),
+        format!("keys:\n- name: web\n  scopes: [{key}]\n"),
+        format!("keys:\n- name: web\n  created: {key}\n  expires: {key}\n"),
+        format!("keys:\n- {key}: web\n"),
+        format!("keys:\n- {key}: web\n  {key}: web\n"),
+        format!("keys:\n- name: [{key}\n"),
+        format!("{key}\n"),
+    ] {
+        p.write(".cvops/serve-keys.yaml", &text);
+        for told in [
+            p.cvops("serve keys list"),
+            p.cvops("serve keys list --json"),
+            p.cvops("serve keys add other"),
+            failed_start(&p, ""),
+        ] {
+            assert_eq!(told.exit, Exit::Code(2), "{}", told.transcript());
+            let all = told.stdout + &told.stderr;
+            assert!(!all.contains(secret), "{text}{all}");
+            assert!(all.contains(".cvops/serve-keys.yaml:"), "{text}{all}");
+        }
+    }
+    p.write(".cvops/serve-keys.yaml", "keys:\n- name: 3\n");
+    check(
+        &p.cvops("serve keys list"),
+        str![[r#"
+--- stderr ---
+error: `keys[0].blake3` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+error: `keys[0].scopes` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+ = help: for example `scopes: [predict]`
+error: `keys[0].created` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+error: `keys[0].name` must be a text
+ |
+ = note: at .cvops/serve-keys.yaml:2:9: this is a whole number
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
 fn metrics_may_need_a_key() {
     let p = trained();
     with_params(&p, "serve: {open_metrics: false}\n");

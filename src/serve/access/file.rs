@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::base::clock::Timestamp;
-use crate::base::diag::nearest;
+use crate::base::diag::{Diagnostic, Label, nearest};
 use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, Problems, Value, emit};
 use crate::base::secret::Mark;
 use crate::base::{self, fs};
 
-use super::key::{ApiKey, KeyName, Scope};
+use super::key::{ApiKey, KeyName, Scope, without_keys};
 use crate::serve::Error;
 
 const HEAD: &str = "\
@@ -63,10 +63,7 @@ impl KeyFile {
             let broken = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
             base::Error::io("read", &self.path)(broken)
         })?;
-        let document = Document::parse(&self.shown, text, Format::Yaml)?;
-        let problems = Problems::new(&document);
-        let keys = read_keys(&problems);
-        Ok(problems.into_result(keys)?)
+        read_text(&self.shown, text).map_err(|error| without_content(error).into())
     }
 
     /// Adds a key; a file that is not there is made, for its owner alone.
@@ -165,6 +162,42 @@ fn value(key: &ApiKey) -> Value {
         map.insert("expires".to_owned(), text(at));
     }
     Value::Map(map)
+}
+
+fn read_text(name: &str, text: String) -> Result<Vec<ApiKey>, base::Error> {
+    let document = Document::parse(name, text, Format::Yaml)?;
+    let problems = Problems::new(&document);
+    let keys = read_keys(&problems);
+    problems.into_result(keys)
+}
+
+/// Takes out of an error what stands in the file: a key that was pasted where a name or a hash belongs would
+/// be on the terminal and in the log. Places are told by line and column.
+fn without_content(mut error: base::Error) -> base::Error {
+    if let base::Error::Document { problems, .. } = &mut error {
+        for problem in problems {
+            hide_content(problem);
+        }
+    }
+    error
+}
+
+fn hide_content(problem: &mut Diagnostic) {
+    for Label { source, span, text } in std::mem::take(&mut problem.labels) {
+        let (line, column) = source.line_column(span.start);
+        let place = format!("at {}:{line}:{column}", source.name);
+        problem.notes.push(if text.is_empty() {
+            place
+        } else {
+            format!("{place}: {text}")
+        });
+    }
+    let texts = std::iter::once(&mut problem.headline)
+        .chain(&mut problem.notes)
+        .chain(&mut problem.help);
+    for text in texts {
+        *text = without_keys(text);
+    }
 }
 
 fn read_keys(problems: &Problems<'_>) -> Vec<ApiKey> {
@@ -273,7 +306,6 @@ fn time(fields: &Fields<'_, '_>, key: &'static str, text: &str) -> Option<Timest
     time
 }
 
-/// Reads a hash. What stands there is not shown: it may be a key that was put in by mistake.
 fn mark(fields: &Fields<'_, '_>, text: &str) -> Option<Mark> {
     let mark = Mark::from_hex(text);
     if mark.is_none() {
@@ -282,9 +314,7 @@ fn mark(fields: &Fields<'_, '_>, text: &str) -> Option<Mark> {
             fields.path("blake3")
         );
         let help = "`cvops serve keys add` makes a key and puts its hash here".to_owned();
-        let list = KeyPath::root().key("keys");
-        let problems = fields.problems();
-        problems.report(&list, On::Key, "bad-value", headline, "", Some(help));
+        fields.problem("blake3", On::Value, "bad-value", headline, Some(help));
     }
     mark
 }
@@ -295,6 +325,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::diag::ToDiagnostics;
 
     fn draw(name: &str, scopes: &[Scope]) -> (String, ApiKey) {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
@@ -350,14 +381,11 @@ mod tests {
         assert_eq!(file.read().unwrap().unwrap().len(), 8);
     }
 
-    fn problems(text: &str) -> Vec<String> {
+    fn problems(text: &str) -> Vec<Diagnostic> {
         let file = KeyFile::new(PathBuf::from("keys.yaml"), "keys.yaml");
         match file.parse(text.as_bytes().to_vec()) {
             Ok(keys) => panic!("{keys:?}"),
-            Err(Error::Base(base::Error::Document { problems, .. })) => {
-                problems.into_iter().map(|d| d.headline).collect()
-            }
-            Err(other) => vec![other.to_string()],
+            Err(error) => error.to_diagnostics(),
         }
     }
 
@@ -374,9 +402,34 @@ mod tests {
             ("kes: []", "unknown key `kes`"),
             (
                 "keys: [{name: a b, blake3: cvk_secret, scopes: [read], created: today}]",
-                "`keys[0].blake3` is no hash of a key, which has 64 hexadecimal digits; \
-                 `keys[0].name` is not valid; \
+                "`keys[0].name` is not valid; \
+                 `keys[0].blake3` is no hash of a key, which has 64 hexadecimal digits; \
                  `keys[0].scopes` is not valid; `keys[0].created` is no time",
+            ),
+            (
+                "keys: [{name: cvk_secret, blake3: 1, scopes: [cvk_secret], created: cvk_secret, expires: cvk_secret}]",
+                "`keys[0].name` is not valid; `keys[0].blake3` must be a text; \
+                 `keys[0].scopes` is not valid; `keys[0].created` is no time; \
+                 `keys[0].expires` is no time",
+            ),
+            (
+                "keys: [{cvk_secret: web}]",
+                "`keys[0].name` is missing; `keys[0].blake3` is missing; \
+                 `keys[0].scopes` is missing; `keys[0].created` is missing; \
+                 unknown key `cvk_…` in `keys[0]`",
+            ),
+            ("cvk_secret: []", "unknown key `cvk_…`"),
+            (
+                "cvk_secret",
+                "`keys.yaml` must be a mapping of keys to values",
+            ),
+            (
+                "cvk_secret: 1\ncvk_secret: 2\n",
+                "`keys.yaml` has the key `cvk_…` twice",
+            ),
+            (
+                "keys: [{name: [cvk_secret}]",
+                "`keys.yaml` cannot be parsed",
             ),
             (
                 &format!("keys: [{{{good}}}]"),
@@ -396,9 +449,14 @@ mod tests {
             ),
             ("keys: [1]", "`keys[0]` must be a mapping of keys to values"),
         ] {
-            let told = problems(text).join("; ");
+            let problems = problems(text);
+            let told: Vec<&str> = problems.iter().map(|d| d.headline.as_str()).collect();
+            let told = told.join("; ");
             assert!(told.starts_with(expected), "{text}\n{told}");
-            assert!(!told.contains("secret"), "{told}");
+            // Whatever a diagnostic has, the command line shows: also the text that a label points into.
+            let all = format!("{problems:?}");
+            assert!(!all.contains("secret"), "{all}");
+            assert!(all.contains("keys.yaml:1:"), "{all}");
         }
     }
 
