@@ -161,6 +161,44 @@ error: there is no key `web`
 }
 
 #[test]
+fn a_file_that_cannot_be_left_to_its_owner_stays_as_it_is() {
+    const FILE: &str = ".cvops/serve-keys.yaml";
+    let p = project();
+    p.ok("init");
+    add(&p, "web");
+    let before = p.read(FILE);
+    let mut told = None;
+    for command in ["serve keys add ci", "serve keys remove web"] {
+        for step in 1.. {
+            // 1: the operation is not permitted.
+            let mut failing = p.command(command);
+            let output = p.run(failing.env("CVOPS_FAIL_AT", format!("{step}:1")));
+            if output.exit == Exit::Code(0) {
+                // A new file, its owner, its bytes on disk, its name.
+                assert!(4 < step, "{step}");
+                p.write(FILE, &before);
+                break;
+            }
+            assert_eq!(p.read(FILE), before, "{command} {step}");
+            assert!(step < 50, "{}", output.transcript());
+            if output.stderr.contains("cannot be given to") {
+                told = Some(output);
+            }
+        }
+    }
+    check(
+        &told.unwrap(),
+        str![[r#"
+--- stderr ---
+error: the file of keys `[ROOT]/.cvops/serve-keys.yaml` cannot be given to user [..] and group [..]: Operation not permitted (os error 1)
+ |
+ = help: nothing was changed: run the command as that user, or as root, so that a server can read the file as before
+[exit 1]
+"#]],
+    );
+}
+
+#[test]
 fn a_key_opens_what_its_scopes_say() {
     let p = trained();
     let (web, all) = (add(&p, "web"), add(&p, "ops --scope admin"));

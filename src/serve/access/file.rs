@@ -69,7 +69,7 @@ impl KeyFile {
     /// Adds a key; a file that is not there is made, for its owner alone.
     ///
     /// # Errors
-    /// There is a key of this name, or the file cannot be read or written.
+    /// There is a key of this name, or the file cannot be read, written or left to whom it belongs.
     pub fn add(&self, key: ApiKey) -> Result<(), Error> {
         self.change(|keys| {
             if keys.iter().any(|other| other.name == key.name) {
@@ -86,7 +86,7 @@ impl KeyFile {
     /// are left.
     ///
     /// # Errors
-    /// There is no key of one of the names, or the file cannot be read or written.
+    /// There is no key of one of the names, or the file cannot be read, written or left to whom it belongs.
     pub fn remove(&self, names: &[KeyName]) -> Result<(Vec<ApiKey>, usize), Error> {
         self.change(|keys| {
             for name in names {
@@ -119,7 +119,7 @@ impl KeyFile {
         }
         let mut keys = self.read()?.unwrap_or_default();
         let outcome = change(&mut keys)?;
-        write(&path, &text(&keys)).map_err(base::Error::io("write", &path))?;
+        write(&path, &text(&keys))?;
         Ok(outcome)
     }
 }
@@ -130,18 +130,40 @@ impl fmt::Display for KeyFile {
     }
 }
 
-/// Replaces the file. A new one is for its owner alone; an old one keeps its mode, which may let the
-/// group of a server read it.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if path.exists() {
-        return fs::write_atomic(path, text.as_bytes());
-    }
+/// Replaces the file. An old one keeps its mode, owner and group, by any of which a server may read it. A new
+/// one is for its owner alone: whoever writes it, but what root writes belongs to the owner of the folder, as
+/// whom the server runs that has its project there.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::from(base::Error::io("write", path)(error));
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let mut staged = fs::Staged::new_in(dir)?;
-    staged.file().write_all(text.as_bytes())?;
-    staged.file().sync_all()?;
-    staged.commit(path)?;
-    fs::sync_dir(dir)
+    let old = match std::fs::metadata(path) {
+        Ok(metadata) => Some(fs::Owner::of(&metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let owner = match old {
+        Some(owner) => Some(owner),
+        None if rustix::process::geteuid().is_root() => {
+            Some(fs::Owner::of(&std::fs::metadata(dir).map_err(failed)?))
+        }
+        None => None,
+    };
+    let mut staged = fs::Staged::new_in(dir).map_err(failed)?;
+    staged.file().write_all(text.as_bytes()).map_err(failed)?;
+    if let Some(owner) = owner {
+        let refused = |source| Error::KeyFileOwner {
+            file: path.display().to_string(),
+            owner,
+            source,
+        };
+        staged.give_to(owner).map_err(refused)?;
+    }
+    if old.is_some() {
+        return staged.finish(path).map_err(failed);
+    }
+    staged.file().sync_all().map_err(failed)?;
+    staged.commit(path).map_err(failed)?;
+    fs::sync_dir(dir).map_err(failed)
 }
 
 fn text(keys: &[ApiKey]) -> String {
@@ -363,6 +385,36 @@ mod tests {
         assert_eq!(nearest.as_deref(), Some("true"));
         assert_eq!(file.remove(&names[..1]).unwrap(), (vec![key], 1));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_stays_with_its_owner_and_a_new_one_of_root_goes_to_that_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
+        let owner = |path: &Path| fs::Owner::of(&std::fs::metadata(path).unwrap());
+        let own = owner(dir.path());
+        let give = |path: &Path, to: fs::Owner| {
+            std::os::unix::fs::chown(path, Some(to.user), Some(to.group)).unwrap();
+        };
+        // Whoever is not root may give a file to another group of theirs, if they have one.
+        let is_root = rustix::process::geteuid().is_root();
+        let groups = rustix::process::getgroups().unwrap();
+        let mut groups = groups.into_iter().map(rustix::process::Gid::as_raw);
+        let [of_folder, of_file] = if is_root {
+            [3001, 3002].map(|n| fs::Owner { user: n, group: n })
+        } else {
+            let other = groups.find(|group| *group != own.group);
+            let group = other.unwrap_or(own.group);
+            [own, fs::Owner { group, ..own }]
+        };
+        give(dir.path(), of_folder);
+        file.add(draw("one", &[Scope::Predict]).1).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_folder, 0o600));
+        give(&file.path, of_file);
+        file.add(draw("two", &[Scope::Predict]).1).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_file, 0o600));
+        file.remove(&["one".parse().unwrap()]).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_file, 0o600));
     }
 
     #[test]
