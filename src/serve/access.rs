@@ -159,7 +159,7 @@ impl Access {
             return verdict;
         }
         let keys = self.keys.as_ref().map(Watched::keys);
-        let keys = keys.as_deref().filter(|keys| keys.are_required);
+        let keys = keys.as_deref().filter(|keys| keys.are_required());
         let holder = match keys {
             None => open_to(needed, visitor).map(|()| None),
             Some(keys) => holder(keys, visitor, clock::now()).map(Some),

@@ -298,6 +298,30 @@ fn a_running_server_follows_the_file() {
 }
 
 #[test]
+fn a_first_key_that_a_running_server_cannot_read_closes_it() {
+    const FILE: &str = ".cvops/serve-keys.yaml";
+    let p = trained();
+    let server = p.serve_ready("");
+    assert_eq!(predict(&server, "").status, 200, "nobody is asked");
+    p.write(FILE, "keys:\n- name: web\n");
+    wait_until("everybody is asked", || {
+        predict(&server, "").outcome() == "401 unauthorized"
+    });
+    assert_eq!(server.get("/health/ready").status, 200);
+    wait_until("the log says so", || {
+        p.serve_log()
+            .contains("no request that needs one is answered")
+    });
+    assert!(!p.serve_log().contains("stay valid"));
+    p.remove(FILE);
+    let web = add(&p, "web");
+    wait_until("the key is known", || {
+        predict(&server, &bearer(&web)).status == 200
+    });
+    assert_eq!(predict(&server, "").status, 401);
+}
+
+#[test]
 fn a_server_does_not_start_with_keys_that_it_cannot_read() {
     let p = trained();
     p.write(
