@@ -214,12 +214,13 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
-    runtime.spawn(access.tend());
+    runtime.spawn(Arc::clone(&access).tend());
     let metrics_port = for_metrics.map(|bound| {
         MetricsPort::start(
             &runtime,
             bound,
             Arc::clone(&service),
+            Arc::clone(&access),
             &http_metrics,
             &limits,
         )

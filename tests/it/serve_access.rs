@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::support::client::{Answer, Server, failed_start};
+use crate::support::client::{Answer, Server, connect, failed_start, receive, request};
 use crate::support::pictures::{stripes, trained_project};
 use crate::support::stages::wait_until;
 use crate::support::{Exit, Project, check, project};
@@ -248,7 +248,7 @@ fn a_key_opens_what_its_scopes_say() {
     let mut stream = server.connect();
     let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000000\r\n\r\n";
     std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
-    let answer = crate::support::client::receive(&mut stream);
+    let answer = receive(&mut stream);
     assert_eq!(answer.outcome(), "401 unauthorized");
     assert_eq!(rejected(&server, "unauthorized"), 8.0);
     server.signal(Signal::TERM);
@@ -452,6 +452,35 @@ fn metrics_may_need_a_key() {
         predict(&server, &bearer(&scraper)).outcome(),
         "403 forbidden"
     );
+}
+
+#[test]
+fn metrics_need_the_same_key_at_an_address_of_their_own() {
+    let p = trained();
+    let open = "serve:\n  metrics: {listen: '127.0.0.1:0'}\n";
+    let params = p.read("params.yaml");
+    let (web, scraper) = (add(&p, "web"), add(&p, "prometheus --scope metrics"));
+    for (keys, [nobody, wrong, right]) in [
+        ("", ["200 -", "200 -", "200 -"]),
+        (
+            "  open_metrics: false\n",
+            ["401 unauthorized", "403 forbidden", "200 -"],
+        ),
+    ] {
+        p.write("params.yaml", format!("{params}{open}{keys}"));
+        let server = p.serve_ready("");
+        let url = server.listening["metrics"].as_str().unwrap();
+        let port = url.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+        let ask = |headers: &str| {
+            let mut stream = connect(port);
+            let request = request("GET /metrics", headers, b"");
+            std::io::Write::write_all(&mut stream, &request).unwrap();
+            receive(&mut stream).outcome()
+        };
+        assert_eq!(ask(""), nobody);
+        assert_eq!(ask(&bearer(&web)), wrong);
+        assert_eq!(ask(&bearer(&scraper)), right);
+    }
 }
 
 #[test]
