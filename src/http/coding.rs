@@ -44,8 +44,10 @@ impl Coding {
             }
             match (Self::named(name), found) {
                 (Some(coding), None) => found = Some(coding),
-                // Packed twice, or in a way that is not known.
-                _ => return Err(name.to_owned()),
+                // Packed twice.
+                (Some(_), Some(_)) => return Err(name.to_owned()),
+                // Packed in a way that is not known.
+                (None, None | Some(_)) => return Err(name.to_owned()),
             }
         }
         Ok(found)

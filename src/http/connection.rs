@@ -231,22 +231,31 @@ struct Patience {
 /// There is something to write, and no room for it.
 struct Stall {
     since: Instant,
+    /// What had gone out below TLS when it began.
+    sent: Option<u64>,
     over: Pin<Box<Sleep>>,
 }
 
 impl Socket {
-    /// Passes on what came of writing, unless nothing could be written for too long.
-    fn unless_stalled(
+    /// Passes on what came of writing, flushing or shutting down, unless the client took nothing for too
+    /// long. Writing alone does not tell: TLS takes 64 KiB and is `Ready`, and what waits then is the flush,
+    /// or the shutdown of a connection that ends.
+    fn unless_stalled<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_ready() {
             self.stall = None;
             if std::mem::take(&mut self.reads_later) {
                 cx.waker().wake_by_ref();
             }
-            return written;
+            return done;
+        }
+        // A part of what waits in TLS has gone out.
+        let sent = self.io.inner().sent();
+        if self.stall.as_ref().is_some_and(|stall| stall.sent != sent) {
+            self.stall = None;
         }
         let patience = if self.visit.drains.load(Ordering::SeqCst) {
             self.patience.in_drain.min(self.patience.usual)
@@ -257,6 +266,7 @@ impl Socket {
             let since = Instant::now();
             Stall {
                 since,
+                sent,
                 over: Box::pin(tokio::time::sleep_until(since + patience)),
             }
         });
@@ -300,13 +310,15 @@ impl Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            std::task::ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut this.io).poll_shutdown(cx);
+            std::task::ready!(this.unless_stalled(cx, shut))?;
             if !this.visit.lingers.load(Ordering::SeqCst) {
                 return Poll::Ready(Ok(()));
             }

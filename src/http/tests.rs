@@ -2,6 +2,7 @@
 
 mod crowd;
 mod guard;
+mod stall_tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -35,6 +36,9 @@ const UPLOAD_MAX: u64 = 3 << 20;
 const LONG_PIECES: usize = 64;
 const LONG_PIECE: usize = 1 << 20;
 
+/// The answer of `/page`, bytes.
+const PAGE: usize = 48 << 10;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -53,12 +57,21 @@ fn start(limits: Limits) -> TestServer {
 }
 
 fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
+    start_on(Listener::from, limits, finish)
+}
+
+fn start_on(
+    listener: impl FnOnce(Bound) -> Listener,
+    limits: Limits,
+    finish: impl FnOnce(App) -> App,
+) -> TestServer {
     let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    start_at(bound, Cancel::new(), limits, finish)
+    start_at(bound, listener, Cancel::new(), limits, finish)
 }
 
 fn start_at(
     bound: Bound,
+    listener: impl FnOnce(Bound) -> Listener,
     cancel: Cancel,
     limits: Limits,
     finish: impl FnOnce(App) -> App,
@@ -80,6 +93,7 @@ fn start_at(
         Route::post("/ignored", UPLOAD_MAX).streamed(),
         Route::get("/stream/{size}"),
         Route::get("/long"),
+        Route::get("/page"),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -142,6 +156,7 @@ fn start_at(
     });
     let filter = hello
         .or(long)
+        .or(page())
         .or(upload)
         .or(ignored)
         .or(streamed)
@@ -155,6 +170,7 @@ fn start_at(
     let metrics = Metrics::new(&registry).unwrap();
     let app = finish(App::new(routes, filter, render, &metrics));
     let addr = bound.addr();
+    let listener = listener(bound);
     let ended = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
@@ -165,7 +181,7 @@ fn start_at(
                 .build()
                 .unwrap();
             let on_drain = || drain.send(()).unwrap();
-            let drained = runtime.block_on(serve(bound, app, limits, &cancel, on_drain));
+            let drained = runtime.block_on(serve(listener, app, limits, &cancel, on_drain));
             runtime.shutdown_background();
             drained.unwrap()
         })
@@ -179,6 +195,13 @@ fn start_at(
         draining,
         ended,
     }
+}
+
+/// Answers with less than TLS holds by itself.
+fn page() -> impl Filter<Extract = (String,), Error = warp::Rejection> + Clone {
+    warp::path!("page")
+        .and(warp::get())
+        .map(|| "x".repeat(PAGE))
 }
 
 /// Reads a body piece by piece and says what came.
@@ -751,7 +774,7 @@ fn who_has_connected_before_the_end_is_answered() {
     }
     let cancel = Cancel::new();
     cancel.request(CancelReason::Terminated);
-    let server = start_at(bound, cancel, Limits::default(), |app| app);
+    let server = start_at(bound, Listener::from, cancel, Limits::default(), |app| app);
     for client in &mut clients {
         let answer = client.answer(false);
         assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));

@@ -29,7 +29,7 @@
 //! | `models.NAME.canary.percent` | how large that share is | 0 to 100 | none |
 //! | `models.NAME.shadow` | what is asked as well, and only compared | a text | none |
 //! | `keys` | the file of keys; without one that of the project, if it has any | a path, relative to the folder of the parameters | |
-//! | `open_metrics` | once there are keys: is `/metrics` answered without one? | true or false | true |
+//! | `open_metrics` | once there are keys: is `/metrics` answered without one, also at `metrics.listen`? | true or false | true |
 //! | `rate_limit.per_second` | requests that each key, else each address, may make on the long run; more are refused with 429 | 0.001 to 1000000 | no limit |
 //! | `rate_limit.burst` | requests that it may make at once, after a pause | 1 to 1000000 | `per_second`, rounded up |
 //! | `cors.origins` | pages of these origins may ask; `"*"` for all | a list of texts | none |
@@ -167,6 +167,7 @@ impl Config {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::access::MetricsAccess;
     use super::*;
     use crate::base;
     use crate::base::doc::{Document, Format, KeyPath, Problems};
@@ -194,7 +195,8 @@ pub(super) mod tests {
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
         assert_eq!(defaults.access.rate_limit, None);
-        assert!(defaults.access.cors.is_none() && defaults.access.open_metrics);
+        assert!(defaults.access.cors.is_none());
+        assert_eq!(defaults.access.metrics, MetricsAccess::Open);
         let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
             .unwrap()
             .log;

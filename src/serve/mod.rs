@@ -57,7 +57,7 @@ mod worker;
 
 pub use access::file::KeyFile;
 pub use access::key::{ApiKey, BadKeyName, BadScope, KeyName, Scope};
-pub use access::{AccessConfig, CorsConfig, KeySource, RateLimit};
+pub use access::{AccessConfig, CorsConfig, KeySource, MetricsAccess, RateLimit};
 pub use config::{Config, LogConfig, ModelConfig, Pages};
 pub use error::Error;
 pub use life::{Life, Watcher};
