@@ -175,15 +175,17 @@ pub(super) async fn find(
     let slots = take_slots(service, chosen, 1)?;
     let target = chosen.model.predictor.model().target;
     let (look, shadow) = (service.look(&ask.id), shadow_target(chosen));
+    let most = service.pictures_max();
     let read = move || {
-        let inputs = read(&target)?.into_iter();
+        let inputs = read(&target)?;
+        require_count(inputs.len(), most)?;
         // Numbers are ready here: none of them waits for a thread once more.
+        let inputs = inputs.into_iter();
         let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
         Ok(given.collect::<Vec<_>>())
     };
     let ((given, mut slots), took) = blocking(service, ends, slots, read).await?;
     if !given.is_empty() {
-        require_count(given.len(), service.pictures_max())?;
         slots.join(take_slots(service, chosen, given.len() - 1)?);
     }
     Ok(Pictures {

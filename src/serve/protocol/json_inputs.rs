@@ -1,6 +1,6 @@
 //! The inputs of a JSON body in the row and column forms of TensorFlow Serving, which MLflow took
 //! over: numbers in nested lists, or encoded pictures as `{"b64": "…"}`, named or not. Read in one
-//! pass, without a tree in between. Imports: serde, bytes, `serve::{envelope, tensor}`,
+//! pass, without a tree in between. Imports: serde, bytes, `serve::{config, envelope, tensor}`,
 //! `protocol::given`.
 
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use crate::serve::config::BATCH_ITEMS_MAX;
 use crate::serve::envelope;
 use crate::serve::tensor::{Level, Reader};
 
@@ -63,7 +64,11 @@ impl<'de> DeserializeSeed<'de> for Inputs {
 /// What is known so far.
 pub(super) struct Gathered {
     reader: Reader,
+    /// The first ones: nobody may send more than `BATCH_ITEMS_MAX`, and what is kept of each, or said
+    /// about it, takes many times the memory of a short text.
     files: Vec<Result<Bytes, String>>,
+    /// How many there are in all.
+    count: usize,
     texts: Texts,
 }
 
@@ -115,6 +120,7 @@ impl Gathered {
         Self {
             reader: Reader::default(),
             files: Vec::new(),
+            count: 0,
             texts,
         }
     }
@@ -139,8 +145,11 @@ impl Gathered {
 
     /// A picture in base64.
     pub(super) fn picture(&mut self, text: &str) {
-        self.files
-            .push(envelope::base64_bytes(text).map(Bytes::from));
+        self.count += 1;
+        if self.count <= BATCH_ITEMS_MAX {
+            self.files
+                .push(envelope::base64_bytes(text).map(Bytes::from));
+        }
     }
 
     /// Returns all of it.
@@ -150,6 +159,9 @@ impl Gathered {
         }
         if self.reader.holds_more_than_a_list() {
             return Err(E::custom("numbers and encoded pictures are mixed"));
+        }
+        if BATCH_ITEMS_MAX < self.count {
+            return Ok(Given::TooMany(self.count));
         }
         Ok(Given::Files(self.files))
     }
@@ -412,6 +424,21 @@ mod tests {
         };
         assert!(files[0].as_ref().unwrap_err().contains("not valid base64"));
         assert_eq!(files[1], Ok(Bytes::from_static(b"hi")));
+    }
+
+    #[test]
+    fn a_body_full_of_short_texts_is_only_counted() {
+        let most = BATCH_ITEMS_MAX;
+        for (form, kind, one) in [
+            (Form::Columns, Texts::Pictures, "\"?\""),
+            (Form::Rows, Texts::Refused, r#"{"b64": "?"}"#),
+        ] {
+            let body = |count: usize| format!("[{}]", vec![one; count].join(","));
+            let all = read(form, kind, &body(most));
+            assert!(matches!(&all, Ok(Given::Files(files)) if files.len() == most));
+            let more = most + 7;
+            assert_eq!(read(form, kind, &body(more)), Ok(Given::TooMany(more)));
+        }
     }
 
     #[test]

@@ -110,9 +110,9 @@ async fn predict_tensor(
 ) -> Result<Response, Refusal> {
     ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
-    let body = ask.body.clone();
+    let (body, most) = (ask.body.clone(), service.pictures_max());
     let read = move |target: &_| {
-        let pictures = tensor::read(&body, target)?.into_iter();
+        let pictures = tensor::read(&body, target, most)?.into_iter();
         Ok(pictures.map(|values| Ok(Input::Unit(values))).collect())
     };
     let answered = answer_many(service, chosen, ask, "/predict/model", read).await?;

@@ -21,7 +21,7 @@ use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::image::Target;
 
 use super::Protocol;
-use super::given::{Given, Inputs};
+use super::given::{Given, Inputs, Measure};
 use super::json_inputs::Form;
 
 use answer::{Classified, Predicted};
@@ -100,11 +100,12 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
     let body = ask.body.clone();
     let form = Arc::new(OnceLock::new());
     let asked = Arc::clone(&form);
+    let pictures_max = service.pictures_max();
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
         let request = request::predict(&body)?;
         // Nobody else sets it.
         let _ = asked.set(request.form);
-        inputs(request.given, target)
+        inputs(request.given, target, pictures_max)
     };
     let answered = answer_many(service, chosen, ask, PREDICT, read).await?;
     let predicted = answered.all()?;
@@ -117,9 +118,9 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
 
 async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     ask.require_plain()?;
-    let body = ask.body.clone();
+    let (body, pictures_max) = (ask.body.clone(), service.pictures_max());
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
-        inputs(request::classify(&body)?, target)
+        inputs(request::classify(&body)?, target, pictures_max)
     };
     let answered = answer_many(service, chosen, ask, CLASSIFY, read).await?;
     let predicted = answered.all()?;
@@ -130,9 +131,12 @@ async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respo
     }))
 }
 
-fn inputs(given: Given, target: &Target) -> Result<Inputs, Refusal> {
-    let inputs = given.into_inputs(target);
-    inputs.map_err(|mismatch| request::invalid(mismatch.sentence(target)))
+fn inputs(given: Given, target: &Target, pictures_max: usize) -> Result<Inputs, Refusal> {
+    let inputs = given.into_inputs(Measure {
+        target,
+        pictures_max,
+    });
+    inputs.map_err(|mismatch| mismatch.refusal(target, request::invalid))
 }
 
 /// Writes an answer, and says on it who gave it.
