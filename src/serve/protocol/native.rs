@@ -17,7 +17,7 @@ use crate::serve::endpoint::{Handler, post};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::model::Model;
 use crate::serve::picture::Source;
-use crate::serve::predict::{Input, Predicted, answer_many, answer_one, label};
+use crate::serve::predict::{Input, Predicted, answer_all, answer_one, label, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, Timings, json, stamp};
 use crate::serve::tensor;
@@ -115,18 +115,17 @@ async fn predict_tensor(
         let pictures = tensor::read(&body, target, most)?.into_iter();
         Ok(pictures.map(|values| Ok(Input::Unit(values))).collect())
     };
-    let answered = answer_many(service, chosen, ask, "/predict/model", read).await?;
-    let predicted = answered.all()?;
+    let predicted = answer_all(service, chosen, ask, "/predict/model", read).await?;
     let model = &chosen.model;
     let body = ModelPredictions {
         labels: predicted
             .iter()
             .map(|p| label(model, p.probabilities()))
             .collect(),
-        predictions: predicted.iter().map(|p| p.probabilities()).collect(),
+        predictions: predicted.iter().map(Predicted::probabilities).collect(),
     };
     let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, model, answered.timings());
+    stamp(&mut response, model, timings(&predicted));
     Ok(response)
 }
 

@@ -18,7 +18,7 @@ use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, ready_now};
-use crate::serve::predict::answer_many;
+use crate::serve::predict::{Predicted, answer_all, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp};
 use crate::vision::image::Target;
@@ -111,15 +111,14 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
         let _ = asked.set(request.params);
         Ok(inputs(request.given, measure)?)
     };
-    let answered = answer_many(service, chosen, ask, INVOCATIONS, read).await?;
-    let predicted = answered.all()?;
+    let predicted = answer_all(service, chosen, ask, INVOCATIONS, read).await?;
     let began = Instant::now();
     let params = params.get().copied().unwrap_or_default();
     let classes = &chosen.model.predictor.model().classes;
-    let probabilities = predicted.iter().map(|one| one.probabilities());
+    let probabilities = predicted.iter().map(Predicted::probabilities);
     let body = Predictions::new(classes, probabilities, params);
     let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, &chosen.model, answered.timings());
+    stamp(&mut response, &chosen.model, timings(&predicted));
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)

@@ -17,7 +17,9 @@ use crate::serve::answer::{BatchAnswer, BatchItem};
 use crate::serve::ask::{Ask, Options};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::ndjson::{self, Delivery, Lines};
-use crate::serve::predict::{Input, Pictures, Predicted, answer_many, find, note};
+use crate::serve::predict::{
+    Input, Pictures, Predicted, answer_many, answered, find, note, timings,
+};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp, stamp_model};
 
@@ -65,17 +67,21 @@ pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
 /// Answers when all pictures are there.
 async fn whole(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     let (options, read) = request(service, ask)?;
-    let answered = answer_many(service, chosen, ask, ROUTE, move |_: &_| read()).await?;
+    let results = answer_many(service, chosen, ask, ROUTE, move |_: &_| read()).await?;
     let began = Instant::now();
-    let items = answered.results.iter();
+    let items = results.iter();
     let body = BatchAnswer {
         predictions: items
             .map(|result| item(service, chosen, ask, options, result))
             .collect(),
         model: Service::model_ref(&chosen.model),
     };
-    let mut response = json(status(&answered.results), &body);
-    stamp(&mut response, &chosen.model, answered.timings());
+    let mut response = json(status(&results), &body);
+    stamp(
+        &mut response,
+        &chosen.model,
+        timings(results.iter().flatten()),
+    );
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
@@ -158,7 +164,7 @@ impl Reply {
                 results.push(result);
             }
             Service::count_request(Protocol::Native, chosen, status(&results));
-            note(service, chosen, ask, ROUTE, &mut results);
+            note(service, chosen, ask, ROUTE, answered(&mut results));
         };
         tokio::select! {
             () = lines.is_unread() => {}

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, ready_now};
-use crate::serve::predict::{Answered, answer_many};
+use crate::serve::predict::{Predicted as Answer, answer_all, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::image::Target;
@@ -107,11 +107,10 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
         let _ = asked.set(request.form);
         inputs(request.given, target, pictures_max)
     };
-    let answered = answer_many(service, chosen, ask, PREDICT, read).await?;
-    let predicted = answered.all()?;
-    let rows = predicted.iter().map(|one| one.probabilities()).collect();
+    let predicted = answer_all(service, chosen, ask, PREDICT, read).await?;
+    let rows = predicted.iter().map(Answer::probabilities).collect();
     let form = form.get().copied().unwrap_or(Form::Rows);
-    Ok(respond(chosen, &answered, || {
+    Ok(respond(chosen, &predicted, || {
         json_response(StatusCode::OK, &Predicted { form, rows })
     }))
 }
@@ -122,11 +121,10 @@ async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respo
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
         inputs(request::classify(&body)?, target, pictures_max)
     };
-    let answered = answer_many(service, chosen, ask, CLASSIFY, read).await?;
-    let predicted = answered.all()?;
-    let rows = predicted.iter().map(|one| one.probabilities());
+    let predicted = answer_all(service, chosen, ask, CLASSIFY, read).await?;
+    let rows = predicted.iter().map(Answer::probabilities);
     let classes = &chosen.model.predictor.model().classes;
-    Ok(respond(chosen, &answered, || {
+    Ok(respond(chosen, &predicted, || {
         json_response(StatusCode::OK, &Classified::new(classes, rows))
     }))
 }
@@ -140,10 +138,10 @@ fn inputs(given: Given, target: &Target, pictures_max: usize) -> Result<Inputs, 
 }
 
 /// Writes an answer, and says on it who gave it.
-fn respond(chosen: &Chosen, answered: &Answered, write: impl FnOnce() -> Response) -> Response {
+fn respond(chosen: &Chosen, answered: &[Answer], write: impl FnOnce() -> Response) -> Response {
     let began = Instant::now();
     let mut response = write();
-    stamp(&mut response, &chosen.model, answered.timings());
+    stamp(&mut response, &chosen.model, timings(answered));
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     response
