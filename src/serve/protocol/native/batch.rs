@@ -2,7 +2,8 @@
 //!
 //! Lines are written by a task of their own, which no reader holds up: what the pictures take of the
 //! queue is given back as fast as the network computes, however slowly the client reads. It ends with
-//! the deadline of the request, or when the client has gone; then what still waits is not computed.
+//! the deadline of the request, or when the client has gone; then what still waits is not computed, and
+//! what was answered until then is counted and logged as ever.
 //!
 //! Imports: http, tokio, futures, `serve::*`.
 
@@ -148,7 +149,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Writes all lines, and counts the request when they are written.
+    /// Writes all lines, as long as there is a reader, and counts and logs what was answered.
     async fn write(self, pictures: Pictures, lines: Lines) {
         let Self {
             service,
@@ -156,19 +157,22 @@ impl Reply {
             ask,
             options,
         } = &self;
+        let mut results = Vec::with_capacity(pictures.count());
         let write = async {
             let mut predictions = pictures.predict(service, chosen, ask);
-            let mut results = Vec::with_capacity(predictions.len());
             while let Some(result) = predictions.next().await {
                 lines.write(&item(service, chosen, ask, *options, &result));
                 results.push(result);
             }
-            Service::count_request(Protocol::Native, chosen, status(&results));
-            note(service, chosen, ask, ROUTE, answered(&mut results));
         };
         tokio::select! {
             () = lines.is_unread() => {}
             () = write => {}
+        }
+        // Nothing was answered to a client that had gone before: that is no request that ended.
+        if !results.is_empty() {
+            Service::count_request(Protocol::Native, chosen, status(&results));
+            note(service, chosen, ask, ROUTE, answered(&mut results));
         }
     }
 }
