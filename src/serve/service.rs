@@ -111,10 +111,14 @@ impl Service {
             ));
         };
         if let Some(model) = served.find(wanted) {
+            // Who asks for the shadow's version is answered by the shadow, which always agrees with itself.
+            let shadow = served
+                .shadow_model()
+                .filter(|shadow| !Arc::ptr_eq(shadow, &model));
             return Ok(Chosen {
                 served: Arc::clone(served),
                 model,
-                shadow: served.shadow_model(),
+                shadow,
             });
         }
         match (wanted, &*served.main.slot.get()) {
