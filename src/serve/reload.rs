@@ -102,7 +102,7 @@ pub(super) async fn load_target(
     }
 }
 
-/// Reads `{}`, `{"version": "4"}` or `{"alias": "champion"}`; no body is as good as the first.
+/// Reads `{}`, `{"version": "4"}` or `{"alias": "champion"}`; no body, or `null`, is as good as the first.
 fn target(ask: &Ask) -> Result<Option<Target>, Refusal> {
     if ask.body.is_empty() {
         return Ok(None);
@@ -110,6 +110,9 @@ fn target(ask: &Ask) -> Result<Option<Target>, Refusal> {
     envelope::require_json(ask.content_type())?;
     let value: Value = serde_json::from_slice(&ask.body)
         .map_err(|error| envelope::json_invalid(&ask.body, &error))?;
+    if value.is_null() {
+        return Ok(None);
+    }
     let Value::Object(fields) = &value else {
         let msg = "Input should be a valid dictionary or object to extract fields from";
         let problem = FieldProblem::new("model_attributes_type", [json!("body")], msg, &value);

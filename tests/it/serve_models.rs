@@ -299,7 +299,7 @@ fn an_operator_exchanges_a_registered_model() {
     );
     assert!(refused.header("Retry-After").is_some());
     assert_eq!(server.get("/health/ready").status, 503);
-    assert_eq!(reload(&server, "digits", "").0, 200);
+    assert_eq!(reload(&server, "digits", "null").0, 200);
     assert_eq!(version_of(&server, ""), "2");
     assert_eq!(
         server

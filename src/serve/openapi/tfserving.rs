@@ -146,6 +146,7 @@ fn metadata() {}
     post, path = "/v1/models/{name}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
     params(
         ("name" = String, Path, description = "The name of the model"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -169,6 +170,7 @@ fn predict() {}
     post, path = "/v1/models/{name}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
     params(
         ("name" = String, Path, description = "The name of the model"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -225,6 +227,7 @@ fn version_metadata() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -249,6 +252,7 @@ fn version_predict() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -305,6 +309,7 @@ fn label_metadata() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -329,6 +334,7 @@ fn label_predict() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
