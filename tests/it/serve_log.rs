@@ -63,6 +63,26 @@ fn wait_for(server: &Server, series: &str, least: f64) {
 }
 
 #[test]
+fn the_prediction_of_an_explanation_is_logged_and_judged() {
+    let p = logged_project();
+    let server = p.serve_ready("");
+    let sent = stripes(0, 3);
+    let answer = server.post("/explain", "image/png", &sent);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told = answer.json();
+    let body = json!({"request_id": told["request_id"], "label": told["label"]});
+    assert_eq!(feedback(&server, &body).0, 202);
+    let logged = records(&p);
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    assert_eq!(
+        (&logged[0]["route"], &logged[0]["label"]),
+        (&json!("/explain"), &told["label"])
+    );
+    assert_eq!(logged[0]["image_blake3"], blake3_of(&p, &sent));
+    assert_eq!(server.metric(&judged(true)), 1.0);
+}
+
+#[test]
 fn what_nobody_is_answered_is_not_asked_counted_or_logged() {
     let p = logged_project();
     let server = p.serve_ready("");

@@ -5,8 +5,9 @@
 //! way: one is computed at a time, in portions that are at most a quarter of the queue, one batch and a
 //! twentieth of a second of the network's time, and for the second portion and those after it, it waits
 //! for room instead of taking that of others. One that cannot be computed in time is not begun.
-//! What is left when its time is over, or its client has gone, is not computed. Pictures with a part
-//! covered are nobody's: they count neither as predictions nor in the log.
+//! What is left when its time is over, or its client has gone, is not computed. The prediction itself is
+//! one as any: it is counted and logged. Pictures with a part covered are nobody's: they count neither as
+//! predictions nor in the log.
 //!
 //! Imports: http, vision, tokio, `serve::*`.
 
@@ -23,8 +24,8 @@ use crate::http::{Response, StatusCode};
 use crate::serve::answer::{Explained, Explanation, likeliest};
 use crate::serve::ask::Ask;
 use crate::serve::feedback::names;
-use crate::serve::picture::{self, Fitted, Look};
-use crate::serve::predict::{Predicted, aside, blocking, take_slots};
+use crate::serve::picture::{self, Fitted};
+use crate::serve::predict::{Predicted, aside, blocking, note, take_slots};
 use crate::serve::queue::{Picture, Slots};
 use crate::serve::refusal::{FieldProblem, Refusal};
 use crate::serve::service::{Chosen, Ends, Service, json as json_response, stamp};
@@ -32,6 +33,9 @@ use crate::vision::explain::{Occlusion, heat_map, mean_colour, usual_patch, usua
 use crate::vision::image::Target;
 
 use super::{Protocol, choose, prediction, source};
+
+/// The route, as the log names it.
+const ROUTE: &str = "/explain";
 
 /// Pictures with a part covered that are computed for one explanation, at most.
 const COVERED_MAX: usize = 1024;
@@ -92,10 +96,14 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
     };
     let slots = take_slots(service, chosen, 1)?;
     let (limits, most) = (service.config.limits, service.pictures_max());
-    let read = move || picture::read(source, most, limits, &target, None, Look::Away);
+    let look = service.look(&ask.id);
+    let read = move || picture::read(source, most, limits, &target, None, look);
     let ((fitted, mut slots), decode) = blocking(service, ends, slots, read).await?;
     let Fitted {
-        picture, fitting, ..
+        picture,
+        fitting,
+        seen,
+        ..
     } = fitted;
     served.metrics.decoded(decode, fitting);
     let Picture::Bytes(values) = picture else {
@@ -104,10 +112,10 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
     let values: Arc<[u8]> = values.into();
     let whole = Picture::Bytes(values.to_vec());
     let pending = slots.submit(model, whole, ends.at.into_std());
-    let predicted = Predicted {
+    let mut predicted = Predicted {
         answer: service.wait(pending, ends).await?,
         decode,
-        seen: None,
+        seen,
     };
     let probabilities = predicted.probabilities();
     let class = class.unwrap_or_else(|| likeliest(probabilities));
@@ -142,6 +150,7 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
         }
     };
     stamp(&mut response, model, predicted.timings());
+    note(service, chosen, ask, ROUTE, [(0, &mut predicted)]);
     Ok(response)
 }
 
