@@ -324,7 +324,7 @@ impl ModelFigures {
         let batches = now.batch_size.since(&then.batch_size);
         Self {
             name: name.to_owned(),
-            is_ready: now.versions.values().any(|version| version.is_ready),
+            is_ready: now.is_ready(),
             is_behind: now.is_behind,
             load_failures: now.load_failures,
             queue: now.queue,

@@ -249,5 +249,11 @@ mod tests {
         let reading = Reading::of(text, 0).unwrap();
         assert!(!reading.is_ready());
         assert_eq!(reading.models["m"].queue_limit, 8.0);
+        // A canary that is loaded makes no model ready whose main version is not.
+        let canary = "cvops_model_ready{model=\"m\",version=\"4\"} 1\n";
+        let ready = |text: &str| Reading::of(text, 0).unwrap().is_ready();
+        assert!(!ready(&(text.to_owned() + canary)));
+        let main = "cvops_model_ready{model=\"m\",version=\"3\"} 1\n";
+        assert!(ready(&(main.to_owned() + canary)));
     }
 }
