@@ -252,6 +252,42 @@ fn a_shadow_is_asked_and_compared_and_never_sent() {
 }
 
 #[test]
+fn what_is_unloaded_answers_by_no_version() {
+    let (p, runs) = two_models();
+    register(&p, &runs[0], "models/classifier");
+    register(&p, &runs[1], "models/classifier");
+    with_models(
+        &p,
+        "    digits:\n      model: models:/digits/1\n      canary: {model: models:/digits/2, percent: 100}\n",
+    );
+    let server = p.serve("");
+    assert_eq!(server.event("ready")["role"], "main");
+    assert_eq!(server.event("ready")["role"], "canary");
+    let ask = |query: &str| {
+        let path = format!("/predict{query}");
+        server.post(&path, "image/png", stripes(0, 1)).outcome()
+    };
+    assert_eq!(ask("?version=2"), "200 -");
+    let unloaded = server.post("/models/digits/unload", "text/plain", "");
+    assert_eq!(unloaded.status, 200);
+    for query in ["", "?version=1", "?version=2"] {
+        assert_eq!(ask(query), "503 model_not_ready", "{query}");
+    }
+    for path in [
+        "/v2/models/digits/ready",
+        "/v2/models/digits/versions/2/ready",
+    ] {
+        assert_eq!(server.get(path).status, 503, "{path}");
+    }
+    assert_eq!(server.get("/v1/models/digits").json()["ready"], false);
+    assert_eq!(reload(&server, "digits", "").0, 200);
+    assert_eq!(
+        (ask(""), ask("?version=2")),
+        ("200 -".to_owned(), "200 -".to_owned())
+    );
+}
+
+#[test]
 fn an_operator_exchanges_a_registered_model() {
     let (p, runs) = two_models();
     register(&p, &runs[0], "models/classifier");
@@ -299,6 +335,12 @@ fn an_operator_exchanges_a_registered_model() {
     );
     assert!(refused.header("Retry-After").is_some());
     assert_eq!(server.get("/health/ready").status, 503);
+    let (status, failed) = reload(&server, "digits", r#"{"version": "3"}"#);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(
+        status == 409 && detail.ends_with("; it is not served until it is loaded"),
+        "{failed}"
+    );
     assert_eq!(reload(&server, "digits", "null").0, 200);
     assert_eq!(version_of(&server, ""), "2");
     assert_eq!(

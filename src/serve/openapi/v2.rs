@@ -416,7 +416,7 @@ fn index() {}
         (status = 400, description = "The body is no such JSON", body = V2Error),
         (status = 404, description = "There is no such model", body = V2Error),
         (status = 408, description = "The body did not arrive in time", body = V2Error),
-        (status = 409, description = "It cannot be loaded; what was served goes on", body = V2Error),
+        (status = 409, description = "It cannot be loaded; what was served, if anything, goes on", body = V2Error),
         (status = 413, description = "The body is above the limit", body = V2Error),
         (status = 415, description = "A Content-Encoding", body = V2Error),
     )
