@@ -49,11 +49,11 @@ pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
     ]
 }
 
-/// Returns the model that a native request names in its query, or the first one.
+/// Returns the model that a native prediction request names in its query, or the first one.
 ///
 /// # Errors
 /// As `Service::choose`.
-pub(in crate::serve) fn choose(service: &Service, ask: &Ask) -> Result<Chosen, Refusal> {
+fn choose(service: &Service, ask: &Ask) -> Result<Chosen, Refusal> {
     let which = ask.which();
     service.choose(Protocol::Native, which.model.as_deref(), which.wanted(ask))
 }
