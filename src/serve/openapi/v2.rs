@@ -94,7 +94,7 @@ struct V2Model {
     /// Those in memory.
     #[schema(example = json!(["1"]))]
     versions: Vec<String>,
-    /// What computes it.
+    /// What computes it: `cvops_burn`, or `cvops_rten` for a network from elsewhere.
     #[schema(example = "cvops_burn")]
     platform: String,
     /// `image` and `image_bytes`.
