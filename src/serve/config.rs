@@ -51,6 +51,9 @@ use super::model_config;
 pub use super::model_config::ModelConfig;
 use super::transport::Transport;
 
+/// What `max_batch_items` can be at most: no body holds more pictures that anybody may predict.
+pub(super) const BATCH_ITEMS_MAX: usize = 4096;
+
 /// How the server behaves; the module's table explains each key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -139,7 +142,8 @@ impl Config {
                 side_max: fields.int("max_side", 8192, 1..=65_535) as u32,
                 file_bytes_max: body_bytes_max,
             },
-            batch_items_max: fields.int("max_batch_items", 256, 1..=4096) as usize,
+            batch_items_max: fields.int("max_batch_items", 256, 1..=BATCH_ITEMS_MAX as u64)
+                as usize,
             connections_max: fields.int("connections_max", 1024, 1..=100_000) as usize,
             drain_timeout: Duration::from_secs_f64(fields.float(
                 "drain_timeout_s",

@@ -308,8 +308,13 @@ pub(super) fn require_count(pictures: usize, pictures_max: usize) -> Result<(), 
     if pictures <= pictures_max {
         return Ok(());
     }
+    Err(too_many(pictures, pictures_max))
+}
+
+/// Says that a request holds more than `pictures_max` pictures.
+pub(super) fn too_many(pictures: usize, pictures_max: usize) -> Refusal {
     let detail = format!("{pictures} pictures in one request, at most {pictures_max} are taken");
-    Err(Refusal::too_many_images(detail))
+    Refusal::too_many_images(detail)
 }
 
 fn bad_base64(loc: impl IntoIterator<Item = Value>, problem: &str) -> FieldProblem {

@@ -14,7 +14,6 @@ use crate::track::predictions::Feedback;
 use super::ask::Ask;
 use super::envelope;
 use super::log::{Log, Said};
-use super::protocol::Protocol;
 use super::recent::{Known, Verdict};
 use super::refusal::{FieldProblem, Refusal};
 use super::served::{self, Role};
@@ -95,7 +94,7 @@ fn classes(service: &Service) -> Result<Vec<String>, Refusal> {
     }
     if classes.is_empty() {
         // Says why.
-        service.choose(Protocol::Native, None, served::Wanted::Any { key: "" })?;
+        service.find(None, served::Wanted::Any { key: "" })?;
     }
     Ok(classes)
 }

@@ -233,7 +233,7 @@ fn exchange(
 pub(super) enum NotLoaded {
     /// A folder has neither versions nor aliases.
     NoVersions,
-    /// What is meant is not there, or cannot be loaded; what was served goes on.
+    /// What is meant is not there, or cannot be loaded; what was served, if anything, goes on.
     Failed(String),
 }
 
@@ -273,7 +273,8 @@ pub(super) fn reload(
     }
 }
 
-/// Takes a model out of service until it is loaded again. Requests that hold it end on it. Blocks.
+/// Takes a model out of service until it is loaded again, with its canary and its shadow. Requests that hold
+/// it end on it. Blocks.
 pub(super) fn unload(served: &Served) {
     let place = &served.main;
     let mut order = place.order();

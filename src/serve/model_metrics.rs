@@ -223,7 +223,10 @@ impl ServedMetrics {
             all.model_info.with_label_values(&info).set(1);
             let loaded_at = model.loaded_at.as_millisecond() as f64 / 1000.0;
             all.loaded_timestamp.with_label_values(&this).set(loaded_at);
-            all.model_ready.with_label_values(&this).set(1);
+            // Where a canary has the version that the main place waits for, the series is the main's.
+            if has_main || now.version != version_before {
+                all.model_ready.with_label_values(&this).set(1);
+            }
             let mut same = models
                 .iter()
                 .filter(|(_, _, other)| other.version.version == now.version);
@@ -327,6 +330,26 @@ fn entropy(probabilities: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::model::tests::{BUILD, tiny_model};
+
+    #[test]
+    fn a_series_that_main_and_canary_share_tells_of_the_main_one() {
+        let metrics = Metrics::new(&prometheus::Registry::new(), BUILD).unwrap();
+        let served = metrics.of("tiny", "1", 1);
+        let model = tiny_model();
+        let model: &Model = &model;
+        assert_eq!(model.version.version, "1");
+        let (main, canary) = ((Role::Main, 0.5, model), (Role::Canary, 0.5, model));
+        for (told, ready) in [
+            (vec![canary], 0),
+            (vec![main, canary], 1),
+            (vec![canary], 0),
+        ] {
+            served.tell(&told, "1");
+            let series = metrics.model_ready.with_label_values(&["tiny", "1"]);
+            assert_eq!(series.get(), ready);
+        }
+    }
 
     #[test]
     fn entropy_is_between_certainty_and_indifference() {

@@ -2,10 +2,12 @@
 //!
 //! What is covered, and what the answers mean, is `vision::explain`'s; here the network is asked, by way
 //! of the queue that all pictures take. An explanation costs a hundred pictures and more, so it gives
-//! way: one is computed at a time, in portions that are at most a quarter of the queue and one batch,
-//! and for the second portion and those after it, it waits for room instead of taking that of others.
-//! What is left when its time is over, or its client has gone, is not computed. Pictures with a part
-//! covered are nobody's: they count neither as predictions nor in the log.
+//! way: one is computed at a time, in portions that are at most a quarter of the queue, one batch and a
+//! twentieth of a second of the network's time, and for the second portion and those after it, it waits
+//! for room instead of taking that of others. One that cannot be computed in time is not begun.
+//! What is left when its time is over, or its client has gone, is not computed. The prediction itself is
+//! one as any: it is counted and logged. Pictures with a part covered are nobody's: they count neither as
+//! predictions nor in the log.
 //!
 //! Imports: vision, tokio, `serve::*`.
 
@@ -34,6 +36,10 @@ const COVERED_MAX: usize = 1024;
 
 /// The part of the queue that an explanation takes at a time, at most.
 const QUEUE_SHARE: usize = 4;
+
+/// A portion takes the network no longer than this, where it computes a picture in that time at all: so
+/// long do those wait who come meanwhile.
+const PORTION_TIME: Duration = Duration::from_millis(50);
 
 /// After this time it is looked again whether the queue has room.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -73,7 +79,7 @@ pub(super) struct Explained {
 /// Explains the picture that `read` finds, on a blocking thread.
 ///
 /// # Errors
-/// The picture cannot be read, the queue is full, or time is over.
+/// The picture cannot be read, the queue is full, or time is over or known to be too short.
 pub(super) async fn explain(
     service: &Service,
     chosen: &Chosen,
@@ -82,6 +88,7 @@ pub(super) async fn explain(
     when_full: WhenFull,
     read: impl FnOnce() -> Result<Fitted, Refusal> + Send + 'static,
 ) -> Result<Explained, Refusal> {
+    require_time(&wish.plan, service.queue.time_per_picture(), ends.timeout)?;
     let turn = tokio::time::timeout_at(ends.at, TURN.acquire()).await;
     // The semaphore is never closed, so what went wrong is the time.
     let Ok(Ok(_turn)) = turn else {
@@ -94,7 +101,10 @@ pub(super) async fn explain(
     };
     let ((fitted, mut slots), decode) = blocking(service, ends, slots, read).await?;
     let Fitted {
-        picture, fitting, ..
+        picture,
+        fitting,
+        seen,
+        ..
     } = fitted;
     served.metrics.decoded(decode, fitting);
     let Picture::Bytes(values) = picture else {
@@ -106,7 +116,7 @@ pub(super) async fn explain(
     let predicted = Predicted {
         answer: service.wait(pending, ends).await?,
         decode,
-        seen: None,
+        seen,
     };
     let probabilities = predicted.probabilities();
     let class = wish.class.unwrap_or_else(|| likeliest(probabilities));
@@ -133,10 +143,12 @@ async fn covered(
     let model = &chosen.model;
     let channels = model.predictor.model().target.channels.count();
     let colour: Arc<[u8]> = mean_colour(values, channels).into();
-    let portion = (service.config.queue_max / QUEUE_SHARE).clamp(1, service.config.batch_max);
+    let most = (service.config.queue_max / QUEUE_SHARE).clamp(1, service.config.batch_max);
     let mut found = Vec::with_capacity(plan.count());
-    for from in (0..plan.count()).step_by(portion) {
-        let to = plan.count().min(from + portion);
+    while found.len() < plan.count() {
+        let from = found.len();
+        let size = portion(most, service.queue.time_per_picture());
+        let to = plan.count().min(from + size);
         let slots = room(service, chosen, to - from, ends).await?;
         let (plan, values, colour) = (Arc::clone(plan), Arc::clone(values), Arc::clone(&colour));
         let cover = move || {
@@ -155,6 +167,42 @@ async fn covered(
         }
     }
     Ok(found)
+}
+
+/// Returns how many pictures are computed at a time, at most `most`, if one takes so long.
+fn portion(most: usize, time_per_picture: Option<Duration>) -> usize {
+    let fitting = time_per_picture.map_or(most, |each| times(PORTION_TIME, each));
+    fitting.clamp(1, most)
+}
+
+/// Returns how often `part` fits into `whole`.
+fn times(whole: Duration, part: Duration) -> usize {
+    let times = whole.as_nanos() / part.as_nanos().max(1);
+    usize::try_from(times).unwrap_or(usize::MAX)
+}
+
+/// Can what is planned be computed in time, as far as that is known?
+fn require_time(
+    plan: &Occlusion,
+    time_per_picture: Option<Duration>,
+    timeout: Duration,
+) -> Result<(), Refusal> {
+    let Some(each) = time_per_picture else {
+        return Ok(());
+    };
+    let most = times(timeout, each);
+    // In less than the time of one picture, no stride is long enough.
+    if most == 0 || plan.count() <= most {
+        return Ok(());
+    }
+    let msg = format!(
+        "Value error, {} pictures would have to be computed, and there is time for about {most} within {} ms: take a longer stride",
+        plan.count(),
+        timeout.as_millis()
+    );
+    let loc = [json!("query"), json!("stride")];
+    let problem = FieldProblem::new("value_error", loc, msg, &json!(plan.stride()));
+    Err(Refusal::invalid(vec![problem]))
 }
 
 /// Waits for `count` slots.
@@ -295,6 +343,39 @@ mod tests {
             let told = problems.map(|p| format!("{}: {}", p["loc"][1], p["type"]));
             told.collect::<Vec<_>>().join(", ")
         })
+    }
+
+    #[test]
+    fn portions_of_a_slow_network_are_small() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (each, expected) in [
+            (None, 32),
+            (Some(Duration::from_nanos(1)), 32),
+            (ms(1), 32),
+            (ms(5), 10),
+            (ms(20), 2),
+            (ms(49), 1),
+            (ms(800), 1),
+        ] {
+            assert_eq!(portion(32, each), expected, "{each:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_not_begun() {
+        let plan = read("").unwrap().plan;
+        let timeout = Duration::from_secs(1);
+        let count = u32::try_from(plan.count()).unwrap();
+        let refused = |each, timeout| require_time(&plan, each, timeout).err();
+        assert_eq!(refused(None, timeout), None);
+        assert_eq!(refused(Some(timeout / count), timeout), None);
+        assert_eq!(refused(Some(timeout), Duration::ZERO), None);
+        let refusal = refused(Some(timeout / 50), timeout).unwrap();
+        let problem = &refusal.item()["detail"][0];
+        assert_eq!(problem["loc"], json!(["query", "stride"]));
+        let told = problem["msg"].as_str().unwrap();
+        let expected = "there is time for about 50 within 1000 ms: take a longer stride";
+        assert!(50 < count && told.contains(expected), "{told}");
     }
 
     #[test]

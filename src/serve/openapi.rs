@@ -119,6 +119,42 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_said_beside_a_body_is_described() {
+        let document = serde_json::to_value(document()).unwrap();
+        let post = |path: &str| document["paths"][path]["post"].clone();
+        let headers = |path: &str| {
+            let parameters = post(path)["parameters"].as_array().cloned();
+            let parameters = parameters.unwrap_or_default().into_iter();
+            let headers = parameters.filter(|parameter| parameter["in"] == "header");
+            headers
+                .map(|header| header["name"].as_str().unwrap_or_default().to_owned())
+                .collect::<BTreeSet<String>>()
+        };
+        let infer = [
+            "/v2/models/{name}/infer",
+            "/v2/models/{name}/versions/{version}/infer",
+        ];
+        for path in [
+            "/predict",
+            "/invocations",
+            "/v1/models/{name}:predict",
+            "/v1/models/{name}/labels/{label}:classify",
+        ]
+        .iter()
+        .chain(&infer)
+        {
+            assert!(headers(path).contains("X-Canary-Key"), "{path}");
+        }
+        for path in infer {
+            assert!(headers(path).contains("Inference-Header-Content-Length"));
+            let binary = "application/octet-stream";
+            let post = post(path);
+            assert!(post["requestBody"]["content"].get(binary).is_some());
+            assert!(post["responses"]["200"]["content"].get(binary).is_some());
+        }
+    }
+
+    #[test]
     fn answers_are_described() {
         let document = serde_json::to_value(document()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");

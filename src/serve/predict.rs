@@ -79,36 +79,10 @@ impl Predicted {
     }
 }
 
-/// The answers to a request, in the order of its pictures.
-pub(super) struct Answered {
-    pub(super) results: Vec<Result<Predicted, Refusal>>,
-}
-
-impl Answered {
-    /// Returns how long the parts took; of several pictures the longest.
-    pub(super) fn timings(&self) -> Timings {
-        let answered = self.results.iter().flatten();
-        answered.fold(Timings::default(), |all, one| all.max(one.timings()))
-    }
-
-    /// Returns the answers if all pictures have one, for protocols that know no answer to a part.
-    ///
-    /// # Errors
-    /// The first refusal; of several pictures it says which one is wrong.
-    pub(super) fn all(&self) -> Result<Vec<&Predicted>, Refusal> {
-        let several = 1 < self.results.len();
-        let mut all = Vec::with_capacity(self.results.len());
-        for (index, result) in self.results.iter().enumerate() {
-            match result {
-                Ok(predicted) => all.push(predicted),
-                Err(refusal) if several && refusal.is_clients() => {
-                    return Err(refusal.of_picture(index));
-                }
-                Err(refusal) => return Err(refusal.clone()),
-            }
-        }
-        Ok(all)
-    }
+/// Returns how long the parts took; of several pictures the longest.
+pub(super) fn timings<'p>(predicted: impl IntoIterator<Item = &'p Predicted>) -> Timings {
+    let predicted = predicted.into_iter();
+    predicted.fold(Timings::default(), |all, one| all.max(one.timings()))
 }
 
 /// Has the one picture of `source` predicted. `route` is what the log calls the route.
@@ -127,7 +101,7 @@ pub(super) async fn answer_one(
     let look = service.look(&ask.id);
     let given = Given::Encoded(source);
     let mut predicted = predict(service, chosen, ask, 0, given, slots, ends, look).await?;
-    service.note(&ask.id, route, &chosen.model, predicted.noted(0));
+    note(service, chosen, ask, route, [(0, &mut predicted)]);
     Ok(predicted)
 }
 
@@ -143,12 +117,37 @@ pub(super) async fn answer_many(
     ask: &Ask,
     route: &'static str,
     read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
-) -> Result<Answered, Refusal> {
+) -> Result<Vec<Result<Predicted, Refusal>>, Refusal> {
     let pictures = find(service, chosen, ask, read).await?;
     let predictions = pictures.predict(service, chosen, ask);
     let mut results: Vec<_> = predictions.collect().await;
-    note(service, chosen, ask, route, &mut results);
-    Ok(Answered { results })
+    note(service, chosen, ask, route, answered(&mut results));
+    Ok(results)
+}
+
+/// Does the same for protocols that know no answer to a part: if one of the pictures cannot be read, none
+/// is asked about, counted or logged.
+///
+/// # Errors
+/// As `answer_many`, and what is wrong with the first picture with which anything is; of several pictures
+/// it says which one.
+pub(super) async fn answer_all(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    route: &'static str,
+    read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
+) -> Result<Vec<Predicted>, Refusal> {
+    let pictures = find(service, chosen, ask, read).await?;
+    let mut predicted = pictures.predict_all(service, chosen, ask).await?;
+    note(
+        service,
+        chosen,
+        ask,
+        route,
+        predicted.iter_mut().enumerate(),
+    );
+    Ok(predicted)
 }
 
 /// The pictures of a request, each with its slot in the queue.
@@ -175,15 +174,17 @@ pub(super) async fn find(
     let slots = take_slots(service, chosen, 1)?;
     let target = chosen.model.predictor.model().target;
     let (look, shadow) = (service.look(&ask.id), shadow_target(chosen));
+    let most = service.pictures_max();
     let read = move || {
-        let inputs = read(&target)?.into_iter();
+        let inputs = read(&target)?;
+        require_count(inputs.len(), most)?;
         // Numbers are ready here: none of them waits for a thread once more.
+        let inputs = inputs.into_iter();
         let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
         Ok(given.collect::<Vec<_>>())
     };
     let ((given, mut slots), took) = blocking(service, ends, slots, read).await?;
     if !given.is_empty() {
-        require_count(given.len(), service.pictures_max())?;
         slots.join(take_slots(service, chosen, given.len() - 1)?);
     }
     Ok(Pictures {
@@ -226,21 +227,80 @@ impl Pictures {
         };
         given.into_iter().enumerate().map(one).collect()
     }
+
+    /// Has all of them predicted, or none: the network is asked when all are read.
+    async fn predict_all(
+        self,
+        service: &Service,
+        chosen: &Chosen,
+        ask: &Ask,
+    ) -> Result<Vec<Predicted>, Refusal> {
+        let Self {
+            given,
+            mut slots,
+            ends,
+            look,
+            took,
+        } = self;
+        let count = given.len();
+        let mut read = Vec::with_capacity(count);
+        for (index, given) in given.into_iter().enumerate() {
+            read.push(given.map_err(|refusal| of_one(refusal, index, count))?);
+        }
+        let preparing = read.into_iter().map(|given| {
+            let slot = slots.split_one();
+            prepare(service, chosen, given, slot, ends, look)
+        });
+        let ready = all(preparing.collect()).await?.into_iter().enumerate();
+        let asking = ready.map(|(index, ready)| infer(service, chosen, ask, index, ready, ends));
+        let mut predicted = all(asking.collect()).await?;
+        for one in &mut predicted {
+            one.decode += took;
+        }
+        Ok(predicted)
+    }
 }
 
-/// Hands what was answered over to the log.
-pub(super) fn note(
+/// Waits for all in their order, and for no more after one that failed.
+async fn all<T>(
+    mut coming: FuturesOrdered<impl Future<Output = Result<T, Refusal>>>,
+) -> Result<Vec<T>, Refusal> {
+    let count = coming.len();
+    let mut all = Vec::with_capacity(count);
+    while let Some(result) = coming.next().await {
+        let one = result.map_err(|refusal| of_one(refusal, all.len(), count))?;
+        all.push(one);
+    }
+    Ok(all)
+}
+
+/// Says of several pictures which one is wrong.
+fn of_one(refusal: Refusal, index: usize, count: usize) -> Refusal {
+    if 1 < count && refusal.is_clients() {
+        refusal.of_picture(index)
+    } else {
+        refusal
+    }
+}
+
+/// Returns what was answered, each with the number of its picture.
+pub(super) fn answered(
+    results: &mut [Result<Predicted, Refusal>],
+) -> impl Iterator<Item = (usize, &mut Predicted)> {
+    let results = results.iter_mut().enumerate();
+    results.filter_map(|(index, result)| Some((index, result.as_mut().ok()?)))
+}
+
+/// Hands pictures that were answered over to the log, each with its number in the request.
+pub(super) fn note<'p>(
     service: &Service,
     chosen: &Chosen,
     ask: &Ask,
     route: &'static str,
-    results: &mut [Result<Predicted, Refusal>],
+    predicted: impl IntoIterator<Item = (usize, &'p mut Predicted)>,
 ) {
-    if results.is_empty() {
-        return;
-    }
-    let answered = results.iter_mut().enumerate();
-    let noted = answered.filter_map(|(i, result)| result.as_mut().ok()?.noted(i));
+    let predicted = predicted.into_iter();
+    let noted = predicted.filter_map(|(index, one)| one.noted(index));
     service.note(&ask.id, route, &chosen.model, noted);
 }
 
@@ -301,6 +361,14 @@ pub(super) fn take_slots(
         .map_err(|full| Refusal::queue_full(full.retry_after_s))
 }
 
+/// A picture as the models take it, with its slot.
+struct Ready {
+    fitted: Fitted,
+    slots: Slots,
+    /// How long it took to decode it.
+    decode: Duration,
+}
+
 /// Decodes a picture that is not, queues it, and waits for the answer.
 #[expect(
     clippy::too_many_arguments,
@@ -316,23 +384,61 @@ async fn predict(
     ends: Ends,
     look: Look,
 ) -> Result<Predicted, Refusal> {
+    let ready = prepare(service, chosen, given, slots, ends, look).await?;
+    infer(service, chosen, ask, index, ready, ends).await
+}
+
+/// Decodes a picture that is not.
+async fn prepare(
+    service: &Service,
+    chosen: &Chosen,
+    given: Given,
+    slots: Slots,
+    ends: Ends,
+    look: Look,
+) -> Result<Ready, Refusal> {
+    let source = match given {
+        Given::Encoded(source) => source,
+        Given::Fitted(fitted) => {
+            return Ok(Ready {
+                fitted,
+                slots,
+                decode: Duration::ZERO,
+            });
+        }
+    };
+    let target = chosen.model.predictor.model().target;
+    let second = shadow_target(chosen);
+    let (limits, most) = (service.config.limits, service.pictures_max());
+    let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
+    let ((fitted, slots), decode) = blocking(service, ends, slots, read).await?;
+    chosen.served.metrics.decoded(decode, fitted.fitting);
+    Ok(Ready {
+        fitted,
+        slots,
+        decode,
+    })
+}
+
+/// Queues a picture and waits for the answer.
+async fn infer(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    index: usize,
+    ready: Ready,
+    ends: Ends,
+) -> Result<Predicted, Refusal> {
     let Chosen {
         served,
         model,
         shadow,
     } = chosen;
-    let (fitted, mut slots, decode) = match given {
-        Given::Fitted(fitted) => (fitted, slots, Duration::ZERO),
-        Given::Encoded(source) => {
-            let target = model.predictor.model().target;
-            let second = shadow_target(chosen);
-            let (limits, most) = (service.config.limits, service.pictures_max());
-            let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
-            let ((fitted, slots), decode) = blocking(service, ends, slots, read).await?;
-            served.metrics.decoded(decode, fitted.fitting);
-            (fitted, slots, decode)
-        }
-    };
+    let Ready {
+        fitted,
+        mut slots,
+        decode,
+    } = ready;
     let Fitted {
         picture,
         shadow: second,

@@ -181,6 +181,13 @@ impl Queue {
         })
     }
 
+    /// Returns how long the network takes for one picture, as the batches so far tell; `None` before the
+    /// first.
+    pub(super) fn time_per_picture(&self) -> Option<Duration> {
+        let seconds = f64::from_bits(self.seconds_per_picture.load(Ordering::Relaxed));
+        (0.0 < seconds).then(|| Duration::from_secs_f64(seconds))
+    }
+
     fn retry_after_s(&self, pictures: usize) -> u64 {
         let each = f64::from_bits(self.seconds_per_picture.load(Ordering::Relaxed));
         let seconds = (pictures as f64 * each).ceil();
@@ -478,9 +485,11 @@ mod tests {
         let length = length();
         let _slots = queue.take_slots(40, &length).unwrap();
         let retry = || queue.take_slots(1, &length).err().unwrap().retry_after_s;
-        assert_eq!(retry(), 1);
+        assert_eq!((retry(), queue.time_per_picture()), (1, None));
         // Half a second for each picture: 39 that are taken need 20 seconds.
         queue.done(1, Duration::from_millis(500), &length);
+        let half = Duration::from_millis(500);
+        assert_eq!(queue.time_per_picture(), Some(half));
         let _one = queue.take_slots(1, &length).unwrap();
         assert_eq!(retry(), 20);
     }

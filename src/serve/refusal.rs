@@ -144,6 +144,9 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// The code of a model that is not ready.
+    pub(super) const NOT_READY: &'static str = "model_not_ready";
+
     pub(super) fn new(
         status: StatusCode,
         code: &'static str,
@@ -186,7 +189,7 @@ impl Refusal {
     }
 
     pub(super) fn not_ready(detail: String) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "model_not_ready", detail).retry(NOT_READY_RETRY)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Self::NOT_READY, detail).retry(NOT_READY_RETRY)
     }
 
     /// Status 404; `names` are those that are served.

@@ -24,7 +24,7 @@ static TURNS: Mutex<()> = Mutex::const_new(());
 /// A body is one short text.
 pub(super) const BODY_BYTES_MAX: u64 = 4 << 10;
 
-/// Answers when the model is loaded and warm, or says why it is not; then what was served goes on.
+/// Answers when the model is loaded and warm, or says why it is not; then all is as it was.
 pub(super) async fn reload(service: Arc<Service>, ask: Ask) -> Response {
     match load(&service, &ask).await {
         Ok((served, model)) => {
@@ -95,14 +95,20 @@ pub(super) async fn load_target(
             Err(Refusal::invalid(vec![problem]))
         }
         Ok(Err(NotLoaded::Failed(problem))) => {
-            let detail = format!("{problem}; what was served goes on");
+            // Who unloaded the model waits for it, and should not think that it is back.
+            let state = if served.main.model().is_some() {
+                "what was served goes on"
+            } else {
+                "it is not served until it is loaded"
+            };
+            let detail = format!("{problem}; {state}");
             Err(Refusal::new(StatusCode::CONFLICT, "reload_failed", detail))
         }
         Err(_) => Err(Refusal::internal("the model could not be loaded")),
     }
 }
 
-/// Reads `{}`, `{"version": "4"}` or `{"alias": "champion"}`; no body is as good as the first.
+/// Reads `{}`, `{"version": "4"}` or `{"alias": "champion"}`; no body, or `null`, is as good as the first.
 fn target(ask: &Ask) -> Result<Option<Target>, Refusal> {
     if ask.body.is_empty() {
         return Ok(None);
@@ -110,6 +116,9 @@ fn target(ask: &Ask) -> Result<Option<Target>, Refusal> {
     envelope::require_json(ask.content_type())?;
     let value: Value = serde_json::from_slice(&ask.body)
         .map_err(|error| envelope::json_invalid(&ask.body, &error))?;
+    if value.is_null() {
+        return Ok(None);
+    }
     let Value::Object(fields) = &value else {
         let msg = "Input should be a valid dictionary or object to extract fields from";
         let problem = FieldProblem::new("model_attributes_type", [json!("body")], msg, &value);

@@ -151,7 +151,8 @@ fn ready(service: &Service) -> Response {
 
 /// `GET /model`: the one that answers, or the one that the query names.
 async fn model(service: Arc<Service>, ask: Ask) -> Response {
-    match native::choose(&service, &ask) {
+    let which = ask.which();
+    match service.find(which.model.as_deref(), which.wanted(&ask)) {
         Ok(Chosen { served, model, .. }) => {
             let mut in_memory = served.models().into_iter();
             let found = in_memory.find(|(_, _, other)| Arc::ptr_eq(other, &model));

@@ -161,8 +161,12 @@ impl Served {
         self.shadow.as_ref()?.model()
     }
 
-    /// Returns the model that answers; `None` if it is not ready, or there is no such version.
+    /// Returns the model that answers; `None` if it is not ready, or there is no such version. While an
+    /// operator has the model out of service, no version of it answers.
     pub(super) fn find(&self, wanted: Wanted<'_>) -> Option<Arc<Model>> {
+        if matches!(&*self.main.slot.get(), Status::Unloaded) {
+            return None;
+        }
         let mut models = self.places().filter_map(Place::model);
         match wanted {
             Wanted::Any { key } => {

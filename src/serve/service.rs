@@ -92,18 +92,35 @@ impl Service {
         }
     }
 
-    /// Returns the model that is to answer. A request for a model that is not ready counts as one of
-    /// `protocol` that failed; the caller counts one that has a model (`finish`).
+    /// Returns the model that is to answer a prediction request. One for a model that is not ready counts
+    /// as one of `protocol` that failed; the caller counts one that has a model (`finish`).
     ///
     /// # Errors
-    /// There is no such model (code `model_not_found`) or version (`version_not_found`), or it is not
-    /// ready (`model_not_ready`).
+    /// As `find`.
     pub(super) fn choose(
         &self,
         protocol: Protocol,
         name: Option<&str>,
         wanted: Wanted<'_>,
     ) -> Result<Chosen, Refusal> {
+        let found = self.find(name, wanted);
+        if let Err(refusal) = &found
+            && refusal.code == Refusal::NOT_READY
+            && let Some(served) = self.served(name)
+        {
+            let version = served.main.source.version_before();
+            let outcome = RequestOutcome::Error;
+            served.metrics.request(version, protocol, outcome);
+        }
+        found
+    }
+
+    /// Returns the model that is meant, and counts nothing.
+    ///
+    /// # Errors
+    /// There is no such model (code `model_not_found`) or version (`version_not_found`), or it is not
+    /// ready (`model_not_ready`).
+    pub(super) fn find(&self, name: Option<&str>, wanted: Wanted<'_>) -> Result<Chosen, Refusal> {
         let Some(served) = self.served(name) else {
             return Err(Refusal::model_not_found(
                 name.unwrap_or_default(),
@@ -111,10 +128,14 @@ impl Service {
             ));
         };
         if let Some(model) = served.find(wanted) {
+            // Who asks for the shadow's version is answered by the shadow, which always agrees with itself.
+            let shadow = served
+                .shadow_model()
+                .filter(|shadow| !Arc::ptr_eq(shadow, &model));
             return Ok(Chosen {
                 served: Arc::clone(served),
                 model,
-                shadow: served.shadow_model(),
+                shadow,
             });
         }
         match (wanted, &*served.main.slot.get()) {
@@ -124,13 +145,7 @@ impl Service {
             (Wanted::Alias(alias), Status::Ready(_)) => {
                 Err(Refusal::version_not_found(&served.name, "alias", alias))
             }
-            (_, status) => {
-                let version = served.main.source.version_before();
-                served
-                    .metrics
-                    .request(version, protocol, RequestOutcome::Error);
-                Err(Refusal::not_ready(served.main.why_not_ready(status)))
-            }
+            (_, status) => Err(Refusal::not_ready(served.main.why_not_ready(status))),
         }
     }
 

@@ -175,8 +175,13 @@ struct TensorRequest {
     data: Tensor,
 }
 
-/// Reads `{"signature_name": …, "data": [pictures][height][width][channels]}`, values 0..=1.
-pub(super) fn read(body: &[u8], target: &Target) -> Result<Vec<Vec<f32>>, Refusal> {
+/// Reads `{"signature_name": …, "data": [pictures][height][width][channels]}`, values 0..=1, of at most
+/// `pictures_max` pictures.
+pub(super) fn read(
+    body: &[u8],
+    target: &Target,
+    pictures_max: usize,
+) -> Result<Vec<Vec<f32>>, Refusal> {
     let invalid = |kind, key: &str, msg: String, input: &Value| {
         let loc = [json!("body"), json!(key)];
         Refusal::invalid(vec![FieldProblem::new(kind, loc, msg, input)])
@@ -216,6 +221,8 @@ pub(super) fn read(body: &[u8], target: &Target) -> Result<Vec<Vec<f32>>, Refusa
         );
         return Err(invalid("shape", "data", msg, &json!(shape)));
     }
+    // Before they are copied, picture by picture.
+    envelope::require_count(shape[0], pictures_max)?;
     if let Some(value) = values
         .iter()
         .find(|v| !(-OVERSHOOT..=1.0 + OVERSHOOT).contains(*v))
@@ -269,9 +276,14 @@ mod tests {
 
     #[test]
     fn tensors_have_the_shape_and_the_range_of_the_model() {
-        let pictures = read(br#"{"data": [[[[0.5], [1]]], [[[0], [0]]]]}"#, &TARGET).unwrap();
+        let read = |body: &[u8]| read(body, &TARGET, 2);
+        let pictures = read(br#"{"data": [[[[0.5], [1]]], [[[0], [0]]]]}"#).unwrap();
         assert_eq!(pictures, [[0.5, 1.0], [0.0, 0.0]]);
-        assert_eq!(read(br#"{"data": []}"#, &TARGET), Ok(vec![]));
+        assert_eq!(read(br#"{"data": []}"#), Ok(vec![]));
+        let one = "[[[0], [0]]]";
+        let three = format!("{{\"data\": [{one}, {one}, {one}]}}");
+        let refusal = read(three.as_bytes()).unwrap_err();
+        assert_eq!(refusal.code, "too_many_images");
         for (body, kind, part) in [
             ("{}", "missing", "Field required"),
             ("{\"data\": [[[[1]]]]}", "shape", "[n, 1, 2, 1]"),
@@ -293,7 +305,7 @@ mod tests {
                 "serving_default",
             ),
         ] {
-            let refusal = read(body.as_bytes(), &TARGET).unwrap_err();
+            let refusal = read(body.as_bytes()).unwrap_err();
             let detail = &refusal.item()["detail"][0];
             assert_eq!(detail["type"], kind, "{body}");
             assert!(detail["msg"].as_str().unwrap().contains(part), "{detail}");

@@ -504,6 +504,12 @@ fn a_model_that_appears_is_picked_up() {
         "{detail}"
     );
     assert_eq!(server.get("/model").outcome(), "503 model_not_ready");
+    let feedback = json!({"request_id": "r", "label": "across"}).to_string();
+    let feedback = server.post("/feedback", "application/json", feedback);
+    assert_eq!(feedback.outcome(), "503 model_not_ready");
+    // Of these, one wanted a prediction.
+    let failed = "cvops_inference_requests_total{model=\"classifier\",outcome=\"error\",protocol=\"native\",version=\"1\"}";
+    assert_eq!(server.metric(failed), 1.0);
     assert_eq!(server.get("/models").json(), json!({"models": []}));
     assert_eq!(
         server.metric("cvops_model_ready{model=\"classifier\",version=\"1\"}"),

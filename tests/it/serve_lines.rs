@@ -1,6 +1,6 @@
 //! `POST /predict/batch` line by line: newline-delimited JSON in and out.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -187,6 +187,38 @@ fn a_request_that_is_wrong_as_a_whole_has_a_status() {
         ),
         1.0
     );
+}
+
+#[test]
+fn what_was_answered_to_a_reader_that_left_is_counted_and_logged() {
+    let p = trained_project();
+    p.ok("init");
+    // The third picture waits for a fourth.
+    p.write(
+        "params.yaml",
+        p.read("params.yaml") + "serve: {batch_max: 2, batch_wait_ms: 1000}\n",
+    );
+    let server = p.serve_ready("");
+    let mut stream = server.connect();
+    let headers = format!("Content-Type: application/x-ndjson\r\n{LINES}");
+    let pictures = [stripes(0, 1), stripes(1, 1), stripes(0, 2)];
+    let sent = body(&pictures.each_ref().map(Vec::as_slice));
+    stream
+        .write_all(&request("POST /predict/batch", &headers, &sent))
+        .unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("request_id\":") {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).unwrap();
+        assert!(0 < count, "{}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&piece[..count]);
+    }
+    drop(stream);
+    let counted = "cvops_inference_requests_total{model=\"classifier\",outcome=\"ok\",protocol=\"native\",version=\"1\"}";
+    wait_until("the request is counted", || server.metric(counted) == 1.0);
+    wait_until("the answers are logged", || {
+        1.0 <= server.metric("cvops_prediction_log_records_total")
+    });
 }
 
 #[test]

@@ -63,6 +63,65 @@ fn wait_for(server: &Server, series: &str, least: f64) {
 }
 
 #[test]
+fn the_prediction_of_an_explanation_is_logged_and_judged() {
+    let p = logged_project();
+    let server = p.serve_ready("");
+    let sent = stripes(0, 3);
+    let answer = server.post("/explain", "image/png", &sent);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told = answer.json();
+    let body = json!({"request_id": told["request_id"], "label": told["label"]});
+    assert_eq!(feedback(&server, &body).0, 202);
+    let logged = records(&p);
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    assert_eq!(
+        (&logged[0]["route"], &logged[0]["label"]),
+        (&json!("/explain"), &told["label"])
+    );
+    assert_eq!(logged[0]["image_blake3"], blake3_of(&p, &sent));
+    assert_eq!(server.metric(&judged(true)), 1.0);
+}
+
+#[test]
+fn what_nobody_is_answered_is_not_asked_counted_or_logged() {
+    let p = logged_project();
+    let server = p.serve_ready("");
+    let (good, bad) = (base64(&stripes(0, 1)), base64(b"no picture"));
+    let tensor =
+        json!({"name": "image_bytes", "datatype": "BYTES", "shape": [2], "data": [good, bad]});
+    for (path, body) in [
+        ("/invocations", json!({"inputs": [good, bad]})),
+        (
+            "/v1/models/classifier:predict",
+            json!({"instances": [{"b64": good}, {"b64": bad}]}),
+        ),
+        (
+            "/v1/models/classifier:classify",
+            json!({"examples": [{"image": {"b64": good}}, {"image": {"b64": "?"}}]}),
+        ),
+        ("/v2/models/classifier/infer", json!({"inputs": [tensor]})),
+    ] {
+        let answer = server.post(path, "application/json", body.to_string());
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.text().contains("picture 1 (from 0): "), "{path}");
+    }
+    let images = "cvops_inference_images_total{model=\"classifier\",version=\"1\"}";
+    assert_eq!(server.metric(images), 0.0);
+    // In a batch of our own, each picture is answered for itself.
+    let batch = json!({"images": [good, bad]}).to_string();
+    let batch = server.post("/predict/batch", "application/json", batch);
+    let told = &batch.json()["predictions"];
+    let (id, label) = (&told[0]["request_id"], &told[0]["label"]);
+    assert_eq!(told[1]["error"]["code"], "image_decode");
+    // The answer to feedback comes after all that came before is written.
+    let said = feedback(&server, &json!({"request_id": id, "label": label}));
+    assert_eq!(said.0, 202);
+    let routes: Vec<Value> = records(&p).iter().map(|one| one["route"].clone()).collect();
+    assert_eq!(routes, [json!("/predict/batch"), Value::Null]);
+    assert_eq!(server.metric(images), 1.0);
+}
+
+#[test]
 fn predictions_are_logged_with_their_pictures_and_feedback() {
     let p = logged_project();
     let server = p.serve_ready("");

@@ -163,6 +163,15 @@ fn errors_are_those_that_mlflows_clients_know() {
     let many = invoke(&server, &json!({"inputs": [good, good, good]}));
     let many = message(&many, 413, "BAD_REQUEST");
     assert_eq!(many, "3 pictures in one request, at most 2 are taken");
+    // Short texts are only counted: of a body full of them nothing else is kept.
+    let many = format!("image\n{}", "?\n".repeat(20_000));
+    let many = server.post("/invocations", "text/csv", many);
+    let many = message(&many, 413, "BAD_REQUEST");
+    assert_eq!(many, "20000 pictures in one request, at most 2 are taken");
+    let header = npy("|u1", "(3, 16, 16, 3)", &[0; 3 * 16 * 16 * 3]);
+    let many = server.post("/invocations", "application/x-npy", header);
+    let many = message(&many, 413, "BAD_REQUEST");
+    assert_eq!(many, "3 pictures in one request, at most 2 are taken");
     let large = announce_large(&server, "/invocations");
     message(&large, 413, "BAD_REQUEST");
     let get = server.get("/invocations");

@@ -190,6 +190,11 @@ fn a_shadow_is_asked_and_compared_and_never_sent() {
     let server = p.serve("");
     assert_eq!(server.event("ready")["role"], "main");
     assert_eq!(server.event("ready")["role"], "shadow");
+    // Who names the shadow's version is answered by it, and it is not compared with itself.
+    for _ in 0..3 {
+        let pinned = server.post("/predict?version=2", "image/png", stripes(0, 1));
+        assert_eq!(pinned.header("X-Model-Version"), Some("2"));
+    }
     for _ in 0..8 {
         assert_eq!(version_of(&server, ""), "1");
     }
@@ -205,12 +210,16 @@ fn a_shadow_is_asked_and_compared_and_never_sent() {
         server.metric("cvops_shadow_dropped_total{model=\"digits\"}"),
         0.0
     );
-    // What the shadow says is no prediction.
-    let predictions = server.get("/metrics").text();
-    assert!(
-        !predictions
-            .contains("cvops_predictions_total{class=\"across\",model=\"digits\",version=\"2\"} 8")
-    );
+    // What the shadow says is no prediction, but for those who asked it by its version.
+    let metrics = server.get("/metrics").text();
+    let predicted = metrics.lines().filter_map(|line| {
+        let (labels, value) = line
+            .strip_prefix("cvops_predictions_total{")?
+            .split_once("} ")?;
+        labels.contains("version=\"2\"").then_some(value)
+    });
+    let predicted: f64 = predicted.map(|value| value.parse::<f64>().unwrap()).sum();
+    assert_eq!(predicted, 3.0);
     let lines = || -> Vec<Value> {
         let folder = p.path(".cvops/predictions");
         let mut lines = Vec::new();
@@ -239,6 +248,42 @@ fn a_shadow_is_asked_and_compared_and_never_sent() {
     assert_eq!(
         (&line["version"], &line["model"]),
         (&json!("2"), &json!("digits"))
+    );
+}
+
+#[test]
+fn what_is_unloaded_answers_by_no_version() {
+    let (p, runs) = two_models();
+    register(&p, &runs[0], "models/classifier");
+    register(&p, &runs[1], "models/classifier");
+    with_models(
+        &p,
+        "    digits:\n      model: models:/digits/1\n      canary: {model: models:/digits/2, percent: 100}\n",
+    );
+    let server = p.serve("");
+    assert_eq!(server.event("ready")["role"], "main");
+    assert_eq!(server.event("ready")["role"], "canary");
+    let ask = |query: &str| {
+        let path = format!("/predict{query}");
+        server.post(&path, "image/png", stripes(0, 1)).outcome()
+    };
+    assert_eq!(ask("?version=2"), "200 -");
+    let unloaded = server.post("/models/digits/unload", "text/plain", "");
+    assert_eq!(unloaded.status, 200);
+    for query in ["", "?version=1", "?version=2"] {
+        assert_eq!(ask(query), "503 model_not_ready", "{query}");
+    }
+    for path in [
+        "/v2/models/digits/ready",
+        "/v2/models/digits/versions/2/ready",
+    ] {
+        assert_eq!(server.get(path).status, 503, "{path}");
+    }
+    assert_eq!(server.get("/v1/models/digits").json()["ready"], false);
+    assert_eq!(reload(&server, "digits", "").0, 200);
+    assert_eq!(
+        (ask(""), ask("?version=2")),
+        ("200 -".to_owned(), "200 -".to_owned())
     );
 }
 
@@ -290,7 +335,13 @@ fn an_operator_exchanges_a_registered_model() {
     );
     assert!(refused.header("Retry-After").is_some());
     assert_eq!(server.get("/health/ready").status, 503);
-    assert_eq!(reload(&server, "digits", "").0, 200);
+    let (status, failed) = reload(&server, "digits", r#"{"version": "3"}"#);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(
+        status == 409 && detail.ends_with("; it is not served until it is loaded"),
+        "{failed}"
+    );
+    assert_eq!(reload(&server, "digits", "null").0, 200);
     assert_eq!(version_of(&server, ""), "2");
     assert_eq!(
         server

@@ -377,6 +377,8 @@ fn a_server_without_a_model_says_so() {
     );
     let index = server.post("/v2/repository/index", "application/json", "");
     let index = index.json();
+    let null = server.post("/v2/repository/index", "application/json", "null");
+    assert_eq!(null.json(), index);
     assert_eq!(index[0]["name"], "classifier");
     assert_eq!(index[0]["state"], "UNAVAILABLE");
     let reason = index[0]["reason"].as_str().unwrap();

@@ -317,7 +317,7 @@ impl ModelFigures {
         let batches = now.batch_size.since(&then.batch_size);
         Self {
             name: name.to_owned(),
-            is_ready: now.versions.values().any(|version| version.is_ready),
+            is_ready: now.is_ready(),
             is_behind: now.is_behind,
             load_failures: now.load_failures,
             queue: now.queue,
@@ -398,6 +398,29 @@ impl VersionFigures {
                 all: now.comparisons,
             },
             accuracy: now.accuracy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_predict() {
+        for (handler, expected) in [
+            ("/predict", true),
+            ("/predict/batch", true),
+            ("/invocations", true),
+            ("/v1/models/{name}:predict", true),
+            ("/v1/models/{name}/labels/{label}:classify", true),
+            ("/v2/models/{name}/versions/{version}/infer", true),
+            ("/explain", false),
+            ("/v1/models/{name}:explain", false),
+            ("/v1/models/{name}", false),
+            ("/metrics", false),
+        ] {
+            assert_eq!(predicts(handler), expected, "{handler}");
         }
     }
 }

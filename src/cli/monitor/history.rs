@@ -72,10 +72,12 @@ impl History {
         }
     }
 
-    /// Drops what is too old, and of what is old most.
+    /// Drops what is too old, and of what is old most; but not the newest, however long ago it was: from it
+    /// on is told what goes on.
     fn forget(&mut self, now_ms: i64) {
         let mut kept = VecDeque::with_capacity(self.readings.len() + 1);
         let mut mark = i64::MIN;
+        let newest = self.readings.pop_back();
         for reading in self.readings.drain(..) {
             let age = now_ms - reading.at_ms;
             let is_mark = MARK_MS <= reading.at_ms.saturating_sub(mark);
@@ -86,6 +88,7 @@ impl History {
                 kept.push_back(reading);
             }
         }
+        kept.extend(newest);
         self.readings = kept;
     }
 
@@ -241,9 +244,12 @@ mod tests {
         history.saw(at(1111, 1105));
         let curve = history.curve(6, &|point| Some(point.requests.round()));
         assert_eq!(curve, [None, None, Some(11.0), None, None, Some(11.0)]);
-        // A long silence of the same process: the rates are over all of it.
+        // Whatever time lies between two looks, the rates are over all of it.
         history.saw(at(1211, 1105));
-        assert_eq!(history.figures().unwrap().seconds, 101.0);
+        assert_eq!(history.figures().unwrap().seconds, 100.0);
+        history.saw(at(1811, 1105));
+        let figures = history.figures().unwrap();
+        assert_eq!((figures.seconds, figures.long_seconds), (600.0, 600.0));
     }
 
     #[test]
@@ -255,5 +261,11 @@ mod tests {
         let reading = Reading::of(text, 0).unwrap();
         assert!(!reading.is_ready());
         assert_eq!(reading.models["m"].queue_limit, 8.0);
+        // A canary that is loaded makes no model ready whose main version is not.
+        let canary = "cvops_model_ready{model=\"m\",version=\"4\"} 1\n";
+        let ready = |text: &str| Reading::of(text, 0).unwrap().is_ready();
+        assert!(!ready(&(text.to_owned() + canary)));
+        let main = "cvops_model_ready{model=\"m\",version=\"3\"} 1\n";
+        assert!(ready(&(main.to_owned() + canary)));
     }
 }

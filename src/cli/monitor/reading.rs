@@ -57,6 +57,8 @@ pub(super) struct ModelReading {
     pub(super) queue: f64,
     pub(super) queue_limit: f64,
     pub(super) load_failures: f64,
+    /// Are all that it says of itself in `cvops_model_ready` at 1? `None` if it says nothing.
+    pub(super) readiness: Option<bool>,
     /// Is another version served than the one that is meant?
     pub(super) is_behind: bool,
     /// Pictures that the shadow was not asked about, for want of time.
@@ -122,10 +124,9 @@ impl Reading {
         is_ours.then_some(reading)
     }
 
-    /// Has every model a version that answers?
+    /// Does every model answer?
     pub(super) fn is_ready(&self) -> bool {
-        let mut models = self.models.values();
-        models.all(|model| model.versions.values().any(|v| v.is_ready))
+        self.models.values().all(ModelReading::is_ready)
     }
 
     /// Is it the same process that was asked before?
@@ -175,6 +176,9 @@ impl Reading {
         }
         let model = self.models.entry(name.to_owned()).or_default();
         let value = sample.value;
+        if sample.name == "cvops_model_ready" {
+            model.readiness = Some(model.readiness.unwrap_or(true) && value == 1.0);
+        }
         match sample.name {
             name if name.starts_with(STAGES) => {
                 let stage = sample.label("stage").to_owned();
@@ -198,6 +202,13 @@ impl Reading {
                 }
             }
         }
+    }
+}
+
+impl ModelReading {
+    /// Does it answer? A version that waits to answer says so, also beside a canary that is loaded.
+    pub(super) fn is_ready(&self) -> bool {
+        self.readiness == Some(true)
     }
 }
 

@@ -230,7 +230,7 @@ fn models() {}
         (status = 400, description = "The body broke off", body = ErrorBody),
         (status = 404, description = "No such model is served", body = ErrorBody),
         (status = 408, description = "The body did not arrive in time", body = ErrorBody),
-        (status = 409, description = "It cannot be loaded; what was served goes on", body = ErrorBody),
+        (status = 409, description = "It cannot be loaded; what was served, if anything, goes on", body = ErrorBody),
         (status = 413, description = "The body is above the limit", body = ErrorBody),
         (status = 415, description = "Another Content-Type, or a Content-Encoding", body = ErrorBody),
         (status = 422, description = "The request is wrong, or the model is a folder, which has no versions", body = ErrorBody),

@@ -162,6 +162,7 @@ fn metadata() {}
     post, path = "/v1/models/{name}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
     params(
         ("name" = String, Path, description = "The name of the model"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -185,6 +186,7 @@ fn predict() {}
     post, path = "/v1/models/{name}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
     params(
         ("name" = String, Path, description = "The name of the model"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -265,6 +267,7 @@ fn version_metadata() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -289,6 +292,7 @@ fn version_predict() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -370,6 +374,7 @@ fn label_metadata() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
@@ -394,6 +399,7 @@ fn label_predict() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),

@@ -94,7 +94,7 @@ struct V2Model {
     /// Those in memory.
     #[schema(example = json!(["1"]))]
     versions: Vec<String>,
-    /// What computes it.
+    /// What computes it: `cvops_burn`, or `cvops_rten` for a network from elsewhere.
     #[schema(example = "cvops_burn")]
     platform: String,
     /// `image` and `image_bytes`.
@@ -184,6 +184,12 @@ struct V2Inferred {
     /// In the order in which they were asked for.
     outputs: Vec<V2Said>,
 }
+
+/// JSON of the length that the header `Inference-Header-Content-Length` says, then the tensors as bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes a body; `protocol::v2` reads it")]
+struct V2Binary(Vec<u8>);
 
 /// Which models are listed.
 #[derive(ToSchema)]
@@ -296,12 +302,20 @@ fn model_ready() {}
     post, path = "/v2/models/{name}/infer", tag = "v2", summary = "Say what pictures show, to clients of KServe and Triton",
     params(
         ("name" = String, Path, description = "The name of the model"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = V2InferJson,
+    request_body(content(
+        (V2InferJson = "application/json"),
+        (V2Binary = "application/octet-stream"),
+    )),
     responses(
-        (status = 200, description = "The outputs that were asked for; with binary tensors, JSON of the length in `Inference-Header-Content-Length` before them", body = V2Inferred),
+        (status = 200, description = "The outputs that were asked for; with binary tensors, JSON of the length in `Inference-Header-Content-Length` before them", content(
+            (V2Inferred = "application/json"),
+            (V2Binary = "application/octet-stream"),
+        )),
         (status = 400, description = "The request is wrong, or one of its pictures", body = V2Error),
         (status = 404, description = "There is no such model or version", body = V2Error),
         (status = 408, description = "The body did not arrive in time", body = V2Error),
@@ -350,12 +364,20 @@ fn version_ready() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture"),
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = V2InferJson,
+    request_body(content(
+        (V2InferJson = "application/json"),
+        (V2Binary = "application/octet-stream"),
+    )),
     responses(
-        (status = 200, description = "The outputs that were asked for; with binary tensors, JSON of the length in `Inference-Header-Content-Length` before them", body = V2Inferred),
+        (status = 200, description = "The outputs that were asked for; with binary tensors, JSON of the length in `Inference-Header-Content-Length` before them", content(
+            (V2Inferred = "application/json"),
+            (V2Binary = "application/octet-stream"),
+        )),
         (status = 400, description = "The request is wrong, or one of its pictures", body = V2Error),
         (status = 404, description = "There is no such model or version", body = V2Error),
         (status = 408, description = "The body did not arrive in time", body = V2Error),
@@ -394,7 +416,7 @@ fn index() {}
         (status = 400, description = "The body is no such JSON", body = V2Error),
         (status = 404, description = "There is no such model", body = V2Error),
         (status = 408, description = "The body did not arrive in time", body = V2Error),
-        (status = 409, description = "It cannot be loaded; what was served goes on", body = V2Error),
+        (status = 409, description = "It cannot be loaded; what was served, if anything, goes on", body = V2Error),
         (status = 413, description = "The body is above the limit", body = V2Error),
         (status = 415, description = "A Content-Encoding", body = V2Error),
     )

@@ -1,10 +1,12 @@
 //! What a request of another protocol gives the model, before and after it is measured against what
-//! the model takes: numbers 0 to 255 of its very shape, or encoded pictures.
-//! Imports: bytes, vision, `serve::{predict, refusal, tensor}`.
+//! the model takes: numbers 0 to 255 of its very shape, or encoded pictures. How many pictures
+//! there are is looked at before anything is made of them.
+//! Imports: bytes, vision, `serve::{envelope, predict, refusal, tensor}`.
 
 use bytes::Bytes;
 
 use crate::http::StatusCode;
+use crate::serve::envelope::too_many;
 use crate::serve::predict::Input;
 use crate::serve::refusal::Refusal;
 use crate::serve::tensor::Tensor;
@@ -22,6 +24,16 @@ pub(super) enum Given {
     Numbers(Tensor),
     /// Encoded pictures; what is no base64 is the problem of that one.
     Files(Vec<Result<Bytes, String>>),
+    /// So many encoded pictures that none of them was kept.
+    TooMany(usize),
+}
+
+/// What inputs are measured against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure<'m> {
+    pub(super) target: &'m Target,
+    /// So many pictures in one request.
+    pub(super) pictures_max: usize,
 }
 
 /// Why numbers are no pictures for this model.
@@ -31,6 +43,8 @@ pub(super) enum Mismatch {
     Shape(Vec<usize>),
     /// This value is no brightness.
     Value(f32),
+    /// More than so many pictures.
+    TooMany { pictures: usize, most: usize },
 }
 
 /// One input for each picture, or why that one cannot be read.
@@ -38,11 +52,39 @@ pub(super) type Inputs = Vec<Result<Input, Refusal>>;
 
 impl Given {
     /// Returns the pictures.
-    pub(super) fn into_inputs(self, target: &Target) -> Result<Inputs, Mismatch> {
+    pub(super) fn into_inputs(self, measure: Measure<'_>) -> Result<Inputs, Mismatch> {
         match self {
-            Self::Numbers(tensor) => numbers(tensor, target),
-            Self::Files(files) => Ok(files.into_iter().map(file).collect()),
+            Self::Numbers(tensor) => numbers(tensor, measure),
+            Self::Files(files) => {
+                measure.count(files.len())?;
+                Ok(files.into_iter().map(file).collect())
+            }
+            Self::TooMany(pictures) => Err(measure.too_many(pictures)),
         }
+    }
+}
+
+impl Measure<'_> {
+    /// Are numbers of this shape pictures for the model, and not too many of them?
+    pub(super) fn shape(&self, found: &[usize]) -> Result<(), Mismatch> {
+        match found {
+            [0] => Ok(()),
+            [pictures, one @ ..] if one == shape(self.target) => self.count(*pictures),
+            _ => Err(Mismatch::Shape(found.to_vec())),
+        }
+    }
+
+    fn count(&self, pictures: usize) -> Result<(), Mismatch> {
+        if pictures <= self.pictures_max {
+            Ok(())
+        } else {
+            Err(self.too_many(pictures))
+        }
+    }
+
+    fn too_many(&self, pictures: usize) -> Mismatch {
+        let most = self.pictures_max;
+        Mismatch::TooMany { pictures, most }
     }
 }
 
@@ -52,23 +94,16 @@ pub(super) fn shape(target: &Target) -> [usize; 3] {
     [target.height as usize, target.width as usize, channels]
 }
 
-fn numbers(tensor: Tensor, target: &Target) -> Result<Inputs, Mismatch> {
-    let Tensor {
-        shape: found,
-        values,
-    } = tensor;
-    if found == [0] {
-        return Ok(Vec::new());
-    }
-    if found.len() != 4 || found[1..] != shape(target) {
-        return Err(Mismatch::Shape(found));
-    }
+fn numbers(tensor: Tensor, measure: Measure<'_>) -> Result<Inputs, Mismatch> {
+    let Tensor { shape, values } = tensor;
+    // Before they are copied, picture by picture.
+    measure.shape(&shape)?;
     let range = -OVERSHOOT..=WHITE + OVERSHOOT;
     // What is not a number is in no range.
     if let Some(value) = values.iter().find(|value| !range.contains(value)) {
         return Err(Mismatch::Value(*value));
     }
-    let pictures = values.chunks_exact(target.image_len());
+    let pictures = values.chunks_exact(measure.target.image_len());
     Ok(pictures
         .map(|one| Ok(Input::Values(one.to_vec())))
         .collect())
@@ -80,6 +115,18 @@ fn file(file: Result<Bytes, String>) -> Result<Input, Refusal> {
 }
 
 impl Mismatch {
+    /// Refuses a request for it: as on every route where there are too many pictures, else with `invalid`.
+    pub(super) fn refusal(
+        &self,
+        target: &Target,
+        invalid: impl FnOnce(String) -> Refusal,
+    ) -> Refusal {
+        match self {
+            Self::TooMany { pictures, most } => too_many(*pictures, *most),
+            Self::Shape(_) | Self::Value(_) => invalid(self.sentence(target)),
+        }
+    }
+
     /// Says what is wrong, and what is expected.
     pub(super) fn sentence(&self, target: &Target) -> String {
         match self {
@@ -92,6 +139,7 @@ impl Mismatch {
             Self::Value(value) => format!(
                 "the values of `image` are 0 to 255, as a decoded picture has them, found {value}"
             ),
+            Self::TooMany { pictures, most } => too_many(*pictures, *most).detail.to_text(),
         }
     }
 }
@@ -109,12 +157,17 @@ pub(super) mod tests {
         background: [255; 3],
     };
 
+    pub(in crate::serve::protocol) const MEASURE: Measure<'static> = Measure {
+        target: &TARGET,
+        pictures_max: 2,
+    };
+
     fn measured(shape: &[usize], values: &[f32]) -> Result<Inputs, Mismatch> {
         let tensor = Tensor {
             shape: shape.to_vec(),
             values: values.to_vec(),
         };
-        Given::Numbers(tensor).into_inputs(&TARGET)
+        Given::Numbers(tensor).into_inputs(MEASURE)
     }
 
     #[test]
@@ -133,5 +186,28 @@ pub(super) mod tests {
             assert_eq!(wrong, Err(Mismatch::Value(value)));
         }
         assert!(measured(&[1, 1, 2, 1], &[0.0, f32::NAN]).is_err());
+    }
+
+    #[test]
+    fn pictures_are_counted_before_anything_is_made_of_them() {
+        let too_many = |pictures| {
+            Err(Mismatch::TooMany {
+                pictures,
+                most: MEASURE.pictures_max,
+            })
+        };
+        // The values are not looked at: there are none.
+        assert_eq!(measured(&[3, 1, 2, 1], &[]), too_many(3));
+        let files = |count: usize| Given::Files(vec![Ok(Bytes::new()); count]);
+        assert_eq!(files(2).into_inputs(MEASURE).map(|all| all.len()), Ok(2));
+        assert_eq!(files(3).into_inputs(MEASURE), too_many(3));
+        assert_eq!(Given::TooMany(9).into_inputs(MEASURE), too_many(9));
+        let refusal = too_many(9)
+            .unwrap_err()
+            .refusal(&TARGET, |_| panic!("it is the number"));
+        assert_eq!(
+            (refusal.status.as_u16(), refusal.code),
+            (413, "too_many_images")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The inputs of a JSON body in the row and column forms of TensorFlow Serving, which MLflow took
 //! over: numbers in nested lists, or encoded pictures as `{"b64": "…"}`, named or not. Read in one
-//! pass, without a tree in between. Imports: serde, bytes, `serve::{envelope, tensor}`,
+//! pass, without a tree in between. Imports: serde, bytes, `serve::{config, envelope, tensor}`,
 //! `protocol::given`.
 
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use crate::serve::config::BATCH_ITEMS_MAX;
 use crate::serve::envelope;
 use crate::serve::tensor::{Level, Reader};
 
@@ -20,9 +21,6 @@ use super::words::shown;
 pub(super) const NAMES: [&str; 2] = ["image", "image_bytes"];
 /// The key of an encoded picture.
 const B64: &str = "b64";
-/// Encoded pictures of a body at most, far more than one request may hold: what is kept of each, or
-/// said about it, takes many times the memory of a short text.
-const FILES_MAX: usize = 1 << 16;
 
 /// What a text among the inputs is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +64,11 @@ impl<'de> DeserializeSeed<'de> for Inputs {
 /// What is known so far.
 pub(super) struct Gathered {
     reader: Reader,
+    /// The first ones: nobody may send more than `BATCH_ITEMS_MAX`, and what is kept of each, or said
+    /// about it, takes many times the memory of a short text.
     files: Vec<Result<Bytes, String>>,
+    /// How many there are in all.
+    count: usize,
     texts: Texts,
 }
 
@@ -118,6 +120,7 @@ impl Gathered {
         Self {
             reader: Reader::default(),
             files: Vec::new(),
+            count: 0,
             texts,
         }
     }
@@ -141,13 +144,12 @@ impl Gathered {
     }
 
     /// A picture in base64.
-    pub(super) fn picture<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
-        if self.files.len() == FILES_MAX {
-            return Err(E::custom("there are too many pictures in one request"));
+    pub(super) fn picture(&mut self, text: &str) {
+        self.count += 1;
+        if self.count <= BATCH_ITEMS_MAX {
+            self.files
+                .push(envelope::base64_bytes(text).map(Bytes::from));
         }
-        self.files
-            .push(envelope::base64_bytes(text).map(Bytes::from));
-        Ok(())
     }
 
     /// Returns all of it.
@@ -157,6 +159,9 @@ impl Gathered {
         }
         if self.reader.holds_more_than_a_list() {
             return Err(E::custom("numbers and encoded pictures are mixed"));
+        }
+        if BATCH_ITEMS_MAX < self.count {
+            return Ok(Given::TooMany(self.count));
         }
         Ok(Given::Files(self.files))
     }
@@ -211,7 +216,8 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         match (self.gathered.texts, self.place) {
             (Texts::Pictures, Place::Columns | Place::Column | Place::Row | Place::Cell) => {
-                self.gathered.picture(text)
+                self.gathered.picture(text);
+                Ok(())
             }
             (Texts::Pictures, Place::Rows) => {
                 Err(E::custom("expected a list of inputs, one for each picture"))
@@ -320,7 +326,8 @@ impl Visitor<'_> for Picture<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.0.picture(text)
+        self.0.picture(text);
+        Ok(())
     }
 }
 
@@ -467,15 +474,18 @@ mod tests {
     }
 
     #[test]
-    fn a_body_full_of_short_texts_is_given_up() {
-        let texts = |count: usize| format!("[{}\"\"]", "\"\",".repeat(count - 1));
-        let most = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX));
-        assert!(matches!(&most, Ok(Given::Files(files)) if files.len() == FILES_MAX));
-        let more = read(Form::Columns, Texts::Pictures, &texts(FILES_MAX + 1));
-        assert!(more.unwrap_err().contains("too many pictures"));
-        let objects = format!("[{}]", vec!["{\"b64\":\"?\"}"; FILES_MAX + 1].join(","));
-        let more = read(Form::Rows, Texts::Refused, &objects);
-        assert!(more.unwrap_err().contains("too many pictures"));
+    fn a_body_full_of_short_texts_is_only_counted() {
+        let most = BATCH_ITEMS_MAX;
+        for (form, kind, one) in [
+            (Form::Columns, Texts::Pictures, "\"?\""),
+            (Form::Rows, Texts::Refused, r#"{"b64": "?"}"#),
+        ] {
+            let body = |count: usize| format!("[{}]", vec![one; count].join(","));
+            let all = read(form, kind, &body(most));
+            assert!(matches!(&all, Ok(Given::Files(files)) if files.len() == most));
+            let more = most + 7;
+            assert_eq!(read(form, kind, &body(more)), Ok(Given::TooMany(more)));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::serve::endpoint::{Handler, post};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::model::Model;
 use crate::serve::picture::Source;
-use crate::serve::predict::{Input, Predicted, answer_many, answer_one, label};
+use crate::serve::predict::{Input, Predicted, answer_all, answer_one, label, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, Timings, json, stamp};
 use crate::serve::tensor;
@@ -49,11 +49,11 @@ pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
     ]
 }
 
-/// Returns the model that a native request names in its query, or the first one.
+/// Returns the model that a native prediction request names in its query, or the first one.
 ///
 /// # Errors
 /// As `Service::choose`.
-pub(in crate::serve) fn choose(service: &Service, ask: &Ask) -> Result<Chosen, Refusal> {
+fn choose(service: &Service, ask: &Ask) -> Result<Chosen, Refusal> {
     let which = ask.which();
     service.choose(Protocol::Native, which.model.as_deref(), which.wanted(ask))
 }
@@ -110,23 +110,22 @@ async fn predict_tensor(
 ) -> Result<Response, Refusal> {
     ask.require_plain()?;
     envelope::require_json(ask.content_type())?;
-    let body = ask.body.clone();
+    let (body, most) = (ask.body.clone(), service.pictures_max());
     let read = move |target: &_| {
-        let pictures = tensor::read(&body, target)?.into_iter();
+        let pictures = tensor::read(&body, target, most)?.into_iter();
         Ok(pictures.map(|values| Ok(Input::Unit(values))).collect())
     };
-    let answered = answer_many(service, chosen, ask, "/predict/model", read).await?;
-    let predicted = answered.all()?;
+    let predicted = answer_all(service, chosen, ask, "/predict/model", read).await?;
     let model = &chosen.model;
     let body = ModelPredictions {
         labels: predicted
             .iter()
             .map(|p| label(model, p.probabilities()))
             .collect(),
-        predictions: predicted.iter().map(|p| p.probabilities()).collect(),
+        predictions: predicted.iter().map(Predicted::probabilities).collect(),
     };
     let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, model, answered.timings());
+    stamp(&mut response, model, timings(&predicted));
     Ok(response)
 }
 

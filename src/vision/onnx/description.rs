@@ -4,7 +4,7 @@
 //! | key | meaning | values | default |
 //! |---|---|---|---|
 //! | `name` | under which the model is served | a text | the file's name, or its folder's |
-//! | `classes` | output i is class i | a list, or a file with a name per line | `0`, `1`, … |
+//! | `classes` | output i is class i | a list, or a file beside it or below, with a name per line | `0`, `1`, … |
 //! | `layout` | order of the dimensions | `nchw`, `nhwc` | where the network has 1 or 3 channels |
 //! | `channels` | 1 (grey) or 3 (colour) | 1, 3 | the network's |
 //! | `size` | side of a square, or `[height, width]` | 1 to 4096 | the network's |
@@ -17,7 +17,9 @@
 //!
 //! Imports: `base::doc`, `vision::{image`, params, error}.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
 
 use crate::base::doc::{Document, Fields, Format, KeyPath, On, Problems, Value};
 use crate::vision::Error;
@@ -30,6 +32,8 @@ pub(super) const SIDE_MAX: usize = 4096;
 const SCALE: f64 = 1.0 / 255.0;
 const SCALE_MAX: f64 = 1000.0;
 const SHIFT_MAX: f64 = 1e5;
+/// Largest file of class names: a hundred thousand of forty letters.
+const CLASSES_BYTES_MAX: u64 = 4 << 20;
 
 /// The order of a batch's dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,23 +138,19 @@ fn read_classes(fields: &Fields<'_, '_>, path: &Path) -> Option<Vec<String>> {
         None
     };
     let classes: Vec<String> = match fields.get("classes")? {
-        Value::Str(file) => {
-            let file = path.with_file_name(file);
-            match std::fs::read_to_string(&file) {
-                Ok(text) => text
-                    .trim_end()
-                    .lines()
-                    .map(|l| l.trim().to_owned())
-                    .collect(),
-                Err(error) => {
-                    let text = format!("`classes` names `{}`: {error}", file.display());
-                    return wrong(
-                        text,
-                        Some("give a list of names, or a file with one per line"),
-                    );
-                }
+        Value::Str(file) => match class_file(path, file) {
+            Ok(text) => text
+                .trim_end()
+                .lines()
+                .map(|l| l.trim().to_owned())
+                .collect(),
+            Err(problem) => {
+                return wrong(
+                    format!("`classes` names `{file}`: {problem}"),
+                    Some("give a list of names, or a file beside this one with a name per line"),
+                );
             }
-        }
+        },
         Value::List(items) => {
             let names: Option<Vec<String>> = items.iter().map(scalar).collect();
             let Some(names) = names else {
@@ -175,6 +175,29 @@ fn read_classes(fields: &Fields<'_, '_>, path: &Path) -> Option<Vec<String>> {
         return wrong(format!("`classes` has `{}` twice", pair[0]), None);
     }
     Some(classes)
+}
+
+/// Reads the file `name` of the folder in which the description `path` is: a description comes from
+/// elsewhere, and is no reason to read what lies outside.
+fn class_file(path: &Path, name: &str) -> Result<String, String> {
+    let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if name.is_empty() || !Path::new(name).components().all(is_inside) {
+        return Err("it must lie in the folder of this file, or below".to_owned());
+    }
+    let file = path.with_file_name(name);
+    let failed = |error: std::io::Error| error.to_string();
+    // Whoever opens a pipe waits for its other end.
+    if !std::fs::metadata(&file).map_err(failed)?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    let mut text = String::new();
+    let file = File::open(&file).map_err(failed)?;
+    let read = file.take(CLASSES_BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(failed)?;
+    if CLASSES_BYTES_MAX < text.len() as u64 {
+        return Err(format!("it is larger than {} MiB", CLASSES_BYTES_MAX >> 20));
+    }
+    Ok(text)
 }
 
 /// Returns a name that YAML may read as a number: `[0, 1, 2]`.
@@ -281,6 +304,11 @@ mod tests {
         let path = dir.path().join("net.yaml");
         fs::write_atomic(&path, text.as_bytes()).unwrap();
         fs::write_atomic(&dir.path().join("labels.txt"), b"bag\ncoat\n\n").unwrap();
+        if text.contains("large.txt") {
+            let large = vec![b'x'; CLASSES_BYTES_MAX as usize + 1];
+            fs::write_atomic(&dir.path().join("large.txt"), &large).unwrap();
+        }
+        fs::create_dir_all(&dir.path().join("empty")).unwrap();
         Description::read(&path).map_err(|error| {
             let problems = error.to_diagnostics().into_iter();
             problems.map(|problem| problem.headline).collect()
@@ -325,6 +353,18 @@ mod tests {
             read("classes: labels.txt").unwrap().classes.unwrap(),
             ["bag", "coat"]
         );
+        // A list of classes is no way to other files.
+        for (file, part) in [
+            ("/etc/hostname", "must lie in the folder"),
+            ("../net.yaml", "must lie in the folder"),
+            ("./labels/../../net.yaml", "must lie in the folder"),
+            ("''", "must lie in the folder"),
+            ("empty", "no regular file"),
+            ("large.txt", "larger than 4 MiB"),
+        ] {
+            let problems = read(&format!("classes: {file}")).unwrap_err();
+            assert!(problems[0].contains(part), "{file}: {problems:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) enum Wrong {
     Request(String),
     /// It is, but this value cannot be used.
     Value(String),
+    /// It holds too many pictures.
+    TooMany(String),
 }
 
 impl From<Wrong> for Refusal {
@@ -28,6 +30,7 @@ impl From<Wrong> for Refusal {
         let (code, message) = match wrong {
             Wrong::Request(message) => (BAD_REQUEST, message),
             Wrong::Value(message) => (INVALID_VALUE, message),
+            Wrong::TooMany(message) => return Self::too_many_images(message),
         };
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }

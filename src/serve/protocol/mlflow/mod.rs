@@ -18,13 +18,13 @@ use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, probe, ready_now};
-use crate::serve::predict::answer_many;
+use crate::serve::predict::{Predicted, answer_all, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp};
 use crate::vision::image::Target;
 
 use super::Protocol;
-use super::given::{Given, Inputs, Mismatch, shape};
+use super::given::{Given, Inputs, Measure, Mismatch, shape};
 
 use answer::{Predictions, Wrong};
 use media::Media;
@@ -100,55 +100,71 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
     let body = ask.body.clone();
     let params = Arc::new(OnceLock::new());
     let asked = Arc::clone(&params);
+    let pictures_max = service.pictures_max();
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
-        let request = read(media, body)?;
+        let measure = Measure {
+            target,
+            pictures_max,
+        };
+        let request = read(media, body, measure)?;
         // Nobody else sets it.
         let _ = asked.set(request.params);
-        Ok(inputs(request.given, target)?)
+        Ok(inputs(request.given, measure)?)
     };
-    let answered = answer_many(service, chosen, ask, INVOCATIONS, read).await?;
-    let predicted = answered.all()?;
+    let predicted = answer_all(service, chosen, ask, INVOCATIONS, read).await?;
     let began = Instant::now();
     let params = params.get().copied().unwrap_or_default();
     let classes = &chosen.model.predictor.model().classes;
-    let probabilities = predicted.iter().map(|one| one.probabilities());
+    let probabilities = predicted.iter().map(Predicted::probabilities);
     let body = Predictions::new(classes, probabilities, params);
     let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, &chosen.model, answered.timings());
+    stamp(&mut response, &chosen.model, timings(&predicted));
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
 }
 
 /// Reads a body of any kind.
-fn read(media: Media, body: Bytes) -> Result<Request, Wrong> {
+fn read(media: Media, body: Bytes, measure: Measure<'_>) -> Result<Request, Wrong> {
     let given = match media {
         Media::Json => return request::read(&body),
         Media::Csv => dataframe::csv(&body).map_err(Wrong::Request)?,
-        Media::Npy => npy::read(&body)
-            .map(Given::Numbers)
-            .map_err(|problem| Wrong::Request(format!("the array cannot be read: {problem}")))?,
+        Media::Npy => {
+            let array = npy::open(&body).map_err(|problem| {
+                Wrong::Request(format!("the array cannot be read: {problem}"))
+            })?;
+            // As numbers it takes up to four times the memory.
+            measure
+                .shape(&array.shape)
+                .map_err(|mismatch| wrong(&mismatch, measure.target))?;
+            Given::Numbers(array.tensor())
+        }
         Media::Picture => Given::Files(vec![Ok(body)]),
     };
     let params = Params::default();
     Ok(Request { given, params })
 }
 
-/// Measures inputs against what the model takes, in MLflow's words.
-fn inputs(given: Given, target: &Target) -> Result<Inputs, Wrong> {
-    given.into_inputs(target).map_err(|mismatch| {
-        Wrong::Value(match &mismatch {
-            Mismatch::Value(_) => mismatch.sentence(target),
-            Mismatch::Shape(found) => {
-                let [height, width, channels] = shape(target);
-                let expected = format!("(-1, {height}, {width}, {channels})");
-                let found = tuple(found);
-                format!(
-                    "Failed to enforce schema of data with schema '[Tensor('float32', {expected})]'. Error: Shape of input {found} does not match expected shape {expected}."
-                )
-            }
-        })
-    })
+/// Measures inputs against what the model takes.
+fn inputs(given: Given, measure: Measure<'_>) -> Result<Inputs, Wrong> {
+    let inputs = given.into_inputs(measure);
+    inputs.map_err(|mismatch| wrong(&mismatch, measure.target))
+}
+
+/// Says in MLflow's words what is wrong with inputs.
+fn wrong(mismatch: &Mismatch, target: &Target) -> Wrong {
+    match mismatch {
+        Mismatch::Value(_) => Wrong::Value(mismatch.sentence(target)),
+        Mismatch::TooMany { .. } => Wrong::TooMany(mismatch.sentence(target)),
+        Mismatch::Shape(found) => {
+            let [height, width, channels] = shape(target);
+            let expected = format!("(-1, {height}, {width}, {channels})");
+            let found = tuple(found);
+            Wrong::Value(format!(
+                "Failed to enforce schema of data with schema '[Tensor('float32', {expected})]'. Error: Shape of input {found} does not match expected shape {expected}."
+            ))
+        }
+    }
 }
 
 /// Returns a shape as Python prints it.
@@ -165,7 +181,7 @@ fn tuple(shape: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::protocol::given::tests::TARGET;
+    use crate::serve::protocol::given::tests::MEASURE;
 
     #[test]
     fn a_wrong_shape_is_told_as_mlflow_tells_it() {
@@ -176,8 +192,8 @@ mod tests {
             ("[[[[1], [2]]], [[[1], [2]]]]", ""),
         ] {
             let body = format!("{{\"inputs\": {body}}}");
-            let request = read(Media::Json, body.into()).unwrap();
-            match inputs(request.given, &TARGET) {
+            let request = read(Media::Json, body.into(), MEASURE).unwrap();
+            match inputs(request.given, MEASURE) {
                 Ok(pictures) => assert_eq!((pictures.len(), found), (2, "")),
                 Err(wrong) => assert_eq!(
                     wrong,
@@ -191,10 +207,18 @@ mod tests {
 
     #[test]
     fn an_array_and_a_file_are_inputs_too() {
-        let file = read(Media::Picture, Bytes::from_static(b"x")).unwrap();
+        let file = read(Media::Picture, Bytes::from_static(b"x"), MEASURE).unwrap();
         assert_eq!(file.given, Given::Files(vec![Ok(Bytes::from_static(b"x"))]));
-        let wrong = read(Media::Npy, Bytes::new()).unwrap_err();
+        let wrong = read(Media::Npy, Bytes::new(), MEASURE).unwrap_err();
         let expected = "the array cannot be read: it does not begin like a .npy file";
         assert_eq!(wrong, Wrong::Request(expected.to_owned()));
+        // The header is enough to see that there are too many.
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 1, 2, 1), }\n";
+        let mut three = b"\x93NUMPY\x01\0".to_vec();
+        three.extend((header.len() as u16).to_le_bytes());
+        three.extend(header.bytes().chain([0; 6]));
+        let wrong = read(Media::Npy, three.into(), MEASURE).unwrap_err();
+        let expected = "3 pictures in one request, at most 2 are taken";
+        assert_eq!(wrong, Wrong::TooMany(expected.to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! Arrays in NumPy's format (NEP 1, versions 1.0 to 3.0): a magic, the length of a header, the header
 //! as a Python dictionary of three keys, then the numbers in row-major order. Nothing but numbers is
-//! read: an array of objects is a pickle, which could be a program. Imports: `serve::tensor`.
+//! read: an array of objects is a pickle, which could be a program. What the header says can be judged
+//! before the numbers are read. Imports: `serve::tensor`.
 
 use crate::serve::tensor::Tensor;
 
@@ -29,8 +30,27 @@ enum Order {
     Fortran,
 }
 
-/// Reads an array.
-pub(super) fn read(body: &[u8]) -> Result<Tensor, String> {
+/// An array whose numbers are not read yet.
+#[derive(Debug, PartialEq)]
+pub(super) struct Array<'b> {
+    /// Length of each dimension, the outermost first.
+    pub(super) shape: Vec<usize>,
+    number: Number,
+    data: &'b [u8],
+}
+
+impl Array<'_> {
+    /// Reads the numbers.
+    pub(super) fn tensor(self) -> Tensor {
+        Tensor {
+            values: self.number.values(self.data),
+            shape: self.shape,
+        }
+    }
+}
+
+/// Reads the header of an array, and compares it with the length of what follows.
+pub(super) fn open(body: &[u8]) -> Result<Array<'_>, String> {
     let rest = body
         .strip_prefix(MAGIC)
         .ok_or("it does not begin like a .npy file")?;
@@ -69,9 +89,10 @@ pub(super) fn read(body: &[u8]) -> Result<Tensor, String> {
             data.len()
         ));
     }
-    Ok(Tensor {
+    Ok(Array {
         shape,
-        values: number.values(data),
+        number,
+        data,
     })
 }
 
@@ -247,6 +268,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(body: &[u8]) -> Result<Tensor, String> {
+        open(body).map(Array::tensor)
+    }
 
     fn npy(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
         let mut file = [MAGIC, &[version, 0]].concat();

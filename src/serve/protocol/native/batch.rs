@@ -2,7 +2,8 @@
 //!
 //! Lines are written by a task of their own, which no reader holds up: what the pictures take of the
 //! queue is given back as fast as the network computes, however slowly the client reads. It ends with
-//! the deadline of the request, or when the client has gone; then what still waits is not computed.
+//! the deadline of the request, or when the client has gone; then what still waits is not computed, and
+//! what was answered until then is counted and logged as ever.
 //!
 //! Imports: http, tokio, futures, `serve::*`.
 
@@ -17,7 +18,9 @@ use crate::serve::answer::{BatchAnswer, BatchItem};
 use crate::serve::ask::{Ask, Options};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::ndjson::{self, Delivery, Lines};
-use crate::serve::predict::{Input, Pictures, Predicted, answer_many, find, note};
+use crate::serve::predict::{
+    Input, Pictures, Predicted, answer_many, answered, find, note, timings,
+};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp, stamp_model};
 
@@ -65,17 +68,21 @@ pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
 /// Answers when all pictures are there.
 async fn whole(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     let (options, read) = request(service, ask)?;
-    let answered = answer_many(service, chosen, ask, ROUTE, move |_: &_| read()).await?;
+    let results = answer_many(service, chosen, ask, ROUTE, move |_: &_| read()).await?;
     let began = Instant::now();
-    let items = answered.results.iter();
+    let items = results.iter();
     let body = BatchAnswer {
         predictions: items
             .map(|result| item(service, chosen, ask, options, result))
             .collect(),
         model: Service::model_ref(&chosen.model),
     };
-    let mut response = json(status(&answered.results), &body);
-    stamp(&mut response, &chosen.model, answered.timings());
+    let mut response = json(status(&results), &body);
+    stamp(
+        &mut response,
+        &chosen.model,
+        timings(results.iter().flatten()),
+    );
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
@@ -142,7 +149,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Writes all lines, and counts the request when they are written.
+    /// Writes all lines, as long as there is a reader, and counts and logs what was answered.
     async fn write(self, pictures: Pictures, lines: Lines) {
         let Self {
             service,
@@ -150,19 +157,22 @@ impl Reply {
             ask,
             options,
         } = &self;
+        let mut results = Vec::with_capacity(pictures.count());
         let write = async {
             let mut predictions = pictures.predict(service, chosen, ask);
-            let mut results = Vec::with_capacity(predictions.len());
             while let Some(result) = predictions.next().await {
                 lines.write(&item(service, chosen, ask, *options, &result));
                 results.push(result);
             }
-            Service::count_request(Protocol::Native, chosen, status(&results));
-            note(service, chosen, ask, ROUTE, &mut results);
         };
         tokio::select! {
             () = lines.is_unread() => {}
             () = write => {}
+        }
+        // Nothing was answered to a client that had gone before: that is no request that ended.
+        if !results.is_empty() {
+            Service::count_request(Protocol::Native, chosen, status(&results));
+            note(service, chosen, ask, ROUTE, answered(&mut results));
         }
     }
 }

@@ -10,14 +10,17 @@ use crate::http::{Response, StatusCode};
 use crate::serve::answer::Explained;
 use crate::serve::ask::Ask;
 use crate::serve::occlusion::{self, WhenFull, Wish};
-use crate::serve::picture::{self, Look};
-use crate::serve::predict::aside;
+use crate::serve::picture;
+use crate::serve::predict::{aside, note};
 use crate::serve::refusal::{FieldProblem, Refusal};
 use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::explain::heat_map;
 use crate::vision::image::Target;
 
 use super::{Protocol, choose, prediction, source};
+
+/// The route, as the log names it.
+const ROUTE: &str = "/explain";
 
 /// What an explanation is wanted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +48,11 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
     let (form, wish) = wishes(&ask.query, &target, &model.predictor.model().classes)?;
     let ends = ask.ends(service.config.timeout)?;
     let (limits, most) = (service.config.limits, service.pictures_max());
-    let read = move || picture::read(source, most, limits, &target, None, Look::Away);
+    let look = service.look(&ask.id);
+    let read = move || picture::read(source, most, limits, &target, None, look);
     let explained = occlusion::explain(service, chosen, &wish, ends, WhenFull::Refuse, read);
     let occlusion::Explained {
-        predicted,
+        mut predicted,
         values,
         class,
         grid,
@@ -71,6 +75,7 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
         }
     };
     stamp(&mut response, model, predicted.timings());
+    note(service, chosen, ask, ROUTE, [(0, &mut predicted)]);
     Ok(response)
 }
 

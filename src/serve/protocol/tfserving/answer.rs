@@ -113,9 +113,11 @@ impl VersionState {
 }
 
 /// Returns what `GET /v1/models/NAME` answers: TensorFlow Serving's member and KServe's two. Both
-/// kinds of client pass over what they do not know.
-pub(super) fn status(name: &str, versions: &[VersionState]) -> Value {
-    let ready = versions.iter().any(|v| v.state == State::Available);
+/// kinds of client pass over what they do not know. A model is ready when its `main` version is: a canary
+/// or a shadow is no substitute.
+pub(super) fn status(name: &str, main: State, versions: &[VersionState]) -> Value {
+    let available = |state: State| state == State::Available;
+    let ready = available(main) && versions.iter().any(|version| available(version.state));
     let versions: Vec<Value> = versions.iter().map(VersionState::to_value).collect();
     json!({"name": name, "ready": ready, "model_version_status": versions})
 }
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_ready_when_a_version_is() {
+    fn a_model_is_ready_when_its_main_version_is() {
         let version = |version: &str, state, problem: Option<&str>| VersionState {
             version: version.to_owned(),
             state,
@@ -202,14 +204,17 @@ mod tests {
         };
         let available = version("3", State::Available, None);
         assert_eq!(
-            status("digits", std::slice::from_ref(&available)),
+            status("digits", State::Available, std::slice::from_ref(&available)),
             json!({"name": "digits", "ready": true, "model_version_status": [
                 {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]})
         );
         let broken = version("4", State::End, Some("it is damaged"));
-        let both = status("digits", &[broken.clone(), available]);
-        assert_eq!(both["ready"], true);
-        let one = status("digits", &[broken]);
+        let both = [broken.clone(), available];
+        assert_eq!(status("digits", State::Available, &both)["ready"], true);
+        for main in [State::Start, State::Loading, State::End] {
+            assert_eq!(status("digits", main, &both)["ready"], false);
+        }
+        let one = status("digits", State::Available, &[broken]);
         assert_eq!(one["ready"], false);
         let status = &one["model_version_status"][0]["status"];
         assert_eq!(status["error_message"], "it is damaged");

@@ -10,12 +10,15 @@ use crate::serve::ask::Ask;
 use crate::serve::envelope::require_count;
 use crate::serve::occlusion::{self, WhenFull, Wish};
 use crate::serve::picture::{self, Fitted, Look, Source};
-use crate::serve::predict::{Input, blocking, take_slots};
+use crate::serve::predict::{Input, blocking, note, take_slots};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, Timings, json as json_response, stamp};
 use crate::vision::image::{Limits, Target};
 
 use super::{inputs, request};
+
+/// The route, as the log names it.
+const ROUTE: &str = "/v1/models/{name}:explain";
 
 /// Largest value of a picture as it was decoded.
 const WHITE: f32 = 255.0;
@@ -51,18 +54,18 @@ pub(super) async fn explain(
     let most = service.pictures_max();
     require_count(given.len(), most)?;
     let several = 1 < given.len();
-    let limits = service.config.limits;
+    let (limits, look) = (service.config.limits, service.look(&ask.id));
     let mut timings = Timings::default();
     let mut explanations = Vec::with_capacity(given.len());
     for (index, input) in given.into_iter().enumerate() {
-        let read = move || fitted(input?, most, limits, &target);
+        let read = move || fitted(input?, most, limits, &target, look);
         let when_full = if index == 0 {
             WhenFull::Refuse
         } else {
             WhenFull::Wait
         };
         let explained = occlusion::explain(service, chosen, &wish, ends, when_full, read).await;
-        let explained = explained.map_err(|refusal| {
+        let mut explained = explained.map_err(|refusal| {
             if several && refusal.is_clients() {
                 refusal.of_picture(index)
             } else {
@@ -70,6 +73,13 @@ pub(super) async fn explain(
             }
         })?;
         timings = timings.max(explained.predicted.timings());
+        note(
+            service,
+            chosen,
+            ask,
+            ROUTE,
+            [(index, &mut explained.predicted)],
+        );
         explanations.push(wish.explanation(model, explained.class, explained.grid));
     }
     let mut response = json_response(StatusCode::OK, &Explanations { explanations });
@@ -78,11 +88,15 @@ pub(super) async fn explain(
 }
 
 /// Returns the picture as the model sees it, in the whole numbers that a decoded one has.
-fn fitted(input: Input, most: usize, limits: Limits, target: &Target) -> Result<Fitted, Refusal> {
+fn fitted(
+    input: Input,
+    most: usize,
+    limits: Limits,
+    target: &Target,
+    look: Look,
+) -> Result<Fitted, Refusal> {
     match input {
-        Input::File(bytes) => {
-            picture::read(Source::File(bytes), most, limits, target, None, Look::Away)
-        }
+        Input::File(bytes) => picture::read(Source::File(bytes), most, limits, target, None, look),
         Input::Values(values) => Ok(picture::levels(&values)),
         Input::Unit(mut values) => {
             for value in &mut values {

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, ready_now};
-use crate::serve::predict::{Answered, answer_many};
+use crate::serve::predict::{Predicted as Answer, answer_all, timings};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::image::Target;
 
 use super::Protocol;
-use super::given::{Given, Inputs};
+use super::given::{Given, Inputs, Measure};
 use super::json_inputs::Form;
 
 use answer::{Classified, Predicted};
@@ -107,46 +107,48 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
     let body = ask.body.clone();
     let form = Arc::new(OnceLock::new());
     let asked = Arc::clone(&form);
+    let pictures_max = service.pictures_max();
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
         let request = request::predict(&body)?;
         // Nobody else sets it.
         let _ = asked.set(request.form);
-        inputs(request.given, target)
+        inputs(request.given, target, pictures_max)
     };
-    let answered = answer_many(service, chosen, ask, PREDICT, read).await?;
-    let predicted = answered.all()?;
-    let rows = predicted.iter().map(|one| one.probabilities()).collect();
+    let predicted = answer_all(service, chosen, ask, PREDICT, read).await?;
+    let rows = predicted.iter().map(Answer::probabilities).collect();
     let form = form.get().copied().unwrap_or(Form::Rows);
-    Ok(respond(chosen, &answered, || {
+    Ok(respond(chosen, &predicted, || {
         json_response(StatusCode::OK, &Predicted { form, rows })
     }))
 }
 
 async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     ask.require_plain()?;
-    let body = ask.body.clone();
+    let (body, pictures_max) = (ask.body.clone(), service.pictures_max());
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
-        inputs(request::classify(&body)?, target)
+        inputs(request::classify(&body)?, target, pictures_max)
     };
-    let answered = answer_many(service, chosen, ask, CLASSIFY, read).await?;
-    let predicted = answered.all()?;
-    let rows = predicted.iter().map(|one| one.probabilities());
+    let predicted = answer_all(service, chosen, ask, CLASSIFY, read).await?;
+    let rows = predicted.iter().map(Answer::probabilities);
     let classes = &chosen.model.predictor.model().classes;
-    Ok(respond(chosen, &answered, || {
+    Ok(respond(chosen, &predicted, || {
         json_response(StatusCode::OK, &Classified::new(classes, rows))
     }))
 }
 
-fn inputs(given: Given, target: &Target) -> Result<Inputs, Refusal> {
-    let inputs = given.into_inputs(target);
-    inputs.map_err(|mismatch| request::invalid(mismatch.sentence(target)))
+fn inputs(given: Given, target: &Target, pictures_max: usize) -> Result<Inputs, Refusal> {
+    let inputs = given.into_inputs(Measure {
+        target,
+        pictures_max,
+    });
+    inputs.map_err(|mismatch| mismatch.refusal(target, request::invalid))
 }
 
 /// Writes an answer, and says on it who gave it.
-fn respond(chosen: &Chosen, answered: &Answered, write: impl FnOnce() -> Response) -> Response {
+fn respond(chosen: &Chosen, answered: &[Answer], write: impl FnOnce() -> Response) -> Response {
     let began = Instant::now();
     let mut response = write();
-    stamp(&mut response, &chosen.model, answered.timings());
+    stamp(&mut response, &chosen.model, timings(answered));
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     response

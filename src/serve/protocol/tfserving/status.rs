@@ -37,7 +37,8 @@ pub(super) fn status(path: &ModelPath, service: &Service) -> Result<Value, Refus
         require_ready(served)?;
         return Err(path.no_status());
     }
-    Ok(answer::status(&served.name, &versions))
+    let (main, _) = state(&served.main);
+    Ok(answer::status(&served.name, main.state, &versions))
 }
 
 /// `GET /v1/models/{name}…/metadata`

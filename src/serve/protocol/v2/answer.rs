@@ -13,8 +13,8 @@ use super::binary::{Datatype, write_element};
 use super::input::{IMAGE, IMAGE_BYTES};
 use super::request::{InferRequest, OutputParameters, bad};
 
-/// What serves the models, as metadata calls it.
-const PLATFORM: &str = "cvops_burn";
+/// Devices of the networks that were trained here, which burn computes; every other is an engine's name.
+const BURN_DEVICES: [&str; 3] = ["cpu", "cuda", "wgpu"];
 
 /// What a model says of each picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,10 +268,21 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Returns the metadata of a model.
+/// Returns what computes a model on `device`, as metadata calls it.
+fn platform(device: &str) -> String {
+    let engine = if BURN_DEVICES.contains(&device) {
+        "burn"
+    } else {
+        device
+    };
+    format!("cvops_{engine}")
+}
+
+/// Returns the metadata of a model that computes on `device`.
 pub(super) fn metadata(
     name: &str,
     versions: &[String],
+    device: &str,
     target: &Target,
     classes: &[String],
 ) -> Value {
@@ -291,7 +302,7 @@ pub(super) fn metadata(
     json!({
         "name": name,
         "versions": versions,
-        "platform": PLATFORM,
+        "platform": platform(device),
         "inputs": [
             {"name": IMAGE, "datatype": Datatype::Fp32.name(), "shape": image},
             {"name": IMAGE_BYTES, "datatype": Datatype::Bytes.name(), "shape": [-1]},
@@ -427,6 +438,13 @@ mod tests {
     }
 
     #[test]
+    fn the_platform_is_what_computes() {
+        assert_eq!(platform("cpu"), "cvops_burn");
+        // The engine of networks from elsewhere.
+        assert_eq!(platform("rten"), "cvops_rten");
+    }
+
+    #[test]
     fn metadata_names_what_is_taken_and_said() {
         let target = Target {
             height: 35,
@@ -437,7 +455,7 @@ mod tests {
         };
         let classes = ["a", "b"].map(str::to_owned);
         assert_eq!(
-            metadata("digits", &["3".to_owned()], &target, &classes),
+            metadata("digits", &["3".to_owned()], "cuda", &target, &classes),
             json!({
                 "name": "digits",
                 "versions": ["3"],

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::http::header::HeaderValue;
 use crate::http::{self, Coding, Response, StatusCode};
 use crate::serve::ask::Ask;
-use crate::serve::predict::{Input, Predicted, answer_many};
+use crate::serve::predict::{Input, Predicted, answer_all, timings};
 use crate::serve::protocol::Protocol;
 use crate::serve::protocol::words::shown;
 use crate::serve::refusal::Refusal;
@@ -73,8 +73,7 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
             Pictures::Values(all) => all.into_iter().map(|v| Ok(Input::Values(v))).collect(),
         })
     };
-    let answered = answer_many(service, chosen, ask, ROUTE, read).await?;
-    let predicted = answered.all()?;
+    let predicted = answer_all(service, chosen, ask, ROUTE, read).await?;
     let began = Instant::now();
     let question = question
         .get()
@@ -82,7 +81,7 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
     let body = write(question, chosen, ask, &predicted)
         .map_err(|_| Refusal::internal("the answer cannot be written"))?;
     let mut response = respond(body, ask);
-    stamp(&mut response, &chosen.model, answered.timings());
+    stamp(&mut response, &chosen.model, timings(&predicted));
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
@@ -117,10 +116,10 @@ fn write(
     question: &Question,
     chosen: &Chosen,
     ask: &Ask,
-    predicted: &[&Predicted],
+    predicted: &[Predicted],
 ) -> Result<Body, serde_json::Error> {
     let model = &chosen.model;
-    let rows: Vec<&[f32]> = predicted.iter().map(|p| p.probabilities()).collect();
+    let rows: Vec<&[f32]> = predicted.iter().map(Predicted::probabilities).collect();
     let said = Said {
         model: &model.name,
         version: &model.version.version,

@@ -114,6 +114,7 @@ pub(super) fn metadata(path: &ModelPath, service: &Service, ask: &Ask) -> Respon
         Ok(answer::metadata(
             &model.name,
             &versions,
+            model.predictor.device_name(),
             &artifact.target,
             &artifact.classes,
         ))

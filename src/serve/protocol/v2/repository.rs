@@ -84,7 +84,9 @@ fn read<'b, T: Default + Deserialize<'b>>(ask: &'b Ask) -> Result<T, Refusal> {
     if ask.body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&ask.body).map_err(|error| {
+    // `null` is as good as nothing.
+    let read = serde_json::from_slice::<Option<T>>(&ask.body);
+    read.map(Option::unwrap_or_default).map_err(|error| {
         let words = parsers_words(&error);
         bad(format!("failed to parse the request JSON buffer: {words}"))
     })
