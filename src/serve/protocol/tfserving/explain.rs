@@ -46,12 +46,12 @@ pub(super) async fn explain(
     let wish = Wish::read(&ask.query, &target, &artifact.classes).map_err(Refusal::invalid)?;
     let ends = ask.ends(service.config.timeout)?;
     let body = ask.body.clone();
-    let read = move || inputs(request::predict(&body)?.given, &target);
+    let most = service.pictures_max();
+    let read = move || inputs(request::predict(&body)?.given, &target, most);
     let slots = take_slots(service, chosen, 1)?;
     let ((given, slots), _) = blocking(service, ends, slots, read).await?;
     // Each explanation takes its own.
     drop(slots);
-    let most = service.pictures_max();
     require_count(given.len(), most)?;
     let several = 1 < given.len();
     let (limits, look) = (service.config.limits, service.look(&ask.id));
