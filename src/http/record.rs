@@ -15,7 +15,6 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Method, StatusCode};
-use tracing::field::display;
 
 use super::connection::Visit;
 use super::request_id::RequestId;
