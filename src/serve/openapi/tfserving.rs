@@ -1,8 +1,11 @@
-//! Description of the REST API of TensorFlow Serving and of KServe's first protocol. Imports: utoipa.
+//! Description of the REST API of TensorFlow Serving and of KServe's first protocol. Imports: utoipa,
+//! `serve::answer`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
+
+use crate::serve::answer::EXAMPLE_PICTURE;
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
@@ -53,6 +56,7 @@ struct TfPredictJson {
     /// `serving_default`, or left out.
     signature_name: Option<String>,
     /// Rows: a tensor, `{"b64": "BASE64"}`, or one of them as `{"image": …}`.
+    #[schema(example = json!([{"b64": EXAMPLE_PICTURE}]))]
     instances: Option<Vec<Value>>,
     /// Columns: `[n, height, width, channels]`, or that as `{"image": …}`.
     inputs: Option<Value>,
@@ -66,6 +70,7 @@ struct TfPredictJson {
 )]
 struct TfPredictions {
     /// Probabilities in the order of the classes.
+    #[schema(example = json!([[0.0269, 0.9731]]))]
     predictions: Option<Vec<Vec<f32>>>,
     /// The same.
     outputs: Option<Vec<Vec<f32>>>,
@@ -78,6 +83,7 @@ struct TfClassifyJson {
     /// `serving_default`, or left out.
     signature_name: Option<String>,
     /// `{"image": {"b64": "BASE64"}}` for each.
+    #[schema(example = json!([{"image": {"b64": EXAMPLE_PICTURE}}]))]
     examples: Vec<Value>,
 }
 
@@ -150,7 +156,7 @@ fn metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -174,7 +180,7 @@ fn predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -231,7 +237,7 @@ fn version_metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -256,7 +262,7 @@ fn version_predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -313,7 +319,7 @@ fn label_metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -338,7 +344,7 @@ fn label_predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
