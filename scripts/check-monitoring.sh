@@ -15,7 +15,8 @@
 #
 # Environment
 #   CVOPS             the program                                 (default: target/release/cvops)
-#   PROJECT           a folder with a trained models/classifier   (default: this repository)
+#   PROJECT           a folder whose models/classifier a repro has trained and evaluated
+#                                                                 (default: this repository)
 #   CARGO_TARGET_DIR  where target/ is
 #   REQUIRE_ALL       1: a check that would be skipped is a failure
 set -euo pipefail

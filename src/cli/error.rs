@@ -340,7 +340,9 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
         | E::NoKeys { .. }
         | E::KeyExists { .. }
         | E::UnknownKey { .. } => ErrorClass::Usage,
-        E::NotFinite { .. } | E::NoFiles { .. } | E::Start { .. } => ErrorClass::Failed,
+        E::NotFinite { .. } | E::NoFiles { .. } | E::KeyFileOwner { .. } | E::Start { .. } => {
+            ErrorClass::Failed
+        }
     }
 }
 

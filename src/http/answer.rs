@@ -1,9 +1,11 @@
 //! Answers one request: route, request id, the server's guard, body, then its filter. Imports: nothing of ours.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -16,13 +18,17 @@ use super::body;
 use super::coding::BodyBudget;
 use super::connection::Visit;
 use super::guard::{Verdict, Visitor};
+use super::places::Standing;
 use super::problem::{self, After, Asked, Problem, ProblemCode};
 use super::record::{Record, Recorded};
 use super::request_id::RequestId;
-use super::routes::{Found, Intake, Path};
+use super::routes::{Admission, Found, Intake, Path};
 use super::run::Server;
 use super::trace::TraceContext;
 use super::upload::Upload;
+
+/// When a place may be free again.
+const CROWDED_RETRY: Duration = Duration::from_secs(1);
 
 /// Answers `request`; whatever goes wrong becomes an answer too.
 pub(super) async fn answer(
@@ -39,13 +45,18 @@ pub(super) async fn answer(
         Found::OtherMethods { path } | Found::Route { path, .. } => path,
     };
     let method = request.method().clone();
-    let mut record = Record::start(&server, &visit, method, path, id, trace);
+    let client = app.proxies.client(visit.peer, request.headers());
+    let mut record = Record::start(&server, &visit, client, method, path, id, trace);
     let has_body = !request.body().is_end_stream();
     let origin = app
         .cors
         .as_ref()
         .and_then(|cors| cors.allowed(request.headers()));
+    let is_beyond = visit.place.standing() == Standing::Spare;
     let mut response = match found {
+        _ if is_beyond && app.routes.admission(&found) == Admission::WithinLimit => {
+            refuse(app, &request, None, &record.id, crowded())
+        }
         Found::Nothing => {
             let problem = Problem::new(
                 StatusCode::NOT_FOUND,
@@ -78,7 +89,7 @@ pub(super) async fn answer(
         }
         Found::Route { path, method } => {
             let path = &app.routes.paths()[path];
-            let verdict = judge(app, &request, &visit, path, method);
+            let verdict = judge(app, &request, visit.peer, client, path, method);
             record.who = verdict.who;
             let mut response = match verdict.problem {
                 Some(problem) => {
@@ -92,7 +103,7 @@ pub(super) async fn answer(
         }
     };
     let unread = has_body && !matches!(found, Found::Route { .. });
-    if unread {
+    if unread || is_beyond {
         close(&mut response);
     }
     if response
@@ -110,11 +121,23 @@ pub(super) async fn answer(
     Ok(response.map(|body| Recorded::new(body, record)))
 }
 
+/// What somebody is told who has a spare place and asks no probe.
+fn crowded() -> Problem {
+    let detail = "the server has as many connections as it may: try again later";
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::Crowded,
+        detail,
+    );
+    problem.retry_after(CROWDED_RETRY)
+}
+
 /// Asks the server's guard, if it has one.
 fn judge(
     app: &App,
     request: &Request<Incoming>,
-    visit: &Visit,
+    peer: Option<IpAddr>,
+    client: Option<IpAddr>,
     path: &Path,
     method: usize,
 ) -> Verdict {
@@ -123,7 +146,8 @@ fn judge(
             method: &path.methods[method].method,
             template: &path.template,
             headers: request.headers(),
-            peer: visit.peer,
+            peer,
+            client,
         })
     })
 }

@@ -18,6 +18,7 @@ use super::cors::Cors;
 use super::guard::{Guard, Verdict, Visitor};
 use super::metrics::{Metrics, RouteMetrics};
 use super::problem::{Asked, Problem, Rendered};
+use super::proxies::Proxies;
 use super::routes::RouteTable;
 
 /// Puts a problem into the words of the protocol that its path belongs to.
@@ -39,6 +40,7 @@ pub struct App {
     pub(super) of_routes: Arc<Vec<RouteMetrics>>,
     pub(super) guard: Option<Guard>,
     pub(super) cors: Option<Arc<Cors>>,
+    pub(super) proxies: Arc<Proxies>,
 }
 
 impl std::fmt::Debug for App {
@@ -86,6 +88,7 @@ impl App {
             of_routes: Arc::new(of_routes),
             guard: None,
             cors: None,
+            proxies: Arc::default(),
         }
     }
 
@@ -96,6 +99,13 @@ impl App {
         guard: impl Fn(&Visitor<'_>) -> Verdict + Send + Sync + 'static,
     ) -> Self {
         self.guard = Some(Arc::new(guard));
+        self
+    }
+
+    /// Believes these when they say for whom they ask.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = Arc::new(proxies);
         self
     }
 

@@ -44,8 +44,10 @@ impl Coding {
             }
             match (Self::named(name), found) {
                 (Some(coding), None) => found = Some(coding),
-                // Packed twice, or in a way that is not known.
-                _ => return Err(name.to_owned()),
+                // Packed twice.
+                (Some(_), Some(_)) => return Err(name.to_owned()),
+                // Packed in a way that is not known.
+                (None, None | Some(_)) => return Err(name.to_owned()),
             }
         }
         Ok(found)
@@ -218,8 +220,38 @@ fn inflate(body: &[u8], unpacked: &mut Unpacked) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use hyper::header::HeaderValue;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_unpacked_within_the_limit_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            plain in prop::collection::vec(0_u8..4, 0..2000),
+            flipped: prop::sample::Index,
+            value: u8,
+            max in 0_u64..2500,
+        ) {
+            let budget = budget(1 << 20);
+            for coding in BOTH {
+                let packed = coding.pack(&plain).unwrap();
+                let mut damaged = packed.clone();
+                let at = flipped.index(damaged.len());
+                damaged[at] = value;
+                for body in [&bytes, &packed, &damaged] {
+                    match coding.unpack(body, max, &budget) {
+                        Ok(unpacked) => prop_assert!(unpacked.len() as u64 <= max),
+                        Err(problem) => prop_assert!(problem.status.is_client_error()),
+                    }
+                }
+                if plain.len() as u64 <= max {
+                    prop_assert_eq!(coding.unpack(&packed, max, &budget).unwrap(), plain.clone());
+                }
+            }
+        }
+    }
 
     const BOTH: [Coding; 2] = [Coding::Gzip, Coding::Deflate];
 

@@ -22,6 +22,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::answer::answer;
 use super::listen::Caller;
+use super::places::Place;
 use super::problem::{Asked, Problem, ProblemCode};
 use super::request_id::RequestId;
 use super::run::Server;
@@ -41,11 +42,17 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long a drain waits for the first request of a connection that has sent none.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
+/// How long a drain looks for a next request that has arrived. Any time that is not none lets the
+/// runtime ask the system once more.
+const NEXT_REQUEST: Duration = Duration::from_millis(1);
+
 /// What a connection and its requests tell each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Visit {
     /// The address at the other end; a Unix socket has none.
     pub(super) peer: Option<IpAddr>,
+    /// What its requests may be about.
+    pub(super) place: Place,
     /// There was a request.
     pub(super) greeted: AtomicBool,
     /// The last answer ends the connection while the client may still be sending.
@@ -58,12 +65,42 @@ pub(super) struct Visit {
 pub(super) async fn serve(
     server: Arc<Server>,
     caller: Caller,
-    mut draining: watch::Receiver<bool>,
+    place: Place,
+    draining: watch::Receiver<bool>,
 ) {
     let visit = Arc::new(Visit {
         peer: caller.peer,
-        ..Visit::default()
+        place,
+        greeted: AtomicBool::new(false),
+        lingers: AtomicBool::new(false),
+        drains: AtomicBool::new(false),
     });
+    let stay = server.limits.spare_timeout;
+    tokio::select! {
+        () = converse(server, caller, &visit, draining) => {}
+        () = outstayed(&visit.place, stay) => {
+            tracing::debug!(target: "cvops::http", "a connection beyond the limit was given up");
+        }
+    }
+}
+
+/// Ends when a connection has had a spare place for as long as it may.
+async fn outstayed(place: &Place, stay: Duration) {
+    if place.is_spare() {
+        tokio::time::sleep(stay).await;
+    }
+    // It may have got another one.
+    if !place.is_spare() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn converse(
+    server: Arc<Server>,
+    caller: Caller,
+    visit: &Arc<Visit>,
+    mut draining: watch::Receiver<bool>,
+) {
     let stream = tokio::select! {
         stream = caller.greet(server.limits.header_timeout) => stream,
         () = drained_and(FIRST_REQUEST, &mut draining) => None,
@@ -73,16 +110,17 @@ pub(super) async fn serve(
     };
     let socket = Socket {
         io: TokioIo::new(stream),
-        visit: Arc::clone(&visit),
+        visit: Arc::clone(visit),
         lingering: None,
         stall: None,
+        reads_later: false,
         patience: Patience {
             usual: server.limits.stall_timeout,
             in_drain: server.limits.drain_stall_timeout,
         },
     };
     let service = {
-        let (server, visit) = (Arc::clone(&server), Arc::clone(&visit));
+        let (server, visit) = (Arc::clone(&server), Arc::clone(visit));
         service_fn(move |request| answer(Arc::clone(&server), Arc::clone(&visit), request))
     };
     let mut connection = http1::Builder::new()
@@ -90,20 +128,34 @@ pub(super) async fn serve(
         .header_read_timeout(server.limits.header_timeout)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
+        biased;
         ended = &mut connection => Some(ended),
         () = drained_and(Duration::ZERO, &mut draining) => None,
     };
+    if ended.is_none() {
+        visit.drains.store(true, Ordering::SeqCst);
+        // hyper closes a connection at once of which it has read nothing yet, and so loses a request
+        // that has arrived.
+        let patience = if visit.greeted.load(Ordering::SeqCst) {
+            NEXT_REQUEST
+        } else {
+            FIRST_REQUEST
+        };
+        ended = tokio::select! {
+            biased;
+            ended = &mut connection => Some(ended),
+            () = tokio::time::sleep(patience) => None,
+        };
+    }
     let ended = match ended {
         Some(ended) => ended,
-        None => {
-            visit.drains.store(true, Ordering::SeqCst);
+        None if visit.greeted.load(Ordering::SeqCst) => {
             Pin::new(&mut connection).graceful_shutdown();
-            tokio::select! {
-                ended = &mut connection => ended,
-                () = silence(&visit) => Ok(()),
-            }
+            (&mut connection).await
         }
+        // It has sent nothing, or half a head, for which hyper would wait.
+        None => Ok(()),
     };
     match ended {
         Ok(()) => {}
@@ -124,15 +176,6 @@ async fn drained_and(more: Duration, draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
     if !more.is_zero() {
         tokio::time::sleep(more).await;
-    }
-}
-
-/// Ends when the connection has had time for its first request and sent none; hyper takes it for one
-/// that is about to send and would wait.
-async fn silence(visit: &Visit) {
-    tokio::time::sleep(FIRST_REQUEST).await;
-    if visit.greeted.load(Ordering::SeqCst) {
-        std::future::pending::<()>().await;
     }
 }
 
@@ -167,13 +210,15 @@ async fn say_timeout(server: &Server, stream: &mut Stream) {
 }
 
 /// A socket that lingers: after the last answer it reads on, into nothing, until the client is done
-/// or `LINGER` is over. A client that takes nothing of what is written is an error after a while, so
-/// that hyper ends the connection.
+/// or `LINGER` is over. Of a client that takes nothing of what is written nothing is read, and after a
+/// while it is an error, so that hyper ends the connection.
 struct Socket {
     io: TokioIo<Stream>,
     visit: Arc<Visit>,
     lingering: Option<Pin<Box<Sleep>>>,
     stall: Option<Stall>,
+    /// hyper wanted to read during the stall.
+    reads_later: bool,
     patience: Patience,
 }
 
@@ -186,19 +231,31 @@ struct Patience {
 /// There is something to write, and no room for it.
 struct Stall {
     since: Instant,
+    /// What had gone out below TLS when it began.
+    sent: Option<u64>,
     over: Pin<Box<Sleep>>,
 }
 
 impl Socket {
-    /// Passes on what came of writing, unless nothing could be written for too long.
-    fn unless_stalled(
+    /// Passes on what came of writing, flushing or shutting down, unless the client took nothing for too
+    /// long. Writing alone does not tell: TLS takes 64 KiB and is `Ready`, and what waits then is the flush,
+    /// or the shutdown of a connection that ends.
+    fn unless_stalled<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_ready() {
             self.stall = None;
-            return written;
+            if std::mem::take(&mut self.reads_later) {
+                cx.waker().wake_by_ref();
+            }
+            return done;
+        }
+        // A part of what waits in TLS has gone out.
+        let sent = self.io.inner().sent();
+        if self.stall.as_ref().is_some_and(|stall| stall.sent != sent) {
+            self.stall = None;
         }
         let patience = if self.visit.drains.load(Ordering::SeqCst) {
             self.patience.in_drain.min(self.patience.usual)
@@ -209,6 +266,7 @@ impl Socket {
             let since = Instant::now();
             Stall {
                 since,
+                sent,
                 over: Box::pin(tokio::time::sleep_until(since + patience)),
             }
         });
@@ -231,6 +289,12 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        // Requests may come one behind the other without end, and hyper keeps the heads of all answers
+        // that nobody takes. The write that wakes this task lets it read again.
+        if self.stall.is_some() {
+            self.reads_later = true;
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
@@ -246,13 +310,15 @@ impl Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            std::task::ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut this.io).poll_shutdown(cx);
+            std::task::ready!(this.unless_stalled(cx, shut))?;
             if !this.visit.lingers.load(Ordering::SeqCst) {
                 return Poll::Ready(Ok(()));
             }

@@ -20,8 +20,10 @@ pub struct Visitor<'a> {
     pub template: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
-    /// Where it comes from: the other end of the connection. A Unix socket has no address.
+    /// The other end of the connection. A Unix socket has no address.
     pub peer: Option<IpAddr>,
+    /// Where it comes from: `peer`, or for whom that asks, if it is a proxy that is trusted.
+    pub client: Option<IpAddr>,
 }
 
 /// What the guard says.

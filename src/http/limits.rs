@@ -6,8 +6,11 @@ use std::time::Duration;
 /// The limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; further ones wait in the system's queue.
+    /// Open connections. Further ones wait in the system's queue; of a server with probes
+    /// (`Route::probe`) those are answered on a few more, and everybody else is told so there.
     pub connections_max: usize,
+    /// How long a connection beyond `connections_max` may take, from its start to its end.
+    pub spare_timeout: Duration,
     /// Open connections of one address; further ones are closed at once. `None`: any number.
     pub connections_per_ip_max: Option<NonZeroUsize>,
     /// From the end of the last answer (or the start of the connection) to the end of a request's
@@ -32,6 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 1024,
+            spare_timeout: Duration::from_secs(2),
             connections_per_ip_max: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -7,8 +7,8 @@
 //!
 //! # The way of a request
 //! `bind` or `listen` (TCP, `tls` above it, or a Unix socket) → `run` (in the runtime of its caller, `Cancel`) →
-//! `accept` (at most `connections_max` connections, and so many `per_address`) → `connection` (the handshake; hyper over a `stream`, timeouts, lingering close) → `answer`: route, request id, `trace`, the server's `guard`
-//! (who asks, how often; `cors` for pages of other origins), body within its
+//! `accept` (`places` for at most `connections_max` connections, and a few for probes; so many `per_address`) → `connection` (the handshake; hyper over a `stream`, timeouts, lingering close) → `answer`: route, request id, `trace`, the server's `guard`
+//! (who asks, through which `proxies`, how often; `cors` for pages of other origins), body within its
 //! limit and the `budget` of all bodies (or an `Upload` that the handler reads), then warp, with the panic of a handler caught → `record` (metrics, access log) when the
 //! last byte of the answer was handed on.
 //!
@@ -33,7 +33,9 @@ mod live;
 mod metrics;
 mod per_address;
 mod piecemeal;
+mod places;
 mod problem;
+mod proxies;
 mod record;
 mod reply;
 mod request_id;
@@ -63,9 +65,10 @@ pub use metrics::Metrics;
 pub use piecemeal::piecemeal;
 pub use problem::{Asked, Problem, ProblemCode, Rendered};
 pub use prometheus::Registry;
+pub use proxies::{BadProxy, Network, Proxies, Proxy};
 pub use reply::{stream, text};
 pub use request_id::RequestId;
-pub use routes::{Intake, Matched, Route, RouteTable};
+pub use routes::{Admission, Intake, Matched, Route, RouteTable};
 pub use run::{Drained, serve, serve_until};
 pub use tls::{FileKind, Tls, TlsFiles, TlsProblem};
 pub use trace::{SpanId, TraceContext, TraceId};

@@ -24,6 +24,8 @@ pub enum ProblemCode {
     BodyTooLarge,
     /// The bodies of all requests together take as much memory as they may.
     BodyBudget,
+    /// There are as many connections as there may be.
+    Crowded,
     /// The body did not come in time.
     BodyTimeout,
     /// The body broke off or is not framed as HTTP wants.
@@ -43,6 +45,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyBudget => "body_budget",
+            Self::Crowded => "connections_limit",
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::Internal => "internal",

@@ -5,6 +5,7 @@
 //! answer's body and is written when that is dropped, however that comes about.
 //! Imports: nothing of ours.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Method, StatusCode};
+use tracing::field::display;
 
 use super::connection::Visit;
 use super::request_id::RequestId;
@@ -28,6 +30,8 @@ pub(super) struct Record {
     /// Number of its path in the table; one past the last for unknown ones.
     path: usize,
     pub(super) id: RequestId,
+    /// Where it comes from.
+    client: Option<IpAddr>,
     /// Who asks, if a guard knows.
     pub(super) who: Option<Arc<str>>,
     pub(super) trace: TraceContext,
@@ -38,10 +42,11 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Notes that a request has come in.
+    /// Notes that a request of `client` has come in.
     pub(super) fn start(
         server: &Arc<Server>,
         visit: &Visit,
+        client: Option<IpAddr>,
         method: Method,
         path: usize,
         id: RequestId,
@@ -56,6 +61,7 @@ impl Record {
             method,
             path,
             id,
+            client,
             who: None,
             trace,
             received: 0,
@@ -88,6 +94,7 @@ impl Drop for Record {
                     status = status.as_u16(),
                     ms = (took.as_secs_f64() * 1e6).round() / 1e3,
                     bytes = self.sent,
+                    client = self.client.map(display),
                     key = self.who.as_deref(),
                     request_id = self.id.as_str(),
                     trace_id = %self.trace.trace_id,
@@ -99,6 +106,7 @@ impl Drop for Record {
                 method = %self.method,
                 route = route.handler(),
                 ms = (took.as_secs_f64() * 1e6).round() / 1e3,
+                client = self.client.map(display),
                 key = self.who.as_deref(),
                 request_id = self.id.as_str(),
                 trace_id = %self.trace.trace_id,

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use hyper::header::HeaderValue;
 
+use super::places::Probes;
+
 /// What becomes of a request's body before the filter is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intake {
@@ -17,6 +19,15 @@ pub enum Intake {
     Collected,
     /// It is left where it is; the filter finds an `Upload` among the request's extensions.
     Streamed,
+}
+
+/// To whom a route is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// To the connections that the server may have.
+    WithinLimit,
+    /// To a few more, too: it says how the server is, and costs next to nothing.
+    Always,
 }
 
 /// One route of a server.
@@ -31,6 +42,8 @@ pub struct Route {
     pub body_max: u64,
     /// What becomes of its body.
     pub intake: Intake,
+    /// To whom it is answered.
+    pub admission: Admission,
 }
 
 impl Route {
@@ -42,6 +55,7 @@ impl Route {
             template: template.into(),
             body_max,
             intake: Intake::Collected,
+            admission: Admission::WithinLimit,
         }
     }
 
@@ -55,6 +69,15 @@ impl Route {
     #[must_use]
     pub fn post(template: impl Into<Cow<'static, str>>, body_max: u64) -> Self {
         Self::new(Method::POST, template, body_max)
+    }
+
+    /// Describes a route that takes no body and is answered to a few connections beyond their limit, too.
+    #[must_use]
+    pub fn probe(template: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            admission: Admission::Always,
+            ..Self::get(template)
+        }
     }
 
     /// Leaves bodies to the filter.
@@ -91,6 +114,7 @@ pub(super) struct Known {
     pub(super) method: Method,
     pub(super) body_max: u64,
     pub(super) intake: Intake,
+    pub(super) admission: Admission,
     /// Its route's place in the table.
     route: usize,
 }
@@ -152,6 +176,7 @@ impl RouteTable {
                     method: route.method,
                     body_max: route.body_max,
                     intake: route.intake,
+                    admission: route.admission,
                     route: place,
                 });
             }
@@ -168,6 +193,24 @@ impl RouteTable {
             paths,
             exact: exact.into_iter().collect(),
             templates,
+        }
+    }
+
+    /// Are there routes that are answered beyond the limit of connections?
+    pub(super) fn probes(&self) -> Probes {
+        let mut methods = self.paths.iter().flat_map(|path| &path.methods);
+        if methods.any(|known| known.admission == Admission::Always) {
+            Probes::Present
+        } else {
+            Probes::Absent
+        }
+    }
+
+    /// Returns to whom a request is answered of which this was found.
+    pub(super) fn admission(&self, found: &Found) -> Admission {
+        match found {
+            Found::Nothing | Found::OtherMethods { .. } => Admission::WithinLimit,
+            Found::Route { path, method } => self.paths[*path].methods[*method].admission,
         }
     }
 

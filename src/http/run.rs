@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::base::{Cancel, CancelReason};
 
-use super::accept::accept;
+use super::accept::Door;
 use super::app::App;
 use super::budget::Budget;
 use super::error::Error;
@@ -86,14 +86,17 @@ pub async fn serve_until(
     });
     let mut connections = JoinSet::new();
     let (draining, _) = watch::channel(false);
+    let mut door = Door::new(&server, &listener, &mut connections, &draining);
     tokio::select! {
-        () = accept(&server, &listener, &mut connections, &draining) => {}
+        () = door.open() => {}
         () = look_after(listener.tls()) => {}
         () = reached(cancel, CancelReason::StageFailed) => {}
         () = stop => {}
     }
     let before = server.finished.load(Ordering::SeqCst);
     on_drain();
+    door.last_call().await;
+    drop(door);
     drop((listener, file));
     draining.send_replace(true);
     let deadline = Instant::now() + server.limits.drain_timeout;

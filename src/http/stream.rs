@@ -13,8 +13,40 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum Stream {
     Tcp(TcpStream),
     /// The state of TLS is a kilobyte; a connection without it should not carry the room for it.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Wire>>),
     Unix(UnixStream),
+}
+
+/// The socket below TLS. What TLS takes from us waits in a buffer of its own (64 KiB), so only here is
+/// it seen whether the client takes anything.
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: TcpStream,
+    /// Bytes that the system has taken.
+    sent: u64,
+}
+
+impl Stream {
+    /// Returns how many bytes of TLS the system has taken so far; without TLS, what comes of writing says
+    /// it.
+    pub(super) fn sent(&self) -> Option<u64> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tls(inner) => Some(inner.get_ref().0.sent),
+        }
+    }
+}
+
+impl Wire {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self { socket, sent: 0 }
+    }
+
+    fn count(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.sent += *bytes as u64;
+        }
+    }
 }
 
 /// Asks whatever carries the bytes.
@@ -69,5 +101,49 @@ impl AsyncWrite for Stream {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         forward!(self, inner => Pin::new(inner).poll_write_vectored(cx, buffers))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.count(&written);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, buffers);
+        self.count(&written);
+        written
     }
 }

@@ -1,6 +1,8 @@
 //! The behaviour of a server, seen from its clients: raw sockets against a small app on port 0.
 
+mod crowd;
 mod guard;
+mod stall_tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -34,6 +36,9 @@ const UPLOAD_MAX: u64 = 3 << 20;
 const LONG_PIECES: usize = 64;
 const LONG_PIECE: usize = 1 << 20;
 
+/// The answer of `/page`, bytes.
+const PAGE: usize = 48 << 10;
+
 /// A server that runs in a thread of this process.
 struct TestServer {
     addr: SocketAddr,
@@ -52,6 +57,25 @@ fn start(limits: Limits) -> TestServer {
 }
 
 fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
+    start_on(Listener::from, limits, finish)
+}
+
+fn start_on(
+    listener: impl FnOnce(Bound) -> Listener,
+    limits: Limits,
+    finish: impl FnOnce(App) -> App,
+) -> TestServer {
+    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    start_at(bound, listener, Cancel::new(), limits, finish)
+}
+
+fn start_at(
+    bound: Bound,
+    listener: impl FnOnce(Bound) -> Listener,
+    cancel: Cancel,
+    limits: Limits,
+    finish: impl FnOnce(App) -> App,
+) -> TestServer {
     let (reach, reached) = mpsc::channel();
     let (drain, draining) = mpsc::channel();
     let reach = Arc::new(Mutex::new(reach));
@@ -69,6 +93,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         Route::post("/ignored", UPLOAD_MAX).streamed(),
         Route::get("/stream/{size}"),
         Route::get("/long"),
+        Route::get("/page"),
     ]);
     let slow = {
         let release = Arc::clone(&release);
@@ -131,6 +156,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
     });
     let filter = hello
         .or(long)
+        .or(page())
         .or(upload)
         .or(ignored)
         .or(streamed)
@@ -143,9 +169,8 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         .map(Reply::into_response);
     let metrics = Metrics::new(&registry).unwrap();
     let app = finish(App::new(routes, filter, render, &metrics));
-    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = bound.addr();
-    let cancel = Cancel::new();
+    let listener = listener(bound);
     let ended = {
         let cancel = cancel.clone();
         std::thread::spawn(move || {
@@ -156,7 +181,7 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
                 .build()
                 .unwrap();
             let on_drain = || drain.send(()).unwrap();
-            let drained = runtime.block_on(serve(bound, app, limits, &cancel, on_drain));
+            let drained = runtime.block_on(serve(listener, app, limits, &cancel, on_drain));
             runtime.shutdown_background();
             drained.unwrap()
         })
@@ -170,6 +195,13 @@ fn start_with(limits: Limits, finish: impl FnOnce(App) -> App) -> TestServer {
         draining,
         ended,
     }
+}
+
+/// Answers with less than TLS holds by itself.
+fn page() -> impl Filter<Extract = (String,), Error = warp::Rejection> + Clone {
+    warp::path!("page")
+        .and(warp::get())
+        .map(|| "x".repeat(PAGE))
 }
 
 /// Reads a body piece by piece and says what came.
@@ -189,7 +221,7 @@ async fn upload(matched: Matched, upload: Upload) -> Response {
             }
         }
     }
-    let text = format!("{} {:?} {:?}", matched.route, matched.params, length);
+    let text = format!("{:?} {length}", matched.params);
     Response::new(text.into())
 }
 
@@ -204,12 +236,7 @@ fn render(problem: &Problem, asked: &Asked<'_>) -> Rendered {
 
 impl TestServer {
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client {
-            stream,
-            read: Vec::new(),
-        }
+        Client::to(self.addr)
     }
 
     /// Sends one request on a connection of its own.
@@ -269,6 +296,15 @@ impl Answer {
 }
 
 impl Client {
+    fn to(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
     fn send(&mut self, text: &str) -> &mut Self {
         self.stream.write_all(text.as_bytes()).unwrap();
         self
@@ -448,7 +484,7 @@ fn streamed_bodies_are_read_piece_by_piece() {
     let mut client = server.connect();
     let all = "x".repeat(UPLOAD_MAX as usize);
     let answer = client.ask(&put("/up/a%20b/c", &all));
-    assert_eq!(answer.body, format!("6 [\"a%20b/c\"] {UPLOAD_MAX}"));
+    assert_eq!(answer.body, format!("[\"a%20b/c\"] {UPLOAD_MAX}"));
     assert_eq!(answer.header("connection"), None);
     server.until(
         r#"http_request_size_bytes_sum{handler="/up/{*path}"}"#,
@@ -459,9 +495,9 @@ fn streamed_bodies_are_read_piece_by_piece() {
     for piece in ["3\r\nabc\r\n", "4\r\ndefg\r\n"] {
         client.send(piece);
     }
-    assert_eq!(client.ask("0\r\n\r\n").body, "6 [\"x\"] 7");
+    assert_eq!(client.ask("0\r\n\r\n").body, "[\"x\"] 7");
     // Empty.
-    assert_eq!(client.ask(&put("/up/x", "")).body, "6 [\"x\"] 0");
+    assert_eq!(client.ask(&put("/up/x", "")).body, "[\"x\"] 0");
 
     let is_over = |answer: &Answer, status, code: &str| {
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
@@ -721,6 +757,33 @@ fn a_drain_finishes_what_is_in_flight() {
         server.ended.join().unwrap(),
         Drained {
             finished: 1,
+            aborted: 0
+        }
+    );
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn who_has_connected_before_the_end_is_answered() {
+    let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = bound.addr();
+    // They stand in the system's queue, their requests sent, when the server hears that it is to end.
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::to(addr)).collect();
+    for client in &mut clients {
+        client.send(&get("/hello"));
+    }
+    let cancel = Cancel::new();
+    cancel.request(CancelReason::Terminated);
+    let server = start_at(bound, Listener::from, cancel, Limits::default(), |app| app);
+    for client in &mut clients {
+        let answer = client.answer(false);
+        assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+        assert!(client.is_closed());
+    }
+    assert_eq!(
+        server.ended.join().unwrap(),
+        Drained {
+            finished: 20,
             aborted: 0
         }
     );

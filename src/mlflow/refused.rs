@@ -180,7 +180,7 @@ fn code_of(problem: &Problem) -> Code {
         ProblemCode::NotFound => Code::EndpointNotFound,
         ProblemCode::MethodNotAllowed => Code::MethodNotAllowed,
         ProblemCode::BodyTooLarge => Code::TooLarge,
-        ProblemCode::BodyBudget => Code::TemporarilyUnavailable,
+        ProblemCode::BodyBudget | ProblemCode::Crowded => Code::TemporarilyUnavailable,
         ProblemCode::BodyBroken => Code::InvalidParameterValue,
         ProblemCode::Internal => Code::InternalError,
         // Of the head, the only other one.

@@ -5,10 +5,11 @@
 //! `Authorization: Bearer KEY` or `X-API-Key: KEY`, whose scopes cover what the route needs (`scope`).
 //! Health checks, pages and, unless told otherwise, the metrics are open. Without keys everything is
 //! open, but what changes a server (`admin`) to programs on this machine only: not to what a proxy
-//! hands on, and not to a page in a browser, which could be anybody's (it says with each `POST` where
-//! it comes from, in `Origin`: RFC 6454, section 7.3).
+//! hands on and says so, not through a Unix socket that others may open than the server's user, and not
+//! to a page in a browser, which could be anybody's (it says with each `POST` where it comes from, in
+//! `Origin`: RFC 6454, section 7.3).
 //!
-//! **Rates.** Each key, and where there are no keys each address, has a bucket (`rates`). Requests
+//! **Rates.** Each key, and where there are no keys each address (of whom a trusted proxy asks for, if one hands it on), has a bucket (`rates`). Requests
 //! with a wrong key take from the bucket of their address, so guessing is limited as well and cannot
 //! use up what belongs to a key. Health and metrics are never limited.
 //!
@@ -28,12 +29,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::clock::{self, Timestamp};
+use crate::base::unix_socket;
 use crate::http::header::{HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use crate::http::{Cors, Problem, ProblemCode, StatusCode, Verdict, Visitor};
 
 pub(super) use described::describe;
 
-pub use config::{AccessConfig, CorsConfig};
+pub use config::{AccessConfig, CorsConfig, MetricsAccess};
 pub use rates::RateLimit;
 pub use watched::KeySource;
 
@@ -49,6 +51,16 @@ use super::metrics::Rejection;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After so many looks the buckets that are full are forgotten.
 const SWEEP_EVERY: u32 = 10;
+
+/// What proxies add to a request: RFC 7239, RFC 9110 (section 7.6.3), and what they did before those.
+const HANDED_ON: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// What pages of other origins see of an answer, beside its body.
 const EXPOSED: &str = "x-request-id, x-model-name, x-model-version, server-timing, retry-after, \
@@ -87,6 +99,16 @@ enum Denied {
         "without keys only the machine that the server runs on may do this: `cvops serve keys add NAME --scope admin` makes a key"
     )]
     FromAfar,
+    /// There are no keys, and a proxy on this machine speaks for others.
+    #[error(
+        "without keys nothing that a proxy hands on may do this: `cvops serve keys add NAME --scope admin` makes a key"
+    )]
+    HandedOn,
+    /// There are no keys, and who is at the other end of the socket cannot be told.
+    #[error(
+        "without keys this may be done through a Unix socket of the server's user only, and this one is open to others (`serve.unix_access`): `cvops serve keys add NAME --scope admin` makes a key"
+    )]
+    SharedSocket,
     /// There are no keys, and this is not for whatever page is open in a browser.
     #[error(
         "without keys models are not exchanged for pages in a browser: `cvops serve keys add NAME --scope admin` makes a key"
@@ -100,7 +122,9 @@ impl Denied {
             Self::NoKey | Self::Unreadable | Self::Unknown | Self::Expired { .. } => {
                 (StatusCode::UNAUTHORIZED, "unauthorized")
             }
-            Self::OutOfScope { .. } | Self::FromAfar => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::OutOfScope { .. } | Self::FromAfar | Self::HandedOn | Self::SharedSocket => {
+                (StatusCode::FORBIDDEN, "forbidden")
+            }
             Self::FromPage => (StatusCode::FORBIDDEN, "from_page"),
         };
         Problem::new(status, ProblemCode::Other(code), self.to_string())
@@ -117,7 +141,7 @@ impl Denied {
             Self::OutOfScope { needed, .. } => {
                 format!("Bearer realm=\"cvops\", error=\"insufficient_scope\", scope=\"{needed}\"")
             }
-            Self::FromAfar | Self::FromPage => return None,
+            Self::FromAfar | Self::HandedOn | Self::SharedSocket | Self::FromPage => return None,
         };
         HeaderValue::from_str(&text).ok()
     }
@@ -127,24 +151,29 @@ impl Denied {
 pub(super) struct Access {
     keys: Option<Watched>,
     rates: Option<Rates>,
-    open_metrics: bool,
+    metrics: MetricsAccess,
+    /// Who may open the Unix socket, if requests come through one.
+    socket: unix_socket::Access,
     counted: Box<dyn Fn(Rejection) + Send + Sync>,
 }
 
 impl Access {
-    /// Reads the keys. `counted` is told of each request that is refused.
+    /// Reads the keys. `socket` says who may open the Unix socket, where there is one; `counted` is told of
+    /// each request that is refused.
     ///
     /// # Errors
     /// Their file is broken; one that was named is not there or has no key.
     pub(super) fn new(
         config: &AccessConfig,
+        socket: unix_socket::Access,
         keys: Option<&KeySource>,
         counted: impl Fn(Rejection) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         Ok(Self {
             keys: keys.map(Watched::start).transpose()?,
             rates: config.rate_limit.map(Rates::new),
-            open_metrics: config.open_metrics,
+            metrics: config.metrics,
+            socket,
             counted: Box::new(counted),
         })
     }
@@ -155,13 +184,13 @@ impl Access {
         let Some(needed) = scope_of(visitor.method, visitor.template) else {
             return verdict;
         };
-        if needed == Scope::Metrics && self.open_metrics {
+        if needed == Scope::Metrics && self.metrics == MetricsAccess::Open {
             return verdict;
         }
         let keys = self.keys.as_ref().map(Watched::keys);
-        let keys = keys.as_deref().filter(|keys| keys.are_required);
+        let keys = keys.as_deref().filter(|keys| keys.are_required());
         let holder = match keys {
-            None => open_to(needed, visitor).map(|()| None),
+            None => open_to(needed, visitor, self.socket).map(|()| None),
             Some(keys) => holder(keys, visitor, clock::now()).map(Some),
         };
         if let Ok(Some(known)) = &holder {
@@ -170,7 +199,7 @@ impl Access {
         if let Some(rates) = self.rates.as_ref().filter(|_| is_limited(needed)) {
             let whose = match &holder {
                 Ok(Some(known)) => Whose::Key(Arc::clone(&known.name)),
-                Ok(None) | Err(_) => Whose::of_peer(visitor.peer),
+                Ok(None) | Err(_) => Whose::of_peer(visitor.client),
             };
             let share = rates.take(&whose);
             share.write(&mut verdict.headers);
@@ -244,20 +273,31 @@ fn holder(keys: &Keys, visitor: &Visitor<'_>, now: Timestamp) -> Result<Arc<Know
 }
 
 /// Without keys: everybody may ask, and programs on this machine may change what is served.
-fn open_to(needed: Scope, visitor: &Visitor<'_>) -> Result<(), Denied> {
+fn open_to(
+    needed: Scope,
+    visitor: &Visitor<'_>,
+    socket: unix_socket::Access,
+) -> Result<(), Denied> {
     match needed {
         Scope::Predict | Scope::Feedback | Scope::Metrics => return Ok(()),
         Scope::Admin => {}
     }
-    // A proxy on this machine speaks for others.
-    let is_handed_on = ["forwarded", "x-forwarded-for"]
+    match visitor.peer {
+        Some(peer) if peer.to_canonical().is_loopback() => {}
+        Some(_) => return Err(Denied::FromAfar),
+        None => match socket {
+            unix_socket::Access::Owner => {}
+            unix_socket::Access::Group | unix_socket::Access::Everyone => {
+                return Err(Denied::SharedSocket);
+            }
+        },
+    }
+    // One that adds none of these cannot be told from a program: the guide says so.
+    if HANDED_ON
         .into_iter()
-        .any(|name| visitor.headers.contains_key(name));
-    let is_here = visitor
-        .peer
-        .is_none_or(|peer| peer.to_canonical().is_loopback());
-    if is_handed_on || !is_here {
-        return Err(Denied::FromAfar);
+        .any(|name| visitor.headers.contains_key(name))
+    {
+        return Err(Denied::HandedOn);
     }
     if visitor.headers.contains_key(ORIGIN) {
         return Err(Denied::FromPage);

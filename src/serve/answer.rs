@@ -228,7 +228,8 @@ pub(super) struct ModelInfo<'a> {
     pub(super) lock: &'a str,
     /// Pictures are brought to this size.
     pub(super) input: InputInfo,
-    /// How well it did where it was evaluated, as its run records it; null if that is not known.
+    /// How well it did where it was evaluated, as its run records it, or for a folder the lock and the
+    /// files of metrics that it names; null if that is not known.
     #[schema(value_type = Option<std::collections::BTreeMap<String, f64>>, example = json!({"accuracy": 0.8412}))]
     pub(super) metrics: Option<Scores<'a>>,
     /// Class names; output i is class i.

@@ -17,8 +17,9 @@
 //! | `max_side` | largest width and largest height of a picture | 1 to 65535 | 8192 |
 //! | `max_pixels` | largest width × height of a picture | 1 to 1000000000 | 40000000 |
 //! | `max_batch_items` | pictures in one request; never more than `queue_max` | 1 to 4096 | 256 |
-//! | `connections_max` | connections that are open at once | 1 to 100000 | 1024 |
+//! | `connections_max` | connections that are open at once; beyond them only probes are answered | 1 to 100000 | 1024 |
 //! | `connections_per_ip_max` | connections that one address may have open; without it, any number | 1 to 100000 | none |
+//! | `trusted_proxies` | proxies that are believed when they say in `X-Forwarded-For` or `Forwarded` for whom they ask: addresses, networks, `unix` for whoever comes through the Unix socket | a list of texts | none |
 //! | `header_timeout_s` | seconds for a TLS handshake, for the head of a request, and between two requests | 0.1 to 3600 | 10 |
 //! | `body_timeout_s` | seconds for the body of a request | 0.1 to 3600 | 30 |
 //! | `drain_timeout_s` | seconds that open requests get to finish when the server is asked to end | 0 to 3600 | 30 |
@@ -28,7 +29,7 @@
 //! | `models.NAME.canary.percent` | how large that share is | 0 to 100 | none |
 //! | `models.NAME.shadow` | what is asked as well, and only compared | a text | none |
 //! | `keys` | the file of keys; without one that of the project, if it has any | a path, relative to the folder of the parameters | |
-//! | `open_metrics` | once there are keys: is `/metrics` answered without one? | true or false | true |
+//! | `open_metrics` | once there are keys: is `/metrics` answered without one, also at `metrics.listen`? | true or false | true |
 //! | `rate_limit.per_second` | requests that each key, else each address, may make on the long run; more are refused with 429 | 0.001 to 1000000 | no limit |
 //! | `rate_limit.burst` | requests that it may make at once, after a pause | 1 to 1000000 | `per_second`, rounded up |
 //! | `cors.origins` | pages of these origins may ask; `"*"` for all | a list of texts | none |
@@ -170,6 +171,7 @@ impl Config {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::access::MetricsAccess;
     use super::*;
     use crate::base;
     use crate::base::doc::{Document, Format, KeyPath, Problems};
@@ -197,7 +199,8 @@ pub(super) mod tests {
         assert_eq!(given.timeout, Duration::from_millis(500));
         assert_eq!((given.docs, given.limits.side_max), (Pages::Hidden, 64));
         assert_eq!(defaults.access.rate_limit, None);
-        assert!(defaults.access.cors.is_none() && defaults.access.open_metrics);
+        assert!(defaults.access.cors.is_none());
+        assert_eq!(defaults.access.metrics, MetricsAccess::Open);
         let log = read("serve: {log: {sample: 0.5, max_mib: 2}}\n")
             .unwrap()
             .log;

@@ -28,6 +28,7 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
     let lock = tokio::task::spawn_blocking(move || check(Moment::Serving)).await;
     let lock = lock.unwrap_or(LockState::Absent);
     let artifact = model.predictor.model();
+    let scores = model.scores.load();
     let info = ModelInfo {
         name: &model.name,
         version: &model.version.version,
@@ -43,7 +44,7 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
             width: artifact.target.width,
             channels: artifact.target.channels.count(),
         },
-        metrics: (!model.scores.is_empty()).then_some(Scores(&model.scores)),
+        metrics: (!scores.is_empty()).then_some(Scores(&scores)),
         classes: &artifact.classes,
         parameters: artifact.parameters,
         device: model.predictor.device_name(),

@@ -25,6 +25,11 @@ pub(super) fn get(path: impl Into<Cow<'static, str>>, handler: Handler) -> (Rout
     (Route::get(path), handler)
 }
 
+/// Has `handler` answer a route that says how the server is: also to a few connections beyond their limit.
+pub(super) fn probe(path: impl Into<Cow<'static, str>>, handler: Handler) -> (Route, Handler) {
+    (Route::probe(path), handler)
+}
+
 /// Has `handler` answer a route that takes a body of at most `body_max` bytes.
 pub(super) fn post(
     path: impl Into<Cow<'static, str>>,

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::fmt;
 
 use base64::Engine;
 use base64::alphabet;
@@ -11,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::http::StatusCode;
@@ -28,6 +29,10 @@ const OTHER_PARTS_MAX: usize = 16;
 
 /// Larger JSON bodies are not explained in detail when they have another form than expected.
 const EXPLAINED_BYTES_MAX: usize = 64 << 10;
+
+/// Texts of a list that are kept, more than one request may hold pictures: millions of short ones would
+/// take many times the memory of the body.
+const TEXTS_MAX: usize = 1 << 13;
 
 /// Padding may be left out: many clients do.
 const BASE64_CONFIG: GeneralPurposeConfig =
@@ -173,7 +178,51 @@ struct OneImage<'b> {
 #[derive(Deserialize)]
 struct ManyImages<'b> {
     #[serde(borrow)]
-    images: Vec<Cow<'b, str>>,
+    images: Texts<'b>,
+}
+
+/// One text of a list, borrowed like that of `OneImage`.
+#[derive(Deserialize)]
+struct Text<'b>(#[serde(borrow)] Cow<'b, str>);
+
+/// A list of texts.
+#[derive(Default)]
+struct Texts<'b> {
+    /// The first ones.
+    kept: Vec<Cow<'b, str>>,
+    /// How many there are in all.
+    count: usize,
+}
+
+impl<'de: 'b, 'b> Deserialize<'de> for Texts<'b> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+
+        impl<'de> Visitor<'de> for Reading {
+            type Value = Texts<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts<'de>, A::Error> {
+                let mut texts = Texts::default();
+                while texts.count < TEXTS_MAX {
+                    let Some(Text(text)) = items.next_element()? else {
+                        return Ok(texts);
+                    };
+                    texts.kept.push(text);
+                    texts.count += 1;
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    texts.count += 1;
+                }
+                Ok(texts)
+            }
+        }
+
+        deserializer.deserialize_seq(Reading)
+    }
 }
 
 /// Returns the bytes of the one picture of a JSON body.
@@ -208,21 +257,21 @@ pub(super) fn json_many(
             Some(FieldProblem::new("string_type", loc, msg, &items[position]))
         }));
     };
-    if many.images.is_empty() {
+    if many.images.count == 0 {
         let loc = [json!("body"), json!("images")];
         let msg = "List should have at least 1 item after validation, not 0";
         let problem = FieldProblem::new("too_short", loc, msg, &json!([]));
         return Err(Refusal::invalid(vec![problem]));
     }
     // Before anything is made of them: a refusal takes many times the memory of a short text.
-    require_count(many.images.len(), pictures_max)?;
+    require_count(many.images.count, pictures_max)?;
     let decode = |(i, text): (usize, &Cow<'_, str>)| {
         base64_bytes(text).map_err(|problem| {
             let loc = [json!("body"), json!("images"), json!(i)];
             Refusal::invalid(vec![bad_base64(loc, &problem)])
         })
     };
-    Ok(many.images.iter().enumerate().map(decode).collect())
+    Ok(many.images.kept.iter().enumerate().map(decode).collect())
 }
 
 /// Returns the bytes of the pictures of a body with one JSON document in each line; a line that cannot
@@ -355,7 +404,126 @@ pub(super) fn base64_bytes(text: &str) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Pieces of forms, in an order that no program writes.
+    fn scraps() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "--x",
+            "--x--",
+            "--",
+            "\r\n",
+            "\r\n\r\n",
+            "\n",
+            ";",
+            "=",
+            "\"",
+            "\\\"",
+            "name",
+            "Content-Disposition: form-data; name=\"file\"",
+            "Content-Type: image/png",
+            "Content-Disposition: form-data; name=file; filename=\"",
+            "data",
+            "\u{e4}",
+            "\0",
+        ]);
+        let noise = prop::collection::vec(any::<u8>(), 0..4);
+        let pieces = prop::collection::vec((piece, noise), 0..20);
+        pieces.prop_map(|pieces| {
+            let bytes = |(piece, noise): (&str, Vec<u8>)| [piece.as_bytes(), &noise].concat();
+            pieces.into_iter().flat_map(bytes).collect()
+        })
+    }
+
+    fn files() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5)
+    }
+
+    /// Is it read, or the client's fault?
+    fn is_fair<T>(read: Result<T, Refusal>) -> bool {
+        read.map_or_else(|refusal| refusal.is_clients(), |_| true)
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_type_is_an_envelope_or_refused(
+            content_type in "\\PC{0,40}",
+            more in "[ -~]{0,40}",
+        ) {
+            let form = format!("multipart/form-data;{more}");
+            let boundary = format!("multipart/form-data; boundary={more}");
+            for text in [content_type, form, boundary] {
+                prop_assert!(is_fair(Envelope::of(Some(&text), "a picture")));
+                prop_assert!(is_fair(require_json(Some(&text))));
+            }
+        }
+
+        #[test]
+        fn any_form_is_read_or_refused(scraps in scraps(), boundary in "(x|[ -~]{0,70})") {
+            let body = Bytes::from(scraps);
+            prop_assert!(is_fair(form_one(&body, &boundary, 3)));
+            if let Ok(pictures) = form_many(&body, &boundary, 3) {
+                prop_assert!((1..=3 + OTHER_PARTS_MAX).contains(&pictures.len()));
+            }
+        }
+
+        #[test]
+        fn pictures_come_out_of_a_form_as_they_went_in(
+            files in files(),
+            name in r"[ !#-\[\]-~]{0,20}",
+        ) {
+            const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
+            let mut body = Vec::new();
+            for (file, field) in files.iter().zip(MANY.iter().cycle()) {
+                let head = format!(
+                    "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n"
+                );
+                body.extend([head.as_bytes(), file, b"\r\n"].concat());
+            }
+            body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+            let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+            let envelope = Envelope::of(Some(&content_type), "");
+            prop_assert_eq!(envelope, Ok(Envelope::Form { boundary: BOUNDARY.to_owned() }));
+            let files = files.into_iter().map(Bytes::from).collect();
+            prop_assert_eq!(form_many(&body.into(), BOUNDARY, 4), Ok(files));
+        }
+
+        #[test]
+        fn any_bytes_are_json_pictures_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            text in r#"\{"(image|images)": [\[\]\{\}",:a-zA-Z0-9+/=\\ \n-]{0,40}\}?"#,
+        ) {
+            for body in [bytes.as_slice(), text.as_bytes()] {
+                prop_assert!(is_fair(json_one(body)));
+                prop_assert!(is_fair(json_many(body, 3)));
+                if let Ok(pictures) = json_lines(body, 3) {
+                    prop_assert!(pictures.len() <= 3);
+                    prop_assert!(pictures.into_iter().all(is_fair));
+                }
+            }
+            let _ = base64_bytes(&text);
+        }
+
+        #[test]
+        fn pictures_come_out_of_json_as_they_went_in(files in files(), form in 0..4) {
+            let text = |file: &Vec<u8>| match form {
+                0 => STANDARD.encode(file),
+                1 => URL_SAFE.encode(file).trim_end_matches('=').to_owned(),
+                2 => format!("data:image/png;base64,{}", STANDARD.encode(file)),
+                _ => STANDARD.encode(file).chars().flat_map(|c| [c, '\n']).collect(),
+            };
+            let texts: Vec<String> = files.iter().map(text).collect();
+            let line = |text: &String| json!({"image": text}).to_string() + "\n";
+            let lines: String = texts.iter().map(line).collect();
+            prop_assert_eq!(json_one(line(&texts[0]).as_bytes()), Ok(files[0].clone()));
+            let files: Vec<Result<Vec<u8>, Refusal>> = files.into_iter().map(Ok).collect();
+            prop_assert_eq!(json_lines(lines.as_bytes(), 4), Ok(files.clone()));
+            let list = json!({"images": texts}).to_string();
+            prop_assert_eq!(json_many(list.as_bytes(), 4), Ok(files));
+        }
+    }
 
     #[test]
     fn content_types() {
@@ -422,6 +590,8 @@ mod tests {
         assert_eq!(read("1\n2\n3\n4").map_err(status), Err(413));
         let images = |text: &str| json_many(text.as_bytes(), 3).map_err(status);
         assert_eq!(images(r#"{"images": ["!", "!", "!", "!"]}"#), Err(413));
+        let short = format!("{{\"images\": [{}3]}}", "\"\",".repeat(TEXTS_MAX));
+        assert_eq!(images(&short), Err(413));
     }
 
     #[test]

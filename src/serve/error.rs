@@ -49,6 +49,17 @@ pub enum Error {
         /// The file as given.
         file: String,
     },
+    /// The file of keys, written anew, would belong to somebody else: a server that could read it could not
+    /// any more.
+    #[error("the file of keys `{file}` cannot be given to {owner}: {source}")]
+    KeyFileOwner {
+        /// The file.
+        file: String,
+        /// Who it belongs to, or its folder if it is a new one.
+        owner: base::fs::Owner,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// There is a key of this name.
     #[error("there is a key `{name}` already")]
     KeyExists {
@@ -101,6 +112,9 @@ impl ToDiagnostics for Error {
             Self::NoKeys { file } => error("no-keys").help(format!(
                 "make a key with `cvops serve keys add NAME --keys {file}`"
             )),
+            Self::KeyFileOwner { .. } => error("key-file-owner").help(
+                "nothing was changed: run the command as that user, or as root, so that a server can read the file as before",
+            ),
             Self::KeyExists { .. } => error("key-exists")
                 .help("choose another name, or remove the old key: `cvops serve keys remove`"),
             Self::UnknownKey { nearest, .. } => {

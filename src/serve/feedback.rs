@@ -266,7 +266,40 @@ pub(super) fn names(classes: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_feedback_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            text in r#"\{("(request_id|label|index|source|comment)": ?("[a-c ]*"|-?[0-9.e]{1,20}|null|\[\]|\{\}),?){0,5}\}"#,
+        ) {
+            for body in [bytes.as_slice(), text.as_bytes()] {
+                match read(body, &classes()) {
+                    Ok(wanted) => prop_assert!(classes().contains(&wanted.label)),
+                    Err(refusal) => prop_assert!(refusal.is_clients()),
+                }
+            }
+        }
+
+        #[test]
+        fn feedback_is_read_as_it_was_written(
+            request_id in "[!-~]{1,128}",
+            index: u32,
+            label in prop::sample::select(classes()),
+            source in "[!-~]{1,128}",
+            comment in prop::option::of("\\PC{0,100}"),
+        ) {
+            let body = json!({
+                "request_id": request_id, "index": index, "label": label, "source": source,
+                "comment": comment,
+            });
+            let wanted = Wanted { request_id, index, label, source, comment };
+            prop_assert_eq!(read(body.to_string().as_bytes(), &classes()), Ok(wanted));
+        }
+    }
 
     fn classes() -> Vec<String> {
         ["a", "b", "c"].map(str::to_owned).to_vec()

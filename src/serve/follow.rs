@@ -122,7 +122,8 @@ fn look(service: &Service, served: &Served, place: &Place) {
         return;
     }
     let serving = place.model();
-    if serving.is_some() && matches!(place.source.origin, Origin::Folder(_)) {
+    if let (Some(serving), Origin::Folder(_)) = (&serving, &place.source.origin) {
+        evaluate(served, place, serving);
         return;
     }
     let found = match place.source.look(order.target.as_ref()) {
@@ -160,6 +161,15 @@ fn look(service: &Service, served: &Served, place: &Place) {
     match serving {
         None => begin(service, served, place, &mut order, found),
         Some(serving) => exchange(service, served, place, &mut order, &serving, found),
+    }
+}
+
+/// A folder may be evaluated after it was loaded, or once more.
+fn evaluate(served: &Served, place: &Place, serving: &Model) {
+    let scores = (place.source.evaluated)();
+    if **serving.scores.load() != scores {
+        serving.scores.store(Arc::new(scores));
+        served.tell();
     }
 }
 

@@ -38,10 +38,12 @@ pub(super) enum Rejection {
     /// No key, a wrong one, or one that does not open what was asked for.
     Unauthorized,
     RateLimit,
+    /// There are as many connections as there may be.
+    ConnectionsLimit,
 }
 
 impl Rejection {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::BodyLimit,
         Self::BodyBudget,
@@ -50,6 +52,7 @@ impl Rejection {
         Self::Draining,
         Self::Unauthorized,
         Self::RateLimit,
+        Self::ConnectionsLimit,
     ];
 
     fn label(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Rejection {
             Self::Draining => "draining",
             Self::Unauthorized => "unauthorized",
             Self::RateLimit => "rate_limit",
+            Self::ConnectionsLimit => "connections_limit",
         }
     }
 }
@@ -147,6 +151,7 @@ pub(super) struct Metrics {
     pub(super) model_ready: IntGaugeVec,
     pub(super) share: GaugeVec,
     pub(super) loaded_timestamp: GaugeVec,
+    pub(super) accuracy: GaugeVec,
     pub(super) predictions: IntCounterVec,
     pub(super) images: IntCounterVec,
     pub(super) batches: IntCounterVec,
@@ -338,6 +343,13 @@ impl Metrics {
                 Opts::new(
                     "cvops_model_loaded_timestamp_seconds",
                     "When the model was loaded, in Unix time",
+                ),
+                &of_version,
+            ))?,
+            accuracy: f.add(GaugeVec::new(
+                Opts::new(
+                    "cvops_model_accuracy_ratio",
+                    "Share of pictures that a version was right about where it was evaluated",
                 ),
                 &of_version,
             ))?,

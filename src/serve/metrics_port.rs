@@ -1,5 +1,5 @@
-//! `/metrics` at an address of its own, so that the port for clients need not show it.
-//! Imports: http, tokio, `serve::*`.
+//! `/metrics` at an address of its own, so that the port for clients need not show it. The same keys
+//! open it. Imports: http, tokio, `serve::*`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::base::Cancel;
 use crate::http::{self, App, Bound, Limits, RouteTable};
 
+use super::access::Access;
 use super::endpoint;
 use super::protocol;
 use super::routes;
@@ -32,6 +33,7 @@ impl MetricsPort {
         runtime: &Runtime,
         bound: Bound,
         service: Arc<Service>,
+        access: Arc<Access>,
         metrics: &http::Metrics,
         limits: &Limits,
     ) -> Self {
@@ -42,7 +44,8 @@ impl MetricsPort {
             endpoint::filter(service, vec![handler]),
             move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
             metrics,
-        );
+        )
+        .with_guard(move |visitor| access.judge(visitor));
         let limits = Limits {
             drain_timeout: LAST_SCRAPE,
             ..limits.clone()

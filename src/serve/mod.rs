@@ -35,6 +35,7 @@ mod model;
 mod model_config;
 mod model_metrics;
 mod ndjson;
+mod occlusion;
 mod openapi;
 mod pages;
 mod picture;
@@ -56,7 +57,7 @@ mod worker;
 
 pub use access::file::KeyFile;
 pub use access::key::{ApiKey, BadKeyName, BadScope, KeyName, Scope};
-pub use access::{AccessConfig, CorsConfig, KeySource, RateLimit};
+pub use access::{AccessConfig, CorsConfig, KeySource, MetricsAccess, RateLimit};
 pub use config::{Config, LogConfig, ModelConfig, Pages};
 pub use error::Error;
 pub use life::{Life, Watcher};
@@ -64,7 +65,7 @@ pub use metrics::Build;
 pub use run::{About, Observer, Options, ServedModel, ServerEvent, run};
 pub use served::Role;
 pub use source::{
-    Absence, Brought, LockCheck, LockState, ModelSource, Moment, Named, Origin, Registry,
-    Strictness, Target,
+    Absence, Brought, Evaluated, Figures, LockCheck, LockState, ModelSource, Moment, Named, Origin,
+    Registry, Strictness, Target,
 };
 pub use transport::{HostPort, Transport};

@@ -20,11 +20,17 @@ use crate::vision::train::Sample;
 use super::Error;
 use super::model_metrics::ModelMetrics;
 use super::queue::Queue;
-use super::source::{Absence, Brought, Found, LockState, ModelSource, Moment, Named, Strictness};
+use super::source::{
+    Absence, Brought, Figures, Found, LockState, ModelSource, Moment, Named, Strictness,
+};
 
 /// Pictures of the batches that are computed before the first client comes: one alone, and a few. A
 /// full batch would take memory that a server may never need again, and a tenth of a second.
 const WARM_UP: [usize; 2] = [1, 2];
+
+/// What an evaluation calls the share of pictures that the model was right about: `cvops evaluate` and
+/// most others; MLflow's `evaluate`.
+const ACCURACY: [&str; 2] = ["accuracy", "accuracy_score"];
 
 /// A model that is ready to be asked.
 pub(super) struct Model {
@@ -33,13 +39,21 @@ pub(super) struct Model {
     pub(super) name: String,
     /// Which version it is.
     pub(super) version: Named,
-    /// How well it did where it was evaluated.
-    pub(super) scores: Vec<(String, f64)>,
+    /// How well it did where it was evaluated. A folder may be evaluated after it was loaded.
+    pub(super) scores: ArcSwap<Figures>,
     /// BLAKE3 of the weights' file.
     pub(super) weights: ContentHash,
     pub(super) loaded_at: clock::Timestamp,
     pub(super) load_time: Duration,
     pub(super) metrics: ModelMetrics,
+}
+
+impl Model {
+    /// Returns the share of pictures that it was right about where it was evaluated, 0 to 1, if that
+    /// is known.
+    pub(super) fn accuracy(&self) -> Option<f64> {
+        accuracy(&self.scores.load())
+    }
 }
 
 /// What a request finds.
@@ -103,6 +117,11 @@ pub(super) fn load(
         }
         (LockState::Absent, Strictness::Refuse) => return Err(Error::LockAbsent { path: path() }),
     }
+    let scores = if scores.is_empty() {
+        (source.evaluated)()
+    } else {
+        scores
+    };
     let loaded = queue.on_model_thread(move || {
         let predictor = Predictor::new(read, &Device::pick(DeviceChoice::Auto)?)?;
         let is_finite = warm_up(&predictor)?;
@@ -120,7 +139,7 @@ pub(super) fn load(
         weights: predictor.model().weights_hash,
         predictor,
         version,
-        scores,
+        scores: ArcSwap::from_pointee(scores),
         name: source.name.clone(),
         loaded_at: clock::now(),
         load_time: began.elapsed(),
@@ -138,6 +157,18 @@ fn warm_up(predictor: &Predictor) -> Result<bool, Error> {
         }
     }
     Ok(true)
+}
+
+/// Two files of metrics may both have one; then a name has its file before it.
+fn accuracy(scores: &[(String, f64)]) -> Option<f64> {
+    let is_accuracy = |name: &str| {
+        let key = name.rsplit_once(':').map_or(name, |(_, key)| key);
+        ACCURACY.contains(&key)
+    };
+    let found = scores.iter().find(|(name, _)| is_accuracy(name));
+    found
+        .map(|(_, value)| *value)
+        .filter(|value| (0.0..=1.0).contains(value))
 }
 
 #[cfg(test)]
@@ -183,8 +214,30 @@ pub(super) mod tests {
             shown: dir.to_owned(),
             name: "tiny".to_owned(),
             check: Arc::new(|_| LockState::Absent),
+            evaluated: Arc::new(Figures::new),
             strictness: Strictness::Warn,
             made_by: None,
         }
+    }
+
+    #[test]
+    fn the_accuracy_is_one_of_the_figures() {
+        let of = |figures: &[(&str, f64)]| {
+            let named = figures
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value));
+            accuracy(&named.collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[("log_loss", 0.1), ("accuracy", 0.9)]), Some(0.9));
+        assert_eq!(of(&[("accuracy_score", 0.8)]), Some(0.8));
+        let two = [("a.json:accuracy", 0.7), ("b.json:accuracy", 0.6)];
+        assert_eq!(of(&two), Some(0.7));
+        // Neither a part of it nor another measure, and no percentage.
+        assert_eq!(
+            of(&[("per_class.accuracy", 0.9), ("top_k_accuracy", 1.0)]),
+            None
+        );
+        assert_eq!(of(&[("accuracy", 93.0)]), None);
+        assert_eq!(of(&[]), None);
     }
 }

@@ -205,6 +205,7 @@ impl ServedMetrics {
             let _ = all.model_info.remove_label_values(&info);
             let _ = all.loaded_timestamp.remove_label_values(&this);
             let _ = all.model_ready.remove_label_values(&this);
+            let _ = all.accuracy.remove_label_values(&this);
             let _ = all
                 .share
                 .remove_label_values(&[this[0], this[1], old.role.label()]);
@@ -225,6 +226,14 @@ impl ServedMetrics {
             // Where a canary has the version that the main place waits for, the series is the main's.
             if has_main || now.version != version_before {
                 all.model_ready.with_label_values(&this).set(1);
+            }
+            let mut same = models
+                .iter()
+                .filter(|(_, _, other)| other.version.version == now.version);
+            if let Some(accuracy) = same.find_map(|(_, _, other)| other.accuracy()) {
+                all.accuracy.with_label_values(&this).set(accuracy);
+            } else {
+                let _ = all.accuracy.remove_label_values(&this);
             }
             all.share
                 .with_label_values(&[this[0], this[1], role.label()])

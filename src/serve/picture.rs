@@ -108,6 +108,17 @@ pub(super) fn numbers(
     }
 }
 
+/// Takes `[height, width, channels]` values 0..=255 that have the model's size already, as the whole
+/// numbers that a decoded picture has.
+pub(super) fn levels(values: &[f32]) -> Fitted {
+    Fitted {
+        picture: Picture::Bytes(values.iter().map(|value| value.round() as u8).collect()),
+        shadow: None,
+        seen: None,
+        fitting: None,
+    }
+}
+
 fn read_file(
     bytes: &[u8],
     limits: Limits,
@@ -116,7 +127,7 @@ fn read_file(
     look: Look,
 ) -> Result<Fitted, Refusal> {
     let refused = |error| Refusal::image(&error, bytes);
-    let is_large = pixels(bytes).is_some_and(|pixels| LARGE_PIXELS < pixels);
+    let is_large = pixels(bytes).is_none_or(|pixels| LARGE_PIXELS < pixels);
     let _turn = is_large.then(|| LARGE_TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let picture = decode(bytes, limits).map_err(refused)?;
     let began = Instant::now();

@@ -245,6 +245,7 @@ impl Refusal {
         let rejection = match problem.code {
             ProblemCode::BodyTooLarge => Some(Rejection::BodyLimit),
             ProblemCode::BodyBudget => Some(Rejection::BodyBudget),
+            ProblemCode::Crowded => Some(Rejection::ConnectionsLimit),
             ProblemCode::NotFound
             | ProblemCode::MethodNotAllowed
             | ProblemCode::BodyTimeout

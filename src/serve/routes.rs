@@ -16,7 +16,7 @@ use crate::http::{
 use super::ask::Ask;
 use super::config::{Config, Pages};
 use super::describe::describe;
-use super::endpoint::{Handler, get, post, ready_now};
+use super::endpoint::{Handler, get, post, probe, ready_now};
 use super::feedback;
 use super::model::Status;
 use super::openapi;
@@ -42,10 +42,10 @@ pub(super) fn endpoints(config: &Config) -> Vec<(Route, Handler)> {
     ));
     all.extend(model_endpoints());
     for path in ["/health", "/health/live", "/healthz"] {
-        all.push(get(path, |_, _| ready_now(live())));
+        all.push(probe(path, |_, _| ready_now(live())));
     }
     for path in ["/health/ready", "/readyz"] {
-        all.push(get(path, |service, _| ready_now(ready(&service))));
+        all.push(probe(path, |service, _| ready_now(ready(&service))));
     }
     if config.transport.metrics.is_none() {
         all.push(scrape());
@@ -62,7 +62,7 @@ pub(super) fn endpoints(config: &Config) -> Vec<(Route, Handler)> {
 
 /// The route of the metrics, which may have a port of its own.
 pub(super) fn scrape() -> (Route, Handler) {
-    get("/metrics", |service, ask| {
+    probe("/metrics", |service, ask| {
         ready_now(metrics(&service, &ask))
     })
 }

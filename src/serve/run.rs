@@ -184,7 +184,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     });
     let counting = Arc::clone(&service);
     let counted = move |reason| counting.metrics.rejected(reason);
-    let access = Arc::new(Access::new(&service.config.access, keys.as_ref(), counted)?);
+    let socket = service.config.transport.unix_access;
+    let access = Access::new(&service.config.access, socket, keys.as_ref(), counted)?;
+    let access = Arc::new(access);
     worker::start(Arc::clone(&queue), batching)?;
     let (events, followed) = load_all(&service)?;
     let rendering = Arc::clone(&service);
@@ -196,7 +198,8 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         move |problem, asked| protocol::render(&rendering.metrics, problem, asked),
         &http_metrics,
     )
-    .with_guard(move |visitor| guard.judge(visitor));
+    .with_guard(move |visitor| guard.judge(visitor))
+    .with_proxies(service.config.transport.proxies());
     if let Some(cors) = access::cors(&service.config.access) {
         app = app.with_cors(cors);
     }
@@ -219,12 +222,13 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
-    runtime.spawn(access.tend());
+    runtime.spawn(Arc::clone(&access).tend());
     let metrics_port = for_metrics.map(|bound| {
         MetricsPort::start(
             &runtime,
             bound,
             Arc::clone(&service),
+            Arc::clone(&access),
             &http_metrics,
             &limits,
         )

@@ -62,6 +62,15 @@ pub enum Moment {
 /// Compares the model with the lock.
 pub type LockCheck = Arc<dyn Fn(Moment) -> LockState + Send + Sync>;
 
+/// How well a model did where it was evaluated: names and finite values, the most telling first; empty
+/// if that is not known.
+pub type Figures = Vec<(String, f64)>;
+
+/// Says how well the model in a folder did, as far as the lock knows; about what was there when the
+/// folder was last compared with it. Asked once a second while the model is served, so it has to be
+/// cheap.
+pub type Evaluated = Arc<dyn Fn() -> Figures + Send + Sync>;
+
 /// A registry of models, seen from a server of one of them.
 pub trait Registry: Send + Sync {
     /// Says which version is to be served now: the one that `target` means, or, without one, the one
@@ -104,9 +113,8 @@ pub struct Brought {
     pub dir: PathBuf,
     /// Keeps the folder; dropped when the model is in memory.
     pub kept: Box<dyn Any + Send>,
-    /// How well it did where it was evaluated: names and finite values, the most telling first; empty
-    /// if that is not known.
-    pub scores: Vec<(String, f64)>,
+    /// How well it did, if whoever brings it knows.
+    pub scores: Figures,
 }
 
 /// Where a model comes from.
@@ -138,6 +146,8 @@ pub struct ModelSource {
     pub name: String,
     /// Compares it with the lock.
     pub check: LockCheck,
+    /// Says how well what is in the folder did.
+    pub evaluated: Evaluated,
     /// What a difference means.
     pub strictness: Strictness,
     /// The command that makes the model, if one is known.

@@ -236,8 +236,35 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::vision::image::{Channels, Filter};
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_pictures_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            text in r#"\{"data": [\[\]\{\}",:0-9.eE+-]{0,60}\}?"#,
+        ) {
+            for body in [bytes.as_slice(), text.as_bytes()] {
+                match read(body, &TARGET) {
+                    Ok(pictures) => prop_assert!(pictures.iter().all(|one| one.len() == 2)),
+                    Err(refusal) => prop_assert!(refusal.is_clients()),
+                }
+            }
+        }
+
+        #[test]
+        fn pictures_come_out_as_they_went_in(
+            pictures in prop::collection::vec(prop::array::uniform2(0.0_f32..=1.0), 0..5),
+        ) {
+            let nested: Vec<_> = pictures.iter().map(|[a, b]| json!([[[a], [b]]])).collect();
+            let body = json!({"signature_name": SIGNATURE, "data": nested}).to_string();
+            let pictures: Vec<Vec<f32>> = pictures.into_iter().map(Vec::from).collect();
+            prop_assert_eq!(read(body.as_bytes(), &TARGET), Ok(pictures));
+        }
+    }
 
     const TARGET: Target = Target {
         height: 1,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::doc::{Fields, On};
 use crate::base::unix_socket::Access;
-use crate::http::{self, Bound, Limits, Listener, Tls, TlsFiles};
+use crate::http::{self, Bound, Limits, Listener, Proxies, Proxy, Tls, TlsFiles};
 
 use super::error::Error;
 
@@ -31,6 +31,8 @@ pub struct Transport {
     pub body_timeout: Duration,
     /// Connections that one address may have open.
     pub connections_per_ip_max: Option<NonZeroUsize>,
+    /// Who is believed when it says for whom it asks.
+    pub trusted_proxies: Vec<Proxy>,
 }
 
 /// An address to listen on.
@@ -78,6 +80,7 @@ impl Transport {
             connections_per_ip_max: fields
                 .optional_int("connections_per_ip_max", 1..=100_000)
                 .and_then(|max| NonZeroUsize::new(max as usize)),
+            trusted_proxies: proxies(fields),
         }
     }
 
@@ -98,6 +101,11 @@ impl Transport {
             connections_per_ip_max: self.connections_per_ip_max,
             ..limits.clone()
         }
+    }
+
+    /// Returns who is believed.
+    pub(super) fn proxies(&self) -> Proxies {
+        Proxies::new(self.trusted_proxies.clone())
     }
 
     /// Listens where clients are to come: at the Unix socket, else at `host` and `port`.
@@ -122,6 +130,22 @@ impl Transport {
         };
         Ok(Some(http::bind(http::resolve(host, *port)?)?))
     }
+}
+
+fn proxies(fields: &Fields<'_, '_>) -> Vec<Proxy> {
+    let mut proxies = Vec::new();
+    for text in fields.texts("trusted_proxies") {
+        match text.parse::<Proxy>() {
+            Ok(proxy) => proxies.push(proxy),
+            Err(error) => {
+                let at = fields.path("trusted_proxies");
+                let headline = format!("`{text}` in `{at}` is no proxy");
+                let help = Some(error.to_string());
+                fields.problem("trusted_proxies", On::Value, "bad-value", headline, help);
+            }
+        }
+    }
+    proxies
 }
 
 fn path(fields: &Fields<'_, '_>, key: &'static str) -> Option<PathBuf> {
@@ -187,6 +211,14 @@ mod tests {
         assert_eq!(transport.header_timeout, Duration::from_secs(10));
         assert_eq!(transport.body_timeout, Duration::from_secs(30));
         assert_eq!(transport.connections_per_ip_max, None);
+        assert_eq!(transport.trusted_proxies, []);
+    }
+
+    #[test]
+    fn proxies_are_addresses_networks_or_the_socket() {
+        let text = "serve: {trusted_proxies: [10.0.0.0/8, '::1', unix]}\n";
+        let proxies = ["10.0.0.0/8", "::1", "unix"].map(|proxy| proxy.parse().unwrap());
+        assert_eq!(read(text).unwrap().transport.trusted_proxies, proxies);
     }
 
     #[test]
@@ -224,7 +256,7 @@ mod tests {
             ),
             (
                 "tls: {certificate: a, cert: b, key: c}",
-                "unknown key `certificate` in `serve.tls` ()",
+                "unknown key `certificate` in `serve.tls` (known keys: `cert`, `key`)",
             ),
             (
                 "unix: ''",
@@ -241,6 +273,10 @@ mod tests {
             (
                 "header_timeout_s: 0",
                 "`serve.header_timeout_s` must be a number from 0.1 to 3600 ()",
+            ),
+            (
+                "trusted_proxies: [10.0.0.0/8, nginx]",
+                "`nginx` in `serve.trusted_proxies` is no proxy (give an address (`10.0.0.1`), a network (`10.0.0.0/8`), or `unix` for the Unix socket)",
             ),
             (
                 "connections_per_ip_max: 0",

@@ -83,6 +83,8 @@ mod serve_access;
 #[cfg(feature = "vision")]
 mod serve_explain;
 #[cfg(feature = "vision")]
+mod serve_hostile;
+#[cfg(feature = "vision")]
 mod serve_lines;
 #[cfg(feature = "vision")]
 mod serve_log;
@@ -94,6 +96,8 @@ mod serve_models;
 mod serve_openapi;
 #[cfg(feature = "vision")]
 mod serve_pages;
+#[cfg(feature = "vision")]
+mod serve_pressure;
 #[cfg(feature = "vision")]
 mod serve_registry;
 #[cfg(feature = "vision")]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::pictures::{PARAMS, stripes, trained_project};
+use crate::support::pictures::{PARAMS, prepared_project, stripes, trained_project};
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/cvops-serving.json";
 const DATASOURCE: &str = "deploy/grafana/provisioning/datasources/prometheus.yml";
@@ -249,7 +249,15 @@ fn the_compose_file_mounts_what_is_there_and_opens_nothing_to_the_world() {
 
 #[test]
 fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
-    let p = trained_project();
+    let p = prepared_project();
+    // Evaluated, so that its accuracy is known.
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  train: {cmd: cvops train, outs: [models/classifier]}\n  \
+         score: {cmd: cp scores.json out.json, deps: [scores.json, models/classifier], metrics: [out.json]}\n",
+    );
+    p.write("scores.json", "{\"accuracy\": 0.75}");
+    p.ok("repro");
     // With a shadow, which has series of its own.
     let models = "serve:\n  models:\n    classifier: {model: models/classifier, shadow: models/classifier}\n";
     p.write("params.yaml", format!("{PARAMS}{models}"));

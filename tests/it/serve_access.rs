@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::support::client::{Answer, Server, failed_start};
+use crate::support::client::{Answer, Server, connect, failed_start, receive, request};
 use crate::support::pictures::{stripes, trained_project};
 use crate::support::stages::wait_until;
 use crate::support::{Exit, Project, check, project};
@@ -161,6 +161,44 @@ error: there is no key `web`
 }
 
 #[test]
+fn a_file_that_cannot_be_left_to_its_owner_stays_as_it_is() {
+    const FILE: &str = ".cvops/serve-keys.yaml";
+    let p = project();
+    p.ok("init");
+    add(&p, "web");
+    let before = p.read(FILE);
+    let mut told = None;
+    for command in ["serve keys add ci", "serve keys remove web"] {
+        for step in 1.. {
+            // 1: the operation is not permitted.
+            let mut failing = p.command(command);
+            let output = p.run(failing.env("CVOPS_FAIL_AT", format!("{step}:1")));
+            if output.exit == Exit::Code(0) {
+                // A new file, its owner, its bytes on disk, its name.
+                assert!(4 < step, "{step}");
+                p.write(FILE, &before);
+                break;
+            }
+            assert_eq!(p.read(FILE), before, "{command} {step}");
+            assert!(step < 50, "{}", output.transcript());
+            if output.stderr.contains("cannot be given to") {
+                told = Some(output);
+            }
+        }
+    }
+    check(
+        &told.unwrap(),
+        str![[r#"
+--- stderr ---
+error: the file of keys `[ROOT]/.cvops/serve-keys.yaml` cannot be given to user [..] and group [..]: Operation not permitted (os error 1)
+ |
+ = help: nothing was changed: run the command as that user, or as root, so that a server can read the file as before
+[exit 1]
+"#]],
+    );
+}
+
+#[test]
 fn a_key_opens_what_its_scopes_say() {
     let p = trained();
     let (web, all) = (add(&p, "web"), add(&p, "ops --scope admin"));
@@ -210,7 +248,7 @@ fn a_key_opens_what_its_scopes_say() {
     let mut stream = server.connect();
     let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000000\r\n\r\n";
     std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
-    let answer = crate::support::client::receive(&mut stream);
+    let answer = receive(&mut stream);
     assert_eq!(answer.outcome(), "401 unauthorized");
     assert_eq!(rejected(&server, "unauthorized"), 8.0);
     server.signal(Signal::TERM);
@@ -257,6 +295,30 @@ fn a_running_server_follows_the_file() {
         predict(&server, &bearer(&web)).status == 401
     });
     assert_eq!(predict(&server, "").status, 401, "it never opens up");
+}
+
+#[test]
+fn a_first_key_that_a_running_server_cannot_read_closes_it() {
+    const FILE: &str = ".cvops/serve-keys.yaml";
+    let p = trained();
+    let server = p.serve_ready("");
+    assert_eq!(predict(&server, "").status, 200, "nobody is asked");
+    p.write(FILE, "keys:\n- name: web\n");
+    wait_until("everybody is asked", || {
+        predict(&server, "").outcome() == "401 unauthorized"
+    });
+    assert_eq!(server.get("/health/ready").status, 200);
+    wait_until("the log says so", || {
+        p.serve_log()
+            .contains("no request that needs one is answered")
+    });
+    assert!(!p.serve_log().contains("stay valid"));
+    p.remove(FILE);
+    let web = add(&p, "web");
+    wait_until("the key is known", || {
+        predict(&server, &bearer(&web)).status == 200
+    });
+    assert_eq!(predict(&server, "").status, 401);
 }
 
 #[test]
@@ -326,6 +388,57 @@ error: there is no file of keys `conf/keys.yaml`
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_not_shown() {
+    let p = trained();
+    let secret = "7JxQmT0secretsecretsecretsecretsecretsecret0";
+    let key = format!("cvk_{secret}");
+    for text in [
+        format!("keys:\n- name: {key}\n"),
+        format!("keys:\n- name: web\n  blake3: {key}\n"),
+        format!("keys:\n- name: web\n  scopes: [{key}]\n"),
+        format!("keys:\n- name: web\n  created: {key}\n  expires: {key}\n"),
+        format!("keys:\n- {key}: web\n"),
+        format!("keys:\n- {key}: web\n  {key}: web\n"),
+        format!("keys:\n- name: [{key}\n"),
+        format!("{key}\n"),
+    ] {
+        p.write(".cvops/serve-keys.yaml", &text);
+        for told in [
+            p.cvops("serve keys list"),
+            p.cvops("serve keys list --json"),
+            p.cvops("serve keys add other"),
+            failed_start(&p, ""),
+        ] {
+            assert_eq!(told.exit, Exit::Code(2), "{}", told.transcript());
+            let all = told.stdout + &told.stderr;
+            assert!(!all.contains(secret), "{text}{all}");
+            assert!(all.contains(".cvops/serve-keys.yaml:"), "{text}{all}");
+        }
+    }
+    p.write(".cvops/serve-keys.yaml", "keys:\n- name: 3\n");
+    check(
+        &p.cvops("serve keys list"),
+        str![[r#"
+--- stderr ---
+error: `keys[0].blake3` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+error: `keys[0].scopes` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+ = help: for example `scopes: [predict]`
+error: `keys[0].created` is missing
+ |
+ = note: at .cvops/serve-keys.yaml:2:3
+error: `keys[0].name` must be a text
+ |
+ = note: at .cvops/serve-keys.yaml:2:9: this is a whole number
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
 fn metrics_may_need_a_key() {
     let p = trained();
     with_params(&p, "serve: {open_metrics: false}\n");
@@ -339,6 +452,35 @@ fn metrics_may_need_a_key() {
         predict(&server, &bearer(&scraper)).outcome(),
         "403 forbidden"
     );
+}
+
+#[test]
+fn metrics_need_the_same_key_at_an_address_of_their_own() {
+    let p = trained();
+    let open = "serve:\n  metrics: {listen: '127.0.0.1:0'}\n";
+    let params = p.read("params.yaml");
+    let (web, scraper) = (add(&p, "web"), add(&p, "prometheus --scope metrics"));
+    for (keys, [nobody, wrong, right]) in [
+        ("", ["200 -", "200 -", "200 -"]),
+        (
+            "  open_metrics: false\n",
+            ["401 unauthorized", "403 forbidden", "200 -"],
+        ),
+    ] {
+        p.write("params.yaml", format!("{params}{open}{keys}"));
+        let server = p.serve_ready("");
+        let url = server.listening["metrics"].as_str().unwrap();
+        let port = url.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+        let ask = |headers: &str| {
+            let mut stream = connect(port);
+            let request = request("GET /metrics", headers, b"");
+            std::io::Write::write_all(&mut stream, &request).unwrap();
+            receive(&mut stream).outcome()
+        };
+        assert_eq!(ask(""), nobody);
+        assert_eq!(ask(&bearer(&web)), wrong);
+        assert_eq!(ask(&bearer(&scraper)), right);
+    }
 }
 
 #[test]
@@ -380,6 +522,55 @@ fn whoever_asks_too_often_has_to_wait() {
     });
     assert_eq!(predict(&server, &bearer(&two)).status, 200);
     assert_eq!(predict(&server, "").outcome(), "429 rate_limit");
+}
+
+#[test]
+fn a_trusted_proxy_says_for_whom_it_asks_and_nobody_else_does() {
+    let p = trained();
+    with_params(
+        &p,
+        "serve: {rate_limit: {per_second: 0.001, burst: 1}, trusted_proxies: [127.0.0.1, 10.0.0.0/8]}\n",
+    );
+    let server = p.serve_ready("-v");
+    let of = |headers: &str| predict(&server, headers).status;
+    let (one, other) = (
+        "X-Forwarded-For: 198.51.100.9, 192.0.2.1, 10.0.0.4\r\n",
+        "Forwarded: for=192.0.2.1, for=\"[2001:db8::2]:80\"\r\n",
+    );
+    // Each of its clients has a bucket of its own, and so has the proxy.
+    assert_eq!((of(one), of(one)), (200, 429));
+    assert_eq!((of(other), of(other)), (200, 429));
+    assert_eq!((of(""), of("")), (200, 429));
+    // The same client, with other words before.
+    assert_eq!(of("X-Forwarded-For: 203.0.113.1, 192.0.2.1\r\n"), 429);
+    // What a proxy hands on changes no model.
+    let third = "X-Forwarded-For: 192.0.2.3\r\n";
+    let handed = server.send("POST /models/classifier/reload", third, b"");
+    assert_eq!(handed.outcome(), "403 forbidden");
+    wait_until("all of them are logged", || {
+        let log = p.serve_log();
+        [
+            "client=192.0.2.1 ",
+            "client=2001:db8::2 ",
+            "client=127.0.0.1 ",
+        ]
+        .iter()
+        .all(|client| log.contains(client))
+    });
+    drop(server);
+
+    p.edit(
+        "params.yaml",
+        ", trusted_proxies: [127.0.0.1, 10.0.0.0/8]",
+        "",
+    );
+    let server = p.serve_ready("-v");
+    assert_eq!(predict(&server, one).status, 200);
+    assert_eq!(predict(&server, other).status, 429);
+    wait_until("it is logged", || {
+        p.serve_log().contains("client=127.0.0.1 ")
+    });
+    assert!(!p.serve_log().contains("client=192.0.2.1"));
 }
 
 #[test]

@@ -425,3 +425,42 @@ error: `serve.models.digits.model`: a registered model is named `models:/NAME@AL
 "#]],
     );
 }
+
+#[test]
+fn a_folder_tells_how_well_it_did_as_soon_as_it_is_evaluated() {
+    let p = prepared_project();
+    p.write(
+        "pipeline.yaml",
+        "stages:\n  train: {cmd: cvops train, params: [train], outs: [models/classifier]}\n  \
+         score: {cmd: cp scores.json out.json, deps: [scores.json, models/classifier], metrics: [out.json]}\n",
+    );
+    p.write("scores.json", "{\"accuracy\": 0.75, \"top_k_accuracy\": 1}");
+    p.ok("repro train");
+    let server = p.serve_ready("");
+    assert_eq!(server.get("/model").json()["metrics"], Value::Null);
+    let series = "cvops_model_accuracy_ratio{model=\"classifier\",version=\"1\"}";
+    assert!(!server.get("/metrics").text().contains(series));
+    // While it is served.
+    p.ok("repro");
+    wait_until("the accuracy is known", || {
+        server.get("/metrics").text().contains(series)
+    });
+    assert_eq!(server.metric(series), 0.75);
+    let model = server.get("/model").json();
+    assert_eq!(
+        model["metrics"],
+        json!({"accuracy": 0.75, "top_k_accuracy": 1.0})
+    );
+    // Another model in the folder is not the one that is served: what is said of it is not said of this
+    // one.
+    p.edit("params.yaml", "epochs: 3", "epochs: 2");
+    p.write("scores.json", "{\"accuracy\": 0.5}");
+    p.ok("repro");
+    wait_until("nothing is known of the one that is served", || {
+        !server.get("/metrics").text().contains(series)
+    });
+    assert_eq!(server.get("/model").json()["lock"], "differs");
+    // Read again, it is the one that was evaluated.
+    assert_eq!(reload(&server, "classifier", "").0, 200);
+    assert_eq!(server.metric(series), 0.5);
+}

@@ -53,7 +53,7 @@ fn a_version_tells_how_well_it_did() {
     );
     p.write(
         "scores.json",
-        "{\"macro_f1\": 0.75, \"per_class\": {\"along\": 0.5}}",
+        "{\"macro_f1\": 0.75, \"per_class\": {\"along\": 0.5}, \"accuracy\": 0.875}",
     );
     let done = p.ok("repro --json").json();
     let run = done.last().unwrap()["run"]["id"]
@@ -66,6 +66,11 @@ fn a_version_tells_how_well_it_did() {
     let model = served(&server);
     assert_eq!(model["metrics"]["macro_f1"], 0.75);
     assert_eq!(model["metrics"]["per_class.along"], 0.5);
+    assert_eq!(model["metrics"]["accuracy"], 0.875);
+    let accuracy = |version: u64| {
+        format!("cvops_model_accuracy_ratio{{model=\"digits\",version=\"{version}\"}}")
+    };
+    assert_eq!(server.metric(&accuracy(1)), 0.875);
     assert_eq!(
         model["input"],
         json!({"height": 16, "width": 16, "channels": 3})
@@ -78,6 +83,20 @@ fn a_version_tells_how_well_it_did() {
     let expected = json!({"name": "digits", "version": "1", "alias": "champion"});
     assert_eq!(answer["model"], expected);
     assert_eq!(server.get("/models").json()["models"][0], model);
+    // A version that nobody evaluated has none, and the one that is gone takes its own along.
+    p.edit("params.yaml", "epochs: 3", "epochs: 2");
+    let done = p.ok("repro train --json").json();
+    let run = done.last().unwrap()["run"]["id"].as_str().unwrap();
+    register(&p, run, "models/classifier");
+    name_champion(&p, "2");
+    wait_until("the other version is served", || {
+        served(&server)["version"] == "2"
+    });
+    let exposed = server.get("/metrics").text();
+    assert!(
+        !exposed.contains("cvops_model_accuracy_ratio{"),
+        "{exposed}"
+    );
 }
 
 /// Ends the clients, however the test ends.

@@ -14,7 +14,7 @@ const METHODS: [&str; 8] = [
 /// `HEAD` goes with `GET`, `OPTIONS` with all; every other method is 405.
 type Row = (&'static str, &'static str, &'static str, u16);
 
-const ROUTES: [Row; 53] = [
+const ROUTES: [Row; 56] = [
     ("/", "/", "GET", 200),
     ("/docs", "/docs", "GET", 200),
     ("/explain", "/explain", "POST", 200),
@@ -58,6 +58,12 @@ const ROUTES: [Row; 53] = [
         400,
     ),
     (
+        "/v1/models/{name}:explain",
+        "/v1/models/classifier:explain",
+        "POST",
+        400,
+    ),
+    (
         "/v1/models/{name}/versions/{version}",
         "/v1/models/classifier/versions/1",
         "GET",
@@ -82,6 +88,12 @@ const ROUTES: [Row; 53] = [
         404,
     ),
     (
+        "/v1/models/{name}/versions/{version}:explain",
+        "/v1/models/classifier/versions/9:explain",
+        "POST",
+        404,
+    ),
+    (
         "/v1/models/{name}/labels/{label}",
         "/v1/models/classifier/labels/best",
         "GET",
@@ -102,6 +114,12 @@ const ROUTES: [Row; 53] = [
     (
         "/v1/models/{name}/labels/{label}:classify",
         "/v1/models/classifier/labels/best:classify",
+        "POST",
+        400,
+    ),
+    (
+        "/v1/models/{name}/labels/{label}:explain",
+        "/v1/models/classifier/labels/best:explain",
         "POST",
         400,
     ),

@@ -276,3 +276,61 @@ fn a_model_that_is_not_there_yet_is_no_unknown_one() {
         json!({"models": ["digits"]})
     );
 }
+
+#[test]
+fn answers_are_explained_to_clients_of_kserve() {
+    let p = trained_project();
+    let server = p.serve_ready("");
+    let pictures = [stripes(0, 3), stripes(1, 4)];
+    let native = pictures.each_ref().map(|picture| {
+        let answer = server.post("/explain?patch=8&stride=4", "image/png", picture);
+        answer.json()["explanation"].clone()
+    });
+    // Encoded or decoded: the picture is the same.
+    let instances =
+        json!([{"b64": base64(&pictures[0])}, {"image": {"b64": base64(&pictures[1])}}]);
+    let tensors = json!([tensor(0, 3), tensor(1, 4)]);
+    let query = "patch=8&stride=4";
+    for body in [
+        json!({"instances": instances}),
+        json!({"instances": tensors}),
+        json!({"inputs": {"image": tensors}}),
+    ] {
+        let answer = ask(&server, &format!("{MODEL}:explain?{query}"), &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("X-Model-Version"), Some("1"));
+        let told = answer.json();
+        assert_eq!(told.as_object().unwrap().len(), 1);
+        let told = told["explanations"].as_array().unwrap();
+        assert_eq!(told.len(), 2);
+        for (one, expected) in told.iter().zip(&native) {
+            for same in ["method", "label", "class_id", "patch", "stride", "pictures"] {
+                assert_eq!(one[same], expected[same], "{same}");
+            }
+            let rows =
+                |grid: &Value| -> Vec<Vec<f32>> { serde_json::from_value(grid.clone()).unwrap() };
+            let (found, expected) = (rows(&one["grid"]), rows(&expected["grid"]));
+            assert_eq!((found.len(), found[0].len()), (16, 16));
+            let mut pairs = found.iter().flatten().zip(expected.iter().flatten());
+            assert!(pairs.all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+    let one = json!({"instances": [tensor(0, 3)]});
+    let of = |path: &str| ask(&server, &format!("{MODEL}{path}"), &one);
+    let answer = of("/versions/1:explain?patch=8&stride=4&label=along").json();
+    assert_eq!(answer["explanations"][0]["label"], "along");
+    let empty = json!({"instances": []});
+    let answer = ask(&server, &format!("{MODEL}:explain"), &empty);
+    assert_eq!(answer.json(), json!({"explanations": []}));
+
+    assert_eq!(of(":explain?patch=17").status, 400);
+    assert_eq!(of(":explain?label=coat").status, 400);
+    let torn =
+        json!({"instances": [{"b64": base64(&pictures[0])}, {"b64": base64(b"no picture")}]});
+    let answer = ask(&server, &format!("{MODEL}:explain?{query}"), &torn);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let error = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("picture 1 (from 0): "), "{error}");
+    let answer = ask(&server, "/v1/models/half:explain", &one);
+    refused(&answer, 404, "Servable not found for request: Latest(half)");
+}

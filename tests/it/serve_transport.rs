@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::client::{connect, receive, request};
-use crate::support::pictures::trained_project;
+use crate::support::pictures::{stripes, trained_project};
 use crate::support::project;
 use crate::support::stages::wait_until;
 
@@ -69,6 +69,55 @@ fn metrics_may_have_an_address_of_their_own() {
     assert_eq!(ask("/health").outcome(), "404 not_found");
     server.signal(Signal::TERM);
     assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn a_server_that_others_have_filled_up_says_how_it_is() {
+    let p = trained_project();
+    let before = p.read("params.yaml");
+    let limits = "serve: {connections_max: 2, header_timeout_s: 600}\n";
+    p.write("params.yaml", format!("{before}{limits}"));
+    let server = p.serve_ready("");
+    let silent = [server.connect(), server.connect()];
+    let connections = "cvops_http_connections";
+    wait_until("both have their places", || {
+        server.metric(connections) == 3.0
+    });
+    for path in [
+        "/health",
+        "/health/live",
+        "/healthz",
+        "/health/ready",
+        "/readyz",
+        "/ping",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/metrics",
+    ] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    }
+    // Everybody else is told so, in the words of his protocol, and whether he sends a body or not.
+    let refused = server.post("/predict", "image/png", stripes(0, 0));
+    assert_eq!(refused.outcome(), "503 connections_limit");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let refused = server.post("/v2/models/classifier/infer", "application/json", "{}");
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.json()["error"],
+        "the server has as many connections as it may: try again later"
+    );
+    assert_eq!(server.get("/nowhere").outcome(), "503 connections_limit");
+    assert_eq!(
+        server.metric("cvops_requests_rejected_total{reason=\"connections_limit\"}"),
+        3.0
+    );
+    drop(silent);
+    wait_until("there is a place again", || {
+        server.metric(connections) == 1.0
+    });
+    let answer = server.post("/predict", "image/png", stripes(0, 0));
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[test]

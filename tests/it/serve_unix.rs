@@ -68,6 +68,28 @@ error: nothing listens at `unix:[ROOT]/run/cvops.sock`
 }
 
 #[test]
+fn without_keys_models_are_exchanged_through_a_socket_of_its_user_only() {
+    const RELOAD: &str = "POST /models/classifier/reload";
+    let p = trained_project();
+    let server = p.serve_unix();
+    server.event("ready");
+    assert_eq!(p.send_unix(RELOAD, "", b"").outcome(), "200 -");
+    for header in ["Via: 1.1 proxy", "X-Real-IP: 192.0.2.1"] {
+        let answer = p.send_unix(RELOAD, &format!("{header}\r\n"), b"");
+        assert_eq!(answer.outcome(), "403 forbidden", "{header}");
+    }
+    drop(server);
+    let params = p.read("params.yaml") + "serve: {unix_access: group}\n";
+    p.write("params.yaml", params);
+    let server = p.serve_unix();
+    server.event("ready");
+    let refused = p.send_unix(RELOAD, "", b"");
+    assert_eq!(refused.outcome(), "403 forbidden");
+    assert!(refused.text().contains("serve.unix_access"));
+    assert_eq!(p.send_unix("GET /models", "", b"").status, 200);
+}
+
+#[test]
 fn access_may_be_wider() {
     let p = project();
     p.write("params.yaml", "serve: {unix: s, unix_access: group}\n");

@@ -4,6 +4,7 @@
     reason = "this is the door behind which files are written"
 )]
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,33 @@ use super::fault;
 
 /// Prefix of temporary files: recognisable, so leftovers of killed processes can be swept.
 const TEMP_PREFIX: &str = ".cvops-tmp-";
+
+/// Who a file belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The number of the user.
+    pub user: u32,
+    /// The number of the group.
+    pub group: u32,
+}
+
+impl Owner {
+    /// Returns the owner of a file or folder with this metadata.
+    #[must_use]
+    pub fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            user: metadata.uid(),
+            group: metadata.gid(),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {} and group {}", self.user, self.group)
+    }
+}
 
 /// A temporary file that becomes a real one by `commit`; dropped without it, it is removed.
 pub struct Staged(tempfile::NamedTempFile);
@@ -45,6 +73,21 @@ impl Staged {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Gives the file to `owner`. Before its mode is set: the system takes bits away when it changes hands.
+    ///
+    /// # Errors
+    /// This process may not give files to that user or group: it is root, or the user itself in that group,
+    /// who may.
+    pub fn give_to(&mut self, owner: Owner) -> io::Result<()> {
+        fault::point("staged.give")?;
+        let file = self.0.as_file();
+        // Some file systems refuse even what changes nothing.
+        if Owner::of(&file.metadata()?) == owner {
+            return Ok(());
+        }
+        std::os::unix::fs::fchown(file, Some(owner.user), Some(owner.group))
     }
 
     /// Renames the file to `target`, replacing what is there. Durability is the caller's: a batch
@@ -277,6 +320,25 @@ mod tests {
             0o755
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_root_gives_files_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut staged = Staged::new_in(dir.path()).unwrap();
+        let own = Owner::of(&staged.file().metadata().unwrap());
+        staged.give_to(own).unwrap();
+        let other = Owner {
+            user: own.user + 1,
+            group: own.group + 1,
+        };
+        let given = staged.give_to(other).map_err(|error| error.kind());
+        let now = Owner::of(&staged.file().metadata().unwrap());
+        if rustix::process::geteuid().is_root() {
+            assert_eq!((given, now), (Ok(()), other));
+        } else {
+            assert_eq!((given, now), (Err(io::ErrorKind::PermissionDenied), own));
+        }
     }
 
     #[cfg(unix)]

@@ -14,8 +14,9 @@ mod walk;
 
 pub use append::{Appender, is_locked};
 pub use atomic::{
-    Staged, create_dir_all, create_dir_all_for_group, create_new, is_temp_name, remove_dir_all,
-    remove_file, rename, sync_dir, sync_filesystem, temp_path, write_atomic, write_through_links,
+    Owner, Staged, create_dir_all, create_dir_all_for_group, create_new, is_temp_name,
+    remove_dir_all, remove_file, rename, sync_dir, sync_filesystem, temp_path, write_atomic,
+    write_through_links,
 };
 pub use link::{
     Executable, LinkKind, copy_seen, fill, is_executable, keep_from_others, place, set_executable,

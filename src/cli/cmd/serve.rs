@@ -1,5 +1,6 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+mod figures;
 mod keys;
 mod lock;
 mod models;

@@ -1,10 +1,11 @@
-//! What went on between two looks, in the figures that are shown. Pure. Imports: base,
+//! What went on between two looks, in the figures that are shown. Pure. Imports: base, track,
 //! `monitor::reading`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::base::exposition::{Histogram, increase};
+use crate::track::predictions::predicts;
 
 use super::reading::{Drift, Handler, ModelReading, Process, Reading, VersionReading};
 
@@ -202,15 +203,6 @@ impl Span {
             total: now,
         }
     }
-}
-
-/// Is it a route that predicts? Of each protocol, by the end of its template. An explanation is none: it
-/// takes the time of a hundred.
-fn predicts(handler: &str) -> bool {
-    handler.starts_with("/predict")
-        || ["/invocations", ":predict", ":classify", "/infer"]
-            .iter()
-            .any(|end| handler.ends_with(end))
 }
 
 /// Is it a route that only machines ask, again and again?

@@ -133,6 +133,10 @@ mod tests {
              http_requests_total{{handler=\"/predict\",method=\"POST\",status=\"2xx\"}} {n}\n\
              http_requests_total{{handler=\"/predict\",method=\"POST\",status=\"5xx\"}} 0\n\
              http_requests_total{{handler=\"/metrics\",method=\"GET\",status=\"2xx\"}} {seconds}\n\
+             http_requests_total{{handler=\"/explain\",method=\"POST\",status=\"2xx\"}} 7\n\
+             http_request_duration_seconds_bucket{{handler=\"/explain\",le=\"0.01\"}} 0\n\
+             http_request_duration_seconds_bucket{{handler=\"/explain\",le=\"10\"}} {n}\n\
+             http_request_duration_seconds_bucket{{handler=\"/explain\",le=\"+Inf\"}} {n}\n\
              http_requests_total{{handler=\"/docs\",method=\"GET\",status=\"2xx\"}} 0\n\
              http_request_duration_seconds_bucket{{handler=\"/predict\",le=\"0.01\"}} {n}\n\
              http_request_duration_seconds_bucket{{handler=\"/predict\",le=\"+Inf\"}} {n}\n\
@@ -188,13 +192,15 @@ mod tests {
         );
         assert!(history.readings.len() < 40, "{}", history.readings.len());
         assert_eq!(history.points.len(), POINTS_MAX);
-        let [(predict, asked), (metrics, _)] = &figures.handlers[..] else {
+        let [(predict, asked), (explain, _), (metrics, _)] = &figures.handlers[..] else {
             panic!("{:?}", figures.handlers);
         };
         assert_eq!(
-            (predict.as_str(), metrics.as_str()),
-            ("/predict", "/metrics")
+            [predict.as_str(), explain.as_str(), metrics.as_str()],
+            ["/predict", "/explain", "/metrics"]
         );
+        // Explanations, which take long, are no predictions.
+        assert_eq!(figures.predictions.latency.p99, asked.latency.p99);
         assert_eq!(asked.statuses.keys().collect::<Vec<_>>(), ["2xx"]);
         assert_eq!(asked.latency.p50, Some(0.005));
         assert_eq!(figures.refused.len(), 1);

@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 
 pub use problem::{FileKind, TlsProblem};
 
+use super::stream::Wire;
 use watch::Watch;
 
 /// How often the files are looked at.
@@ -64,9 +65,9 @@ impl Tls {
     ///
     /// # Errors
     /// The client speaks no TLS, no version or cipher of ours, does not like the certificate, or goes away.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<Wire>> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        TlsAcceptor::from(config).accept(stream).await
+        TlsAcceptor::from(config).accept(Wire::new(stream)).await
     }
 
     /// Looks at the files now and then, for ever.
@@ -95,7 +96,7 @@ impl Tls {
                 tracing::info!(
                     target: "cvops::http",
                     cert = %self.files.cert.display(),
-                    "a new certificate is shown from now on"
+                    "read the certificate again: new connections are shown it"
                 );
             }
             watch::Seen::Bad(problem) => tracing::warn!(

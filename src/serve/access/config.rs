@@ -18,12 +18,21 @@ const PER_SECOND: std::ops::RangeInclusive<f64> = 0.001..=1e6;
 pub struct AccessConfig {
     /// The file of keys, relative to the folder of the parameters.
     pub keys: Option<PathBuf>,
-    /// Are the metrics answered without a key?
-    pub open_metrics: bool,
+    /// Whether the metrics are answered without a key.
+    pub metrics: MetricsAccess,
     /// How many requests each may make; without it as many as they like.
     pub rate_limit: Option<RateLimit>,
     /// Pages of other origins that may ask; without it none.
     pub cors: Option<CorsConfig>,
+}
+
+/// Who may read the metrics once there are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Everybody.
+    Open,
+    /// Whoever has a key with the scope `metrics`.
+    WithKey,
 }
 
 /// Pages of other origins that may ask.
@@ -46,7 +55,11 @@ impl AccessConfig {
         }
         Self {
             keys: keys.map(PathBuf::from),
-            open_metrics: fields.bool("open_metrics", true),
+            metrics: if fields.bool("open_metrics", true) {
+                MetricsAccess::Open
+            } else {
+                MetricsAccess::WithKey
+            },
             rate_limit: rate_limit(fields),
             cors: cors(fields),
         }

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::base::clock::Timestamp;
-use crate::base::diag::nearest;
+use crate::base::diag::{Diagnostic, Label, nearest};
 use crate::base::doc::{Document, Fields, Format, KeyPath, Map, On, Problems, Value, emit};
 use crate::base::secret::Mark;
 use crate::base::{self, fs};
 
-use super::key::{ApiKey, KeyName, Scope};
+use super::key::{ApiKey, KeyName, Scope, without_keys};
 use crate::serve::Error;
 
 const HEAD: &str = "\
@@ -63,16 +63,13 @@ impl KeyFile {
             let broken = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
             base::Error::io("read", &self.path)(broken)
         })?;
-        let document = Document::parse(&self.shown, text, Format::Yaml)?;
-        let problems = Problems::new(&document);
-        let keys = read_keys(&problems);
-        Ok(problems.into_result(keys)?)
+        read_text(&self.shown, text).map_err(|error| without_content(error).into())
     }
 
     /// Adds a key; a file that is not there is made, for its owner alone.
     ///
     /// # Errors
-    /// There is a key of this name, or the file cannot be read or written.
+    /// There is a key of this name, or the file cannot be read, written or left to whom it belongs.
     pub fn add(&self, key: ApiKey) -> Result<(), Error> {
         self.change(|keys| {
             if keys.iter().any(|other| other.name == key.name) {
@@ -89,7 +86,7 @@ impl KeyFile {
     /// are left.
     ///
     /// # Errors
-    /// There is no key of one of the names, or the file cannot be read or written.
+    /// There is no key of one of the names, or the file cannot be read, written or left to whom it belongs.
     pub fn remove(&self, names: &[KeyName]) -> Result<(Vec<ApiKey>, usize), Error> {
         self.change(|keys| {
             for name in names {
@@ -122,7 +119,7 @@ impl KeyFile {
         }
         let mut keys = self.read()?.unwrap_or_default();
         let outcome = change(&mut keys)?;
-        write(&path, &text(&keys)).map_err(base::Error::io("write", &path))?;
+        write(&path, &text(&keys))?;
         Ok(outcome)
     }
 }
@@ -133,18 +130,40 @@ impl fmt::Display for KeyFile {
     }
 }
 
-/// Replaces the file. A new one is for its owner alone; an old one keeps its mode, which may let the
-/// group of a server read it.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if path.exists() {
-        return fs::write_atomic(path, text.as_bytes());
-    }
+/// Replaces the file. An old one keeps its mode, owner and group, by any of which a server may read it. A new
+/// one is for its owner alone: whoever writes it, but what root writes belongs to the owner of the folder, as
+/// whom the server runs that has its project there.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::from(base::Error::io("write", path)(error));
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let mut staged = fs::Staged::new_in(dir)?;
-    staged.file().write_all(text.as_bytes())?;
-    staged.file().sync_all()?;
-    staged.commit(path)?;
-    fs::sync_dir(dir)
+    let old = match std::fs::metadata(path) {
+        Ok(metadata) => Some(fs::Owner::of(&metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let owner = match old {
+        Some(owner) => Some(owner),
+        None if rustix::process::geteuid().is_root() => {
+            Some(fs::Owner::of(&std::fs::metadata(dir).map_err(failed)?))
+        }
+        None => None,
+    };
+    let mut staged = fs::Staged::new_in(dir).map_err(failed)?;
+    staged.file().write_all(text.as_bytes()).map_err(failed)?;
+    if let Some(owner) = owner {
+        let refused = |source| Error::KeyFileOwner {
+            file: path.display().to_string(),
+            owner,
+            source,
+        };
+        staged.give_to(owner).map_err(refused)?;
+    }
+    if old.is_some() {
+        return staged.finish(path).map_err(failed);
+    }
+    staged.file().sync_all().map_err(failed)?;
+    staged.commit(path).map_err(failed)?;
+    fs::sync_dir(dir).map_err(failed)
 }
 
 fn text(keys: &[ApiKey]) -> String {
@@ -165,6 +184,42 @@ fn value(key: &ApiKey) -> Value {
         map.insert("expires".to_owned(), text(at));
     }
     Value::Map(map)
+}
+
+fn read_text(name: &str, text: String) -> Result<Vec<ApiKey>, base::Error> {
+    let document = Document::parse(name, text, Format::Yaml)?;
+    let problems = Problems::new(&document);
+    let keys = read_keys(&problems);
+    problems.into_result(keys)
+}
+
+/// Takes out of an error what stands in the file: a key that was pasted where a name or a hash belongs would
+/// be on the terminal and in the log. Places are told by line and column.
+fn without_content(mut error: base::Error) -> base::Error {
+    if let base::Error::Document { problems, .. } = &mut error {
+        for problem in problems {
+            hide_content(problem);
+        }
+    }
+    error
+}
+
+fn hide_content(problem: &mut Diagnostic) {
+    for Label { source, span, text } in std::mem::take(&mut problem.labels) {
+        let (line, column) = source.line_column(span.start);
+        let place = format!("at {}:{line}:{column}", source.name);
+        problem.notes.push(if text.is_empty() {
+            place
+        } else {
+            format!("{place}: {text}")
+        });
+    }
+    let texts = std::iter::once(&mut problem.headline)
+        .chain(&mut problem.notes)
+        .chain(&mut problem.help);
+    for text in texts {
+        *text = without_keys(text);
+    }
 }
 
 fn read_keys(problems: &Problems<'_>) -> Vec<ApiKey> {
@@ -273,7 +328,6 @@ fn time(fields: &Fields<'_, '_>, key: &'static str, text: &str) -> Option<Timest
     time
 }
 
-/// Reads a hash. What stands there is not shown: it may be a key that was put in by mistake.
 fn mark(fields: &Fields<'_, '_>, text: &str) -> Option<Mark> {
     let mark = Mark::from_hex(text);
     if mark.is_none() {
@@ -282,9 +336,7 @@ fn mark(fields: &Fields<'_, '_>, text: &str) -> Option<Mark> {
             fields.path("blake3")
         );
         let help = "`cvops serve keys add` makes a key and puts its hash here".to_owned();
-        let list = KeyPath::root().key("keys");
-        let problems = fields.problems();
-        problems.report(&list, On::Key, "bad-value", headline, "", Some(help));
+        fields.problem("blake3", On::Value, "bad-value", headline, Some(help));
     }
     mark
 }
@@ -295,6 +347,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::base::diag::ToDiagnostics;
 
     fn draw(name: &str, scopes: &[Scope]) -> (String, ApiKey) {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
@@ -335,6 +388,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_stays_with_its_owner_and_a_new_one_of_root_goes_to_that_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
+        let owner = |path: &Path| fs::Owner::of(&std::fs::metadata(path).unwrap());
+        let own = owner(dir.path());
+        let give = |path: &Path, to: fs::Owner| {
+            std::os::unix::fs::chown(path, Some(to.user), Some(to.group)).unwrap();
+        };
+        // Whoever is not root may give a file to another group of theirs, if they have one.
+        let is_root = rustix::process::geteuid().is_root();
+        let groups = rustix::process::getgroups().unwrap();
+        let mut groups = groups.into_iter().map(rustix::process::Gid::as_raw);
+        let [of_folder, of_file] = if is_root {
+            [3001, 3002].map(|n| fs::Owner { user: n, group: n })
+        } else {
+            let other = groups.find(|group| *group != own.group);
+            let group = other.unwrap_or(own.group);
+            [own, fs::Owner { group, ..own }]
+        };
+        give(dir.path(), of_folder);
+        file.add(draw("one", &[Scope::Predict]).1).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_folder, 0o600));
+        give(&file.path, of_file);
+        file.add(draw("two", &[Scope::Predict]).1).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_file, 0o600));
+        file.remove(&["one".parse().unwrap()]).unwrap();
+        assert_eq!((owner(&file.path), mode(&file.path)), (of_file, 0o600));
+    }
+
+    #[test]
     fn two_who_change_it_at_once_both_succeed() {
         let dir = tempfile::tempdir().unwrap();
         let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
@@ -350,14 +433,11 @@ mod tests {
         assert_eq!(file.read().unwrap().unwrap().len(), 8);
     }
 
-    fn problems(text: &str) -> Vec<String> {
+    fn problems(text: &str) -> Vec<Diagnostic> {
         let file = KeyFile::new(PathBuf::from("keys.yaml"), "keys.yaml");
         match file.parse(text.as_bytes().to_vec()) {
             Ok(keys) => panic!("{keys:?}"),
-            Err(Error::Base(base::Error::Document { problems, .. })) => {
-                problems.into_iter().map(|d| d.headline).collect()
-            }
-            Err(other) => vec![other.to_string()],
+            Err(error) => error.to_diagnostics(),
         }
     }
 
@@ -374,9 +454,34 @@ mod tests {
             ("kes: []", "unknown key `kes`"),
             (
                 "keys: [{name: a b, blake3: cvk_secret, scopes: [read], created: today}]",
-                "`keys[0].blake3` is no hash of a key, which has 64 hexadecimal digits; \
-                 `keys[0].name` is not valid; \
+                "`keys[0].name` is not valid; \
+                 `keys[0].blake3` is no hash of a key, which has 64 hexadecimal digits; \
                  `keys[0].scopes` is not valid; `keys[0].created` is no time",
+            ),
+            (
+                "keys: [{name: cvk_secret, blake3: 1, scopes: [cvk_secret], created: cvk_secret, expires: cvk_secret}]",
+                "`keys[0].name` is not valid; `keys[0].blake3` must be a text; \
+                 `keys[0].scopes` is not valid; `keys[0].created` is no time; \
+                 `keys[0].expires` is no time",
+            ),
+            (
+                "keys: [{cvk_secret: web}]",
+                "`keys[0].name` is missing; `keys[0].blake3` is missing; \
+                 `keys[0].scopes` is missing; `keys[0].created` is missing; \
+                 unknown key `cvk_…` in `keys[0]`",
+            ),
+            ("cvk_secret: []", "unknown key `cvk_…`"),
+            (
+                "cvk_secret",
+                "`keys.yaml` must be a mapping of keys to values",
+            ),
+            (
+                "cvk_secret: 1\ncvk_secret: 2\n",
+                "`keys.yaml` has the key `cvk_…` twice",
+            ),
+            (
+                "keys: [{name: [cvk_secret}]",
+                "`keys.yaml` cannot be parsed",
             ),
             (
                 &format!("keys: [{{{good}}}]"),
@@ -396,9 +501,14 @@ mod tests {
             ),
             ("keys: [1]", "`keys[0]` must be a mapping of keys to values"),
         ] {
-            let told = problems(text).join("; ");
+            let problems = problems(text);
+            let told: Vec<&str> = problems.iter().map(|d| d.headline.as_str()).collect();
+            let told = told.join("; ");
             assert!(told.starts_with(expected), "{text}\n{told}");
-            assert!(!told.contains("secret"), "{told}");
+            // Whatever a diagnostic has, the command line shows: also the text that a label points into.
+            let all = format!("{problems:?}");
+            assert!(!all.contains("secret"), "{all}");
+            assert!(all.contains("keys.yaml:1:"), "{all}");
         }
     }
 

@@ -102,6 +102,19 @@ impl FromStr for KeyName {
     }
 }
 
+/// Returns `text` with every key in it cut to its beginning.
+pub(super) fn without_keys(text: &str) -> String {
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut parts = text.split(PREFIX);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(is_of_key);
+        let cut = if rest.len() < part.len() { "…" } else { "" };
+        shown.extend([PREFIX, cut, rest]);
+    }
+    shown
+}
+
 fn is_key(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
@@ -206,6 +219,20 @@ mod tests {
         assert!(!key.is_expired(at) && !key.is_expired(at + hour - Duration::from_secs(1)));
         assert!(key.is_expired(at + hour));
         assert!(!draw(None).unwrap().1.is_expired(Timestamp::MAX));
+    }
+
+    #[test]
+    fn keys_are_cut_wherever_they_stand() {
+        for (text, expected) in [
+            ("", ""),
+            ("no key", "no key"),
+            ("begins with `cvk_`", "begins with `cvk_`"),
+            ("cvk_a-B_9", "cvk_…"),
+            ("unknown key `cvk_x`, cvk_y.", "unknown key `cvk_…`, cvk_…."),
+            ("cvk_cvk_x", "cvk_cvk_…"),
+        ] {
+            assert_eq!(without_keys(text), expected);
+        }
     }
 
     #[test]

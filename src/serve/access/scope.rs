@@ -81,6 +81,7 @@ mod tests {
             (&post, "/explain", PREDICT),
             (&post, "/invocations", PREDICT),
             (&post, "/v1/models/{name}:predict", PREDICT),
+            (&post, "/v1/models/{name}:explain", PREDICT),
             (&post, "/v2/models/{name}/infer", PREDICT),
             (&post, "/v2/models/{name}/versions/{version}/infer", PREDICT),
             (&post, "/v2/repository/index", PREDICT),

@@ -16,12 +16,16 @@ struct Door {
     _dir: tempfile::TempDir,
 }
 
-fn door(limit: Option<(f64, u32)>, open_metrics: bool) -> Door {
+fn door(limit: Option<(f64, u32)>, metrics: MetricsAccess) -> Door {
+    door_at(unix_socket::Access::Owner, limit, metrics)
+}
+
+fn door_at(socket: unix_socket::Access, limit: Option<(f64, u32)>, metrics: MetricsAccess) -> Door {
     let dir = tempfile::tempdir().unwrap();
     let file = KeyFile::new(dir.path().join("keys.yaml"), "keys.yaml");
     let config = AccessConfig {
         keys: None,
-        open_metrics,
+        metrics,
         rate_limit: limit.map(|(per_second, burst)| RateLimit {
             per_second,
             burst: NonZeroU32::new(burst).unwrap(),
@@ -31,7 +35,7 @@ fn door(limit: Option<(f64, u32)>, open_metrics: bool) -> Door {
     let counted = Arc::new(Mutex::new(Vec::new()));
     let counting = Arc::clone(&counted);
     let source = KeySource::Project(file.clone());
-    let access = Access::new(&config, Some(&source), move |reason| {
+    let access = Access::new(&config, socket, Some(&source), move |reason| {
         counting.lock().unwrap().push(reason);
     });
     Door {
@@ -68,6 +72,7 @@ impl Door {
             template,
             headers,
             peer: peer.parse().ok(),
+            client: peer.parse().ok(),
         })
     }
 
@@ -94,7 +99,7 @@ const PREDICT: &str = "POST /predict";
 
 #[test]
 fn without_keys_everything_is_open_but_what_changes_a_server() {
-    let door = door(None, false);
+    let door = door(None, MetricsAccess::WithKey);
     for line in [PREDICT, "POST /feedback", "GET /metrics", "GET /models"] {
         assert_eq!(door.ask(line, "anything"), "in -", "{line}");
     }
@@ -104,20 +109,49 @@ fn without_keys_everything_is_open_but_what_changes_a_server() {
     assert_eq!(told(&door.judge(load, "", "a Unix socket")), "in -");
     for (header, code) in [
         ("origin", "from_page"),
-        ("x-forwarded-for", "forbidden"),
         ("forwarded", "forbidden"),
+        ("via", "forbidden"),
+        ("x-forwarded-for", "forbidden"),
+        ("x-forwarded-host", "forbidden"),
+        ("x-forwarded-proto", "forbidden"),
+        ("x-real-ip", "forbidden"),
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(header, "http://example.com".parse().unwrap());
-        let judged = door.judge_headers(load, &headers, "127.0.0.1");
-        assert_eq!(told(&judged), format!("403 {code} -"));
+        for peer in ["127.0.0.1", "::1", "a Unix socket"] {
+            let judged = door.judge_headers(load, &headers, peer);
+            assert_eq!(told(&judged), format!("403 {code} -"), "{header} {peer}");
+        }
+        let judged = door.judge_headers(PREDICT, &headers, "127.0.0.1");
+        assert_eq!(told(&judged), "in -", "{header}");
     }
-    assert_eq!(*door.counted.lock().unwrap(), [Rejection::Unauthorized; 4]);
+    let counted = door.counted.lock().unwrap();
+    assert_eq!(*counted, [Rejection::Unauthorized; 22]);
+}
+
+#[test]
+fn without_keys_a_socket_that_others_may_open_changes_no_server() {
+    use unix_socket::Access::{Everyone, Group, Owner};
+    let load = "POST /models/{name}/reload";
+    for (socket, expected) in [
+        (Owner, "in -"),
+        (Group, "403 forbidden -"),
+        (Everyone, "403 forbidden -"),
+    ] {
+        let door = door_at(socket, None, MetricsAccess::Open);
+        let judged = door.judge(load, "", "a Unix socket");
+        assert_eq!(told(&judged), expected, "{socket:?}");
+        let judged = door.judge(PREDICT, "", "a Unix socket");
+        assert_eq!(told(&judged), "in -", "{socket:?}");
+        let all = door.add("all", &[Scope::Admin], None);
+        let judged = door.judge(load, &all, "a Unix socket");
+        assert_eq!(told(&judged), "in all", "{socket:?}");
+    }
 }
 
 #[test]
 fn with_a_key_everybody_is_asked_and_scopes_count() {
-    let door = door(None, true);
+    let door = door(None, MetricsAccess::Open);
     let web = door.add("web", &[Scope::Predict], None);
     let all = door.add("all", &[Scope::Admin], None);
     let old = door.add("old", &[Scope::Admin], Some(Duration::from_mins(1)));
@@ -166,7 +200,7 @@ fn with_a_key_everybody_is_asked_and_scopes_count() {
 
 #[test]
 fn metrics_can_be_closed() {
-    let door = door(None, false);
+    let door = door(None, MetricsAccess::WithKey);
     let web = door.add("web", &[Scope::Predict], None);
     let scraper = door.add("prometheus", &[Scope::Metrics], None);
     assert!(door.ask("GET /metrics", "").starts_with("401"));
@@ -177,7 +211,7 @@ fn metrics_can_be_closed() {
 
 #[test]
 fn each_key_and_each_address_has_its_own_rate() {
-    let door = door(Some((0.001, 2)), true);
+    let door = door(Some((0.001, 2)), MetricsAccess::Open);
     let web = door.add("web", &[Scope::Predict], None);
     let ci = door.add("ci", &[Scope::Predict], None);
     for expected in ["401", "401", "429", "429"] {

@@ -1,7 +1,8 @@
 //! The keys of a running server: read at the start, and again whenever their file changes.
 //!
 //! A server that asks for keys never stops asking. A file that is broken or gone changes nothing but
-//! the log: the keys that were read last stay. A file whose last key was removed lets nobody in.
+//! the log: the keys that were read last stay. A file whose last key was removed lets nobody in, and so does
+//! one that appears and cannot be read: it was put there to keep somebody out.
 //! Imports: base, arc-swap, `serve::access::{file, key}`.
 
 use std::collections::BTreeMap;
@@ -44,21 +45,35 @@ pub(super) struct Known {
     pub(super) name: Arc<str>,
 }
 
+/// Who is asked for a key; a later one is stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    /// Nobody: there are no keys.
+    #[default]
+    Nobody,
+    /// Everybody, in vain, until it can be seen whether there is a file at all.
+    ForNow,
+    /// Everybody, until the server is started again.
+    Everybody,
+}
+
 /// What is known at one time.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// Must requests bring a key?
-    pub(super) are_required: bool,
+    asked: Asked,
     /// By hash: what a client could learn from the time of a look-up is how the hash of a text begins
     /// that it chose itself.
     by_mark: BTreeMap<[u8; 32], Arc<Known>>,
 }
 
 impl Keys {
-    fn new(keys: Vec<ApiKey>, before: Option<&Self>) -> Self {
-        let were_required = before.is_some_and(|before| before.are_required);
+    /// Puts the keys of a file together; `before` it was read, so many were asked.
+    fn new(keys: Vec<ApiKey>, before: Asked) -> Self {
         Self {
-            are_required: were_required || !keys.is_empty(),
+            asked: match before {
+                Asked::Nobody | Asked::ForNow if keys.is_empty() => Asked::Nobody,
+                Asked::Nobody | Asked::ForNow | Asked::Everybody => Asked::Everybody,
+            },
             by_mark: keys
                 .into_iter()
                 .map(|key| {
@@ -67,6 +82,11 @@ impl Keys {
                 })
                 .collect(),
         }
+    }
+
+    /// Must requests bring a key?
+    pub(super) fn are_required(&self) -> bool {
+        self.asked != Asked::Nobody
     }
 
     /// Returns the key of this mark.
@@ -122,7 +142,7 @@ impl Watched {
         };
         let problem = None;
         Ok(Self {
-            keys: ArcSwap::from_pointee(Keys::new(keys, None)),
+            keys: ArcSwap::from_pointee(Keys::new(keys, Asked::Nobody)),
             seen: Mutex::new(Seen { stamp, problem }),
             file,
         })
@@ -139,18 +159,18 @@ impl Watched {
         let stamp = match stamp(&self.file) {
             Ok(stamp) if stamp == seen.stamp && seen.problem.is_none() => return,
             Ok(stamp) => stamp,
-            Err(error) => return self.keep(&mut seen, &error.to_string()),
+            Err(error) => return self.refuse(&mut seen, Asked::ForNow, &error.to_string()),
         };
+        let asked = self.keys().asked;
         // An editor that writes in place empties the file first; `keys: []` is what says that there
         // are none.
-        if stamp.is_some_and(|stamp| stamp.size == 0) && self.keys().are_required {
-            return self.keep(&mut seen, "the file is empty");
+        if stamp.is_some_and(|stamp| stamp.size == 0) && asked == Asked::Everybody {
+            return self.refuse(&mut seen, asked, "the file is empty");
         }
         match self.file.read() {
             Ok(Some(keys)) => {
-                let before = self.keys();
-                let keys = Keys::new(keys, Some(&before));
-                if keys.are_required && keys.by_mark.is_empty() {
+                let keys = Keys::new(keys, asked);
+                if keys.are_required() && keys.by_mark.is_empty() {
                     tracing::warn!(
                         file = %self.file,
                         "no key is left: nobody may ask until there is one, or the server is started again"
@@ -162,29 +182,50 @@ impl Watched {
                 let problem = None;
                 *seen = Seen { stamp, problem };
             }
-            Ok(None) if self.keys().are_required => self.keep(&mut seen, "the file is gone"),
+            Ok(None) if asked == Asked::Everybody => {
+                self.refuse(&mut seen, asked, "the file is gone");
+            }
             Ok(None) => {
+                if asked == Asked::ForNow {
+                    tracing::info!(file = %self.file, "there are no keys after all: nobody is asked for one");
+                    self.keys.store(Arc::default());
+                }
                 let problem = None;
                 *seen = Seen { stamp, problem };
             }
             Err(error) => {
                 let problems = error.to_diagnostics().into_iter();
                 let problems: Vec<String> = problems.map(|problem| problem.headline).collect();
-                self.keep(&mut seen, &problems.join("; "));
+                self.refuse(&mut seen, Asked::Everybody, &problems.join("; "));
             }
         }
     }
 
-    /// Goes on with the keys that are known; says why once.
-    fn keep(&self, seen: &mut Seen, problem: &str) {
-        if seen.problem.as_deref() != Some(problem) {
+    /// Goes on with the keys that are known, and asks `asked` for one at least; says why once. Whoever makes
+    /// the first key, and the server cannot read it, must not believe that it is asked for.
+    fn refuse(&self, seen: &mut Seen, asked: Asked, problem: &str) {
+        let keys = self.keys();
+        if keys.asked < asked {
+            let by_mark = BTreeMap::new();
+            self.keys.store(Arc::new(Keys { asked, by_mark }));
+        }
+        if seen.problem.as_deref() == Some(problem) {
+            return;
+        }
+        if keys.by_mark.is_empty() {
+            tracing::error!(
+                file = %self.file,
+                problem,
+                "the keys cannot be read: no request that needs one is answered until they can"
+            );
+        } else {
             tracing::warn!(
                 file = %self.file,
                 problem,
                 "the keys cannot be read: those that were read last stay valid"
             );
-            seen.problem = Some(problem.to_owned());
         }
+        seen.problem = Some(problem.to_owned());
     }
 }
 
@@ -236,12 +277,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = file(dir.path());
         let watched = Watched::start(&KeySource::Project(file.clone())).unwrap();
-        assert!(!watched.keys().are_required, "there is no file");
+        assert!(!watched.keys().are_required(), "there is no file");
         watched.look();
         let (one, two) = (draw("one"), draw("two"));
         file.add(one.clone()).unwrap();
         watched.look();
-        assert!(watched.keys().are_required && knows(&watched, &one));
+        assert!(watched.keys().are_required() && knows(&watched, &one));
         file.add(two.clone()).unwrap();
         watched.look();
         assert!(knows(&watched, &one) && knows(&watched, &two));
@@ -262,7 +303,62 @@ mod tests {
         assert!(!knows(&watched, &one) && knows(&watched, &two));
         file.remove(std::slice::from_ref(&two.name)).unwrap();
         watched.look();
-        assert!(watched.keys().are_required && !knows(&watched, &two));
+        assert!(watched.keys().are_required() && !knows(&watched, &two));
+    }
+
+    #[test]
+    fn a_first_key_that_cannot_be_read_lets_nobody_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(dir.path());
+        for unreadable in [true, false] {
+            let watched = Watched::start(&KeySource::Project(file.clone())).unwrap();
+            assert!(!watched.keys().are_required());
+            if unreadable {
+                // For root, too.
+                fs::create_dir_all(file.path()).unwrap();
+            } else {
+                fs::write_atomic(file.path(), b"keys: [{name: one}]").unwrap();
+            }
+            watched.look();
+            assert!(watched.keys().are_required());
+            fs::remove_dir_all(file.path())
+                .or_else(|_| fs::remove_file(file.path()))
+                .unwrap();
+            watched.look();
+            assert!(watched.keys().are_required(), "somebody wanted it closed");
+            let one = draw("one");
+            file.add(one.clone()).unwrap();
+            watched.look();
+            assert!(knows(&watched, &one));
+            fs::remove_file(file.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn while_nobody_can_look_nobody_is_let_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state");
+        let file = file(&folder);
+        let watched = Watched::start(&KeySource::Project(file.clone())).unwrap();
+        // A file in the place of the folder: whether there are keys in it cannot be said.
+        fs::write_atomic(&folder, b"").unwrap();
+        watched.look();
+        assert!(watched.keys().are_required());
+        fs::remove_file(&folder).unwrap();
+        watched.look();
+        assert!(!watched.keys().are_required(), "there are none");
+        fs::write_atomic(&folder, b"").unwrap();
+        watched.look();
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        let one = draw("one");
+        file.add(one.clone()).unwrap();
+        watched.look();
+        assert!(watched.keys().are_required() && knows(&watched, &one));
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write_atomic(&folder, b"").unwrap();
+        watched.look();
+        assert!(knows(&watched, &one), "what is known stays");
     }
 
     #[test]
@@ -270,7 +366,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = file(dir.path());
         let source = KeySource::Named(file.clone());
-        let start = || Watched::start(&source).map(|watched| watched.keys().are_required);
+        let start = || Watched::start(&source).map(|watched| watched.keys().are_required());
         assert!(matches!(start(), Err(Error::NoKeyFile { .. })));
         fs::write_atomic(file.path(), b"keys: []").unwrap();
         assert!(matches!(start(), Err(Error::NoKeys { .. })));
@@ -280,6 +376,6 @@ mod tests {
         file.add(draw("one")).unwrap();
         assert!(start().unwrap());
         let elsewhere = KeySource::Project(super::KeyFile::new(dir.path().join("none"), "none"));
-        assert!(!Watched::start(&elsewhere).unwrap().keys().are_required);
+        assert!(!Watched::start(&elsewhere).unwrap().keys().are_required());
     }
 }

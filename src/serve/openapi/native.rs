@@ -76,7 +76,7 @@ pub(super) struct RequestHeaders {
     id: Option<String>,
 }
 
-/// How an explanation is made and told.
+/// How an explanation is told.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes a query; `explain` reads it")]
@@ -84,6 +84,13 @@ struct Explaining {
     /// `png` for a picture: what the model saw, with colours for what matters.
     #[param(value_type = ExplanationForm, required = false, inline)]
     format: Option<ExplanationForm>,
+}
+
+/// How an explanation is made.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query; `occlusion` reads it")]
+pub(super) struct Occluding {
     /// The class to explain, instead of the likeliest.
     #[param(value_type = String, required = false)]
     label: Option<String>,
@@ -156,7 +163,7 @@ fn predict_batch() {}
     description = "A square in the picture's mean colour is moved over the picture as the model sees it; where the \
                    probability of the class falls, the model looks there (occlusion sensitivity). One explanation \
                    is computed at a time, and it gives way to predictions.",
-    params(Explaining, Telling, WhichModel, RequestHeaders),
+    params(Explaining, Occluding, Telling, WhichModel, RequestHeaders),
     request_body(content(
         (PredictForm = "multipart/form-data"),
         (ImageJson = "application/json", example = json!({"image": EXAMPLE_PICTURE})),

@@ -1,11 +1,13 @@
 //! Description of the REST API of TensorFlow Serving and of KServe's first protocol. Imports: utoipa,
-//! `serve::answer`.
+//! `serve::answer`, `openapi::native`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::serve::answer::EXAMPLE_PICTURE;
+use crate::serve::answer::{EXAMPLE_PICTURE, Explanation};
+
+use super::native::Occluding;
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
@@ -15,7 +17,7 @@ pub(super) fn document() -> Document {
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        list, status, metadata, predict, classify, version_status, version_metadata, version_predict, version_classify, label_status, label_metadata, label_predict, label_classify
+        list, status, metadata, predict, classify, explain, version_status, version_metadata, version_predict, version_classify, version_explain, label_status, label_metadata, label_predict, label_classify, label_explain
     ),
     tags((name = "tfserving", description = "TensorFlow Serving's REST API and KServe's first protocol"))
 )]
@@ -97,6 +99,17 @@ struct TfResults {
     /// For each picture `["coat", 0.9731]` for each class.
     #[schema(example = json!([[["coat", 0.9731], ["bag", 0.0269]]]))]
     results: Vec<Value>,
+}
+
+/// What answers depend on.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes an answer; `protocol::tfserving` writes it"
+)]
+struct TfExplanations<'a> {
+    /// One for each picture, in order.
+    explanations: Vec<Explanation<'a>>,
 }
 
 /// An error as TensorFlow Serving writes it.
@@ -197,6 +210,31 @@ fn predict() {}
 fn classify() {}
 
 #[utoipa::path(
+    post, path = "/v1/models/{name}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
+    responses(
+        (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn explain() {}
+
+#[utoipa::path(
     get, path = "/v1/models/{name}/versions/{version}", tag = "tfserving", summary = "The state of the versions of a model, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
@@ -279,6 +317,32 @@ fn version_predict() {}
 fn version_classify() {}
 
 #[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe, by version",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("version" = String, Path, description = "The version, of those in memory"),
+        Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
+    responses(
+        (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn version_explain() {}
+
+#[utoipa::path(
     get, path = "/v1/models/{name}/labels/{label}", tag = "tfserving", summary = "The state of the versions of a model, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
@@ -359,3 +423,29 @@ fn label_predict() {}
 )]
 #[expect(dead_code, reason = "describes a route")]
 fn label_classify() {}
+
+#[utoipa::path(
+    post, path = "/v1/models/{name}/labels/{label}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe, by alias",
+    params(
+        ("name" = String, Path, description = "The name of the model"),
+        ("label" = String, Path, description = "An alias of the registry"),
+        Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
+        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
+        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+    ),
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
+    responses(
+        (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
+        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
+        (status = 404, description = "There is no such model or version", body = TfError),
+        (status = 408, description = "The body did not arrive in time", body = TfError),
+        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
+        (status = 415, description = "A Content-Encoding", body = TfError),
+        (status = 500, description = "A bug of the server", body = TfError),
+        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
+        (status = 504, description = "No answer in time", body = TfError),
+    )
+)]
+#[expect(dead_code, reason = "describes a route")]
+fn label_explain() {}

@@ -333,6 +333,11 @@ impl Visitor<'_> for Picture<'_> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
     use crate::serve::tensor::Tensor;
 
@@ -353,6 +358,48 @@ mod tests {
     fn files(files: &[&'static str]) -> Given {
         let file = |text: &&'static str| Ok(Bytes::from_static(text.as_bytes()));
         Given::Files(files.iter().map(file).collect())
+    }
+
+    const FORMS: [Form; 2] = [Form::Rows, Form::Columns];
+
+    proptest! {
+        #[test]
+        fn any_text_is_inputs_or_an_error(
+            text in r#"[\[\]\{\}",:0-9.eE-]{0,60}"#,
+            named in r#"\{"(image|image_bytes|b64|x)":[\[\]\{\}",:a-z0-9]{0,30}\}"#,
+        ) {
+            for body in [&text, &named, &format!("[{named}]")] {
+                for form in FORMS {
+                    for texts in [Texts::Pictures, Texts::Refused] {
+                        let _ = read(form, texts, body);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn inputs_come_out_as_they_went_in(
+            values in prop::collection::vec(prop::array::uniform3(-1e30_f32..1e30), 1..5),
+            files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5),
+        ) {
+            let plain = json!(values).to_string();
+            let rows: Vec<_> = values.iter().map(|row| json!({"image": row})).collect();
+            let expected: Result<Given, String> = Ok(numbers(&[values.len(), 3], &values.concat()));
+            prop_assert_eq!(read(Form::Rows, Texts::Refused, &plain), expected.clone());
+            prop_assert_eq!(read(Form::Columns, Texts::Refused, &plain), expected.clone());
+            prop_assert_eq!(read(Form::Rows, Texts::Refused, &json!(rows).to_string()), expected);
+
+            let texts: Vec<String> = files.iter().map(|file| STANDARD.encode(file)).collect();
+            let objects: Vec<_> = texts.iter().map(|text| json!({"b64": text})).collect();
+            let files = files.into_iter().map(|file| Ok(file.into())).collect();
+            let expected: Result<Given, String> = Ok(Given::Files(files));
+            for form in FORMS {
+                let body = json!(objects).to_string();
+                prop_assert_eq!(read(form, Texts::Refused, &body), expected.clone());
+                let body = json!(texts).to_string();
+                prop_assert_eq!(read(form, Texts::Pictures, &body), expected.clone());
+            }
+        }
     }
 
     #[test]

@@ -110,6 +110,7 @@ pub(super) fn render(metrics: &Metrics, problem: &Problem, asked: &Asked<'_>) ->
     match problem.code {
         ProblemCode::BodyTooLarge => metrics.rejected(Rejection::BodyLimit),
         ProblemCode::BodyBudget => metrics.rejected(Rejection::BodyBudget),
+        ProblemCode::Crowded => metrics.rejected(Rejection::ConnectionsLimit),
         ProblemCode::NotFound
         | ProblemCode::MethodNotAllowed
         | ProblemCode::BodyTimeout

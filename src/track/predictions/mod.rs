@@ -18,6 +18,7 @@
 mod folder;
 mod reader;
 mod record;
+mod route;
 mod window;
 mod writer;
 
@@ -27,5 +28,6 @@ mod tests;
 pub use folder::Segment;
 pub use reader::{Predictions, Stamp};
 pub use record::{Feedback, KeptPicture, Prediction, Record, Shadow};
+pub use route::predicts;
 pub use window::{Accuracy, Confidence, Labelled, Window};
 pub use writer::{Entry, Writer};

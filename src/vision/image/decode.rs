@@ -149,17 +149,17 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
             bytes_max: limits.file_bytes_max,
         });
     }
-    let memory = {
-        let mut memory = image::Limits::no_limits();
-        memory.max_alloc =
-            Some(limits.pixels_max.saturating_mul(DECODER_BYTES_PER_PIXEL) + DECODER_BYTES_EXTRA);
-        memory
-    };
+    let memory = memory_for(limits.pixels_max);
     match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => {
-            // The decoder calls a file damaged whose rows it could not address.
+            let mut memory = memory;
             if let Some((width, height)) = png_size(bytes) {
+                // The decoder calls a file damaged whose rows it could not address.
                 require_size(width, height, limits)?;
+                // It unpacks a profile of colours as far as it may: that of a small picture is small.
+                memory = memory_for(u64::from(width) * u64::from(height));
+                let with_file = |most: u64| most.saturating_add(bytes.len() as u64);
+                memory.max_alloc = memory.max_alloc.map(with_file);
             }
             let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory.clone());
             upright(decoder.map_err(reason)?, limits, memory)
@@ -207,10 +207,20 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     }
 }
 
-/// Returns how many pixels the head of a picture claims; `None` if it cannot be read.
+/// Returns what a decoder may take for a picture of so many pixels.
+fn memory_for(pixels: u64) -> image::Limits {
+    let mut memory = image::Limits::no_limits();
+    let bytes = pixels.saturating_mul(DECODER_BYTES_PER_PIXEL);
+    memory.max_alloc = Some(bytes.saturating_add(DECODER_BYTES_EXTRA));
+    memory
+}
+
+/// Returns how many pixels the head of a picture claims; `None` if that cannot be read with little
+/// memory.
 #[must_use]
 pub fn pixels(bytes: &[u8]) -> Option<u64> {
-    let reader = ImageReader::new(Cursor::new(bytes));
+    let mut reader = ImageReader::new(Cursor::new(bytes));
+    reader.limits(memory_for(0));
     let (width, height) = reader.with_guessed_format().ok()?.into_dimensions().ok()?;
     Some(u64::from(width) * u64::from(height))
 }

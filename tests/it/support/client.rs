@@ -153,6 +153,11 @@ impl Server {
         value.parse().unwrap()
     }
 
+    #[cfg(feature = "vision")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 use snapbox::IntoData;
 use tempfile::TempDir;
 
+#[cfg(feature = "vision")]
+pub(crate) mod bombs;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod dvc;
@@ -20,6 +22,8 @@ pub(crate) mod dvc_world;
 pub(crate) mod filter;
 #[cfg(feature = "vision")]
 pub(crate) mod html;
+#[cfg(feature = "vision")]
+pub(crate) mod memory;
 pub(crate) mod mlflow;
 #[cfg(feature = "vision")]
 pub(crate) mod openapi;

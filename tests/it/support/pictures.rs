@@ -123,7 +123,8 @@ impl Project {
     }
 }
 
-fn start(width: u32, height: u32) -> Vec<u8> {
+/// Returns the head of a PNG file of 8-bit colour.
+pub(crate) fn start(width: u32, height: u32) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut header = Vec::new();
     header.extend(width.to_be_bytes());
@@ -134,7 +135,8 @@ fn start(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-fn chunk(file: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
+/// Adds a chunk to a PNG file.
+pub(crate) fn chunk(file: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     file.extend((data.len() as u32).to_be_bytes());
     let from = file.len();
     file.extend(kind);

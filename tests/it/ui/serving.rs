@@ -312,3 +312,42 @@ fn what_is_no_prediction_server_is_said_to_be_none() {
     let text = p.ui(&format!("--serve-url {url}")).get("/serving").text();
     assert!(text.contains("is no prediction server of cvops"), "{text}");
 }
+
+#[cfg(feature = "vision")]
+#[test]
+fn a_server_that_does_not_show_its_figures_is_not_taken_for_a_stranger() {
+    let p = project();
+    p.ok("init");
+    let seen = |server: &Server| {
+        let pages = p.ui(&format!("--serve-url {}", server.url("")));
+        pages.get("/serving").text()
+    };
+    p.write(
+        "params.yaml",
+        "serve: {port: 0, metrics: {listen: '127.0.0.1:0'}}\n",
+    );
+    let text = seen(&p.serve(""));
+    for part in [
+        "not ready",
+        "at an address of their own",
+        "from the prediction log",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    p.write("params.yaml", "serve: {port: 0, open_metrics: false}\n");
+    p.ok("serve keys add web");
+    let text = seen(&p.serve(""));
+    for part in ["not ready", "want a key (401)", "cvops monitor"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_server_is_looked_for_where_the_parameters_say() {
+    let p = project();
+    p.ok("init");
+    p.write("params.yaml", "serve: {host: 0.0.0.0, port: 9}\n");
+    let text = p.ui("").get("/serving").text();
+    assert!(text.contains("http://127.0.0.1:9<"), "{text}");
+    assert!(text.contains("not running"), "{text}");
+}

@@ -13,11 +13,11 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::params::here_or_in_root;
 use crate::project::Project;
-use crate::serve::{Config, LockState, ModelSource, Origin, ServedModel, Strictness};
+use crate::serve::{Config, Figures, LockState, ModelSource, Origin, ServedModel, Strictness};
 use crate::vision::artifact::ModelFiles;
 
 use super::Args;
-use super::lock::lock_check;
+use super::lock::beside_lock;
 use super::registry::{self, Followed, ModelUri};
 
 /// The folder that is served when none is named.
@@ -232,10 +232,12 @@ fn source(
             refuse_file(ctx, model)?;
             let shown = here_or_in_root(ctx, model, DEFAULT_MODEL);
             let dir = ctx.dir.join(&shown);
+            let lock = beside_lock(ctx, &dir);
             return Ok(ModelSource {
                 name: name.map_or_else(|| name_of(&dir), str::to_owned),
                 shown,
-                check: lock_check(ctx, &dir),
+                check: lock.check,
+                evaluated: lock.evaluated,
                 made_by: maker(ctx, &dir),
                 strictness,
                 origin: Origin::Folder(dir),
@@ -247,6 +249,8 @@ fn source(
         shown: PathBuf::from(uri.to_string()),
         name: name.unwrap_or_else(|| uri.name()).to_owned(),
         check: Arc::new(|_| LockState::Absent),
+        // What brings a version knows it from its run.
+        evaluated: Arc::new(Figures::new),
         made_by: None,
         strictness: Strictness::Warn,
         origin: Origin::Registry(Arc::new(Followed::new(ctx.project()?, uri.clone()))),

@@ -12,12 +12,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::fs::{self, LinkKind};
 use crate::project::Project;
-use crate::serve::{Brought, Named, Registry, Target};
+use crate::serve::{Brought, Figures, Named, Registry, Target};
 use crate::track::artifacts::{Artifacts, path_of_uri};
 use crate::track::entity::ModelVersion;
-use crate::track::overview::{headings, main_metrics};
+use crate::track::overview::main_metrics;
 use crate::track::{Error, Reader, Tracking};
 use crate::vision::artifact::ModelFiles;
+
+use super::figures::figures;
 
 /// How the address of a registered model begins.
 pub(super) const SCHEME: &str = "models:";
@@ -25,8 +27,6 @@ pub(super) const SCHEME: &str = "models:";
 const ARTIFACTS: &str = "mlflow-artifacts:";
 /// The file without which a folder is no model that `cvops train` wrote.
 const MANIFEST: &str = "model.json";
-/// Metrics that are told of a version, at most.
-const SCORES_MAX: usize = 20;
 /// A copy is made where the file system has no better link: a model is brought once per version.
 const LINKS: [LinkKind; 3] = [LinkKind::Reflink, LinkKind::Hardlink, LinkKind::Copy];
 
@@ -199,7 +199,7 @@ impl Followed {
     }
 
     /// Returns what the run of a version says of how well it did. A model is served without, too.
-    fn scores(&self, run: &str) -> Vec<(String, f64)> {
+    fn scores(&self, run: &str) -> Figures {
         let run = match self.ask(|reader| reader.find(run)) {
             Ok(run) => run,
             Err(error) => {
@@ -207,10 +207,12 @@ impl Followed {
                 return Vec::new();
             }
         };
-        let keys = main_metrics(std::slice::from_ref(&run), SCORES_MAX);
-        let scores = headings(&keys).into_iter().zip(&keys);
-        let scores = scores.filter_map(|(name, key)| Some((name, run.metric(key)?)));
-        scores.filter(|(_, value)| value.is_finite()).collect()
+        let keys = main_metrics(std::slice::from_ref(&run), usize::MAX).into_iter();
+        let numbers = keys.filter_map(|key| {
+            let value = run.metric(&key)?;
+            Some((key, value))
+        });
+        figures(numbers.collect())
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "vision")]
 mod eye;
 mod secret;
+mod server;
 mod token;
 mod user;
 
@@ -50,9 +51,10 @@ pub(in crate::cli) struct Args {
     /// Another name that requests may be sent to, such as that of a proxy on this machine (repeatable)
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Where the project's prediction server answers
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5001")]
-    serve_url: String,
+    /// Where the project's prediction server answers (default: where the section `serve` of
+    /// params.yaml says, else http://127.0.0.1:5001)
+    #[arg(long, value_name = "URL")]
+    serve_url: Option<String>,
     /// The largest file that may be uploaded, MiB
     #[arg(long, value_name = "MIB", default_value_t = 10240, value_parser = clap::value_parser!(u32).range(1..))]
     upload_max: u32,
@@ -93,7 +95,10 @@ fn serve(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
     let site = Site::new(ui::Options {
         project: project.clone(),
-        serve_url: args.serve_url.clone(),
+        serve_url: match &args.serve_url {
+            Some(url) => url.clone(),
+            None => server::url(&project),
+        },
         eye: eye(),
         env: ctx.env.all().clone(),
     });

@@ -216,7 +216,9 @@ pub(super) fn csv(body: &[u8]) -> Result<Given, String> {
     let mut gathered = Gathered::new(Texts::Pictures);
     let mut row = csv::StringRecord::new();
     while reader.read_record(&mut row).map_err(|e| failed(&e))? {
-        gathered.picture(row.get(column).unwrap_or_default());
+        gathered
+            .picture::<serde_json::Error>(row.get(column).unwrap_or_default())
+            .map_err(|e| failed(&e))?;
     }
     gathered
         .finish::<serde_json::Error>()
@@ -225,7 +227,11 @@ pub(super) fn csv(body: &[u8]) -> Result<Given, String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::serve::tensor::Tensor;
@@ -242,6 +248,40 @@ mod tests {
     ) -> Result<Given, String> {
         let given = what(&mut serde_json::Deserializer::from_str(body));
         given.map(Option::unwrap).map_err(|e| e.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_table_or_an_error(
+            text in r#"[\[\]\{\}",:a-z0-9 ]{0,60}"#,
+            members in r#""(columns|data|index)":[\[\]\{\}",:a-z0-9]{0,40}"#,
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            for body in [text, format!("{{{members}}}"), format!("[{{{members}}}]")] {
+                let _ = read(|d| split(d), &body);
+                let _ = read(|d| records(d), &body);
+                let _ = csv(body.as_bytes());
+            }
+            let _ = csv(&bytes);
+        }
+
+        #[test]
+        fn pictures_come_out_of_every_table_as_they_went_in(
+            files in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 1..5),
+            column in "[a-z]{1,9}",
+        ) {
+            let texts: Vec<String> = files.iter().map(|file| STANDARD.encode(file)).collect();
+            let rows: Vec<_> = texts.iter().map(|text| json!([text])).collect();
+            let objects: Vec<_> = texts.iter().map(|text| json!({column.as_str(): text})).collect();
+            let files = files.into_iter().map(|file| Ok(file.into())).collect();
+            let given: Result<Given, String> = Ok(Given::Files(files));
+            let table = json!({"columns": [column], "data": rows}).to_string();
+            prop_assert_eq!(read(|d| split(d), &table), given.clone());
+            let table = json!(objects).to_string();
+            prop_assert_eq!(read(|d| records(d), &table), given.clone());
+            let table = format!("{column}\n{}\n", texts.join("\n"));
+            prop_assert_eq!(csv(table.as_bytes()), given);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
-use crate::serve::endpoint::{Handler, get, post, ready_now};
+use crate::serve::endpoint::{Handler, get, post, probe, ready_now};
 use crate::serve::predict::{Answered, Predicted, answer_all, timings, write_answer};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp};
@@ -49,7 +49,7 @@ pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
         post(INVOCATIONS, body_max, |service, ask| {
             Box::pin(invocations(service, ask))
         }),
-        get("/ping", |service, _| ready_now(ping(&service))),
+        probe("/ping", |service, _| ready_now(ping(&service))),
         get("/version", |service, _| ready_now(version(&service))),
     ]
 }

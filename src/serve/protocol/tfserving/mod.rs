@@ -1,8 +1,9 @@
-//! TensorFlow Serving's REST API and KServe's first protocol, which is its predict route and two more:
+//! TensorFlow Serving's REST API and KServe's first protocol, which is its predict route and three more:
 //! `/v1/models…`. `path` says which model is meant, `request` reads bodies, `answer` writes them,
-//! `status` tells of models. Imports: http, `serve::*`, `protocol::{given, json_inputs}`.
+//! `explain` says what answers depend on, `status` tells of models. Imports: http, `serve::*`, `protocol::{given, json_inputs}`.
 
 mod answer;
+mod explain;
 mod path;
 mod request;
 mod status;
@@ -46,7 +47,7 @@ pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
 }
 
 /// Returns what is asked of a model that is named in one way.
-fn of_model<N: Naming>(body_max: u64) -> [(Route, Handler); 4] {
+fn of_model<N: Naming>(body_max: u64) -> [(Route, Handler); 5] {
     let path = N::PATH;
     [
         get(path, |service, ask| {
@@ -64,6 +65,10 @@ fn of_model<N: Naming>(body_max: u64) -> [(Route, Handler); 4] {
         post(format!("{path}:classify"), body_max, |service, ask| {
             let path = ModelPath::of::<N>(&ask);
             Box::pin(asked(path, Verb::Classify, service, ask))
+        }),
+        post(format!("{path}:explain"), body_max, |service, ask| {
+            let path = ModelPath::of::<N>(&ask);
+            Box::pin(asked(path, Verb::Explain, service, ask))
         }),
     ]
 }
@@ -85,14 +90,16 @@ fn tell(service: &Service, ask: &Ask, told: Result<Value, Refusal>) -> Response 
 enum Verb {
     Predict,
     Classify,
+    Explain,
 }
 
-/// `POST …:predict` and `POST …:classify`
+/// `POST …:predict`, `POST …:classify` and `POST …:explain`
 async fn asked(path: ModelPath, verb: Verb, service: Arc<Service>, ask: Ask) -> Response {
     let chosen = path.choose(&service, &ask);
     let response = match (&chosen, verb) {
         (Ok(chosen), Verb::Predict) => predict(&service, chosen, &ask).await,
         (Ok(chosen), Verb::Classify) => classify(&service, chosen, &ask).await,
+        (Ok(chosen), Verb::Explain) => explain::explain(&service, chosen, &ask).await,
         (Err(refusal), _) => Err(refusal.clone()),
     };
     service.finish(Protocol::TfServing, chosen.ok().as_ref(), response, &ask.id)

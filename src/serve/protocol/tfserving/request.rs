@@ -242,5 +242,26 @@ mod tests {
                 let _ = (predict(body), classify(body));
             }
         }
+
+        #[test]
+        fn a_request_is_read_as_it_was_written(
+            values in prop::collection::vec(prop::array::uniform2(-1e30_f32..1e30), 1..5),
+            text in "[a-zA-Z0-9+/]{4}",
+        ) {
+            let tensor = crate::serve::tensor::Tensor {
+                shape: vec![values.len(), 2],
+                values: values.concat(),
+            };
+            for (key, form) in [("instances", Form::Rows), ("inputs", Form::Columns)] {
+                let body = serde_json::json!({"signature_name": SIGNATURE, key: values}).to_string();
+                let given = Given::Numbers(tensor.clone());
+                prop_assert_eq!(predict(body.as_bytes()), Ok(Request { given, form }));
+            }
+            let picture = crate::serve::envelope::base64_bytes(&text).map(bytes::Bytes::from);
+            let example = serde_json::json!({"image": {"b64": text}});
+            let body = serde_json::json!({"examples": [example, example]}).to_string();
+            let given = Given::Files(vec![picture.clone(), picture]);
+            prop_assert_eq!(classify(body.as_bytes()), Ok(given));
+        }
     }
 }

@@ -159,8 +159,7 @@ impl Taken<'_> {
 
     /// `one` is the shape of one picture.
     fn other_shape(&self, input: &InputTensor<'_>, one: &[u64]) -> Refusal {
-        let lengths: Vec<String> = one.iter().map(u64::to_string).collect();
-        let rest = format!(",{}", lengths.join(","));
+        let rest: String = one.iter().map(|length| format!(",{length}")).collect();
         bad(format!(
             "unexpected shape for input '{}' for model '{}'. Expected [-1{rest}], got {}",
             input.name,
@@ -499,6 +498,34 @@ mod tests {
                 Ok(Pictures::Files(files)) => prop_assert_eq!(files.len() as u64, shape[0]),
                 Err((status, _)) => prop_assert!(status == 400 || status == 413),
             }
+        }
+
+        #[test]
+        fn pictures_come_out_as_they_went_in(
+            values in prop::collection::vec(prop::array::uniform2(0.0_f32..=255.0), 0..4),
+            contents in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4),
+        ) {
+            let bytes: Vec<u8> = values.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+            let head = format!("\"datatype\": \"FP32\", \"shape\": [{}, 1, 2, 1]", values.len());
+            let decimal = image(&format!("{head}, \"data\": {}", serde_json::json!(values.concat())));
+            let size = bytes.len();
+            let binary = image(&format!("{head}, \"parameters\": {{\"binary_data_size\": {size}}}"));
+            let expected = Pictures::Values(values.into_iter().map(Vec::from).collect());
+            let expected: Result<Pictures, (u16, String)> = Ok(expected);
+            prop_assert_eq!(pictures(&decimal, b""), expected.clone());
+            prop_assert_eq!(pictures(&binary, &bytes), expected);
+
+            let mut bytes = Vec::new();
+            for file in &contents {
+                super::super::binary::write_element(&mut bytes, file);
+            }
+            let size = bytes.len();
+            let binary = files(&format!(
+                "\"shape\": [{}], \"parameters\": {{\"binary_data_size\": {size}}}",
+                contents.len()
+            ));
+            let expected = Pictures::Files(contents.into_iter().map(Bytes::from).collect());
+            prop_assert_eq!(pictures(&binary, &bytes), Ok(expected));
         }
     }
 }

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::http::header::{HeaderValue, RETRY_AFTER};
 use crate::http::{Response, Route, StatusCode};
-use crate::serve::endpoint::{Handler, get, post, ready_now};
+use crate::serve::endpoint::{Handler, get, post, probe, ready_now};
 use crate::serve::service::{Service, json as json_response};
 
 use model::ModelPath;
@@ -35,11 +35,11 @@ const READY_RETRY_S: u64 = 1;
 pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
     let mut all = vec![
         get("/v2", |service, _| ready_now(server(&service))),
-        get("/v2/health/live", |_, _| {
+        probe("/v2/health/live", |_, _| {
             let live = json!({"live": true});
             ready_now(json_response(StatusCode::OK, &live))
         }),
-        get("/v2/health/ready", |service, _| ready_now(ready(&service))),
+        probe("/v2/health/ready", |service, _| ready_now(ready(&service))),
         get("/v2/models", |service, _| ready_now(models(&service))),
     ];
     for path in ["/v2/models/{name}", "/v2/models/{name}/versions/{version}"] {

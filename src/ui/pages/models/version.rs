@@ -97,6 +97,8 @@ struct RunCard {
 enum Serving {
     This,
     Other(String),
+    /// It tells only those who have a key.
+    Closed,
 }
 
 /// Commands and snippets.
@@ -332,7 +334,10 @@ pub(super) fn run_chip(status: Status) -> Chip {
 /// Asks the prediction server what it serves.
 fn serving(site: &Site, evidence: &Evidence) -> Option<Serving> {
     let url = format!("{}/models", site.serve_url.trim_end_matches('/'));
-    let (_, told) = probe::read(&url, SERVER_TIMEOUT, SERVER_BYTES_MAX).ok()?;
+    let (status, told) = probe::read(&url, SERVER_TIMEOUT, SERVER_BYTES_MAX).ok()?;
+    if matches!(status, 401 | 403) {
+        return Some(Serving::Closed);
+    }
     let told: serde_json::Value = serde_json::from_str(&told).ok()?;
     let model = told.get("models")?.get(0)?;
     let text = |key: &str| model.get(key).and_then(|value| value.as_str());

@@ -1,9 +1,11 @@
-//! How the prediction server is, asked in a moment. Imports: base, `ui::parts`.
+//! How the prediction server is, asked in a moment. Imports: base, `ui::parts`,
+//! `pages::serving`.
 
 use std::time::Duration;
 
 use crate::base::exposition::samples;
 use crate::base::probe::{self, ProbeError};
+use crate::ui::pages::serving::ready_url;
 use crate::ui::parts::chip::{Chip, Tone};
 
 /// How long one answer may take: two of them keep the page waiting for less than 300 ms.
@@ -28,7 +30,7 @@ impl Server {
     pub(super) fn ask(url: &str) -> Self {
         let base = url.trim_end_matches('/');
         let not_watched = Chip::new(Tone::Plain, "not watched");
-        let (chip, detail) = match probe::probe(&format!("{base}/health/ready"), PATIENCE) {
+        let (chip, detail) = match probe::probe(&ready_url(base), PATIENCE) {
             Ok(probe) if probe.is_well() => (Chip::new(Tone::Good, "ready"), String::new()),
             Ok(probe) => (
                 Chip::new(Tone::Warn, "not ready"),

@@ -22,7 +22,7 @@ use crate::ui::reply;
 use crate::ui::site::{Endpoint, Site};
 
 use watch::Server;
-pub(in crate::ui) use watch::Watch;
+pub(in crate::ui) use watch::{Watch, ready_url};
 
 pub(in crate::ui) const ENDPOINTS: &[Endpoint] = &[
     Endpoint::get("/serving", view::answer),
@@ -95,6 +95,7 @@ fn live(site: &Site, asked: &Asked) -> Result<Response, Refused> {
                 format!("{seen:?} {:?}", reading.model)
             }
             Server::Down(why) | Server::Strange(why) => why,
+            Server::Unseen { is_ready, why } => format!("{is_ready:?} {why}"),
         };
         let seen = (server, log.stamp().unwrap_or_default());
         if told.as_ref() == Some(&seen) {

@@ -1,12 +1,11 @@
 //! What one look at a server's metrics says, and what two say together. Pure.
-//! Imports: base.
+//! Imports: base, track.
 
 use std::collections::BTreeMap;
 
 use crate::base::exposition::{Histogram, samples};
+use crate::track::predictions::predicts;
 
-/// The routes whose requests are counted as traffic.
-const PREDICT: &str = "/predict";
 /// How long they took.
 const LATENCY: &str = "http_request_duration_seconds";
 
@@ -85,13 +84,11 @@ impl Reading {
                         loaded: 0.0,
                     });
                 }
-                "http_requests_total" if sample.label("handler").starts_with(PREDICT) => {
+                "http_requests_total" if predicts(sample.label("handler")) => {
                     add(&mut reading.requests, "status");
                 }
                 "cvops_requests_rejected_total" => add(&mut reading.rejected, "reason"),
-                name if name.starts_with(LATENCY)
-                    && sample.label("handler").starts_with(PREDICT) =>
-                {
+                name if name.starts_with(LATENCY) && predicts(sample.label("handler")) => {
                     reading.latency.add(LATENCY, &sample);
                 }
                 "cvops_inference_images_total" => reading.images += value,
@@ -191,7 +188,10 @@ mod tests {
         http_request_duration_seconds_bucket{handler=\"/predict\",le=\"+Inf\"} 90\n\
         http_request_duration_seconds_bucket{handler=\"/predict/batch\",le=\"0.01\"} 0\n\
         http_request_duration_seconds_bucket{handler=\"/predict/batch\",le=\"0.1\"} 8\n\
-        http_request_duration_seconds_bucket{handler=\"/predict/batch\",le=\"+Inf\"} 10\n";
+        http_request_duration_seconds_bucket{handler=\"/predict/batch\",le=\"+Inf\"} 10\n\
+        http_requests_total{handler=\"/explain\",method=\"POST\",status=\"2xx\"} 500\n\
+        http_request_duration_seconds_bucket{handler=\"/explain\",le=\"10\"} 500\n\
+        http_request_duration_seconds_bucket{handler=\"/explain\",le=\"+Inf\"} 500\n";
 
     #[test]
     fn totals_and_quantiles_are_of_prediction_requests() {

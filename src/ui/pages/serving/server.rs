@@ -31,6 +31,8 @@ pub(super) struct ServerPart {
     /// What is wrong, and what to do.
     problem: Option<String>,
     is_up: bool,
+    /// It is there, without figures.
+    is_unseen: bool,
     model: Option<ModelCard>,
     traffic: Option<TrafficCard>,
     curves: Option<[Figure; 2]>,
@@ -85,6 +87,7 @@ impl ServerPart {
             state,
             problem,
             is_up: false,
+            is_unseen: false,
             model: None,
             traffic: None,
             curves: None,
@@ -92,6 +95,17 @@ impl ServerPart {
         match server {
             Server::Down(why) => bare(Chip::new(Tone::Plain, "not running"), Some(why.clone())),
             Server::Strange(why) => bare(Chip::new(Tone::Warn, "not ours"), Some(why.clone())),
+            Server::Unseen { is_ready, why } => Self {
+                is_unseen: true,
+                ..bare(
+                    match is_ready {
+                        Some(true) => Chip::new(Tone::Good, "ready"),
+                        Some(false) => Chip::new(Tone::Warn, "not ready"),
+                        None => Chip::new(Tone::Warn, "not seen"),
+                    },
+                    Some(why.clone()),
+                )
+            },
             Server::Up(up) => {
                 let (state, problem) = state(up);
                 Self {

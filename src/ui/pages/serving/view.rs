@@ -157,7 +157,14 @@ pub(super) fn answer(site: &Site, asked: &Asked) -> Result<Response, Refused> {
         theme: layout.theme,
         layout,
         url: site.serve_url.clone(),
-        is_up: matches!(server, Server::Up(_)),
+        is_up: matches!(
+            server,
+            Server::Up(_)
+                | Server::Unseen {
+                    is_ready: Some(_),
+                    ..
+                }
+        ),
         state: part.state(),
         server: part,
         has_log: !window.predictions.is_empty(),

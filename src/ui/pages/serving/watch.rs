@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::base;
-use crate::base::probe;
+use crate::base::probe::{self, ProbeError};
 use crate::track::predictions::{Predictions, Stamp, Window};
 
 use super::reading::{Reading, Traffic};
@@ -19,6 +19,10 @@ const TOLD_AGE_MAX: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Metrics of one server are some hundred kilobytes at most.
 const METRICS_BYTES_MAX: u64 = 4 << 20;
+/// What a server says of its health is short.
+const HEALTH_BYTES_MAX: u64 = 64 << 10;
+/// How the address of a Unix socket begins.
+const UNIX: &str = "unix:";
 /// Looks that are remembered.
 const LOOKS_MAX: usize = 150;
 /// Rates are of this time at most.
@@ -33,8 +37,25 @@ pub(super) enum Server {
     Down(String),
     /// Somebody else answers; what is wrong with it.
     Strange(String),
+    /// It is there, and its figures are not to be seen.
+    Unseen {
+        /// Does it answer predictions, as far as it says so?
+        is_ready: Option<bool>,
+        /// Why they are not, and what to do.
+        why: String,
+    },
     /// It answers.
     Up(Box<Up>),
+}
+
+/// Returns whom to ask whether the server at `url` is ready.
+pub(in crate::ui) fn ready_url(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    if url.starts_with(UNIX) {
+        url.to_owned()
+    } else {
+        format!("{url}/health/ready")
+    }
 }
 
 /// A server that answers.
@@ -169,7 +190,11 @@ impl State {
             Ok((200, text)) => text,
             Ok((status, _)) => {
                 self.looks.clear();
-                return Server::Strange(format!("`{url}/metrics` answered {status}"));
+                return without_figures(url, status);
+            }
+            Err(error @ ProbeError::BadUrl { .. }) => {
+                self.looks.clear();
+                return unreachable(url, &error);
             }
             Err(error) => {
                 self.looks.clear();
@@ -183,7 +208,7 @@ impl State {
         let why_not_ready = if reading.is_ready {
             None
         } else {
-            let ready = probe::probe(&format!("{url}/health/ready"), PATIENCE);
+            let ready = probe::probe(&ready_url(url), PATIENCE);
             ready.ok().and_then(|probe| probe.detail)
         };
         if self.looks.back().is_some_and(|last| !reading.follows(last)) {
@@ -218,9 +243,69 @@ impl State {
     }
 }
 
+/// Says why the server at `url` answers `status` instead of its figures.
+fn without_figures(url: &str, status: u16) -> Server {
+    let why = match status {
+        401 | 403 => format!(
+            "its metrics want a key ({status}), and this page has none: `serve.open_metrics: true` lets everybody read them, and `cvops monitor` takes a key"
+        ),
+        404 => "its metrics are answered at an address of their own (`serve.metrics.listen`), which this page does not ask: `cvops monitor http://HOST:PORT` does".to_owned(),
+        429 | 503 => format!("it has other things to do ({status})"),
+        _ => return Server::Strange(format!("`{url}/metrics` answered {status}")),
+    };
+    match is_ready(url) {
+        Some(is_ready) => Server::Unseen {
+            is_ready: Some(is_ready),
+            why: format!("The prediction server does not show its figures: {why}."),
+        },
+        None => Server::Strange(format!("`{url}/metrics` answered {status}")),
+    }
+}
+
+/// Asks a server of ours whether it is ready; `None`: it is none.
+fn is_ready(url: &str) -> Option<bool> {
+    let (status, text) = probe::read(&ready_url(url), PATIENCE, HEALTH_BYTES_MAX).ok()?;
+    let told: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let is_ours = told.get("models").is_some_and(serde_json::Value::is_array);
+    is_ours.then_some(status == 200)
+}
+
+/// Says of a server that cannot be asked for figures from here whether it is ready.
+fn unreachable(url: &str, error: &ProbeError) -> Server {
+    let is_ready = probe::probe(&ready_url(url), PATIENCE).ok();
+    let why = if url.starts_with(UNIX) {
+        "The prediction server listens at a Unix socket, where this page asks for its health only."
+            .to_owned()
+    } else {
+        format!("{error}. `cvops ui --serve-url URL` names another address.")
+    };
+    Server::Unseen {
+        is_ready: is_ready.map(|probe| probe.is_well()),
+        why,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_cannot_be_asked_is_not_taken_for_none() {
+        let watch = Watch::default();
+        let server = watch.server("https://127.0.0.1:9", 0);
+        let Server::Unseen { is_ready, why } = server else {
+            panic!("{server:?}");
+        };
+        assert_eq!(is_ready, None);
+        assert!(why.contains("TLS is not spoken here"), "{why}");
+        let socket = Watch::default().server("unix:/nowhere/at/all", 0);
+        assert!(
+            matches!(&socket, Server::Unseen { is_ready: None, why } if why.contains("Unix socket")),
+            "{socket:?}"
+        );
+        assert_eq!(ready_url("unix:/run/s"), "unix:/run/s");
+        assert_eq!(ready_url("http://a:1/"), "http://a:1/health/ready");
+    }
 
     #[test]
     fn a_server_that_is_not_there_is_down() {
