@@ -248,7 +248,7 @@ mod tests {
             text in r#"\{"data": [\[\]\{\}",:0-9.eE+-]{0,60}\}?"#,
         ) {
             for body in [bytes.as_slice(), text.as_bytes()] {
-                match read(body, &TARGET) {
+                match read(body, &TARGET, 9) {
                     Ok(pictures) => prop_assert!(pictures.iter().all(|one| one.len() == 2)),
                     Err(refusal) => prop_assert!(refusal.is_clients()),
                 }
@@ -262,7 +262,7 @@ mod tests {
             let nested: Vec<_> = pictures.iter().map(|[a, b]| json!([[[a], [b]]])).collect();
             let body = json!({"signature_name": SIGNATURE, "data": nested}).to_string();
             let pictures: Vec<Vec<f32>> = pictures.into_iter().map(Vec::from).collect();
-            prop_assert_eq!(read(body.as_bytes(), &TARGET), Ok(pictures));
+            prop_assert_eq!(read(body.as_bytes(), &TARGET, 9), Ok(pictures));
         }
     }
 

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::support::Exit;
+use crate::support::client::failed_start;
 use crate::support::pictures::trained_project;
+use crate::support::tls;
 
 const FOLDER: &str = "deploy/kubernetes";
 const RULES: &str = "deploy/prometheus/rules/cvops.rules.yml";
@@ -55,6 +58,77 @@ fn resources() -> BTreeMap<String, Value> {
         }
     }
     found
+}
+
+/// All resources with a component, as kustomize would patch them.
+fn resources_with(component: &str) -> BTreeMap<String, Value> {
+    let mut all = resources();
+    let path = root().join(FOLDER).join(component);
+    let component = documents(&path.join("kustomization.yaml")).remove(0);
+    assert_eq!(
+        (&component["apiVersion"], &component["kind"]),
+        (
+            &json!("kustomize.config.k8s.io/v1alpha1"),
+            &json!("Component")
+        )
+    );
+    for patch in list(&component["patches"]) {
+        let resource = all.get_mut(text(&patch["target"]["kind"])).unwrap();
+        assert_eq!(patch["target"]["name"], resource["metadata"]["name"]);
+        let operations: Vec<Value> = serde_yaml::from_str(text(&patch["patch"])).unwrap();
+        for operation in &operations {
+            apply(resource, operation);
+        }
+    }
+    all
+}
+
+/// Does one step of a JSON Patch (RFC 6902), of the kinds that are used.
+fn apply(resource: &mut Value, operation: &Value) {
+    let (parent, key) = text(&operation["path"]).rsplit_once('/').unwrap();
+    let place = resource.pointer_mut(parent);
+    let value = operation["value"].clone();
+    match (text(&operation["op"]), place, key) {
+        ("add", Some(Value::Array(items)), "-") => items.push(value),
+        ("add", Some(Value::Object(map)), _) => {
+            assert!(map.insert(key.to_owned(), value).is_none(), "{operation}");
+        }
+        ("replace", Some(Value::Object(map)), _) => {
+            assert!(map.insert(key.to_owned(), value).is_some(), "{operation}");
+        }
+        (_, place, _) => panic!("{operation} on {place:?}"),
+    }
+}
+
+/// Returns the arguments that a component adds, with its volume at the folder `secret`.
+fn added_arguments(all: &BTreeMap<String, Value>, volume: &str) -> String {
+    let path = "/spec/template/spec/containers/0/args";
+    let before = list(resources()["Deployment"].pointer(path).unwrap()).len();
+    let pod = &all["Deployment"]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mut mounts = list(&container["volumeMounts"]).iter();
+    let mount = mounts.find(|mount| mount["name"] == volume).unwrap();
+    assert_eq!(mount["readOnly"], true);
+    let there = text(&mount["mountPath"]);
+    let added = list(&container["args"])[before..].iter();
+    let added: Vec<String> = added
+        .map(|argument| text(argument).replace(there, "secret"))
+        .collect();
+    added.join(" ")
+}
+
+/// What is mounted is there, and what is there is mounted.
+#[track_caller]
+fn assert_mounted(deployment: &Value) {
+    let pod = &deployment["spec"]["template"]["spec"];
+    let names = |value: &Value| -> BTreeSet<String> {
+        let names = list(value).iter().map(|v| text(&v["name"]).to_owned());
+        names.collect()
+    };
+    assert_eq!(
+        names(&pod["volumes"]),
+        names(&pod["containers"][0]["volumeMounts"])
+    );
 }
 
 fn labels() -> Value {
@@ -111,16 +185,48 @@ fn selectors_ports_and_names_agree() {
     // Rules and dashboards ask for the job that the Operator names after the Service.
     let rules = read(&root().join(RULES));
     assert!(rules.contains("job=\"cvops\""));
-    // What is mounted is there, and what is there is mounted.
-    let volumes: BTreeSet<&str> = list(&pod["spec"]["volumes"])
-        .iter()
-        .map(|v| text(&v["name"]))
-        .collect();
-    let mounts: BTreeSet<&str> = list(&container["volumeMounts"])
-        .iter()
-        .map(|v| text(&v["name"]))
-        .collect();
-    assert_eq!(volumes, mounts);
+    assert_mounted(&all["Deployment"]);
+}
+
+#[test]
+fn keys_come_from_a_secret_and_without_them_no_server_starts() {
+    let all = resources_with("keys");
+    assert_mounted(&all["Deployment"]);
+    let arguments = added_arguments(&all, "keys");
+    let p = trained_project();
+    p.write("secret/readme", "");
+    // As the guide makes them.
+    let key = p.ok("serve keys add web --keys secret/serve-keys.yaml");
+    let key = format!("X-API-Key: {}\r\n", key.stdout.trim());
+    let server = p.serve_ready(&arguments);
+    assert_eq!(server.get("/models").status, 401);
+    assert_eq!(server.send("GET /models", &key, b"").status, 200);
+    drop(server);
+    p.write("secret/serve-keys.yaml", "keys: []\n");
+    assert_eq!(failed_start(&p, &arguments).exit, Exit::Code(2));
+    p.remove("secret/serve-keys.yaml");
+    assert_eq!(failed_start(&p, &arguments).exit, Exit::Code(2));
+}
+
+#[test]
+fn a_certificate_comes_from_a_secret_and_the_probes_speak_tls() {
+    let all = resources_with("tls");
+    assert_mounted(&all["Deployment"]);
+    let arguments = added_arguments(&all, "tls");
+    let p = trained_project();
+    let shown = tls::identity();
+    p.write("secret/tls.crt", &shown.cert);
+    p.write("secret/tls.key", &shown.key);
+    let server = p.serve_ready(&arguments);
+    let container = &all["Deployment"]["spec"]["template"]["spec"]["containers"][0];
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        let asked = &container[probe]["httpGet"];
+        assert_eq!(asked["scheme"], "HTTPS", "{probe}");
+        let line = format!("GET {}", text(&asked["path"]));
+        let answer = tls::send(server.port, &shown, &line, "", b"");
+        assert_eq!(answer.status, 200, "{probe}");
+    }
+    assert_eq!(all["Service"]["spec"]["ports"][0]["port"], 443);
 }
 
 #[test]

@@ -255,6 +255,8 @@ fn the_unit_of_systemd_is_one() {
         "NotifyAccess=main",
         "WatchdogSec=30",
         "NoNewPrivileges=yes",
+        // A `-` before the path would hide that the log cannot be written.
+        "ReadWritePaths=/srv/cvops/.cvops",
     ] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
