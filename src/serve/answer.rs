@@ -7,6 +7,10 @@ use utoipa::ToSchema;
 
 use super::refusal::Detail;
 
+/// A picture for examples in the API's description, in base64: a PNG file of 2 × 2 pixels, short enough to
+/// be read past and good enough to be predicted.
+pub(super) const EXAMPLE_PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNQuMBwQQEABaYB4WZ4fxwAAAAASUVORK5CYII=";
+
 /// Which model answered.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(super) struct ModelRef<'a> {
@@ -64,7 +68,7 @@ pub(super) struct Prediction<'a> {
     pub(super) confidence: f32,
     /// Probability of every class, in the order of the classes; left out when `top_k` was given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>, example = json!({"bag": 0.0269, "coat": 0.9731}))]
     pub(super) probabilities: Option<Probabilities<'a>>,
     /// The likeliest classes, likeliest first: all, or `top_k` of them.
     pub(super) top_k: Vec<Ranked<'a>>,
@@ -266,7 +270,6 @@ pub(super) struct ModelList<'a> {
 #[expect(dead_code, reason = "describes a request; `reload` reads it")]
 pub(super) struct ReloadJson {
     /// This version of the registered model; not together with `alias`.
-    #[schema(example = "4")]
     version: Option<String>,
     /// The version that has this alias, now and later.
     #[schema(example = "champion")]
@@ -305,7 +308,7 @@ pub(super) struct BatchForm {
 )]
 pub(super) struct ImageJson {
     /// Base64 of a PNG, JPEG, WebP, BMP, GIF or TIFF file, or a `data:` URL.
-    #[schema(example = "iVBORw0KGgo…")]
+    #[schema(example = json!(EXAMPLE_PICTURE))]
     image: String,
 }
 
@@ -317,6 +320,7 @@ pub(super) struct ImageJson {
 )]
 pub(super) struct ImagesJson {
     /// Base64 of PNG, JPEG, WebP, BMP, GIF or TIFF files, or `data:` URLs.
+    #[schema(example = json!([EXAMPLE_PICTURE, EXAMPLE_PICTURE]))]
     images: Vec<String>,
 }
 
@@ -328,7 +332,7 @@ pub(super) struct TensorJson {
     #[schema(example = "serving_default")]
     signature_name: Option<String>,
     /// `[pictures][height][width][channels]`, values 0 to 1.
-    #[schema(value_type = Vec<Vec<Vec<Vec<f32>>>>)]
+    #[schema(value_type = Vec<Vec<Vec<Vec<f32>>>>, example = json!([]))]
     data: Vec<f32>,
 }
 

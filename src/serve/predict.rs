@@ -79,6 +79,16 @@ impl Predicted {
     }
 }
 
+/// Larger answers are written on a blocking thread: the threads that move bytes are two.
+const LARGE_ANSWER_BYTES: usize = 64 << 10;
+
+/// The answers to a request, in the order of its pictures.
+pub(super) struct Answered<T> {
+    pub(super) results: Vec<T>,
+    /// When the request is given up.
+    pub(super) ends: Ends,
+}
+
 /// Returns how long the parts took; of several pictures the longest.
 pub(super) fn timings<'p>(predicted: impl IntoIterator<Item = &'p Predicted>) -> Timings {
     let predicted = predicted.into_iter();
@@ -117,12 +127,13 @@ pub(super) async fn answer_many(
     ask: &Ask,
     route: &'static str,
     read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
-) -> Result<Vec<Result<Predicted, Refusal>>, Refusal> {
+) -> Result<Answered<Result<Predicted, Refusal>>, Refusal> {
     let pictures = find(service, chosen, ask, read).await?;
+    let ends = pictures.ends;
     let predictions = pictures.predict(service, chosen, ask);
     let mut results: Vec<_> = predictions.collect().await;
     note(service, chosen, ask, route, answered(&mut results));
-    Ok(results)
+    Ok(Answered { results, ends })
 }
 
 /// Does the same for protocols that know no answer to a part: if one of the pictures cannot be read, none
@@ -137,8 +148,9 @@ pub(super) async fn answer_all(
     ask: &Ask,
     route: &'static str,
     read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
-) -> Result<Vec<Predicted>, Refusal> {
+) -> Result<Answered<Predicted>, Refusal> {
     let pictures = find(service, chosen, ask, read).await?;
+    let ends = pictures.ends;
     let mut predicted = pictures.predict_all(service, chosen, ask).await?;
     note(
         service,
@@ -147,7 +159,31 @@ pub(super) async fn answer_all(
         route,
         predicted.iter_mut().enumerate(),
     );
-    Ok(predicted)
+    Ok(Answered {
+        results: predicted,
+        ends,
+    })
+}
+
+/// Writes the answer about `pictures` pictures, of which each takes about `class_bytes` for each class: in
+/// place if it is small, else aside.
+///
+/// # Errors
+/// As `write`, or time is over.
+pub(super) async fn write_answer<T: Send + 'static>(
+    service: &Service,
+    chosen: &Chosen,
+    (pictures, class_bytes): (usize, usize),
+    ends: Ends,
+    write: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let classes = chosen.model.predictor.model().classes.len();
+    let bytes = pictures.saturating_mul(classes).saturating_mul(class_bytes);
+    if bytes <= LARGE_ANSWER_BYTES {
+        return write();
+    }
+    let (written, _) = aside(service, ends, write).await?;
+    Ok(written)
 }
 
 /// The pictures of a request, each with its slot in the queue.

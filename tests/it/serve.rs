@@ -482,6 +482,33 @@ fn a_client_that_gives_up_frees_its_place() {
 }
 
 #[test]
+fn large_answers_are_whole() {
+    let p = trained_project();
+    let params = "serve: {max_batch_items: 3000, queue_max: 3000, timeout_s: 60}\n";
+    p.write("params.yaml", p.read("params.yaml") + params);
+    let server = p.serve_ready("");
+    let images = vec![base64(&stripes(0, 1)); 400];
+    let images = json!({"images": images}).to_string();
+    let answer = server.post("/predict/batch", "application/json", images);
+    assert_eq!(answer.status, 200);
+    let told = answer.json()["predictions"].clone();
+    let told = told.as_array().unwrap();
+    assert!(told.len() == 400 && told.iter().all(|one| one["label"] == told[0]["label"]));
+    let pixels = 16 * 16 * 3;
+    let head = json!({"inputs": [{
+        "name": "image", "datatype": "UINT8", "shape": [3000, 16, 16, 3],
+        "parameters": {"binary_data_size": 3000 * pixels},
+    }]});
+    let head = head.to_string();
+    let length = format!("Inference-Header-Content-Length: {}\r\n", head.len());
+    let body = [head.as_bytes(), &vec![7; 3000 * pixels]].concat();
+    let answer = server.send("POST /v2/models/classifier/infer", &length, &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let outputs = &answer.json()["outputs"];
+    assert_eq!(outputs[0]["data"].as_array().unwrap().len(), 2 * 3000);
+}
+
+#[test]
 fn a_model_that_appears_is_picked_up() {
     let p = prepared_project();
     let server = p.serve("");

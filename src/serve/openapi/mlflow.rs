@@ -1,8 +1,10 @@
-//! Description of MLflow's scoring protocol. Imports: utoipa.
+//! Description of MLflow's scoring protocol. Imports: utoipa, `serve::answer`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
+
+use crate::serve::answer::{EXAMPLE_PICTURE, PictureFile};
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
@@ -24,6 +26,7 @@ struct InvocationsJson {
     /// An element for each picture.
     instances: Option<Vec<Value>>,
     /// All pictures as one value.
+    #[schema(example = json!([EXAMPLE_PICTURE]))]
     inputs: Option<Value>,
     /// A table of one column: `{"columns": ["image"], "data": [["BASE64"]]}`.
     dataframe_split: Option<Value>,
@@ -31,6 +34,17 @@ struct InvocationsJson {
     dataframe_records: Option<Vec<Value>>,
     /// What is answered: `top_k` (1 and up), `return` (`probabilities` or `labels`).
     params: Option<Value>,
+}
+
+/// A file as `numpy.save` writes it: numbers 0 to 255, `[n, height, width, channels]`.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes a body; `protocol::mlflow` reads it")]
+struct ArrayFile(Vec<u8>);
+
+/// A table of two pictures.
+fn table() -> String {
+    format!("image\n{EXAMPLE_PICTURE}\n{EXAMPLE_PICTURE}\n")
 }
 
 /// One element for each picture.
@@ -70,11 +84,11 @@ struct MlflowError {
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
     request_body(content(
-        (InvocationsJson = "application/json"),
-        (String = "text/csv"),
-        (String = "image/png"),
-        (String = "image/jpeg"),
-        (String = "application/x-npy"),
+        (InvocationsJson = "application/json", example = json!({"inputs": [EXAMPLE_PICTURE], "params": {"top_k": 3}})),
+        (String = "text/csv", example = json!(table())),
+        (PictureFile = "image/png"),
+        (PictureFile = "image/jpeg"),
+        (ArrayFile = "application/x-npy"),
     )),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = InvocationsAnswer),

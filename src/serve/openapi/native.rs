@@ -6,9 +6,9 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::Refused;
 use crate::serve::answer::{
-    Accepted, BatchAnswer, BatchForm, BatchRefusal, ErrorBody, Explained, FeedbackJson, Health,
-    ImageJson, ImagesJson, ModelInfo, ModelList, ModelPredictions, PictureFile, PredictForm,
-    Prediction, ReloadJson, TensorJson,
+    Accepted, BatchAnswer, BatchForm, BatchRefusal, EXAMPLE_PICTURE, ErrorBody, Explained,
+    FeedbackJson, Health, ImageJson, ImagesJson, ModelInfo, ModelList, ModelPredictions,
+    PictureFile, PredictForm, Prediction, ReloadJson, TensorJson,
 };
 
 /// Returns this part of the document.
@@ -25,6 +25,11 @@ pub(super) fn document() -> Document {
     )
 )]
 struct Native;
+
+/// Two pictures, a line for each.
+fn lines() -> String {
+    format!("{{\"image\": \"{EXAMPLE_PICTURE}\"}}\n").repeat(2)
+}
 
 /// How predictions are told.
 #[derive(IntoParams)]
@@ -111,7 +116,7 @@ enum ExplanationForm {
     params(Telling, WhichModel, RequestHeaders),
     request_body(content(
         (PredictForm = "multipart/form-data"),
-        (ImageJson = "application/json"),
+        (ImageJson = "application/json", example = json!({"image": EXAMPLE_PICTURE})),
         (PictureFile = "image/png"),
         (PictureFile = "image/jpeg"),
         (PictureFile = "application/octet-stream"),
@@ -136,8 +141,8 @@ fn predict() {}
     params(Telling, WhichModel, RequestHeaders),
     request_body(content(
         (BatchForm = "multipart/form-data"),
-        (ImagesJson = "application/json"),
-        (String = "application/x-ndjson", example = "{\"image\": \"iVBORw0KGgo…\"}\n{\"image\": \"/9j/4AAQSkZJ…\"}\n"),
+        (ImagesJson = "application/json", example = json!({"images": [EXAMPLE_PICTURE, EXAMPLE_PICTURE]})),
+        (String = "application/x-ndjson", example = json!(lines())),
     )),
     responses(
         (status = 200, description = "A prediction for each picture, in order; `{\"error\": {\"code\", \"detail\"}}` for those that failed", content(
@@ -161,7 +166,7 @@ fn predict_batch() {}
     params(Explaining, Occluding, Telling, WhichModel, RequestHeaders),
     request_body(content(
         (PredictForm = "multipart/form-data"),
-        (ImageJson = "application/json"),
+        (ImageJson = "application/json", example = json!({"image": EXAMPLE_PICTURE})),
         (PictureFile = "image/png"),
         (PictureFile = "image/jpeg"),
         (PictureFile = "application/octet-stream"),
@@ -180,7 +185,11 @@ fn explain() {}
 #[utoipa::path(
     post, path = "/predict/model", tag = "prediction", summary = "Predict from numbers",
     params(WhichModel, RequestHeaders),
-    request_body = TensorJson,
+    request_body(
+        content = TensorJson,
+        description = "As many pictures as are wanted, of the size that `GET /model` tells under `input`; none in this example, which thus fits every model",
+        example = json!({"signature_name": "serving_default", "data": []}),
+    ),
     responses(
         (status = 200, description = "Probabilities and labels, in order", body = ModelPredictions),
         Refused,
@@ -191,7 +200,10 @@ fn predict_model() {}
 
 #[utoipa::path(
     post, path = "/feedback", tag = "prediction", summary = "Say what a picture really shows",
-    request_body = FeedbackJson,
+    request_body(
+        content = FeedbackJson,
+        example = json!({"request_id": "01939c1e-7a4c-7d52-9a53-3f1d8a1b2c4d", "label": "coat"}),
+    ),
     responses(
         (status = 202, description = "It is in the prediction log", body = Accepted),
         (status = 400, description = "The body broke off", body = ErrorBody),
@@ -224,7 +236,7 @@ fn models() {}
 
 #[utoipa::path(post, path = "/models/{name}/reload", tag = "model", summary = "Load a model anew, or another version of it",
     params(("name" = String, Path, description = "The name under which it is served")),
-    request_body(content = Option<ReloadJson>, description = "Nothing, or `{}`: what is meant now"),
+    request_body(content = Option<ReloadJson>, description = "Nothing, or `{}`: what is meant now; `{\"version\": \"4\"}` or `{\"alias\": \"champion\"}`: that version of a registered model", example = json!({})),
     responses(
         (status = 200, description = "It is loaded and answers", body = ModelInfo),
         (status = 400, description = "The body broke off", body = ErrorBody),

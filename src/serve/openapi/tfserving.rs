@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::serve::answer::Explanation;
+use crate::serve::answer::{EXAMPLE_PICTURE, Explanation};
 
 use super::native::Occluding;
 
@@ -58,6 +58,7 @@ struct TfPredictJson {
     /// `serving_default`, or left out.
     signature_name: Option<String>,
     /// Rows: a tensor, `{"b64": "BASE64"}`, or one of them as `{"image": …}`.
+    #[schema(example = json!([{"b64": EXAMPLE_PICTURE}]))]
     instances: Option<Vec<Value>>,
     /// Columns: `[n, height, width, channels]`, or that as `{"image": …}`.
     inputs: Option<Value>,
@@ -71,6 +72,7 @@ struct TfPredictJson {
 )]
 struct TfPredictions {
     /// Probabilities in the order of the classes.
+    #[schema(example = json!([[0.0269, 0.9731]]))]
     predictions: Option<Vec<Vec<f32>>>,
     /// The same.
     outputs: Option<Vec<Vec<f32>>>,
@@ -83,6 +85,7 @@ struct TfClassifyJson {
     /// `serving_default`, or left out.
     signature_name: Option<String>,
     /// `{"image": {"b64": "BASE64"}}` for each.
+    #[schema(example = json!([{"image": {"b64": EXAMPLE_PICTURE}}]))]
     examples: Vec<Value>,
 }
 
@@ -166,7 +169,7 @@ fn metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -190,7 +193,7 @@ fn predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -211,10 +214,11 @@ fn classify() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -271,7 +275,7 @@ fn version_metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -296,7 +300,7 @@ fn version_predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -318,10 +322,11 @@ fn version_classify() {}
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
         Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -378,7 +383,7 @@ fn label_metadata() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -403,7 +408,7 @@ fn label_predict() {}
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfClassifyJson,
+    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
         (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
@@ -425,10 +430,11 @@ fn label_classify() {}
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
         Occluding,
+        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
-    request_body = TfPredictJson,
+    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
         (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
         (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),

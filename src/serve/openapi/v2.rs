@@ -1,8 +1,10 @@
-//! Description of the Open Inference Protocol, version 2. Imports: utoipa.
+//! Description of the Open Inference Protocol, version 2. Imports: utoipa, `serve::answer`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
+
+use crate::serve::answer::EXAMPLE_PICTURE;
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
@@ -117,6 +119,7 @@ struct V2Input {
     #[schema(example = json!([1]))]
     shape: Vec<u64>,
     /// The elements, flat or nested; left out if they follow as binary data.
+    #[schema(example = json!([EXAMPLE_PICTURE]))]
     data: Option<Vec<Value>>,
     /// `binary_data_size`, if they follow as binary data.
     parameters: Option<Value>,
@@ -302,13 +305,13 @@ fn model_ready() {}
     post, path = "/v2/models/{name}/infer", tag = "v2", summary = "Say what pictures show, to clients of KServe and Triton",
     params(
         ("name" = String, Path, description = "The name of the model"),
-        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture", example = 0),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
     request_body(content(
-        (V2InferJson = "application/json"),
+        (V2InferJson = "application/json", example = json!({"id": "42", "inputs": [{"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [EXAMPLE_PICTURE]}]})),
         (V2Binary = "application/octet-stream"),
     )),
     responses(
@@ -364,13 +367,13 @@ fn version_ready() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
-        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture", example = 0),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
         ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
         ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
     ),
     request_body(content(
-        (V2InferJson = "application/json"),
+        (V2InferJson = "application/json", example = json!({"id": "42", "inputs": [{"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [EXAMPLE_PICTURE]}]})),
         (V2Binary = "application/octet-stream"),
     )),
     responses(
@@ -393,7 +396,7 @@ fn version_infer() {}
 
 #[utoipa::path(
     post, path = "/v2/repository/index", tag = "v2", summary = "Which models there are, and their states",
-    request_body = Option<V2IndexJson>,
+    request_body(content = Option<V2IndexJson>, example = json!({"ready": true})),
     responses(
         (status = 200, description = "All versions", body = Vec<V2Entry>),
         (status = 400, description = "The body is no such JSON", body = V2Error),
@@ -410,7 +413,7 @@ fn index() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
-    request_body = Option<V2LoadJson>,
+    request_body(content = Option<V2LoadJson>, example = json!({})),
     responses(
         (status = 200, description = "It is loaded and warm", body = Object),
         (status = 400, description = "The body is no such JSON", body = V2Error),
@@ -429,7 +432,7 @@ fn load() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
-    request_body = Option<V2LoadJson>,
+    request_body(content = Option<V2LoadJson>, example = json!({})),
     responses(
         (status = 200, description = "Requests for it are refused from now on", body = Object),
         (status = 404, description = "There is no such model", body = V2Error),

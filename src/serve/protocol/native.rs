@@ -17,7 +17,9 @@ use crate::serve::endpoint::{Handler, post};
 use crate::serve::envelope::{self, Envelope};
 use crate::serve::model::Model;
 use crate::serve::picture::Source;
-use crate::serve::predict::{Input, Predicted, answer_all, answer_one, label, timings};
+use crate::serve::predict::{
+    Answered, Input, Predicted, answer_all, answer_one, label, timings, write_answer,
+};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, Timings, json, stamp};
 use crate::serve::tensor;
@@ -30,6 +32,9 @@ use explain::explain;
 /// What routes for one picture take.
 const ONE_TYPES: &str =
     "`multipart/form-data`, `image/*`, `application/octet-stream` or `application/json`";
+
+/// What a number takes in an answer, about.
+pub(super) const NUMBER_BYTES: usize = 12;
 
 /// Returns the routes with what answers them; bodies have at most `body_max` bytes.
 pub(in crate::serve) fn endpoints(body_max: u64) -> Vec<(Route, Handler)> {
@@ -115,17 +120,22 @@ async fn predict_tensor(
         let pictures = tensor::read(&body, target, most)?.into_iter();
         Ok(pictures.map(|values| Ok(Input::Unit(values))).collect())
     };
-    let predicted = answer_all(service, chosen, ask, "/predict/model", read).await?;
-    let model = &chosen.model;
-    let body = ModelPredictions {
-        labels: predicted
-            .iter()
-            .map(|p| label(model, p.probabilities()))
-            .collect(),
-        predictions: predicted.iter().map(Predicted::probabilities).collect(),
+    let route = "/predict/model";
+    let Answered { results, ends } = answer_all(service, chosen, ask, route, read).await?;
+    let timings = timings(&results);
+    let (size, model) = ((results.len(), NUMBER_BYTES), Arc::clone(&chosen.model));
+    let write = move || {
+        let body = ModelPredictions {
+            labels: results
+                .iter()
+                .map(|p| label(&model, p.probabilities()))
+                .collect(),
+            predictions: results.iter().map(Predicted::probabilities).collect(),
+        };
+        Ok(json(StatusCode::OK, &body))
     };
-    let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, model, timings(&predicted));
+    let mut response = write_answer(service, chosen, size, ends, write).await?;
+    stamp(&mut response, &chosen.model, timings);
     Ok(response)
 }
 

@@ -17,14 +17,7 @@ pub(super) fn sample(document: &Value, schema: &Value) -> Value {
 
 fn at(document: &Value, schema: &Value, depth: usize) -> Value {
     let schema = resolve(document, schema);
-    let first = |key: &str| schema[key].as_array().and_then(|values| values.first());
-    let given = schema
-        .get("example")
-        .or_else(|| first("examples"))
-        .or_else(|| schema.get("const"))
-        .or_else(|| schema.get("default"))
-        .or_else(|| first("enum"));
-    if let Some(given) = given {
+    if let Some(given) = given(schema) {
         return given.clone();
     }
     if DEPTH_MAX <= depth {
@@ -54,7 +47,10 @@ fn at(document: &Value, schema: &Value, depth: usize) -> Value {
     match kind.and_then(Value::as_str) {
         Some("object") => object(document, schema, depth),
         Some("array") => match schema.get("items") {
-            Some(items) => json!([at(document, items, depth + 1)]),
+            Some(items) => match at(document, items, depth + 1) {
+                Value::Null => json!([]),
+                item => json!([item]),
+            },
             None => json!([]),
         },
         Some("string") => json!("text"),
@@ -65,10 +61,37 @@ fn at(document: &Value, schema: &Value, depth: usize) -> Value {
     }
 }
 
+/// Returns the value that a schema itself names.
+fn given(schema: &Value) -> Option<&Value> {
+    let first = |key: &str| schema[key].as_array().and_then(|values| values.first());
+    schema
+        .get("example")
+        .or_else(|| first("examples"))
+        .or_else(|| schema.get("const"))
+        .or_else(|| schema.get("default"))
+        .or_else(|| first("enum"))
+}
+
+/// May a value be null? Then its member may be left out, which is what clients do.
+fn is_nullable(schema: &Value) -> bool {
+    let parts = |key: &str| schema[key].as_array().into_iter().flatten();
+    parts("type").any(|kind| kind == "null")
+        || parts("oneOf")
+            .chain(parts("anyOf"))
+            .any(|part| part["type"] == "null")
+}
+
+/// What may be left out is, unless there is an example of it.
 fn object(document: &Value, schema: &Value, depth: usize) -> Value {
     let mut object = Map::new();
     for (name, value) in members(&schema["properties"]) {
-        object.insert(name.to_owned(), at(document, value, depth + 1));
+        if is_nullable(value) && given(value).is_none() {
+            continue;
+        }
+        let value = at(document, value, depth + 1);
+        if !value.is_null() {
+            object.insert(name.to_owned(), value);
+        }
     }
     if let Some(values) = schema.get("additionalProperties").filter(|v| v.is_object()) {
         object.insert("name".to_owned(), at(document, values, depth + 1));
@@ -105,7 +128,14 @@ pub(super) fn call(
         let given = content.get("example").cloned();
         let value = given.unwrap_or_else(|| sample(document, schema));
         match (&value, text(schema, "format")) {
-            (Value::String(_), "binary") => call.push_str(" --data-binary @picture.png"),
+            (Value::String(_), "binary") => {
+                for (name, value) in headers(operation) {
+                    let _ = write!(call, " -H '{name}: {value}'");
+                }
+                let is_array = content_type == "application/x-npy";
+                let file = if is_array { "array.npy" } else { "picture.png" };
+                let _ = write!(call, " --data-binary @{file}");
+            }
             // Lines are sent as they are, texts in no quotes.
             (Value::String(lines), _) => {
                 let _ = write!(call, " --data-binary $'{}'", lines.replace('\n', "\\n"));
@@ -121,9 +151,31 @@ pub(super) fn call(
     call
 }
 
+/// Returns the headers of which there is an example: those without which a file is not understood.
+fn headers<'d>(operation: &Operation<'d>) -> impl Iterator<Item = (&'d str, &'d Value)> {
+    let parameters = operation.value["parameters"].as_array();
+    let parameters = parameters.into_iter().flatten();
+    let headers = parameters.filter(|parameter| parameter["in"] == "header");
+    headers.filter_map(|header| Some((text(header, "name"), header.get("example")?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_left_out_is() {
+        let schema = json!({"type": "object", "properties": {
+            "needed": {"type": "string"},
+            "plain": {"type": ["string", "null"]},
+            "either": {"oneOf": [{"type": "null"}, {"type": "string"}]},
+            "anything": {},
+            "shown": {"type": ["integer", "null"], "example": 7},
+            "list": {"type": "array", "items": {}},
+        }});
+        let expected = json!({"needed": "text", "shown": 7, "list": []});
+        assert_eq!(sample(&json!({}), &schema), expected);
+    }
 
     #[test]
     fn values_fit_their_schemas() {
@@ -188,6 +240,19 @@ mod tests {
         assert_eq!(
             call("image/png", raw),
             "curl -H 'Content-Type: image/png' --data-binary @picture.png \"$SERVER/predict\""
+        );
+        let value = json!({"parameters": [
+            {"name": "X-Length", "in": "header", "example": 0},
+            {"name": "X-Id", "in": "header"},
+        ]});
+        let operation = Operation {
+            value: &value,
+            ..operation
+        };
+        let raw = json!({"schema": {"type": "string", "format": "binary"}});
+        assert_eq!(
+            super::call(&document, &operation, "application/x-npy", &raw),
+            "curl -H 'Content-Type: application/x-npy' -H 'X-Length: 0' --data-binary @array.npy \"$SERVER/predict\""
         );
     }
 }

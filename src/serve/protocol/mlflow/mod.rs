@@ -18,7 +18,7 @@ use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, probe, ready_now};
-use crate::serve::predict::{Predicted, answer_all, timings};
+use crate::serve::predict::{Answered, Predicted, answer_all, timings, write_answer};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp};
 use crate::vision::image::Target;
@@ -38,6 +38,8 @@ const PROTOCOL_VERSION: &str = "3.17.2";
 const X_CVOPS_VERSION: HeaderName = HeaderName::from_static("x-cvops-version");
 /// Seconds after which it is worth asking again whether the server is well.
 const PING_RETRY_S: u64 = 1;
+/// What a class takes in an answer, about: with `top_k` it is an object.
+const CLASS_BYTES: usize = 60;
 /// The prediction route.
 const INVOCATIONS: &str = "/invocations";
 
@@ -111,14 +113,19 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
         let _ = asked.set(request.params);
         Ok(inputs(request.given, measure)?)
     };
-    let predicted = answer_all(service, chosen, ask, INVOCATIONS, read).await?;
+    let Answered { results, ends } = answer_all(service, chosen, ask, INVOCATIONS, read).await?;
     let began = Instant::now();
     let params = params.get().copied().unwrap_or_default();
-    let classes = &chosen.model.predictor.model().classes;
-    let probabilities = predicted.iter().map(Predicted::probabilities);
-    let body = Predictions::new(classes, probabilities, params);
-    let mut response = json(StatusCode::OK, &body);
-    stamp(&mut response, &chosen.model, timings(&predicted));
+    let timings = timings(&results);
+    let (size, model) = ((results.len(), CLASS_BYTES), Arc::clone(&chosen.model));
+    let write = move || {
+        let classes = &model.predictor.model().classes;
+        let probabilities = results.iter().map(Predicted::probabilities);
+        let body = Predictions::new(classes, probabilities, params);
+        Ok(json(StatusCode::OK, &body))
+    };
+    let mut response = write_answer(service, chosen, size, ends, write).await?;
+    stamp(&mut response, &chosen.model, timings);
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)

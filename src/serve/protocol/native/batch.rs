@@ -17,9 +17,10 @@ use crate::http::{Response, StatusCode};
 use crate::serve::answer::{BatchAnswer, BatchItem};
 use crate::serve::ask::{Ask, Options};
 use crate::serve::envelope::{self, Envelope};
+use crate::serve::model::Model;
 use crate::serve::ndjson::{self, Delivery, Lines};
 use crate::serve::predict::{
-    Input, Pictures, Predicted, answer_many, answered, find, note, timings,
+    Answered, Input, Pictures, Predicted, answer_many, answered, find, note, timings, write_answer,
 };
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json, stamp, stamp_model};
@@ -31,6 +32,9 @@ const ROUTE: &str = "/predict/batch";
 
 /// What the route takes.
 const TYPES: &str = "`multipart/form-data`, `application/json` or `application/x-ndjson`";
+
+/// What a class takes in an answer, about: its name twice, its number and its probability twice.
+const CLASS_BYTES: usize = 100;
 
 /// The pictures of a body; what could not be read fails alone.
 type Inputs = Vec<Result<Input, Refusal>>;
@@ -68,21 +72,27 @@ pub(super) async fn batch(service: Arc<Service>, ask: Ask) -> Response {
 /// Answers when all pictures are there.
 async fn whole(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
     let (options, read) = request(service, ask)?;
-    let results = answer_many(service, chosen, ask, ROUTE, move |_: &_| read()).await?;
+    let read = move |_: &_| read();
+    let Answered { results, ends } = answer_many(service, chosen, ask, ROUTE, read).await?;
+    for refusal in results.iter().filter_map(|result| result.as_ref().err()) {
+        service.count(refusal);
+    }
     let began = Instant::now();
-    let items = results.iter();
-    let body = BatchAnswer {
-        predictions: items
-            .map(|result| item(service, chosen, ask, options, result))
-            .collect(),
-        model: Service::model_ref(&chosen.model),
+    let timings = timings(results.iter().flatten());
+    let (pictures, model, id) = (results.len(), Arc::clone(&chosen.model), ask.id.clone());
+    let write = move || {
+        let items = results.iter();
+        let body = BatchAnswer {
+            predictions: items
+                .map(|result| item(&model, id.as_str(), options, result))
+                .collect(),
+            model: Service::model_ref(&model),
+        };
+        Ok(json(status(&results), &body))
     };
-    let mut response = json(status(&results), &body);
-    stamp(
-        &mut response,
-        &chosen.model,
-        timings(results.iter().flatten()),
-    );
+    let size = (pictures, CLASS_BYTES);
+    let mut response = write_answer(service, chosen, size, ends, write).await?;
+    stamp(&mut response, &chosen.model, timings);
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
@@ -161,7 +171,10 @@ impl Reply {
         let write = async {
             let mut predictions = pictures.predict(service, chosen, ask);
             while let Some(result) = predictions.next().await {
-                lines.write(&item(service, chosen, ask, *options, &result));
+                if let Err(refusal) = &result {
+                    service.count(refusal);
+                }
+                lines.write(&item(&chosen.model, ask.id.as_str(), *options, &result));
                 results.push(result);
             }
         };
@@ -177,21 +190,16 @@ impl Reply {
     }
 }
 
-/// Returns what is said of one picture; refusals are counted.
+/// Returns what is said of one picture of the request `id`.
 fn item<'a>(
-    service: &Service,
-    chosen: &'a Chosen,
-    ask: &'a Ask,
+    model: &'a Model,
+    id: &'a str,
     options: Options,
     result: &'a Result<Predicted, Refusal>,
 ) -> BatchItem<'a> {
     match result {
-        Ok(predicted) => {
-            let id = ask.id.as_str();
-            BatchItem::Answered(prediction(&chosen.model, predicted, options, id))
-        }
+        Ok(predicted) => BatchItem::Answered(prediction(model, predicted, options, id)),
         Err(refusal) => {
-            service.count(refusal);
             let error = refusal.item();
             BatchItem::Failed { error }
         }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::http::{Response, StatusCode};
 use crate::serve::answer::Explanation;
 use crate::serve::ask::Ask;
-use crate::serve::envelope::require_count;
 use crate::serve::occlusion::{self, WhenFull, Wish};
 use crate::serve::picture::{self, Fitted, Look, Source};
 use crate::serve::predict::{Input, blocking, note, take_slots};
@@ -52,11 +51,11 @@ pub(super) async fn explain(
     let ((given, slots), _) = blocking(service, ends, slots, read).await?;
     // Each explanation takes its own.
     drop(slots);
-    require_count(given.len(), most)?;
     let several = 1 < given.len();
     let (limits, look) = (service.config.limits, service.look(&ask.id));
     let mut timings = Timings::default();
     let mut explanations = Vec::with_capacity(given.len());
+    let mut predicted = Vec::with_capacity(given.len());
     for (index, input) in given.into_iter().enumerate() {
         let read = move || fitted(input?, most, limits, &target, look);
         let when_full = if index == 0 {
@@ -65,7 +64,7 @@ pub(super) async fn explain(
             WhenFull::Wait
         };
         let explained = occlusion::explain(service, chosen, &wish, ends, when_full, read).await;
-        let mut explained = explained.map_err(|refusal| {
+        let explained = explained.map_err(|refusal| {
             if several && refusal.is_clients() {
                 refusal.of_picture(index)
             } else {
@@ -73,15 +72,17 @@ pub(super) async fn explain(
             }
         })?;
         timings = timings.max(explained.predicted.timings());
-        note(
-            service,
-            chosen,
-            ask,
-            ROUTE,
-            [(index, &mut explained.predicted)],
-        );
+        predicted.push(explained.predicted);
         explanations.push(wish.explanation(model, explained.class, explained.grid));
     }
+    // What nobody is answered is in no log.
+    note(
+        service,
+        chosen,
+        ask,
+        ROUTE,
+        predicted.iter_mut().enumerate(),
+    );
     let mut response = json_response(StatusCode::OK, &Explanations { explanations });
     stamp(&mut response, model, timings);
     Ok(response)

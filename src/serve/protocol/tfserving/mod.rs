@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use crate::http::{Response, Route, StatusCode};
 use crate::serve::ask::Ask;
 use crate::serve::endpoint::{Handler, get, post, ready_now};
-use crate::serve::predict::{Predicted as Answer, answer_all, timings};
+use crate::serve::model::Model;
+use crate::serve::predict::{Answered, Predicted as Answer, answer_all, timings, write_answer};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::image::Target;
@@ -30,6 +31,8 @@ use path::{ByLabel, ByName, ByVersion, ModelPath, Naming};
 
 pub(super) use answer::error_body;
 
+/// What a class takes in an answer, about: its probability, and maybe its name.
+const CLASS_BYTES: usize = 30;
 /// What the log calls the routes.
 const PREDICT: &str = "/v1/models/{name}:predict";
 const CLASSIFY: &str = "/v1/models/{name}:classify";
@@ -114,12 +117,13 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
         let _ = asked.set(request.form);
         inputs(request.given, target, pictures_max)
     };
-    let predicted = answer_all(service, chosen, ask, PREDICT, read).await?;
-    let rows = predicted.iter().map(Answer::probabilities).collect();
+    let answered = answer_all(service, chosen, ask, PREDICT, read).await?;
     let form = form.get().copied().unwrap_or(Form::Rows);
-    Ok(respond(chosen, &predicted, || {
+    let write = move |_: &Model, answers: &[Answer]| {
+        let rows = answers.iter().map(Answer::probabilities).collect();
         json_response(StatusCode::OK, &Predicted { form, rows })
-    }))
+    };
+    respond(service, chosen, answered, write).await
 }
 
 async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Response, Refusal> {
@@ -128,12 +132,13 @@ async fn classify(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respo
     let read = move |target: &Target| -> Result<Inputs, Refusal> {
         inputs(request::classify(&body)?, target, pictures_max)
     };
-    let predicted = answer_all(service, chosen, ask, CLASSIFY, read).await?;
-    let rows = predicted.iter().map(Answer::probabilities);
-    let classes = &chosen.model.predictor.model().classes;
-    Ok(respond(chosen, &predicted, || {
+    let answered = answer_all(service, chosen, ask, CLASSIFY, read).await?;
+    let write = |model: &Model, answers: &[Answer]| {
+        let rows = answers.iter().map(Answer::probabilities);
+        let classes = &model.predictor.model().classes;
         json_response(StatusCode::OK, &Classified::new(classes, rows))
-    }))
+    };
+    respond(service, chosen, answered, write).await
 }
 
 fn inputs(given: Given, target: &Target, pictures_max: usize) -> Result<Inputs, Refusal> {
@@ -145,11 +150,20 @@ fn inputs(given: Given, target: &Target, pictures_max: usize) -> Result<Inputs, 
 }
 
 /// Writes an answer, and says on it who gave it.
-fn respond(chosen: &Chosen, answered: &[Answer], write: impl FnOnce() -> Response) -> Response {
+async fn respond(
+    service: &Service,
+    chosen: &Chosen,
+    answered: Answered<Answer>,
+    write: impl FnOnce(&Model, &[Answer]) -> Response + Send + 'static,
+) -> Result<Response, Refusal> {
+    let Answered { results, ends } = answered;
     let began = Instant::now();
-    let mut response = write();
-    stamp(&mut response, &chosen.model, timings(answered));
+    let timings = timings(&results);
+    let (size, model) = ((results.len(), CLASS_BYTES), Arc::clone(&chosen.model));
+    let write = move || Ok(write(&model, &results));
+    let mut response = write_answer(service, chosen, size, ends, write).await?;
+    stamp(&mut response, &chosen.model, timings);
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
-    response
+    Ok(response)
 }

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use crate::http::header::HeaderValue;
 use crate::http::{self, Coding, Response, StatusCode};
 use crate::serve::ask::Ask;
-use crate::serve::predict::{Input, Predicted, answer_all, timings};
+use crate::serve::model::Model;
+use crate::serve::predict::{Answered, Input, Predicted, answer_all, timings, write_answer};
 use crate::serve::protocol::Protocol;
+use crate::serve::protocol::native::NUMBER_BYTES;
 use crate::serve::protocol::words::shown;
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, stamp};
@@ -73,15 +75,21 @@ async fn predict(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respon
             Pictures::Values(all) => all.into_iter().map(|v| Ok(Input::Values(v))).collect(),
         })
     };
-    let predicted = answer_all(service, chosen, ask, ROUTE, read).await?;
+    let Answered { results, ends } = answer_all(service, chosen, ask, ROUTE, read).await?;
     let began = Instant::now();
-    let question = question
-        .get()
-        .ok_or_else(|| Refusal::internal("a request was answered that was not read"))?;
-    let body = write(question, chosen, ask, &predicted)
-        .map_err(|_| Refusal::internal("the answer cannot be written"))?;
-    let mut response = respond(body, ask);
-    stamp(&mut response, &chosen.model, timings(&predicted));
+    let timings = timings(&results);
+    let size = (results.len(), NUMBER_BYTES);
+    let (model, ask) = (Arc::clone(&chosen.model), ask.clone());
+    let write = move || -> Result<Response, Refusal> {
+        let question = question
+            .get()
+            .ok_or_else(|| Refusal::internal("a request was answered that was not read"))?;
+        let body = write(question, &model, &ask, &results)
+            .map_err(|_| Refusal::internal("the answer cannot be written"))?;
+        Ok(respond(body, &ask))
+    };
+    let mut response = write_answer(service, chosen, size, ends, write).await?;
+    stamp(&mut response, &chosen.model, timings);
     let encode = &chosen.served.metrics.encode;
     encode.observe(began.elapsed().as_secs_f64());
     Ok(response)
@@ -114,11 +122,10 @@ fn understand(
 
 fn write(
     question: &Question,
-    chosen: &Chosen,
+    model: &Model,
     ask: &Ask,
     predicted: &[Predicted],
 ) -> Result<Body, serde_json::Error> {
-    let model = &chosen.model;
     let rows: Vec<&[f32]> = predicted.iter().map(Predicted::probabilities).collect();
     let said = Said {
         model: &model.name,
