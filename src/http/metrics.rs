@@ -2,10 +2,11 @@
 //! (`http_*`), so dashboards made for it keep working, and our own beside.
 //!
 //! A registry is handed in; nothing is global. The series of known routes exist from the start with
-//! 0, so that `rate()` sees the first event. An unknown path counts under the handler `none` and an
+//! 0, so that `rate()` sees the first event, and their histograms from their first value on. An unknown path counts under the handler `none` and an
 //! unknown method as `other`: a client cannot make up series. Imports: nothing of ours.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use hyper::{Method, StatusCode};
 use prometheus::{
@@ -49,8 +50,8 @@ pub(super) struct RouteMetrics {
     handler: Cow<'static, str>,
     /// By method, in the order of the table.
     methods: Vec<(Method, MethodMetrics)>,
-    pub(super) request_size: Histogram,
-    pub(super) response_size: Histogram,
+    pub(super) request_size: Late,
+    pub(super) response_size: Late,
     pub(super) in_progress: IntGauge,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct RouteMetrics {
 struct MethodMetrics {
     /// By status class, from 2xx on.
     requests: [IntCounter; CLASSES.len()],
-    duration: Histogram,
+    duration: Late,
 }
 
 impl Metrics {
@@ -146,8 +147,8 @@ impl Metrics {
             methods: methods
                 .map(|method| (method.clone(), self.of_method(method, &handler)))
                 .collect(),
-            request_size: self.request_size.with_label_values(&[&*handler]),
-            response_size: self.response_size.with_label_values(&[&*handler]),
+            request_size: Late::new(&self.request_size, &[&handler]),
+            response_size: Late::new(&self.response_size, &[&handler]),
             in_progress: self.in_progress.with_label_values(&[&*handler]),
             handler,
         }
@@ -158,7 +159,7 @@ impl Metrics {
         MethodMetrics {
             requests: CLASSES
                 .map(|class| self.requests.with_label_values(&[method, handler, class])),
-            duration: self.duration.with_label_values(&[method, handler]),
+            duration: Late::new(&self.duration, &[method, handler]),
         }
     }
 
@@ -187,6 +188,33 @@ impl Metrics {
                 .with_label_values(&[method, handler])
                 .observe(seconds);
         }
+    }
+}
+
+/// A histogram that is there from its first value on. Of the routes that a server knows most are asked
+/// for seldom, and a histogram is a dozen series. Counters are there with 0, so that the first event shows
+/// in rates.
+#[derive(Debug)]
+pub(super) struct Late {
+    all: HistogramVec,
+    labels: Vec<String>,
+    found: OnceLock<Histogram>,
+}
+
+impl Late {
+    fn new(all: &HistogramVec, labels: &[&str]) -> Self {
+        Self {
+            all: all.clone(),
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            found: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn observe(&self, value: f64) {
+        let histogram = self
+            .found
+            .get_or_init(|| self.all.with_label_values(&self.labels));
+        histogram.observe(value);
     }
 }
 

@@ -156,7 +156,9 @@ impl Ask {
                     let problem = FieldProblem::new("int_parsing", loc, msg, &json!(text));
                     Refusal::invalid(vec![problem])
                 };
-                let ms: u64 = text.trim().parse().map_err(|_| wrong())?;
+                // The largest one is that of the description's `int64`.
+                let ms: i64 = text.trim().parse().map_err(|_| wrong())?;
+                let ms = u64::try_from(ms).map_err(|_| wrong())?;
                 limit.min(Duration::from_millis(ms))
             }
         };

@@ -29,7 +29,25 @@ pub(super) fn document() -> Document {
     .into_iter()
     .fold(Api::openapi(), Document::merge_from);
     access::describe(&mut document);
+    name_operations(&mut document);
     document
+}
+
+/// Names the operations of other servers' protocols after these: an id stands once in a document (OpenAPI
+/// 3.1, section 4.8.10), and several protocols predict.
+fn name_operations(document: &mut Document) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.post]);
+    for operation in operations.flatten() {
+        let protocol = operation
+            .tags
+            .iter()
+            .flatten()
+            .find(|tag| ["mlflow", "tfserving", "v2"].contains(&tag.as_str()));
+        if let (Some(protocol), Some(id)) = (protocol, &operation.operation_id) {
+            operation.operation_id = Some(format!("{protocol}_{id}"));
+        }
+    }
 }
 
 /// Returns the document as JSON, which is written once.
@@ -116,6 +134,18 @@ mod tests {
             })
             .collect();
         assert_eq!(described, listed);
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let document = serde_json::to_value(document()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|item| item.as_object().unwrap().values());
+        let ids: Vec<&str> = operations
+            .map(|operation| operation["operationId"].as_str().unwrap())
+            .collect();
+        let different: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(different.len(), ids.len(), "{ids:?}");
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn several_pictures_are_answered_in_order_and_fail_alone() {
     assert_eq!(raw.outcome(), "415 media_type");
     assert_eq!(
         raw.json()["detail"],
-        "the Content-Type `image/png` is not understood here: send `multipart/form-data` or `application/json`"
+        "the Content-Type `image/png` is not understood here: send `multipart/form-data`, `application/json` or `application/x-ndjson`"
     );
     for body in ["{\"images\": []}", "{\"images\": 3}", "{}", "["] {
         let answer = server.post("/predict/batch", "application/json", body);

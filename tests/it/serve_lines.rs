@@ -132,7 +132,7 @@ fn a_line_that_cannot_be_read_fails_alone() {
         problems,
         [
             (json!(["body", 0, "image"]), json!("string_type")),
-            (json!(["body", 1, 6]), json!("json_invalid")),
+            (json!(["body", 1, 5]), json!("json_invalid")),
             (json!(["body", 2, "image"]), json!("value_error")),
             (json!(["body", 3]), json!("model_attributes_type")),
         ]

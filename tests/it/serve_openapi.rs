@@ -16,7 +16,7 @@ const CONFIG: &str = concat!(
     "/tests/golden/openapi/schemathesis.toml"
 );
 
-/// Examples for each operation and kind of data. With 1000 nothing more was found.
+/// Examples for each operation and kind of data.
 const EXAMPLES: &str = "12";
 
 #[track_caller]
@@ -141,8 +141,9 @@ fn the_server_does_what_the_description_says() {
             ])
             .args(["--suppress-health-check", "all", "--warnings", "off"])
             .args(["--request-timeout", "60", "--generation-database", "none"])
-            // What is unloaded answers nothing more.
-            .args(["--exclude-path-regex", "/unload$"]),
+            // What is unloaded answers nothing more. MLflow's `/ping` and `/version` say `application/json`
+            // of texts that are none, and so do ours.
+            .args(["--exclude-path-regex", "/unload$|^/(ping|version)$"]),
     );
     // Whatever was sent, the server is well.
     assert_eq!(server.get("/health/ready").status, 200);

@@ -306,13 +306,20 @@ fn packed_bodies_are_read_within_the_limit() {
         let headers = format!("Content-Encoding: {coding}\r\n");
         server.send(&format!("POST {INFER}"), &headers, body)
     };
+    // The shortest text of an f32 is another one than that of an f64.
+    let read = |data: &Value| {
+        let values = data.as_array().unwrap().iter();
+        values
+            .map(|p| p.as_f64().unwrap() as f32)
+            .collect::<Vec<_>>()
+    };
     for answer in [
         send("gzip", &gzip(body.as_bytes())),
         send("deflate", &deflate(body.as_bytes())),
         send("identity", body.as_bytes()),
     ] {
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_eq!(answer.json()["outputs"][0]["data"], json!(expected));
+        assert_eq!(read(&answer.json()["outputs"][0]["data"]), expected);
     }
     let bomb = gzip(&vec![b' '; (1 << 20) + 1]);
     assert!(bomb.len() < 10_000);
