@@ -183,6 +183,7 @@ fn a_key_is_shown_to_the_server_from_the_flag_or_the_environment() {
 #[cfg(all(feature = "vision", target_os = "linux"))]
 mod of_a_server {
     use std::fs::File;
+    use std::num::NonZeroU16;
     use std::os::fd::OwnedFd;
     use std::process::{Child, Command};
     use std::sync::{Arc, Mutex};
@@ -250,6 +251,12 @@ mod of_a_server {
         assert!(why.contains("models/classifier"), "{why}");
     }
 
+    /// An empty terminal.
+    fn screen(columns: u16, rows: u16) -> vt100::Parser {
+        let size = |cells: u16| NonZeroU16::new(cells).unwrap();
+        vt100::Parser::new(size(rows), size(columns), 0)
+    }
+
     /// A program on a terminal of its own.
     struct OnTerminal {
         child: Child,
@@ -284,7 +291,7 @@ mod of_a_server {
             command.stdin(open()).stdout(open()).stderr(open());
             let child = command.spawn().unwrap();
             let hand = File::from(hand);
-            let screen = Arc::new(Mutex::new(vt100::Parser::new(24, 80, 0)));
+            let screen = Arc::new(Mutex::new(screen(80, 24)));
             let (mut reader, seen) = (hand.try_clone().unwrap(), Arc::clone(&screen));
             std::thread::spawn(move || {
                 let mut bytes = [0; 4096];
@@ -314,7 +321,7 @@ mod of_a_server {
 
         /// Gives the terminal another size, empty, as some do.
         fn resize(&self, columns: u16, rows: u16) {
-            *self.screen.lock().unwrap() = vt100::Parser::new(rows, columns, 0);
+            *self.screen.lock().unwrap() = screen(columns, rows);
             resize(&self.terminal, columns, rows);
         }
 

@@ -31,6 +31,8 @@ fn the_reference_is_read_without_a_script() {
         "{policy}"
     );
     page.screenshot("serve-redoc");
+    // The page was loaded without, and has none.
+    page.with_javascript();
     page.click("nav a[href='#post-explain']");
     assert!(page.url().ends_with("/redoc#post-explain"));
     page.screenshot("serve-redoc-explain");

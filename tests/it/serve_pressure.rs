@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::client::{Answer, Server, connect, receive, request};
+use crate::support::client::{Answer, connect, receive, request};
 use crate::support::pictures::{stripes, trained_project};
 use crate::support::stages::wait_until;
 use crate::support::{Project, memory};

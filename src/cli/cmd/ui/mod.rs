@@ -52,7 +52,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     /// Where the project's prediction server answers (default: where the section `serve` of
-    /// params.yaml says, else http://127.0.0.1:5001)
+    /// params.yaml says, else `http://127.0.0.1:5001`)
     #[arg(long, value_name = "URL")]
     serve_url: Option<String>,
     /// The largest file that may be uploaded, MiB

@@ -3,6 +3,7 @@
 //! `serve::{envelope, refusal}`, `protocol::words`, `v2::{binary, data, request}`.
 
 use std::borrow::Cow;
+use std::iter;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -159,9 +160,10 @@ impl Taken<'_> {
 
     /// `one` is the shape of one picture.
     fn other_shape(&self, input: &InputTensor<'_>, one: &[u64]) -> Refusal {
-        let rest: String = one.iter().map(|length| format!(",{length}")).collect();
+        let lengths = iter::once("-1".to_owned()).chain(one.iter().map(u64::to_string));
+        let expected = lengths.collect::<Vec<_>>().join(",");
         bad(format!(
-            "unexpected shape for input '{}' for model '{}'. Expected [-1{rest}], got {}",
+            "unexpected shape for input '{}' for model '{}'. Expected [{expected}], got {}",
             input.name,
             self.model,
             list(&input.shape)

@@ -301,6 +301,15 @@ impl Page {
         );
     }
 
+    /// Gives it back, which a click needs: where the element is, a promise says.
+    #[track_caller]
+    pub(crate) fn with_javascript(&self) {
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            &json!({"value": false}),
+        );
+    }
+
     /// Returns the page as PDF.
     #[track_caller]
     pub(crate) fn print_pdf(&self) -> Vec<u8> {
