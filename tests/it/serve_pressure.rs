@@ -217,7 +217,7 @@ fn sigterm_under_load_loses_no_request() {
 /// last one may be torn and is left out then.
 fn whole_lines(p: &Project) -> Vec<(String, Value)> {
     let mut names = p.names(".cvops/predictions");
-    names.retain(|name| name.ends_with(".jsonl"));
+    names.retain(|name| name.strip_suffix(".jsonl").is_some());
     let mut lines = Vec::new();
     for name in names {
         let text = p.read(&format!(".cvops/predictions/{name}"));

@@ -1,7 +1,7 @@
 //! Small files that would be large: they claim, or unpack to, far more than they are.
 //!
 //! Formats: deflate (RFC 1951), zlib (RFC 1950), gzip (RFC 1952), PNG (W3C, second edition), JPEG (ITU-T
-//! T.81, annex B), GIF89a, WebP (RFC 9649), BMP and TIFF 6.0.
+//! T.81, annex B), `GIF89a`, WebP (RFC 9649), BMP and TIFF 6.0.
 
 use flate2::{Compress, Compression, FlushCompress};
 
@@ -76,9 +76,9 @@ pub(crate) fn claims() -> Vec<(&'static str, Vec<u8>)> {
     ]
     .concat();
     // 14 bits for each side, less 1: 16383 x 16383.
-    let webp_lossless = webp(b"VP8L", b"\x2f\xfe\xbf\xff\x0f\0\0\0\0\0");
-    let webp_lossy = webp(b"VP8 ", b"\x10\0\0\x9d\x01\x2a\xff\x3f\xff\x3f\0\0");
-    let webp_canvas = webp(b"VP8X", b"\0\0\0\0\xff\xff\0\xff\xff\0");
+    let webp_lossless = webp(*b"VP8L", b"\x2f\xfe\xbf\xff\x0f\0\0\0\0\0");
+    let webp_lossy = webp(*b"VP8 ", b"\x10\0\0\x9d\x01\x2a\xff\x3f\xff\x3f\0\0");
+    let webp_canvas = webp(*b"VP8X", b"\0\0\0\0\xff\xff\0\xff\xff\0");
     let wide = u32::from(SIDE).to_le_bytes();
     let bmp = [
         &b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"[..],
@@ -100,14 +100,14 @@ pub(crate) fn claims() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn webp(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn webp(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let length = |bytes: usize| (bytes as u32).to_le_bytes();
     let file = length(4 + 8 + data.len());
     [
         &b"RIFF"[..],
         &file,
         b"WEBP",
-        kind,
+        &kind,
         &length(data.len()),
         data,
     ]
