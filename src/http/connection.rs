@@ -32,8 +32,8 @@ use super::stream::Stream;
 /// would make the system throw the answer away with the bytes that nobody read.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a connection buffers at most, bytes: also the largest head. hyper's own limit is 408 KiB, which
-/// is much for each of a thousand connections.
+/// What a connection buffers, bytes: also the largest head. hyper looks after each read, so that twice as
+/// much may be there. Its own limit is 408 KiB, which is much for each of a thousand connections.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// How long an answer to a client that did not send its request in time may take: it may have gone.

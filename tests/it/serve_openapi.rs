@@ -10,11 +10,8 @@ use crate::support::openapi;
 use crate::support::pictures::{stripes, trained_project};
 use crate::support::stages::wait_until;
 
-/// What schemathesis may expect beyond its defaults.
-const CONFIG: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/golden/openapi/schemathesis.toml"
-);
+/// Where it is said how schemathesis asks, and what it may expect beyond its defaults.
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/openapi");
 
 /// Examples for each operation and kind of data.
 const EXAMPLES: &str = "12";
@@ -122,12 +119,15 @@ fn the_server_does_what_the_description_says() {
     let server = p.serve_ready("");
     passes(
         command
+            .env("PYTHONPATH", CONFIG)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("SCHEMATHESIS_HOOKS", "hooks")
             .args([
                 "-m",
                 "schemathesis.cli",
                 "--no-color",
                 "--config-file",
-                CONFIG,
+                &format!("{CONFIG}/schemathesis.toml"),
                 "run",
             ])
             .arg(server.url("/openapi.json"))
