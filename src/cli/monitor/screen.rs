@@ -2,7 +2,7 @@
 //! Imports: ratatui, `monitor::frame`.
 #![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
-use std::io::{IsTerminal, Result, Stdout, stdin, stdout};
+use std::io::{Error, ErrorKind, IsTerminal, Result, Stdout, stdin, stdout};
 use std::time::Duration;
 
 use ratatui::Terminal;
@@ -13,6 +13,9 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::frame::{View, draw};
 
@@ -79,8 +82,13 @@ impl Screen {
         reason = "only who holds the screen gets its keys"
     )]
     pub(in crate::cli) fn key(&self, wait: Duration) -> Result<Option<Key>> {
-        if !event::poll(wait)? {
-            return Ok(None);
+        // Of a terminal that is gone crossterm reads nothing, for ever: it is looked at before.
+        stay(Duration::ZERO)?;
+        if !event::poll(Duration::ZERO)? {
+            stay(wait)?;
+            if !event::poll(Duration::ZERO)? {
+                return Ok(None);
+            }
         }
         Ok(match event::read()? {
             Event::Key(key) => meant(key),
@@ -94,6 +102,28 @@ impl Drop for Screen {
     fn drop(&mut self) {
         leave();
     }
+}
+
+/// Waits so long, or until there is something to read. A signal ends the wait.
+///
+/// # Errors
+/// The terminal is gone.
+fn stay(wait: Duration) -> Result<()> {
+    let stdin = stdin();
+    let mut terminal = [PollFd::new(&stdin, PollFlags::IN)];
+    let wait = Timespec {
+        tv_sec: wait.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: wait.subsec_nanos().into(),
+    };
+    match poll(&mut terminal, Some(&wait)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    if terminal[0].revents().intersects(gone) {
+        return Err(Error::new(ErrorKind::BrokenPipe, "the terminal is gone"));
+    }
+    Ok(())
 }
 
 /// Gives the terminal back. It may be gone: then there is nobody to tell.

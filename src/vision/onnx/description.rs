@@ -171,8 +171,8 @@ fn read_classes(fields: &Fields<'_, '_>, path: &Path) -> Option<Vec<String>> {
     }
     let mut sorted: Vec<&String> = classes.iter().collect();
     sorted.sort();
-    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        return wrong(format!("`classes` has `{}` twice", pair[0]), None);
+    if let Some([twice, _]) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return wrong(format!("`classes` has `{twice}` twice"), None);
     }
     Some(classes)
 }
