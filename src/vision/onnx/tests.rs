@@ -21,6 +21,10 @@ struct Net {
     description: &'static str,
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands where fields of the format do"
+)]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
