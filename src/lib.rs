@@ -5,7 +5,8 @@
 // Floor 0: hashes, typed paths, files, documents with places, diagnostics.
 pub mod base;
 
-// Floor 1: where we are, how numbers look, how a server listens.
+// Floor 1: where we are, how numbers look, how a server listens, whether two samples differ.
+pub mod drift;
 pub mod http;
 pub mod project;
 pub mod report;
