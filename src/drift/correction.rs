@@ -56,8 +56,8 @@ impl Correction {
             Self::Bonferroni | Self::Holm => Some(alpha / d),
             Self::BenjaminiHochberg => order
                 .iter()
-                .zip(1..)
-                .map(|(&feature, rank)| (p[feature], alpha * f64::from(rank) / d))
+                .enumerate()
+                .map(|(rank, &feature)| (p[feature], alpha * (rank as f64 + 1.0) / d))
                 .rfind(|(p, level)| p < level)
                 .map(|(_, level)| level),
         };

@@ -5,8 +5,12 @@
 //! All is computed in `f64`, also where the data are `f32`. What is random draws from a stream of the
 //! caller's seed, and no result depends on the number of threads. Imports: base.
 
+pub mod correction;
 mod error;
+pub mod quantile;
 mod sample;
+pub mod uncertainty;
+pub mod univariate;
 
 pub use error::Error;
 pub use sample::Sample;

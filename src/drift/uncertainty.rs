@@ -37,9 +37,10 @@ impl Uncertainty {
 /// There is only one class, or the rows are no distributions (logits, for instance).
 pub fn of_probabilities(probabilities: &Sample) -> Result<Vec<Uncertainty>, Error> {
     if probabilities.width() < 2 {
-        return Err(Error::Width {
-            found: probabilities.width(),
-            expected: 2,
+        return Err(Error::OutOfRange {
+            what: "the number of classes",
+            found: probabilities.width() as f64,
+            expected: "at least 2",
         });
     }
     let rows = || (0..probabilities.rows()).map(|row| probabilities.row(row));
@@ -141,7 +142,7 @@ mod tests {
             measure(&[&[0.5, 0.499_95], &[0.5, 0.5]]),
             Err(Error::Unnormalised { .. })
         ));
-        assert!(matches!(measure(&[&[1.0]]), Err(Error::Width { .. })));
+        assert!(matches!(measure(&[&[1.0]]), Err(Error::OutOfRange { .. })));
     }
 
     proptest! {
