@@ -1,10 +1,10 @@
 //! The two-sample Cramér-von Mises test. Imports: `drift::error`, `univariate::{cvm_law, pooled}`.
 //!
 //! Anderson, "On the Distribution of the Two-Sample Cramér-von Mises Criterion", 1962:
-//! T = U/(n·m·N) − (4nm − 1)/(6N), N = n + m, where U = n·Σ(r_i − i)² + m·Σ(s_j − j)² over the
+//! T = U/(n·m·N) − (4nm − 1)/(6N), N = n + m, where U = n·Σ(rᵢ − i)² + m·Σ(sⱼ − j)² over the
 //! ordered ranks r of the one and s of the other sample in both together.
 //!
-//! **Ties.** Tied values get their mid-rank, as in SciPy. Where values tie *across* samples of
+//! **Ties.** Tied values get their mid-rank, as in `SciPy`. Where values tie *across* samples of
 //! different size, that shifts T by more than its law is wide: of two equal samples of 500 and 100
 //! values rounded to tenths, nearly all would be called different. So if mid-ranks move T, it is
 //! computed in the form that counts no ranks, n·m/N²·Σ(F − G)² over all values. Without ties the
@@ -169,9 +169,9 @@ impl Statistic {
 
 /// Sums over the ranks of both samples.
 struct Ranks {
-    /// 4·Σ(r_i − i)², whole because mid-ranks are halves.
+    /// 4·Σ(rᵢ − i)², whole because mid-ranks are halves.
     reference: i128,
-    /// 4·Σ(s_j − j)²
+    /// 4·Σ(sⱼ − j)²
     test: i128,
     /// Whether several rows of the one sample share a value with several of the other.
     across: bool,

@@ -83,7 +83,7 @@ fn samples_that_cannot_show_drift_are_refused() {
 #[test]
 fn measurements_are_no_categories() {
     for (test, value) in [(CHI_SQUARE, 0.5), (FISHER, 2.0), (FISHER, 0.5)] {
-        let mut values = vec![0.0, 1.0].repeat(40);
+        let mut values = [0.0, 1.0].repeat(40);
         values[7] = value;
         let found = run(test, [0.0, 1.0].repeat(40), values, 2);
         assert!(
@@ -180,7 +180,7 @@ fn ties_and_permutations_are_noted() {
         found[..],
         [Note::Discrete { .. }, Note::TiesAcross]
     ));
-    assert_eq!(notes(KS, normal(500, 1, 1), normal(100, 1, 2)), []);
+    assert!(notes(KS, normal(500, 1, 1), normal(100, 1, 2)).is_empty());
     let found = notes(CHI_SQUARE, levels(60, 1), levels(50, 2));
     assert!(
         found.iter().any(|note| matches!(

@@ -1,4 +1,4 @@
-//! Values of SciPy, which alibi-detect was seen to agree with, within the tolerances that come with
+//! Values of `SciPy`, which alibi-detect was seen to agree with, within the tolerances that come with
 //! them: rtol 1e-9 for statistics, rtol 1e-6 or atol 1e-9 for p-values, atol 2e-7 for those of the
 //! Cramér-von Mises test.
 
