@@ -210,7 +210,8 @@ mod tests {
 
     fn compare(x: Vec<f64>, y: Vec<f64>, method: Method) -> Outcome {
         let (n, m) = (x.len() as u64, y.len() as u64);
-        let pooled = Pooled::new(&Column::new(x).unwrap(), &Column::new(y).unwrap());
+        let (x, y) = (Column::new(x).unwrap(), Column::new(y).unwrap());
+        let pooled = Pooled::new(&x, &y);
         CramerVonMises::new(n, m, method).unwrap().compare(&pooled)
     }
 
@@ -219,7 +220,8 @@ mod tests {
         let x: Vec<f64> = (0..30).map(|i| f64::from(i * i)).collect();
         let y: Vec<f64> = (0..21).map(|i| f64::from(i * 37) + 0.5).collect();
         let found = compare(x.clone(), y.clone(), Method::Asymptotic);
-        let pooled = Pooled::new(&Column::new(x).unwrap(), &Column::new(y).unwrap());
+        let (x, y) = (Column::new(x).unwrap(), Column::new(y).unwrap());
+        let pooled = Pooled::new(&x, &y);
         let squares: f64 = pooled.gaps().map(|(_, gap)| (gap as f64).powi(2)).sum();
         let direct = squares / (630.0 * 51.0_f64.powi(2));
         assert!((found.tested.statistic - direct).abs() < 1e-12);

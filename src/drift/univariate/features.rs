@@ -110,7 +110,7 @@ pub enum Note {
     /// A test of measurements met data that are mostly ties: p is too large rather than too small.
     Discrete {
         /// Distinct values in both samples.
-        distinct: usize,
+        distinct: u64,
         /// Rows of both samples.
         rows: u64,
     },
@@ -276,14 +276,16 @@ impl Prepared {
     fn compare(&self, index: usize, reference: &Column, test: &Column) -> Result<Feature, Error> {
         let pooled = Pooled::new(reference, test);
         let mut notes = Vec::new();
-        if let [only] = pooled.steps() {
-            notes.push(Note::Constant { value: only.value });
+        if pooled.distinct == 1 {
+            notes.push(Note::Constant {
+                value: reference.values()[0],
+            });
         }
         let (p, distance, effect) = match self {
             Self::KolmogorovSmirnov(alternative, method) => {
                 note_discrete(&pooled, &mut notes);
                 let tested = ks::compare(&pooled, *alternative, *method)?;
-                let effect = effect::normed_wasserstein(&pooled, reference, test);
+                let effect = effect::normed_wasserstein(&pooled);
                 (tested.p, tested.statistic, effect)
             }
             Self::CramerVonMises(law) => {
@@ -292,7 +294,7 @@ impl Prepared {
                 if outcome.form == Form::DistributionFunctions {
                     notes.push(Note::TiesAcross);
                 }
-                let effect = effect::normed_wasserstein(&pooled, reference, test);
+                let effect = effect::normed_wasserstein(&pooled);
                 (outcome.tested.p, outcome.tested.statistic, effect)
             }
             Self::ChiSquare { permutations, seed } => {
@@ -334,12 +336,12 @@ impl Prepared {
 }
 
 fn counts(pooled: &Pooled) -> Result<Counts, Error> {
-    let pairs = pooled.steps().iter();
+    let pairs = pooled.steps();
     Counts::of_pairs(pairs.map(|step| (step.reference, step.test)).collect())
 }
 
 fn require_categories(pooled: &Pooled, column: usize) -> Result<(), Error> {
-    let mut values = pooled.steps().iter().map(|step| step.value);
+    let mut values = pooled.steps().map(|step| step.value);
     match values.find(|value| value.fract() != 0.0 || WHOLE_MAX <= value.abs()) {
         Some(value) => Err(Error::NotCategory {
             column,
@@ -372,8 +374,8 @@ fn shares(pooled: &Pooled, column: usize) -> Result<[fisher::Share; 2], Error> {
 
 /// Notes data that are no measurements: less than half of their values are distinct.
 fn note_discrete(pooled: &Pooled, notes: &mut Vec<Note>) {
-    let (distinct, (n, m)) = (pooled.steps().len(), pooled.rows());
-    if 1 < distinct && 2 * distinct as u64 <= n + m {
+    let (distinct, (n, m)) = (pooled.distinct, pooled.rows());
+    if 1 < distinct && 2 * distinct <= n + m {
         notes.push(Note::Discrete {
             distinct,
             rows: n + m,
@@ -382,7 +384,7 @@ fn note_discrete(pooled: &Pooled, notes: &mut Vec<Note>) {
 }
 
 fn note_categories(pooled: &Pooled, notes: &mut Vec<Note>) {
-    let unseen: Vec<_> = pooled.steps().iter().filter(|s| s.reference == 0).collect();
+    let unseen: Vec<_> = pooled.steps().filter(|s| s.reference == 0).collect();
     if let [first, ..] = unseen[..] {
         notes.push(Note::Unseen {
             categories: unseen.len(),
@@ -390,7 +392,7 @@ fn note_categories(pooled: &Pooled, notes: &mut Vec<Note>) {
             rows: unseen.iter().map(|step| step.test).sum(),
         });
     }
-    let missing: Vec<_> = pooled.steps().iter().filter(|s| s.test == 0).collect();
+    let missing: Vec<_> = pooled.steps().filter(|s| s.test == 0).collect();
     if let [first, ..] = missing[..] {
         notes.push(Note::Missing {
             categories: missing.len(),

@@ -112,7 +112,8 @@ fn cramer_von_mises_and_wasserstein() {
 fn small_samples() {
     for case in golden("small_samples").as_array().unwrap() {
         let column = |key: &str| Column::new(numbers(&case[key])).unwrap();
-        let pooled = Pooled::new(&column("x"), &column("y"));
+        let (x, y) = (column("x"), column("y"));
+        let pooled = Pooled::new(&x, &y);
         let (n, m) = pooled.rows();
         for (key, method) in [
             ("ks_exact", Method::Exact),

@@ -155,9 +155,8 @@ fn the_number_of_threads_changes_no_bit() {
     assert_eq!(run(1), run(4));
 }
 
-fn pooled(x: &[f64], y: &[f64]) -> Pooled {
-    let column = |values: &[f64]| Column::new(values.to_vec()).unwrap();
-    Pooled::new(&column(x), &column(y))
+fn column(values: &[f64]) -> Column {
+    Column::new(values.to_vec()).unwrap()
 }
 
 /// Few distinct values, so that ties are common.
@@ -168,7 +167,8 @@ fn values() -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #[test]
     fn exchanged_samples_are_as_far_apart(x in values(), y in values()) {
-        let (there, back) = (pooled(&x, &y), pooled(&y, &x));
+        let (x, y) = (column(&x), column(&y));
+        let (there, back) = (Pooled::new(&x, &y), Pooled::new(&y, &x));
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
         for method in [Method::Exact, Method::Asymptotic] {
             for (alternative, other) in [
@@ -197,7 +197,9 @@ proptest! {
         let mapped = |values: &[f64]| -> Vec<f64> {
             values.iter().map(|value| value.exp() * 3.0 - 7.0).collect()
         };
-        let (plain, curved) = (pooled(&x, &y), pooled(&mapped(&x), &mapped(&y)));
+        let columns = [column(&x), column(&y), column(&mapped(&x)), column(&mapped(&y))];
+        let plain = Pooled::new(&columns[0], &columns[1]);
+        let curved = Pooled::new(&columns[2], &columns[3]);
         let ks = |pooled: &Pooled| ks::compare(pooled, Alternative::TwoSided, Method::Auto).unwrap();
         prop_assert_eq!(ks(&plain), ks(&curved));
         let (n, m) = plain.rows();
@@ -206,15 +208,15 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter(x in values(), y in values()) {
+    fn the_order_of_rows_does_not_matter(x in values()) {
         let back: Vec<f64> = x.iter().rev().copied().collect();
-        let (there, back) = (pooled(&x, &y), pooled(&back, &y));
-        prop_assert_eq!(there.steps(), back.steps());
+        prop_assert_eq!(column(&x), column(&back));
     }
 
     #[test]
     fn a_sample_does_not_differ_from_itself(x in values()) {
-        let same = pooled(&x, &x);
+        let x = column(&x);
+        let same = Pooled::new(&x, &x);
         let found = ks::compare(&same, Alternative::TwoSided, Method::Auto).unwrap();
         prop_assert_eq!((found.statistic, found.p), (0.0, 1.0));
         prop_assert_eq!(effect::wasserstein(&same), 0.0);
