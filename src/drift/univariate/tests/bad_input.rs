@@ -187,7 +187,7 @@ fn ties_and_permutations_are_noted() {
         found.iter().any(|note| matches!(
             note,
             Note::Permuted {
-                permutations: 999,
+                permutations: 199,
                 ..
             }
         )),

@@ -24,7 +24,7 @@ const CVM: Test = Test::CramerVonMises {
 };
 
 const CHI_SQUARE: Test = Test::ChiSquare {
-    permutations: 999,
+    permutations: 199,
     seed: 5,
 };
 
