@@ -5,7 +5,9 @@
 //! All is computed in `f64`, also where the data are `f32`. What is random draws from a stream of the
 //! caller's seed, and no result depends on the number of threads. Imports: base.
 
+mod distance;
 mod error;
+pub mod kernel;
 mod sample;
 
 pub use error::Error;
