@@ -4,17 +4,18 @@
 use super::sample::Sample;
 
 /// Rows that are measured together: four vectors of two `f64`, which every x86-64 and ARM has.
-const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// The rows of one or more samples, laid out in panels of [`LANES`] rows: feature by feature, so that
-/// one feature of all rows of a panel is one short vector.
+/// one feature of all rows of a panel is one short vector. The last panel is filled up with zeros.
 ///
 /// Distances are sums of squared differences, in the order of the features. The quicker
 /// `|a|² + |b|² − 2ab` would lose all digits for close rows far from the origin, and the distance of
 /// equal rows would not be 0.
 #[derive(Clone, Debug)]
 pub struct Panels {
-    values: Vec<f64>,
+    /// `[panels, width, LANES]`.
+    columns: Vec<[f64; LANES]>,
     rows: usize,
     width: usize,
 }
@@ -29,18 +30,18 @@ impl Panels {
         let width = samples.first().map_or(0, |sample| sample.width());
         assert!(samples.iter().all(|sample| sample.width() == width));
         let rows = samples.iter().map(|sample| sample.rows()).sum::<usize>();
-        let mut values = vec![0.0; rows.div_ceil(LANES) * LANES * width];
+        let mut columns = vec![[0.0; LANES]; rows.div_ceil(LANES) * width];
         let all = samples
             .iter()
             .flat_map(|sample| sample.values().chunks_exact(sample.width()));
         for (at, row) in all.enumerate() {
-            let panel = at / LANES * LANES * width;
-            for (column, value) in row.iter().enumerate() {
-                values[panel + column * LANES + at % LANES] = *value;
+            let start = at / LANES * width;
+            for (column, value) in columns[start..start + width].iter_mut().zip(row) {
+                column[at % LANES] = *value;
             }
         }
         Self {
-            values,
+            columns,
             rows,
             width,
         }
@@ -52,6 +53,12 @@ impl Panels {
         self.rows
     }
 
+    /// Returns the number of panels.
+    #[must_use]
+    pub fn panels(&self) -> usize {
+        self.rows.div_ceil(LANES)
+    }
+
     /// Returns row `at`.
     ///
     /// # Panics
@@ -59,29 +66,43 @@ impl Panels {
     #[must_use]
     pub fn row(&self, at: usize) -> Vec<f64> {
         assert!(at < self.rows);
-        let panel = at / LANES * LANES * self.width;
-        (0..self.width)
-            .map(|column| self.values[panel + column * LANES + at % LANES])
-            .collect()
+        let columns = self.panel(at / LANES).iter();
+        columns.map(|column| column[at % LANES]).collect()
     }
 
     /// Writes the squared distances of `row` to the rows `first`, `first` + 1, … into `out`, as many as
     /// `out` is long.
     ///
     /// # Panics
-    /// There are fewer rows.
+    /// There are fewer rows, or `row` is not one of their width.
     pub fn squared_distances(&self, row: &[f64], first: usize, out: &mut [f64]) {
         assert!(first + out.len() <= self.rows && row.len() == self.width);
         let (mut at, mut rest) = (first, out);
         while !rest.is_empty() {
             let lane = at % LANES;
             let taken = (LANES - lane).min(rest.len());
-            let start = at / LANES * LANES * self.width;
-            let sums = to_panel(row, &self.values[start..start + LANES * self.width]);
+            let sums = to_panel(row, self.panel(at / LANES));
             let (now, later) = rest.split_at_mut(taken);
             now.copy_from_slice(&sums[lane..lane + taken]);
             (at, rest) = (at + taken, later);
         }
+    }
+
+    /// Writes the squared distances of each of `rows`, which lie one after the other, to all rows of panel
+    /// number `panel` into its place in `out`. Lanes without a row receive distances to the origin.
+    ///
+    /// # Panics
+    /// There is no such panel, or `rows` are not as many rows as `out` has places.
+    pub fn tile(&self, panel: usize, rows: &[f64], out: &mut [[f64; LANES]]) {
+        assert!(rows.len() == out.len() * self.width);
+        let panel = self.panel(panel);
+        for (row, out) in rows.chunks_exact(self.width).zip(out) {
+            *out = to_panel(row, panel);
+        }
+    }
+
+    fn panel(&self, panel: usize) -> &[[f64; LANES]] {
+        &self.columns[panel * self.width..(panel + 1) * self.width]
     }
 }
 
@@ -95,10 +116,9 @@ pub fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[inline]
-fn to_panel(row: &[f64], panel: &[f64]) -> [f64; LANES] {
+fn to_panel(row: &[f64], panel: &[[f64; LANES]]) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
-    let (columns, _) = panel.as_chunks::<LANES>();
-    for (value, column) in row.iter().zip(columns) {
+    for (value, column) in row.iter().zip(panel) {
         for (sum, other) in sums.iter_mut().zip(column) {
             let difference = value - other;
             *sum += difference * difference;
@@ -130,6 +150,14 @@ mod tests {
                 let other = sample.row((first + at) % rows);
                 prop_assert_eq!(panels.row(first + at), other);
                 prop_assert_eq!(*found, squared_distance(sample.row(0), other));
+            }
+            let mut tile = vec![[0.0; LANES]; rows];
+            panels.tile(0, sample.values(), &mut tile);
+            for (row, distances) in tile.iter().enumerate() {
+                for (lane, found) in distances.iter().enumerate().take(2 * rows) {
+                    let other = sample.row(lane % rows);
+                    prop_assert_eq!(*found, squared_distance(sample.row(row), other));
+                }
             }
         }
     }

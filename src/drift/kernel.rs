@@ -8,7 +8,7 @@ mod exp;
 
 use rayon::prelude::*;
 
-pub use super::distance::{Panels, squared_distance};
+pub use super::distance::{LANES, Panels, squared_distance};
 pub use bandwidth::{median_bandwidth, median_bandwidth_between};
 
 use super::error::Error;
@@ -60,6 +60,12 @@ impl Gaussian {
     /// Turns squared distances into values of the kernel, in place.
     pub fn apply(&self, squared: &mut [f64]) {
         const BLOCK: usize = 64;
+        if let [factor] = self.factors[..] {
+            for value in squared {
+                *value = exp_of_negative(*value * factor);
+            }
+            return;
+        }
         let share = 1.0 / self.factors.len() as f64;
         for block in squared.chunks_mut(BLOCK) {
             let mut sums = [0.0; BLOCK];

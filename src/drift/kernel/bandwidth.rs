@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::super::distance::Panels;
+use super::super::distance::{LANES, Panels, squared_distance};
 use super::super::error::Error;
 use super::super::sample::Sample;
 
@@ -26,11 +26,24 @@ pub fn median_bandwidth(reference: &Sample) -> Result<f64, Error> {
     let panels = Panels::new(&[reference]);
     let rows = reference.rows();
     let pairs = rows * (rows - 1) / 2;
-    let distances = |row: usize, out: &mut Vec<f64>| {
-        out.resize(rows - row - 1, 0.0);
-        panels.squared_distances(reference.row(row), row + 1, out);
+    // Of the rows of a panel to all later rows, and among themselves.
+    let distances = |panel: usize, out: &mut Vec<f64>| {
+        let (first, after) = (panel * LANES, ((panel + 1) * LANES).min(rows));
+        out.resize((rows - after) * LANES, 0.0);
+        let later = &reference.values()[after * reference.width()..];
+        panels.tile(panel, later, out.as_chunks_mut().0);
+        for a in first..after {
+            let others =
+                (a + 1..after).map(|b| squared_distance(reference.row(a), reference.row(b)));
+            out.extend(others);
+        }
     };
-    bandwidth_of(nth_smallest(rows - 1, pairs, (pairs - 1) / 2, &distances))
+    bandwidth_of(nth_smallest(
+        panels.panels(),
+        pairs,
+        (pairs - 1) / 2,
+        &distances,
+    ))
 }
 
 /// Returns σ as [`median_bandwidth`] does, of the distances between the rows of `a` and those of `b`.
@@ -59,12 +72,12 @@ fn bandwidth_of(squared: f64) -> Result<f64, Error> {
     Ok((0.5 * squared).sqrt())
 }
 
-/// Returns the value of rank `rank` (from 0) among the `count` values that `fill` gives for 0..`rows`.
+/// Returns the value of rank `rank` (from 0) among the `count` values that `fill` gives for 0..`parts`.
 ///
 /// The bits of numbers that are not negative are ordered as the numbers are. While there are too many
 /// to hold, they are counted by their next digits, and only those that share the digits of the one that
 /// is looked for are looked at again. Counts and the choice do not depend on the order of the threads.
-fn nth_smallest<F>(rows: usize, count: usize, rank: usize, fill: &F) -> f64
+fn nth_smallest<F>(parts: usize, count: usize, rank: usize, fill: &F) -> f64
 where
     F: Fn(usize, &mut Vec<f64>) + Sync,
 {
@@ -73,24 +86,24 @@ where
     let (mut known, mut shift) = (0u64, u64::BITS - 1);
     while count > HELD && shift > 0 {
         let next = shift.saturating_sub(DIGIT);
-        let counts = count_digits(rows, fill, known, shift, next);
+        let counts = count_digits(parts, fill, known, shift, next);
         let mut digit = 0;
         while counts[digit] <= rank {
             rank -= counts[digit];
             digit += 1;
         }
         count = counts[digit];
-        known = known << (shift - next) | digit as u64;
+        known = (known << (shift - next)) | digit as u64;
         shift = next;
     }
     if shift == 0 {
         return f64::from_bits(known);
     }
-    let mut held = (0..rows)
+    let mut held = (0..parts)
         .into_par_iter()
-        .fold(Buffers::default, |mut buffers, row| {
-            fill(row, &mut buffers.row);
-            let values = buffers.row.iter().copied();
+        .fold(Buffers::default, |mut buffers, part| {
+            fill(part, &mut buffers.part);
+            let values = buffers.part.iter().copied();
             buffers
                 .kept
                 .extend(values.filter(|value| value.to_bits() >> shift == known));
@@ -104,25 +117,25 @@ where
     *held.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
-/// Of one thread's share of the rows.
+/// Of one thread's share of the parts.
 #[derive(Default)]
 struct Buffers {
-    row: Vec<f64>,
+    part: Vec<f64>,
     kept: Vec<f64>,
 }
 
 /// Counts the values whose bits from `shift` upwards are `known`, by the digits from `next` to `shift`.
-fn count_digits<F>(rows: usize, fill: &F, known: u64, shift: u32, next: u32) -> Vec<usize>
+fn count_digits<F>(parts: usize, fill: &F, known: u64, shift: u32, next: u32) -> Vec<usize>
 where
     F: Fn(usize, &mut Vec<f64>) + Sync,
 {
     let digits = 1usize << (shift - next);
-    (0..rows)
+    (0..parts)
         .into_par_iter()
         .fold(
             || (Vec::new(), vec![0usize; digits]),
-            |(mut buffer, mut counts), row| {
-                fill(row, &mut buffer);
+            |(mut buffer, mut counts), part| {
+                fill(part, &mut buffer);
                 for value in &buffer {
                     let bits = value.to_bits();
                     if bits >> shift == known {
@@ -156,7 +169,7 @@ mod tests {
         let n = sample.rows();
         let mut all: Vec<f64> = (0..n * n)
             .map(|at| {
-                let d = super::super::squared_distance(sample.row(at / n), sample.row(at % n));
+                let d = squared_distance(sample.row(at / n), sample.row(at % n));
                 d.max(SMALLEST)
             })
             .collect();
