@@ -7,8 +7,19 @@
 
 mod distance;
 mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod kernel;
+pub mod lsdd;
+pub mod mmd;
+mod normal;
+pub mod outlier;
+pub mod permutation;
+pub mod reduction;
+pub mod reference_update;
 mod sample;
+mod spectrum;
+pub mod witness;
 
 pub use error::Error;
 pub use sample::Sample;
