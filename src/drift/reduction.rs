@@ -1,7 +1,7 @@
 //! Fewer features for tests that lose power in many: principal components, random projections.
 //! Imports: base, `drift::{error, normal, sample, spectrum}`.
 //!
-//! Rabanser, Günnemann, Lipton, Failing Loudly, NeurIPS 2019.
+//! Rabanser, Günnemann, Lipton, Failing Loudly (2019).
 
 use super::error::Error;
 use super::normal::standard_normal;

@@ -50,7 +50,7 @@ pub fn most_unlike(
     count: usize,
 ) -> Result<Vec<Witness>, Error> {
     let values = witness(kernel, reference, test, test)?;
-    Ok(first(ranked(&values, |a, b| a.total_cmp(b)), count))
+    Ok(first(ranked(&values, f64::total_cmp), count))
 }
 
 /// Returns the `count` rows of `reference` that are most typical of it and least of the test sample, the most
