@@ -120,7 +120,7 @@ fn to_panel(row: &[f64], panel: &[[f64; LANES]]) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for (value, column) in row.iter().zip(panel) {
         for (sum, other) in sums.iter_mut().zip(column) {
-            let difference = value - other;
+            let difference = other - value;
             *sum += difference * difference;
         }
     }

@@ -18,8 +18,13 @@ use super::sample::Sample;
 const STRIPE: usize = 8;
 /// Tasks whose sums are held before they are added, in order.
 const WAVE: usize = 64;
-/// Rows against which a panel is held at once: their tile fills 32 KiB, a processor's nearest cache.
-const BLOCK: usize = 512;
+/// Rows of a group.
+const GROUP: usize = 4;
+/// Groups of a panel.
+const GROUPS: usize = LANES / GROUP;
+/// Groups of rows against which a panel is held at once: their subset sums fill 32 KiB, which a processor's
+/// nearest cache holds.
+const BLOCK: usize = 32;
 
 /// The unbiased estimate of MMD² against a reference.
 #[derive(Clone, Debug)]
@@ -137,11 +142,12 @@ impl Pooled {
     }
 
     fn sums(&self, kernel: &Gaussian, relabellings: &Relabellings) -> Sums {
-        let lists: Vec<List<'_>> = relabellings
+        let rows = self.panels.rows();
+        let lists: Vec<Vec<u8>> = relabellings
             .lists()
-            .map(|members| List::new(members, self.panels.rows()))
+            .map(|members| coded(members, rows))
             .collect();
-        let mut sums = Sums::zero(self.panels.rows(), lists.len());
+        let mut sums = Sums::zero(rows, lists.len());
         let stripes: Vec<usize> = (0..self.panels.panels()).step_by(STRIPE).collect();
         for wave in stripes.chunks(WAVE) {
             let parts: Vec<Sums> = wave
@@ -156,110 +162,96 @@ impl Pooled {
     }
 
     /// Returns the sums over the pairs of a row in the panels `first`, `first` + 1, …, and a later row.
-    fn stripe(&self, kernel: &Gaussian, lists: &[List<'_>], first: usize) -> Sums {
+    fn stripe(&self, kernel: &Gaussian, lists: &[Vec<u8>], first: usize) -> Sums {
         let rows = self.panels.rows();
         let mut sums = Sums::zero(rows, lists.len());
-        let mut tile = vec![[0.0; LANES]; BLOCK.min(rows)];
-        let mut shares = vec![Share::default(); lists.len()];
-        let mut starts: Vec<usize> = lists
-            .iter()
-            .map(|list| {
-                list.members
-                    .partition_point(|m| (*m as usize) < first * LANES)
-            })
-            .collect();
+        let mut tile = [[0.0; LANES]; BLOCK * GROUP];
+        let mut subsets = vec![[[0.0; LANES]; 1 << GROUP]; BLOCK];
+        // Of each list, sums over its rows in the panel's columns.
+        let mut inside = vec![[0.0; LANES]; lists.len()];
         for panel in first..(first + STRIPE).min(self.panels.panels()) {
             let top = panel * LANES;
-            for ((list, start), share) in lists.iter().zip(&mut starts).zip(&mut shares) {
-                *share = Share::new(&list.members[*start..], *start, top);
-                *start += share.count;
-            }
             let mut own = [0.0; LANES];
-            for block in top / BLOCK..rows.div_ceil(BLOCK) {
-                let (left, right) = ((block * BLOCK).max(top), ((block + 1) * BLOCK).min(rows));
-                let tile = &mut tile[..right - left];
+            inside.fill([0.0; LANES]);
+            for left in (top..rows).step_by(BLOCK * GROUP) {
+                let right = (left + BLOCK * GROUP).min(rows);
+                let (now, beyond) = tile.split_at_mut(right - left);
                 let later = &self.values[left * self.width..right * self.width];
-                self.panels.tile(panel, later, tile);
-                kernel.apply(tile.as_flattened_mut());
-                clear_lower(tile, left, top);
-                for (row, column) in sums.rows[left..right].iter_mut().zip(tile.iter()) {
-                    *row += sum_of(column);
-                    add(&mut own, column);
+                self.panels.tile(panel, later, now);
+                kernel.apply(now.as_flattened_mut());
+                beyond.fill([0.0; LANES]);
+                if left == top {
+                    clear_lower(&mut tile);
                 }
-                let each = lists.iter().zip(&shares).zip(&mut sums.within);
-                for ((list, share), within) in each {
-                    if share.count > 0 {
-                        let members = list.between(share.start, block);
-                        *within += share.dot(&sum_of_members(tile, left, members));
+                for (row, column) in sums.rows[left..right].iter_mut().zip(&tile) {
+                    *row += sum_of(column);
+                }
+                for (sums, columns) in subsets.iter_mut().zip(tile.as_chunks().0) {
+                    *sums = subset_sums(columns);
+                    add(&mut own, &sums[sums.len() - 1]);
+                }
+                let groups = left / GROUP..right.div_ceil(LANES) * GROUPS;
+                for (list, inside) in lists.iter().zip(&mut inside) {
+                    if members_of(list, panel) != 0 {
+                        add(inside, &sum_of_coded(&subsets, &list[groups.clone()]));
                     }
                 }
             }
             for (row, sum) in sums.rows[top..].iter_mut().zip(own) {
                 *row += sum;
             }
+            for ((list, inside), within) in lists.iter().zip(&mut inside).zip(&mut sums.within) {
+                let members = members_of(list, panel);
+                for (lane, sum) in inside.iter_mut().enumerate() {
+                    *sum *= f64::from(members >> lane & 1);
+                }
+                *within += sum_of(inside);
+            }
         }
         sums
     }
 }
 
-/// An ascending list of rows, and where each block of rows begins in it.
-struct List<'a> {
-    members: &'a [u32],
-    blocks: Vec<u32>,
+/// Returns `members` as one number for each group of rows, of whose bits each stands for a row; as many
+/// groups as fill panels.
+fn coded(members: &[u32], rows: usize) -> Vec<u8> {
+    let mut codes = vec![0; rows.div_ceil(LANES) * GROUPS];
+    for row in members {
+        codes[*row as usize / GROUP] |= 1 << (*row as usize % GROUP);
+    }
+    codes
 }
 
-impl<'a> List<'a> {
-    fn new(members: &'a [u32], rows: usize) -> Self {
-        let blocks = (0..=rows.div_ceil(BLOCK))
-            .map(|block| members.partition_point(|m| (*m as usize) < block * BLOCK) as u32)
-            .collect();
-        Self { members, blocks }
-    }
-
-    /// Returns the members of `block`, but for those before number `start`.
-    fn between(&self, start: usize, block: usize) -> &'a [u32] {
-        let from = (self.blocks[block] as usize).max(start);
-        let to = (self.blocks[block + 1] as usize).max(from);
-        &self.members[from..to]
-    }
+/// Returns which rows of a panel are on a list, as bits.
+fn members_of(list: &[u8], panel: usize) -> u8 {
+    list[panel * GROUPS] | list[panel * GROUPS + 1] << GROUP
 }
 
-/// Which rows of a panel are on a list.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    /// Where the first of them, or what would follow, stands in the list.
-    start: usize,
-    count: usize,
-    /// 1 for each that is.
-    weights: [f64; LANES],
+/// Returns the sums of all subsets of `columns`; the bits of a subset's place name its columns.
+fn subset_sums(columns: &[[f64; LANES]; GROUP]) -> [[f64; LANES]; 1 << GROUP] {
+    let mut sums = [[0.0; LANES]; 1 << GROUP];
+    for (bit, column) in columns.iter().enumerate() {
+        let (without, with) = sums.split_at_mut(1 << bit);
+        for (with, without) in with.iter_mut().zip(without) {
+            *with = *without;
+            add(with, column);
+        }
+    }
+    sums
 }
 
-impl Share {
-    /// Looks for the rows from `top` on in `rest`, what is left of a list from its place `start`.
-    fn new(rest: &[u32], start: usize, top: usize) -> Self {
-        let mut weights = [0.0; LANES];
-        let mut count = 0;
-        for row in rest.iter().take(LANES) {
-            let Some(weight) = weights.get_mut(*row as usize - top) else {
-                break;
-            };
-            *weight = 1.0;
-            count += 1;
-        }
-        Self {
-            start,
-            count,
-            weights,
-        }
+/// Returns the sum over groups of that subset of theirs which `codes` name.
+#[inline]
+fn sum_of_coded(subsets: &[[[f64; LANES]; 1 << GROUP]], codes: &[u8]) -> [f64; LANES] {
+    // Two sums, because an addition takes longer than the next can wait.
+    let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
+    let pairs = codes.as_chunks::<2>().0.iter();
+    for ([a, b], [x, y]) in pairs.zip(subsets.as_chunks::<2>().0) {
+        add(&mut even, &x[usize::from(a % (1 << GROUP))]);
+        add(&mut odd, &y[usize::from(b % (1 << GROUP))]);
     }
-
-    fn dot(&self, sums: &[f64; LANES]) -> f64 {
-        let mut products = *sums;
-        for (product, weight) in products.iter_mut().zip(&self.weights) {
-            *product *= weight;
-        }
-        sum_of(&products)
-    }
+    add(&mut even, &odd);
+    even
 }
 
 impl Sums {
@@ -280,12 +272,11 @@ impl Sums {
     }
 }
 
-/// Clears the diagonal, and below it, of a tile of the rows from `top` against those from `left`: what is
-/// left is each pair once. Lanes that stand for no row lie below the diagonal.
-fn clear_lower(tile: &mut [[f64; LANES]], left: usize, top: usize) {
-    let diagonal = (top + LANES).saturating_sub(left).min(tile.len());
-    for (at, column) in tile[..diagonal].iter_mut().enumerate() {
-        column[left + at - top..].fill(0.0);
+/// Clears the diagonal, and below it, of a tile of a panel against its own rows and later ones: what is left
+/// is each pair once. Lanes that stand for no row lie below the diagonal.
+fn clear_lower(tile: &mut [[f64; LANES]]) {
+    for (at, column) in tile.iter_mut().enumerate().take(LANES) {
+        column[at..].fill(0.0);
     }
 }
 
@@ -298,23 +289,6 @@ fn add(sums: &mut [f64; LANES], column: &[f64; LANES]) {
 fn sum_of(column: &[f64; LANES]) -> f64 {
     let [a, b, c, d, e, f, g, h] = column;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
-}
-
-/// Returns the sum of those places of `tile`, which begins with row `left`, that `members` name.
-#[inline]
-fn sum_of_members(tile: &[[f64; LANES]], left: usize, members: &[u32]) -> [f64; LANES] {
-    // Two sums, because an addition takes longer than the next can wait.
-    let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
-    let (pairs, last) = members.as_chunks::<2>();
-    for [a, b] in pairs {
-        add(&mut even, &tile[*a as usize - left]);
-        add(&mut odd, &tile[*b as usize - left]);
-    }
-    for a in last {
-        add(&mut even, &tile[*a as usize - left]);
-    }
-    add(&mut even, &odd);
-    even
 }
 
 #[cfg(test)]

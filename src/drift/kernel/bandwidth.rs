@@ -103,10 +103,10 @@ where
         .into_par_iter()
         .fold(Buffers::default, |mut buffers, part| {
             fill(part, &mut buffers.part);
-            let values = buffers.part.iter().copied();
+            let bits = buffers.part.iter().map(|value| value.to_bits());
             buffers
                 .kept
-                .extend(values.filter(|value| value.to_bits() >> shift == known));
+                .extend(bits.filter(|bits| bits >> shift == known));
             buffers
         })
         .map(|buffers| buffers.kept)
@@ -114,14 +114,15 @@ where
             a.extend(b);
             a
         });
-    *held.select_nth_unstable_by(rank, f64::total_cmp).1
+    f64::from_bits(*held.select_nth_unstable(rank).1)
 }
 
 /// Of one thread's share of the parts.
 #[derive(Default)]
 struct Buffers {
     part: Vec<f64>,
-    kept: Vec<f64>,
+    /// As bits.
+    kept: Vec<u64>,
 }
 
 /// Counts the values whose bits from `shift` upwards are `known`, by the digits from `next` to `shift`.
