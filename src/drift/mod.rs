@@ -6,11 +6,24 @@
 //! caller's seed, and no result depends on the number of threads. Imports: base.
 
 pub mod correction;
+mod distance;
 mod error;
+#[cfg(test)]
+mod fixtures;
+pub mod kernel;
+pub mod lsdd;
+pub mod mmd;
+mod normal;
+pub mod outlier;
+pub mod permutation;
 pub mod quantile;
+pub mod reduction;
+pub mod reference_update;
 mod sample;
+mod spectrum;
 pub mod uncertainty;
 pub mod univariate;
+pub mod witness;
 
 pub use error::Error;
 pub use sample::Sample;
