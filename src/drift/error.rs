@@ -40,21 +40,113 @@ pub enum Error {
         /// Rows.
         needed: usize,
     },
-    /// A kernel cannot have this width.
-    #[error(
-        "the bandwidth is {value}: expected a positive number, neither so small nor so large that its square is lost"
-    )]
-    Bandwidth {
-        /// What was given; 0 where nothing was.
-        value: f64,
+    /// A number that should be a probability, a significance level or a share is none.
+    #[error("{what} is {found}: expected {expected}")]
+    OutOfRange {
+        /// The number's name.
+        what: &'static str,
+        /// What it is.
+        found: f64,
+        /// What it should be, in words.
+        expected: &'static str,
     },
-    /// The median distance is 0.
+    /// A row that should be the probabilities of classes is none.
     #[error(
-        "half of all pairs of rows of the reference are equal, so the median heuristic finds no bandwidth: \
-         remove repeated rows, take other features, or give a bandwidth"
+        "row {row} is no distribution over classes (its values lie in {lowest}..={highest} and add \
+         up to {sum}): expected probabilities that add up to 1; for logits, take their softmax first"
     )]
-    ZeroBandwidth,
-    /// Squares of the values are infinite.
-    #[error("the rows are so far apart that their distances overflow: scale the features")]
-    TooFarApart,
-}
+    NotProbabilities {
+        /// From 0.
+        row: usize,
+        /// Its least value.
+        lowest: f64,
+        /// Its greatest value.
+        highest: f64,
+        /// Of its values.
+        sum: f64,
+    },
+    /// The rows are probabilities one by one, but miss 1 by too much together.
+    #[error(
+        "the probabilities of a row miss 1 by {found:e} on average: expected at most {most:e}"
+    )]
+    Unnormalised {
+        /// Mean of |sum − 1| over the rows.
+        found: f64,
+        /// That is allowed.
+        most: f64,
+    },
+    /// A feature that should be a category is a measurement.
+    #[error(
+        "feature {column} has the value {value}, but {test} compares categories: expected {expected}; \
+         compare measurements with the Kolmogorov-Smirnov test"
+    )]
+    NotCategory {
+        /// From 0.
+        column: usize,
+        /// One of its values.
+        value: f64,
+        /// The test's name.
+        test: &'static str,
+        /// Which values the test takes, in words.
+        expected: &'static str,
+    },
+    /// Counts of categories that cannot be compared.
+    #[error("{found} categories of the reference and {other} of the test sample: expected the same")]
+    Categories {
+        /// Of the reference.
+        found: usize,
+        /// Of the test sample.
+        other: usize,
+    },
+    /// More ones than observations.
+    #[error("{ones} of {of} observations: expected at most {of}")]
+    MoreThanAll {
+        /// Observations that are 1.
+        ones: u64,
+        /// All observations.
+        of: u64,
+    },
+    /// No observations at all.
+    #[error("the counts of {sample} add up to 0: expected at least one observation")]
+    NoCounts {
+        /// Which sample.
+        sample: &'static str,
+    },
+    /// No data of this size could be called different.
+    #[error(
+        "{reference} reference rows and {test} test rows cannot show drift: the smallest p-value they \
+         can give is {smallest:.2e}, and it should be below {level:.2e}; take more rows, fewer \
+         features or a larger significance level"
+    )]
+    Powerless {
+        /// Rows.
+        reference: usize,
+        /// Rows.
+        test: usize,
+        /// The smallest p-value.
+        smallest: f64,
+        /// What p is compared with.
+        level: f64,
+    },
+    /// No result of so few permutations could be called different.
+    #[error(
+        "{found} permutations cannot give a p-value below {level:.2e}: take at least {needed}"
+    )]
+    FewPermutations {
+        /// How many were asked for.
+        found: usize,
+        /// How many make it possible.
+        needed: usize,
+        /// What p is compared with.
+        level: f64,
+    },
+    /// An exact computation that would take too long.
+    #[error("{what} is computed for at most {most} pairs of rows, found {found}: take the asymptotic one")]
+    TooManyPairs {
+        /// The computation.
+        what: &'static str,
+        /// Reference rows times test rows.
+        found: u128,
+        /// Of them.
+        most: u128,
+    },

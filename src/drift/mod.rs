@@ -8,6 +8,8 @@
 mod distance;
 mod error;
 pub mod kernel;
+pub mod online;
+pub mod quantile;
 mod sample;
 
 pub use error::Error;

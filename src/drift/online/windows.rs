@@ -1,0 +1,64 @@
+//! What all methods ask of windows and references, and how thresholds go on after the last window.
+//! Imports: `drift::{sample, online::problem}`.
+
+use super::super::sample::Sample;
+use super::problem::OnlineError;
+
+/// Observations that a window may hold.
+const MAX: usize = 100_000;
+
+/// Checks the length of a window.
+pub(super) fn check(window: usize) -> Result<(), OnlineError> {
+    if (2..=MAX).contains(&window) {
+        return Ok(());
+    }
+    Err(OnlineError::Setting {
+        name: "window",
+        value: window as f64,
+        expected: format!("from 2 to {MAX} observations"),
+    })
+}
+
+/// Checks that there are windows, each longer than the one before, and returns the shortest and the
+/// longest.
+pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError> {
+    let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
+        return Err(OnlineError::Setting {
+            name: "windows",
+            value: 0.0,
+            expected: "at least one window".to_owned(),
+        });
+    };
+    for window in windows {
+        check(*window)?;
+    }
+    if let Some(pair) = windows.windows(2).find(|pair| pair[1] <= pair[0]) {
+        return Err(OnlineError::Setting {
+            name: "windows",
+            value: pair[1] as f64,
+            expected: format!("more than {}, the window before it", pair[0]),
+        });
+    }
+    Ok((*first, *last))
+}
+
+/// Checks that each feature takes at least two values.
+pub(super) fn require_varying(sample: &Sample) -> Result<(), OnlineError> {
+    let first = sample.row(0);
+    for (column, value) in first.iter().enumerate() {
+        let varies = (1..sample.rows()).any(|row| sample.row(row)[column] != *value);
+        if !varies {
+            return Err(OnlineError::Constant {
+                column,
+                value: *value,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns τ_t, and the last one for all later times.
+pub(super) fn threshold_at(thresholds: &[f64], time: u64) -> f64 {
+    let last = thresholds.len() - 1;
+    thresholds[usize::try_from(time).map_or(last, |time| time.min(last))]
+}
