@@ -40,6 +40,23 @@ pub enum Error {
         /// Rows.
         needed: usize,
     },
+    /// A kernel cannot have this width.
+    #[error(
+        "the bandwidth is {value}: expected a positive number, neither so small nor so large that its square is lost"
+    )]
+    Bandwidth {
+        /// What was given; 0 where nothing was.
+        value: f64,
+    },
+    /// The median distance is 0.
+    #[error(
+        "half of all pairs of rows of the reference are equal, so the median heuristic finds no bandwidth: \
+         remove repeated rows, take other features, or give a bandwidth"
+    )]
+    ZeroBandwidth,
+    /// Squares of the values are infinite.
+    #[error("the rows are so far apart that their distances overflow: scale the features")]
+    TooFarApart,
     /// A number that should be a probability, a significance level or a share is none.
     #[error("{what} is {found}: expected {expected}")]
     OutOfRange {
@@ -150,3 +167,4 @@ pub enum Error {
         /// Of them.
         most: u128,
     },
+}

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::super::quantile;
+use super::super::quantile::{Definition, of_sorted};
 use super::problem::OnlineError;
 
 /// Values that a simulation may hold: 512 MiB.
@@ -239,10 +239,10 @@ pub(super) fn thresholds(
         sorted.sort_unstable_by(f64::total_cmp);
         let threshold = match keep {
             Keep::Below | Keep::BelowAfterFirst | Keep::UpTo => Threshold {
-                value: quantile::type_7(&sorted, rate.quiet()),
+                value: of_sorted(&sorted, rate.quiet(), Definition::Linear)?,
                 permitted: 1.0,
             },
-            Keep::Share => randomised(&sorted, rate),
+            Keep::Share => randomised(&sorted, rate)?,
         };
         found.push(threshold);
         let tau = threshold.value;
@@ -268,15 +268,15 @@ pub(super) fn thresholds(
 
 /// The quantile (type 6, one of the values) and the share of the values equal to it that must pass for
 /// exactly β of all to raise an alarm.
-fn randomised(sorted: &[f64], rate: Rate) -> Threshold {
-    let value = quantile::type_6_without_interpolation(sorted, rate.quiet());
+fn randomised(sorted: &[f64], rate: Rate) -> Result<Threshold, OnlineError> {
+    let value = of_sorted(sorted, rate.quiet(), Definition::WeibullLower)?;
     let below = sorted.partition_point(|other| *other < value);
     let equal = sorted.partition_point(|other| *other <= value) - below;
     let permitted = (sorted.len() as f64 * rate.quiet() - below as f64) / equal as f64;
-    Threshold {
+    Ok(Threshold {
         value,
         permitted: permitted.clamp(0.0, 1.0),
-    }
+    })
 }
 
 #[cfg(test)]
