@@ -83,9 +83,7 @@ pub enum Error {
         sum: f64,
     },
     /// The rows are probabilities one by one, but miss 1 by too much together.
-    #[error(
-        "the probabilities of a row miss 1 by {found:e} on average: expected at most {most:e}"
-    )]
+    #[error("the probabilities of a row miss 1 by {found:e} on average: expected at most {most:e}")]
     Unnormalised {
         /// Mean of |sum − 1| over the rows.
         found: f64,
@@ -108,7 +106,9 @@ pub enum Error {
         expected: &'static str,
     },
     /// Counts of categories that cannot be compared.
-    #[error("{found} categories of the reference and {other} of the test sample: expected the same")]
+    #[error(
+        "{found} categories of the reference and {other} of the test sample: expected the same"
+    )]
     Categories {
         /// Of the reference.
         found: usize,
@@ -146,9 +146,7 @@ pub enum Error {
         level: f64,
     },
     /// No result of so few permutations could be called different.
-    #[error(
-        "{found} permutations cannot give a p-value below {level:.2e}: take at least {needed}"
-    )]
+    #[error("{found} permutations cannot give a p-value below {level:.2e}: take at least {needed}")]
     FewPermutations {
         /// How many were asked for.
         found: usize,
@@ -158,7 +156,9 @@ pub enum Error {
         level: f64,
     },
     /// An exact computation that would take too long.
-    #[error("{what} is computed for at most {most} pairs of rows, found {found}: take the asymptotic one")]
+    #[error(
+        "{what} is computed for at most {most} pairs of rows, found {found}: take the asymptotic one"
+    )]
     TooManyPairs {
         /// The computation.
         what: &'static str,

@@ -286,12 +286,7 @@ mod tests {
     use proptest::prelude::*;
     use rand::RngExt;
 
-    const ALL: [Keep; 4] = [
-        Keep::Below,
-        Keep::BelowAfterFirst,
-        Keep::UpTo,
-        Keep::Share,
-    ];
+    const ALL: [Keep; 4] = [Keep::Below, Keep::BelowAfterFirst, Keep::UpTo, Keep::Share];
 
     fn noise(bootstraps: usize, steps: usize, seed: u64) -> Paths {
         let mut rng = rng::stream(seed, "test.drift.calibrate", 0);
@@ -318,7 +313,9 @@ mod tests {
     #[test]
     fn the_smallest_number_works_and_one_less_does_not() {
         for keep in ALL {
-            for (ert, steps, features) in [(50.0, 10, 1), (150.0, 20, 1), (60.0, 29, 3), (2.0, 5, 1)] {
+            for (ert, steps, features) in
+                [(50.0, 10, 1), (150.0, 20, 1), (60.0, 29, 3), (2.0, 5, 1)]
+            {
                 let rate = Rate::new(ert, features).unwrap();
                 let needed = keep.smallest(steps, rate).unwrap();
                 assert!(thresholds(&noise(needed, steps, 1), rate, keep).is_ok());
@@ -351,7 +348,14 @@ mod tests {
         let paths = Paths::of(vec![1.0; 1000 * 3], 3);
         let rate = Rate::new(50.0, 1).unwrap();
         let error = thresholds(&paths, rate, Keep::Below).unwrap_err();
-        assert!(matches!(error, OnlineError::Repeats { step: 1, survivors: 0, .. }));
+        assert!(matches!(
+            error,
+            OnlineError::Repeats {
+                step: 1,
+                survivors: 0,
+                ..
+            }
+        ));
         // Where ties are drawn for, they do no harm.
         let found = thresholds(&paths, rate, Keep::Share).unwrap();
         for threshold in found {

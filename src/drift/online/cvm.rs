@@ -181,7 +181,9 @@ impl Cvm {
             || fitted.thresholds.len() != 2 * longest - shortest
             || fitted.thresholds.iter().any(|t| t.is_nan())
         {
-            return Err(OnlineError::damaged("the arrays of `cvm` do not fit each other"));
+            return Err(OnlineError::damaged(
+                "the arrays of `cvm` do not fit each other",
+            ));
         }
         Ok(Self::new(fitted))
     }
@@ -279,7 +281,9 @@ impl Watch for Cvm {
         let rows = usize::try_from(time).map_or(longest, |time| time.min(longest));
         let recent = moving.recent;
         if recent.len() != rows * width || recent.iter().any(|x| !x.is_finite()) {
-            return Err(OnlineError::damaged("the window is not one of this detector"));
+            return Err(OnlineError::damaged(
+                "the window is not one of this detector",
+            ));
         }
         self.reset();
         // Windows follow from their observations: feed those, oldest first.

@@ -75,9 +75,7 @@ impl Draws {
     /// Returns the last `taken` of `rows` rows in the permutation of bootstrap `number`.
     pub(super) fn bootstrap(&self, number: usize, rows: usize, taken: usize) -> Vec<usize> {
         match self {
-            Self::Seed(seed) => {
-                sample(*seed, "drift.online.bootstrap", number as u64, rows, taken)
-            }
+            Self::Seed(seed) => sample(*seed, "drift.online.bootstrap", number as u64, rows, taken),
             Self::Given(given) => given.bootstraps[number][rows - taken..].to_vec(),
         }
     }

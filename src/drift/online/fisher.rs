@@ -184,7 +184,7 @@ struct Simulation<'a> {
 impl Simulation<'_> {
     /// Writes the largest smoothed statistic of all full windows at each step of stream `number`.
     fn walk(&self, number: usize, bits: &mut Vec<bool>, path: &mut [f64]) {
-        let number = self.feature << 40 | number as u64;
+        let number = (self.feature << 40) | number as u64;
         let mut rng = rng::stream(self.options.seed, "drift.online.fisher", number);
         bits.clear();
         bits.extend((0..self.length).map(|_| rng.random::<f64>() < self.rate));
@@ -224,9 +224,8 @@ impl Fisher {
             .streams
             .iter()
             .flat_map(|stream| {
-                let of = |window: &usize| {
-                    table(fitted.direction, *window, stream.ones, fitted.rows)
-                };
+                let of =
+                    |window: &usize| table(fitted.direction, *window, stream.ones, fitted.rows);
                 fitted.windows.iter().map(of).collect::<Vec<_>>()
             })
             .collect();
@@ -256,7 +255,9 @@ impl Fisher {
             || !fitted.streams.iter().all(is_stream)
             || !(0.0 < fitted.smoothing && fitted.smoothing <= 1.0)
         {
-            return Err(OnlineError::damaged("the parts of `fisher` do not fit each other"));
+            return Err(OnlineError::damaged(
+                "the parts of `fisher` do not fit each other",
+            ));
         }
         Ok(Self::new(fitted))
     }
@@ -378,7 +379,9 @@ impl Watch for Fisher {
             || moving.recent.iter().any(|bit| 1 < *bit)
             || moving.smoothed.len() != self.tables.len()
         {
-            return Err(OnlineError::damaged("the window is not one of this detector"));
+            return Err(OnlineError::damaged(
+                "the window is not one of this detector",
+            ));
         }
         let sizes = &self.fitted.windows;
         self.ones.fill(0);

@@ -145,7 +145,11 @@ pub(super) fn fit(reference: &Sample, options: &LsddOptions) -> Result<Lsdd, Onl
         window,
         || (),
         |(), number, path| {
-            pool.walk(&options.draws.bootstrap(number, rows, taken), &weights, path);
+            pool.walk(
+                &options.draws.bootstrap(number, rows, taken),
+                &weights,
+                path,
+            );
         },
     );
     let thresholds: Vec<f64> = calibrate::thresholds(&paths, rate, keep)?
@@ -272,7 +276,9 @@ impl Pool {
 
     /// Chooses λ from the first windows of the bootstraps.
     fn regularisation(&self, bootstraps: usize, draws: &Draws) -> Result<f64, OnlineError> {
-        let choices: Vec<f64> = (0..REGULARISATIONS as i32).map(|i| 0.25f64.powi(i)).collect();
+        let choices: Vec<f64> = (0..REGULARISATIONS as i32)
+            .map(|i| 0.25f64.powi(i))
+            .collect();
         let differences = Paths::simulate(
             bootstraps,
             choices.len(),
@@ -464,7 +470,9 @@ impl Lsdd {
             &fitted.reference,
         ];
         if !lengths_fit || all.iter().any(|v| v.iter().any(|x| !x.is_finite())) {
-            return Err(OnlineError::damaged("the arrays of `lsdd` do not fit each other"));
+            return Err(OnlineError::damaged(
+                "the arrays of `lsdd` do not fit each other",
+            ));
         }
         fitted.start.check(&fitted)?;
         Self::new(fitted)
@@ -477,7 +485,9 @@ impl Moving {
         if Some(self.coordinates.len()) != expected
             || self.coordinates.iter().any(|x| !x.is_finite())
         {
-            return Err(OnlineError::damaged("the window is not one of this detector"));
+            return Err(OnlineError::damaged(
+                "the window is not one of this detector",
+            ));
         }
         Ok(())
     }

@@ -160,10 +160,8 @@ impl<'a> Pool<'a> {
         let taken = tail.len();
         let values = tail.iter().flat_map(|row| self.sample.row(*row)).copied();
         let mut block = vec![0.0; taken * taken];
-        // The rows are finite, as those of the sample.
-        let Ok(rows) = Sample::new(values.collect(), self.sample.width()) else {
-            return block;
-        };
+        let rows = Sample::new(values.collect(), self.sample.width())
+            .expect("rows of a sample are a sample");
         let panels = Panels::new(&[&rows]);
         for i in 0..taken {
             let (from, to) = (i * taken + i + 1, (i + 1) * taken);
@@ -214,8 +212,9 @@ impl<'a> Pool<'a> {
                 self.kept(),
             );
             if last < taken {
-                for i in first + 1..last {
-                    to_newer[i] += block[i * taken + last];
+                let older = to_newer.iter_mut().enumerate().take(last).skip(first + 1);
+                for (i, sum) in older {
+                    *sum += block[i * taken + last];
                 }
             }
         }
@@ -277,7 +276,9 @@ impl Mmd {
         let window = fitted.window;
         windows::check(window)?;
         if fitted.thresholds.len() != window || fitted.thresholds.iter().any(|t| t.is_nan()) {
-            return Err(OnlineError::damaged("`thresholds` has another length than `window`"));
+            return Err(OnlineError::damaged(
+                "`thresholds` has another length than `window`",
+            ));
         }
         fitted.start.check(&fitted)?;
         Self::new(fitted)
@@ -305,7 +306,9 @@ impl Moving {
             || lengths != [fitted.window; 2]
             || all.iter().any(|v| v.iter().any(|x| !x.is_finite()))
         {
-            return Err(OnlineError::damaged("the window is not one of this detector"));
+            return Err(OnlineError::damaged(
+                "the window is not one of this detector",
+            ));
         }
         Ok(())
     }

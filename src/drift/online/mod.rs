@@ -22,9 +22,9 @@ mod mmd;
 mod problem;
 mod ranks;
 mod state;
-mod windows;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use cvm::CvmOptions;
 pub use detector::{HISTORY, Online, Part, Step};

@@ -133,7 +133,8 @@ mod tests {
             .map(|z| (share(reference, *z) - share(window, *z)).powi(2))
             .sum();
         let (n, w) = (reference.len() as f64, window.len() as f64);
-        let variance = (n + w + 1.0) * (4.0 * n * w * (n + w) - 3.0 * (n * n + w * w) - 2.0 * n * w)
+        let variance = (n + w + 1.0)
+            * (4.0 * n * w * (n + w) - 3.0 * (n * n + w * w) - 2.0 * n * w)
             / (45.0 * (n + w).powi(2) * 4.0 * n * w);
         let mean = 1.0 / 6.0 + 1.0 / (6.0 * (n + w));
         (sum * n * w / (n + w).powi(2) - mean) / variance.sqrt()

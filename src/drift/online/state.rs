@@ -1,5 +1,5 @@
 //! A detector as bytes, in two parts: what was fitted, which does not change, and where it stands, which
-//! each observation changes. Imports: base, `drift::online::{cvm, detector, fisher, lsdd, mmd, problem}`.
+//! each observation changes. Imports: base, `drift::online::{calibrate, cvm, detector, fisher, lsdd, mmd, problem}`.
 //!
 //! Both are JSON with a schema version, and another schema is refused. Arrays of numbers are the bits of
 //! their `f64`s (little endian, base64), so a detector that is read back goes on exactly as the one that
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::base::canon::Canon;
 
+use super::calibrate::Rate;
 use super::cvm::Cvm;
 use super::detector::{Detector, HISTORY, Online};
 use super::fisher::Fisher;
@@ -22,6 +23,9 @@ use super::problem::OnlineError;
 
 /// The version of both parts. Anything that changes what stands in them, or what it means, is a new one.
 const SCHEMA: u64 = 1;
+
+/// A time that no detector reaches.
+const TIME_MAX: u64 = 1 << 53;
 
 /// What all versions begin with.
 #[derive(Deserialize)]
@@ -83,6 +87,7 @@ impl Online {
                 )));
             }
         };
+        Rate::new(file.ert, 1)?;
         Self::begin(detector, file.ert)
     }
 
@@ -120,11 +125,21 @@ impl Online {
                 expected: self.hash.clone(),
             });
         }
+        if TIME_MAX < file.time {
+            return Err(OnlineError::damaged(
+                "`time` is beyond all that can be counted",
+            ));
+        }
         let remembered = usize::try_from(file.time).map_or(HISTORY, |time| time.min(HISTORY));
         if file.history.len() != remembered {
-            return Err(OnlineError::damaged("`history` has another length than `time` says"));
+            return Err(OnlineError::damaged(
+                "`history` has another length than `time` says",
+            ));
         }
-        if file.drift_since.is_some_and(|since| !(1..=file.time).contains(&since)) {
+        if file
+            .drift_since
+            .is_some_and(|since| !(1..=file.time).contains(&since))
+        {
             return Err(OnlineError::damaged("`drift_since` is no time that was"));
         }
         self.detector.watch_mut().resume(file.time, file.moving)?;

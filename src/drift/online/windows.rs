@@ -4,22 +4,28 @@
 use super::super::sample::Sample;
 use super::problem::OnlineError;
 
-/// Observations that a window may hold.
-const MAX: usize = 100_000;
+/// Observations in a window whose rows are all compared with each other.
+const JOINT_MAX: usize = 2_000;
+/// Observations in a window of one feature.
+const SINGLE_MAX: usize = 10_000;
 
-/// Checks the length of a window.
+/// Checks the length of a window of all features.
 pub(super) fn check(window: usize) -> Result<(), OnlineError> {
-    if (2..=MAX).contains(&window) {
+    check_up_to(JOINT_MAX, window)
+}
+
+fn check_up_to(max: usize, window: usize) -> Result<(), OnlineError> {
+    if (2..=max).contains(&window) {
         return Ok(());
     }
     Err(OnlineError::Setting {
         name: "window",
         value: window as f64,
-        expected: format!("from 2 to {MAX} observations"),
+        expected: format!("from 2 to {max} observations"),
     })
 }
 
-/// Checks that there are windows, each longer than the one before, and returns the shortest and the
+/// Checks that there are windows of single features, each longer than the one before, and returns the shortest and the
 /// longest.
 pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError> {
     let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
@@ -30,7 +36,7 @@ pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError
         });
     };
     for window in windows {
-        check(*window)?;
+        check_up_to(SINGLE_MAX, *window)?;
     }
     if let Some(pair) = windows.windows(2).find(|pair| pair[1] <= pair[0]) {
         return Err(OnlineError::Setting {
