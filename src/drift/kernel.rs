@@ -34,8 +34,8 @@ impl Gaussian {
             !(**bandwidth > 0.0 && factor.is_finite() && **factor < 0.0)
         });
         match bad {
-            Some((bandwidth, _)) => Err(Error::Bandwidth { value: *bandwidth }),
-            None if bandwidths.is_empty() => Err(Error::Bandwidth { value: 0.0 }),
+            Some((bandwidth, _)) => Err(refused(*bandwidth)),
+            None if bandwidths.is_empty() => Err(refused(0.0)),
             None => Ok(Self {
                 bandwidths: bandwidths.to_vec(),
                 factors,
@@ -106,6 +106,14 @@ impl Gaussian {
     }
 }
 
+fn refused(bandwidth: f64) -> Error {
+    Error::OutOfRange {
+        what: "the bandwidth",
+        found: bandwidth,
+        expected: "a positive number, neither so small nor so large that its square is lost",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +123,10 @@ mod tests {
     fn bandwidths_are_positive_numbers() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-200, 1e200] {
             let error = Gaussian::new(&[1.0, bad]).unwrap_err();
-            assert!(matches!(error, Error::Bandwidth { .. }), "{bad}: {error:?}");
+            assert!(
+                matches!(error, Error::OutOfRange { .. }),
+                "{bad}: {error:?}"
+            );
         }
         assert!(Gaussian::new(&[]).is_err());
     }

@@ -8,6 +8,7 @@
 mod distance;
 mod error;
 pub mod kernel;
+mod normal;
 pub mod online;
 pub mod quantile;
 mod sample;

@@ -5,8 +5,8 @@ const LOWEST: f64 = -708.0;
 /// 1.5 · 2⁵²: adding it rounds to a whole number, which then stands in the lowest bits.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in two parts; the upper one has so few digits that its multiples up to 2¹⁰ are exact.
-const LN_2_HIGH: f64 = 6.931_471_803_691_238_164_90e-1;
-const LN_2_LOW: f64 = 1.908_214_929_270_587_700_02e-10;
+const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
 /// 1/12!, …, 1/2!, 1/1!, 1/0!.
 const TAYLOR: [f64; 13] = [

@@ -34,7 +34,7 @@ pub struct FisherOptions {
     pub bootstraps: Option<usize>,
     /// Which change is looked for.
     pub direction: Direction,
-    /// λ of s_t = (1 − λ)·s_{t−1} + λ·(1 − p_t), above 0 and at most 1; usually 0.99.
+    /// λ of `s_t = (1 − λ)·s_{t−1} + λ·(1 − p_t)`, above 0 and at most 1; usually 0.99.
     pub smoothing: f64,
     /// Of the simulation and of the draws at ties.
     pub seed: u64,
@@ -250,11 +250,12 @@ impl Fisher {
                 && stream.permitted.len() == stream.thresholds.len()
                 && stream.thresholds.iter().all(|t| !t.is_nan())
         };
-        if fitted.streams.is_empty()
-            || !(2..1 << 40).contains(&fitted.rows)
-            || !fitted.streams.iter().all(is_stream)
-            || !(0.0 < fitted.smoothing && fitted.smoothing <= 1.0)
-        {
+        let whole = !fitted.streams.is_empty()
+            && fitted.streams.iter().all(is_stream)
+            && (2..1 << 40).contains(&fitted.rows)
+            && 0.0 < fitted.smoothing
+            && fitted.smoothing <= 1.0;
+        if !whole {
             return Err(OnlineError::damaged(
                 "the parts of `fisher` do not fit each other",
             ));

@@ -1,28 +1,28 @@
 //! Online LSDD: has the joint distribution of all features moved, by the squared difference of the
-//! densities? Imports: `drift::{kernel, sample}`, `drift::online::{calibrate, detector, draws, problem,
+//! densities? Imports: `drift::{kernel, normal, sample}`, `drift::online::{calibrate, detector, draws, problem,
 //! state, windows}`.
 //!
 //! Bu, Alippi and Zhao, A pdf-free change detection test based on density difference estimation (IEEE
 //! TNNLS 29, 2018), with thresholds for an expected run time. The difference of the densities is
 //! modelled by Gaussians at C centres: with h the difference of the mean kernel values of reference and
 //! window, H the products of the Gaussians and λ the regularisation,
-//! LSDD = hᵀ(2(H+λI)⁻¹ − (H+λI)⁻¹H(H+λI)⁻¹)h, up to a factor that is the same for all windows.
+//! `LSDD = hᵀ(2(H+λI)⁻¹ − (H+λI)⁻¹H(H+λI)⁻¹)h`, up to a factor that is the same for all windows.
 //!
-//! In the eigenbasis of H, with eigenvalues η_i, this is Σ g_i² (2/(η_i+λ) − η_i/(η_i+λ)²). So each row's
+//! In the eigenbasis of H, with eigenvalues η, this is `Σ g² (2/(η+λ) − η/(η+λ)²)`. So each row's
 //! kernel values are turned into that basis once, and then a window costs O(C), whatever λ.
 
 use faer::{Mat, Side};
-use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng;
 
 use super::super::kernel::{Gaussian, Panels, median_bandwidth};
+use super::super::normal::standard_normal;
 use super::super::sample::Sample;
 use super::calibrate::{self, Keep, Paths, Rate};
 use super::detector::{Judged, Watch};
-use super::draws::{self, Draws};
+use super::draws::Draws;
 use super::problem::OnlineError;
 use super::state::floats;
 use super::windows::{self, threshold_at};
@@ -248,7 +248,9 @@ impl Pool {
             add(&mut mean, self.row(*row), -1.0);
         }
         let kept = (self.rows.len() - tail.len()) as f64;
-        mean.iter_mut().for_each(|value| *value /= kept);
+        for value in &mut mean {
+            *value /= kept;
+        }
         mean
     }
 
@@ -373,7 +375,9 @@ fn moments(sample: &Sample) -> (Vec<f64>, Vec<f64>) {
     for row in 0..sample.rows() {
         add(&mut mean, sample.row(row), 1.0);
     }
-    mean.iter_mut().for_each(|value| *value /= rows);
+    for value in &mut mean {
+        *value /= rows;
+    }
     for row in 0..sample.rows() {
         for ((sum, value), mean) in squares.iter_mut().zip(sample.row(row)).zip(&mean) {
             *sum += (value - mean) * (value - mean);
@@ -418,9 +422,7 @@ fn apart(normal: &Sample, order: &[usize], seed: u64) -> Result<Sample, OnlineEr
     if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
         let mut rng = rng::stream(seed, "drift.online.jitter", 0);
         for value in &mut values {
-            // Box and Muller; 1 − u is never 0.
-            let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-            *value += JITTER * radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+            *value += JITTER * standard_normal(&mut rng);
         }
     }
     Ok(Sample::new(values, normal.width())?)

@@ -130,6 +130,10 @@ pub enum OnlineError {
 
 impl OnlineError {
     /// Says that the bytes are not what they should be.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors of serde and texts alike, and as a function to `map_err`"
+    )]
     pub(super) fn damaged(reason: impl ToString) -> Self {
         Self::Damaged {
             reason: reason.to_string(),

@@ -63,7 +63,7 @@ pub(super) fn require_varying(sample: &Sample) -> Result<(), OnlineError> {
     Ok(())
 }
 
-/// Returns τ_t, and the last one for all later times.
+/// Returns τ of `time`, and the last one for all later times.
 pub(super) fn threshold_at(thresholds: &[f64], time: u64) -> f64 {
     let last = thresholds.len() - 1;
     thresholds[usize::try_from(time).map_or(last, |time| time.min(last))]

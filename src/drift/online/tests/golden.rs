@@ -213,19 +213,13 @@ fn fisher() {
                 );
             }
         }
-        // The rate rises at 41, from 0.1 to 0.45.
-        match direction {
-            Direction::Greater => {
-                assert!(online.drift_since().is_some_and(|since| since < 55));
-            }
-            Direction::Less => assert_eq!(online.reported_drift_after(40), None),
+        if direction == Direction::Greater {
+            // The rate rises at 41, from 0.1 to 0.45.
+            let since = online.drift_since();
+            assert!(
+                since.is_some_and(|since| (41..55).contains(&since)),
+                "{since:?}"
+            );
         }
-    }
-}
-
-impl Online {
-    /// The alarm, if it came after `time`.
-    fn reported_drift_after(&self, time: u64) -> Option<u64> {
-        self.drift_since().filter(|since| time + 5 < *since)
     }
 }

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::base::rng;
 use crate::drift::Sample;
+use crate::drift::normal::standard_normal;
 
-/// Standard normal numbers, by Box and Muller.
+/// Standard normal numbers, and bits, of a stream.
 struct Normal(rng::ChaCha8Rng);
 
 impl Normal {
@@ -22,8 +23,7 @@ impl Normal {
     }
 
     fn draw(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.0.random::<f64>()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.0.random::<f64>()).cos()
+        standard_normal(&mut self.0)
     }
 
     fn row(&mut self, width: usize) -> Vec<f64> {
