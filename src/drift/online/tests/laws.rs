@@ -278,7 +278,7 @@ proptest! {
         past in prop::collection::vec(-3.0..3.0f64, 0..60),
         last in prop::collection::vec(-3.0..3.0f64, 20..21),
     ) {
-        for fresh in &one_of_each(8)[..3] {
+        for fresh in &DETECTORS[..3] {
             let (mut old, mut new) = (fresh.clone(), fresh.clone());
             for row in past.chunks_exact(2) {
                 old.observe(row).unwrap();
@@ -302,9 +302,12 @@ proptest! {
         let values: Vec<f64> = Normal::new("origin", 0).row(120).into_iter().map(grid).collect();
         let fit = |shift: f64| {
             let sample = Sample::new(values.iter().map(|v| v + shift).collect(), 2).unwrap();
+            let mut mmd = mmd_options(5, 20.0, 1);
+            let mut cvm = cvm_options(&[5, 8], 20.0, 1);
+            (mmd.bootstraps, cvm.bootstraps) = (Some(100), Some(100));
             [
-                Online::mmd(&sample, &mmd_options(5, 20.0, 1)).unwrap(),
-                Online::cvm(&sample, &cvm_options(&[5, 8], 20.0, 1)).unwrap(),
+                Online::mmd(&sample, &mmd).unwrap(),
+                Online::cvm(&sample, &cvm).unwrap(),
             ]
         };
         for (mut here, mut there) in fit(0.0).into_iter().zip(fit(shift)) {

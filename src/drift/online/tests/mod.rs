@@ -5,6 +5,8 @@ mod laws;
 mod run_length;
 mod state;
 
+use std::sync::LazyLock;
+
 use rand::RngExt;
 
 use super::{
@@ -84,17 +86,37 @@ fn fisher_options(windows: &[usize], ert: f64, seed: u64) -> FisherOptions {
     }
 }
 
-/// One of each method, of two features.
+/// One of each method, of two features, with few bootstraps.
 fn one_of_each(seed: u64) -> Vec<Online> {
     let sample = Normal::new("reference", 0).sample(60, 2);
     let bits = Sample::new(Normal::new("bits", 0).bits(160, 0.2), 2).unwrap();
+    let bootstraps = Some(200);
+    let mmd = MmdOptions {
+        bootstraps,
+        ..mmd_options(5, 20.0, seed)
+    };
+    let lsdd = LsddOptions {
+        bootstraps,
+        ..lsdd_options(5, 20.0, seed)
+    };
+    let cvm = CvmOptions {
+        bootstraps,
+        ..cvm_options(&[4, 9], 20.0, seed)
+    };
+    let fisher = FisherOptions {
+        bootstraps,
+        ..fisher_options(&[4, 9], 20.0, seed)
+    };
     vec![
-        Online::mmd(&sample, &mmd_options(5, 20.0, seed)).unwrap(),
-        Online::lsdd(&sample, &lsdd_options(5, 20.0, seed)).unwrap(),
-        Online::cvm(&sample, &cvm_options(&[4, 9], 20.0, seed)).unwrap(),
-        Online::fisher(&bits, &fisher_options(&[4, 9], 20.0, seed)).unwrap(),
+        Online::mmd(&sample, &mmd).unwrap(),
+        Online::lsdd(&sample, &lsdd).unwrap(),
+        Online::cvm(&sample, &cvm).unwrap(),
+        Online::fisher(&bits, &fisher).unwrap(),
     ]
 }
+
+/// The same for all cases of a property.
+static DETECTORS: LazyLock<Vec<Online>> = LazyLock::new(|| one_of_each(8));
 
 /// An observation that `online` takes.
 fn observation(online: &Online, normal: &mut Normal) -> Vec<f64> {

@@ -38,8 +38,8 @@ fn mmd_and_lsdd() {
         let mut online = Online::lsdd(&reference, &options).unwrap();
         lsdd.extend((0..20).map(|_| run_length(&mut online, || normal.row(2))));
     }
-    check_mean(&mmd, 0.0, 25.0, 0.2);
-    check_mean(&lsdd, 0.0, 25.0, 0.2);
+    check_mean(&mmd, 0.0, 25.0, 0.15);
+    check_mean(&lsdd, 0.0, 25.0, 0.15);
 }
 
 #[test]
@@ -61,6 +61,6 @@ fn cvm_and_fisher() {
         let mut online = Online::fisher(&reference, &options).unwrap();
         fisher.extend((0..20).map(|_| run_length(&mut online, || normal.bits(1, 0.2))));
     }
-    check_mean(&cvm, 4.0, 25.0, 0.2);
-    check_mean(&fisher, 4.0, 25.0, 0.2);
+    check_mean(&cvm, 4.0, 25.0, 0.15);
+    check_mean(&fisher, 4.0, 25.0, 0.15);
 }

@@ -140,7 +140,7 @@ proptest! {
         byte in 0u8..128,
         rows in prop::collection::vec(0.0..1.0f64, 24),
     ) {
-        let mut online = one_of_each(14).swap_remove(which);
+        let mut online = DETECTORS[which].clone();
         let spoil = |mut bytes: Vec<u8>| {
             let place = (at * bytes.len() as f64) as usize;
             bytes[place] = byte;
