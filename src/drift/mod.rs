@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod lsdd;
 pub mod mmd;
 mod normal;
+pub mod online;
 pub mod outlier;
 pub mod permutation;
 pub mod quantile;
