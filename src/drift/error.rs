@@ -40,14 +40,6 @@ pub enum Error {
         /// Rows.
         needed: usize,
     },
-    /// A kernel cannot have this width.
-    #[error(
-        "the bandwidth is {value}: expected a positive number, neither so small nor so large that its square is lost"
-    )]
-    Bandwidth {
-        /// What was given; 0 where nothing was.
-        value: f64,
-    },
     /// A number that should be a probability, a significance level or a share is none.
     #[error("{what} is {found}: expected {expected}")]
     OutOfRange {
