@@ -148,7 +148,9 @@ fn observation(online: &Online, source: &mut Source, moved: f64) -> Vec<f64> {
         return source.bits(1, 0.1 + moved);
     }
     let mut row = source.normal(online.width());
-    row.iter_mut().for_each(|value| *value += moved);
+    for value in &mut row {
+        *value += moved;
+    }
     row
 }
 
