@@ -2,8 +2,9 @@
 //! (`http_*`), so dashboards made for it keep working, and our own beside.
 //!
 //! A registry is handed in; nothing is global. The series of known routes exist from the start with
-//! 0, so that `rate()` sees the first event, and their histograms from their first value on. An unknown path counts under the handler `none` and an
-//! unknown method as `other`: a client cannot make up series. Imports: nothing of ours.
+//! 0, so that `rate()` sees the first event, and their histograms from their first value on. An unknown path
+//! counts under the handler `none`, and a method that its path does not answer as `other`: a client cannot
+//! make up series. Imports: `http::routes`.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -28,6 +29,22 @@ const BYTES: [f64; 8] = [1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6];
 /// Where requests of unknown paths are counted.
 const NO_HANDLER: &str = "none";
 
+/// How a method is counted that its path does not answer.
+const OTHER_METHOD: &str = "other";
+
+/// The methods of HTTP (RFC 9110, section 9, and PATCH of RFC 5789), which unknown paths tell apart.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
 /// Labels of the status: only the class is kept.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
@@ -50,6 +67,9 @@ pub(super) struct RouteMetrics {
     handler: Cow<'static, str>,
     /// By method, in the order of the table.
     methods: Vec<(Method, MethodMetrics)>,
+    /// The methods that are counted under their names; their series that are not in `methods` come with the
+    /// first request.
+    named: Vec<Method>,
     pub(super) request_size: Late,
     pub(super) response_size: Late,
     pub(super) in_progress: IntGauge,
@@ -131,10 +151,10 @@ impl Metrics {
             .iter()
             .map(|path| {
                 let methods = path.methods.iter().map(|known| &known.method);
-                self.of_path(path.template.clone(), methods)
+                self.of_path(path.template.clone(), methods, &path.answered)
             })
             .collect();
-        all.push(self.of_path(Cow::Borrowed(NO_HANDLER), [].iter()));
+        all.push(self.of_path(Cow::Borrowed(NO_HANDLER), [].iter(), &METHODS));
         all
     }
 
@@ -142,11 +162,13 @@ impl Metrics {
         &self,
         handler: Cow<'static, str>,
         methods: impl Iterator<Item = &'m Method>,
+        named: &[Method],
     ) -> RouteMetrics {
         RouteMetrics {
             methods: methods
                 .map(|method| (method.clone(), self.of_method(method, &handler)))
                 .collect(),
+            named: named.to_vec(),
             request_size: Late::new(&self.request_size, &[&handler]),
             response_size: Late::new(&self.response_size, &[&handler]),
             in_progress: self.in_progress.with_label_values(&[&*handler]),
@@ -155,7 +177,7 @@ impl Metrics {
     }
 
     fn of_method(&self, method: &Method, handler: &str) -> MethodMetrics {
-        let method = method_label(method);
+        let method = method.as_str();
         MethodMetrics {
             requests: CLASSES
                 .map(|class| self.requests.with_label_values(&[method, handler, class])),
@@ -179,8 +201,7 @@ impl Metrics {
             known.requests[class].inc();
             known.duration.observe(seconds);
         } else {
-            let method = method_label(method);
-            let handler = route.handler();
+            let (method, handler) = (route.label(method), route.handler());
             self.requests
                 .with_label_values(&[method, handler, CLASSES[class]])
                 .inc();
@@ -223,19 +244,13 @@ impl RouteMetrics {
     pub(super) fn handler(&self) -> &str {
         &self.handler
     }
-}
 
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        "TRACE" => "TRACE",
-        "CONNECT" => "CONNECT",
-        _ => "other",
+    /// Returns the label of a method.
+    fn label<'m>(&self, method: &'m Method) -> &'m str {
+        if self.named.contains(method) {
+            method.as_str()
+        } else {
+            OTHER_METHOD
+        }
     }
 }

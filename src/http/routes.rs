@@ -104,7 +104,9 @@ pub(super) struct Path {
     segments: Vec<Segment>,
     /// In the order of the table.
     pub(super) methods: Vec<Known>,
-    /// The value of `Allow`.
+    /// The methods that are answered: those of the table, HEAD where there is GET, OPTIONS.
+    pub(super) answered: Vec<Method>,
+    /// The value of `Allow`: these.
     pub(super) allow: HeaderValue,
 }
 
@@ -166,6 +168,7 @@ impl RouteTable {
                     segments: segments(&route.template),
                     template: route.template,
                     methods: Vec::new(),
+                    answered: Vec::new(),
                     allow: HeaderValue::from_static(""),
                 });
                 paths.len() - 1
@@ -182,7 +185,8 @@ impl RouteTable {
             }
         }
         for path in &mut paths {
-            path.allow = allow(&path.methods);
+            path.answered = answered(&path.methods);
+            path.allow = allow(&path.answered);
         }
         let (templates, exact): (Vec<_>, Vec<_>) = numbers
             .into_iter()
@@ -272,13 +276,19 @@ impl Path {
     }
 }
 
-fn allow(methods: &[Known]) -> HeaderValue {
-    let mut names: Vec<&str> = methods.iter().map(|known| known.method.as_str()).collect();
-    for (more, when) in [("HEAD", names.contains(&"GET")), ("OPTIONS", true)] {
-        if when && !names.contains(&more) {
-            names.push(more);
+fn answered(methods: &[Known]) -> Vec<Method> {
+    let mut all: Vec<Method> = methods.iter().map(|known| known.method.clone()).collect();
+    let has_get = all.contains(&Method::GET);
+    for (more, when) in [(Method::HEAD, has_get), (Method::OPTIONS, true)] {
+        if when && !all.contains(&more) {
+            all.push(more);
         }
     }
+    all
+}
+
+fn allow(answered: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = answered.iter().map(Method::as_str).collect();
     // Method names are tokens, which a header value may hold.
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }

@@ -936,6 +936,28 @@ fn requests_are_counted_by_route_and_nothing_a_client_makes_up() {
 }
 
 #[test]
+fn methods_that_a_path_does_not_answer_are_counted_as_one() {
+    let server = start(Limits::default());
+    let counted = |method: &str, class: &str| {
+        format!(r#"http_requests_total{{handler="/hello",method="{method}",status="{class}"}}"#)
+    };
+    let refused = ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"];
+    for method in refused.into_iter().chain(["HEAD", "OPTIONS"]) {
+        server.ask(&format!("{method} /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+    }
+    server.until(&counted("other", "4xx"), refused.len() as f64);
+    // Those that it answers without being in the table have their names.
+    server.until(&counted("HEAD", "2xx"), 1.0);
+    server.until(&counted("OPTIONS", "2xx"), 1.0);
+    let text = exposition(&server.registry).unwrap();
+    for method in refused {
+        let series = format!(r#"{{handler="/hello",method="{method}""#);
+        assert!(!text.contains(&series), "{text}");
+    }
+    server.stop();
+}
+
+#[test]
 fn a_busy_port_names_its_owner() {
     let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let Err(Error::PortBusy { addr, owner }) = bind(first.addr()) else {
