@@ -21,33 +21,28 @@ use super::answer::ErrorBody;
 pub(super) fn document() -> Document {
     let mut document = [
         native::document(),
-        mlflow::document(),
-        tfserving::document(),
-        v2::document(),
+        with_ids("mlflow", mlflow::document()),
+        with_ids("tfserving", tfserving::document()),
+        with_ids("v2", v2::document()),
         operation::document(),
     ]
     .into_iter()
     .fold(Api::openapi(), Document::merge_from);
     access::describe(&mut document);
-    name_operations(&mut document);
     document
 }
 
-/// Names the operations of other servers' protocols after these: an id stands once in a document (OpenAPI
+/// Names the operations of another server's protocol after it: an id stands once in a document (OpenAPI
 /// 3.1, section 4.8.10), and several protocols predict.
-fn name_operations(document: &mut Document) {
+fn with_ids(protocol: &str, mut document: Document) -> Document {
     let items = document.paths.paths.values_mut();
     let operations = items.flat_map(|item| [&mut item.get, &mut item.post]);
     for operation in operations.flatten() {
-        let protocol = operation
-            .tags
-            .iter()
-            .flatten()
-            .find(|tag| ["mlflow", "tfserving", "v2"].contains(&tag.as_str()));
-        if let (Some(protocol), Some(id)) = (protocol, &operation.operation_id) {
-            operation.operation_id = Some(format!("{protocol}_{id}"));
+        if let Some(id) = &mut operation.operation_id {
+            *id = format!("{protocol}_{id}");
         }
     }
+    document
 }
 
 /// Returns the document as JSON, which is written once.
@@ -146,6 +141,58 @@ mod tests {
             .collect();
         let different: BTreeSet<&str> = ids.iter().copied().collect();
         assert_eq!(different.len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn every_operation_belongs_to_one_group_with_a_name_to_read() {
+        let document = serde_json::to_value(document()).unwrap();
+        let tags = document["tags"].as_array().unwrap();
+        let names: Vec<&str> = tags
+            .iter()
+            .map(|tag| tag["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "Predictions",
+                "Models",
+                "MLflow scoring",
+                "TensorFlow Serving and KServe v1",
+                "Open Inference Protocol v2",
+                "Health and metrics",
+                "Pages",
+            ]
+        );
+        for tag in tags {
+            assert_ne!(tag["description"].as_str().unwrap_or_default(), "", "{tag}");
+        }
+        let group = |method: &str, path: &str| {
+            let tags = document["paths"][path][method]["tags"].as_array().unwrap();
+            assert_eq!(tags.len(), 1, "{path}");
+            let place = names.iter().position(|name| tags[0] == *name);
+            place.unwrap_or_else(|| panic!("{path}: {tags:?}"))
+        };
+        let mut used = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                used.insert(group(method, path));
+            }
+        }
+        assert_eq!(used.len(), names.len());
+        for (method, path, expected) in [
+            ("post", "/predict", "Predictions"),
+            ("post", "/models/{name}/reload", "Models"),
+            ("get", "/ping", "MLflow scoring"),
+            (
+                "post",
+                "/v1/models/{name}:predict",
+                "TensorFlow Serving and KServe v1",
+            ),
+            ("post", "/v2/repository/index", "Open Inference Protocol v2"),
+            ("get", "/metrics", "Health and metrics"),
+        ] {
+            assert_eq!(names[group(method, path)], expected, "{path}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::serve::answer::{EXAMPLE_PICTURE, PictureFile};
 
+/// The group of these routes.
+const TAG: &str = "MLflow scoring";
+
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
     Mlflow::openapi()
@@ -14,7 +17,7 @@ pub(super) fn document() -> Document {
 #[derive(OpenApi)]
 #[openapi(
     paths(invocations, ping),
-    tags((name = "mlflow", description = "MLflow's scoring protocol"))
+    tags((name = TAG, description = "The protocol of `mlflow models serve`: `ScoringServerClient` and whatever else asks it"))
 )]
 struct Mlflow;
 
@@ -74,7 +77,7 @@ struct MlflowError {
 }
 
 #[utoipa::path(
-    post, path = "/invocations", tag = "mlflow", summary = "Say what pictures show, to clients of MLflow",
+    post, path = "/invocations", tag = TAG, summary = "Say what pictures show, to clients of MLflow",
     params(
         ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
         ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
@@ -106,7 +109,7 @@ struct MlflowError {
 fn invocations() {}
 
 #[utoipa::path(
-    get, path = "/ping", tag = "mlflow", summary = "Are predictions answered?",
+    get, path = "/ping", tag = TAG, summary = "Are predictions answered?",
     responses(
         (status = 200, description = "They are; an empty line", body = String, content_type = "application/json"),
         (status = 503, description = "There is no model yet, or the server is about to end", body = String, content_type = "application/json"),

@@ -11,6 +11,10 @@ use crate::serve::answer::{
     PictureFile, PredictForm, Prediction, ReloadJson, TensorJson,
 };
 
+/// The groups of these routes.
+const PREDICTIONS: &str = "Predictions";
+const MODELS: &str = "Models";
+
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
     Native::openapi()
@@ -20,8 +24,8 @@ pub(super) fn document() -> Document {
 #[openapi(
     paths(predict, predict_batch, predict_model, explain, feedback, model, models, reload, unload),
     tags(
-        (name = "prediction", description = "What pictures show"),
-        (name = "model", description = "What is served"),
+        (name = PREDICTIONS, description = "What pictures show, which parts of them matter, and what they really showed"),
+        (name = MODELS, description = "What is served, and loading and unloading it"),
     )
 )]
 struct Native;
@@ -112,7 +116,7 @@ enum ExplanationForm {
 }
 
 #[utoipa::path(
-    post, path = "/predict", tag = "prediction", summary = "Say what a picture shows",
+    post, path = "/predict", tag = PREDICTIONS, summary = "Say what a picture shows",
     params(Telling, WhichModel, RequestHeaders),
     request_body(content(
         (PredictForm = "multipart/form-data"),
@@ -135,7 +139,7 @@ enum ExplanationForm {
 fn predict() {}
 
 #[utoipa::path(
-    post, path = "/predict/batch", tag = "prediction", summary = "Say what several pictures show",
+    post, path = "/predict/batch", tag = PREDICTIONS, summary = "Say what several pictures show",
     description = "With `Accept: application/x-ndjson` each prediction is a line of its own, in the order of the \
                    pictures, sent as soon as it is there. The status is then 200 whatever becomes of the pictures.",
     params(Telling, WhichModel, RequestHeaders),
@@ -159,7 +163,7 @@ fn predict() {}
 fn predict_batch() {}
 
 #[utoipa::path(
-    post, path = "/explain", tag = "prediction", summary = "Say what a picture shows, and which parts of it the answer depends on",
+    post, path = "/explain", tag = PREDICTIONS, summary = "Say what a picture shows, and which parts of it the answer depends on",
     description = "A square in the picture's mean colour is moved over the picture as the model sees it; where the \
                    probability of the class falls, the model looks there (occlusion sensitivity). One explanation \
                    is computed at a time, and it gives way to predictions.",
@@ -183,7 +187,7 @@ fn predict_batch() {}
 fn explain() {}
 
 #[utoipa::path(
-    post, path = "/predict/model", tag = "prediction", summary = "Predict from numbers",
+    post, path = "/predict/model", tag = PREDICTIONS, summary = "Predict from numbers",
     params(WhichModel, RequestHeaders),
     request_body(
         content = TensorJson,
@@ -199,7 +203,7 @@ fn explain() {}
 fn predict_model() {}
 
 #[utoipa::path(
-    post, path = "/feedback", tag = "prediction", summary = "Say what a picture really shows",
+    post, path = "/feedback", tag = PREDICTIONS, summary = "Say what a picture really shows",
     request_body(
         content = FeedbackJson,
         example = json!({"request_id": "01939c1e-7a4c-7d52-9a53-3f1d8a1b2c4d", "label": "coat"}),
@@ -219,7 +223,7 @@ fn predict_model() {}
 #[expect(dead_code, reason = "describes a route")]
 fn feedback() {}
 
-#[utoipa::path(get, path = "/model", tag = "model", summary = "The model that is served",
+#[utoipa::path(get, path = "/model", tag = MODELS, summary = "The model that is served",
     params(WhichModel),
     responses(
         (status = 200, description = "Its name, input, classes and, if known, how well it did", body = ModelInfo),
@@ -229,12 +233,12 @@ fn feedback() {}
 #[expect(dead_code, reason = "describes a route")]
 fn model() {}
 
-#[utoipa::path(get, path = "/models", tag = "model", summary = "All models that are served",
+#[utoipa::path(get, path = "/models", tag = MODELS, summary = "All models that are served",
     responses((status = 200, description = "`{\"models\": […]}`", body = ModelList)))]
 #[expect(dead_code, reason = "describes a route")]
 fn models() {}
 
-#[utoipa::path(post, path = "/models/{name}/reload", tag = "model", summary = "Load a model anew, or another version of it",
+#[utoipa::path(post, path = "/models/{name}/reload", tag = MODELS, summary = "Load a model anew, or another version of it",
     params(("name" = String, Path, description = "The name under which it is served")),
     request_body(content = Option<ReloadJson>, description = "Nothing, or `{}`: what is meant now; `{\"version\": \"4\"}` or `{\"alias\": \"champion\"}`: that version of a registered model", example = json!({})),
     responses(
@@ -251,7 +255,7 @@ fn models() {}
 #[expect(dead_code, reason = "describes a route")]
 fn reload() {}
 
-#[utoipa::path(post, path = "/models/{name}/unload", tag = "model", summary = "Take a model out of service until it is loaded again",
+#[utoipa::path(post, path = "/models/{name}/unload", tag = MODELS, summary = "Take a model out of service until it is loaded again",
     params(("name" = String, Path, description = "The name under which it is served")),
     responses(
         (status = 200, description = "Requests for it are refused now", body = Health, example = json!({"status": "unloaded"})),

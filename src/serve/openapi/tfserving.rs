@@ -9,6 +9,9 @@ use crate::serve::answer::{EXAMPLE_PICTURE, Explanation};
 
 use super::native::Occluding;
 
+/// The group of these routes.
+const TAG: &str = "TensorFlow Serving and KServe v1";
+
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
     TfServing::openapi()
@@ -19,7 +22,7 @@ pub(super) fn document() -> Document {
     paths(
         list, status, metadata, predict, classify, explain, version_status, version_metadata, version_predict, version_classify, version_explain, label_status, label_metadata, label_predict, label_classify, label_explain
     ),
-    tags((name = "tfserving", description = "TensorFlow Serving's REST API and KServe's first protocol"))
+    tags((name = TAG, description = "TensorFlow Serving's REST API and KServe's first protocol, which is built on it"))
 )]
 struct TfServing;
 
@@ -125,14 +128,14 @@ struct TfError {
 }
 
 #[utoipa::path(
-    get, path = "/v1/models", tag = "tfserving", summary = "The names of all models",
+    get, path = "/v1/models", tag = TAG, summary = "The names of all models",
     responses((status = 200, description = "As KServe lists them", body = TfModels))
 )]
 #[expect(dead_code, reason = "describes a route")]
 fn list() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}", tag = "tfserving", summary = "The state of the versions of a model",
+    get, path = "/v1/models/{name}", tag = TAG, summary = "The state of the versions of a model",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
@@ -147,7 +150,7 @@ fn list() {}
 fn status() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}/metadata", tag = "tfserving", summary = "What a model takes and answers",
+    get, path = "/v1/models/{name}/metadata", tag = TAG, summary = "What a model takes and answers",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
@@ -162,7 +165,7 @@ fn status() {}
 fn metadata() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
+    post, path = "/v1/models/{name}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
@@ -186,7 +189,7 @@ fn metadata() {}
 fn predict() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
+    post, path = "/v1/models/{name}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
@@ -210,7 +213,7 @@ fn predict() {}
 fn classify() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe",
+    post, path = "/v1/models/{name}:explain", tag = TAG, summary = "Say what predictions depend on, to clients of KServe",
     params(
         ("name" = String, Path, description = "The name of the model"),
         Occluding,
@@ -235,7 +238,7 @@ fn classify() {}
 fn explain() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}", tag = "tfserving", summary = "The state of the versions of a model, by version",
+    get, path = "/v1/models/{name}/versions/{version}", tag = TAG, summary = "The state of the versions of a model, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -251,7 +254,7 @@ fn explain() {}
 fn version_status() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}/metadata", tag = "tfserving", summary = "What a model takes and answers, by version",
+    get, path = "/v1/models/{name}/versions/{version}/metadata", tag = TAG, summary = "What a model takes and answers, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -267,7 +270,7 @@ fn version_status() {}
 fn version_metadata() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by version",
+    post, path = "/v1/models/{name}/versions/{version}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -292,7 +295,7 @@ fn version_metadata() {}
 fn version_predict() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by version",
+    post, path = "/v1/models/{name}/versions/{version}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -317,7 +320,7 @@ fn version_predict() {}
 fn version_classify() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe, by version",
+    post, path = "/v1/models/{name}/versions/{version}:explain", tag = TAG, summary = "Say what predictions depend on, to clients of KServe, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -343,7 +346,7 @@ fn version_classify() {}
 fn version_explain() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}/labels/{label}", tag = "tfserving", summary = "The state of the versions of a model, by alias",
+    get, path = "/v1/models/{name}/labels/{label}", tag = TAG, summary = "The state of the versions of a model, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
@@ -359,7 +362,7 @@ fn version_explain() {}
 fn label_status() {}
 
 #[utoipa::path(
-    get, path = "/v1/models/{name}/labels/{label}/metadata", tag = "tfserving", summary = "What a model takes and answers, by alias",
+    get, path = "/v1/models/{name}/labels/{label}/metadata", tag = TAG, summary = "What a model takes and answers, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
@@ -375,7 +378,7 @@ fn label_status() {}
 fn label_metadata() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:predict", tag = "tfserving", summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by alias",
+    post, path = "/v1/models/{name}/labels/{label}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
@@ -400,7 +403,7 @@ fn label_metadata() {}
 fn label_predict() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:classify", tag = "tfserving", summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by alias",
+    post, path = "/v1/models/{name}/labels/{label}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),
@@ -425,7 +428,7 @@ fn label_predict() {}
 fn label_classify() {}
 
 #[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:explain", tag = "tfserving", summary = "Say what predictions depend on, to clients of KServe, by alias",
+    post, path = "/v1/models/{name}/labels/{label}:explain", tag = TAG, summary = "Say what predictions depend on, to clients of KServe, by alias",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("label" = String, Path, description = "An alias of the registry"),

@@ -6,6 +6,9 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::serve::answer::EXAMPLE_PICTURE;
 
+/// The group of these routes.
+const TAG: &str = "Open Inference Protocol v2";
+
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
     V2::openapi()
@@ -16,7 +19,7 @@ pub(super) fn document() -> Document {
     paths(
         server, live, ready, models, metadata, version_metadata, model_ready, version_ready, infer, version_infer, index, load, unload
     ),
-    tags((name = "v2", description = "The Open Inference Protocol, version 2 (KServe, Triton)"))
+    tags((name = TAG, description = "The protocol of KServe and Triton, with binary tensors, classification and the model repository"))
 )]
 struct V2;
 
@@ -237,7 +240,7 @@ struct V2Error {
 }
 
 #[utoipa::path(
-    get, path = "/v2", tag = "v2", summary = "What the server is and offers",
+    get, path = "/v2", tag = TAG, summary = "What the server is and offers",
     responses(
         (status = 200, description = "Name, version, extensions", body = V2Server),
     )
@@ -246,7 +249,7 @@ struct V2Error {
 fn server() {}
 
 #[utoipa::path(
-    get, path = "/v2/health/live", tag = "v2", summary = "Is the process alive?",
+    get, path = "/v2/health/live", tag = TAG, summary = "Is the process alive?",
     responses(
         (status = 200, description = "It is", body = V2Live),
     )
@@ -255,7 +258,7 @@ fn server() {}
 fn live() {}
 
 #[utoipa::path(
-    get, path = "/v2/health/ready", tag = "v2", summary = "Are predictions answered?",
+    get, path = "/v2/health/ready", tag = TAG, summary = "Are predictions answered?",
     responses(
         (status = 200, description = "They are", body = V2Ready),
         (status = 503, description = "A model is not ready, or the server is about to end", body = V2Ready),
@@ -265,7 +268,7 @@ fn live() {}
 fn ready() {}
 
 #[utoipa::path(
-    get, path = "/v2/models", tag = "v2", summary = "The names of all models",
+    get, path = "/v2/models", tag = TAG, summary = "The names of all models",
     responses(
         (status = 200, description = "As KServe lists them", body = V2Models),
     )
@@ -274,7 +277,7 @@ fn ready() {}
 fn models() {}
 
 #[utoipa::path(
-    get, path = "/v2/models/{name}", tag = "v2", summary = "What a model takes and says",
+    get, path = "/v2/models/{name}", tag = TAG, summary = "What a model takes and says",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
@@ -288,7 +291,7 @@ fn models() {}
 fn metadata() {}
 
 #[utoipa::path(
-    get, path = "/v2/models/{name}/ready", tag = "v2", summary = "Does a model answer?",
+    get, path = "/v2/models/{name}/ready", tag = TAG, summary = "Does a model answer?",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
@@ -302,7 +305,7 @@ fn metadata() {}
 fn model_ready() {}
 
 #[utoipa::path(
-    post, path = "/v2/models/{name}/infer", tag = "v2", summary = "Say what pictures show, to clients of KServe and Triton",
+    post, path = "/v2/models/{name}/infer", tag = TAG, summary = "Say what pictures show, to clients of KServe and Triton",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture", example = 0),
@@ -333,7 +336,7 @@ fn model_ready() {}
 fn infer() {}
 
 #[utoipa::path(
-    get, path = "/v2/models/{name}/versions/{version}", tag = "v2", summary = "What a model takes and says, by version",
+    get, path = "/v2/models/{name}/versions/{version}", tag = TAG, summary = "What a model takes and says, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -348,7 +351,7 @@ fn infer() {}
 fn version_metadata() {}
 
 #[utoipa::path(
-    get, path = "/v2/models/{name}/versions/{version}/ready", tag = "v2", summary = "Does a model answer?, by version",
+    get, path = "/v2/models/{name}/versions/{version}/ready", tag = TAG, summary = "Does a model answer?, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -363,7 +366,7 @@ fn version_metadata() {}
 fn version_ready() {}
 
 #[utoipa::path(
-    post, path = "/v2/models/{name}/versions/{version}/infer", tag = "v2", summary = "Say what pictures show, to clients of KServe and Triton, by version",
+    post, path = "/v2/models/{name}/versions/{version}/infer", tag = TAG, summary = "Say what pictures show, to clients of KServe and Triton, by version",
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("version" = String, Path, description = "The version, of those in memory"),
@@ -395,7 +398,7 @@ fn version_ready() {}
 fn version_infer() {}
 
 #[utoipa::path(
-    post, path = "/v2/repository/index", tag = "v2", summary = "Which models there are, and their states",
+    post, path = "/v2/repository/index", tag = TAG, summary = "Which models there are, and their states",
     request_body(content = Option<V2IndexJson>, example = json!({"ready": true})),
     responses(
         (status = 200, description = "All versions", body = Vec<V2Entry>),
@@ -409,7 +412,7 @@ fn version_infer() {}
 fn index() {}
 
 #[utoipa::path(
-    post, path = "/v2/repository/models/{name}/load", tag = "v2", summary = "Load a model, or load it anew",
+    post, path = "/v2/repository/models/{name}/load", tag = TAG, summary = "Load a model, or load it anew",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),
@@ -428,7 +431,7 @@ fn index() {}
 fn load() {}
 
 #[utoipa::path(
-    post, path = "/v2/repository/models/{name}/unload", tag = "v2", summary = "Take a model out of service until it is loaded",
+    post, path = "/v2/repository/models/{name}/unload", tag = TAG, summary = "Take a model out of service until it is loaded",
     params(
         ("name" = String, Path, description = "The name of the model"),
     ),

@@ -45,10 +45,7 @@ struct Operation<'d> {
 impl Operation<'_> {
     /// Returns the name of its place on the page.
     fn anchor(&self) -> String {
-        let path = self.path.trim_matches('/');
-        let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let path: String = path.chars().map(word).collect();
-        format!("{}-{path}", self.method)
+        format!("{}-{}", self.method, place(self.path.trim_matches('/')))
     }
 
     fn has_tag(&self, tag: &str) -> bool {
@@ -77,6 +74,12 @@ fn operations(document: &Value) -> Vec<Operation<'_>> {
         }
     }
     operations
+}
+
+/// Returns `text` as a part of the name of a place on the page, which has no blanks.
+fn place(text: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    text.chars().map(word).collect()
 }
 
 fn text<'d>(value: &'d Value, key: &str) -> &'d str {
@@ -140,7 +143,8 @@ fn render(document: &Value) -> String {
     for (tag, about) in tags(document, &operations) {
         let _ = write!(
             html,
-            "<section id=\"tag-{tag}\">\n<h2>{tag}</h2>\n{about}\n",
+            "<section id=\"tag-{place}\">\n<h2>{tag}</h2>\n{about}\n",
+            place = place(tag),
             tag = Escaped(tag),
             about = prose(about),
         );
@@ -171,8 +175,9 @@ fn contents(html: &mut String, document: &Value, operations: &[Operation<'_>]) {
     for (tag, _) in tags(document, operations) {
         let _ = write!(
             html,
-            "<h2><a href=\"#tag-{tag}\">{tag}</a></h2>\n<ul>\n",
-            tag = Escaped(tag)
+            "<h2><a href=\"#tag-{place}\">{tag}</a></h2>\n<ul>\n",
+            place = place(tag),
+            tag = Escaped(tag),
         );
         for one in operations.iter().filter(|operation| operation.has_tag(tag)) {
             let _ = writeln!(
@@ -202,7 +207,7 @@ fn security(html: &mut String, document: &Value) {
     if members(schemes).next().is_none() {
         return;
     }
-    html.push_str("<section id=\"authentication\">\n<h2>authentication</h2>\n<dl>\n");
+    html.push_str("<section id=\"authentication\">\n<h2>Authentication</h2>\n<dl>\n");
     for (name, scheme) in members(schemes) {
         let way = match text(scheme, "type") {
             "http" => format!("HTTP {}", text(scheme, "scheme")),
@@ -243,6 +248,10 @@ mod tests {
         assert!(dangling.is_empty(), "{dangling:?}");
         let all = page.matches(" id=\"").count();
         assert_eq!(all, ids.len(), "no place has two names");
+        // An id holds no blank (HTML, section 3.2.6).
+        assert!(ids.iter().all(|id| !id.contains(' ')), "{ids:?}");
+        assert!(ids.contains("tag-TensorFlow-Serving-and-KServe-v1"));
+        assert!(page.contains("<h2>Health and metrics</h2>"));
     }
 
     #[test]
