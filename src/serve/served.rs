@@ -161,10 +161,21 @@ impl Served {
         self.shadow.as_ref()?.model()
     }
 
-    /// Returns the model that answers; `None` if it is not ready, or there is no such version. While an
-    /// operator has the model out of service, no version of it answers.
+    /// Returns how far the version of one of its places is, as requests meet it: while an operator has the
+    /// model out of service, no version of it answers.
+    pub(super) fn status(&self, place: &Place) -> Arc<Status> {
+        let main = self.main.slot.get();
+        match &*main {
+            Status::Unloaded => main,
+            Status::Ready(_) | Status::Absent(_) | Status::Loading | Status::Broken { .. } => {
+                place.slot.get()
+            }
+        }
+    }
+
+    /// Returns the model that answers; `None` if it is not ready, or there is no such version.
     pub(super) fn find(&self, wanted: Wanted<'_>) -> Option<Arc<Model>> {
-        if matches!(&*self.main.slot.get(), Status::Unloaded) {
+        if self.is_unloaded() {
             return None;
         }
         let mut models = self.places().filter_map(Place::model);
@@ -188,9 +199,17 @@ impl Served {
         }
     }
 
-    /// Notes in the metrics what is in memory now.
+    fn is_unloaded(&self) -> bool {
+        matches!(&*self.main.slot.get(), Status::Unloaded)
+    }
+
+    /// Notes in the metrics what is served now.
     pub(super) fn tell(&self) {
-        let models = self.models();
+        let models = if self.is_unloaded() {
+            Vec::new()
+        } else {
+            self.models()
+        };
         let told: Vec<(Role, f64, &Model)> = models
             .iter()
             .map(|(role, share, model)| (*role, *share, &**model))

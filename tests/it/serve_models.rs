@@ -279,8 +279,31 @@ fn what_is_unloaded_answers_by_no_version() {
     ] {
         assert_eq!(server.get(path).status, 503, "{path}");
     }
-    assert_eq!(server.get("/v1/models/digits").json()["ready"], false);
+    let states = || -> (Value, Vec<Value>) {
+        let status = server.get("/v1/models/digits").json();
+        let versions = status["model_version_status"].as_array().unwrap().iter();
+        let states = versions.map(|version| version["state"].clone()).collect();
+        (status["ready"].clone(), states)
+    };
+    let (ready, unloaded) = states();
+    assert_eq!(ready, false);
+    assert!(unloaded.iter().all(|state| state == "END"), "{unloaded:?}");
+    let of_canary = server.get("/v1/models/digits/versions/2");
+    assert_eq!(of_canary.status, 503, "{}", of_canary.text());
+    let index = || {
+        let index = server.post("/v2/repository/index", "application/json", "");
+        let entries = index.json().as_array().unwrap().clone();
+        let states = entries.iter().map(|entry| entry["state"].clone());
+        states.collect::<Vec<Value>>()
+    };
+    assert_eq!(index(), ["UNAVAILABLE", "UNAVAILABLE"]);
+    let canary_is_ready = "cvops_model_ready{model=\"digits\",version=\"2\"} 1";
+    let says = || server.get("/metrics").text().contains(canary_is_ready);
+    assert!(!says());
     assert_eq!(reload(&server, "digits", "").0, 200);
+    assert_eq!(states(), (json!(true), vec![json!("AVAILABLE"); 2]));
+    assert_eq!(index(), ["READY", "READY"]);
+    assert!(says());
     assert_eq!(
         (ask(""), ask("?version=2")),
         ("200 -".to_owned(), "200 -".to_owned())

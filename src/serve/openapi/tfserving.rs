@@ -48,7 +48,7 @@ struct TfStatus {
     /// Its name.
     #[schema(example = "classifier")]
     name: String,
-    /// Does a version answer?
+    /// Does the main version answer, or the one in the path?
     ready: bool,
     /// The version, its `state` (`START`, `LOADING`, `AVAILABLE`, `END`), and why it does not answer.
     model_version_status: Vec<Value>,

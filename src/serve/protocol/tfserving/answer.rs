@@ -81,7 +81,7 @@ pub(super) enum State {
     Start,
     Loading,
     Available,
-    /// It cannot be loaded.
+    /// It cannot be loaded, or an operator has the model out of service.
     End,
 }
 
@@ -113,11 +113,11 @@ impl VersionState {
 }
 
 /// Returns what `GET /v1/models/NAME` answers: TensorFlow Serving's member and KServe's two. Both
-/// kinds of client pass over what they do not know. A model is ready when its `main` version is: a canary
-/// or a shadow is no substitute.
-pub(super) fn status(name: &str, main: State, versions: &[VersionState]) -> Value {
-    let available = |state: State| state == State::Available;
-    let ready = available(main) && versions.iter().any(|version| available(version.state));
+/// kinds of client pass over what they do not know. A model is ready when the first of the `versions` is,
+/// which is the main one or the one that was asked for: a canary or a shadow is no substitute.
+pub(super) fn status(name: &str, versions: &[VersionState]) -> Value {
+    let first = versions.first();
+    let ready = first.is_some_and(|version| version.state == State::Available);
     let versions: Vec<Value> = versions.iter().map(VersionState::to_value).collect();
     json!({"name": name, "ready": ready, "model_version_status": versions})
 }
@@ -204,17 +204,18 @@ mod tests {
         };
         let available = version("3", State::Available, None);
         assert_eq!(
-            status("digits", State::Available, std::slice::from_ref(&available)),
+            status("digits", std::slice::from_ref(&available)),
             json!({"name": "digits", "ready": true, "model_version_status": [
                 {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]})
         );
         let broken = version("4", State::End, Some("it is damaged"));
-        let both = [broken.clone(), available];
-        assert_eq!(status("digits", State::Available, &both)["ready"], true);
+        let with_canary = [available.clone(), broken.clone()];
+        assert_eq!(status("digits", &with_canary)["ready"], true);
         for main in [State::Start, State::Loading, State::End] {
-            assert_eq!(status("digits", main, &both)["ready"], false);
+            let both = [version("2", main, None), available.clone()];
+            assert_eq!(status("digits", &both)["ready"], false);
         }
-        let one = status("digits", State::Available, &[broken]);
+        let one = status("digits", &[broken]);
         assert_eq!(one["ready"], false);
         let status = &one["model_version_status"][0]["status"];
         assert_eq!(status["error_message"], "it is damaged");

@@ -20,7 +20,7 @@ pub(super) fn status(path: &ModelPath, service: &Service) -> Result<Value, Refus
     let served = served(path, service).ok_or_else(|| path.no_status())?;
     let mut versions: Vec<VersionState> = Vec::new();
     for place in served.places() {
-        let (state, alias) = state(place);
+        let (state, alias) = state(served, place);
         let is_meant = match &path.which {
             Which::Latest => true,
             Which::Version(version) => state.version == *version,
@@ -37,8 +37,7 @@ pub(super) fn status(path: &ModelPath, service: &Service) -> Result<Value, Refus
         require_ready(served)?;
         return Err(path.no_status());
     }
-    let (main, _) = state(&served.main);
-    Ok(answer::status(&served.name, main.state, &versions))
+    Ok(answer::status(&served.name, &versions))
 }
 
 /// `GET /v1/models/{name}…/metadata`
@@ -69,8 +68,8 @@ fn require_ready(served: &Served) -> Result<(), Refusal> {
 }
 
 /// Returns the state of a place's version, and its alias.
-fn state(place: &Place) -> (VersionState, Option<String>) {
-    let status = place.slot.get();
+fn state(served: &Served, place: &Place) -> (VersionState, Option<String>) {
+    let status = served.status(place);
     let (state, problem) = match &*status {
         Status::Ready(model) => {
             let state = VersionState {

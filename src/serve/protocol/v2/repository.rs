@@ -35,7 +35,7 @@ struct Entry {
 
 impl Entry {
     fn of(served: &Served, place: &Place) -> Self {
-        let status = place.slot.get();
+        let status = served.status(place);
         let (state, version) = match &*status {
             Status::Ready(model) => ("READY", model.version.version.as_str()),
             Status::Loading => ("LOADING", place.source.version_before()),
