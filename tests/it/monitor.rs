@@ -186,8 +186,8 @@ mod of_a_server {
     use std::num::NonZeroU16;
     use std::os::fd::OwnedFd;
     use std::process::{Child, Command};
-    use std::sync::{Arc, Mutex};
 
+    use rustix::io::ioctl_fionbio;
     use rustix::process::{Pid, Signal, kill_process};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -264,12 +264,21 @@ mod of_a_server {
         hand: File,
         /// The program's end.
         terminal: OwnedFd,
-        screen: Arc<Mutex<vt100::Parser>>,
+        /// What has been looked at.
+        screen: vt100::Parser,
     }
 
     impl OnTerminal {
         fn start(p: &Project, args: &str) -> Self {
-            let hand = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            Self::start_by(&[], p, args)
+        }
+
+        /// As `start`, but another program begins, which becomes cvops: `before` is put before its name.
+        fn start_by(before: &[&str], p: &Project, args: &str) -> Self {
+            // Nobody but this process holds it: who hangs up is alone.
+            let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+            let hand = openpt(flags).unwrap();
+            ioctl_fionbio(&hand, true).unwrap();
             grantpt(&hand).unwrap();
             unlockpt(&hand).unwrap();
             let name = ptsname(&hand, Vec::new()).unwrap();
@@ -280,7 +289,7 @@ mod of_a_server {
             // A session of its own, whose terminal this is: `/dev/tty` would else be the tester's.
             let inner = p.command(args);
             let mut command = Command::new("setsid");
-            command.arg("--ctty").arg(inner.get_program());
+            command.arg("--ctty").args(before).arg(inner.get_program());
             command.args(inner.get_args()).env_clear();
             command.envs(
                 inner
@@ -289,40 +298,40 @@ mod of_a_server {
             );
             command.env("TERM", "xterm-256color").current_dir(p.root());
             command.stdin(open()).stdout(open()).stderr(open());
-            let child = command.spawn().unwrap();
-            let hand = File::from(hand);
-            let screen = Arc::new(Mutex::new(screen(80, 24)));
-            let (mut reader, seen) = (hand.try_clone().unwrap(), Arc::clone(&screen));
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(length @ 1..) = reader.read(&mut bytes) {
-                    seen.lock().unwrap().process(&bytes[..length]);
-                }
-            });
             Self {
-                child,
-                hand,
+                child: command.spawn().unwrap(),
+                hand: File::from(hand),
                 terminal,
-                screen,
+                screen: screen(80, 24),
+            }
+        }
+
+        /// Takes in what has been drawn.
+        fn look(&mut self) {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = self.hand.read(&mut bytes) {
+                self.screen.process(&bytes[..length]);
             }
         }
 
         /// Waits until a person would read this text.
-        fn shows(&self, text: &str) {
+        fn shows(&mut self, text: &str) {
             wait_until(&format!("the terminal shows `{text}`"), || {
-                self.screen
-                    .lock()
-                    .unwrap()
-                    .screen()
-                    .contents()
-                    .contains(text)
+                self.look();
+                self.screen.screen().contents().contains(text)
             });
         }
 
         /// Gives the terminal another size, empty, as some do.
-        fn resize(&self, columns: u16, rows: u16) {
-            *self.screen.lock().unwrap() = screen(columns, rows);
+        fn resize(&mut self, columns: u16, rows: u16) {
+            self.look();
+            self.screen = screen(columns, rows);
             resize(&self.terminal, columns, rows);
+        }
+
+        /// Closes the window.
+        fn hang_up(&mut self) {
+            self.hand = File::open("/dev/null").unwrap();
         }
 
         fn press(&mut self, keys: &str) {
@@ -335,20 +344,28 @@ mod of_a_server {
             modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
         }
 
+        /// Waits for the end, and returns the exit code.
         fn ends(&mut self) -> Option<i32> {
             let mut status = None;
             wait_until("it ends", || {
+                self.look();
                 status = self.child.try_wait().unwrap();
                 status.is_some()
             });
+            status.and_then(|status| status.code())
+        }
+
+        /// As `ends`, and the terminal must be given back.
+        fn ends_well(&mut self) -> Option<i32> {
+            let code = self.ends();
             // The other screen, and the cursor.
             wait_until("the screen is given back", || {
-                let parser = self.screen.lock().unwrap();
-                let screen = parser.screen();
+                self.look();
+                let screen = self.screen.screen();
                 !screen.alternate_screen() && !screen.hide_cursor()
             });
             assert!(self.is_as_before());
-            status.and_then(|status| status.code())
+            code
         }
     }
 
@@ -396,7 +413,7 @@ mod of_a_server {
             "it goes on asking"
         );
         dashboard.press("q");
-        assert_eq!(dashboard.ends(), Some(0));
+        assert_eq!(dashboard.ends_well(), Some(0));
     }
 
     #[test]
@@ -406,10 +423,28 @@ mod of_a_server {
         let mut dashboard = OnTerminal::start(&p, &args);
         dashboard.shows("NO ANSWER");
         dashboard.press("\u{3}");
-        assert_eq!(dashboard.ends(), Some(130));
+        assert_eq!(dashboard.ends_well(), Some(130));
         let mut dashboard = OnTerminal::start(&p, &args);
         dashboard.shows("NO ANSWER");
         kill_process(Pid::from_child(&dashboard.child), Signal::TERM).unwrap();
-        assert_eq!(dashboard.ends(), Some(130));
+        assert_eq!(dashboard.ends_well(), Some(130));
+    }
+
+    #[test]
+    fn the_dashboard_ends_with_its_terminal() {
+        let p = project();
+        let args = format!("monitor http://127.0.0.1:{}", free_port());
+        let mut dashboard = OnTerminal::start(&p, &args);
+        dashboard.shows("NO ANSWER");
+        dashboard.hang_up();
+        // What is seen first: SIGHUP, or that nothing can be drawn and read any more.
+        let code = dashboard.ends();
+        assert!(matches!(code, Some(1 | 130)), "{code:?}");
+        // Not everybody hears the signal.
+        let deaf = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+        let mut dashboard = OnTerminal::start_by(&deaf, &p, &args);
+        dashboard.shows("NO ANSWER");
+        dashboard.hang_up();
+        assert_eq!(dashboard.ends(), Some(1));
     }
 }

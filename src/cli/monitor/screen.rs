@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is a door to the terminal")]
 
 use std::io::{Error, ErrorKind, IsTerminal, Result, Stdout, stdin, stdout};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use ratatui::Terminal;
@@ -42,7 +43,9 @@ pub(in crate::cli) enum Key {
 
 /// The terminal, until this value is dropped.
 pub(in crate::cli) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// `leave` does what its end would do: that shows the cursor, and panics where the terminal is gone and
+    /// is also what stderr is.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
@@ -63,7 +66,9 @@ impl Screen {
         let entered = execute!(stdout(), EnterAlternateScreen)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match entered {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self {
+                terminal: ManuallyDrop::new(terminal),
+            }),
             Err(error) => {
                 leave();
                 Err(error)
@@ -104,7 +109,8 @@ impl Drop for Screen {
     }
 }
 
-/// Waits so long, or until there is something to read. A signal ends the wait.
+/// Waits so long, or until there is something to read. A signal ends the wait, the one of a terminal that
+/// goes among them.
 ///
 /// # Errors
 /// The terminal is gone.
@@ -116,7 +122,8 @@ fn stay(wait: Duration) -> Result<()> {
         tv_nsec: wait.subsec_nanos().into(),
     };
     match poll(&mut terminal, Some(&wait)) {
-        Ok(_) | Err(Errno::INTR) => {}
+        Ok(_) => {}
+        Err(Errno::INTR) => return stay(Duration::ZERO),
         Err(error) => return Err(error.into()),
     }
     let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
