@@ -1,8 +1,9 @@
 //! The description of the API: OpenAPI 3.1, written by utoipa from the types of the answers and the
-//! functions here, one file for each protocol. A test compares it with the table of routes.
-//! Imports: utoipa, `serve::{access, answer}`.
+//! functions here, one file for each protocol; `naming` adds the routes that name a version. A test
+//! compares it with the table of routes. Imports: utoipa, `serve::{access, answer}`.
 
 mod mlflow;
+mod naming;
 mod native;
 mod operation;
 mod tfserving;

@@ -1,10 +1,12 @@
-//! Description of MLflow's scoring protocol. Imports: utoipa, `serve::answer`.
+//! Description of MLflow's scoring protocol. Imports: utoipa, `serve::answer`, `openapi::native`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::serve::answer::{EXAMPLE_PICTURE, PictureFile};
+
+use super::native::{RequestHeaders, WhichModel};
 
 /// The group of these routes.
 const TAG: &str = "MLflow scoring";
@@ -78,14 +80,7 @@ struct MlflowError {
 
 #[utoipa::path(
     post, path = "/invocations", tag = TAG, summary = "Say what pictures show, to clients of MLflow",
-    params(
-        ("model" = Option<String>, Query, description = "The name of the model, where several are served"),
-        ("version" = Option<String>, Query, description = "The version that is to answer, of those in memory"),
-        ("alias" = Option<String>, Query, description = "The alias of the version that is to answer"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
+    params(WhichModel, RequestHeaders),
     request_body(content(
         (InvocationsJson = "application/json", example = json!({"inputs": [EXAMPLE_PICTURE], "params": {"top_k": 3}})),
         (String = "text/csv", example = json!(table())),

@@ -1,5 +1,5 @@
 //! Description of the REST API of TensorFlow Serving and of KServe's first protocol. Imports: utoipa,
-//! `serve::answer`, `openapi::native`.
+//! `serve::answer`, `openapi::{native, naming}`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
@@ -7,21 +7,23 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::serve::answer::{EXAMPLE_PICTURE, Explanation};
 
-use super::native::Occluding;
+use super::naming;
+use super::native::{Occluding, RequestHeaders};
 
 /// The group of these routes.
 const TAG: &str = "TensorFlow Serving and KServe v1";
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
-    TfServing::openapi()
+    let mut document = TfServing::openapi();
+    let namings = [naming::VERSION, naming::LABEL];
+    naming::add(&mut document, "/v1/models/{name}", &namings);
+    document
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(
-        list, status, metadata, predict, classify, explain, version_status, version_metadata, version_predict, version_classify, version_explain, label_status, label_metadata, label_predict, label_classify, label_explain
-    ),
+    paths(list, status, metadata, predict, classify, explain),
     tags((name = TAG, description = "TensorFlow Serving's REST API and KServe's first protocol, which is built on it"))
 )]
 struct TfServing;
@@ -168,9 +170,7 @@ fn metadata() {}
     post, path = "/v1/models/{name}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe",
     params(
         ("name" = String, Path, description = "The name of the model"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+        RequestHeaders,
     ),
     request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
@@ -192,9 +192,7 @@ fn predict() {}
     post, path = "/v1/models/{name}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving",
     params(
         ("name" = String, Path, description = "The name of the model"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+        RequestHeaders,
     ),
     request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
     responses(
@@ -217,9 +215,7 @@ fn classify() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         Occluding,
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+        RequestHeaders,
     ),
     request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
     responses(
@@ -236,219 +232,3 @@ fn classify() {}
 )]
 #[expect(dead_code, reason = "describes a route")]
 fn explain() {}
-
-#[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}", tag = TAG, summary = "The state of the versions of a model, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-    ),
-    responses(
-        (status = 200, description = "Versions and their states", body = TfStatus),
-        (status = 400, description = "There is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 503, description = "Its version is not known yet", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_status() {}
-
-#[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}/metadata", tag = TAG, summary = "What a model takes and answers, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-    ),
-    responses(
-        (status = 200, description = "The signature `serving_default`", body = Object),
-        (status = 400, description = "There is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 503, description = "Its version is not known yet", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_metadata() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
-    responses(
-        (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_predict() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
-    responses(
-        (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_classify() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}:explain", tag = TAG, summary = "Say what predictions depend on, to clients of KServe, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-        Occluding,
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
-    responses(
-        (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_explain() {}
-
-#[utoipa::path(
-    get, path = "/v1/models/{name}/labels/{label}", tag = TAG, summary = "The state of the versions of a model, by alias",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("label" = String, Path, description = "An alias of the registry"),
-    ),
-    responses(
-        (status = 200, description = "Versions and their states", body = TfStatus),
-        (status = 400, description = "There is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 503, description = "Its version is not known yet", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn label_status() {}
-
-#[utoipa::path(
-    get, path = "/v1/models/{name}/labels/{label}/metadata", tag = TAG, summary = "What a model takes and answers, by alias",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("label" = String, Path, description = "An alias of the registry"),
-    ),
-    responses(
-        (status = 200, description = "The signature `serving_default`", body = Object),
-        (status = 400, description = "There is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 503, description = "Its version is not known yet", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn label_metadata() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:predict", tag = TAG, summary = "Say what pictures show, to clients of TensorFlow Serving and KServe, by alias",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("label" = String, Path, description = "An alias of the registry"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
-    responses(
-        (status = 200, description = "A prediction for each picture, in order", body = TfPredictions),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn label_predict() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:classify", tag = TAG, summary = "Rank the classes of pictures, to clients of TensorFlow Serving, by alias",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("label" = String, Path, description = "An alias of the registry"),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfClassifyJson, example = json!({"examples": [{"image": {"b64": EXAMPLE_PICTURE}}]})),
-    responses(
-        (status = 200, description = "Classes and probabilities of each picture, the likeliest first", body = TfResults),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn label_classify() {}
-
-#[utoipa::path(
-    post, path = "/v1/models/{name}/labels/{label}:explain", tag = TAG, summary = "Say what predictions depend on, to clients of KServe, by alias",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("label" = String, Path, description = "An alias of the registry"),
-        Occluding,
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content = TfPredictJson, example = json!({"instances": [{"b64": EXAMPLE_PICTURE}]})),
-    responses(
-        (status = 200, description = "Of each picture which parts the answer depends on, in order", body = TfExplanations),
-        (status = 400, description = "The request is wrong, or one of its pictures, or there is no such label", body = TfError),
-        (status = 404, description = "There is no such model or version", body = TfError),
-        (status = 408, description = "The body did not arrive in time", body = TfError),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = TfError),
-        (status = 415, description = "A Content-Encoding", body = TfError),
-        (status = 500, description = "A bug of the server", body = TfError),
-        (status = 503, description = "The server is behind, or there is no model yet; `Retry-After` says when to try again", body = TfError),
-        (status = 504, description = "No answer in time", body = TfError),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn label_explain() {}

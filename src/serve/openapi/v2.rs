@@ -1,4 +1,5 @@
-//! Description of the Open Inference Protocol, version 2. Imports: utoipa, `serve::answer`.
+//! Description of the Open Inference Protocol, version 2. Imports: utoipa, `serve::answer`,
+//! `openapi::{native, naming}`.
 
 use serde_json::Value;
 use utoipa::openapi::OpenApi as Document;
@@ -6,19 +7,22 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::serve::answer::EXAMPLE_PICTURE;
 
+use super::naming;
+use super::native::RequestHeaders;
+
 /// The group of these routes.
 const TAG: &str = "Open Inference Protocol v2";
 
 /// Returns this part of the document.
 pub(super) fn document() -> Document {
-    V2::openapi()
+    let mut document = V2::openapi();
+    naming::add(&mut document, "/v2/models/{name}", &[naming::VERSION]);
+    document
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(
-        server, live, ready, models, metadata, version_metadata, model_ready, version_ready, infer, version_infer, index, load, unload
-    ),
+    paths(server, live, ready, models, metadata, model_ready, infer, index, load, unload),
     tags((name = TAG, description = "The protocol of KServe and Triton, with binary tensors, classification and the model repository"))
 )]
 struct V2;
@@ -309,9 +313,7 @@ fn model_ready() {}
     params(
         ("name" = String, Path, description = "The name of the model"),
         ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture", example = 0),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
+        RequestHeaders,
     ),
     request_body(content(
         (V2InferJson = "application/json", example = json!({"id": "42", "inputs": [{"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [EXAMPLE_PICTURE]}]})),
@@ -334,68 +336,6 @@ fn model_ready() {}
 )]
 #[expect(dead_code, reason = "describes a route")]
 fn infer() {}
-
-#[utoipa::path(
-    get, path = "/v2/models/{name}/versions/{version}", tag = TAG, summary = "What a model takes and says, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-    ),
-    responses(
-        (status = 200, description = "Its inputs and outputs", body = V2Model),
-        (status = 404, description = "There is no such model or version", body = V2Error),
-        (status = 503, description = "It is not ready", body = V2Error),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_metadata() {}
-
-#[utoipa::path(
-    get, path = "/v2/models/{name}/versions/{version}/ready", tag = TAG, summary = "Does a model answer?, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-    ),
-    responses(
-        (status = 200, description = "It does", body = V2ModelReady),
-        (status = 404, description = "There is no such model or version", body = V2Error),
-        (status = 503, description = "It does not yet, or no more", body = V2ModelReady),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_ready() {}
-
-#[utoipa::path(
-    post, path = "/v2/models/{name}/versions/{version}/infer", tag = TAG, summary = "Say what pictures show, to clients of KServe and Triton, by version",
-    params(
-        ("name" = String, Path, description = "The name of the model"),
-        ("version" = String, Path, description = "The version, of those in memory"),
-        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "The length of the JSON part in bytes, if binary tensors follow it; 0 if the body is the file of one picture", example = 0),
-        ("X-Canary-Key" = Option<String>, Header, description = "Requests with one key are answered by one version"),
-        ("X-Request-Timeout-Ms" = Option<u64>, Header, description = "Gives up earlier than the server would"),
-        ("X-Request-Id" = Option<String>, Header, description = "The id of this request; a new one if left out"),
-    ),
-    request_body(content(
-        (V2InferJson = "application/json", example = json!({"id": "42", "inputs": [{"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [EXAMPLE_PICTURE]}]})),
-        (V2Binary = "application/octet-stream"),
-    )),
-    responses(
-        (status = 200, description = "The outputs that were asked for; with binary tensors, JSON of the length in `Inference-Header-Content-Length` before them", content(
-            (V2Inferred = "application/json"),
-            (V2Binary = "application/octet-stream"),
-        )),
-        (status = 400, description = "The request is wrong, or one of its pictures", body = V2Error),
-        (status = 404, description = "There is no such model or version", body = V2Error),
-        (status = 408, description = "The body did not arrive in time", body = V2Error),
-        (status = 413, description = "The body, a picture or the number of pictures is above the limit", body = V2Error),
-        (status = 415, description = "A Content-Encoding other than gzip and deflate", body = V2Error),
-        (status = 500, description = "A bug of the server", body = V2Error),
-        (status = 503, description = "The server is behind, or the model is not ready; `Retry-After` says when to try again", body = V2Error),
-        (status = 504, description = "No answer in time", body = V2Error),
-    )
-)]
-#[expect(dead_code, reason = "describes a route")]
-fn version_infer() {}
 
 #[utoipa::path(
     post, path = "/v2/repository/index", tag = TAG, summary = "Which models there are, and their states",
