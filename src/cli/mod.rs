@@ -36,6 +36,7 @@ mod systemd;
 mod templates;
 mod tracked;
 mod usage;
+mod validity;
 
 use std::process::ExitCode;
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::base::Diagnostic;
 use crate::base::clock::{self, Timestamp};
 use crate::base::doc::{Document, Problems};
-use crate::base::{Diagnostic, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, section};
+use crate::cli::validity;
 use crate::project;
 use crate::report::{Align, Table};
 use crate::serve::{ApiKey, Config, KeyFile, KeyName, KeySource, Scope};
@@ -49,7 +50,7 @@ enum Action {
         #[arg(long = "scope", value_name = "SCOPE", default_value = "predict")]
         scopes: Vec<Scope>,
         /// How long it is valid: `12h`, `90d` (default: until it is removed)
-        #[arg(long, value_name = "TIME", value_parser = validity)]
+        #[arg(long, value_name = "TIME", value_parser = validity::parse)]
         expires: Option<Duration>,
         #[command(flatten)]
         place: Place,
@@ -82,11 +83,6 @@ struct Place {
     keys: Option<PathBuf>,
     #[command(flatten)]
     params: ParamsArg,
-}
-
-fn validity(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text)
-        .ok_or_else(|| "write for example `12h` or `90d`; a year at most".to_owned())
 }
 
 pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -182,13 +178,10 @@ fn add(
         return Ok(Outcome::Done);
     }
     ctx.out.result(&text);
-    let until = key
-        .expires
-        .map(|at| format!(", valid until {}", clock::local(at)));
     ctx.out.note(&format!(
         "the key `{name}` opens {}{}: it is shown this once",
         scopes_text(&key),
-        until.unwrap_or_default()
+        validity::suffix(key.expires)
     ));
     if is_first {
         ctx.out
@@ -221,15 +214,11 @@ fn list(ctx: &Ctx, source: &KeySource) -> Result<Outcome, CliError> {
     let titles = ["name", "scopes", "added", "valid until"];
     let mut table = Table::new(titles.map(|title| (title, Align::Left)));
     for key in &keys {
-        let until = key.expires.map_or_else(String::new, |at| {
-            let is_over = if key.is_expired(now) { " (over)" } else { "" };
-            format!("{}{is_over}", clock::local(at))
-        });
         table.row([
             key.name.to_string(),
             scopes_text(key),
             clock::local(key.created),
-            until,
+            validity::cell(key.expires, now),
         ]);
     }
     ctx.out.table(&table);

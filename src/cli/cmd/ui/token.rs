@@ -6,11 +6,11 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::clock::{self, Timestamp};
-use crate::base::units;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
+use crate::cli::validity;
 use crate::mlflow::access::token;
 use crate::project::Project;
 use crate::report::{Align, Table};
@@ -48,7 +48,7 @@ enum Action {
         #[arg(long, default_value = "", value_parser = label, hide_default_value = true)]
         label: String,
         /// How long it is valid: `12h`, `90d` (default: until it is removed)
-        #[arg(long, value_name = "TIME", value_parser = validity)]
+        #[arg(long, value_name = "TIME", value_parser = validity::parse)]
         expires: Option<Duration>,
     },
     /// List the tokens, without what opens the door
@@ -77,11 +77,6 @@ fn label(text: &str) -> Result<String, String> {
     } else {
         Ok(text.to_owned())
     }
-}
-
-fn validity(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text)
-        .ok_or_else(|| "write for example `12h` or `90d`; a year at most".to_owned())
 }
 
 pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
@@ -130,13 +125,10 @@ fn add(
         return Ok(Outcome::Done);
     }
     ctx.out.result(&text);
-    let until = token
-        .expires
-        .map(|at| format!(", valid until {}", clock::local(at)));
     ctx.out.note(&format!(
         "the token `{}` of `{name}`{}: it is shown this once",
         token.id(),
-        until.unwrap_or_default()
+        validity::suffix(token.expires)
     ));
     Ok(Outcome::Done)
 }
@@ -164,16 +156,12 @@ fn list(ctx: &Ctx, project: &Project, of: Option<&UserName>) -> Result<Outcome, 
     let titles = ["id", "user", "label", "added", "valid until"];
     let mut table = Table::new(titles.map(|title| (title, Align::Left)));
     for token in &tokens {
-        let until = token.expires.map_or_else(String::new, |at| {
-            let is_over = if at <= now { " (over)" } else { "" };
-            format!("{}{is_over}", clock::local(at))
-        });
         table.row([
             token.id(),
             token.user.to_string(),
             token.label.clone(),
             clock::local(token.created),
-            until,
+            validity::cell(token.expires, now),
         ]);
     }
     ctx.out.table(&table);
