@@ -1,6 +1,6 @@
 //! From a request's body to the pictures in it: `multipart/form-data`, the bytes themselves, or
 //! base64 in JSON. Nothing is decoded here. Reading a body takes time in proportion to its size, so it
-//! belongs on a blocking thread. Imports: multer, base64, futures, `serve::refusal`.
+//! belongs on a blocking thread. Imports: multer, base64, futures, `serve::{config, ndjson, refusal}`.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::http::StatusCode;
 
+use super::config::BATCH_ITEMS_MAX;
 use super::ndjson::NDJSON;
 use super::refusal::{Detail, FieldProblem, Refusal};
 
@@ -29,10 +30,6 @@ const OTHER_PARTS_MAX: usize = 16;
 
 /// Larger JSON bodies are not explained in detail when they have another form than expected.
 const EXPLAINED_BYTES_MAX: usize = 64 << 10;
-
-/// Texts of a list that are kept, more than one request may hold pictures: millions of short ones would
-/// take many times the memory of the body.
-const TEXTS_MAX: usize = 1 << 13;
 
 /// Padding may be left out: many clients do.
 const BASE64_CONFIG: GeneralPurposeConfig =
@@ -188,7 +185,8 @@ struct Text<'b>(#[serde(borrow)] Cow<'b, str>);
 /// A list of texts.
 #[derive(Default)]
 struct Texts<'b> {
-    /// The first ones.
+    /// The first ones, as many as a request may hold pictures at most: millions of short ones would take
+    /// many times the memory of the body.
     kept: Vec<Cow<'b, str>>,
     /// How many there are in all.
     count: usize,
@@ -207,7 +205,7 @@ impl<'de: 'b, 'b> Deserialize<'de> for Texts<'b> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts<'de>, A::Error> {
                 let mut texts = Texts::default();
-                while texts.count < TEXTS_MAX {
+                while texts.count < BATCH_ITEMS_MAX {
                     let Some(Text(text)) = items.next_element()? else {
                         return Ok(texts);
                     };
@@ -590,7 +588,7 @@ mod tests {
         assert_eq!(read("1\n2\n3\n4").map_err(status), Err(413));
         let images = |text: &str| json_many(text.as_bytes(), 3).map_err(status);
         assert_eq!(images(r#"{"images": ["!", "!", "!", "!"]}"#), Err(413));
-        let short = format!("{{\"images\": [{}3]}}", "\"\",".repeat(TEXTS_MAX));
+        let short = format!("{{\"images\": [{}3]}}", "\"\",".repeat(BATCH_ITEMS_MAX));
         assert_eq!(images(&short), Err(413));
     }
 

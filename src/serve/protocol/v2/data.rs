@@ -1,5 +1,5 @@
 //! The member `data` of a tensor: numbers or texts, flat or in nested lists, read into one block
-//! without a tree of values in between. Imports: serde, `serve::tensor`.
+//! without a tree of values in between. Imports: serde, `serve::{config, tensor}`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
+use crate::serve::config::BATCH_ITEMS_MAX;
 use crate::serve::tensor::Reader;
-
-/// Texts that a tensor may hold; far more than pictures are taken in one request.
-pub(super) const TEXTS_MAX: usize = 1 << 16;
 
 /// What stands in `data`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,8 +96,11 @@ impl<'b> Level<'_, 'b> {
         if self.found.has_numbers {
             return Err(E::custom("numbers and texts are mixed"));
         }
-        if self.found.texts.len() == TEXTS_MAX {
-            return Err(E::custom("there are too many texts in one tensor"));
+        // Each is a picture.
+        if self.found.texts.len() == BATCH_ITEMS_MAX {
+            return Err(E::custom(format_args!(
+                "a tensor has more than {BATCH_ITEMS_MAX} texts"
+            )));
         }
         self.found.reader.leaf(self.depth)?;
         self.found.texts.push(text);

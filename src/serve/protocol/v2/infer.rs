@@ -171,20 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vision::image::{Channels, Filter};
-
-    const TARGET: Target = Target {
-        height: 1,
-        width: 2,
-        channels: Channels::Grey,
-        filter: Filter::Bilinear,
-        background: [255; 3],
-    };
-    const TAKEN: Taken<'static> = Taken {
-        model: "digits",
-        target: &TARGET,
-        pictures_max: 3,
-    };
+    use crate::serve::protocol::v2::input::tests::TAKEN;
 
     #[test]
     fn a_body_without_json_is_one_file() {

@@ -276,21 +276,15 @@ fn list(shape: &[u64]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::request::read;
     use super::*;
-    use crate::vision::image::{Channels, Filter};
+    use crate::serve::protocol::given::tests::TARGET;
 
-    const TARGET: Target = Target {
-        height: 1,
-        width: 2,
-        channels: Channels::Grey,
-        filter: Filter::Bilinear,
-        background: [255; 3],
-    };
-    const TAKEN: Taken<'static> = Taken {
+    /// What a model of two grey pixels takes.
+    pub(in crate::serve::protocol::v2) const TAKEN: Taken<'static> = Taken {
         model: "digits",
         target: &TARGET,
         pictures_max: 3,

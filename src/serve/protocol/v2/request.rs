@@ -150,7 +150,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::serve::protocol::v2::data::{Elements, TEXTS_MAX};
+    use crate::serve::config::BATCH_ITEMS_MAX;
+    use crate::serve::protocol::v2::data::Elements;
 
     fn header(length: &str) -> HeaderValue {
         HeaderValue::from_str(length).unwrap()
@@ -248,10 +249,10 @@ mod tests {
             assert!(text.contains(part), "{json}: {text}");
         }
         assert!(read(b"\xff\xfe").is_err());
-        let many = "\"\",".repeat(TEXTS_MAX) + "\"\"";
+        let many = "\"\",".repeat(BATCH_ITEMS_MAX) + "\"\"";
         let json = tensor(&format!("\"shape\": [1], \"data\": [{many}]"));
         let text = read(json.as_bytes()).unwrap_err().detail.to_text();
-        assert!(text.contains("too many texts"), "{text}");
+        assert!(text.contains("more than 4096 texts"), "{text}");
     }
 
     proptest! {
