@@ -5,26 +5,34 @@
 //! taken before the body is looked into and decoded (`picture`). What reads a picture is what
 //! `preprocess` and `cvops predict` use, so a picture means the same everywhere.
 //!
-//! Imports: http, tokio, vision, `serve::*`.
+//! `pictures` are those of one request, `one` is the way of each, `aside` where it is decoded.
+//!
+//! Imports: futures, vision, `serve::*`.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod aside;
+mod one;
+mod pictures;
+
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
-use serde_json::{Value, json};
 
 use crate::vision::image::Target;
 
 use super::answer::likeliest;
 use super::ask::Ask;
-use super::envelope::require_count;
 use super::log::Noted;
 use super::model::Model;
-use super::picture::{self, Fitted, Look, Seen, Source};
-use super::queue::{Answer, Slots};
-use super::refusal::{FieldProblem, Refusal};
+use super::picture::{Seen, Source};
+use super::queue::Answer;
+use super::refusal::Refusal;
 use super::service::{Chosen, Ends, Service, Timings};
+
+use one::{Given, predict};
+
+pub(super) use aside::{aside, blocking};
+pub(super) use one::take_slots;
+pub(super) use pictures::{Pictures, find};
 
 /// One picture of a request, in whatever way it was sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,14 +43,6 @@ pub(super) enum Input {
     Values(Vec<f32>),
     /// `[height, width, channels]` values 0..=1, of the model's size.
     Unit(Vec<f32>),
-}
-
-/// How far a picture has come when its turn is asked for.
-enum Given {
-    /// It is to be decoded.
-    Encoded(Source),
-    /// It is as the models take it.
-    Fitted(Fitted),
 }
 
 /// One answered picture.
@@ -186,139 +186,6 @@ pub(super) async fn write_answer<T: Send + 'static>(
     Ok(written)
 }
 
-/// The pictures of a request, each with its slot in the queue.
-pub(super) struct Pictures {
-    given: Vec<Result<Given, Refusal>>,
-    slots: Slots,
-    ends: Ends,
-    look: Look,
-    /// How long it took to find them.
-    took: Duration,
-}
-
-/// Finds the pictures of a request; see `answer_many`.
-///
-/// # Errors
-/// As there.
-pub(super) async fn find(
-    service: &Service,
-    chosen: &Chosen,
-    ask: &Ask,
-    read: impl FnOnce(&Target) -> Result<Vec<Result<Input, Refusal>>, Refusal> + Send + 'static,
-) -> Result<Pictures, Refusal> {
-    let ends = ask.ends(service.config.timeout)?;
-    let slots = take_slots(service, chosen, 1)?;
-    let target = chosen.model.predictor.model().target;
-    let (look, shadow) = (service.look(&ask.id), shadow_target(chosen));
-    let most = service.pictures_max();
-    let read = move || {
-        let inputs = read(&target)?;
-        require_count(inputs.len(), most)?;
-        // Numbers are ready here: none of them waits for a thread once more.
-        let inputs = inputs.into_iter();
-        let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
-        Ok(given.collect::<Vec<_>>())
-    };
-    let ((given, mut slots), took) = blocking(service, ends, slots, read).await?;
-    if !given.is_empty() {
-        slots.join(take_slots(service, chosen, given.len() - 1)?);
-    }
-    Ok(Pictures {
-        given,
-        slots,
-        ends,
-        look,
-        took,
-    })
-}
-
-impl Pictures {
-    /// Returns how many there are.
-    pub(super) fn count(&self) -> usize {
-        self.given.len()
-    }
-
-    /// Has all of them predicted at once; the results come in the order of the pictures.
-    pub(super) fn predict(
-        self,
-        service: &Service,
-        chosen: &Chosen,
-        ask: &Ask,
-    ) -> FuturesOrdered<impl Future<Output = Result<Predicted, Refusal>>> {
-        let Self {
-            given,
-            mut slots,
-            ends,
-            look,
-            took,
-        } = self;
-        let one = |(index, given): (usize, Result<Given, Refusal>)| {
-            let slot = slots.split_one();
-            async move {
-                let mut predicted =
-                    predict(service, chosen, ask, index, given?, slot, ends, look).await?;
-                predicted.decode += took;
-                Ok(predicted)
-            }
-        };
-        given.into_iter().enumerate().map(one).collect()
-    }
-
-    /// Has all of them predicted, or none: the network is asked when all are read.
-    async fn predict_all(
-        self,
-        service: &Service,
-        chosen: &Chosen,
-        ask: &Ask,
-    ) -> Result<Vec<Predicted>, Refusal> {
-        let Self {
-            given,
-            mut slots,
-            ends,
-            look,
-            took,
-        } = self;
-        let count = given.len();
-        let mut read = Vec::with_capacity(count);
-        for (index, given) in given.into_iter().enumerate() {
-            read.push(given.map_err(|refusal| of_one(refusal, index, count))?);
-        }
-        let preparing = read.into_iter().map(|given| {
-            let slot = slots.split_one();
-            prepare(service, chosen, given, slot, ends, look)
-        });
-        let ready = all(preparing.collect()).await?.into_iter().enumerate();
-        let asking = ready.map(|(index, ready)| infer(service, chosen, ask, index, ready, ends));
-        let mut predicted = all(asking.collect()).await?;
-        for one in &mut predicted {
-            one.decode += took;
-        }
-        Ok(predicted)
-    }
-}
-
-/// Waits for all in their order, and for no more after one that failed.
-async fn all<T>(
-    mut coming: FuturesOrdered<impl Future<Output = Result<T, Refusal>>>,
-) -> Result<Vec<T>, Refusal> {
-    let count = coming.len();
-    let mut all = Vec::with_capacity(count);
-    while let Some(result) = coming.next().await {
-        let one = result.map_err(|refusal| of_one(refusal, all.len(), count))?;
-        all.push(one);
-    }
-    Ok(all)
-}
-
-/// Says of several pictures which one is wrong.
-fn of_one(refusal: Refusal, index: usize, count: usize) -> Refusal {
-    if 1 < count && refusal.is_clients() {
-        refusal.of_picture(index)
-    } else {
-        refusal
-    }
-}
-
 /// Returns what was answered, each with the number of its picture.
 pub(super) fn answered(
     results: &mut [Result<Predicted, Refusal>],
@@ -340,215 +207,10 @@ pub(super) fn note<'p>(
     service.note(&ask.id, route, &chosen.model, noted);
 }
 
-/// Returns what the shadow takes, if there is one.
-fn shadow_target(chosen: &Chosen) -> Option<Target> {
-    let shadow = chosen.shadow.as_ref()?;
-    Some(shadow.predictor.model().target)
-}
-
-/// Checks numbers that a client sent as a picture, and leaves what is encoded for later.
-fn given(
-    input: Input,
-    target: &Target,
-    shadow: Option<&Target>,
-    look: Look,
-) -> Result<Given, Refusal> {
-    let values = match input {
-        Input::File(bytes) => return Ok(Given::Encoded(Source::File(bytes))),
-        Input::Values(mut values) => {
-            for value in &mut values {
-                *value /= 255.0;
-            }
-            values
-        }
-        Input::Unit(values) => values,
-    };
-    let invalid = |kind, msg: String| {
-        let problem = FieldProblem::new(kind, [json!("body")], msg, &Value::Null);
-        Err(Refusal::invalid(vec![problem]))
-    };
-    if values.len() != target.image_len() {
-        let (found, expected) = (values.len(), target.image_len());
-        return invalid(
-            "shape",
-            format!("a picture has {expected} values, found {found}"),
-        );
-    }
-    if values.iter().any(|value| !value.is_finite()) {
-        return invalid("value_range", "values should be finite numbers".to_owned());
-    }
-    Ok(Given::Fitted(picture::numbers(
-        values, target, shadow, look,
-    )))
-}
-
-/// Takes places in the queue.
-///
-/// # Errors
-/// It is full.
-pub(super) fn take_slots(
-    service: &Service,
-    chosen: &Chosen,
-    count: usize,
-) -> Result<Slots, Refusal> {
-    service
-        .queue
-        .take_slots(count, &chosen.served.metrics.queue_length)
-        .map_err(|full| Refusal::queue_full(full.retry_after_s))
-}
-
-/// A picture as the models take it, with its slot.
-struct Ready {
-    fitted: Fitted,
-    slots: Slots,
-    /// How long it took to decode it.
-    decode: Duration,
-}
-
-/// Decodes a picture that is not, queues it, and waits for the answer.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all that is known of one picture on its way"
-)]
-async fn predict(
-    service: &Service,
-    chosen: &Chosen,
-    ask: &Ask,
-    index: usize,
-    given: Given,
-    slots: Slots,
-    ends: Ends,
-    look: Look,
-) -> Result<Predicted, Refusal> {
-    let ready = prepare(service, chosen, given, slots, ends, look).await?;
-    infer(service, chosen, ask, index, ready, ends).await
-}
-
-/// Decodes a picture that is not.
-async fn prepare(
-    service: &Service,
-    chosen: &Chosen,
-    given: Given,
-    slots: Slots,
-    ends: Ends,
-    look: Look,
-) -> Result<Ready, Refusal> {
-    let source = match given {
-        Given::Encoded(source) => source,
-        Given::Fitted(fitted) => {
-            return Ok(Ready {
-                fitted,
-                slots,
-                decode: Duration::ZERO,
-            });
-        }
-    };
-    let target = chosen.model.predictor.model().target;
-    let second = shadow_target(chosen);
-    let (limits, most) = (service.config.limits, service.pictures_max());
-    let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
-    let ((fitted, slots), decode) = blocking(service, ends, slots, read).await?;
-    chosen.served.metrics.decoded(decode, fitted.fitting);
-    Ok(Ready {
-        fitted,
-        slots,
-        decode,
-    })
-}
-
-/// Queues a picture and waits for the answer.
-async fn infer(
-    service: &Service,
-    chosen: &Chosen,
-    ask: &Ask,
-    index: usize,
-    ready: Ready,
-    ends: Ends,
-) -> Result<Predicted, Refusal> {
-    let Chosen {
-        served,
-        model,
-        shadow,
-    } = chosen;
-    let Ready {
-        fitted,
-        mut slots,
-        decode,
-    } = ready;
-    let Fitted {
-        picture,
-        shadow: second,
-        seen,
-        fitting: _,
-    } = fitted;
-    let deadline = ends.at.into_std();
-    let pending = slots.submit(model, picture, deadline);
-    let compared = shadow.as_ref().and_then(|shadow| {
-        let pending =
-            second.and_then(|second| service.queue.submit_shadow(shadow, second, deadline));
-        if pending.is_none() {
-            served.metrics.shadow_dropped.inc();
-        }
-        Some((Arc::clone(shadow), pending?))
-    });
-    let answer = service.wait(pending, ends).await?;
-    if let Some((shadow, pending)) = compared {
-        service.compare(chosen, ask, index, &answer, shadow, pending);
-    }
-    Ok(Predicted {
-        answer,
-        decode,
-        seen,
-    })
-}
-
 /// Returns the name of the likeliest class.
 pub(super) fn label<'m>(model: &'m Model, probabilities: &[f32]) -> &'m str {
     let classes = &model.predictor.model().classes;
     classes
         .get(likeliest(probabilities))
         .map_or("", String::as_str)
-}
-
-/// Runs `work` as `aside` does and returns the slots with what it made.
-///
-/// The slots travel with the work: if the client goes away or its time is over while it runs, they are
-/// given back when the work is over, not before. So the work that waits is bounded by the queue.
-pub(super) async fn blocking<T: Send + 'static>(
-    service: &Service,
-    ends: Ends,
-    slots: Slots,
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<((T, Slots), Duration), Refusal> {
-    aside(service, ends, move || Ok((work()?, slots))).await
-}
-
-/// Runs `work` on a blocking thread, when its turn has come, and returns what it made, and how long it
-/// took. Work whose client goes away before that is dropped.
-pub(super) async fn aside<T: Send + 'static>(
-    service: &Service,
-    ends: Ends,
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<(T, Duration), Refusal> {
-    let working = async {
-        // The semaphore is never closed. What was begun keeps its permit to the end, awaited or not.
-        let permit = Arc::clone(&service.decoders).acquire_owned().await;
-        let running = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let began = Instant::now();
-            if ends.at.into_std() <= began {
-                return Err(Refusal::deadline(ends.timeout));
-            }
-            let made = work()?;
-            Ok((made, began.elapsed()))
-        });
-        running.await
-    };
-    match tokio::time::timeout_at(ends.at, working).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => Err(Refusal::internal(
-            "this is a bug in cvops; the server's log has more under this request id",
-        )),
-        Err(_) => Err(Refusal::deadline(ends.timeout)),
-    }
 }
