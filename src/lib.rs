@@ -5,7 +5,8 @@
 // Floor 0: hashes, typed paths, files, documents with places, diagnostics.
 pub mod base;
 
-// Floor 1: where we are, how numbers look, how a server listens.
+// Floor 1: where we are, how numbers look, how a server listens, whether the world moved.
+pub mod drift;
 pub mod http;
 pub mod project;
 pub mod report;
@@ -15,7 +16,11 @@ pub mod store;
 #[cfg(feature = "vision")]
 pub mod vision;
 
-// Floor 3: stages, judgement, execution; what was run.
+// Floor 3: stages, judgement, execution; what was run; what is odd about pictures.
+#[cfg(feature = "vision")]
+pub mod audit;
+#[cfg(feature = "vision")]
+pub mod detect;
 pub mod pipeline;
 pub mod track;
 
