@@ -150,7 +150,7 @@ pub enum WatchMethod {
     Lsdd,
     /// Cramér-von Mises, by feature.
     Cvm,
-    /// Fisher's exact test: of two classes, or of how many answers are unsure.
+    /// Fisher's exact test: whether more answers are unsure.
     Fisher,
 }
 
@@ -178,7 +178,7 @@ impl WatchMethod {
     #[must_use]
     pub fn takes(self, input: Input) -> bool {
         match self {
-            Self::Fisher => matches!(input, Input::Label | Input::Margin),
+            Self::Fisher => input == Input::Margin,
             Self::Mmd | Self::Lsdd | Self::Cvm => input != Input::Label,
         }
     }

@@ -152,10 +152,9 @@ impl DriftParams {
             correction: fields.choice("correction", Correction::Bonferroni, &Correction::NAMES),
             min_effect: fields.float("min_effect", 0.0, 0.0..=1000.0),
         };
-        let detectors = list(&fields, "detectors", || usual_detectors(common), |item| {
-            read_detector(&item, common)
-        });
-        if fields.has("detectors") && detectors.is_empty() {
+        let usual = || usual_detectors(common);
+        let detectors = list(&fields, "detectors", usual, |item| read_detector(item, common));
+        if detectors.is_empty() {
             let headline = format!(
                 "`{}` must name at least one detector",
                 fields.path("detectors")
@@ -164,7 +163,7 @@ impl DriftParams {
             let help = Some(help.to_owned());
             fields.problem("detectors", On::Value, "out-of-range", headline, help);
         }
-        let online = list(&fields, "online", usual_online, |item| read_online(&item));
+        let online = list(&fields, "online", usual_online, read_online);
         let params = Self {
             split: fields.choice("split", Split::Test, &splits),
             rows: fields.int("rows", 2000, 10..=20_000) as usize,
@@ -335,7 +334,7 @@ fn list<T>(
     fields: &Fields<'_, '_>,
     key: &'static str,
     usual: impl FnOnce() -> Vec<T>,
-    read: impl Fn(Fields<'_, '_>) -> T,
+    read: impl Fn(&Fields<'_, '_>) -> T,
 ) -> Vec<T> {
     let (problems, at) = (fields.problems(), fields.path(key));
     let items = match fields.get(key) {
@@ -354,13 +353,20 @@ fn list<T>(
         let label = format!("{} detectors", items.len());
         problems.report(&at, On::Key, "out-of-range", headline, label, None);
     }
-    (0..items.len().min(DETECTORS_MAX))
-        .map(|index| read(problems.fields(at.index(index))))
-        .collect()
+    let items = items.iter().take(DETECTORS_MAX).enumerate();
+    let read_one = |(index, item): (usize, &Value)| {
+        let fields = problems.fields(at.index(index));
+        // What is no mapping was reported just now; an empty item lacks its input.
+        let readable = matches!(item, Value::Map(_) | Value::Null);
+        let one = readable.then(|| read(&fields));
+        fields.finish();
+        one
+    };
+    items.filter_map(read_one).collect()
 }
 
 fn read_input(fields: &Fields<'_, '_>) -> Input {
-    if !fields.has("input") && !fields.problems().any() {
+    if !fields.has("input") {
         let headline = format!("`{}` has no `input`", fields.at());
         let names: Vec<String> = INPUTS.iter().map(|(name, _)| format!("`{name}`")).collect();
         let help = Some(format!("what it looks at: one of {}", names.join(", ")));
