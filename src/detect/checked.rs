@@ -34,6 +34,8 @@ pub struct Checked {
     pub outliers: Option<Outliers>,
     /// Which rows show the difference best; `None` if no kernel can be fitted.
     pub witnesses: Option<Witnesses>,
+    /// What was left out or could not be told, and why.
+    pub notes: Vec<String>,
 }
 
 /// The verdict over all detectors.
@@ -169,8 +171,8 @@ pub struct Accuracy {
     /// model is at least as sure of as the share it gets right in the reference. An estimate: it knows
     /// nothing of what makes a model wrong and sure.
     pub estimated: f64,
-    /// The confidence (−entropy, in nats) from which on a row counts as right.
-    pub threshold: f64,
+    /// The confidence (−entropy, in nats) from which on a row counts as right; `None` if none of the reference was.
+    pub threshold: Option<f64>,
     /// On the new data, where its labels are known.
     pub actual: Option<f64>,
 }

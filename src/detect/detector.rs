@@ -254,10 +254,15 @@ pub(super) fn unsure(margins: &Sample) -> Result<Sample, Error> {
 pub(super) struct Scales(Option<Vec<f64>>);
 
 impl Scales {
+    /// Leaves all as it is.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// Takes the standard deviations of `reference`, for inputs whose features have units of their own.
     pub(super) fn of(input: Input, reference: &Sample) -> Self {
         if input != Input::Properties {
-            return Self(None);
+            return Self::none();
         }
         let rows = reference.rows() as f64;
         let deviation = |column: usize| {
