@@ -61,7 +61,10 @@ impl Fitted {
             let left = self.detectors.iter().map(|one| &one.spec);
             let left = left.filter(|spec| !new.has(spec.input));
             let names: Vec<String> = left.map(|spec| format!("`{}`", spec.name)).collect();
-            let note = format!("left out, because the data have no such input: {}", names.join(", "));
+            let note = format!(
+                "left out, because the data have no such input: {}",
+                names.join(", ")
+            );
             about.notes.push(note);
         }
         stop_if_asked(cancel)?;
@@ -251,7 +254,8 @@ impl About<'_> {
 
     fn witnesses(&mut self) -> Option<Witnesses> {
         let inputs = [Input::Embedding, Input::Softmax];
-        let is_there = |input: &Input| self.new.has(*input) && self.fitted.reference(*input).is_some();
+        let is_there =
+            |input: &Input| self.new.has(*input) && self.fitted.reference(*input).is_some();
         let input = inputs.into_iter().find(is_there)?;
         match self.witnesses_by(input) {
             Ok(found) => Some(found),
@@ -264,9 +268,7 @@ impl About<'_> {
 
     fn witnesses_by(&self, input: Input) -> Result<Witnesses, Error> {
         let fitted = self.fitted;
-        let reference = fitted
-            .reference(input)
-            .ok_or(Error::NoInput { input })?;
+        let reference = fitted.reference(input).ok_or(Error::NoInput { input })?;
         let new = self.few_of(&fitted.sample(input, self.new)?)?;
         let kernel = Gaussian::of_median(reference)?;
         let unlike = most_unlike(&kernel, reference, &new, SHOWN)?;

@@ -206,7 +206,9 @@ fn of_report(report: &Report, names: &[String], min_effect: f64) -> Measured {
         let pairs = features.iter().zip(&report.features);
         let counted = pairs.filter(|(one, _)| one.is_drift || !any);
         // NaN is no maximum.
-        counted.map(|(_, f)| f.effect).fold(f64::NEG_INFINITY, f64::max)
+        counted
+            .map(|(_, f)| f.effect)
+            .fold(f64::NEG_INFINITY, f64::max)
     };
     let strongest = (0..features.len()).min_by(|a, b| {
         let p = |at: &usize| report.features[*at].p;
@@ -295,7 +297,8 @@ impl Scales {
             });
         }
         let rows = sample.values().chunks_exact(scales.len());
-        let values = rows.flat_map(|row| row.iter().zip(scales).map(|(value, scale)| value / scale));
+        let values =
+            rows.flat_map(|row| row.iter().zip(scales).map(|(value, scale)| value / scale));
         Sample::new(values.collect(), scales.len()).map_err(|error| match error {
             Error::NotFinite { .. } => Error::TooFarApart,
             error => error,

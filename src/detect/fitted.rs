@@ -369,7 +369,9 @@ impl Work<'_> {
 
     fn detector(&self, one: &DetectorParams) -> Result<Detector, Error> {
         let classes = self.classes.len();
-        let test = one.test.unwrap_or_else(|| TestKind::usual(one.input, classes));
+        let test = one
+            .test
+            .unwrap_or_else(|| TestKind::usual(one.input, classes));
         if test == TestKind::Fisher && one.input == Input::Label && classes != 2 {
             let detector = one.name.clone();
             return Err(Error::NotTwoClasses { detector, classes });

@@ -123,7 +123,11 @@ impl Fitted {
             .map_err(|problem| write_error(&place(MANIFEST), problem))?;
         text.push(b'\n');
         fs::create_dir_all(dir).map_err(base::Error::io("create folder", dir))?;
-        for (name, bytes) in [(REFERENCE, &reference), (ONLINE, &online), (MANIFEST, &text)] {
+        for (name, bytes) in [
+            (REFERENCE, &reference),
+            (ONLINE, &online),
+            (MANIFEST, &text),
+        ] {
             let path = place(name);
             fs::write_atomic(&path, bytes).map_err(base::Error::io("write", &path))?;
         }
@@ -228,7 +232,11 @@ impl Told {
         if manifest.detectors.is_empty() {
             return Err("it names no detector".to_owned());
         }
-        if let Some(one) = manifest.detectors.iter().find(|one| !one.test.takes(one.input)) {
+        if let Some(one) = manifest
+            .detectors
+            .iter()
+            .find(|one| !one.test.takes(one.input))
+        {
             return Err(format!("the detector `{}` is not understood", one.name));
         }
         let bad_watch = |one: &&WatchSpec| !one.method.takes(one.input) || one.every == 0;
@@ -263,13 +271,22 @@ fn check_tensors(tensors: &Tensors, manifest: &Manifest) -> Result<(), String> {
         return Err(format!("it does not hold {rows} rows of each input"));
     }
     let is_class = |label: f64| label.fract() == 0.0 && (0.0..classes as f64).contains(&label);
-    let predicted = tensors.samples.iter().filter(|(input, _)| *input == Input::Label);
+    let predicted = tensors
+        .samples
+        .iter()
+        .filter(|(input, _)| *input == Input::Label);
     let mut predicted = predicted.flat_map(|(_, sample)| sample.values());
-    let known = tensors.labels.iter().all(|label| (*label as usize) < classes);
+    let known = tensors
+        .labels
+        .iter()
+        .all(|label| (*label as usize) < classes);
     if !known || !predicted.all(|label| is_class(*label)) {
         return Err("a label names no class".to_owned());
     }
-    let usual = tensors.usual.as_ref().is_none_or(|usual| usual.len() == rows);
+    let usual = tensors
+        .usual
+        .as_ref()
+        .is_none_or(|usual| usual.len() == rows);
     if !usual || tensors.thumbnails.rows.iter().any(|row| rows <= *row) {
         return Err("scores or thumbnails are not those of its rows".to_owned());
     }

@@ -201,6 +201,13 @@ mod tests {
     #[test]
     fn too_few_rows_give_no_threshold() {
         let error = OutlierScore::fit(spec(OutlierMethod::Knn), &sample(15, 0.0, 1)).unwrap_err();
-        assert!(matches!(error, Error::TooFew { found: 15, needed: 20, .. }));
+        assert!(matches!(
+            error,
+            Error::TooFew {
+                found: 15,
+                needed: 20,
+                ..
+            }
+        ));
     }
 }

@@ -153,7 +153,9 @@ impl DriftParams {
             min_effect: fields.float("min_effect", 0.0, 0.0..=1000.0),
         };
         let usual = || usual_detectors(common);
-        let detectors = list(&fields, "detectors", usual, |item| read_detector(item, common));
+        let detectors = list(&fields, "detectors", usual, |item| {
+            read_detector(item, common)
+        });
         if detectors.is_empty() {
             let headline = format!(
                 "`{}` must name at least one detector",
@@ -275,7 +277,9 @@ fn read_detector(fields: &Fields<'_, '_>, common: Common) -> DetectorParams {
         let usual = TestKind::usual(input, 0);
         let test = fields.choice("test", usual, &TestKind::NAMES);
         if !test.takes(input) {
-            refuse(fields, "test", test.name(), input, &|input| test.takes(input));
+            refuse(fields, "test", test.name(), input, &|input| {
+                test.takes(input)
+            });
         }
         test
     });
@@ -293,7 +297,9 @@ fn read_online(fields: &Fields<'_, '_>) -> OnlineParams {
     let input = read_input(fields);
     let method = fields.choice("method", WatchMethod::Mmd, &WatchMethod::NAMES);
     if !method.takes(input) {
-        refuse(fields, "method", method.name(), input, &|input| method.takes(input));
+        refuse(fields, "method", method.name(), input, &|input| {
+            method.takes(input)
+        });
     }
     OnlineParams {
         origin: Origin::Given,

@@ -74,7 +74,10 @@ mod tests {
         let projection = Projection::fit(&reference, 3).unwrap();
         let pca = Pca::fit(&reference, Components::Count(3)).unwrap();
         let new = sample(7, 6);
-        let (ours, theirs) = (projection.apply(&new).unwrap(), pca.transform(&new).unwrap());
+        let (ours, theirs) = (
+            projection.apply(&new).unwrap(),
+            pca.transform(&new).unwrap(),
+        );
         assert_eq!(ours.width(), 3);
         for (a, b) in ours.values().iter().zip(theirs.values()) {
             assert!((a - b).abs() < 1e-12, "{a} {b}");
@@ -86,6 +89,12 @@ mod tests {
         let projection = Projection::fit(&sample(4, 200), 32).unwrap();
         assert_eq!(projection.apply(&sample(2, 200)).unwrap().width(), 3);
         let error = projection.apply(&sample(2, 199)).unwrap_err();
-        assert!(matches!(error, Error::Width { found: 199, expected: 200 }));
+        assert!(matches!(
+            error,
+            Error::Width {
+                found: 199,
+                expected: 200
+            }
+        ));
     }
 }

@@ -40,6 +40,9 @@ mod tests {
         assert_eq!(chosen, choose(1000, 10, 1, "t"));
         assert_ne!(chosen, choose(1000, 10, 2, "t"));
         let sample = Sample::new((0..8).map(f64::from).collect(), 2).unwrap();
-        assert_eq!(pick(&sample, &[1, 3]).unwrap().values(), [2.0, 3.0, 6.0, 7.0]);
+        assert_eq!(
+            pick(&sample, &[1, 3]).unwrap().values(),
+            [2.0, 3.0, 6.0, 7.0]
+        );
     }
 }

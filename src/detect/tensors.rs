@@ -44,13 +44,18 @@ impl Entry {
             name: name.to_owned(),
             dtype: Dtype::F64,
             shape: shape.to_vec(),
-            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            bytes: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
         }
     }
 
     fn whole(name: &str, values: impl Iterator<Item = u64>) -> Self {
         // i64 is what other programs expect of labels and indices; all here are far below 2^63.
-        let bytes: Vec<u8> = values.flat_map(|value| (value as i64).to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .flat_map(|value| (value as i64).to_le_bytes())
+            .collect();
         Self {
             name: name.to_owned(),
             dtype: Dtype::I64,
@@ -158,7 +163,11 @@ fn cut(files: &[u8], ends: &[usize]) -> Result<Vec<Vec<u8>>, String> {
     let mut pictures = Vec::with_capacity(ends.len());
     for end in ends {
         let picture = files.get(start..*end);
-        pictures.push(picture.ok_or("the ends of thumbnails are out of order")?.to_vec());
+        pictures.push(
+            picture
+                .ok_or("the ends of thumbnails are out of order")?
+                .to_vec(),
+        );
         start = *end;
     }
     Ok(pictures)
