@@ -23,8 +23,8 @@ use super::fitted::{Fitted, Selection, stop_if_asked};
 use super::rows;
 
 impl Fitted {
-    /// Compares `new` with the reference. `labels`, the index of the class of each new row, where they are known,
-    /// give the accuracy that is left.
+    /// Compares `new` with the reference. True classes of the new rows, where they are known, give the accuracy that
+    /// is left.
     ///
     /// A detector that cannot be computed is named with the reason; the verdict is then drift or
     /// incomplete, never "no drift".
@@ -34,7 +34,6 @@ impl Fitted {
     pub fn check(
         &self,
         new: &Features,
-        labels: Option<&[u32]>,
         selection: Selection<'_>,
         cancel: &Cancel,
     ) -> Result<Checked, Error> {
@@ -69,7 +68,7 @@ impl Fitted {
         }
         stop_if_asked(cancel)?;
         let classes = about.class_shares();
-        let accuracy = about.accuracy(labels);
+        let accuracy = about.accuracy();
         let outliers = about.outliers();
         stop_if_asked(cancel)?;
         let witnesses = about.witnesses();
@@ -122,7 +121,7 @@ struct About<'a> {
 impl About<'_> {
     fn measure(&self, detector: &Detector, terms: Terms) -> Detected {
         let spec = &detector.spec;
-        let names = self.fitted.names(spec.input);
+        let names = self.fitted.names(spec.input, self.new);
         let outcome = self.fitted.sample(spec.input, self.new).and_then(|all| {
             let taken = if detector.takes_all_rows() {
                 all
@@ -188,7 +187,7 @@ impl About<'_> {
         })
     }
 
-    fn accuracy(&mut self, labels: Option<&[u32]>) -> Option<Accuracy> {
+    fn accuracy(&mut self) -> Option<Accuracy> {
         let fitted = self.fitted;
         let entropy = fitted.reference(Input::Entropy)?;
         let told = fitted.reference(Input::Label)?;
@@ -201,11 +200,10 @@ impl About<'_> {
             let confidences: Vec<f64> = entropy.values().iter().map(|entropy| -entropy).collect();
             thresholded.estimate(&confidences)
         });
-        let actual = labels.and_then(|labels| {
-            let told = new(Input::Label).ok()?;
-            let pairs = told.values().iter().zip(labels);
-            let right = pairs.filter(|(told, label)| **told == f64::from(**label));
-            Some(right.count() as f64 / labels.len().max(1) as f64)
+        let actual = self.new.truth().map(|truth| {
+            let pairs = self.new.labels().iter().zip(truth);
+            let right = pairs.filter(|(told, label)| told == label);
+            right.count() as f64 / truth.len().max(1) as f64
         });
         match estimate {
             Ok(estimated) => Some(Accuracy {
@@ -268,7 +266,9 @@ impl About<'_> {
 
     fn witnesses_by(&self, input: Input) -> Result<Witnesses, Error> {
         let fitted = self.fitted;
-        let reference = fitted.reference(input).ok_or(Error::NoInput { input })?;
+        let why = "the reference has none";
+        let reference = fitted.reference(input);
+        let reference = reference.ok_or(Error::NoInput { input, why })?;
         let new = self.few_of(&fitted.sample(input, self.new)?)?;
         let kernel = Gaussian::of_median(reference)?;
         let unlike = most_unlike(&kernel, reference, &new, SHOWN)?;
@@ -319,8 +319,9 @@ impl About<'_> {
 
 /// Says why a detector could not be computed, with the name of the feature that an error counts.
 fn with_column(error: &Error, names: &[String]) -> String {
-    let (Error::Drift(source) | Error::Detector { source, .. }) = error else {
-        return error.to_string();
+    let source = match error {
+        Error::Numbers { source, .. } | Error::Detector { source, .. } => source,
+        _ => return error.to_string(),
     };
     let column = match source {
         drift::Error::NotFinite { column, .. }

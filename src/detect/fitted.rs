@@ -29,12 +29,10 @@ const THUMBNAILS_MAX: usize = 256;
 /// Rows whose labels are known, of a split of the prepared data.
 #[derive(Clone, Copy)]
 pub struct ReferenceData<'a> {
-    /// What the model says of them.
+    /// What the model says of them, with their true classes.
     pub features: &'a Features,
     /// As the model saw them.
     pub pixels: &'a Pixels,
-    /// Index of each row's class.
-    pub labels: &'a [u32],
     /// Where they are from.
     pub split: Split,
     /// Of the prepared data.
@@ -120,7 +118,8 @@ impl Fitted {
         let detectors = work.detectors()?;
         let watches = work.watches()?;
         let outlier = work.outlier()?;
-        let labels = rows.iter().map(|row| reference.labels[*row]).collect();
+        let truth = reference.features.truth().ok_or(Error::NoTruth)?;
+        let labels = rows.iter().map(|row| truth[*row]).collect();
         Ok(Self {
             settings: Settings {
                 alpha: params.alpha,
@@ -230,27 +229,29 @@ impl Fitted {
     /// The rows, or the reference, have no such input, or another number of features.
     pub fn sample(&self, input: Input, new: &Features) -> Result<Sample, Error> {
         let Some(reference) = self.reference(input) else {
-            return Err(Error::NoInput { input });
+            let why = "the reference has none";
+            return Err(Error::NoInput { input, why });
         };
+        let numbers = |source| Error::Numbers { input, source };
         let sample = new.sample(input)?;
         let sample = match (&self.projection, input) {
-            (Some(projection), Input::Embedding) => projection.apply(&sample)?,
+            (Some(projection), Input::Embedding) => projection.apply(&sample).map_err(numbers)?,
             _ => sample,
         };
-        reference.require_width_of(&sample)?;
+        reference.require_width_of(&sample).map_err(numbers)?;
         Ok(sample)
     }
 
-    /// Returns the names of the features of `input` as detectors see them.
+    /// Returns the names of the features of `input`, of rows like `new`, as detectors see them.
     #[must_use]
-    pub fn names(&self, input: Input) -> Vec<String> {
-        match (&self.projection, self.reference(input)) {
-            (Some(_), Some(sample)) if input == Input::Embedding => (1..=sample.width())
+    pub fn names(&self, input: Input, new: &Features) -> Vec<String> {
+        if let (Some(projection), Input::Embedding) = (&self.projection, input) {
+            let numbers = 1..=projection.components();
+            return numbers
                 .map(|number| format!("component {number}"))
-                .collect(),
-            (_, Some(sample)) => Features::column_names(input, &self.classes, sample.width()),
-            (_, None) => Vec::new(),
+                .collect();
         }
+        new.column_names(input, &self.classes)
     }
 
     /// Returns pictures of some rows of the reference.
@@ -334,7 +335,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Takes `rows` of each input that `features` have.
     fn take(&mut self, features: &Features, rows: &[usize]) -> Result<(), Error> {
-        for input in Input::ALL {
+        for (_, input) in Input::NAMES {
             if !features.has(input) {
                 continue;
             }

@@ -46,15 +46,6 @@ const SEED_MAX: u64 = 1 << 53;
 const DETECTORS_MAX: usize = 32;
 /// Characters of a detector's name, which labels metrics.
 const NAME_MAX: usize = 40;
-/// The inputs by name.
-const INPUTS: [(&str, Input); 6] = [
-    ("softmax", Input::Softmax),
-    ("embedding", Input::Embedding),
-    ("label", Input::Label),
-    ("entropy", Input::Entropy),
-    ("margin", Input::Margin),
-    ("properties", Input::Properties),
-];
 
 /// Which detectors are fitted, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -374,12 +365,15 @@ fn list<T>(
 fn read_input(fields: &Fields<'_, '_>) -> Input {
     if !fields.has("input") {
         let headline = format!("`{}` has no `input`", fields.at());
-        let names: Vec<String> = INPUTS.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let names: Vec<String> = Input::NAMES
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
         let help = Some(format!("what it looks at: one of {}", names.join(", ")));
         let problems = fields.problems();
         problems.report(fields.at(), On::Value, "missing-key", headline, "", help);
     }
-    fields.choice("input", Input::Softmax, &INPUTS)
+    fields.choice("input", Input::Softmax, &Input::NAMES)
 }
 
 /// Reads a name that can label a metric.
@@ -441,7 +435,7 @@ fn refuse(
 ) {
     let place: KeyPath = fields.path(key);
     let headline = format!("`{place}`: `{name}` cannot look at `{}`", input.name());
-    let inputs = INPUTS.iter().filter(|(_, input)| takes(*input));
+    let inputs = Input::NAMES.iter().filter(|(_, input)| takes(*input));
     let inputs: Vec<String> = inputs.map(|(input, _)| format!("`{input}`")).collect();
     let help = Some(format!("`{name}` takes {}", inputs.join(", ")));
     let on = if fields.has(key) { On::Value } else { On::Key };

@@ -31,6 +31,11 @@ impl Projection {
         })
     }
 
+    /// Returns how many components there are.
+    pub(super) fn components(&self) -> usize {
+        self.directions.len() / self.mean.len()
+    }
+
     /// Returns `[rows, components]`.
     ///
     /// # Errors

@@ -122,7 +122,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Tensors, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let file = File(&file);
     let mut samples = Vec::new();
-    for input in Input::ALL {
+    for (_, input) in Input::NAMES {
         let Some((shape, values)) = file.floats(input.name())? else {
             continue;
         };
