@@ -110,7 +110,7 @@ impl Features {
         let observed = predictor.observe(pixels, cancel)?;
         let features = Self {
             origin: Origin::Pictures,
-            ..Self::of_probabilities(observed.logits.probabilities())?
+            ..Self::of_probabilities(&observed.logits.probabilities())?
         };
         let indices = (0..pixels.count()).into_par_iter();
         let measured = indices.map(|index| properties(pixels, index)).collect();
@@ -127,7 +127,7 @@ impl Features {
     /// # Errors
     /// There are no rows, rows of different lengths, fewer than two classes, or a row that is no
     /// distribution.
-    pub fn of_probabilities(probabilities: Vec<Vec<f64>>) -> Result<Self, Error> {
+    pub fn of_probabilities(probabilities: &[Vec<f64>]) -> Result<Self, Error> {
         let expected = probabilities.first().ok_or(Error::NoPictures)?.len();
         let lens = probabilities.iter().map(Vec::len).enumerate();
         for (row, found) in lens {
@@ -160,10 +160,9 @@ impl Features {
     /// # Errors
     /// There is not one for each row.
     pub fn with_embeddings(self, embeddings: Embeddings) -> Result<Self, Error> {
-        let needed = self.rows() * embeddings.width;
-        if embeddings.rows.len() != needed {
-            let found = embeddings.rows.len() / embeddings.width.max(1);
-            return Err(self.length("embeddings", found));
+        let Embeddings { rows, width } = &embeddings;
+        if *width == 0 || rows.len() != self.rows() * width {
+            return Err(self.length("embeddings", rows.len() / width.max(&1)));
         }
         Ok(Self {
             embeddings: Some(embeddings),
