@@ -182,7 +182,12 @@ impl Families<'_> {
         registered.map_err(|e| start_error(&e))
     }
 
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
@@ -190,7 +195,12 @@ impl Families<'_> {
         self.add(IntCounter::new(name, help))
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    pub(super) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, Error> {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 

@@ -62,8 +62,8 @@ pub use access::key::{ApiKey, BadKeyName, BadScope, KeyName, Scope};
 pub use access::{AccessConfig, CorsConfig, KeySource, MetricsAccess, RateLimit};
 pub use config::{Config, LogConfig, ModelConfig, Pages};
 pub use drift::{
-    DriftConfig, DriftEvent, DriftFolder, DriftFound, DriftOptions, DriftSource, Every, Given, OnDrift,
-    Reaction,
+    DriftConfig, DriftEvent, DriftFolder, DriftFound, DriftOptions, DriftSource, Every, Given,
+    OnDrift, Reaction,
 };
 pub use error::Error;
 pub use life::{Life, Watcher};

@@ -237,7 +237,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     } else {
         let metrics = service.metrics.drift.clone();
         let config = &service.config.drift;
-        Some(drift::start(taps, watched, config, drift, metrics, observe)?)
+        Some(drift::start(
+            taps, watched, config, drift, metrics, observe,
+        )?)
     };
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));

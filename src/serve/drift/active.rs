@@ -156,9 +156,7 @@ impl Active {
             return false;
         }
         match self.pace.every {
-            Every::Images(images) => {
-                images <= self.fresh && self.window.len() == self.pace.window
-            }
+            Every::Images(images) => images <= self.fresh && self.window.len() == self.pace.window,
             Every::Time(time) => {
                 0 < self.fresh && time <= now.saturating_duration_since(self.compared_at)
             }
@@ -178,7 +176,9 @@ impl Active {
         let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
         let checked = guarded(|| {
             let features = features(rows)?;
-            let checked = self.fitted.check(&features, None, Selection::Possible, cancel);
+            let checked = self
+                .fitted
+                .check(&features, None, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
         self.rest_until = Instant::now() + began.elapsed() * REST;
@@ -233,7 +233,10 @@ impl Active {
         let mut states = BTreeMap::new();
         for standing in self.standings() {
             let since = standing.since.map(|at| at.to_string());
-            let state = DetectorState { since, stream: None };
+            let state = DetectorState {
+                since,
+                stream: None,
+            };
             states.insert(standing.name.clone(), state);
         }
         for stream in &self.streams {
@@ -276,13 +279,7 @@ impl Active {
 }
 
 impl Stream {
-    fn take(
-        &mut self,
-        fitted: &Fitted,
-        probabilities: &[f32],
-        now: Instant,
-        tell: &mut Tell<'_>,
-    ) {
+    fn take(&mut self, fitted: &Fitted, probabilities: &[f32], now: Instant, tell: &mut Tell<'_>) {
         let Some(watch) = fitted.watches().get(self.at) else {
             return;
         };

@@ -124,10 +124,22 @@ mod tests {
         for (text, expected) in [
             ("7", "`serve.drift` must be a folder, `false` or a mapping"),
             ("''", "`serve.drift` must be a folder, `false` or a mapping"),
-            ("{widow: 5}", "unknown key `widow` in `serve.drift` (did you mean `window`?)"),
-            ("{window: 5}", "`serve.drift.window` must be a whole number from 10 to 20000"),
-            ("{every: 0}", "`serve.drift.every` must be a number of pictures from 1 to 1000000, or a time"),
-            ("{every: soon}", "`serve.drift.every` must be a number of pictures"),
+            (
+                "{widow: 5}",
+                "unknown key `widow` in `serve.drift` (did you mean `window`?)",
+            ),
+            (
+                "{window: 5}",
+                "`serve.drift.window` must be a whole number from 10 to 20000",
+            ),
+            (
+                "{every: 0}",
+                "`serve.drift.every` must be a number of pictures from 1 to 1000000, or a time",
+            ),
+            (
+                "{every: soon}",
+                "`serve.drift.every` must be a number of pictures",
+            ),
         ] {
             let problems = of(text).unwrap_err();
             assert!(problems[0].starts_with(expected), "{text}: {problems:?}");

@@ -36,7 +36,8 @@ impl DriftMetrics {
     /// One is registered already.
     pub(in crate::serve) fn new(f: &Families<'_>) -> Result<Self, Error> {
         let detector = ["model", "detector"];
-        let gauges = |name: &str, help: &str| f.add(GaugeVec::new(Opts::new(name, help), &detector));
+        let gauges =
+            |name: &str, help: &str| f.add(GaugeVec::new(Opts::new(name, help), &detector));
         Ok(Self {
             p_value: gauges(
                 "cvops_drift_p_value",
@@ -110,8 +111,13 @@ impl DriftMetrics {
     /// Tells what a detector says.
     pub(super) fn tell(&self, model: &str, standing: &Standing) {
         let this = [model, standing.name.as_str()];
-        let found = i64::from(standing.is_detected);
-        self.detected.with_label_values(&this).set(found);
+        if standing.looked_at.is_some() || standing.is_detected {
+            let found = i64::from(standing.is_detected);
+            self.detected.with_label_values(&this).set(found);
+        } else {
+            // Who has not looked has not found nothing.
+            let _ = self.detected.remove_label_values(&this);
+        }
         for (gauge, value) in [
             (&self.p_value, standing.p_value),
             (&self.score, standing.score),
@@ -134,7 +140,9 @@ impl DriftMetrics {
     /// Tells how full the window of a detector is.
     pub(super) fn window(&self, model: &str, detector: &str, images: usize) {
         let images = i64::try_from(images).unwrap_or(i64::MAX);
-        self.window.with_label_values(&[model, detector]).set(images);
+        self.window
+            .with_label_values(&[model, detector])
+            .set(images);
     }
 
     /// Tells how often a detector raises a false alarm.

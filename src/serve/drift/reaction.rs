@@ -118,7 +118,10 @@ impl Reactor {
     }
 
     fn start(&mut self, found: DriftFound, file: PathBuf, ran: Ran) {
-        let (command, observe) = (Arc::clone(&self.reaction.command), Arc::clone(&self.observe));
+        let (command, observe) = (
+            Arc::clone(&self.reaction.command),
+            Arc::clone(&self.observe),
+        );
         let cancel = self.cancel.clone();
         let tell = move |observe: &Observer, model: &str, event: DriftEvent| {
             observe(ServerEvent::Drift {
@@ -126,7 +129,11 @@ impl Reactor {
                 event,
             });
         };
-        tell(&self.observe, &found.model, DriftEvent::Started(found.clone()));
+        tell(
+            &self.observe,
+            &found.model,
+            DriftEvent::Started(found.clone()),
+        );
         let model = found.model.clone();
         let work = move || {
             let ended = command.run(&found, &cancel);

@@ -97,7 +97,8 @@ impl Watched {
         if self.judged.as_ref() == Some(&now) {
             return;
         }
-        let is_same_model = matches!(&self.phase, Phase::Active(active) if active.weights() == model.weights);
+        let is_same_model =
+            matches!(&self.phase, Phase::Active(active) if active.weights() == model.weights);
         if is_same_model && now.1.is_none() {
             return;
         }
@@ -161,13 +162,7 @@ impl Watched {
         self.tell(around, DriftEvent::Refused { problem });
     }
 
-    fn begin(
-        &mut self,
-        around: &Around,
-        kept: Option<&mut Kept>,
-        fitted: Fitted,
-        id: ContentHash,
-    ) {
+    fn begin(&mut self, around: &Around, kept: Option<&mut Kept>, fitted: Fitted, id: ContentHash) {
         self.leave(around);
         let mut active = Active::new(fitted, id, around.pace, Instant::now());
         let name = &self.served.name;
@@ -187,7 +182,13 @@ impl Watched {
         self.is_changed = false;
         self.tap.open(true);
         self.show(around);
-        self.tell(around, DriftEvent::Watching { detectors, left_out });
+        self.tell(
+            around,
+            DriftEvent::Watching {
+                detectors,
+                left_out,
+            },
+        );
     }
 
     /// Ends what the detectors so far say.
@@ -210,7 +211,11 @@ impl Watched {
     pub(super) fn is_new(&self, seen: &Seen) -> bool {
         let judged = self.judged.as_ref().map(|(weights, _)| *weights);
         judged != Some(seen.weights)
-            && self.served.main.model().is_some_and(|model| model.weights == seen.weights)
+            && self
+                .served
+                .main
+                .model()
+                .is_some_and(|model| model.weights == seen.weights)
     }
 
     /// Takes an answer; returns whether a detector found drift for the first time.
@@ -295,7 +300,9 @@ impl Watched {
         };
         let images = active.window_images();
         for standing in active.windowed() {
-            around.metrics.window(&self.served.name, &standing.name, images);
+            around
+                .metrics
+                .window(&self.served.name, &standing.name, images);
         }
         self.tap.show(Some(DriftInfo::watched(active)));
     }
@@ -359,19 +366,18 @@ fn resume(active: &mut Active, state: &State, kept: &Kept) {
 }
 
 /// Tells what a detector says after a look; returns whether it found drift for the first time.
-fn looked(
-    around: &Around,
-    served: &Served,
-    name: &str,
-    standing: &Standing,
-    news: News,
-) -> bool {
+fn looked(around: &Around, served: &Served, name: &str, standing: &Standing, news: News) -> bool {
     around.metrics.looked(name, standing);
     match news {
         News::None => false,
         News::Problem => {
             let (detector, problem) = (&standing.name, &standing.problem);
-            tracing::warn!(model = name, detector, problem, "a detector of drift cannot look");
+            tracing::warn!(
+                model = name,
+                detector,
+                problem,
+                "a detector of drift cannot look"
+            );
             false
         }
         News::Alarm => {
