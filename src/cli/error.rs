@@ -363,7 +363,24 @@ fn detect_class(error: &crate::detect::Error) -> ErrorClass {
     match error {
         E::Base(e) => base_class(e),
         E::Vision(e) => vision_class(e),
-        _ => ErrorClass::Usage,
+        E::Drift(_)
+        | E::Numbers { .. }
+        | E::NoPictures
+        | E::NoInput { .. }
+        | E::Classes { .. }
+        | E::Length { .. }
+        | E::Label { .. }
+        | E::Detector { .. }
+        | E::Watch { .. }
+        | E::InputMissing { .. }
+        | E::NotTwoClasses { .. }
+        | E::NoTruth
+        | E::NothingFitted { .. }
+        | E::NotFitted { .. }
+        | E::FittedVersion { .. }
+        | E::OtherModel { .. }
+        | E::OtherClasses { .. }
+        | E::UnknownDetector { .. } => ErrorClass::Usage,
     }
 }
 
