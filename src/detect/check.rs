@@ -319,15 +319,16 @@ impl About<'_> {
 
 /// Says why a detector could not be computed, with the name of the feature that an error counts.
 fn with_column(error: &Error, names: &[String]) -> String {
-    let source = match error {
-        Error::Numbers { source, .. } | Error::Detector { source, .. } => source,
-        _ => return error.to_string(),
+    let (Error::Numbers { source, .. } | Error::Detector { source, .. }) = error else {
+        return error.to_string();
     };
-    let column = match source {
-        drift::Error::NotFinite { column, .. }
-        | drift::Error::NotCategory { column, .. }
-        | drift::Error::ConstantFeature { column, .. } => names.get(*column),
-        _ => None,
+    let column = if let drift::Error::NotFinite { column, .. }
+    | drift::Error::NotCategory { column, .. }
+    | drift::Error::ConstantFeature { column, .. } = source
+    {
+        names.get(*column)
+    } else {
+        None
     };
     match column {
         Some(name) => format!("{source} (feature `{name}`)"),

@@ -85,9 +85,15 @@ pub struct Thumbnails {
     pub rows: Vec<usize>,
 }
 
+/// Returns the rows of a split of `rows` rows that become the reference, ascending: at most `params.rows`, drawn from the
+/// seed.
+#[must_use]
+pub fn reference_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
+    rows::choose(rows, params.rows, params.seed, "detect.reference")
+}
+
 impl Fitted {
-    /// Fits the detectors of `params` to `model` and its `reference`, of which at most `params.rows` rows, drawn from the
-    /// seed, are taken.
+    /// Fits the detectors of `params` to `model` and its `reference`: all of its rows, see [`reference_rows`].
     ///
     /// What comes by default and cannot be fitted (too few rows, a network without embeddings) is left out
     /// and noted.
@@ -100,12 +106,7 @@ impl Fitted {
         params: &DriftParams,
         cancel: &Cancel,
     ) -> Result<Self, Error> {
-        let rows = rows::choose(
-            reference.features.rows(),
-            params.rows,
-            params.seed,
-            "detect.reference",
-        );
+        let truth = reference.features.truth().ok_or(Error::NoTruth)?;
         let mut work = Work {
             params,
             classes: &model.classes,
@@ -114,12 +115,10 @@ impl Fitted {
             notes: Vec::new(),
             cancel,
         };
-        work.take(reference.features, &rows)?;
+        work.take(reference.features)?;
         let detectors = work.detectors()?;
         let watches = work.watches()?;
         let outlier = work.outlier()?;
-        let truth = reference.features.truth().ok_or(Error::NoTruth)?;
-        let labels = rows.iter().map(|row| truth[*row]).collect();
         Ok(Self {
             settings: Settings {
                 alpha: params.alpha,
@@ -130,14 +129,14 @@ impl Fitted {
             },
             model: model.weights_hash,
             classes: model.classes.clone(),
-            thumbnails: thumbnails(reference.pixels, &rows, params.seed),
+            thumbnails: thumbnails(reference.pixels, params.seed),
             projection: work.projection,
             notes: work.notes,
             reference: Reference {
                 split: reference.split,
                 data: reference.data,
                 samples: work.samples,
-                labels,
+                labels: truth.to_vec(),
             },
             detectors,
             watches,
@@ -181,6 +180,13 @@ impl Fitted {
     #[must_use]
     pub fn alpha(&self) -> f64 {
         self.settings.alpha
+    }
+
+    /// Returns the significance level of each detector.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        let Settings { alpha, family, .. } = self.settings;
+        family.level(alpha, self.detectors.len())
     }
 
     /// Returns the detectors that a check computes.
@@ -304,8 +310,8 @@ fn find(samples: &[(Input, Sample)], input: Input) -> Option<&Sample> {
     found.map(|(_, sample)| sample)
 }
 
-fn thumbnails(pixels: &Pixels, rows: &[usize], seed: u64) -> Thumbnails {
-    let chosen = rows::choose(rows.len(), THUMBNAILS_MAX, seed, "detect.thumbnails");
+fn thumbnails(pixels: &Pixels, seed: u64) -> Thumbnails {
+    let chosen = rows::choose(pixels.count(), THUMBNAILS_MAX, seed, "detect.thumbnails");
     let Some(channels) = Channels::from_count(pixels.channels() as u64) else {
         return Thumbnails {
             pictures: Vec::new(),
@@ -313,7 +319,7 @@ fn thumbnails(pixels: &Pixels, rows: &[usize], seed: u64) -> Thumbnails {
         };
     };
     let picture = |row: &usize| {
-        let values = pixels.image(rows[*row]);
+        let values = pixels.image(*row);
         thumbnail(values, pixels.height(), pixels.width(), channels)
     };
     Thumbnails {
@@ -333,13 +339,13 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Takes `rows` of each input that `features` have.
-    fn take(&mut self, features: &Features, rows: &[usize]) -> Result<(), Error> {
+    /// Takes each input that `features` have.
+    fn take(&mut self, features: &Features) -> Result<(), Error> {
         for (_, input) in Input::NAMES {
             if !features.has(input) {
                 continue;
             }
-            let mut sample = rows::pick(&features.sample(input)?, rows)?;
+            let mut sample = features.sample(input)?;
             if input == Input::Embedding && WIDTH_MAX < sample.width() {
                 let projection = Projection::fit(&sample, self.params.pca)?;
                 sample = projection.apply(&sample)?;
