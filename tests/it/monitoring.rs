@@ -62,7 +62,7 @@ fn dashboard_expressions() -> Vec<String> {
 /// The series that an expression of `PromQL` reads: its names that are neither functions, keywords,
 /// labels nor durations.
 fn series(expression: &str) -> BTreeSet<String> {
-    const KEYWORDS: [&str; 6] = ["and", "bool", "by", "group_left", "on", "or"];
+    const KEYWORDS: [&str; 7] = ["and", "bool", "by", "group_left", "on", "or", "unless"];
     /// After these, a list of labels follows.
     const BEFORE_LABELS: [&str; 3] = ["by", "group_left", "on"];
     let bytes = expression.as_bytes();

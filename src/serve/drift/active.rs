@@ -178,7 +178,7 @@ impl Active {
             let features = features(rows)?;
             let checked = self
                 .fitted
-                .check(&features, None, Selection::Possible, cancel);
+                .check(&features, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
         self.rest_until = Instant::now() + began.elapsed() * REST;

@@ -87,6 +87,11 @@ impl DriftMetrics {
         self.dropped.with_label_values(&[model])
     }
 
+    /// Creates what is known of a model before its detectors are.
+    pub(super) fn begin_model(&self, model: &str) {
+        self.checks(model, ALL_DETECTORS, LookResult::Error);
+    }
+
     /// Creates what is known of a detector before its first look.
     pub(super) fn begin(&self, model: &str, standing: &Standing) {
         for result in LookResult::ALL {

@@ -55,11 +55,13 @@ pub(in crate::serve) fn start(
     };
     let (dir, reaction) = options.map_or((None, None), |o| (Some(o.dir), o.reaction));
     let watched = models.into_iter().filter_map(|(served, source)| {
+        metrics.begin_model(&served.name);
         let tap = Arc::clone(served.drift.as_ref()?);
         Some(Watched::new(served, tap, source))
     });
+    let watched = watched.collect();
     let mut monitor = Monitor {
-        watched: watched.collect(),
+        watched,
         around: Around {
             metrics,
             observe: Arc::clone(observe),

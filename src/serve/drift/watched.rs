@@ -30,6 +30,9 @@ use super::tap::{Seen, Tap};
 /// The file of the folder that says what was fitted.
 const FITTED_FILE: &str = "drift.json";
 
+/// While answers come that nobody may look at, that is counted at least so often.
+const REFUSED_EVERY: Duration = Duration::from_mins(1);
+
 /// What all models share.
 pub(super) struct Around {
     pub(super) metrics: DriftMetrics,
@@ -339,11 +342,14 @@ impl Watched {
 }
 
 impl Refused {
+    /// Is a check missed, or a minute without one over?
     fn is_due(&self, every: Every, now: Instant) -> bool {
-        match every {
+        let passed = now.saturating_duration_since(self.counted_at);
+        let is_missed = match every {
             Every::Images(images) => images <= self.fresh,
-            Every::Time(time) => time <= now.saturating_duration_since(self.counted_at),
-        }
+            Every::Time(time) => time <= passed,
+        };
+        is_missed || REFUSED_EVERY <= passed
     }
 }
 
