@@ -81,6 +81,8 @@ mod serve;
 #[cfg(feature = "vision")]
 mod serve_access;
 #[cfg(feature = "vision")]
+mod serve_drift;
+#[cfg(feature = "vision")]
 mod serve_explain;
 #[cfg(feature = "vision")]
 mod serve_hostile;

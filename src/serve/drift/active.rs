@@ -176,9 +176,7 @@ impl Active {
         let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
         let checked = guarded(|| {
             let features = features(rows)?;
-            let checked = self
-                .fitted
-                .check(&features, Selection::Possible, cancel);
+            let checked = self.fitted.check(&features, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
         self.rest_until = Instant::now() + began.elapsed() * REST;
