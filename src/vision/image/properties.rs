@@ -58,11 +58,14 @@ pub fn properties_of(
         !values.is_empty() && height * width * channels == values.len(),
         "the values of a picture are as many as its size says"
     );
-    match channels {
-        1 => measured(height, width, values.iter().map(|value| [*value; 3])),
-        3 => measured(height, width, values.as_chunks::<3>().0.iter().copied()),
-        other => panic!("a picture of {other} channels is neither grey nor of three colours"),
+    if channels == 1 {
+        return measured(height, width, values.iter().map(|value| [*value; 3]));
     }
+    assert!(
+        channels == 3,
+        "a picture of {channels} channels is neither grey nor of three colours"
+    );
+    measured(height, width, values.as_chunks::<3>().0.iter().copied())
 }
 
 fn measured(
