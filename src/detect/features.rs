@@ -374,3 +374,6 @@ fn likeliest(probabilities: &[f64]) -> u32 {
 fn picked<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|row| all[*row]).collect()
 }
+
+#[cfg(test)]
+mod tests;
