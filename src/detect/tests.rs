@@ -47,7 +47,7 @@ fn features(rows: usize, shift: f64, seed: u64) -> Features {
         properties.push(std::array::from_fn(|_| draw() + shift));
     }
     let truth = (0..rows).map(|row| row as u32 % 3).collect();
-    Features::of_probabilities(probabilities)
+    Features::of_probabilities(&probabilities)
         .unwrap()
         .with_embeddings(Embeddings {
             rows: embeddings,
@@ -213,8 +213,10 @@ fn what_cannot_be_computed_is_never_no_drift() {
     assert_eq!(few.failed().count(), few.detectors.len());
     // Probabilities alone, as in a log.
     let all = features(60, 0.0, 2);
-    let rows = (0..60).map(|row| all.probabilities().row(row).to_vec());
-    let logged = Features::of_probabilities(rows.collect()).unwrap();
+    let rows: Vec<Vec<f64>> = (0..60)
+        .map(|row| all.probabilities().row(row).to_vec())
+        .collect();
+    let logged = Features::of_probabilities(&rows).unwrap();
     let whole = check(&logged, Selection::All);
     assert_eq!(whole.verdict, Verdict::Incomplete);
     let embedding = &whole.detectors[4];

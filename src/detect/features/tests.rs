@@ -42,7 +42,9 @@ fn pictures_have_all_inputs() {
     let observed = predictor.observe(&pixels, &Cancel::new()).unwrap();
 
     let softmax = features.sample(Input::Softmax).unwrap();
-    assert_eq!(softmax.values(), observed.logits.probabilities().concat());
+    let told = observed.logits.probabilities().concat();
+    let rounded: Vec<f64> = told.iter().map(|p| f64::from(*p as f32)).collect();
+    assert_eq!(softmax.values(), rounded);
     assert_eq!(&softmax, features.probabilities());
     let label = features.sample(Input::Label).unwrap();
     let entropy = features.sample(Input::Entropy).unwrap();
