@@ -122,7 +122,7 @@ impl Features {
     }
 
     /// Takes the probabilities that a network gave, a row for each picture: from the prediction log, or
-    /// as a server answered.
+    /// as a server answered. They are rounded to `f32`.
     ///
     /// # Errors
     /// There are no rows, rows of different lengths, fewer than two classes, or a row that is no
@@ -139,9 +139,13 @@ impl Features {
                 });
             }
         }
-        let labels = probabilities.iter().map(|row| likeliest(row)).collect();
+        // Servers and the prediction log keep probabilities as f32: an answer is the same numbers wherever
+        // it comes from. Near 0 and 1, a detector would see the difference.
+        let rounded = probabilities.iter().flatten().map(|p| f64::from(*p as f32));
         let probabilities =
-            Sample::new(probabilities.concat(), expected).map_err(numbers(Input::Softmax))?;
+            Sample::new(rounded.collect(), expected).map_err(numbers(Input::Softmax))?;
+        let rows = 0..probabilities.rows();
+        let labels = rows.map(|row| likeliest(probabilities.row(row))).collect();
         let uncertainty =
             uncertainty::of_probabilities(&probabilities).map_err(numbers(Input::Softmax))?;
         Ok(Self {
@@ -374,3 +378,6 @@ fn likeliest(probabilities: &[f64]) -> u32 {
 fn picked<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|row| all[*row]).collect()
 }
+
+#[cfg(test)]
+mod tests;

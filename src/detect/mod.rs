@@ -20,6 +20,8 @@ pub mod params;
 mod projection;
 mod rows;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use checked::Checked;

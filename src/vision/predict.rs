@@ -291,8 +291,109 @@ impl Predictor {
 }
 
 #[cfg(test)]
+impl Predictor {
+    /// Returns a network as it starts its training, for tests: it says something else of each picture.
+    pub(crate) fn untrained(
+        spec: &super::model::ModelSpec,
+        target: super::image::Target,
+        classes: &[&str],
+    ) -> Self {
+        use super::model::{Input, Plan, initial_weights};
+        use super::train::Normalisation;
+
+        let channels = target.channels.count();
+        let input = Input {
+            height: target.height as usize,
+            width: target.width as usize,
+            channels,
+        };
+        let plan = Plan::new(spec, input, classes.len()).unwrap();
+        let weights = initial_weights(&plan, 1);
+        let device = Device::cpu();
+        let normalisation = Normalisation {
+            mean: vec![0.5; channels],
+            std: vec![0.25; channels],
+        };
+        Self {
+            network: Network::Own(Inference::new(&plan, &weights, &device).unwrap()),
+            normaliser: Normaliser::new(&normalisation),
+            device: device.name(),
+            described: Described {
+                classes: classes.iter().map(|name| (*name).to_owned()).collect(),
+                target,
+                parameters: plan.parameters(),
+                weights_hash: crate::base::ContentHash::of(&weights.to_safetensors()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
+    use crate::base::{CancelReason, rng};
+    use crate::vision::image::{Channels, Filter, Target};
+    use crate::vision::model::Preset;
+
+    /// Noise, and as many pictures as two batches need.
+    fn pixels(side: usize) -> Pixels {
+        let count = BATCH_IMAGES + 3;
+        let mut rng = rng::stream(1, "predict", 0);
+        let values = (0..count * side * side * 3).map(|_| rng.random::<u8>());
+        Pixels::from_data(side, side, 3, values.collect()).unwrap()
+    }
+
+    fn predictor(preset: Preset, side: u32) -> Predictor {
+        let target = Target {
+            height: side,
+            width: side,
+            channels: Channels::Rgb,
+            filter: Filter::Bilinear,
+            background: [255; 3],
+        };
+        Predictor::untrained(&preset.spec(), target, &["a", "b", "c"])
+    }
+
+    #[test]
+    fn who_observes_is_told_the_same_logits() {
+        for (preset, width) in [(Preset::Lenet, 84), (Preset::Resnet8, 64)] {
+            let predictor = predictor(preset, 12);
+            let pixels = pixels(12);
+            let expected = predictor.predict(&pixels, &Cancel::new()).unwrap();
+            let observed = predictor.observe(&pixels, &Cancel::new()).unwrap();
+            assert_eq!(observed.logits, expected, "{preset:?}");
+            let embeddings = observed.embeddings.unwrap();
+            assert_eq!(embeddings.width, width, "{preset:?}");
+            assert_eq!(embeddings.rows.len(), pixels.count() * width, "{preset:?}");
+            // One of the second batch, alone.
+            let last = pixels.count() - 1;
+            let data = pixels.image(last).to_vec();
+            let alone = Pixels::from_data(12, 12, 3, data).unwrap();
+            let alone = predictor.observe(&alone, &Cancel::new()).unwrap();
+            assert_eq!(alone.logits.rows, expected.rows[last * 3..]);
+            let row = alone.embeddings.unwrap().rows;
+            assert_eq!(row, embeddings.rows[last * width..]);
+            assert!(row.iter().any(|value| 0.0 < *value));
+        }
+    }
+
+    #[test]
+    fn observing_ends_as_predicting_does() {
+        let predictor = predictor(Preset::Lenet, 12);
+        let cancel = Cancel::new();
+        let other = predictor.observe(&Pixels::new(12, 13, 3), &cancel);
+        assert!(matches!(other, Err(Error::InputSize { .. })));
+        let none = predictor.observe(&Pixels::new(12, 12, 3), &cancel).unwrap();
+        assert!(none.logits.rows.is_empty());
+        assert!(none.embeddings.unwrap().rows.is_empty());
+        cancel.request(CancelReason::Interrupted);
+        assert!(matches!(
+            predictor.observe(&pixels(12), &cancel),
+            Err(Error::Cancelled(CancelReason::Interrupted))
+        ));
+    }
 
     #[test]
     fn softmax_neither_overflows_nor_loses_small_classes() {

@@ -609,10 +609,13 @@ mod tests {
         let device = Device::flex();
         let network = Network::new(&plan, &weights, &device).unwrap();
         let tensor = Tensor::<4>::from_data(TensorData::new(pictures.clone(), shape), &device);
-        let expected = read_values(network.forward(tensor));
-        let largest = expected
-            .iter()
-            .fold(1.0f32, |largest, v| largest.max(v.abs()));
+        let expected = read_values(network.forward(tensor.clone()));
+        let (logits, embeddings) = network.observe(tensor);
+        assert_eq!(read_values(logits), expected);
+        let expected_embeddings = read_values(embeddings);
+        let width = plan.embedding_width();
+        assert_eq!(expected_embeddings.len(), count * width, "{spec:?}");
+        let largest = largest_of(&expected);
         for cpu in Cpu::available() {
             let executor = Executor::new(cpu, &plan, &weights).unwrap();
             let found = executor.logits(&pictures);
@@ -627,7 +630,53 @@ mod tests {
             let one = executor.logits(&pictures[..pictures.len() / count]);
             assert_eq!(one, found[..4], "{cpu:?} {spec:?}");
             assert_eq!(executor.logits(&pictures), found, "{cpu:?} {spec:?}");
+
+            let (logits, embeddings) = executor.observe(&pictures);
+            assert_eq!(logits, found, "{cpu:?} {spec:?}");
+            assert_eq!(embeddings.len(), count * width, "{cpu:?} {spec:?}");
+            let largest_embedding = largest_of(&expected_embeddings);
+            for (found, expected) in embeddings.iter().zip(&expected_embeddings) {
+                let error = (found - expected).abs();
+                assert!(
+                    error <= 2e-5 * largest_embedding,
+                    "{cpu:?}: {found} {expected} of {spec:?}"
+                );
+            }
+            let (_, alone) = executor.observe(&pictures[..pictures.len() / count]);
+            assert_eq!(alone, embeddings[..width], "{cpu:?} {spec:?}");
+            for (found, expected) in classified(&weights, &embeddings).iter().zip(&logits) {
+                let error = (found - expected).abs();
+                assert!(
+                    error <= 1e-4 * largest,
+                    "{cpu:?}: {found} {expected} of {spec:?}"
+                );
+            }
         }
+    }
+
+    fn largest_of(values: &[f32]) -> f32 {
+        values
+            .iter()
+            .fold(1.0f32, |largest, v| largest.max(v.abs()))
+    }
+
+    /// Multiplies embeddings by the weights of the output layer as they stand in files.
+    fn classified(weights: &Weights, embeddings: &[f32]) -> Vec<f32> {
+        let (matrix, bias) = (&weights.0["output.weight"], &weights.0["output.bias"]);
+        let classes = bias.values.len();
+        let width = matrix.values.len() / classes;
+        let mut logits = Vec::new();
+        for embedding in embeddings.chunks_exact(width) {
+            for (class, bias) in bias.values.iter().enumerate() {
+                let column = matrix.values.iter().skip(class).step_by(classes);
+                let terms = embedding
+                    .iter()
+                    .zip(column)
+                    .map(|(x, w)| f64::from(*x) * f64::from(*w));
+                logits.push((terms.sum::<f64>() + f64::from(*bias)) as f32);
+            }
+        }
+        logits
     }
 
     #[test]
@@ -679,14 +728,19 @@ mod tests {
                 }
             }
         }
-        // No block at all: a perceptron.
-        check(
-            &ModelSpec {
-                blocks: Vec::new(),
-                head: head(Pool::None),
-            },
-            input,
-        );
+        // No block at all: a perceptron. No hidden layer: maps enter the output layer, or the pictures.
+        let no_hidden = |global_pool| Head {
+            dense: Vec::new(),
+            ..head(global_pool)
+        };
+        for (blocks, head) in [
+            (Vec::new(), head(Pool::None)),
+            (Vec::new(), no_hidden(Pool::None)),
+            (vec![ConvBlock::plain(9)], no_hidden(Pool::None)),
+            (vec![ConvBlock::plain(9)], no_hidden(Pool::Avg)),
+        ] {
+            check(&ModelSpec { blocks, head }, input);
+        }
     }
 
     #[test]
@@ -712,10 +766,20 @@ mod tests {
         let executor = Executor::new(Cpu::current(), &plan, &weights(&plan)).unwrap();
         let pictures = numbers(400 * 40, 5);
         let expected = executor.logits(&pictures);
+        let observed = executor.observe(&pictures);
+        assert_eq!(observed.0, expected);
+        // More than a group of them, and each alone.
+        let alone: Vec<f32> = pictures
+            .chunks_exact(400)
+            .flat_map(|picture| executor.observe(picture).1)
+            .collect();
+        assert_eq!(observed.1, alone);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| assert_eq!(executor.logits(&pictures), expected));
+                scope.spawn(|| assert_eq!(executor.observe(&pictures), observed));
             }
         });
+        assert_eq!(executor.observe(&[]), (Vec::new(), Vec::new()));
     }
 }

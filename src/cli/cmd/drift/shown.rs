@@ -41,7 +41,10 @@ pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
         ctx.out.note(note);
     }
     for one in &checked.detectors {
-        let notes = one.measured().map_or(&[][..], |measured| &measured.notes);
+        let notes = one
+            .measured()
+            .into_iter()
+            .flat_map(|measured| &measured.notes);
         for note in notes {
             ctx.out.note(&format!("{}: {note}", one.name));
         }
