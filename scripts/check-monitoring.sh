@@ -15,7 +15,8 @@
 #
 # Environment
 #   CVOPS             the program                                 (default: target/release/cvops)
-#   PROJECT           a folder whose models/classifier a repro has trained and evaluated
+#   PROJECT           a folder whose models/classifier a repro has trained and evaluated,
+#                     with data/prepared
 #                                                                 (default: this repository)
 #   CARGO_TARGET_DIR  where target/ is
 #   REQUIRE_ALL       1: a check that would be skipped is a failure
@@ -179,11 +180,14 @@ check_live() {
   port=$(free_port)
   prometheus_port=$(free_port)
   url=http://127.0.0.1:$port
-  # With a shadow: the same model once more, which agrees with itself.
-  cat >"$scratch/serve.yaml" <<'YAML'
+  "$cvops" -C "$project" drift fit --out "$scratch/drift" >"$scratch/fit.log" 2>&1 ||
+    die "no detectors of drift can be fitted in $project: $(tail -5 "$scratch/fit.log")"
+  # With a shadow: the same model once more, which agrees with itself. Windows that the load below fills.
+  cat >"$scratch/serve.yaml" <<YAML
 serve:
+  drift: {window: 50}
   models:
-    classifier: {model: models/classifier, shadow: models/classifier}
+    classifier: {model: models/classifier, shadow: models/classifier, drift: $scratch/drift}
 YAML
   serve "$port"
 

@@ -159,6 +159,8 @@ commands! {
     #[cfg(feature = "vision")]
     Evaluate => evaluate,
     #[cfg(feature = "vision")]
+    Drift => drift,
+    #[cfg(feature = "vision")]
     Predict => predict,
     #[cfg(feature = "vision")]
     Serve => serve,

@@ -347,6 +347,44 @@ fn serve_class(error: &crate::serve::Error) -> ErrorClass {
 }
 
 #[cfg(feature = "vision")]
+impl From<crate::detect::Error> for CliError {
+    fn from(error: crate::detect::Error) -> Self {
+        Self {
+            class: detect_class(&error),
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+/// What cannot be compared or fitted is what was asked for: files, parameters, a model.
+#[cfg(feature = "vision")]
+fn detect_class(error: &crate::detect::Error) -> ErrorClass {
+    use crate::detect::Error as E;
+    match error {
+        E::Base(e) => base_class(e),
+        E::Vision(e) => vision_class(e),
+        E::Drift(_)
+        | E::Numbers { .. }
+        | E::NoPictures
+        | E::NoInput { .. }
+        | E::Classes { .. }
+        | E::Length { .. }
+        | E::Label { .. }
+        | E::Detector { .. }
+        | E::Watch { .. }
+        | E::InputMissing { .. }
+        | E::NotTwoClasses { .. }
+        | E::NoTruth
+        | E::NothingFitted { .. }
+        | E::NotFitted { .. }
+        | E::FittedVersion { .. }
+        | E::OtherModel { .. }
+        | E::OtherClasses { .. }
+        | E::UnknownDetector { .. } => ErrorClass::Usage,
+    }
+}
+
+#[cfg(feature = "vision")]
 impl From<crate::vision::Error> for CliError {
     fn from(error: crate::vision::Error) -> Self {
         let class = vision_class(&error);

@@ -18,6 +18,9 @@ pub(super) enum Outcome {
     Failed,
     /// `--exit-code` was given and there are changes.
     Changes,
+    /// A check could not be made, or not all of it; the details were shown.
+    #[cfg(feature = "vision")]
+    Unmade,
     /// Stopped by Ctrl-C or SIGTERM; what finished was recorded.
     Interrupted,
 }
@@ -39,6 +42,8 @@ pub(super) fn code(outcome: Outcome) -> u8 {
         Outcome::Done => DONE,
         Outcome::Failed => 1,
         Outcome::Changes => CHANGES,
+        #[cfg(feature = "vision")]
+        Outcome::Unmade => USAGE,
         Outcome::Interrupted => 130,
     }
 }

@@ -22,6 +22,8 @@ mod out;
 mod panic;
 #[cfg(feature = "vision")]
 mod params;
+#[cfg(feature = "vision")]
+mod pictures;
 mod progress;
 mod reference;
 mod render;

@@ -1,4 +1,34 @@
 //! Detectors fitted to a model: what it sees of pictures, whether that moved away from a reference, and
 //! what people read about it.
 //!
-//! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
+//! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
+//! keeps them), `check` compares, `checked` is what it says. Imports: base, report, drift, vision. No stage, run,
+//! HTTP or terminal.
+
+mod accuracy;
+mod check;
+pub mod checked;
+mod classes;
+mod detector;
+mod error;
+pub mod features;
+pub mod fitted;
+mod folder;
+pub mod kind;
+mod outlier;
+pub mod params;
+mod projection;
+mod rows;
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use checked::Checked;
+pub use detector::DetectorSpec;
+pub use error::Error;
+pub use features::{Features, Input};
+pub use fitted::Fitted;
+pub use outlier::{OutlierScore, OutlierSpec};
+pub use params::DriftParams;
+pub use watch::Watch;

@@ -64,6 +64,17 @@ impl Pca {
         self.count
     }
 
+    /// Returns the mean of the reference.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.spectrum.mean
+    }
+
+    /// Returns the components: unit vectors, that of the greatest variance first.
+    pub fn directions(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        (0..self.count).map(|at| self.spectrum.direction(at))
+    }
+
     /// Returns the share of the reference's variance that the components explain.
     #[must_use]
     pub fn explained(&self) -> f64 {

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::base;
 use crate::base::Diagnostic;
 use crate::base::diag::{Severity, nearest};
 use crate::base::doc::{Document, Fields, KeyPath, On, Problems, Value};
 use crate::base::fs::{self, LinkKind};
+use crate::base::units;
 
 use super::layout::{Layout, LockKind};
 use super::personality::Personality;
@@ -56,10 +58,33 @@ pub struct Config {
     pub system_metrics: bool,
     /// The server that gets the recorded runs as well, without a slash at its end (`tracking.uri`).
     pub tracking_uri: Option<String>,
+    /// What a prediction server runs when drift is found (`on_drift.command`, `.period`, `.after`).
+    pub on_drift: OnDriftSettings,
     /// Options of remotes that have no URL: left over when a remote was removed in another file.
     pub(super) lost_remotes: Vec<String>,
     /// What is odd in the files without being wrong, for whoever shows messages.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// What a prediction server runs when drift is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnDriftSettings {
+    /// A shell command; `None`: nothing is run.
+    pub command: Option<String>,
+    /// In this time it is run at most once.
+    pub period: Duration,
+    /// For so long a detector must have found drift before.
+    pub after: Duration,
+}
+
+impl Default for OnDriftSettings {
+    fn default() -> Self {
+        Self {
+            command: None,
+            period: Duration::from_hours(24),
+            after: Duration::from_mins(15),
+        }
+    }
 }
 
 /// Who may write into a cache or a remote folder.
@@ -138,6 +163,15 @@ struct Level {
     remotes: remote::Options,
     system_metrics: Option<bool>,
     tracking_uri: Option<String>,
+    on_drift: OnDriftLevel,
+}
+
+/// What one file sets of `on_drift`.
+#[derive(Default)]
+struct OnDriftLevel {
+    command: Option<String>,
+    period: Option<Duration>,
+    after: Option<Duration>,
 }
 
 impl Config {
@@ -157,6 +191,7 @@ impl Config {
             remotes: BTreeMap::new(),
             system_metrics: true,
             tracking_uri: None,
+            on_drift: OnDriftSettings::default(),
             lost_remotes: Vec::new(),
             warnings: Vec::new(),
         }
@@ -182,9 +217,9 @@ impl Config {
             let (mut level, warnings) = read(&document, &file)?;
             if !file.is_native {
                 // Where the cache of our own projects is says nothing about DVC's.
-                let jobs = level.jobs;
                 level = Level {
-                    jobs,
+                    jobs: level.jobs,
+                    on_drift: level.on_drift,
                     ..Level::default()
                 };
             }
@@ -213,6 +248,11 @@ impl Config {
         put(&mut self.parsing.bools, level.bools);
         put(&mut self.parsing.lists, level.lists);
         put(&mut self.system_metrics, level.system_metrics);
+        put(&mut self.on_drift.period, level.on_drift.period);
+        put(&mut self.on_drift.after, level.on_drift.after);
+        if level.on_drift.command.is_some() {
+            self.on_drift.command = level.on_drift.command;
+        }
         self.jobs = level.jobs.or(self.jobs);
         if level.default_remote.is_some() {
             self.default_remote = level.default_remote;
@@ -234,6 +274,11 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
     );
     let remotes = top.section("remote");
     let tracking = top.section("tracking");
+    let on_drift = match file.form {
+        SettingsForm::Yaml => on_drift(&top),
+        // A section that DVC does not know.
+        SettingsForm::Ini => OnDriftLevel::default(),
+    };
     let level = Level {
         cache_dir: cache_dir(&cache, file),
         link_kinds: link_kinds(&cache),
@@ -265,9 +310,9 @@ fn read(document: &Document, file: &SettingsFile) -> Result<(Level, Vec<Diagnost
         },
         tracking_uri: match file.form {
             SettingsForm::Yaml => tracking_uri(&tracking),
-            // A section that DVC does not know.
             SettingsForm::Ini => None,
         },
+        on_drift,
     };
     let mut warnings = Vec::new();
     match file.form {
@@ -366,6 +411,39 @@ fn report_unknown(problems: &Problems, path: &KeyPath) {
         "not known",
         help,
     );
+}
+
+/// Reads what is run when drift is found.
+fn on_drift(top: &Fields) -> OnDriftLevel {
+    let fields = top.section("on_drift");
+    let command = text(&fields, "command");
+    if command
+        .as_ref()
+        .is_some_and(|command| command.trim().is_empty())
+    {
+        let headline = "`on_drift.command` is empty";
+        let help = Some("write a shell command, or remove the key".to_owned());
+        fields.problem("command", On::Value, "empty-command", headline, help);
+    }
+    let level = OnDriftLevel {
+        command,
+        period: time(&fields, "period"),
+        after: time(&fields, "after"),
+    };
+    fields.check_unknown();
+    level
+}
+
+/// Reads a time, `None` when absent.
+fn time(fields: &Fields, key: &'static str) -> Option<Duration> {
+    let written = text(fields, key)?;
+    let time = units::parse_duration(&written);
+    if time.is_none() {
+        let headline = format!("`{}` is no time: `{written}`", fields.path(key));
+        let help = Some(format!("write {}", units::DURATION_FORM));
+        fields.problem(key, On::Value, "bad-time", headline, help);
+    }
+    time
 }
 
 /// Reads the address of a tracking server. It holds no password: settings are committed.

@@ -267,6 +267,12 @@ impl Layout {
         self.state.join("serve-keys.yaml")
     }
 
+    /// Returns the folder in which a prediction server keeps where its detectors of drift stand.
+    #[must_use]
+    pub fn drift(&self) -> PathBuf {
+        self.state.join("drift")
+    }
+
     /// Returns the folder of the prediction log.
     #[must_use]
     pub fn predictions(&self) -> PathBuf {

@@ -22,7 +22,7 @@ pub mod remote;
 pub mod settings;
 
 pub use claims::{Claims, Wanted};
-pub use config::{BoolFlags, Config, ListFlags, Parsing, Sharing};
+pub use config::{BoolFlags, Config, ListFlags, OnDriftSettings, Parsing, Sharing};
 pub use discover::{Project, discover, find_root, marks_root};
 pub use dvc_locks::{PathLocks, RepoLock, RwGuard};
 pub use error::Error;

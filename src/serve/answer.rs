@@ -1,10 +1,11 @@
 //! The bodies of answers, and the shapes of requests for the API's description. Imports: utoipa,
-//! serde, `serve::refusal`.
+//! serde, `serve::{drift, refusal}`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::drift::DriftInfo;
 use super::refusal::Detail;
 
 /// A picture for examples in the API's description, in base64: a PNG file of 2 × 2 pixels, short enough to
@@ -244,6 +245,8 @@ pub(super) struct ModelInfo<'a> {
     /// When it was loaded.
     #[schema(example = "2026-11-24T19:30:00.123Z")]
     pub(super) loaded_at: String,
+    /// What the detectors of drift say; null where there are none, and of a canary or a shadow.
+    pub(super) drift: Option<&'a DriftInfo>,
 }
 
 /// Why an older version goes on being served.

@@ -1,5 +1,5 @@
 //! The `serve` section of params.yaml. Imports: `base::doc`, `vision::image`,
-//! `serve::{model_config, transport}`.
+//! `serve::{access, drift, model_config, transport}`.
 //!
 //! | key | meaning | values | default |
 //! |---|---|---|---|
@@ -34,6 +34,11 @@
 //! | `rate_limit.burst` | requests that it may make at once, after a pause | 1 to 1000000 | `per_second`, rounded up |
 //! | `cors.origins` | pages of these origins may ask; `"*"` for all | a list of texts | none |
 //! | `cors.max_age_s` | seconds that a browser may remember it | 0 to 86400 | 600 |
+//! | `drift` | which detectors watch the answers, if the other keys are not needed: their folder, or `false` for none | a path or `false` | `models/drift`, if it is there |
+//! | `drift.dir` | their folder; where several models are served, each has its own | a path, relative to the folder of the parameters | `models/drift`, if it is there |
+//! | `drift.window` | pictures that are compared with the reference at a time | 10 to 20000 | 500 |
+//! | `drift.every` | when they are compared: after so many pictures, or after a time such as `5m` | 1 to 1000000, or a time | as soon as the window holds only new ones |
+//! | `models.NAME.drift` | which detectors watch the answers of NAME | a path or `false` | none |
 //! | `log.sample` | share of the requests whose predictions are logged in the project; 0 for none | 0 to 1 | 1 |
 //! | `log.pictures` | are the pictures kept, as the model saw them? | true or false | true |
 //! | `log.max_mib` | largest size of the prediction log in MiB; the oldest part goes | 1 to 1048576 | 256 |
@@ -47,6 +52,7 @@ use crate::base::doc::{Fields, On};
 use crate::vision::image::Limits;
 
 use super::access::AccessConfig;
+use super::drift::DriftConfig;
 use super::model_config;
 pub use super::model_config::ModelConfig;
 use super::transport::Transport;
@@ -87,6 +93,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What is logged of predictions.
     pub log: LogConfig,
+    /// How answers are watched for drift.
+    pub drift: DriftConfig,
     /// Which models are served, each under its own name; none if the command line says which.
     pub models: Vec<ModelConfig>,
 }
@@ -157,6 +165,7 @@ impl Config {
             },
             access: AccessConfig::read(&fields),
             log: LogConfig::read(fields.section("log")),
+            drift: DriftConfig::read(&fields),
             models: model_config::read(&fields.section("models")),
         };
         if config.host.trim().is_empty() {

@@ -29,6 +29,11 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
     let lock = lock.unwrap_or(LockState::Absent);
     let artifact = model.predictor.model();
     let scores = model.scores.load();
+    let drift = match role {
+        Role::Main => served.drift.as_ref().and_then(|tap| tap.shown()),
+        // Detectors are fitted to the model that answers.
+        Role::Canary | Role::Shadow => None,
+    };
     let info = ModelInfo {
         name: &model.name,
         version: &model.version.version,
@@ -49,6 +54,7 @@ pub(super) async fn describe(served: &Served, in_memory: &InMemory) -> Value {
         parameters: artifact.parameters,
         device: model.predictor.device_name(),
         loaded_at: model.loaded_at.to_string(),
+        drift: drift.as_deref(),
     };
     // Texts, numbers and lists always have a JSON form.
     serde_json::to_value(info).unwrap_or_default()

@@ -3,8 +3,8 @@
 //!
 //! Base units (seconds, ratios 0..=1), `_total` for counters, a registry of its own for each
 //! server. Every label combination that is known is created with 0, so that a rate sees the first
-//! event. What is counted of a model and its versions stands in `model_metrics`. Imports: prometheus,
-//! vision, `serve::log`.
+//! event. What is counted of a model and its versions stands in `model_metrics`, what is measured of drift in
+//! `drift::metrics`. Imports: prometheus, vision, `serve::{drift, log}`.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use super::Error;
+use super::drift::DriftMetrics;
 use super::log::Counters;
 use crate::vision::image::Format;
 
@@ -133,6 +134,7 @@ pub(super) struct Metrics {
     decode_failures: IntCounterVec,
     log_records: IntCounter,
     log_dropped: IntCounter,
+    pub(super) drift: DriftMetrics,
     // By model.
     pub(super) behind: IntGaugeVec,
     pub(super) loads: IntCounterVec,
@@ -163,7 +165,7 @@ pub(super) struct Metrics {
 }
 
 /// Registers families; the names are ours, so a failure is a bug that the start reports.
-struct Families<'r>(&'r Registry);
+pub(super) struct Families<'r>(&'r Registry);
 
 fn start_error(error: &prometheus::Error) -> Error {
     Error::Start {
@@ -172,7 +174,7 @@ fn start_error(error: &prometheus::Error) -> Error {
 }
 
 impl Families<'_> {
-    fn add<C: Collector + Clone + 'static>(
+    pub(super) fn add<C: Collector + Clone + 'static>(
         &self,
         collector: prometheus::Result<C>,
     ) -> Result<C, Error> {
@@ -180,7 +182,12 @@ impl Families<'_> {
         registered.map_err(|e| start_error(&e))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
@@ -188,7 +195,12 @@ impl Families<'_> {
         self.add(IntCounter::new(name, help))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    pub(super) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, Error> {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
@@ -267,6 +279,7 @@ impl Metrics {
                 "cvops_prediction_log_dropped_total",
                 "Lines that could not be written to the prediction log",
             )?,
+            drift: DriftMetrics::new(&f)?,
             behind: f.gauges(
                 "cvops_model_behind",
                 "Is another version served than the one that is meant, because that one cannot be loaded?",

@@ -6,7 +6,8 @@
 //! (`service`, `served`), what does the request want (`ask`) → `predict`: a slot in the `queue` → on a
 //! blocking thread `envelope` finds the picture in the body, which is decoded and fitted as
 //! `preprocess` did → `queue` → `worker`, the one thread that owns the networks, computes a batch →
-//! `answer`, or `refusal`. What was answered is handed to the `log`, whose thread writes it.
+//! `answer`, or `refusal`. What was answered is handed to the `log`, whose thread writes it, and to
+//! `drift`, whose thread watches for it.
 //!
 //! - Invariant: a request writes no file and waits for no lock but the queue's, which is held for
 //!   the moves of a few pointers.
@@ -14,14 +15,15 @@
 //! - Invariant: what a picture means is decided by `vision` alone; `cvops predict` gives the same
 //!   numbers.
 //!
-//! Imports: base, http, report (escaping of the reference page), vision, track (the records of the
-//! prediction log).
+//! Imports: base, http, report (escaping of the reference page), drift, detect (detectors of drift),
+//! vision, track (the records of the prediction log).
 
 mod access;
 mod answer;
 mod ask;
 mod config;
 mod describe;
+mod drift;
 mod endpoint;
 mod envelope;
 pub mod error;
@@ -59,6 +61,10 @@ pub use access::file::KeyFile;
 pub use access::key::{ApiKey, BadKeyName, BadScope, KeyName, Scope};
 pub use access::{AccessConfig, CorsConfig, KeySource, MetricsAccess, RateLimit};
 pub use config::{Config, LogConfig, ModelConfig, Pages};
+pub use drift::{
+    DriftConfig, DriftEvent, DriftFolder, DriftFound, DriftOptions, DriftSource, Every, Given,
+    OnDrift, Reaction,
+};
 pub use error::Error;
 pub use life::{Life, Watcher};
 pub use metrics::Build;

@@ -1,7 +1,9 @@
 //! Which models are served, as `serve.models` of params.yaml names them. The table of keys stands in
-//! `config`. Imports: `base::doc`.
+//! `config`. Imports: `base::doc`, `serve::drift`.
 
 use crate::base::doc::{Fields, On, Value};
+
+use super::drift::{DriftFolder, read_folder};
 
 /// A model to serve, as written: what a text names is known to `cli`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +16,8 @@ pub struct ModelConfig {
     pub canary: Option<(String, f64)>,
     /// What is asked as well and only compared.
     pub shadow: Option<String>,
+    /// Which detectors of drift watch its answers; where none are named, none do.
+    pub drift: DriftFolder,
 }
 
 /// Reads `serve.models`, in the order of the file.
@@ -56,12 +60,14 @@ fn one(name: &str, fields: Fields<'_, '_>) -> Option<ModelConfig> {
         Some((model?, percent? / 100.0))
     });
     let shadow = fields.optional_text("shadow").map(str::to_owned);
+    let drift = read_folder(&fields, "a folder or `false`");
     fields.finish();
     Some(ModelConfig {
         name: name.to_owned(),
         model: model?,
         canary: canary.flatten(),
         shadow,
+        drift,
     })
 }
 
@@ -91,19 +97,21 @@ mod tests {
     #[test]
     fn models_with_a_canary_and_a_shadow() {
         let text = "serve:\n  models:\n    b:\n      model: models:/b@champion\n      \
-            canary: {model: models:/b@challenger, percent: 5}\n      shadow: models/next\n    a: {model: models/a}\n";
+            canary: {model: models:/b@challenger, percent: 5}\n      shadow: models/next\n    a: {model: models/a, drift: models/drift-a}\n";
         let models = read(text).unwrap().models;
         let b = ModelConfig {
             name: "b".to_owned(),
             model: "models:/b@champion".to_owned(),
             canary: Some(("models:/b@challenger".to_owned(), 0.05)),
             shadow: Some("models/next".to_owned()),
+            drift: DriftFolder::Usual,
         };
         let a = ModelConfig {
             name: "a".to_owned(),
             model: "models/a".to_owned(),
             canary: None,
             shadow: None,
+            drift: DriftFolder::Named("models/drift-a".into()),
         };
         assert_eq!(models, [b, a]);
         assert_eq!(read("serve: {}\n").unwrap().models, []);

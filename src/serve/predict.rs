@@ -194,8 +194,27 @@ pub(super) fn answered(
     results.filter_map(|(index, result)| Some((index, result.as_mut().ok()?)))
 }
 
-/// Hands pictures that were answered over to the log, each with its number in the request.
+/// Hands pictures that were answered over to the log, each with its number in the request, and to what
+/// watches for drift.
 pub(super) fn note<'p>(
+    service: &Service,
+    chosen: &Chosen,
+    ask: &Ask,
+    route: &'static str,
+    predicted: impl IntoIterator<Item = (usize, &'p mut Predicted)>,
+) {
+    let Some(tap) = &chosen.served.drift else {
+        return note_only(service, chosen, ask, route, predicted);
+    };
+    let predicted: Vec<(usize, &mut Predicted)> = predicted.into_iter().collect();
+    for (_, one) in &predicted {
+        tap.push(&chosen.model, one.probabilities());
+    }
+    note_only(service, chosen, ask, route, predicted);
+}
+
+/// Hands them to the log alone: what was asked in order to explain would be watched twice.
+pub(super) fn note_only<'p>(
     service: &Service,
     chosen: &Chosen,
     ask: &Ask,

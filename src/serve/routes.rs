@@ -16,6 +16,7 @@ use crate::http::{
 use super::ask::Ask;
 use super::config::{Config, Pages};
 use super::describe::describe;
+use super::drift;
 use super::endpoint::{Handler, get, post, probe, ready_now};
 use super::feedback;
 use super::model::Status;
@@ -67,7 +68,7 @@ pub(super) fn scrape() -> (Route, Handler) {
     })
 }
 
-fn model_endpoints() -> [(Route, Handler); 4] {
+fn model_endpoints() -> [(Route, Handler); 5] {
     let body_max = reload::BODY_BYTES_MAX;
     [
         get("/model", |service, ask| Box::pin(model(service, ask))),
@@ -78,6 +79,11 @@ fn model_endpoints() -> [(Route, Handler); 4] {
         post("/models/{name}/unload", body_max, |service, ask| {
             Box::pin(reload::unload(service, ask))
         }),
+        post(
+            "/models/{name}/drift/reset",
+            drift::BODY_BYTES_MAX,
+            |service, ask| Box::pin(drift::reset(service, ask)),
+        ),
     ]
 }
 

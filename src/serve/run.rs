@@ -17,6 +17,7 @@ use crate::http::{self, App, Drained, Endpoint, Limits, RouteTable};
 use super::Error;
 use super::access::{self, Access, KeySource};
 use super::config::Config;
+use super::drift::{self, DriftEvent, DriftOptions, DriftSource, Tap, Taps};
 use super::endpoint;
 use super::follow::{self, PlaceId};
 use super::life::{Life, Watcher};
@@ -53,6 +54,9 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// Where the keys are of those who may ask; without it nobody is asked for one.
     pub keys: Option<KeySource>,
+    /// Where it is kept how detectors of drift stand, and what is done when they find some; without it,
+    /// neither.
+    pub drift: Option<DriftOptions>,
     /// Who watches over the server.
     pub watcher: Watcher,
 }
@@ -66,6 +70,8 @@ pub struct ServedModel {
     pub canary: Option<(ModelSource, f64)>,
     /// What is asked as well and only compared.
     pub shadow: Option<ModelSource>,
+    /// What watches its answers for drift, if that is wanted.
+    pub drift: Option<DriftSource>,
 }
 
 /// Which place of which model an event is about.
@@ -87,7 +93,7 @@ impl About {
 }
 
 /// What happens while a server runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ServerEvent {
     /// Connections are accepted.
     Listening {
@@ -134,6 +140,13 @@ pub enum ServerEvent {
         /// Why.
         problem: String,
     },
+    /// Something about the detectors of drift of a model.
+    Drift {
+        /// The name under which the model is served.
+        model: String,
+        /// What.
+        event: DriftEvent,
+    },
     /// The server was asked to end and finishes open requests.
     Draining,
 }
@@ -153,6 +166,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         build,
         log,
         keys,
+        drift,
         watcher,
     } = options;
     let listener = config.transport.listen(&config.host, config.port)?;
@@ -167,12 +181,11 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         wait: config.batch_wait,
     };
     let log = start_log(log, &config, &metrics)?;
-    let models = models
-        .into_iter()
-        .map(|model| Arc::new(served(model, &metrics, &config)));
+    let taps = Taps::new();
+    let (models, watched) = all_served(models, &metrics, &config, &taps);
     let service = Arc::new(Service {
         log,
-        models: models.collect(),
+        models,
         draining: AtomicBool::new(false),
         config,
         build,
@@ -219,6 +232,15 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     for event in events {
         observe(event);
     }
+    let watching = if watched.is_empty() {
+        None
+    } else {
+        let metrics = service.metrics.drift.clone();
+        let config = &service.config.drift;
+        Some(drift::start(
+            taps, watched, config, drift, metrics, observe,
+        )?)
+    };
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
@@ -245,6 +267,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         port.end(&runtime);
     }
     queue.close();
+    if let Some(watching) = watching {
+        watching.end();
+    }
     if let Some(log) = &service.log {
         log.end();
     }
@@ -253,11 +278,34 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     Ok(drained?)
 }
 
+/// Makes all models; returns as well those that are to be watched for drift.
+fn all_served(
+    models: Vec<ServedModel>,
+    metrics: &Metrics,
+    config: &Config,
+    taps: &Taps,
+) -> (Vec<Arc<Served>>, Vec<(Arc<Served>, DriftSource)>) {
+    let mut all = Vec::new();
+    let mut watched = Vec::new();
+    for (i, mut model) in models.into_iter().enumerate() {
+        let source = model.drift.take();
+        let tap = source.as_ref().map(|_| {
+            let dropped = metrics.drift.dropped(&model.source.name);
+            taps.tap(i, dropped)
+        });
+        let served = Arc::new(served(model, metrics, config, tap));
+        watched.extend(source.map(|source| (Arc::clone(&served), source)));
+        all.push(served);
+    }
+    (all, watched)
+}
+
 /// Makes the places of a model.
-fn served(model: ServedModel, metrics: &Metrics, config: &Config) -> Served {
+fn served(model: ServedModel, metrics: &Metrics, config: &Config, tap: Option<Arc<Tap>>) -> Served {
     let name = model.source.name.clone();
     let version = model.source.version_before();
     Served {
+        drift: tap,
         metrics: metrics.of(&name, version, config.queue_max),
         main: Place::new(Role::Main, model.source),
         canary: model.canary.map(|(source, share)| Canary {

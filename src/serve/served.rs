@@ -1,6 +1,6 @@
 //! A model as it is served: the version that answers, one that answers a share of the requests in its
 //! stead (canary), and one that is asked as well and only compared (shadow). Imports: base, arc-swap,
-//! `serve::{source, model, answer, model_metrics}`.
+//! `serve::{source, model, answer, drift, model_metrics}`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use crate::base::ContentHash;
 
 use super::answer::Behind;
+use super::drift::Tap;
 use super::model::{Model, ModelSlot, Status};
 use super::model_metrics::ServedMetrics;
 use super::source::{Found, ModelSource, Target};
@@ -120,6 +121,8 @@ pub(super) struct Served {
     pub(super) canary: Option<Canary>,
     pub(super) shadow: Option<Place>,
     pub(super) metrics: ServedMetrics,
+    /// Where its answers go to be watched for drift, if that is wanted.
+    pub(super) drift: Option<Arc<Tap>>,
 }
 
 /// Which version of a model is wanted.

@@ -51,6 +51,38 @@ impl Network {
             Self::Onnx(network) => network.logits(&images),
         }
     }
+
+    /// As `logits`, with the embeddings, `[count, embedding_width]`, where the network has them.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "a network from elsewhere may fail, and has no embeddings"
+        )
+    )]
+    fn observe(&self, images: Vec<f32>) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        match self {
+            Self::Own(network) => Ok(network.observe(images)),
+            #[cfg(feature = "onnx")]
+            Self::Onnx(network) => Ok((network.logits(&images)?, Vec::new())),
+        }
+    }
+
+    /// Returns how many activations of a picture enter the last layer, where that is known.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "a network from elsewhere has no embeddings"
+        )
+    )]
+    fn embedding_width(&self) -> Option<usize> {
+        match self {
+            Self::Own(network) => Some(network.embedding_width()),
+            #[cfg(feature = "onnx")]
+            Self::Onnx(_) => None,
+        }
+    }
 }
 
 /// What a network says about some pictures: one number per picture and class, larger is likelier.
@@ -68,6 +100,27 @@ impl Logits {
     pub fn probabilities(&self) -> Vec<Vec<f64>> {
         self.rows.chunks_exact(self.classes).map(softmax).collect()
     }
+}
+
+/// What enters the last layer of a network, of some pictures: its view of them, before it decides.
+///
+/// With a hidden dense layer these are its activations; else the maps of the last block, pooled or
+/// channel by channel, as the weights of the last layer are ordered. Dropout is off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// `[pictures, width]`, last dimension fastest.
+    pub rows: Vec<f32>,
+    /// Numbers per picture.
+    pub width: usize,
+}
+
+/// Everything that a network makes of some pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// What it says, bit by bit as `Predictor::predict` returns it.
+    pub logits: Logits,
+    /// What it made that of; none for networks from elsewhere, whose last layer is not known.
+    pub embeddings: Option<Embeddings>,
 }
 
 /// Returns exp(xᵢ) / Σ exp(xⱼ), computed in f64 after subtracting the largest x, so that nothing
@@ -147,23 +200,60 @@ impl Predictor {
     /// The pictures have another size than the model takes; `cancel` was requested; a network from
     /// elsewhere fails.
     pub fn predict(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Logits, Error> {
+        let classes = self.described.classes.len();
+        let mut rows = Vec::with_capacity(pixels.count() * classes);
+        self.in_batches(pixels, cancel, |images| {
+            rows.extend(self.network.logits(images)?);
+            Ok(())
+        })?;
+        Ok(Logits { rows, classes })
+    }
+
+    /// Returns the logits of all `pixels` as `predict` does, and what entered the last layer.
+    ///
+    /// # Errors
+    /// As `predict`.
+    pub fn observe(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Observed, Error> {
+        let classes = self.described.classes.len();
+        let width = self.network.embedding_width();
+        let mut rows = Vec::with_capacity(pixels.count() * classes);
+        let mut embedded = Vec::with_capacity(pixels.count() * width.unwrap_or(0));
+        self.in_batches(pixels, cancel, |images| {
+            let (logits, embeddings) = self.network.observe(images)?;
+            rows.extend(logits);
+            embedded.extend(embeddings);
+            Ok(())
+        })?;
+        Ok(Observed {
+            logits: Logits { rows, classes },
+            embeddings: width.map(|width| Embeddings {
+                rows: embedded,
+                width,
+            }),
+        })
+    }
+
+    /// Calls `ask` with all `pixels`, normalised, batch after batch.
+    fn in_batches(
+        &self,
+        pixels: &Pixels,
+        cancel: &Cancel,
+        mut ask: impl FnMut(Vec<f32>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let expected = self.input_size();
         let (height, width) = (pixels.height(), pixels.width());
         let found = format!("{height}×{width}×{}", pixels.channels());
         if expected != found {
             return Err(Error::InputSize { expected, found });
         }
-        let classes = self.described.classes.len();
-        let mut rows = Vec::with_capacity(pixels.count() * classes);
         for from in (0..pixels.count()).step_by(BATCH_IMAGES) {
             if let Some(reason) = cancel.reason() {
                 return Err(Error::Cancelled(reason));
             }
             let to = pixels.count().min(from + BATCH_IMAGES);
-            let images = self.normaliser.images(pixels, from, to);
-            rows.extend(self.network.logits(images)?);
+            ask(self.normaliser.images(pixels, from, to))?;
         }
-        Ok(Logits { rows, classes })
+        Ok(())
     }
 
     /// Returns the logits of `samples`, computed as one batch.
@@ -201,8 +291,109 @@ impl Predictor {
 }
 
 #[cfg(test)]
+impl Predictor {
+    /// Returns a network as it starts its training, for tests: it says something else of each picture.
+    pub(crate) fn untrained(
+        spec: &super::model::ModelSpec,
+        target: super::image::Target,
+        classes: &[&str],
+    ) -> Self {
+        use super::model::{Input, Plan, initial_weights};
+        use super::train::Normalisation;
+
+        let channels = target.channels.count();
+        let input = Input {
+            height: target.height as usize,
+            width: target.width as usize,
+            channels,
+        };
+        let plan = Plan::new(spec, input, classes.len()).unwrap();
+        let weights = initial_weights(&plan, 1);
+        let device = Device::cpu();
+        let normalisation = Normalisation {
+            mean: vec![0.5; channels],
+            std: vec![0.25; channels],
+        };
+        Self {
+            network: Network::Own(Inference::new(&plan, &weights, &device).unwrap()),
+            normaliser: Normaliser::new(&normalisation),
+            device: device.name(),
+            described: Described {
+                classes: classes.iter().map(|name| (*name).to_owned()).collect(),
+                target,
+                parameters: plan.parameters(),
+                weights_hash: crate::base::ContentHash::of(&weights.to_safetensors()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
+    use crate::base::{CancelReason, rng};
+    use crate::vision::image::{Channels, Filter, Target};
+    use crate::vision::model::Preset;
+
+    /// Noise, and as many pictures as two batches need.
+    fn pixels(side: usize) -> Pixels {
+        let count = BATCH_IMAGES + 3;
+        let mut rng = rng::stream(1, "predict", 0);
+        let values = (0..count * side * side * 3).map(|_| rng.random::<u8>());
+        Pixels::from_data(side, side, 3, values.collect()).unwrap()
+    }
+
+    fn predictor(preset: Preset, side: u32) -> Predictor {
+        let target = Target {
+            height: side,
+            width: side,
+            channels: Channels::Rgb,
+            filter: Filter::Bilinear,
+            background: [255; 3],
+        };
+        Predictor::untrained(&preset.spec(), target, &["a", "b", "c"])
+    }
+
+    #[test]
+    fn who_observes_is_told_the_same_logits() {
+        for (preset, width) in [(Preset::Lenet, 84), (Preset::Resnet8, 64)] {
+            let predictor = predictor(preset, 12);
+            let pixels = pixels(12);
+            let expected = predictor.predict(&pixels, &Cancel::new()).unwrap();
+            let observed = predictor.observe(&pixels, &Cancel::new()).unwrap();
+            assert_eq!(observed.logits, expected, "{preset:?}");
+            let embeddings = observed.embeddings.unwrap();
+            assert_eq!(embeddings.width, width, "{preset:?}");
+            assert_eq!(embeddings.rows.len(), pixels.count() * width, "{preset:?}");
+            // One of the second batch, alone.
+            let last = pixels.count() - 1;
+            let data = pixels.image(last).to_vec();
+            let alone = Pixels::from_data(12, 12, 3, data).unwrap();
+            let alone = predictor.observe(&alone, &Cancel::new()).unwrap();
+            assert_eq!(alone.logits.rows, expected.rows[last * 3..]);
+            let row = alone.embeddings.unwrap().rows;
+            assert_eq!(row, embeddings.rows[last * width..]);
+            assert!(row.iter().any(|value| 0.0 < *value));
+        }
+    }
+
+    #[test]
+    fn observing_ends_as_predicting_does() {
+        let predictor = predictor(Preset::Lenet, 12);
+        let cancel = Cancel::new();
+        let other = predictor.observe(&Pixels::new(12, 13, 3), &cancel);
+        assert!(matches!(other, Err(Error::InputSize { .. })));
+        let none = predictor.observe(&Pixels::new(12, 12, 3), &cancel).unwrap();
+        assert!(none.logits.rows.is_empty());
+        assert!(none.embeddings.unwrap().rows.is_empty());
+        cancel.request(CancelReason::Interrupted);
+        assert!(matches!(
+            predictor.observe(&pixels(12), &cancel),
+            Err(Error::Cancelled(CancelReason::Interrupted))
+        ));
+    }
 
     #[test]
     fn softmax_neither_overflows_nor_loses_small_classes() {

@@ -16,6 +16,8 @@ cache.type               reflink,copy
 core.autostage           false
 core.jobs                1
 core.no_scm              false
+on_drift.after           15m
+on_drift.period          24h
 parsing.bool             store_true
 parsing.list             nargs
 tracking.system_metrics  true
@@ -35,6 +37,8 @@ cache.type               hardlink,copy  .cvops/config.yaml
 core.autostage           false          default
 core.jobs                2              [HOME]/.config/cvops/config.yaml
 core.no_scm              false          default
+on_drift.after           15m            default
+on_drift.period          24h            default
 parsing.bool             store_true     default
 parsing.list             nargs          default
 tracking.system_metrics  true           default
@@ -51,6 +55,8 @@ tracking.system_metrics  true           default
 | core.autostage           | false         |
 | core.jobs                | 2             |
 | core.no\_scm             | false         |
+| on\_drift.after          | 15m           |
+| on\_drift.period         | 24h           |
 | parsing.bool             | store\_true   |
 | parsing.list             | nargs         |
 | tracking.system\_metrics | true          |
@@ -156,7 +162,7 @@ error: there is no setting `core.job`
 --- stderr ---
 error: there is no setting `frobnicate`
  |
- = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`, `tracking.system_metrics`, `tracking.uri`
+ = help: settings: `cache.dir`, `cache.shared`, `cache.type`, `core.autostage`, `core.jobs`, `core.no_scm`, `core.remote`, `on_drift.after`, `on_drift.command`, `on_drift.period`, `parsing.bool`, `parsing.list`, `remote.NAME.jobs`, `remote.NAME.shared`, `remote.NAME.url`, `remote.NAME.verify`, `remote.NAME.version_aware`, `tracking.system_metrics`, `tracking.uri`
 [exit 2]
 "#]],
     );
@@ -355,6 +361,8 @@ core.autostage           false         default
 core.jobs                1             default
 core.no_scm              false         default
 core.remote              store         .dvc/config
+on_drift.after           15m           default
+on_drift.period          24h           default
 parsing.bool             store_true    default
 parsing.list             nargs         default
 remote.store.url         ../../store   .dvc/config

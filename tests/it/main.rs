@@ -23,6 +23,8 @@ mod crash_data;
 mod dag;
 mod data;
 mod doctor;
+#[cfg(feature = "vision")]
+mod drift;
 mod dvc;
 mod dvc_beside;
 mod dvc_compare;
@@ -80,6 +82,8 @@ mod runs;
 mod serve;
 #[cfg(feature = "vision")]
 mod serve_access;
+#[cfg(feature = "vision")]
+mod serve_drift;
 #[cfg(feature = "vision")]
 mod serve_explain;
 #[cfg(feature = "vision")]

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::pictures::{PARAMS, prepared_project, stripes, trained_project};
+use crate::support::stages::wait_until;
 
 const DASHBOARD: &str = "deploy/grafana/dashboards/cvops-serving.json";
 const DATASOURCE: &str = "deploy/grafana/provisioning/datasources/prometheus.yml";
@@ -62,7 +63,7 @@ fn dashboard_expressions() -> Vec<String> {
 /// The series that an expression of `PromQL` reads: its names that are neither functions, keywords,
 /// labels nor durations.
 fn series(expression: &str) -> BTreeSet<String> {
-    const KEYWORDS: [&str; 6] = ["and", "bool", "by", "group_left", "on", "or"];
+    const KEYWORDS: [&str; 7] = ["and", "bool", "by", "group_left", "on", "or", "unless"];
     /// After these, a list of labels follows.
     const BEFORE_LABELS: [&str; 3] = ["by", "group_left", "on"];
     let bytes = expression.as_bytes();
@@ -258,16 +259,29 @@ fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
     );
     p.write("scores.json", "{\"accuracy\": 0.75}");
     p.ok("repro");
-    // With a shadow, which has series of its own.
-    let models = "serve:\n  models:\n    classifier: {model: models/classifier, shadow: models/classifier}\n";
-    p.write("params.yaml", format!("{PARAMS}{models}"));
+    // With detectors of drift, and with a shadow, which has series of its own.
+    let drift = "drift:\n  split: train\n  detectors: [{input: softmax}]\n  \
+        online: [{input: softmax, window: 4, ert: 20, every: 1}]\n  outlier: {method: none}\n";
+    let serve = "serve:\n  drift: {window: 10}\n  \
+        models:\n    classifier: {model: models/classifier, shadow: models/classifier}\n";
+    p.write("params.yaml", format!("{PARAMS}{drift}{serve}"));
+    p.ok("drift fit");
     let server = p.serve("");
     for role in ["main", "shadow"] {
         assert_eq!(server.event("ready")["role"], role);
     }
-    let answer = server.post("/predict", "image/png", stripes(0, 0));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let exposition = server.get("/metrics").text();
+    server.event("drift_watched");
+    for number in 0..12 {
+        let answer = server.post("/predict", "image/png", stripes(number % 2, number));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let mut exposition = String::new();
+    wait_until("the detectors have looked", || {
+        exposition = server.get("/metrics").text();
+        let told = ["p_value", "score", "expected_false_alarm_seconds"];
+        told.iter()
+            .all(|name| exposition.contains(&format!("\ncvops_drift_{name}{{")))
+    });
     let exposed: BTreeSet<&str> = exposition
         .lines()
         .filter(|line| !line.starts_with('#'))

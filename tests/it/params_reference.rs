@@ -45,6 +45,7 @@ fn every_key_of_the_readers_is_explained_and_no_other() {
         ("train", "src/vision/train/params.rs"),
         ("train.augment", "src/vision/augment.rs"),
         ("evaluate", "src/vision/evaluate/params.rs"),
+        ("drift", "src/detect/params.rs"),
         ("serve", "src/serve/config.rs"),
     ] {
         let text = read(source);

@@ -14,7 +14,7 @@ const METHODS: [&str; 8] = [
 /// `HEAD` goes with `GET`, `OPTIONS` with all; every other method is 405.
 type Row = (&'static str, &'static str, &'static str, u16);
 
-const ROUTES: [Row; 56] = [
+const ROUTES: [Row; 57] = [
     ("/", "/", "GET", 200),
     ("/docs", "/docs", "GET", 200),
     ("/explain", "/explain", "POST", 200),
@@ -27,6 +27,12 @@ const ROUTES: [Row; 56] = [
     ("/metrics", "/metrics", "GET", 200),
     ("/model", "/model", "GET", 200),
     ("/models", "/models", "GET", 200),
+    (
+        "/models/{name}/drift/reset",
+        "/models/none/drift/reset",
+        "POST",
+        404,
+    ),
     ("/models/{name}/reload", "/models/none/reload", "POST", 404),
     ("/models/{name}/unload", "/models/none/unload", "POST", 404),
     ("/openapi.json", "/openapi.json", "GET", 200),

@@ -12,6 +12,7 @@ use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::vision;
+use crate::vision::artifact::Described;
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::evaluate::{
     Destinations, EvaluateParams, EvaluationInput, Illustration, Predictions, evaluate, write,
@@ -68,21 +69,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         &Device::pick(DeviceChoice::Auto)?,
     )?;
     let model = predictor.model();
-    if model.classes != prepared.classes {
-        return Err(CliError::usage(
-            Diagnostic::error(
-                "other-classes",
-                format!(
-                    "the model in `{}` knows other classes than `{}` holds",
-                    args.model.display(),
-                    args.data.display()
-                ),
-            )
-            .note(format!("model: {}", model.classes.join(", ")))
-            .note(format!("data: {}", prepared.classes.join(", ")))
-            .help("train it on this data, or name the data it was trained on"),
-        ));
-    }
+    require_same_classes(model, &prepared, &args.model, &args.data)?;
     let split = Split::from(params.split);
     let data = prepared.load(split)?;
     if data.labels.is_empty() {
@@ -164,6 +151,31 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Checks that the model at `model_path` and the data at `data_path` are of the same classes.
+pub(super) fn require_same_classes(
+    model: &Described,
+    prepared: &Prepared,
+    model_path: &Path,
+    data_path: &Path,
+) -> Result<(), CliError> {
+    if model.classes == prepared.classes {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        Diagnostic::error(
+            "other-classes",
+            format!(
+                "the model in `{}` knows other classes than `{}` holds",
+                model_path.display(),
+                data_path.display()
+            ),
+        )
+        .note(format!("model: {}", model.classes.join(", ")))
+        .note(format!("data: {}", prepared.classes.join(", ")))
+        .help("train it on this data, or name the data it was trained on"),
+    ))
 }
 
 fn read_history(path: &Path, shown: &Path) -> Result<Vec<EpochRecord>, CliError> {

@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde_json::json;
 
-use crate::base::{Diagnostic, fs as files};
+use crate::base::Diagnostic;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::ParamsArg;
+use crate::cli::pictures::{collect, decode_all, limits};
 use crate::cli::render::diagnostic;
 use crate::report::{Align, Table};
 use crate::vision::device::{Device, DeviceChoice};
-use crate::vision::image::{EXTENSIONS, FORMAT_LIST, Limits, Pixels, decode, fit, is_picture_name};
-use crate::vision::params::PreprocessParams;
+use crate::vision::image::Pixels;
 use crate::vision::predict::Predictor;
 
 /// Pictures that are decoded and judged together.
@@ -50,7 +49,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         &ctx.dir.join(&args.model),
         &Device::pick(DeviceChoice::Auto)?,
     )?;
-    let limits = limits(ctx, args)?;
+    let limits = limits(ctx, &args.params)?;
     let mut failed = 0;
     let mut table = Table::new([
         ("image", Align::Left),
@@ -60,23 +59,18 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let paths = collect(ctx, &args.paths)?;
     for chunk in paths.chunks(CHUNK) {
         let target = predictor.model().target;
-        let decoded: Vec<(&PathBuf, Result<Vec<u8>, String>)> = chunk
-            .par_iter()
-            .map(|path| (path, load(&ctx.dir.join(path), limits, &target)))
-            .collect();
+        let decoded = decode_all(ctx, chunk, limits, &target);
         let mut pixels = Pixels::new(
             target.height as usize,
             target.width as usize,
             target.channels.count(),
         );
-        for (_, image) in &decoded {
-            if let Ok(image) = image {
-                pixels.push(image);
-            }
+        for image in decoded.iter().flatten() {
+            pixels.push(image);
         }
         let probabilities = predictor.predict(&pixels, &ctx.cancel)?.probabilities();
         let mut rows = probabilities.iter();
-        for (path, image) in &decoded {
+        for (path, image) in chunk.iter().zip(&decoded) {
             match image {
                 Err(reason) => {
                     failed += 1;
@@ -103,54 +97,6 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     } else {
         Outcome::Failed
     })
-}
-
-fn limits(ctx: &Ctx, args: &Args) -> Result<Limits, CliError> {
-    let document = args.params.document(ctx)?;
-    let problems = crate::base::doc::Problems::new(&document);
-    let params = PreprocessParams::read(section(ctx, &problems, "preprocess"));
-    Ok(problems.into_result(params)?.limits)
-}
-
-/// Returns the pictures named, folders walked in sorted order.
-fn collect(ctx: &Ctx, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
-    let mut all = Vec::new();
-    for path in paths {
-        let absolute = ctx.dir.join(path);
-        if !absolute.is_dir() {
-            all.push(path.clone());
-            continue;
-        }
-        let found = files::walk(&absolute, &|name, is_dir| {
-            !name.rsplit('/').next().unwrap_or(name).starts_with('.')
-                && (is_dir || is_picture_name(name))
-        })
-        .map_err(|(path, e)| crate::base::Error::io("read", &path)(e))?;
-        if found.is_empty() {
-            return Err(CliError::usage(
-                Diagnostic::error(
-                    "no-pictures",
-                    format!("`{}` holds no pictures", path.display()),
-                )
-                .help(format!(
-                    "{FORMAT_LIST} files are read (.{})",
-                    EXTENSIONS.join(", .")
-                )),
-            ));
-        }
-        all.extend(found.into_iter().map(|entry| path.join(entry.relative)));
-    }
-    Ok(all)
-}
-
-fn load(
-    path: &Path,
-    limits: Limits,
-    target: &crate::vision::image::Target,
-) -> Result<Vec<u8>, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let picture = decode(&bytes, limits).map_err(|e| e.to_string())?;
-    fit(&picture, target).map_err(|e| e.to_string())
 }
 
 fn show(ctx: &Ctx, args: &Args, classes: &[String], path: &Path, row: &[f64], table: &mut Table) {

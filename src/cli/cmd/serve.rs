@@ -1,5 +1,6 @@
 //! `cvops serve`: answer prediction requests over HTTP.
 
+mod drift;
 mod figures;
 mod keys;
 mod lock;
@@ -67,6 +68,10 @@ pub(in crate::cli) struct Args {
     /// Refuse a model that is not the one that `pipeline.lock` records
     #[arg(long)]
     strict: bool,
+    /// Folder of the fitted detectors that watch the answers for drift (default: `serve.drift`, else
+    /// models/drift if it is there)
+    #[arg(long, value_name = "DIR")]
+    drift: Option<PathBuf>,
     /// File of the keys that requests must bring (default: `serve.keys`, else that of the project)
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -108,6 +113,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .ok()
             .map(|project| project.layout.predictions()),
         keys,
+        drift: drift::options(ctx),
         watcher: systemd::watcher(),
     };
     small_pages();
@@ -256,6 +262,7 @@ fn event_text(event: &ServerEvent) -> String {
             "{}the registry names no version any more: {problem}; version {serving} goes on",
             whose(about)
         ),
+        ServerEvent::Drift { model, event } => drift::text(model, event),
         ServerEvent::Draining => "finishing open requests".to_owned(),
     }
 }
@@ -307,6 +314,7 @@ fn event_json(event: &ServerEvent) -> Value {
             about: whose,
             problem,
         } => about(whose, json!({"event": "broken", "problem": problem})),
+        ServerEvent::Drift { model, event } => drift::json_event(model, event),
         ServerEvent::Draining => json!({"event": "draining"}),
     }
 }

@@ -76,7 +76,14 @@ fn values(
 /// Does a stage's command call one of ours that reads `params.yaml`?
 #[cfg(feature = "vision")]
 fn is_vision(command: &str) -> bool {
-    const COMMANDS: [&str; 5] = ["preprocess", "train", "evaluate", "serve", "summary"];
+    const COMMANDS: [&str; 6] = [
+        "preprocess",
+        "train",
+        "evaluate",
+        "drift",
+        "serve",
+        "summary",
+    ];
     let mut words = command.split_whitespace();
     let program = |word: &str| word.rsplit('/').next() == Some("cvops");
     words.any(program)
@@ -88,6 +95,7 @@ fn is_vision(command: &str) -> bool {
 #[cfg(feature = "vision")]
 fn read(document: &Document) -> Result<u16, crate::base::Error> {
     use crate::base::doc::{KeyPath, Problems};
+    use crate::detect::DriftParams;
     use crate::serve::Config;
     use crate::vision::evaluate::EvaluateParams;
     use crate::vision::model::ModelSpec;
@@ -99,6 +107,7 @@ fn read(document: &Document) -> Result<u16, crate::base::Error> {
     let _ = ModelSpec::read(root.section("model"));
     let _ = TrainParams::read(root.section("train"));
     let _ = EvaluateParams::read(root.section("evaluate"));
+    let _ = DriftParams::read(root.section("drift"));
     let serve = Config::read(root.section("serve"));
     problems.into_result(serve.port)
 }

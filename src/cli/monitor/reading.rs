@@ -190,9 +190,15 @@ impl Reading {
             "cvops_model_load_failures_total" => model.load_failures += value,
             "cvops_shadow_dropped_total" => model.shadow_dropped += value,
             "cvops_model_behind" => model.is_behind = value == 1.0,
-            name if name.starts_with("cvops_drift_") => {
+            // A detector that has not looked yet has none, and says nothing: that is not "no drift".
+            "cvops_drift_detected" => {
                 let detector = sample.label("detector").to_owned();
                 model.drift.entry(detector).or_default().add(sample);
+            }
+            name if name.starts_with("cvops_drift_") => {
+                if let Some(drift) = model.drift.get_mut(sample.label("detector")) {
+                    drift.add(sample);
+                }
             }
             _ => {
                 let version = sample.label("version");

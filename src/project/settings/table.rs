@@ -5,7 +5,7 @@ use super::{InFiles, Setting, SettingKind};
 
 /// Every setting, sorted by key. `config` reads these and no others; docs/reference/config.md
 /// explains them.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 19] = [
     Setting {
         key: "cache.dir",
         meaning: "the folder of the cache; a shared one may serve several projects",
@@ -61,6 +61,30 @@ pub const SETTINGS: [Setting; 16] = [
         default: "",
         kind: SettingKind::Text,
         in_files: InFiles::Both,
+    },
+    Setting {
+        key: "on_drift.after",
+        meaning: "how long a detector must have found drift, at every look and at least twice, before `on_drift.command` is run",
+        values: "a time: `90s`, `15m`, `1h 30m`",
+        default: "15m",
+        kind: SettingKind::Text,
+        in_files: InFiles::Cvops,
+    },
+    Setting {
+        key: "on_drift.command",
+        meaning: "what `cvops serve` runs when drift is found, in the project's folder",
+        values: "a shell command, such as `cvops repro`",
+        default: "",
+        kind: SettingKind::Text,
+        in_files: InFiles::Cvops,
+    },
+    Setting {
+        key: "on_drift.period",
+        meaning: "in this time `on_drift.command` is run at most once",
+        values: "a time: `90s`, `6h`, `7d`",
+        default: "24h",
+        kind: SettingKind::Text,
+        in_files: InFiles::Cvops,
     },
     Setting {
         key: "parsing.bool",

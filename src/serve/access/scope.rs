@@ -24,7 +24,7 @@ const OPEN: [&str; 15] = [
 ];
 
 /// How the paths end that change what is served.
-const ADMIN_VERBS: [&str; 3] = ["load", "reload", "unload"];
+const ADMIN_VERBS: [&str; 4] = ["load", "reload", "reset", "unload"];
 
 /// Returns what a request to a route needs, `None` for one that everybody may ask. A route that
 /// nobody thought of needs `predict`, or `admin` where its method says that it changes something.
@@ -93,6 +93,7 @@ mod tests {
             (&post, "/v2/repository/models/{name}/unload", ADMIN),
             (&post, "/models/{name}/reload", ADMIN),
             (&post, "/models/{name}/unload", ADMIN),
+            (&post, "/models/{name}/drift/reset", ADMIN),
             (&post, "/models/{name}:reload", ADMIN),
             (&post, "/admin/canary", ADMIN),
             (&Method::PUT, "/models/{name}", ADMIN),

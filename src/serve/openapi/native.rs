@@ -22,7 +22,7 @@ pub(super) fn document() -> Document {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(predict, predict_batch, predict_model, explain, feedback, model, models, reload, unload),
+    paths(predict, predict_batch, predict_model, explain, feedback, model, models, reload, unload, drift_reset),
     tags(
         (name = PREDICTIONS, description = "What pictures show, which parts of them matter, and what they really showed"),
         (name = MODELS, description = "What is served, and loading and unloading it"),
@@ -267,3 +267,17 @@ fn reload() {}
     ))]
 #[expect(dead_code, reason = "describes a route")]
 fn unload() {}
+
+#[utoipa::path(post, path = "/models/{name}/drift/reset", tag = "model", summary = "Have the detectors of drift of a model begin anew",
+    params(("name" = String, Path, description = "The name under which it is served")),
+    responses(
+        (status = 200, description = "Alarms and windows are forgotten", body = Health, example = json!({"status": "reset"})),
+        (status = 400, description = "The body broke off", body = ErrorBody),
+        (status = 404, description = "No such model is served", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time", body = ErrorBody),
+        (status = 409, description = "No detector watches it", body = ErrorBody),
+        (status = 413, description = "The body is above the limit", body = ErrorBody),
+        (status = 500, description = "A bug of the server", body = ErrorBody),
+    ))]
+#[expect(dead_code, reason = "describes a route")]
+fn drift_reset() {}

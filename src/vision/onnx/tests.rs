@@ -9,9 +9,10 @@ use rten_onnx::onnx::{
     TypeProto, TypeProtoTensor, ValueInfoProto,
 };
 
-use crate::base::{ToDiagnostics, fs};
+use crate::base::{Cancel, ToDiagnostics, fs};
 use crate::vision::Error;
 use crate::vision::device::Device;
+use crate::vision::image::Pixels;
 use crate::vision::predict::Predictor;
 use crate::vision::train::Sample;
 
@@ -308,6 +309,16 @@ fn a_picture_is_answered_alike_alone_and_in_a_batch() {
     let together = predictor.predict_batch(&batch).unwrap();
     assert_eq!(together.rows[2..4], alone.rows[..]);
     assert_eq!(together.rows[4..6], alone.rows[..]);
+}
+
+#[test]
+fn a_network_from_elsewhere_is_observed_without_embeddings() {
+    let predictor = Net::new().load().unwrap();
+    let pixels = Pixels::from_data(4, 4, 3, red_and_blue().concat()).unwrap();
+    let observed = predictor.observe(&pixels, &Cancel::new()).unwrap();
+    assert_eq!(observed.embeddings, None);
+    let expected = predictor.predict(&pixels, &Cancel::new()).unwrap();
+    assert_eq!(observed.logits, expected);
 }
 
 #[test]

@@ -13,10 +13,13 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::params::here_or_in_root;
 use crate::project::Project;
-use crate::serve::{Config, Figures, LockState, ModelSource, Origin, ServedModel, Strictness};
+use crate::serve::{
+    Config, DriftFolder, Figures, LockState, ModelSource, Origin, ServedModel, Strictness,
+};
 use crate::vision::artifact::ModelFiles;
 
 use super::Args;
+use super::drift;
 use super::lock::beside_lock;
 use super::registry::{self, Followed, ModelUri};
 
@@ -89,11 +92,14 @@ struct Wanted {
     model: ModelArg,
     canary: Option<(ModelArg, f64)>,
     shadow: Option<ModelArg>,
+    /// Which detectors watch it, where each model says that for itself.
+    drift: Option<DriftFolder>,
 }
 
 /// Finds out which models are to be served, and brings them up to date first if that is asked for.
 pub(super) fn prepare(ctx: &Ctx, args: &Args, config: &Config) -> Result<Prepared, CliError> {
     let wanted = wanted(args, config)?;
+    drift::refuse_for_several(args, config, wanted.len())?;
     if args.repro {
         if let Some(outcome) = bring_up_to_date(ctx, &wanted)? {
             return Ok(Prepared::Not(outcome));
@@ -124,6 +130,7 @@ pub(super) fn prepare(ctx: &Ctx, args: &Args, config: &Config) -> Result<Prepare
                 None => None,
             },
             shadow: one.shadow.as_ref().map(beside).transpose()?,
+            drift: drift::source(ctx, args, config, one.drift.as_ref()),
             source,
         });
     }
@@ -132,11 +139,13 @@ pub(super) fn prepare(ctx: &Ctx, args: &Args, config: &Config) -> Result<Prepare
 
 fn wanted(args: &Args, config: &Config) -> Result<Vec<Wanted>, CliError> {
     let mut wanted = if !args.model.is_empty() {
+        let several = 1 < args.model.len();
         let of_flag = |named: &NamedModel| Wanted {
             name: named.name.clone(),
             model: named.model.clone(),
             canary: None,
             shadow: None,
+            drift: several.then(DriftFolder::default),
         };
         args.model.iter().map(of_flag).collect()
     } else if config.models.is_empty() {
@@ -145,6 +154,7 @@ fn wanted(args: &Args, config: &Config) -> Result<Vec<Wanted>, CliError> {
             model: ModelArg::Folder(PathBuf::from(DEFAULT_MODEL)),
             canary: None,
             shadow: None,
+            drift: None,
         }]
     } else {
         of_config(config)?
@@ -194,6 +204,9 @@ fn of_config(config: &Config) -> Result<Vec<Wanted>, CliError> {
                 Some(shadow) => Some(parse("shadow", shadow)?),
                 None => None,
             },
+            // One alone may go without a word, as the one of a flag.
+            drift: (1 < config.models.len() || model.drift != DriftFolder::Usual)
+                .then(|| model.drift.clone()),
         });
     }
     Ok(wanted)

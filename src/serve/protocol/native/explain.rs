@@ -11,7 +11,7 @@ use crate::serve::answer::Explained;
 use crate::serve::ask::Ask;
 use crate::serve::occlusion::{self, WhenFull, Wish};
 use crate::serve::picture;
-use crate::serve::predict::{aside, note};
+use crate::serve::predict::{aside, note_only};
 use crate::serve::refusal::{FieldProblem, Refusal};
 use crate::serve::service::{Chosen, Service, json as json_response, stamp};
 use crate::vision::explain::heat_map;
@@ -75,7 +75,7 @@ async fn answer(service: &Service, chosen: &Chosen, ask: &Ask) -> Result<Respons
         }
     };
     stamp(&mut response, model, predicted.timings());
-    note(service, chosen, ask, ROUTE, [(0, &mut predicted)]);
+    note_only(service, chosen, ask, ROUTE, [(0, &mut predicted)]);
     Ok(response)
 }
 

@@ -9,7 +9,7 @@ use crate::serve::answer::Explanation;
 use crate::serve::ask::Ask;
 use crate::serve::occlusion::{self, WhenFull, Wish};
 use crate::serve::picture::{self, Fitted, Look, Source};
-use crate::serve::predict::{Input, blocking, note, take_slots};
+use crate::serve::predict::{Input, blocking, note_only, take_slots};
 use crate::serve::refusal::Refusal;
 use crate::serve::service::{Chosen, Service, Timings, json as json_response, stamp};
 use crate::vision::image::{Limits, Target};
@@ -76,7 +76,7 @@ pub(super) async fn explain(
         explanations.push(wish.explanation(model, explained.class, explained.grid));
     }
     // What nobody is answered is in no log.
-    note(
+    note_only(
         service,
         chosen,
         ask,

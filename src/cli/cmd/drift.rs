@@ -1,0 +1,40 @@
+//! `cvops drift …`: did the world move away from what a model knows?
+
+mod check;
+mod fit;
+mod new_data;
+mod shown;
+
+use clap::Subcommand;
+
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+
+/// Find out whether new pictures are still like those that a model knows
+///
+/// `fit` fits detectors to a model and pictures whose labels are known, `check` compares new pictures with
+/// them. The section `drift` of params.yaml says which detectors, and how often they may be wrong.
+#[derive(Debug, clap::Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  cvops drift fit\n  cvops drift check new-pictures/"
+)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Fit(fit::Args),
+    Check(check::Args),
+}
+
+pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    match &args.action {
+        Action::Fit(args) => fit::run(ctx, args),
+        Action::Check(args) => check::run(ctx, args),
+    }
+}

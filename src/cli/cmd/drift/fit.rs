@@ -1,0 +1,152 @@
+//! `cvops drift fit`: fit detectors to a model and its reference.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::base::doc::Problems;
+use crate::base::units;
+use crate::cli::cmd::evaluate::require_same_classes;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::Outcome;
+use crate::cli::out::{Form, Style};
+use crate::cli::params::{ParamsArg, section};
+use crate::detect::fitted::{Fitted, ReferenceData, reference_rows};
+use crate::detect::{DriftParams, Features};
+use crate::report::{Align, Table};
+use crate::vision;
+use crate::vision::device::{Device, DeviceChoice};
+use crate::vision::image::Pixels;
+use crate::vision::predict::Predictor;
+use crate::vision::shard::Prepared;
+
+use super::shown::percent;
+
+/// Fit detectors of drift to a model and pictures whose labels are known
+///
+/// The pictures are those of a split that the network has not learned from: of what it learned it is surer
+/// than of anything new. The detectors belong to this model and no other; fit them again after each
+/// training, as a stage beside `evaluate`. The section `drift` of params.yaml says which detectors.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cvops drift fit --data data/prepared --model models/classifier --out models/drift"
+)]
+pub(super) struct Args {
+    /// Folder of prepared data
+    #[arg(long, value_name = "DIR", default_value = "data/prepared")]
+    data: PathBuf,
+    /// Folder of the model, or an ONNX file
+    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
+    model: PathBuf,
+    /// Folder for the fitted detectors
+    #[arg(long, value_name = "DIR", default_value = "models/drift")]
+    out: PathBuf,
+    #[command(flatten)]
+    params: ParamsArg,
+}
+
+pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| error.seen_from(&ctx.dir))
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let document = args.params.document(ctx)?;
+    let problems = Problems::new(&document);
+    let params = DriftParams::read(section(ctx, &problems, "drift"));
+    let params = problems.into_result(params)?;
+    let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
+    let predictor = Predictor::load(
+        &ctx.dir.join(&args.model),
+        &Device::pick(DeviceChoice::Auto)?,
+    )?;
+    let model = predictor.model();
+    require_same_classes(model, &prepared, &args.model, &args.data)?;
+    let data = prepared.load(params.split)?;
+    if data.labels.is_empty() {
+        return Err(CliError::from(vision::Error::EmptySplit {
+            path: prepared.dir().to_owned(),
+            split: params.split.name(),
+        }));
+    }
+    let rows = reference_rows(data.labels.len(), &params);
+    let mut pixels = Pixels::new(prepared.height, prepared.width, prepared.channels);
+    for row in &rows {
+        pixels.push(data.pixels.image(*row));
+    }
+    let truth = rows.iter().map(|row| data.labels[*row]).collect();
+    let features = Features::of_pictures(&predictor, &pixels, &ctx.cancel)?.with_truth(truth)?;
+    let reference = ReferenceData {
+        features: &features,
+        pixels: &pixels,
+        split: params.split,
+        data: prepared.content_hash,
+    };
+    let fitted = Fitted::fit(reference, model, &params, &ctx.cancel)?;
+    fitted.save(&ctx.dir.join(&args.out))?;
+    for note in fitted.notes() {
+        ctx.out.note(&ctx.out.paint(Style::Changed, note));
+    }
+    show(ctx, args, &fitted, params.split.name());
+    Ok(Outcome::Done)
+}
+
+fn show(ctx: &Ctx, args: &Args, fitted: &Fitted, split: &str) {
+    if ctx.out.form == Form::Json {
+        let online = fitted.watches().iter().map(|one| {
+            json!({
+                "name": one.name, "input": one.input, "method": one.method,
+                "ert": one.online.ert(), "every": one.every,
+            })
+        });
+        let outlier = fitted.outliers().map(|one| {
+            json!({
+                "method": one.method(), "input": one.input(), "threshold": one.threshold(),
+            })
+        });
+        ctx.out.json(&json!({
+            "rows": fitted.rows(), "split": split, "alpha": fitted.alpha(),
+            "detectors": fitted.detectors().collect::<Vec<_>>(),
+            "online": online.collect::<Vec<_>>(), "outlier": outlier, "notes": fitted.notes(),
+            "out": args.out,
+        }));
+        return;
+    }
+    let mut table = Table::new([
+        ("detector", Align::Left),
+        ("looks at", Align::Left),
+        ("by", Align::Left),
+        ("false alarms", Align::Left),
+    ]);
+    let level = fitted.level();
+    for spec in fitted.detectors() {
+        table.row([
+            spec.name.clone(),
+            spec.input.name().to_owned(),
+            spec.test.name().to_owned(),
+            format!("{} of checks", percent(level)),
+        ]);
+    }
+    for one in fitted.watches() {
+        table.row([
+            one.name.clone(),
+            one.input.name().to_owned(),
+            format!("online {}", one.method.name()),
+            format!("one in {} answers", one.online.ert() * one.every as f64),
+        ]);
+    }
+    if let Some(one) = fitted.outliers() {
+        table.row([
+            "outlier".to_owned(),
+            one.input().name().to_owned(),
+            one.method().name().to_owned(),
+            format!("{} of pictures", percent(one.false_positives())),
+        ]);
+    }
+    ctx.out.table(&table);
+    ctx.out.note(&format!(
+        "fitted to {} of the {split} split; `cvops drift check PICTURES` compares others with them",
+        units::count(fitted.rows(), "picture"),
+    ));
+}

@@ -1,0 +1,489 @@
+//! Detectors fitted to a model: a reference of rows whose labels are known, and what compares new rows with it.
+//! Imports: base, drift, vision, `detect::{check, checked, detector, error, features, folder, outlier, params, projection,
+//! rows, watch}`.
+//!
+//! Everything is a function of the reference, the model and the parameters: fitted twice, it is the same bytes.
+
+use crate::base::{Cancel, ContentHash};
+use crate::drift::Sample;
+use crate::vision;
+use crate::vision::artifact::Described;
+use crate::vision::image::{Channels, Pixels, thumbnail};
+use crate::vision::shard::Split;
+
+use super::Error;
+use super::checked::ReferenceFacts;
+use super::detector::{Detector, DetectorSpec};
+use super::features::{Features, Input};
+use super::folder::Settings;
+use super::kind::TestKind;
+use super::outlier::{OutlierScore, OutlierSpec};
+use super::params::{DetectorParams, DriftParams, OnlineParams, Origin};
+use super::projection::{Projection, WIDTH_MAX};
+use super::rows;
+use super::watch::{Watch, WatchSpec};
+
+/// Pictures of the reference that are kept to be shown.
+const THUMBNAILS_MAX: usize = 256;
+
+/// Rows whose labels are known, of a split of the prepared data.
+#[derive(Clone, Copy)]
+pub struct ReferenceData<'a> {
+    /// What the model says of them, with their true classes.
+    pub features: &'a Features,
+    /// As the model saw them.
+    pub pixels: &'a Pixels,
+    /// Where they are from.
+    pub split: Split,
+    /// Of the prepared data.
+    pub data: ContentHash,
+}
+
+/// Which detectors a check computes.
+#[derive(Clone, Copy, Debug)]
+pub enum Selection<'a> {
+    /// All; one whose input the new rows lack fails, and the verdict is then at best incomplete.
+    All,
+    /// Those with these names.
+    Named(&'a [String]),
+    /// Those whose inputs the new rows have: a prediction log has no embeddings.
+    Possible,
+}
+
+/// Detectors with their reference.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    pub(super) settings: Settings,
+    pub(super) model: ContentHash,
+    pub(super) classes: Vec<String>,
+    pub(super) reference: Reference,
+    pub(super) projection: Option<Projection>,
+    pub(super) detectors: Vec<Detector>,
+    pub(super) watches: Vec<Watch>,
+    pub(super) outlier: Option<OutlierScore>,
+    pub(super) thumbnails: Thumbnails,
+    pub(super) notes: Vec<String>,
+}
+
+/// The rows that others are compared with.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    pub(super) split: Split,
+    pub(super) data: ContentHash,
+    /// Each input that there is, as detectors see it; equally many rows.
+    pub(super) samples: Vec<(Input, Sample)>,
+    /// Index of each row's class.
+    pub(super) labels: Vec<u32>,
+}
+
+/// Pictures of some rows of the reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thumbnails {
+    /// PNG files, at most 64 pixels wide or high.
+    pub pictures: Vec<Vec<u8>>,
+    /// The row of the reference that each shows.
+    pub rows: Vec<usize>,
+}
+
+/// Returns the rows of a split of `rows` rows that become the reference, ascending: at most `params.rows`, drawn from the
+/// seed.
+#[must_use]
+pub fn reference_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
+    rows::choose(rows, params.rows, params.seed, "detect.reference")
+}
+
+impl Fitted {
+    /// Fits the detectors of `params` to `model` and its `reference`: all of its rows, see [`reference_rows`].
+    ///
+    /// What comes by default and cannot be fitted (too few rows, a network without embeddings) is left out
+    /// and noted.
+    ///
+    /// # Errors
+    /// What the parameters name cannot be fitted; no detector is left; `cancel` was requested.
+    pub fn fit(
+        reference: ReferenceData<'_>,
+        model: &Described,
+        params: &DriftParams,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
+        let truth = reference.features.truth().ok_or(Error::NoTruth)?;
+        let mut work = Work {
+            params,
+            classes: &model.classes,
+            samples: Vec::new(),
+            projection: None,
+            notes: Vec::new(),
+            cancel,
+        };
+        work.take(reference.features)?;
+        let detectors = work.detectors()?;
+        let watches = work.watches()?;
+        let outlier = work.outlier()?;
+        Ok(Self {
+            settings: Settings {
+                alpha: params.alpha,
+                family: params.family,
+                permutations: params.permutations,
+                rows: params.rows,
+                seed: params.seed,
+            },
+            model: model.weights_hash,
+            classes: model.classes.clone(),
+            thumbnails: thumbnails(reference.pixels, params.seed),
+            projection: work.projection,
+            notes: work.notes,
+            reference: Reference {
+                split: reference.split,
+                data: reference.data,
+                samples: work.samples,
+                labels: truth.to_vec(),
+            },
+            detectors,
+            watches,
+            outlier,
+        })
+    }
+
+    /// Checks that the detectors were fitted to `model`.
+    ///
+    /// # Errors
+    /// They were fitted to other weights, or to other classes.
+    pub fn require_model(&self, model: &Described) -> Result<(), Error> {
+        if self.model != model.weights_hash {
+            return Err(Error::OtherModel {
+                fitted: self.model,
+                model: model.weights_hash,
+            });
+        }
+        if self.classes != model.classes {
+            return Err(Error::OtherClasses {
+                fitted: self.classes.clone(),
+                model: model.classes.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the hash of the weights of the model.
+    #[must_use]
+    pub fn model(&self) -> ContentHash {
+        self.model
+    }
+
+    /// Returns the classes of the model.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Returns the chance of a false alarm of a check.
+    #[must_use]
+    pub fn alpha(&self) -> f64 {
+        self.settings.alpha
+    }
+
+    /// Returns the significance level of each detector.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        let Settings { alpha, family, .. } = self.settings;
+        family.level(alpha, self.detectors.len())
+    }
+
+    /// Returns the detectors that a check computes.
+    pub fn detectors(&self) -> impl ExactSizeIterator<Item = &DetectorSpec> {
+        self.detectors.iter().map(|detector| &detector.spec)
+    }
+
+    /// Returns the rows of the reference.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.reference.labels.len()
+    }
+
+    /// Returns what is said of the reference in results.
+    #[must_use]
+    pub fn facts(&self) -> ReferenceFacts {
+        ReferenceFacts {
+            rows: self.rows(),
+            split: self.reference.split.name().to_owned(),
+            data: self.reference.data.to_string(),
+            model: self.model.to_string(),
+        }
+    }
+
+    /// Returns what could not be fitted, and why.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Returns the reference as detectors see it; `None` if it has no such input.
+    #[must_use]
+    pub fn reference(&self, input: Input) -> Option<&Sample> {
+        self.reference.sample(input)
+    }
+
+    /// Returns the index of the class of each row of the reference.
+    #[must_use]
+    pub fn labels(&self) -> &[u32] {
+        &self.reference.labels
+    }
+
+    /// Returns new rows as detectors see them.
+    ///
+    /// # Errors
+    /// The rows, or the reference, have no such input, or another number of features.
+    pub fn sample(&self, input: Input, new: &Features) -> Result<Sample, Error> {
+        let Some(reference) = self.reference(input) else {
+            let why = "the reference has none";
+            return Err(Error::NoInput { input, why });
+        };
+        let numbers = |source| Error::Numbers { input, source };
+        let sample = new.sample(input)?;
+        let sample = match (&self.projection, input) {
+            (Some(projection), Input::Embedding) => projection.apply(&sample).map_err(numbers)?,
+            _ => sample,
+        };
+        reference.require_width_of(&sample).map_err(numbers)?;
+        Ok(sample)
+    }
+
+    /// Returns the names of the features of `input`, of rows like `new`, as detectors see them.
+    #[must_use]
+    pub fn names(&self, input: Input, new: &Features) -> Vec<String> {
+        if let (Some(projection), Input::Embedding) = (&self.projection, input) {
+            let numbers = 1..=projection.components();
+            return numbers
+                .map(|number| format!("component {number}"))
+                .collect();
+        }
+        new.column_names(input, &self.classes)
+    }
+
+    /// Returns pictures of some rows of the reference.
+    #[must_use]
+    pub fn thumbnails(&self) -> &Thumbnails {
+        &self.thumbnails
+    }
+
+    /// Returns the detectors for a stream, at time 0.
+    #[must_use]
+    pub fn watches(&self) -> &[Watch] {
+        &self.watches
+    }
+
+    /// Returns new rows as observations of `watch`: one for each row.
+    ///
+    /// # Errors
+    /// As of [`Self::sample`].
+    pub fn observations(&self, watch: &Watch, new: &Features) -> Result<Sample, Error> {
+        Ok(watch.observations(&self.sample(watch.input, new)?)?)
+    }
+
+    /// Returns the score of single rows, if one was fitted.
+    #[must_use]
+    pub fn outliers(&self) -> Option<&OutlierScore> {
+        self.outlier.as_ref()
+    }
+
+    /// Returns the score of each row, if one was fitted.
+    ///
+    /// # Errors
+    /// As of [`Self::sample`].
+    pub fn outlier_scores(&self, new: &Features) -> Result<Option<Vec<f64>>, Error> {
+        let Some(outlier) = &self.outlier else {
+            return Ok(None);
+        };
+        let sample = self.sample(outlier.input(), new)?;
+        Ok(Some(outlier.scores(&sample)?))
+    }
+}
+
+impl Reference {
+    pub(super) fn sample(&self, input: Input) -> Option<&Sample> {
+        find(&self.samples, input)
+    }
+}
+
+fn find(samples: &[(Input, Sample)], input: Input) -> Option<&Sample> {
+    let found = samples.iter().find(|(one, _)| *one == input);
+    found.map(|(_, sample)| sample)
+}
+
+fn thumbnails(pixels: &Pixels, seed: u64) -> Thumbnails {
+    let chosen = rows::choose(pixels.count(), THUMBNAILS_MAX, seed, "detect.thumbnails");
+    let Some(channels) = Channels::from_count(pixels.channels() as u64) else {
+        return Thumbnails {
+            pictures: Vec::new(),
+            rows: Vec::new(),
+        };
+    };
+    let picture = |row: &usize| {
+        let values = pixels.image(*row);
+        thumbnail(values, pixels.height(), pixels.width(), channels)
+    };
+    Thumbnails {
+        pictures: chosen.iter().map(picture).collect(),
+        rows: chosen,
+    }
+}
+
+/// What is being fitted.
+struct Work<'a> {
+    params: &'a DriftParams,
+    classes: &'a [String],
+    samples: Vec<(Input, Sample)>,
+    projection: Option<Projection>,
+    notes: Vec<String>,
+    cancel: &'a Cancel,
+}
+
+impl Work<'_> {
+    /// Takes each input that `features` have.
+    fn take(&mut self, features: &Features) -> Result<(), Error> {
+        for (_, input) in Input::NAMES {
+            if !features.has(input) {
+                continue;
+            }
+            let mut sample = features.sample(input)?;
+            if input == Input::Embedding && WIDTH_MAX < sample.width() {
+                let projection = Projection::fit(&sample, self.params.pca)?;
+                sample = projection.apply(&sample)?;
+                self.projection = Some(projection);
+            }
+            self.samples.push((input, sample));
+        }
+        Ok(())
+    }
+
+    fn detectors(&mut self) -> Result<Vec<Detector>, Error> {
+        let params = self.params;
+        let mut fitted = Vec::new();
+        for one in &params.detectors {
+            self.stop_if_asked()?;
+            match self.detector(one) {
+                Ok(detector) => fitted.push(detector),
+                Err(error) => self.leave_out(one.origin, error)?,
+            }
+        }
+        if fitted.is_empty() {
+            return Err(Error::NothingFitted {
+                notes: self.notes.clone(),
+            });
+        }
+        Ok(fitted)
+    }
+
+    fn detector(&self, one: &DetectorParams) -> Result<Detector, Error> {
+        let classes = self.classes.len();
+        let test = one
+            .test
+            .unwrap_or_else(|| TestKind::usual(one.input, classes));
+        if test == TestKind::Fisher && one.input == Input::Label && classes != 2 {
+            let detector = one.name.clone();
+            return Err(Error::NotTwoClasses { detector, classes });
+        }
+        let sample = self.sample(&one.name, one.input)?;
+        let spec = DetectorSpec {
+            name: one.name.clone(),
+            input: one.input,
+            test,
+            correction: one.correction,
+            min_effect: one.min_effect,
+            bandwidth: None,
+        };
+        Detector::fit(spec, sample, self.params.seed).map_err(|source| Error::Detector {
+            detector: one.name.clone(),
+            source,
+        })
+    }
+
+    fn watches(&mut self) -> Result<Vec<Watch>, Error> {
+        let params = self.params;
+        let mut fitted = Vec::new();
+        for one in &params.online {
+            self.stop_if_asked()?;
+            match self.watch(one) {
+                Ok(watch) => fitted.push(watch),
+                Err(error) => self.leave_out(one.origin, error)?,
+            }
+        }
+        Ok(fitted)
+    }
+
+    fn watch(&self, one: &OnlineParams) -> Result<Watch, Error> {
+        let sample = self.sample(&one.name, one.input)?;
+        let spec = WatchSpec {
+            name: one.name.clone(),
+            input: one.input,
+            method: one.method,
+            windows: one.windows.clone(),
+            ert: one.ert,
+            every: one.every,
+        };
+        Watch::fit(spec, sample, self.params.seed).map_err(|source| Error::Watch {
+            detector: one.name.clone(),
+            source,
+        })
+    }
+
+    fn outlier(&mut self) -> Result<Option<OutlierScore>, Error> {
+        let params = self.params.outlier;
+        let Some(method) = params.method else {
+            return Ok(None);
+        };
+        self.stop_if_asked()?;
+        let spec = OutlierSpec {
+            method,
+            input: Input::Embedding,
+            false_positives: params.false_positives,
+            neighbours: params.neighbours,
+            components: params.components,
+        };
+        let name = "outlier";
+        let fitted = self.sample(name, spec.input).and_then(|sample| {
+            OutlierScore::fit(spec, sample).map_err(|source| Error::Detector {
+                detector: name.to_owned(),
+                source,
+            })
+        });
+        match fitted {
+            Ok(score) => Ok(Some(score)),
+            Err(error) => {
+                self.leave_out(params.origin, error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn sample(&self, detector: &str, input: Input) -> Result<&Sample, Error> {
+        find(&self.samples, input).ok_or_else(|| Error::InputMissing {
+            detector: detector.to_owned(),
+            input,
+        })
+    }
+
+    /// Notes why something that nobody asked for is not there.
+    fn leave_out(&mut self, origin: Origin, error: Error) -> Result<(), Error> {
+        match origin {
+            Origin::Given => Err(error),
+            Origin::Default => {
+                self.notes.push(format!("left out: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn stop_if_asked(&self) -> Result<(), Error> {
+        stop_if_asked(self.cancel)
+    }
+}
+
+/// # Errors
+/// `cancel` was requested.
+pub(super) fn stop_if_asked(cancel: &Cancel) -> Result<(), Error> {
+    match cancel.reason() {
+        Some(reason) => Err(vision::Error::Cancelled(reason).into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,267 @@
+//! Fitted detectors from end to end, on made-up answers.
+
+use rand::RngExt;
+
+use crate::base::{Cancel, ContentHash, rng};
+use crate::vision::artifact::Described;
+use crate::vision::image::{Channels, Filter, Pixels, Target};
+use crate::vision::predict::Embeddings;
+use crate::vision::shard::Split;
+
+use super::checked::{Outcome, Verdict};
+use super::fitted::{Fitted, ReferenceData, Selection};
+use super::kind::{Correction, Family, OutlierMethod, TestKind, WatchMethod};
+use super::params::{DetectorParams, DriftParams, OnlineParams, Origin, OutlierParams};
+use super::{Error, Features, Input};
+
+/// Wider than what is taken as it is.
+const WIDTH: usize = 150;
+
+fn described() -> Described {
+    Described {
+        classes: ["bag", "coat", "shoe"].map(str::to_owned).to_vec(),
+        target: Target {
+            height: 4,
+            width: 4,
+            channels: Channels::Rgb,
+            filter: Filter::Bilinear,
+            background: [255; 3],
+        },
+        parameters: 1,
+        weights_hash: ContentHash::of(b"weights"),
+    }
+}
+
+/// Answers whose embeddings, brightness and favourite class are moved by `shift`.
+fn features(rows: usize, shift: f64, seed: u64) -> Features {
+    let mut rng = rng::stream(seed, "test.detect", 0);
+    let mut draw = || rng.random::<f64>();
+    let (mut probabilities, mut embeddings, mut properties) = (vec![], vec![], vec![]);
+    for _ in 0..rows {
+        let weights = [draw() + shift, draw(), draw()];
+        let sum: f64 = weights.iter().sum();
+        probabilities.push(weights.map(|weight| weight / sum).to_vec());
+        // A few directions vary a lot, as in real embeddings.
+        let factors = [draw(), draw(), draw()];
+        embeddings.extend((0..WIDTH).map(|at| (factors[at % 3] + shift + 0.1 * draw()) as f32));
+        properties.push(std::array::from_fn(|_| draw() + shift));
+    }
+    let truth = (0..rows).map(|row| row as u32 % 3).collect();
+    Features::of_probabilities(&probabilities)
+        .unwrap()
+        .with_embeddings(Embeddings {
+            rows: embeddings,
+            width: WIDTH,
+        })
+        .unwrap()
+        .with_properties(properties)
+        .unwrap()
+        .with_truth(truth)
+        .unwrap()
+}
+
+fn detector(input: Input, test: TestKind) -> DetectorParams {
+    DetectorParams {
+        origin: Origin::Given,
+        name: format!("{}_{}", input.name(), test.name()),
+        input,
+        test: Some(test),
+        correction: Correction::Bonferroni,
+        min_effect: 0.0,
+    }
+}
+
+fn online(input: Input, method: WatchMethod) -> OnlineParams {
+    OnlineParams {
+        origin: Origin::Given,
+        name: format!("online_{}", method.name()),
+        input,
+        method,
+        windows: vec![5],
+        ert: 50,
+        every: 2,
+    }
+}
+
+fn params() -> DriftParams {
+    DriftParams {
+        split: Split::Test,
+        rows: 100,
+        alpha: 0.001,
+        family: Family::Bonferroni,
+        permutations: 20_000,
+        pca: 6,
+        detectors: vec![
+            detector(Input::Softmax, TestKind::Ks),
+            detector(Input::Entropy, TestKind::Cvm),
+            detector(Input::Label, TestKind::Chi2),
+            detector(Input::Margin, TestKind::Fisher),
+            detector(Input::Embedding, TestKind::Mmd),
+            detector(Input::Properties, TestKind::Mmd),
+            detector(Input::Properties, TestKind::Lsdd),
+        ],
+        online: vec![
+            online(Input::Softmax, WatchMethod::Mmd),
+            online(Input::Properties, WatchMethod::Lsdd),
+            online(Input::Entropy, WatchMethod::Cvm),
+            online(Input::Margin, WatchMethod::Fisher),
+        ],
+        outlier: OutlierParams {
+            origin: Origin::Given,
+            method: Some(OutlierMethod::Mahalanobis),
+            false_positives: 0.05,
+            neighbours: 5,
+            components: 3,
+        },
+        seed: 7,
+    }
+}
+
+fn fit(params: &DriftParams) -> Result<Fitted, Error> {
+    let features = features(80, 0.0, 1);
+    let pixels = Pixels::from_data(4, 4, 3, vec![128; 80 * 48]).unwrap();
+    let reference = ReferenceData {
+        features: &features,
+        pixels: &pixels,
+        split: Split::Test,
+        data: ContentHash::of(b"data"),
+    };
+    Fitted::fit(reference, &described(), params, &Cancel::new())
+}
+
+#[test]
+fn the_same_is_no_drift_and_something_else_is() {
+    let fitted = fit(&params()).unwrap();
+    let check = |new: &Features| fitted.check(new, Selection::All, &Cancel::new()).unwrap();
+    let same = check(&features(60, 0.0, 2));
+    assert_eq!(same.verdict, Verdict::NoDrift, "{same:?}");
+    let other = check(&features(60, 3.0, 3));
+    assert_eq!(other.verdict, Verdict::Drift);
+    for one in &other.detectors {
+        let measured = one.measured().unwrap();
+        // Answers that prefer one class are less unsure: nothing that Fisher's test of the unsure ones must see.
+        let must = one.input != Input::Margin;
+        assert!(measured.is_drift || !must, "{one:?}");
+        assert!(0.0 < measured.p_val && measured.p_val <= 1.0);
+    }
+    let bag = &other.classes[0];
+    assert!(bag.moved && bag.difference > 0.3, "{bag:?}");
+    assert!(other.outliers.unwrap().share > 0.9);
+    let witnesses = other.witnesses.unwrap();
+    assert_eq!((witnesses.unlike.len(), witnesses.typical.len()), (16, 16));
+    assert!(witnesses.unlike.iter().all(|one| one.value < 0.0));
+}
+
+#[test]
+fn what_is_read_back_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a/b"), folder.path().join("c"));
+    let fitted = fit(&params()).unwrap();
+    fitted.save(&first).unwrap();
+    let loaded = Fitted::load(&first).unwrap();
+    loaded.save(&second).unwrap();
+    for file in ["drift.json", "reference.safetensors", "online.jsonl"] {
+        let read = |dir: &std::path::Path| std::fs::read(dir.join(file)).unwrap();
+        assert_eq!(read(&first), read(&second), "{file}");
+    }
+    let new = features(40, 0.2, 4);
+    let check = |fitted: &Fitted| fitted.check(&new, Selection::All, &Cancel::new()).unwrap();
+    let checked = check(&fitted);
+    assert_eq!(checked, check(&loaded));
+    let json = serde_json::to_string(&checked).unwrap();
+    assert_eq!(
+        serde_json::from_str::<super::Checked>(&json).unwrap(),
+        checked
+    );
+    assert_eq!(loaded.thumbnails(), fitted.thumbnails());
+    for (a, b) in fitted.watches().iter().zip(loaded.watches()) {
+        let rows = fitted.observations(a, &new).unwrap();
+        assert_eq!(rows, loaded.observations(b, &new).unwrap());
+        let (mut a, mut b) = (a.online.clone(), b.online.clone());
+        for row in 0..rows.rows() {
+            let (a, b) = (a.observe(rows.row(row)), b.observe(rows.row(row)));
+            assert_eq!(a.unwrap(), b.unwrap());
+        }
+    }
+}
+
+#[test]
+fn another_model_is_refused() {
+    let fitted = fit(&params()).unwrap();
+    fitted.require_model(&described()).unwrap();
+    let weights_hash = ContentHash::of(b"other weights");
+    let other = Described {
+        weights_hash,
+        ..described()
+    };
+    let text = fitted.require_model(&other).unwrap_err().to_string();
+    for hash in [weights_hash, described().weights_hash] {
+        assert!(text.contains(&hash.to_string()), "{text}");
+    }
+    let mut renamed = described();
+    renamed.classes.swap(0, 1);
+    let error = fitted.require_model(&renamed).unwrap_err();
+    assert!(matches!(error, Error::OtherClasses { .. }));
+}
+
+#[test]
+fn what_cannot_be_computed_is_never_no_drift() {
+    let fitted = fit(&params()).unwrap();
+    let check = |new: &Features, selection| fitted.check(new, selection, &Cancel::new()).unwrap();
+    let few = check(&features(1, 0.0, 2), Selection::All);
+    assert_eq!(few.verdict, Verdict::Incomplete);
+    assert_eq!(few.failed().count(), few.detectors.len());
+    // Probabilities alone, as in a log.
+    let all = features(60, 0.0, 2);
+    let rows: Vec<Vec<f64>> = (0..60)
+        .map(|row| all.probabilities().row(row).to_vec())
+        .collect();
+    let logged = Features::of_probabilities(&rows).unwrap();
+    let whole = check(&logged, Selection::All);
+    assert_eq!(whole.verdict, Verdict::Incomplete);
+    let embedding = &whole.detectors[4];
+    assert!(matches!(&embedding.outcome, Outcome::Failed(why) if why.contains("embedding")));
+    let possible = check(&logged, Selection::Possible);
+    assert_eq!(possible.verdict, Verdict::NoDrift, "{possible:?}");
+    assert_eq!(possible.detectors.len(), 4);
+    assert!(
+        possible.notes[0].contains("`properties_mmd`"),
+        "{:?}",
+        possible.notes
+    );
+}
+
+#[test]
+fn the_usual_may_be_left_out_and_the_asked_for_may_not() {
+    let unfit = |origin| {
+        let mut params = params();
+        // A binary test of three classes, a window longer than the reference, too rare a threshold.
+        params.detectors[3].origin = origin;
+        params.detectors[3].input = Input::Label;
+        params.online[0].origin = origin;
+        params.online[0].windows = vec![60];
+        params.outlier.origin = origin;
+        params.outlier.false_positives = 0.001;
+        params
+    };
+    let fitted = fit(&unfit(Origin::Default)).unwrap();
+    assert_eq!(fitted.detectors().len(), 6);
+    assert_eq!((fitted.watches().len(), fitted.notes().len()), (3, 3));
+    assert!(fitted.outliers().is_none());
+    let error = fit(&unfit(Origin::Given)).unwrap_err();
+    assert!(matches!(error, Error::NotTwoClasses { classes: 3, .. }));
+}
+
+#[test]
+fn named_detectors_share_the_chance_of_a_false_alarm() {
+    let fitted = fit(&params()).unwrap();
+    let new = features(60, 0.0, 2);
+    let names = ["softmax_ks", "label_chi2"].map(str::to_owned);
+    let some = fitted.check(&new, Selection::Named(&names), &Cancel::new());
+    let some = some.unwrap();
+    assert_eq!(some.detectors.len(), 2);
+    assert!(some.detectors.iter().all(|one| one.alpha == 0.0005));
+    let unknown = ["mmd".to_owned()];
+    let error = fitted.check(&new, Selection::Named(&unknown), &Cancel::new());
+    assert!(matches!(error, Err(Error::UnknownDetector { .. })));
+}

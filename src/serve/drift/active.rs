@@ -1,0 +1,350 @@
+//! The detectors of one model at work: a window of its last answers, which is compared with the
+//! reference, and streams that see one answer in so many. Imports: base, detect, drift, `serve::drift::*`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::base::{Cancel, ContentHash, clock};
+use crate::detect::checked::{Checked, Detected, Outcome};
+use crate::detect::features::{Features, Input};
+use crate::detect::fitted::{Fitted, Selection};
+use crate::drift::online::Online;
+
+use super::config::Every;
+use super::kept::DetectorState;
+use super::standing::{FalseAlarm, Looks, News, Said, Standing};
+
+/// After a check, the monitor rests for so many times as long: at most a tenth of a core is its share.
+const REST: u32 = 9;
+
+/// Who is told after each look of a detector.
+pub(super) type Tell<'t> = dyn FnMut(&Standing, News) + 't;
+
+/// What is compared when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Pictures in the window.
+    pub(super) window: usize,
+    /// When it is compared again.
+    pub(super) every: Every,
+}
+
+/// Detectors that look at the answers of one model.
+pub(super) struct Active {
+    fitted: Fitted,
+    /// Of the file that says what was fitted.
+    pub(super) id: ContentHash,
+    pace: Pace,
+    window: VecDeque<Vec<f32>>,
+    /// Pictures in it that were not compared yet.
+    fresh: u64,
+    compared_at: Instant,
+    rest_until: Instant,
+    windowed: Vec<Standing>,
+    streams: Vec<Stream>,
+    /// Pictures since the beginning.
+    pub(super) images: u64,
+    /// Names of detectors that cannot look here.
+    pub(super) left_out: Vec<String>,
+}
+
+/// A detector of a stream.
+struct Stream {
+    standing: Standing,
+    /// Position among the fitted ones.
+    at: usize,
+    online: Online,
+    /// Pictures since the last that it saw.
+    passed: u64,
+}
+
+/// Can a server know this of a picture?
+fn is_known_here(input: Input) -> bool {
+    match input {
+        Input::Softmax | Input::Label | Input::Entropy | Input::Margin => true,
+        Input::Embedding | Input::Properties => false,
+    }
+}
+
+impl Active {
+    pub(super) fn new(fitted: Fitted, id: ContentHash, pace: Pace, now: Instant) -> Self {
+        let mut left_out = Vec::new();
+        let mut windowed = Vec::new();
+        for one in fitted.detectors() {
+            if !is_known_here(one.input) {
+                left_out.push(one.name.clone());
+                continue;
+            }
+            let (name, test) = (one.name.clone(), one.test.name());
+            windowed.push(Standing::new(name, one.input, Looks::Window, test));
+        }
+        let mut streams = Vec::new();
+        for (at, watch) in fitted.watches().iter().enumerate() {
+            if !is_known_here(watch.input) {
+                left_out.push(watch.name.clone());
+                continue;
+            }
+            let (name, method) = (watch.name.clone(), watch.online.method());
+            let mut standing = Standing::new(name, watch.input, Looks::Stream, method);
+            let images = watch.online.ert() * watch.every as f64;
+            standing.false_alarm = Some(FalseAlarm::Images(images));
+            streams.push(Stream {
+                standing,
+                at,
+                online: watch.online.clone(),
+                passed: 0,
+            });
+        }
+        Self {
+            fitted,
+            id,
+            pace,
+            window: VecDeque::with_capacity(pace.window),
+            fresh: 0,
+            compared_at: now,
+            rest_until: now,
+            windowed,
+            streams,
+            images: 0,
+            left_out,
+        }
+    }
+
+    /// Returns the weights whose answers it looks at.
+    pub(super) fn weights(&self) -> ContentHash {
+        self.fitted.model()
+    }
+
+    /// Returns how full the window is.
+    pub(super) fn window_images(&self) -> usize {
+        self.window.len()
+    }
+
+    /// Returns how large it is.
+    pub(super) fn window_max(&self) -> usize {
+        self.pace.window
+    }
+
+    /// Returns the detectors that compare the window.
+    pub(super) fn windowed(&self) -> &[Standing] {
+        &self.windowed
+    }
+
+    /// Returns all detectors, those of the window first.
+    pub(super) fn standings(&self) -> impl Iterator<Item = &Standing> {
+        let streams = self.streams.iter().map(|stream| &stream.standing);
+        self.windowed.iter().chain(streams)
+    }
+
+    /// Takes an answer: into the window, and before the streams whose turn it is.
+    pub(super) fn take(&mut self, probabilities: Vec<f32>, now: Instant, tell: &mut Tell<'_>) {
+        self.images += 1;
+        for stream in &mut self.streams {
+            stream.take(&self.fitted, &probabilities, now, tell);
+        }
+        if self.window.len() == self.pace.window {
+            self.window.pop_front();
+        }
+        self.window.push_back(probabilities);
+        self.fresh += 1;
+    }
+
+    /// Is it time to compare the window?
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        if self.windowed.is_empty() || now < self.rest_until {
+            return false;
+        }
+        match self.pace.every {
+            Every::Images(images) => images <= self.fresh && self.window.len() == self.pace.window,
+            Every::Time(time) => {
+                0 < self.fresh && time <= now.saturating_duration_since(self.compared_at)
+            }
+        }
+    }
+
+    /// Compares the window with the reference, if it is full.
+    pub(super) fn check(&mut self, began: Instant, cancel: &Cancel, tell: &mut Tell<'_>) {
+        (self.fresh, self.compared_at) = (0, began);
+        if self.window.len() < self.pace.window {
+            for standing in &mut self.windowed {
+                let news = standing.waits();
+                tell(standing, news);
+            }
+            return;
+        }
+        let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
+        let checked = guarded(|| {
+            let features = features(rows)?;
+            let checked = self.fitted.check(&features, Selection::Possible, cancel);
+            checked.map_err(|e| e.to_string())
+        });
+        self.rest_until = Instant::now() + began.elapsed() * REST;
+        if cancel.is_requested() {
+            return;
+        }
+        match checked {
+            Ok(checked) => self.apply(&checked, tell),
+            Err(problem) => {
+                for standing in &mut self.windowed {
+                    let news = standing.failed(problem.clone());
+                    tell(standing, news);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, checked: &Checked, tell: &mut Tell<'_>) {
+        let (at, now) = (clock::now(), Instant::now());
+        let every = self.pace.every;
+        for standing in &mut self.windowed {
+            let mut all = checked.detectors.iter();
+            let found = all.find(|one| one.name == standing.name);
+            let news = match found.map(|one| (one, &one.outcome)) {
+                Some((one, Outcome::Measured(_))) => {
+                    standing.false_alarm = Some(false_alarm(one.alpha, every));
+                    standing.said(said(one), at, now)
+                }
+                Some((_, Outcome::Failed(problem))) => standing.failed(problem.clone()),
+                None => standing.failed("it was not computed: this is a bug in cvops".to_owned()),
+            };
+            tell(standing, news);
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn reset(&mut self, now: Instant) {
+        self.window.clear();
+        (self.fresh, self.images, self.compared_at) = (0, 0, now);
+        for standing in &mut self.windowed {
+            standing.reset();
+        }
+        for stream in &mut self.streams {
+            stream.standing.reset();
+            stream.online.reset();
+            stream.passed = 0;
+        }
+    }
+
+    /// Returns where each detector stands, to be kept.
+    pub(super) fn state(&self) -> BTreeMap<String, DetectorState> {
+        let mut states = BTreeMap::new();
+        for standing in self.standings() {
+            let since = standing.since.map(|at| at.to_string());
+            let state = DetectorState {
+                since,
+                stream: None,
+            };
+            states.insert(standing.name.clone(), state);
+        }
+        for stream in &self.streams {
+            let bytes = stream.online.state_bytes().ok();
+            let stream_state = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            if let Some(state) = states.get_mut(&stream.standing.name) {
+                state.stream = stream_state;
+            }
+        }
+        states
+    }
+
+    /// Goes on where the detectors stood; returns what is wrong with the states that do not fit, whose
+    /// detectors begin anew.
+    pub(super) fn resume(&mut self, states: &BTreeMap<String, DetectorState>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let since = |state: &DetectorState| state.since.as_ref().and_then(|at| at.parse().ok());
+        for standing in &mut self.windowed {
+            if let Some(state) = states.get(&standing.name) {
+                standing.resume(since(state));
+            }
+        }
+        for stream in &mut self.streams {
+            let Some(state) = states.get(&stream.standing.name) else {
+                continue;
+            };
+            let Some(bytes) = state.stream.as_ref().map(ToString::to_string) else {
+                continue;
+            };
+            match stream.online.resume(bytes.as_bytes()) {
+                Ok(()) => {
+                    let found = stream.online.drift_since();
+                    stream.standing.resume(found.and_then(|_| since(state)));
+                }
+                Err(error) => problems.push(format!("`{}`: {error}", stream.standing.name)),
+            }
+        }
+        problems
+    }
+}
+
+impl Stream {
+    fn take(&mut self, fitted: &Fitted, probabilities: &[f32], now: Instant, tell: &mut Tell<'_>) {
+        let Some(watch) = fitted.watches().get(self.at) else {
+            return;
+        };
+        self.passed += 1;
+        if self.passed < watch.every {
+            return;
+        }
+        self.passed = 0;
+        let online = &mut self.online;
+        let step = guarded(|| {
+            let features = features(vec![wide(probabilities)])?;
+            let observed = fitted.observations(watch, &features);
+            let observed = observed.map_err(|e| e.to_string())?;
+            online.observe(observed.row(0)).map_err(|e| e.to_string())
+        });
+        let news = match step {
+            Ok(step) if step.statistic.is_none() => self.standing.waits(),
+            Ok(step) => {
+                let said = Said {
+                    is_drift: step.is_drift,
+                    p_value: None,
+                    score: step.statistic,
+                    threshold: step.threshold,
+                };
+                self.standing.said(said, clock::now(), now)
+            }
+            Err(problem) => self.standing.failed(problem),
+        };
+        tell(&self.standing, news);
+    }
+}
+
+/// Makes what detectors look at of the probabilities of pictures.
+fn features(rows: Vec<Vec<f64>>) -> Result<Features, String> {
+    Features::of_probabilities(rows).map_err(|e| e.to_string())
+}
+
+fn wide(row: &[f32]) -> Vec<f64> {
+    row.iter().map(|p| f64::from(*p)).collect()
+}
+
+/// Returns what a detector of the window says.
+fn said(one: &Detected) -> Said {
+    let Some(measured) = one.measured() else {
+        return Said::default();
+    };
+    // Benjamini and Hochberg compare the smallest p with this, where no larger one is significant.
+    let least = one.alpha / measured.features.len().max(1) as f64;
+    Said {
+        is_drift: measured.is_drift,
+        p_value: Some(measured.p_val),
+        score: measured.statistic,
+        threshold: Some(measured.threshold.unwrap_or(least)),
+    }
+}
+
+/// A check is wrong once in 1/α; between two of them are so many pictures, or so much time. Windows
+/// that overlap err together: then it is longer.
+fn false_alarm(alpha: f64, every: Every) -> FalseAlarm {
+    match every {
+        Every::Images(images) => FalseAlarm::Images(images as f64 / alpha),
+        Every::Time(time) => FalseAlarm::Seconds(time.as_secs_f64() / alpha),
+    }
+}
+
+/// Does `work`; a panic in it is an error: the thread must go on.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err("this is a bug in cvops: the detector panicked".to_owned()))
+}

@@ -1,0 +1,411 @@
+//! One model that is served, with the detectors that watch it: which they are, and whether they may look.
+//! Imports: base, detect, `serve::{run, served, model}`, `serve::drift::*`.
+//!
+//! What may look is judged anew whenever the model is another one, or a file of the detectors' folder is.
+//! A folder that goes away while its detectors look changes nothing: a fit that writes it anew takes the old
+//! one away first.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::base::hash::{HashAlgo, hash_file};
+use crate::base::{Cancel, ContentHash, ToDiagnostics};
+use crate::detect;
+use crate::detect::fitted::Fitted;
+use crate::serve::model::Model;
+use crate::serve::run::{Observer, ServerEvent};
+use crate::serve::served::Served;
+
+use super::active::{Active, Pace};
+use super::config::Every;
+use super::kept::{Kept, State};
+use super::metrics::DriftMetrics;
+use super::rate::Rate;
+use super::reaction::DriftFound;
+use super::shown::DriftInfo;
+use super::source::{DriftEvent, DriftSource, Given, Stamp};
+use super::standing::{News, Standing};
+use super::tap::{Seen, Tap};
+
+/// The file of the folder that says what was fitted.
+const FITTED_FILE: &str = "drift.json";
+
+/// While answers come that nobody may look at, that is counted at least so often.
+const REFUSED_EVERY: Duration = Duration::from_mins(1);
+
+/// What all models share.
+pub(super) struct Around {
+    pub(super) metrics: DriftMetrics,
+    pub(super) observe: Observer,
+    pub(super) pace: Pace,
+    pub(super) cancel: Cancel,
+}
+
+/// A model with its detectors.
+pub(super) struct Watched {
+    served: Arc<Served>,
+    tap: Arc<Tap>,
+    source: DriftSource,
+    phase: Phase,
+    /// What was judged last: the weights, and what the folder held.
+    judged: Option<(ContentHash, Option<Stamp>)>,
+    rate: Rate,
+    /// Did anything change since it was kept?
+    is_changed: bool,
+}
+
+/// What becomes of answers.
+enum Phase {
+    /// There are no detectors, and nobody misses them.
+    Nothing,
+    /// There are some, or should be, and they may not look at answers of these weights.
+    Refused(Refused),
+    /// They look.
+    Active(Box<Active>),
+}
+
+struct Refused {
+    weights: ContentHash,
+    /// Pictures since the last one that was counted as a check that could not be.
+    fresh: u64,
+    counted_at: Instant,
+}
+
+impl Watched {
+    pub(super) fn new(served: Arc<Served>, tap: Arc<Tap>, source: DriftSource) -> Self {
+        Self {
+            served,
+            tap,
+            source,
+            phase: Phase::Nothing,
+            judged: None,
+            rate: Rate::new(Instant::now()),
+            is_changed: false,
+        }
+    }
+
+    /// Is this the model at the position `served`?
+    pub(super) fn is_at(&self, served: usize) -> bool {
+        self.tap.is_at(served)
+    }
+
+    /// Judges which detectors may look, if that may have changed.
+    pub(super) fn look(&mut self, around: &Around, kept: Option<&mut Kept>) {
+        let Some(model) = self.served.main.model() else {
+            // Nothing is answered; what comes next is judged then.
+            return;
+        };
+        let stamp = Stamp::of(&self.source.dir);
+        let now = (model.weights, stamp);
+        if self.judged.as_ref() == Some(&now) {
+            return;
+        }
+        let is_same_model =
+            matches!(&self.phase, Phase::Active(active) if active.weights() == model.weights);
+        if is_same_model && now.1.is_none() {
+            return;
+        }
+        let has_folder = now.1.is_some();
+        self.judged = Some(now);
+        if !has_folder {
+            match self.source.given {
+                Given::Usual => self.become_nothing(around),
+                Given::Named => {
+                    let problem = format!(
+                        "there are no fitted detectors in `{}`; `cvops drift fit` makes them",
+                        self.source.shown.display()
+                    );
+                    self.refuse(around, &model, &problem);
+                }
+            }
+            return;
+        }
+        match self.load(&model) {
+            // Written anew, and the same.
+            Ok((_, id)) if is_same_model && self.is_fitted_as(id) => {}
+            Ok((fitted, id)) => self.begin(around, kept, fitted, id),
+            Err(problem) => self.refuse(around, &model, &problem),
+        }
+    }
+
+    /// Reads the detectors and whether they are the model's.
+    fn load(&self, model: &Model) -> Result<(Fitted, ContentHash), String> {
+        let shown = self.source.shown.display();
+        let file = self.source.dir.join(FITTED_FILE);
+        let id = hash_file(HashAlgo::Blake3, &file);
+        let id = id.map_err(|e| format!("`{shown}/{FITTED_FILE}` cannot be read: {e}"))?;
+        let fitted = Fitted::load(&self.source.dir).map_err(|e| told(&e))?;
+        let misfit = fitted.require_model(model.predictor.model());
+        misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
+        Ok((fitted, id))
+    }
+
+    fn is_fitted_as(&self, id: ContentHash) -> bool {
+        matches!(&self.phase, Phase::Active(active) if active.id == id)
+    }
+
+    fn become_nothing(&mut self, around: &Around) {
+        self.leave(around);
+        self.phase = Phase::Nothing;
+        self.tap.open(false);
+        self.tap.show(None);
+    }
+
+    fn refuse(&mut self, around: &Around, model: &Model, problem: &str) {
+        self.leave(around);
+        self.phase = Phase::Refused(Refused {
+            weights: model.weights,
+            fresh: 0,
+            counted_at: Instant::now(),
+        });
+        around.metrics.refused(&self.served.name);
+        self.tap.open(true);
+        self.tap.show(Some(DriftInfo::refused(problem)));
+        let problem = problem.to_owned();
+        self.tell(around, DriftEvent::Refused { problem });
+    }
+
+    fn begin(&mut self, around: &Around, kept: Option<&mut Kept>, fitted: Fitted, id: ContentHash) {
+        self.leave(around);
+        let mut active = Active::new(fitted, id, around.pace, Instant::now());
+        let name = &self.served.name;
+        if let Some(kept) = kept
+            && kept.is_ours()
+            && let Some(state) = kept.state(name)
+        {
+            resume(&mut active, &state, kept);
+        }
+        for standing in active.standings() {
+            around.metrics.begin(name, standing);
+        }
+        let detectors = active.standings().map(|one| one.name.clone()).collect();
+        let left_out = active.left_out.clone();
+        self.rate = Rate::new(Instant::now());
+        self.phase = Phase::Active(Box::new(active));
+        self.is_changed = false;
+        self.tap.open(true);
+        self.show(around);
+        self.tell(
+            around,
+            DriftEvent::Watching {
+                detectors,
+                left_out,
+            },
+        );
+    }
+
+    /// Ends what the detectors so far say.
+    fn leave(&self, around: &Around) {
+        if let Phase::Active(active) = &self.phase {
+            for standing in active.standings() {
+                around.metrics.end(&self.served.name, &standing.name);
+            }
+        }
+    }
+
+    fn tell(&self, around: &Around, event: DriftEvent) {
+        (around.observe)(ServerEvent::Drift {
+            model: self.served.name.clone(),
+            event,
+        });
+    }
+
+    /// Is this an answer of a model that the detectors were not judged for yet?
+    pub(super) fn is_new(&self, seen: &Seen) -> bool {
+        let judged = self.judged.as_ref().map(|(weights, _)| *weights);
+        judged != Some(seen.weights)
+            && self
+                .served
+                .main
+                .model()
+                .is_some_and(|model| model.weights == seen.weights)
+    }
+
+    /// Takes an answer; returns whether a detector found drift for the first time.
+    pub(super) fn take(&mut self, around: &Around, seen: Seen) -> bool {
+        let now = Instant::now();
+        match &mut self.phase {
+            Phase::Nothing => false,
+            // A canary's answers, or the last of an earlier model.
+            Phase::Refused(refused) if refused.weights != seen.weights => false,
+            Phase::Active(active) if active.weights() != seen.weights => false,
+            Phase::Refused(refused) => {
+                refused.fresh += 1;
+                if refused.is_due(around.pace.every, now) {
+                    (refused.fresh, refused.counted_at) = (0, now);
+                    around.metrics.refused(&self.served.name);
+                }
+                false
+            }
+            Phase::Active(active) => {
+                self.rate.add();
+                self.is_changed = true;
+                let (name, mut is_alarm) = (&self.served.name, false);
+                active.take(seen.probabilities, now, &mut |standing, news| {
+                    is_alarm |= looked(around, &self.served, name, standing, news);
+                });
+                is_alarm
+            }
+        }
+    }
+
+    /// Compares the window, if it is time to; returns whether a detector found drift for the first time.
+    pub(super) fn check(&mut self, around: &Around) -> bool {
+        let Phase::Active(active) = &mut self.phase else {
+            return false;
+        };
+        let now = Instant::now();
+        if !active.is_due(now) {
+            return false;
+        }
+        self.is_changed = true;
+        let (name, mut is_alarm) = (&self.served.name, false);
+        active.check(now, &around.cancel, &mut |standing, news| {
+            is_alarm |= looked(around, &self.served, name, standing, news);
+        });
+        self.show(around);
+        is_alarm
+    }
+
+    /// Begins anew; returns whether there is anything that could.
+    pub(super) fn reset(&mut self, around: &Around) -> bool {
+        let Phase::Active(active) = &mut self.phase else {
+            return false;
+        };
+        active.reset(Instant::now());
+        for standing in active.standings() {
+            around.metrics.tell(&self.served.name, standing);
+        }
+        self.is_changed = true;
+        self.show(around);
+        true
+    }
+
+    /// Tells what follows from the time alone, and shows how everything stands.
+    pub(super) fn tick(&mut self, around: &Around) {
+        let Phase::Active(active) = &self.phase else {
+            return;
+        };
+        let images_per_s = self.rate.per_second(Instant::now());
+        for standing in active.standings() {
+            if let Some(false_alarm) = standing.false_alarm {
+                let seconds = false_alarm.seconds(images_per_s);
+                let name = &self.served.name;
+                around.metrics.false_alarm(name, &standing.name, seconds);
+            }
+        }
+        self.show(around);
+    }
+
+    fn show(&self, around: &Around) {
+        let Phase::Active(active) = &self.phase else {
+            return;
+        };
+        let images = active.window_images();
+        for standing in active.windowed() {
+            around
+                .metrics
+                .window(&self.served.name, &standing.name, images);
+        }
+        self.tap.show(Some(DriftInfo::watched(active)));
+    }
+
+    /// Returns the drift that has lasted for so long, if any has.
+    pub(super) fn lasting(&self, after: Duration) -> Option<DriftFound> {
+        let Phase::Active(active) = &self.phase else {
+            return None;
+        };
+        let now = Instant::now();
+        let lasts = |one: &&Standing| one.held_for(now).is_some_and(|held| after <= held);
+        let standing = active.standings().find(lasts)?;
+        Some(found(&self.served, standing))
+    }
+
+    /// Keeps where the detectors stand, if that changed.
+    pub(super) fn keep(&mut self, kept: &mut Kept) {
+        let Phase::Active(active) = &self.phase else {
+            return;
+        };
+        if !self.is_changed || !kept.is_ours() {
+            return;
+        }
+        let name = &self.served.name;
+        let state = State::new(name, active.weights(), active.id, active.state());
+        match kept.keep(&state) {
+            Ok(()) => self.is_changed = false,
+            Err(error) => tracing::warn!(
+                model = name, %error,
+                "where the detectors of drift stand cannot be kept; they go on"
+            ),
+        }
+    }
+}
+
+impl Refused {
+    /// Is a check missed, or a minute without one over?
+    fn is_due(&self, every: Every, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.counted_at);
+        let is_missed = match every {
+            Every::Images(images) => images <= self.fresh,
+            Every::Time(time) => time <= passed,
+        };
+        is_missed || REFUSED_EVERY <= passed
+    }
+}
+
+/// Says what is wrong, and what to do.
+fn told(error: &detect::Error) -> String {
+    let help = error.to_diagnostics().into_iter().find_map(|d| d.help);
+    help.map_or_else(|| error.to_string(), |help| format!("{error}; {help}"))
+}
+
+/// Goes on where the detectors stood, as far as that fits.
+fn resume(active: &mut Active, state: &State, kept: &Kept) {
+    let misfit = state.misfit(active.weights(), active.id);
+    let problem = misfit.or_else(|| {
+        let problems = active.resume(&state.detectors);
+        (!problems.is_empty()).then(|| problems.join("; "))
+    });
+    if let Some(problem) = problem {
+        kept.set_aside(&state.model, &problem);
+    }
+}
+
+/// Tells what a detector says after a look; returns whether it found drift for the first time.
+fn looked(around: &Around, served: &Served, name: &str, standing: &Standing, news: News) -> bool {
+    around.metrics.looked(name, standing);
+    match news {
+        News::None => false,
+        News::Problem => {
+            let (detector, problem) = (&standing.name, &standing.problem);
+            tracing::warn!(
+                model = name,
+                detector,
+                problem,
+                "a detector of drift cannot look"
+            );
+            false
+        }
+        News::Alarm => {
+            let event = DriftEvent::Found(found(served, standing));
+            (around.observe)(ServerEvent::Drift {
+                model: name.to_owned(),
+                event,
+            });
+            true
+        }
+    }
+}
+
+fn found(served: &Served, standing: &Standing) -> DriftFound {
+    let model = served.main.model();
+    DriftFound {
+        model: served.name.clone(),
+        version: model.map_or_else(String::new, |model| model.version.version.clone()),
+        detector: standing.name.clone(),
+        p_value: standing.p_value,
+        score: standing.score,
+        threshold: standing.threshold,
+        since: standing.since.map_or_else(String::new, |at| at.to_string()),
+    }
+}

@@ -1,0 +1,292 @@
+//! Drift in `cvops serve`: what its detectors say of the pictures that come, what is kept, and what is run.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use snapbox::str;
+
+use crate::support::client::{Server, base64, failed_start};
+use crate::support::pictures::{png, stripes, trained_project};
+use crate::support::stages::wait_until;
+use crate::support::{Project, check, project};
+
+/// A reference of 120 pictures, and detectors that chance deceives once in ten thousand windows.
+const PARAMS: &str = "\
+preprocess: {size: 16, val: 0.2, test: 0.5}
+model:
+  blocks: [{filters: 4, pool: max}]
+  head: {dense: [8]}
+train: {epochs: 3, batch_size: 8}
+drift:
+  alpha: 0.0001
+  detectors: [{input: softmax}, {input: properties}]
+  online: [{input: softmax, window: 20, ert: 20000, every: 2}]
+  outlier: {method: none}
+serve: {drift: {window: 100}}
+";
+
+/// Says what was found once for each time that it is run.
+const ON_DRIFT: &str = "\
+on_drift:
+  command: echo \"$CVOPS_DRIFT_MODEL $CVOPS_DRIFT_VERSION\" >> ran.txt
+  period: 1h
+  after: 1ms
+";
+
+fn watched_project() -> Project {
+    let p = project();
+    p.ok("init");
+    p.write("params.yaml", PARAMS);
+    p.pictures("data/raw", &["across", "along"], 120);
+    p.ok("preprocess");
+    p.ok("train");
+    p.ok("drift fit");
+    p
+}
+
+/// Pictures as those of the reference, and none of them.
+fn usual(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|i| stripes(i % 2, 120 + i / 2)).collect()
+}
+
+/// The lamp is out.
+fn dark(count: usize) -> Vec<Vec<u8>> {
+    vec![png(16, 16, |_, _| [3, 3, 3]); count]
+}
+
+fn send(server: &Server, pictures: &[Vec<u8>]) {
+    for some in pictures.chunks(50) {
+        let images: Vec<String> = some.iter().map(|picture| base64(picture)).collect();
+        let body = json!({"images": images}).to_string();
+        let answer = server.post("/predict/batch", "application/json", body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+fn detected(detector: &str) -> String {
+    format!("cvops_drift_detected{{detector=\"{detector}\",model=\"classifier\"}}")
+}
+
+fn checks(detector: &str, result: &str) -> String {
+    format!(
+        "cvops_drift_checks_total{{detector=\"{detector}\",model=\"classifier\",result=\"{result}\"}}"
+    )
+}
+
+fn exposes(server: &Server, name: &str) -> bool {
+    let text = server.get("/metrics").text();
+    text.lines()
+        .any(|line| line.starts_with(&format!("{name}{{")))
+}
+
+/// What `GET /models` says of the detectors.
+fn told(server: &Server) -> Value {
+    server.get("/models").json()["models"][0]["drift"].clone()
+}
+
+fn detector(server: &Server, name: &str) -> Value {
+    let told = told(server);
+    let all = told["detectors"].as_array().unwrap();
+    let found = all.iter().find(|one| one["name"] == name);
+    found
+        .unwrap_or_else(|| panic!("no `{name}` in {told}"))
+        .clone()
+}
+
+fn stop(server: Server) {
+    server.signal(Signal::TERM);
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn drift_is_found_kept_over_a_restart_and_answered_once() {
+    let p = watched_project();
+    p.write(".cvops/config.yaml", ON_DRIFT);
+    let server = p.serve_ready("");
+    let watched = server.event("drift_watched");
+    assert_eq!(watched["detectors"], json!(["softmax", "online_softmax"]));
+    assert_eq!(watched["left_out"], json!(["properties"]));
+    assert_eq!(told(&server)["state"], "watched");
+    // Nobody has looked: that is not "no drift".
+    assert!(!exposes(&server, "cvops_drift_detected"));
+
+    // An explanation asks about a picture that a prediction has been asked about.
+    let explained = server.post("/explain", "image/png", stripes(0, 1));
+    assert_eq!(explained.status, 200);
+    send(&server, &usual(110));
+    for detector in ["softmax", "online_softmax"] {
+        let found = checks(detector, "ok");
+        wait_until("the detectors look", || 1.0 <= server.metric(&found));
+        assert_eq!(server.metric(&detected(detector)), 0.0, "{detector}");
+    }
+    wait_until("all are looked at", || told(&server)["images"] == 110);
+    assert_eq!(detector(&server, "softmax")["result"], "ok");
+    assert!(!p.exists("ran.txt"));
+
+    send(&server, &dark(200));
+    for detector in ["softmax", "online_softmax"] {
+        let found = detected(detector);
+        wait_until("drift is found", || server.metric(&found) == 1.0);
+    }
+    let threshold = "cvops_drift_threshold{detector=\"softmax\",model=\"classifier\"}";
+    let p_value = "cvops_drift_p_value{detector=\"softmax\",model=\"classifier\"}";
+    assert!(server.metric(p_value) < server.metric(threshold));
+    assert_eq!(server.event("drift")["model"], "classifier");
+    assert_eq!(server.event("on_drift_started")["version"], "1");
+    assert_eq!(server.event("on_drift_ended")["exit_code"], 0);
+    assert_eq!(p.read("ran.txt"), "classifier 1\n");
+    wait_until("it is shown", || {
+        detector(&server, "online_softmax")["detected"] == true
+    });
+    let since = detector(&server, "online_softmax")["drift_since"].clone();
+    assert!(since.is_string());
+    stop(server);
+
+    let server = p.serve_ready("");
+    server.event("drift_watched");
+    // The stream's alarm goes on; a window begins anew, and remembers when it began.
+    assert_eq!(server.metric(&detected("online_softmax")), 1.0);
+    assert_eq!(detector(&server, "online_softmax")["drift_since"], since);
+    let window = detector(&server, "softmax");
+    assert_eq!(
+        (&window["detected"], &window["result"]),
+        (&json!(false), &Value::Null)
+    );
+    assert!(window["drift_since"].is_string());
+    send(&server, &dark(100));
+    wait_until("the window is full", || {
+        1.0 <= server.metric(&checks("softmax", "drift"))
+    });
+
+    let reset = server.post("/models/classifier/drift/reset", "text/plain", "");
+    assert_eq!(
+        (reset.status, reset.json()),
+        (200, json!({"status": "reset"}))
+    );
+    assert!(!exposes(&server, "cvops_drift_detected"));
+    for name in ["softmax", "online_softmax"] {
+        let one = detector(&server, name);
+        assert_eq!(
+            (&one["detected"], &one["drift_since"]),
+            (&json!(false), &Value::Null)
+        );
+    }
+    stop(server);
+    // Within the period, whoever serves.
+    assert_eq!(p.read("ran.txt"), "classifier 1\n");
+    let ran: Value = serde_json::from_str(&p.read(".cvops/drift/on-drift.json")).unwrap();
+    assert_eq!(
+        (&ran["model"], &ran["exit_code"]),
+        (&json!("classifier"), &json!(0))
+    );
+
+    let server = p.serve_ready("");
+    server.event("drift_watched");
+    assert!(!exposes(&server, "cvops_drift_detected"), "a reset is kept");
+}
+
+#[test]
+fn detectors_of_another_model_are_refused_aloud_until_they_are_fitted_again() {
+    let p = watched_project();
+    let server = p.serve_ready("");
+    server.event("drift_watched");
+    send(&server, &usual(4));
+    p.write("params.yaml", PARAMS.replace("epochs: 3", "epochs: 2"));
+    p.ok("train");
+    let reload = server.post("/models/classifier/reload", "application/json", "");
+    assert_eq!(reload.status, 200, "{}", reload.text());
+    let refused = server.event("drift_refused");
+    let problem = refused["problem"].as_str().unwrap();
+    assert!(problem.contains("another model"), "{problem}");
+    assert!(problem.contains("`cvops drift fit`"), "{problem}");
+    // Answers go on.
+    send(&server, &usual(4));
+    assert!(1.0 <= server.metric(&checks("all", "error")));
+    assert_eq!(told(&server)["state"], "refused");
+    assert_eq!(told(&server)["problem"], problem);
+    for gone in [
+        "cvops_drift_detected",
+        "cvops_drift_last_check_timestamp_seconds",
+    ] {
+        assert!(!exposes(&server, gone), "{gone}");
+    }
+    let reset = server.post("/models/classifier/drift/reset", "text/plain", "");
+    assert_eq!(reset.outcome(), "409 not_watched");
+    p.ok("drift fit");
+    server.event("drift_watched");
+    assert_eq!(told(&server)["state"], "watched");
+    let unknown = server.post("/models/none/drift/reset", "text/plain", "");
+    assert_eq!(unknown.outcome(), "404 model_not_found");
+}
+
+#[test]
+fn what_was_kept_and_does_not_fit_is_set_aside() {
+    let p = watched_project();
+    let kept = || {
+        let names = p.names(".cvops/drift").into_iter();
+        let names = names.filter(|name| name.starts_with("state-"));
+        names.collect::<Vec<String>>()
+    };
+    let run = || {
+        let server = p.serve_ready("");
+        server.event("drift_watched");
+        send(&server, &usual(4));
+        wait_until("they are looked at", || told(&server)["images"] == 4);
+        stop(server);
+    };
+    run();
+    let names = kept();
+    let [name] = names.as_slice() else {
+        panic!("{names:?}")
+    };
+    let aside = format!("{name}.set-aside");
+    run();
+    assert_eq!(kept(), names, "it fits");
+    // Damaged.
+    p.write(&format!(".cvops/drift/{name}"), "{\"schema\": 1}");
+    run();
+    assert!(p.serve_log().contains("is set aside"), "{}", p.serve_log());
+    assert_eq!(p.read(&format!(".cvops/drift/{aside}")), "{\"schema\": 1}");
+    // Of other detectors of the same model.
+    p.write("params.yaml", PARAMS.replace("window: 20", "window: 10"));
+    p.ok("drift fit");
+    run();
+    assert!(p.serve_log().contains("fitted anew"), "{}", p.serve_log());
+    assert_ne!(p.read(&format!(".cvops/drift/{aside}")), "{\"schema\": 1}");
+    assert_eq!(kept(), [name.clone(), aside]);
+}
+
+#[test]
+fn detectors_are_those_that_were_named_and_none_where_none_are_wanted() {
+    let p = trained_project();
+    let server = p.serve_ready("");
+    // There are none, and nobody has asked for any.
+    assert_eq!(told(&server), Value::Null);
+    let reset = server.post("/models/classifier/drift/reset", "text/plain", "");
+    assert_eq!(reset.outcome(), "409 not_watched");
+    drop(server);
+    let server = p.serve_ready("--drift models/nowhere");
+    let refused = server.event("drift_refused");
+    assert_eq!(
+        refused["problem"],
+        "there are no fitted detectors in `models/nowhere`; `cvops drift fit` makes them"
+    );
+    drop(server);
+    let params = p.read("params.yaml");
+    p.write("params.yaml", format!("{params}serve: {{drift: false}}\n"));
+    let server = p.serve_ready("");
+    assert!(!exposes(&server, "cvops_drift_dropped_total"));
+    drop(server);
+    check(
+        &failed_start(
+            &p,
+            "--drift models/drift --model a=models/classifier --model b=models/classifier",
+        ),
+        str![[r"
+--- stderr ---
+error: `--drift models/drift` names detectors of one model for 2 models
+ |
+ = help: detectors are fitted to one model: name them as `serve.models.NAME.drift` in params.yaml
+[exit 2]
+"]],
+    );
+}
