@@ -4,12 +4,14 @@
 //! exactly as a training picture was. Imports: nothing of ours.
 
 mod decode;
+mod facts;
 mod fit;
 mod format;
 mod pixels;
 mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode, pixels};
+pub use facts::{Facts, Frames, Space, facts};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
