@@ -1,9 +1,11 @@
 //! What the checks found, as data: one `Finding` for each check, and the `Audit` of all of them.
-//! Imports: vision.
+//! Imports: vision, `audit::learned`.
 
 use serde::{Serialize, Serializer};
 
 use crate::vision::dataset::{ClassCounts, Split};
+
+use super::learned::Learned;
 
 /// A question that is asked of the pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -321,6 +323,8 @@ pub struct Audit {
     pub excluded: usize,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// What was learnt from the pictures about labels, segments and shortcuts; `null` if nobody asked.
+    pub learned: Option<Learned>,
     /// What the check could not tell and why, one sentence each.
     pub notes: Vec<String>,
 }

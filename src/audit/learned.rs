@@ -86,7 +86,8 @@ pub struct Learned {
     pub segments: Vec<Segment>,
     /// How well single properties tell the classes, the best first.
     pub shortcuts: Vec<Shortcut>,
-    /// What could not be told and why, one sentence each without a full stop.
+    /// What could not be told and why, one sentence each: for `Audit::notes`.
+    #[serde(skip)]
     pub notes: Vec<String>,
 }
 

@@ -7,12 +7,33 @@
 //! Invariant: a check that cannot be made says so in `Audit::notes` or ends in an error; it never
 //! counts as passed. Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
+mod bins;
+mod confident;
 mod error;
+mod features;
 mod finding;
+#[cfg(test)]
+mod fixtures;
+mod folds;
+mod lbfgs;
+mod learned;
+mod page;
 mod params;
 mod pictures;
+mod probe;
+mod segments;
+mod shortcut;
 
+pub use confident::{LabelErrors, Ranking, Suspect, label_errors};
 pub use error::Error;
+pub use features::FeatureSource;
 pub use finding::{Audit, Check, Finding, Item, Place, Severity};
+pub use learned::{
+    ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn,
+};
+pub use page::page;
 pub use params::{AuditParams, NearParams};
 pub use pictures::{Picture, Pictures};
+pub use probe::Probabilities;
+pub use segments::{Column, Judged, Segment, SegmentParams, weak_segments};
+pub use shortcut::{Shortcut, ShortcutParams};
