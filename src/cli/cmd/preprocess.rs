@@ -61,7 +61,10 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             ));
             warn_of_unknown(ctx, &unknown);
         }
-        PreprocessEvent::Progress { done, .. } => bar.at(done as u64),
+        PreprocessEvent::Progress { done, total } => {
+            bar.start(total as u64);
+            bar.at(done as u64);
+        }
         PreprocessEvent::Corrupt { path, reason } => bar.above(|| {
             ctx.out.note(
                 &ctx.out
@@ -117,10 +120,13 @@ pub(super) fn warn_of_unknown(ctx: &Ctx, unknown: &[String]) {
     let Some(first) = unknown.first() else {
         return;
     };
-    let rest = match unknown.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let (are, no, rest) = match unknown.len() {
+        1 => ("is", "no picture", ""),
+        _ => ("are", "no pictures", ", …"),
     };
-    let text = format!("`preprocess.exclude` lists what is no picture: `{first}`{rest}");
+    let text = format!(
+        "{} in `preprocess.exclude` {are} {no} of the data: `{first}`{rest}",
+        units::count(unknown.len(), "path")
+    );
     ctx.out.note(&ctx.out.paint(Style::Changed, &text));
 }
