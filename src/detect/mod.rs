@@ -2,3 +2,9 @@
 //! what people read about it.
 //!
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
+
+mod error;
+pub mod features;
+
+pub use error::Error;
+pub use features::{Features, Input};

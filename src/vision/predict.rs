@@ -51,6 +51,38 @@ impl Network {
             Self::Onnx(network) => network.logits(&images),
         }
     }
+
+    /// As `logits`, with the embeddings, `[count, embedding_width]`, where the network has them.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "a network from elsewhere may fail, and has no embeddings"
+        )
+    )]
+    fn observe(&self, images: Vec<f32>) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        match self {
+            Self::Own(network) => Ok(network.observe(images)),
+            #[cfg(feature = "onnx")]
+            Self::Onnx(network) => Ok((network.logits(&images)?, Vec::new())),
+        }
+    }
+
+    /// Returns how many activations of a picture enter the last layer, where that is known.
+    #[cfg_attr(
+        not(feature = "onnx"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "a network from elsewhere has no embeddings"
+        )
+    )]
+    fn embedding_width(&self) -> Option<usize> {
+        match self {
+            Self::Own(network) => Some(network.embedding_width()),
+            #[cfg(feature = "onnx")]
+            Self::Onnx(_) => None,
+        }
+    }
 }
 
 /// What a network says about some pictures: one number per picture and class, larger is likelier.
@@ -68,6 +100,27 @@ impl Logits {
     pub fn probabilities(&self) -> Vec<Vec<f64>> {
         self.rows.chunks_exact(self.classes).map(softmax).collect()
     }
+}
+
+/// What enters the last layer of a network, of some pictures: its view of them, before it decides.
+///
+/// With a hidden dense layer these are its activations; else the maps of the last block, pooled or
+/// channel by channel, as the weights of the last layer are ordered. Dropout is off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// `[pictures, width]`, last dimension fastest.
+    pub rows: Vec<f32>,
+    /// Numbers per picture.
+    pub width: usize,
+}
+
+/// Everything that a network makes of some pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// What it says, bit by bit as `Predictor::predict` returns it.
+    pub logits: Logits,
+    /// What it made that of; none for networks from elsewhere, whose last layer is not known.
+    pub embeddings: Option<Embeddings>,
 }
 
 /// Returns exp(xᵢ) / Σ exp(xⱼ), computed in f64 after subtracting the largest x, so that nothing
@@ -147,23 +200,60 @@ impl Predictor {
     /// The pictures have another size than the model takes; `cancel` was requested; a network from
     /// elsewhere fails.
     pub fn predict(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Logits, Error> {
+        let classes = self.described.classes.len();
+        let mut rows = Vec::with_capacity(pixels.count() * classes);
+        self.in_batches(pixels, cancel, |images| {
+            rows.extend(self.network.logits(images)?);
+            Ok(())
+        })?;
+        Ok(Logits { rows, classes })
+    }
+
+    /// Returns the logits of all `pixels` as `predict` does, and what entered the last layer.
+    ///
+    /// # Errors
+    /// As `predict`.
+    pub fn observe(&self, pixels: &Pixels, cancel: &Cancel) -> Result<Observed, Error> {
+        let classes = self.described.classes.len();
+        let width = self.network.embedding_width();
+        let mut rows = Vec::with_capacity(pixels.count() * classes);
+        let mut embedded = Vec::with_capacity(pixels.count() * width.unwrap_or(0));
+        self.in_batches(pixels, cancel, |images| {
+            let (logits, embeddings) = self.network.observe(images)?;
+            rows.extend(logits);
+            embedded.extend(embeddings);
+            Ok(())
+        })?;
+        Ok(Observed {
+            logits: Logits { rows, classes },
+            embeddings: width.map(|width| Embeddings {
+                rows: embedded,
+                width,
+            }),
+        })
+    }
+
+    /// Calls `ask` with all `pixels`, normalised, batch after batch.
+    fn in_batches(
+        &self,
+        pixels: &Pixels,
+        cancel: &Cancel,
+        mut ask: impl FnMut(Vec<f32>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let expected = self.input_size();
         let (height, width) = (pixels.height(), pixels.width());
         let found = format!("{height}×{width}×{}", pixels.channels());
         if expected != found {
             return Err(Error::InputSize { expected, found });
         }
-        let classes = self.described.classes.len();
-        let mut rows = Vec::with_capacity(pixels.count() * classes);
         for from in (0..pixels.count()).step_by(BATCH_IMAGES) {
             if let Some(reason) = cancel.reason() {
                 return Err(Error::Cancelled(reason));
             }
             let to = pixels.count().min(from + BATCH_IMAGES);
-            let images = self.normaliser.images(pixels, from, to);
-            rows.extend(self.network.logits(images)?);
+            ask(self.normaliser.images(pixels, from, to))?;
         }
-        Ok(Logits { rows, classes })
+        Ok(())
     }
 
     /// Returns the logits of `samples`, computed as one batch.

@@ -8,6 +8,7 @@ mod facts;
 mod fit;
 mod format;
 mod pixels;
+mod properties;
 mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode, pixels};
@@ -15,4 +16,5 @@ pub use facts::{Facts, Frames, Space, facts};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
+pub use properties::{PROPERTIES, properties, properties_of};
 pub use thumbnail::{png, shrunk, thumbnail};

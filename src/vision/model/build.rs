@@ -111,16 +111,29 @@ impl Network {
     /// when the network is not on an autodiff device.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
-        self.run(input, None)
+        self.classified(self.embedded(input, None))
+    }
+
+    /// Returns the logits as `forward` does, and what enters the output layer, `[batch,
+    /// Plan::embedding_width]`.
+    #[must_use]
+    pub fn observe(&self, input: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
+        let embedded = self.embedded(input, None);
+        (self.classified(embedded.clone()), embedded)
     }
 
     /// Returns the logits of a batch, for training.
     #[must_use]
     pub fn forward_train(&self, input: Tensor<4>, dropout: &mut Dropout) -> Tensor<2> {
-        self.run(input, Some(dropout))
+        self.classified(self.embedded(input, Some(dropout)))
     }
 
-    fn run(&self, input: Tensor<4>, mut dropout: Option<&mut Dropout>) -> Tensor<2> {
+    fn classified(&self, embedded: Tensor<2>) -> Tensor<2> {
+        dense(&self.output, embedded, 1.0)
+    }
+
+    /// Returns what enters the output layer.
+    fn embedded(&self, input: Tensor<4>, mut dropout: Option<&mut Dropout>) -> Tensor<2> {
         let mut maps = input;
         // What each block got, where it is needed again: the back end works in place on the others.
         let mut kept: Vec<Option<Tensor<4>>> = Vec::with_capacity(self.blocks.len());
@@ -150,7 +163,7 @@ impl Network {
         {
             x = dropout.apply(x, self.head.dropout);
         }
-        dense(&self.output, x, 1.0)
+        x
     }
 
     /// Copies all values to the host.

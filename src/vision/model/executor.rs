@@ -32,6 +32,8 @@ pub struct Executor {
     /// Values of one picture.
     input_len: usize,
     classes: usize,
+    /// What enters the output layer.
+    embedding: Map,
     /// Pictures that are computed together.
     group: usize,
     /// Values of working memory for one picture.
@@ -121,7 +123,7 @@ struct Builder<'a> {
 }
 
 /// What a block makes of its input.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Map {
     value: Value,
     height: usize,
@@ -132,6 +134,21 @@ struct Map {
 impl Map {
     fn len(self) -> usize {
         self.height * self.width * self.channels
+    }
+
+    /// Writes `maps`, `[count, height, width, channels]`, channel by channel: `[count, channels, height,
+    /// width]`.
+    fn write_planes(self, maps: &[f32], planes: &mut [f32]) {
+        let pixels = self.height * self.width;
+        let pictures = maps.chunks_exact(self.len());
+        for (map, planes) in pictures.zip(planes.chunks_exact_mut(self.len())) {
+            for (channel, plane) in planes.chunks_exact_mut(pixels).enumerate() {
+                let values = map.iter().skip(channel).step_by(self.channels);
+                for (to, from) in plane.iter_mut().zip(values) {
+                    *to = *from;
+                }
+            }
+        }
     }
 }
 
@@ -156,7 +173,7 @@ impl Executor {
             channels: plan.input.channels,
         };
         let map = builder.blocks(plan, input)?;
-        builder.head(plan, map)?;
+        let embedding = builder.head(plan, map)?;
         let Builder {
             steps,
             memory,
@@ -168,6 +185,7 @@ impl Executor {
             steps,
             input_len: input.len(),
             classes: plan.classes,
+            embedding,
             group: (GROUP_VALUES / largest).clamp(1, GROUP_MAX),
             memory_len: memory.len,
             spare: Mutex::new(Vec::new()),
@@ -194,18 +212,49 @@ impl Executor {
         assert!(pictures.len() / self.input_len * self.classes == logits.len());
         let count = pictures.len() / self.input_len;
         if count <= self.group {
-            return self.run_group(pictures, logits);
+            return self.run_group(pictures, logits, None);
         }
-        // Of nearly equal size: 17 pictures are 9 + 8, not 16 + 1.
-        let group = count.div_ceil(count.div_ceil(self.group));
+        let group = self.group_of(count);
         pictures
             .par_chunks(group * self.input_len)
             .zip(logits.par_chunks_mut(group * self.classes))
             .with_max_len(1)
-            .for_each(|(pictures, logits)| self.run_group(pictures, logits));
+            .for_each(|(pictures, logits)| self.run_group(pictures, logits, None));
     }
 
-    fn run_group(&self, pictures: &[f32], logits: &mut [f32]) {
+    /// Returns the logits of `pictures` as `logits` does, bit by bit, and what entered the output
+    /// layer, `[count, Plan::embedding_width]`, maps channel by channel.
+    ///
+    /// # Panics
+    /// `pictures` are no whole pictures.
+    #[must_use]
+    pub fn observe(&self, pictures: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        assert!(pictures.len().is_multiple_of(self.input_len));
+        let count = pictures.len() / self.input_len;
+        let width = self.embedding.len();
+        let mut logits = vec![0.0; count * self.classes];
+        let mut embeddings = vec![0.0; count * width];
+        if 0 < count {
+            let group = self.group_of(count);
+            pictures
+                .par_chunks(group * self.input_len)
+                .zip(logits.par_chunks_mut(group * self.classes))
+                .zip(embeddings.par_chunks_mut(group * width))
+                .with_max_len(1)
+                .for_each(|((pictures, logits), embeddings)| {
+                    self.run_group(pictures, logits, Some(embeddings));
+                });
+        }
+        (logits, embeddings)
+    }
+
+    /// Returns how many of `count` pictures are computed together, at least 1 of 1. All groups are of
+    /// nearly equal size: 17 pictures are 9 + 8, not 16 + 1.
+    fn group_of(&self, count: usize) -> usize {
+        count.div_ceil(count.div_ceil(self.group))
+    }
+
+    fn run_group(&self, pictures: &[f32], logits: &mut [f32], embeddings: Option<&mut [f32]>) {
         let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = spare().pop();
         let mut memory = taken.unwrap_or_else(|| vec![0.0; self.group * self.memory_len]);
@@ -219,6 +268,14 @@ impl Executor {
         }) = self.steps.last()
         {
             logits.copy_from_slice(&memory[at * count..(at + len) * count]);
+        }
+        if let Some(embeddings) = embeddings {
+            // The output layer is the last one: nothing was written over what it read.
+            let from = match self.embedding.value {
+                Value::Pictures => pictures,
+                Value::Memory { at, len } => &memory[at * count..(at + len) * count],
+            };
+            self.embedding.write_planes(from, embeddings);
         }
         spare().push(memory);
     }
@@ -373,7 +430,8 @@ impl<'a> Builder<'a> {
         Ok(map)
     }
 
-    fn head(&mut self, plan: &Plan, mut map: Map) -> Result<(), WeightsProblem> {
+    /// Adds the layers of the head. Returns what enters the last of them.
+    fn head(&mut self, plan: &Plan, mut map: Map) -> Result<Map, WeightsProblem> {
         let reduction = match plan.spec.head.global_pool {
             Pool::None => None,
             Pool::Avg => Some(Reduction::Mean),
@@ -383,6 +441,7 @@ impl<'a> Builder<'a> {
             map = self.reduce(map, reduction, [map.height, map.width]);
         }
         let hidden = plan.spec.head.dense.len();
+        let mut embedding = map;
         for i in 0..=hidden {
             let (name, slope) = if i < hidden {
                 (format!("dense.{i}"), 0.0)
@@ -412,11 +471,11 @@ impl<'a> Builder<'a> {
                 border: 0,
             };
             let finish = Finish { slope, pool: 1 };
-            let before = map.value;
+            embedding = map;
             map = self.conv(map, shape, finish, &weights, bias);
-            self.memory.free(before);
+            self.memory.free(embedding.value);
         }
-        Ok(())
+        Ok(embedding)
     }
 
     fn conv(

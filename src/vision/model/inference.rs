@@ -16,6 +16,7 @@ use super::weights::{Weights, WeightsProblem};
 pub(in crate::vision) struct Inference {
     form: Form,
     input: Input,
+    embedding_width: usize,
 }
 
 #[derive(Debug)]
@@ -43,8 +44,16 @@ impl Inference {
             let device = device.inference();
             Form::Network(Box::new(Network::new(plan, weights, &device)?), device)
         };
-        let input = plan.input;
-        Ok(Self { form, input })
+        Ok(Self {
+            form,
+            input: plan.input,
+            embedding_width: plan.embedding_width(),
+        })
+    }
+
+    /// Returns how many activations of a picture enter the output layer.
+    pub(in crate::vision) fn embedding_width(&self) -> usize {
+        self.embedding_width
     }
 
     /// Returns the logits, `[count, classes]`, of normalised `images`, `[count, height, width,
@@ -54,6 +63,19 @@ impl Inference {
             Form::Executor(executor) => executor.logits(&images),
             Form::Network(network, device) => {
                 read_values(network.forward(images_tensor(images, self.input, device)))
+            }
+        }
+    }
+
+    /// Returns the logits as `logits` does, and what enters the output layer, `[count,
+    /// embedding_width]`.
+    pub(in crate::vision) fn observe(&self, images: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        match &self.form {
+            Form::Executor(executor) => executor.observe(&images),
+            Form::Network(network, device) => {
+                let images = images_tensor(images, self.input, device);
+                let (logits, embeddings) = network.observe(images);
+                (read_values(logits), read_values(embeddings))
             }
         }
     }

@@ -267,6 +267,20 @@ impl Plan {
         self.layers.iter().map(Layer::parameters).sum()
     }
 
+    /// Returns how many activations of a picture enter the output layer.
+    #[must_use]
+    pub fn embedding_width(&self) -> usize {
+        if let [.., before, _output] = self.layers.as_slice() {
+            return before.output.len();
+        }
+        let Input {
+            height,
+            width,
+            channels,
+        } = self.input;
+        height * width * channels
+    }
+
     /// Returns the floating-point operations of one picture's forward pass.
     #[must_use]
     pub fn flops(&self) -> u64 {
