@@ -1,9 +1,11 @@
 //! The table that all checks look at: one row for each usable picture, and its fitted pixels.
-//! Imports: base, vision.
+//! Imports: base, vision, `audit::finding`.
 
 use crate::base::ContentHash;
 use crate::vision::dataset::Split;
 use crate::vision::image::{Facts, Pixels};
+
+use super::finding::{Item, Place};
 
 /// One usable picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Picture {
     pub bytes: u64,
     /// What the file says of itself: format, size, values, frames.
     pub facts: Facts,
+    /// Does a pixel let the background through?
+    pub transparent: bool,
     /// Width of the decoded picture, upright, in pixels.
     pub width: u32,
     /// Height of the decoded picture, upright, in pixels.
@@ -49,5 +53,44 @@ impl Pictures {
     #[must_use]
     pub fn class(&self, row: usize) -> &str {
         &self.classes[self.rows[row].class as usize]
+    }
+
+    /// Returns row `row` as a thing that a check found.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn item(&self, row: usize, detail: impl Into<String>) -> Item {
+        let picture = &self.rows[row];
+        Item {
+            path: Some(picture.path.clone()),
+            split: Some(picture.split),
+            class: Some(self.class(row).to_owned()),
+            detail: detail.into(),
+            other: None,
+            row: Some(row),
+        }
+    }
+
+    /// Returns where row `row` lies.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn place(&self, row: usize) -> Place {
+        let picture = &self.rows[row];
+        Place {
+            path: picture.path.clone(),
+            split: picture.split,
+            class: self.class(row).to_owned(),
+            row,
+        }
+    }
+
+    /// Returns the rows of a split, ascending.
+    pub fn rows_of(&self, split: Split) -> impl Iterator<Item = usize> {
+        let rows = self.rows.iter().enumerate();
+        rows.filter(move |(_, picture)| picture.split == split)
+            .map(|(row, _)| row)
     }
 }
