@@ -38,12 +38,22 @@ pub enum FeatureSource {
     Pixels,
 }
 
+/// Whether features can be compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Units {
+    /// Each has its own; how much it varies says nothing.
+    Own,
+    /// All have the same: principal components, of which those that hardly vary are noise.
+    Common,
+}
+
 /// Numbers that stand for pictures, all finite.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Features {
     values: Vec<f32>,
     width: usize,
     source: FeatureSource,
+    units: Units,
 }
 
 impl Features {
@@ -116,7 +126,11 @@ impl Features {
                 transformed(&pca, &sample(rows).map_err(failed)?).map_err(failed)
             })
             .collect::<Result<_, Error>>()?;
-        Self::new(portions.concat(), pca.components(), source)
+        let components = Self::new(portions.concat(), pca.components(), source)?;
+        Ok(Self {
+            units: Units::Common,
+            ..components
+        })
     }
 
     /// Takes rows of `width` numbers.
@@ -141,6 +155,7 @@ impl Features {
                     values,
                     width,
                     source,
+                    units: Units::Own,
                 });
             }
         };
@@ -158,6 +173,11 @@ impl Features {
     /// Returns the number of features.
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Returns whether they can be compared with each other.
+    pub(super) fn units(&self) -> Units {
+        self.units
     }
 
     /// Returns where they come from.

@@ -35,5 +35,5 @@ pub use page::page;
 pub use params::{AuditParams, NearParams};
 pub use pictures::{Picture, Pictures};
 pub use probe::Probabilities;
-pub use segments::{Column, Judged, Segment, SegmentParams, weak_segments};
+pub use segments::{Segment, SegmentParams};
 pub use shortcut::{Shortcut, ShortcutParams};

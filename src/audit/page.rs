@@ -1,5 +1,5 @@
 //! An audit as one self-contained page. Pure. Imports: report, `base::units`, `vision::dataset`,
-//! `audit::{finding, learned, pictures}`.
+//! `audit::{finding, learned, outliers, pictures, segments, shortcut}`.
 //!
 //! The page stays below 2 MB: each finding shows so many pictures, lists so many rows, and long names
 //! are cut. The JSON form has all of it.
@@ -10,7 +10,8 @@ use crate::report::page::{Block, Page, Section, Tile};
 use crate::report::{Align, Table, Tone};
 
 use super::finding::{Audit, Check, Finding, Severity};
-use super::learned::{Judge, Learned, short};
+use super::learned::{Judge, Learned};
+use super::outliers::short;
 use super::pictures::Pictures;
 use super::segments::Segment;
 use super::{FeatureSource, Shortcut};

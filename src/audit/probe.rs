@@ -12,7 +12,7 @@ use crate::base::Cancel;
 use crate::vision;
 
 use super::error::Error;
-use super::features::Features;
+use super::features::{Features, Units};
 use super::folds::FOLDS;
 use super::lbfgs::{Value, minimise};
 
@@ -109,8 +109,9 @@ pub(super) fn out_of_fold(task: Task<'_>, cancel: &Cancel) -> Result<Probabiliti
     Ok(Probabilities { values, classes })
 }
 
-/// Features with mean 0 and standard deviation 1; those that do not vary are 0. Means and deviations are
-/// of all pictures, the asked ones among them: they know no labels.
+/// Features with mean 0 and standard deviation 1, or, where they have a common unit, at most 1: principal
+/// components of noise stay small. Those that do not vary are 0. Means and deviations are of all
+/// pictures, the asked ones among them: they know no labels.
 struct Inputs {
     values: Vec<f32>,
     width: usize,
@@ -139,10 +140,11 @@ impl Inputs {
             .map(|(square, mean)| {
                 let deviation = square.sqrt();
                 // What rounding makes of a constant varies too.
-                if 1e-6 * mean.abs() < deviation && 1e-9 * largest < deviation {
-                    1.0 / deviation
-                } else {
-                    0.0
+                let varies = 1e-6 * mean.abs() < deviation && 1e-9 * largest < deviation;
+                match features.units() {
+                    _ if !varies => 0.0,
+                    Units::Own => 1.0 / deviation,
+                    Units::Common => 1.0 / largest,
                 }
             })
             .collect();

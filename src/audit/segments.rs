@@ -1,5 +1,5 @@
 //! On which kinds of pictures is a classifier weak? Accuracy by quarter of a property, and by class and
-//! quarter, against the rest. Pure. Imports: drift, `audit::bins`.
+//! quarter, against the rest. Pure. Imports: drift, `audit::{bins, columns}`.
 //!
 //! Whether a segment is worse than the rest is judged by Fisher's exact test (both are samples), and all
 //! tests together by Benjamini and Hochberg, since hundreds of segments are looked at.
@@ -12,9 +12,10 @@ use crate::drift::univariate::Alternative;
 use crate::drift::univariate::fisher::{self, Share};
 
 use super::bins::Bins;
+use super::columns::Measure;
 
 /// Parts into which the range of a property is cut.
-pub const QUARTERS: usize = 4;
+const QUARTERS: usize = 4;
 /// Segments that share this part of their pictures are one.
 const SAME: f64 = 0.8;
 
@@ -29,22 +30,13 @@ pub struct SegmentParams {
     pub alpha: f64,
 }
 
-/// A property of pictures: its name, and its value for each of them, all finite.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// Such as `brightness`.
-    pub property: &'static str,
-    /// One for each picture.
-    pub values: Vec<f64>,
-}
-
 /// What a classifier said of pictures.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub(super) struct Judged<'a> {
     /// Their classes.
-    pub labels: &'a [u32],
+    pub(super) labels: &'a [u32],
     /// What they were taken for.
-    pub predicted: &'a [u32],
+    pub(super) predicted: &'a [u32],
 }
 
 /// A kind of pictures on which the classifier is weak.
@@ -79,20 +71,20 @@ pub struct Segment {
 ///
 /// # Errors
 /// `params.alpha` is not between 0 and 1.
-pub fn weak_segments(
-    columns: &[Column],
+pub(super) fn weak_segments(
+    measures: &[Measure],
     judged: Judged<'_>,
     params: SegmentParams,
 ) -> Result<Vec<Segment>, drift::Error> {
     let classes = judged.labels.iter().max().map_or(0, |most| most + 1);
     let mut segments = Vec::new();
-    for column in columns {
-        let bins = Bins::quantiles(&column.values, QUARTERS);
+    for measure in measures {
+        let bins = Bins::quantiles(&measure.values, QUARTERS);
         if bins.len() < 2 {
             continue;
         }
         for class in std::iter::once(None).chain((0..classes).map(Some)) {
-            segments.extend(of_column(column, &bins, class, judged, params)?);
+            segments.extend(of_measure(measure, &bins, class, judged, params)?);
         }
     }
     if segments.is_empty() {
@@ -110,16 +102,16 @@ pub fn weak_segments(
     Ok(without_repetition(segments))
 }
 
-/// Returns the segments of one column within a class, weak or not.
-fn of_column(
-    column: &Column,
+/// Returns the segments of one measure within a class, weak or not.
+fn of_measure(
+    measure: &Measure,
     bins: &Bins,
     class: Option<u32>,
     judged: Judged<'_>,
     params: SegmentParams,
 ) -> Result<Vec<Segment>, drift::Error> {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); bins.len()];
-    for (row, value) in column.values.iter().enumerate() {
+    for (row, value) in measure.values.iter().enumerate() {
         if class.is_none_or(|class| class == judged.labels[row]) {
             rows[bins.of(*value)].push(row);
         }
@@ -148,9 +140,9 @@ fn of_column(
         }
         let accuracy = |share: Share| share.ones as f64 / share.of as f64;
         let (of_segment, of_rest) = (accuracy(inside), accuracy(rest));
-        let values = || rows.iter().map(|row| column.values[*row]);
+        let values = || rows.iter().map(|row| measure.values[*row]);
         segments.push(Segment {
-            property: column.property,
+            property: measure.name,
             also: Vec::new(),
             class,
             from: values().fold(f64::INFINITY, f64::min),
@@ -207,10 +199,10 @@ mod tests {
     };
 
     /// Two columns of noise, two classes, and the given chance of a mistake.
-    fn simulated(seed: u64, wrong: impl Fn(f64, u32) -> f64) -> (Vec<Column>, Vec<u32>, Vec<u32>) {
+    fn simulated(seed: u64, wrong: impl Fn(f64, u32) -> f64) -> (Vec<Measure>, Vec<u32>, Vec<u32>) {
         let mut rng = rng::stream(seed, "test.audit.segments", 0);
-        let mut column = |property| Column {
-            property,
+        let mut column = |name| Measure {
+            name,
             values: noise(&mut rng),
         };
         let columns = vec![column("brightness"), column("contrast")];
@@ -232,7 +224,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn segments(columns: &[Column], labels: &[u32], predicted: &[u32]) -> Vec<Segment> {
+    fn segments(columns: &[Measure], labels: &[u32], predicted: &[u32]) -> Vec<Segment> {
         weak_segments(columns, Judged { labels, predicted }, PARAMS).unwrap()
     }
 
@@ -275,12 +267,12 @@ mod tests {
         let (mut columns, labels, predicted) =
             simulated(2, |value, _| if value < 0.25 { 0.5 } else { 0.05 });
         let values = columns[0].values.iter().map(|value| 2.0 * value + 1.0);
-        columns.push(Column {
-            property: "red",
+        columns.push(Measure {
+            name: "red",
             values: values.collect(),
         });
-        columns.push(Column {
-            property: "saturation",
+        columns.push(Measure {
+            name: "saturation",
             values: vec![0.0; 2000],
         });
         let found = segments(&columns, &labels, &predicted);
@@ -291,8 +283,8 @@ mod tests {
 
     #[test]
     fn small_segments_are_left_out() {
-        let column = Column {
-            property: "entropy",
+        let column = Measure {
+            name: "entropy",
             values: (0..40).map(f64::from).collect(),
         };
         let labels = [0; 40];
@@ -315,8 +307,8 @@ mod tests {
     #[test]
     fn nothing_gives_nothing() {
         assert!(segments(&[], &[0, 1], &[0, 1]).is_empty());
-        let column = Column {
-            property: "entropy",
+        let column = Measure {
+            name: "entropy",
             values: Vec::new(),
         };
         assert!(segments(&[column], &[], &[]).is_empty());

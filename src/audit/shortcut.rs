@@ -1,5 +1,5 @@
 //! Can classes be told by one simple property alone: brightness, size, file format? Then a network will
-//! learn that instead of what the pictures show. Pure. Imports: drift, `audit::{bins, folds, segments}`.
+//! learn that instead of what the pictures show. Pure. Imports: drift, `audit::{bins, columns, folds}`.
 //!
 //! The classifier is a histogram: shares of the bins of the property in each class, learnt from four
 //! folds and asked about the fifth, with equal prior probabilities. So balanced accuracy is what it is
@@ -13,8 +13,8 @@ use crate::drift::univariate::Alternative;
 use crate::drift::univariate::fisher::{self, Share};
 
 use super::bins::Bins;
+use super::columns::Measure;
 use super::folds::FOLDS;
-use super::segments::Column;
 
 /// Bins of a property.
 const BINS: usize = 16;
@@ -54,23 +54,23 @@ pub struct Shortcut {
     pub alarm: bool,
 }
 
-/// Returns how well each of `columns` alone tells the classes: all at once for every property that
+/// Returns how well each of `measures` alone tells the classes: all at once for every property that
 /// varies, and one class against the rest where that raises the alarm; the best first. `folds` holds the
 /// fold of each picture. Empty if fewer than two classes have `support_min` pictures.
 ///
 /// # Errors
 /// `params.alpha` is not between 0 and 1.
 pub(super) fn shortcuts(
-    columns: &[Column],
+    measures: &[Measure],
     labels: &[u32],
     folds: &[usize],
     params: ShortcutParams,
 ) -> Result<Vec<Shortcut>, drift::Error> {
     let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
     let mut found = Vec::new();
-    for column in columns {
-        let bins = Bins::values_or_quantiles(&column.values, BINS);
-        let cells = Cells::count(column, &bins, labels, classes, folds);
+    for measure in measures {
+        let bins = Bins::values_or_quantiles(&measure.values, BINS);
+        let cells = Cells::count(measure, &bins, labels, classes, folds);
         let able: Vec<usize> = (0..classes)
             .filter(|class| params.support_min.max(1) as u64 <= cells.support(*class))
             .collect();
@@ -79,13 +79,13 @@ pub(super) fn shortcuts(
         }
         let mut smallest = 1.0_f64;
         for class in &able {
-            let one = cells.one(column.property, *class)?;
+            let one = cells.one(measure.name, *class)?;
             smallest = smallest.min(one.p);
             found.push(one);
         }
         // Bonferroni: the classes differ if one differs from the rest.
         let p = (smallest * able.len() as f64).min(1.0);
-        found.push(cells.all(column.property, &able, p));
+        found.push(cells.all(measure.name, &able, p));
     }
     if found.is_empty() {
         return Ok(found);
@@ -120,7 +120,7 @@ enum Side {
 
 impl Cells {
     fn count(
-        column: &Column,
+        measure: &Measure,
         bins: &Bins,
         labels: &[u32],
         classes: usize,
@@ -128,7 +128,7 @@ impl Cells {
     ) -> Self {
         let mut counts = vec![0; FOLDS * bins.len() * classes];
         let mut totals = vec![0; FOLDS * bins.len()];
-        for ((value, label), fold) in column.values.iter().zip(labels).zip(folds) {
+        for ((value, label), fold) in measure.values.iter().zip(labels).zip(folds) {
             let cell = fold * bins.len() + bins.of(*value);
             counts[cell * classes + *label as usize] += 1;
             totals[cell] += 1;
@@ -316,21 +316,21 @@ mod tests {
         alpha: 0.01,
     };
 
-    fn found(columns: &[Column], labels: &[u32], params: ShortcutParams) -> Vec<Shortcut> {
+    fn found(columns: &[Measure], labels: &[u32], params: ShortcutParams) -> Vec<Shortcut> {
         let single: Vec<usize> = (0..labels.len()).collect();
         shortcuts(columns, labels, &folds(labels, &single, 1), params).unwrap()
     }
 
-    fn column(property: &'static str, values: impl Iterator<Item = f64>) -> Column {
-        Column {
-            property,
+    fn column(name: &'static str, values: impl Iterator<Item = f64>) -> Measure {
+        Measure {
+            name,
             values: values.collect(),
         }
     }
 
-    fn noise(property: &'static str, count: usize, seed: u64) -> Column {
+    fn noise(name: &'static str, count: usize, seed: u64) -> Measure {
         let mut rng = rng::stream(seed, "test.audit.shortcut", 0);
-        column(property, (0..count).map(|_| rng.random::<f64>()))
+        column(name, (0..count).map(|_| rng.random::<f64>()))
     }
 
     #[test]
