@@ -5,6 +5,8 @@ use serde::{Serialize, Serializer};
 
 use crate::vision::dataset::{ClassCounts, Split};
 
+use super::leak::LeakAccuracy;
+
 /// A question that is asked of the pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
@@ -321,6 +323,8 @@ pub struct Audit {
     pub excluded: usize,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// What a model's accuracy becomes without leaked pictures; `null` without leaks or model.
+    pub leak_accuracy: Option<LeakAccuracy>,
     /// What the check could not tell and why, one sentence each.
     pub notes: Vec<String>,
 }
