@@ -55,7 +55,12 @@ pub(super) fn findings(pictures: &Pictures, copies: &Copies) -> Vec<Finding> {
                 }
             }
             [
-                Finding::new(kind.exact, format!("pictures that are {}", kind.title), kind.help, exact),
+                Finding::new(
+                    kind.exact,
+                    format!("pictures that are {}", kind.title),
+                    kind.help,
+                    exact,
+                ),
                 Finding::new(
                     kind.near,
                     format!("pictures that are, nearly the same, {}", kind.title),
@@ -101,11 +106,7 @@ fn likeness(found: Match) -> String {
 /// labels, those of an earlier split that a later one has as well, and in train and val exact copies
 /// beyond the first. What leaks is never taken out of the test split, nor is a near copy that harms
 /// nothing.
-pub(super) fn remedies(
-    pictures: &Pictures,
-    unusable: &[Unusable],
-    copies: &Copies,
-) -> Vec<Remedy> {
+pub(super) fn remedies(pictures: &Pictures, unusable: &[Unusable], copies: &Copies) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = unusable
         .iter()
         .map(|file| Remedy {
@@ -178,7 +179,13 @@ mod tests {
         ]);
         assert_eq!(
             shown,
-            ["leaks 3 0", "near-leaks 4 2", "near-leaks 5 2", "duplicates 1 0", "duplicates 5 4"]
+            [
+                "leaks 3 0",
+                "near-leaks 4 2",
+                "near-leaks 5 2",
+                "duplicates 1 0",
+                "duplicates 5 4"
+            ]
         );
         assert_eq!(
             left_out,

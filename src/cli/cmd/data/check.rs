@@ -226,7 +226,8 @@ fn find_data(ctx: &Ctx, args: &Args) -> Result<PathBuf, CliError> {
     if let Some(refused) = search.refused {
         return Err(refused.into());
     }
-    let headline = format!("there is no folder `{DATA}`, and no other folder of pictures was found");
+    let headline =
+        format!("there is no folder `{DATA}`, and no other folder of pictures was found");
     let error = Diagnostic::error("no-dataset", headline)
         .help("name a folder that holds one folder of images per class: `cvops data check DIR`");
     Err(CliError::usage(error))
@@ -251,7 +252,8 @@ fn known_exclusions(
 ) -> Result<Exclusions, CliError> {
     if let (Some(file), Some(target)) = (&preprocess.exclude, &args.write_exclude) {
         let file = args.params.folder(ctx).join(file);
-        let is_same = std::path::absolute(&file).ok() == std::path::absolute(ctx.dir.join(target)).ok();
+        let is_same =
+            std::path::absolute(&file).ok() == std::path::absolute(ctx.dir.join(target)).ok();
         if is_same && !file.exists() {
             return Ok(Exclusions::default());
         }
@@ -314,7 +316,10 @@ fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
     if ctx.out.form == Form::Json {
         let mut value = audit.to_json();
         if let (Value::Object(map), Some(path)) = (&mut value, &args.write_exclude) {
-            map.insert("exclude".to_owned(), Value::from(path.display().to_string()));
+            map.insert(
+                "exclude".to_owned(),
+                Value::from(path.display().to_string()),
+            );
             map.insert("to_exclude".to_owned(), Value::from(checked.remedies.len()));
         }
         ctx.out.json(&value);
@@ -331,7 +336,8 @@ fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
         ctx.out.result(&format!("accuracy {text}"));
     }
     for note in &audit.notes {
-        ctx.out.note(&ctx.out.paint(Style::Dim, &format!("note: {note}")));
+        ctx.out
+            .note(&ctx.out.paint(Style::Dim, &format!("note: {note}")));
     }
     if let Some(path) = &args.write_exclude {
         ctx.out.note(&format!(
@@ -432,7 +438,8 @@ fn verdict(ctx: &Ctx, audit: &Audit) -> String {
             ctx.out.paint(Style::Good, &text)
         }
         failed => {
-            let text = format!("failed: {failed} of {findings} in {images}{excluded} above the limit");
+            let text =
+                format!("failed: {failed} of {findings} in {images}{excluded} above the limit");
             ctx.out.paint(Style::Bad, &text)
         }
     }
@@ -448,7 +455,10 @@ mod tests {
         assert_eq!(read_limit("leaks=none"), Ok((Check::Leaks, None)));
         for (text, expected) in [
             ("leaks", "expected ID=N, such as `near-leaks=10`"),
-            ("leak=3", "there is no finding `leak`; did you mean `leaks`?"),
+            (
+                "leak=3",
+                "there is no finding `leak`; did you mean `leaks`?",
+            ),
             ("leaks=-1", "`-1` is neither a whole number nor `none`"),
         ] {
             assert_eq!(read_limit(text), Err(expected.to_owned()));
