@@ -58,11 +58,7 @@ pub(super) fn findings(
 
 /// Classes that have pictures somewhere, but none in a split that has some.
 fn missing(survey: &Survey, counts: &ClassCounts) -> Vec<Item> {
-    let is_used = |class: usize| {
-        Split::ALL
-            .iter()
-            .any(|split| counts.of(*split)[class] != 0)
-    };
+    let is_used = |class: usize| Split::ALL.iter().any(|split| counts.of(*split)[class] != 0);
     let is_told = |split: Split, class: &String| {
         // `UnknownClasses` says so.
         split == Split::Train && survey.unknown.iter().any(|(_, unknown)| unknown == class)

@@ -357,14 +357,22 @@ mod tests {
             Drawn::new(2, Test, 0).brighter(3), // nearly 3
             Drawn::new(1, Test, 0),             // exactly 0
         ]);
-        let exact: Vec<_> = found.exact.iter().map(|k| (row(k.earlier), row(k.later))).collect();
+        let exact: Vec<_> = found
+            .exact
+            .iter()
+            .map(|k| (row(k.earlier), row(k.later)))
+            .collect();
         assert_eq!(exact[0], (None, Some(6)));
         assert_eq!(exact[6], (Some(0), None));
         assert_eq!(row(found.exact[1].twin), Some(0));
         assert_eq!(row(found.exact[0].twin), None);
         assert_eq!(row(found.exact[0].conflict), Some(2));
         assert_eq!(row(found.exact[2].conflict), Some(0));
-        let near: Vec<_> = found.near.iter().map(|k| (row(k.earlier), row(k.later))).collect();
+        let near: Vec<_> = found
+            .near
+            .iter()
+            .map(|k| (row(k.earlier), row(k.later)))
+            .collect();
         assert_eq!((near[3], near[5]), ((None, Some(5)), (Some(3), None)));
         assert_eq!(found.near[4], Kin::default());
         // Equal contents are not near ones.

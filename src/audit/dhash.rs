@@ -72,7 +72,10 @@ mod tests {
     fn bits_are_rises_from_left_to_right() {
         assert_eq!(hash(|x, _| x as u8 * 7), u64::MAX);
         assert_eq!(hash(|x, _| 250 - x as u8 * 7), 0);
-        assert_eq!(hash(|x, y| if y < 17 { x as u8 } else { 0 }), u64::MAX << 32);
+        assert_eq!(
+            hash(|x, y| if y < 17 { x as u8 } else { 0 }),
+            u64::MAX << 32
+        );
     }
 
     #[test]

@@ -128,7 +128,13 @@ mod tests {
         let shown: Vec<String> = found
             .iter()
             .flat_map(|f| f.items.iter().map(move |item| (f.check.id(), item)))
-            .map(|(id, item)| format!("{id} {} {}", item.path.as_deref().unwrap_or("-"), item.detail))
+            .map(|(id, item)| {
+                format!(
+                    "{id} {} {}",
+                    item.path.as_deref().unwrap_or("-"),
+                    item.detail
+                )
+            })
             .collect();
         assert_eq!(
             shown,

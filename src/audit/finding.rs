@@ -1,10 +1,11 @@
 //! What the checks found, as data: one `Finding` for each check, and the `Audit` of all of them.
-//! Imports: vision, `audit::learned`.
+//! Imports: vision, `audit::{leak, learned}`.
 
 use serde::{Serialize, Serializer};
 
 use crate::vision::dataset::{ClassCounts, Split};
 
+use super::leak::LeakAccuracy;
 use super::learned::Learned;
 
 /// A question that is asked of the pictures.
@@ -323,6 +324,8 @@ pub struct Audit {
     pub excluded: usize,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// What a model's accuracy becomes without leaked pictures; `null` without leaks or model.
+    pub leak_accuracy: Option<LeakAccuracy>,
     /// What was learnt from the pictures about labels, segments and shortcuts; `null` if nobody asked.
     pub learned: Option<Learned>,
     /// What the check could not tell and why, one sentence each.

@@ -110,7 +110,8 @@ impl Likeness {
         };
         // Σ(a − b)² = Σa² + Σb² − 2Σab
         let deviations = sketch_a.deviation * sketch_b.deviation;
-        let covariance = (sketch_a.deviation.powi(2) + sketch_b.deviation.powi(2)
+        let covariance = (sketch_a.deviation.powi(2)
+            + sketch_b.deviation.powi(2)
             + (sketch_a.mean - sketch_b.mean).powi(2)
             - square)
             / 2.0;
@@ -122,10 +123,7 @@ impl Likeness {
 
     /// Are they nearly the same picture?
     pub(super) fn is_near(self, near: &NearParams) -> bool {
-        self.rmse <= near.rmse_max
-            || self
-                .correlation
-                .is_some_and(|r| near.correlation_min <= r)
+        self.rmse <= near.rmse_max || self.correlation.is_some_and(|r| near.correlation_min <= r)
     }
 }
 
@@ -175,7 +173,13 @@ mod tests {
     #[test]
     fn pictures_of_one_value_are_near_only_if_equal() {
         let of = |a: u8, b: u8| likeness(&[a; 64], &[b; 64], 8);
-        assert_eq!(of(7, 7).0, Likeness { rmse: 0.0, correlation: None });
+        assert_eq!(
+            of(7, 7).0,
+            Likeness {
+                rmse: 0.0,
+                correlation: None
+            }
+        );
         assert!(of(7, 7).0.is_near(&NEAR) && of(7, 7).1);
         assert!(!of(7, 8).0.is_near(&NEAR));
     }

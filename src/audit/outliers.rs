@@ -47,8 +47,18 @@ pub(super) fn findings(pictures: &Pictures, params: &AuditParams) -> Result<Vec<
     }
     let help = "look at them, and leave out what shows nothing";
     Ok([
-        Finding::new(Check::NearBlack, "pictures that are black all over", help, black),
-        Finding::new(Check::NearWhite, "pictures that are white all over", help, white),
+        Finding::new(
+            Check::NearBlack,
+            "pictures that are black all over",
+            help,
+            black,
+        ),
+        Finding::new(
+            Check::NearWhite,
+            "pictures that are white all over",
+            help,
+            white,
+        ),
         Finding::new(
             Check::LowInformation,
             "pictures of one colour all over",
@@ -183,7 +193,11 @@ mod tests {
         found
             .iter()
             .filter(|f| f.check != Check::Outliers)
-            .flat_map(|f| f.items.iter().map(move |item| format!("{} {}", f.check.id(), item.detail)))
+            .flat_map(|f| {
+                f.items
+                    .iter()
+                    .map(move |item| format!("{} {}", f.check.id(), item.detail))
+            })
             .collect()
     }
 
@@ -219,7 +233,11 @@ mod tests {
         let found = outliers(&pictures, 3.5).unwrap().unwrap();
         assert_eq!(found.items.len(), 1);
         assert_eq!(found.items[0].row, Some(7));
-        assert!(found.items[0].detail.starts_with("file size 9000, median 1010"));
+        assert!(
+            found.items[0]
+                .detail
+                .starts_with("file size 9000, median 1010")
+        );
         assert_eq!(outliers(&pictures, 1e9).unwrap(), None);
     }
 

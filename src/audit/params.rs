@@ -36,8 +36,8 @@ pub struct AuditParams {
     /// Effect (standard deviations for properties, Cramér's V for labels) from which on a significant
     /// difference between splits counts.
     pub min_effect: f64,
-    /// Limits other than the default ones of `Check::default_limit`.
-    pub limits: BTreeMap<Check, usize>,
+    /// Limits other than the default ones of `Check::default_limit`; `None`: as many as there are.
+    pub limits: BTreeMap<Check, Option<usize>>,
 }
 
 impl AuditParams {
@@ -49,7 +49,7 @@ impl AuditParams {
             near: NearParams {
                 hash_bits_max: 4,
                 rmse_max: 0.05,
-                correlation_min: 0.98,
+                correlation_min: 0.99,
             },
             outlier_z: 3.5,
             imbalance_max: 10.0,
@@ -62,9 +62,7 @@ impl AuditParams {
     /// Returns how many items `check` may have; `None`: as many as there are.
     #[must_use]
     pub fn limit(&self, check: Check) -> Option<usize> {
-        self.limits
-            .get(&check)
-            .copied()
-            .or_else(|| check.default_limit())
+        let given = self.limits.get(&check).copied();
+        given.unwrap_or_else(|| check.default_limit())
     }
 }

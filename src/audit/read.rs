@@ -252,7 +252,11 @@ fn decoded(bytes: &[u8], params: &PreprocessParams) -> Result<Decoded, ImageErro
 fn is_transparent(picture: &Opened) -> bool {
     let last = picture.layout.channels();
     let has_alpha = matches!(picture.layout, Layout::GreyAlpha | Layout::Rgba);
-    has_alpha && picture.data.chunks_exact(last).any(|pixel| pixel[last - 1] < u8::MAX)
+    has_alpha
+        && picture
+            .data
+            .chunks_exact(last)
+            .any(|pixel| pixel[last - 1] < u8::MAX)
 }
 
 /// Returns the hash of what is seen of a picture: its size, and red, green, blue and alpha of its

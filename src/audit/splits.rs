@@ -3,10 +3,10 @@
 //! `drift`). What cannot be compared is a note. Pure.
 //! Imports: drift, vision, `audit::{columns, finding, outliers, params, pictures}`.
 
+use crate::drift;
 use crate::drift::Sample;
 use crate::drift::correction::Correction;
 use crate::drift::univariate::{Alternative, Method, Report, Rule, Sorted, Test, features};
-use crate::drift;
 use crate::vision::dataset::Split;
 
 use super::columns::{Measure, measures};
@@ -41,7 +41,9 @@ pub(super) fn compare(pictures: &Pictures, params: &AuditParams) -> Result<Compa
             continue;
         }
         match tested(&measures, &train, &rows, params) {
-            Ok(report) => moved.extend(properties(&measures, &report, &train, &rows, split, params)?),
+            Ok(report) => moved.extend(properties(
+                &measures, &report, &train, &rows, split, params,
+            )?),
             Err(error) => compared.notes.push(untested("properties", split, &error)),
         }
         match classes(pictures, &train, &rows, params) {
@@ -180,7 +182,11 @@ mod tests {
 
     #[test]
     fn equal_splits_show_nothing() {
-        let all = [drawn(Split::Train, 0..80, 0), drawn(Split::Test, 100..160, 0)].concat();
+        let all = [
+            drawn(Split::Train, 0..80, 0),
+            drawn(Split::Test, 100..160, 0),
+        ]
+        .concat();
         let compared = compare(&table(&all), &params()).unwrap();
         assert_eq!((compared.findings.len(), compared.notes.len()), (0, 0));
     }
@@ -189,18 +195,31 @@ mod tests {
     fn a_brighter_test_and_other_classes_are_told() {
         let test = drawn(Split::Test, 100..160, 1);
         let test: Vec<Drawn> = test.into_iter().map(|d| d.brighter(20)).collect();
-        let all = [drawn(Split::Train, 0..80, 0), drawn(Split::Train, 80..90, 1), test].concat();
+        let all = [
+            drawn(Split::Train, 0..80, 0),
+            drawn(Split::Train, 80..90, 1),
+            test,
+        ]
+        .concat();
         let compared = compare(&table(&all), &params()).unwrap();
         let checks: Vec<Check> = compared.findings.iter().map(|f| f.check).collect();
         assert_eq!(checks, [Check::LabelDrift, Check::PropertyDrift]);
         let moved = &compared.findings[1].items;
-        assert!(moved.iter().any(|item| item.detail.starts_with("brightness: median")));
+        assert!(
+            moved
+                .iter()
+                .any(|item| item.detail.starts_with("brightness: median"))
+        );
         assert!(moved.iter().all(|item| item.split == Some(Split::Test)));
     }
 
     #[test]
     fn too_few_pictures_are_no_equality() {
-        let all = [drawn(Split::Train, 0..80, 0), drawn(Split::Val, 100..101, 0)].concat();
+        let all = [
+            drawn(Split::Train, 0..80, 0),
+            drawn(Split::Val, 100..101, 0),
+        ]
+        .concat();
         let compared = compare(&table(&all), &params()).unwrap();
         assert!(compared.findings.is_empty());
         assert_eq!(compared.notes.len(), 2);

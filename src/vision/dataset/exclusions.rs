@@ -102,6 +102,14 @@ impl Exclusions {
         Ok(())
     }
 
+    /// Leaves out what `other` does as well; reasons that were given before stay.
+    pub fn extend(&mut self, other: &Self) {
+        for (path, reason) in &other.entries {
+            let own = self.entries.entry(path.clone());
+            own.or_insert_with(|| reason.clone());
+        }
+    }
+
     /// Is the picture `path` left out?
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
