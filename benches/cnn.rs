@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use cvops::base::doc::{Document, Format, KeyPath, Problems};
 use cvops::base::{Cancel, ContentHash, rng};
 use cvops::vision::artifact::ModelArtifact;
+use cvops::vision::dataset::Exclusions;
 use cvops::vision::device::{Device, choose_cpu};
 use cvops::vision::image::Pixels;
 use cvops::vision::model::{Input, ModelSpec};
@@ -141,7 +142,15 @@ impl Net {
         let (raw, prepared) = (dir.path().join("raw"), dir.path().join("prepared"));
         self.write_pictures(&raw);
         let cancel = Cancel::new();
-        preprocess(&raw, &prepared, &params, &cancel, &|_| {}).unwrap();
+        preprocess(
+            &raw,
+            &prepared,
+            &params,
+            &Exclusions::default(),
+            &cancel,
+            &|_| {},
+        )
+        .unwrap();
         let prepared = Prepared::open(&prepared).unwrap();
         let data = TrainData::load(&prepared).unwrap();
         let device = Device::cpu();

@@ -15,6 +15,7 @@ use criterion::{Criterion, Throughput};
 use cvops::base::Cancel;
 use cvops::base::doc::{Document, Format, KeyPath, Problems};
 use cvops::vision::artifact::ModelArtifact;
+use cvops::vision::dataset::Exclusions;
 use cvops::vision::device::Device;
 use cvops::vision::image::{Pixels, decode, fit};
 use cvops::vision::model::ModelSpec;
@@ -77,7 +78,15 @@ fn predictor(params: &PreprocessParams, spec: &TrainSpec) -> Predictor {
         }
     }
     let cancel = Cancel::new();
-    preprocess(&raw, &prepared, params, &cancel, &|_| {}).unwrap();
+    preprocess(
+        &raw,
+        &prepared,
+        params,
+        &Exclusions::default(),
+        &cancel,
+        &|_| {},
+    )
+    .unwrap();
     let prepared = Prepared::open(&prepared).unwrap();
     let data = TrainData::load(&prepared).unwrap();
     let device = Device::cpu();

@@ -385,6 +385,23 @@ fn detect_class(error: &crate::detect::Error) -> ErrorClass {
 }
 
 #[cfg(feature = "vision")]
+impl From<crate::audit::Error> for CliError {
+    fn from(error: crate::audit::Error) -> Self {
+        use crate::audit::Error as E;
+        let class = match &error {
+            E::Base(e) => base_class(e),
+            E::Vision(e) => vision_class(e),
+            E::OtherClasses { .. } => ErrorClass::Usage,
+            E::Statistics { .. } => ErrorClass::Failed,
+        };
+        Self {
+            class,
+            diagnostics: error.to_diagnostics(),
+        }
+    }
+}
+
+#[cfg(feature = "vision")]
 impl From<crate::vision::Error> for CliError {
     fn from(error: crate::vision::Error) -> Self {
         let class = vision_class(&error);
@@ -404,6 +421,7 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         E::Base(e) | E::Description(e) => base_class(e),
         E::Cancelled(_) => ErrorClass::Interrupted,
         E::NoDataset { .. }
+        | E::NoExclusions { .. }
         | E::OutputInsideInput { .. }
         | E::OutputNotOurs { .. }
         | E::PreparedVersion { .. }
@@ -426,6 +444,7 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         | E::SplitTwice { .. }
         | E::NoTrainSplit { .. }
         | E::NameNotUtf8 { .. }
+        | E::NotALine { .. }
         | E::TooManyCorrupt { .. }
         | E::TooFewImages { .. }
         | E::NotPrepared { .. }

@@ -7,6 +7,8 @@ use crate::base::diag::nearest;
 use crate::base::doc::{Document, Fields, Format, KeyPath, Problems, Value};
 use crate::base::{self, Diagnostic};
 use crate::project::PARAMS_FILE;
+use crate::vision::dataset::Exclusions;
+use crate::vision::params::PreprocessParams;
 use crate::{project, vision};
 
 use super::ctx::Ctx;
@@ -87,6 +89,19 @@ pub(super) fn here_or_in_root(ctx: &Ctx, path: &Path, default: &str) -> PathBuf 
     iter::repeat_n("..", steps).collect::<PathBuf>().join(path)
 }
 
+/// Reads the list of pictures that `params` leave out; none if they name none.
+pub(super) fn exclusions(
+    ctx: &Ctx,
+    arg: &ParamsArg,
+    document: &Document,
+    params: &PreprocessParams,
+) -> Result<Exclusions, CliError> {
+    let Some(file) = &params.exclude else {
+        return Ok(Exclusions::default());
+    };
+    Exclusions::read(&arg.folder(ctx).join(file)).map_err(|error| at_parameter(document, error))
+}
+
 /// Makes a vision error one of the command that points at the parameter which it comes from.
 pub(super) fn at_parameter(document: &Document, error: vision::Error) -> CliError {
     let place = parameters(&error)
@@ -115,6 +130,7 @@ fn parameters(error: &vision::Error) -> Vec<KeyPath> {
         E::NoBackEnd { .. } | E::NoDevice { .. } => vec![section("train").key("device")],
         E::NothingToStopBy => vec![section("train").key("early_stopping")],
         E::EmptySplit { .. } => vec![section("evaluate").key("split")],
+        E::NoExclusions { .. } => vec![section("preprocess").key("exclude")],
         _ => Vec::new(),
     }
 }

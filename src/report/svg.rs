@@ -345,12 +345,12 @@ pub(super) fn fit_text(text: &str, font_px: f64, limit_px: f64) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Checks that a text is well-formed XML as far as our output needs it: balanced tags, quoted
     /// attributes, only known entities, no forbidden characters; and that no number is broken.
-    pub(in super::super) fn assert_well_formed(xml: &str) {
+    pub(crate) fn assert_well_formed(xml: &str) {
         let mut open: Vec<&str> = Vec::new();
         let mut rest = xml;
         while let Some(start) = rest.find('<') {

@@ -124,6 +124,19 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The list of pictures to leave out is not there.
+    #[error("there is no list of pictures to leave out `{}`", path.display())]
+    NoExclusions {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file name that cannot stand on a line of a list.
+    #[error("the file name {path:?} cannot stand on a line of a list")]
+    NotALine {
+        /// Relative to the dataset.
+        path: String,
+    },
+
     // Prepared data
     /// The folder was not written by `preprocess`, or is damaged.
     #[error("`{}` does not hold prepared data: {problem}", path.display())]
@@ -442,6 +455,10 @@ impl ToDiagnostics for Error {
             Self::OutputNotOurs { .. } => {
                 error("output-not-ours").help("move it away, or choose another output folder")
             }
+            Self::NoExclusions { .. } => error("no-exclusions").help(
+                "write it with `cvops data check --write-exclude FILE`, or remove `preprocess.exclude` from params.yaml",
+            ),
+            Self::NotALine { .. } => error("not-a-line").help("rename the file"),
             Self::NotPrepared { .. } => {
                 error("not-prepared").help("run `cvops preprocess` (or `cvops repro`) to write it anew")
             }

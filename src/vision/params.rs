@@ -13,6 +13,7 @@
 //! | `max_corrupt` | part of all pictures that may be unreadable before the stage fails | 0 to 1 | 0.01 |
 //! | `min_per_class` | training pictures each class must have | 1 to 1000000 | 1 |
 //! | `shard_images` | pictures per shard file | 1 to 1000000 | 4096 |
+//! | `exclude` | file that lists pictures to leave out (`dataset::Exclusions`), relative to params.yaml | a path | – |
 //! | `max_pixels` | largest width × height that is decoded | 1 to 1000000000 | 50000000 |
 //!
 //! White is the default background because most cut-out pictures (icons, products) are drawn for
@@ -49,6 +50,8 @@ pub struct PreprocessParams {
     pub min_per_class: usize,
     /// Pictures per shard file, at least 1.
     pub shard_images: usize,
+    /// The file that lists pictures to leave out, as written; relative to that of the parameters.
+    pub exclude: Option<String>,
     /// What one file may ask for.
     pub limits: Limits,
 }
@@ -72,6 +75,7 @@ impl PreprocessParams {
             max_corrupt: fields.float("max_corrupt", 0.01, 0.0..=1.0),
             min_per_class: fields.int("min_per_class", 1, 1..=1_000_000) as usize,
             shard_images: fields.int("shard_images", 4096, 1..=1_000_000) as usize,
+            exclude: read_exclude(&fields),
             limits: Limits {
                 pixels_max: fields.int("max_pixels", 50_000_000, 1..=1_000_000_000),
                 side_max: u32::MAX,
@@ -126,6 +130,17 @@ fn read_size(fields: &Fields<'_, '_>) -> (u32, u32) {
         None,
     );
     DEFAULT
+}
+
+fn read_exclude(fields: &Fields<'_, '_>) -> Option<String> {
+    let file = fields.optional_text("exclude")?;
+    if file.trim().is_empty() {
+        let headline = format!("`{}` must name a file", fields.path("exclude"));
+        let help = Some("leave the key out to use all pictures".to_owned());
+        fields.problem("exclude", On::Value, "empty", headline, help);
+        return None;
+    }
+    Some(file.to_owned())
 }
 
 fn read_channels(fields: &Fields<'_, '_>) -> Channels {
@@ -194,7 +209,7 @@ mod tests {
         let given = read(
             "preprocess: {size: [28, 64], channels: 1, filter: lanczos3, background: [1, 2, 3],
              val: 0, test: 0.5, seed: 7, max_corrupt: 1, min_per_class: 3, shard_images: 8,
-             max_pixels: 100}\n",
+             exclude: data/exclude.txt, max_pixels: 100}\n",
         )
         .unwrap();
         assert_eq!(
@@ -213,6 +228,7 @@ mod tests {
                 max_corrupt: 1.0,
                 min_per_class: 3,
                 shard_images: 8,
+                exclude: Some("data/exclude.txt".to_owned()),
                 limits: Limits {
                     pixels_max: 100,
                     side_max: u32::MAX,
@@ -240,6 +256,7 @@ mod tests {
                 "val: 0.6",
                 "`preprocess.val` must be a number from 0 to 0.5",
             ),
+            ("exclude: ''", "`preprocess.exclude` must name a file"),
             ("sise: 35", "unknown key `sise` in `preprocess`"),
             (
                 "{val: 0.5, test: 0.5}",

@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::base::doc::{Document, Format, KeyPath, Problems};
     use crate::base::{Cancel, fs};
+    use crate::vision::dataset::Exclusions;
     use crate::vision::image::{Limits, decode};
     use crate::vision::params::PreprocessParams;
     use crate::vision::preprocess::preprocess;
@@ -212,6 +213,7 @@ mod tests {
             &dir.path().join("in"),
             &out,
             &params,
+            &Exclusions::default(),
             &Cancel::new(),
             &|_| {},
         )

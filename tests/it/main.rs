@@ -22,6 +22,8 @@ mod crash;
 mod crash_data;
 mod dag;
 mod data;
+#[cfg(feature = "vision")]
+mod data_check;
 mod doctor;
 #[cfg(feature = "vision")]
 mod drift;

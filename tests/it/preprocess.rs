@@ -23,7 +23,7 @@ wrote 40 images in 3 shards (30.7 KiB)
     check(
         &p.cvops("preprocess --json"),
         str![[r#"
-{"classes":["across","along"],"corrupt":0,"duplicates":0,"leakage":0,"test":8,"train":24,"val":8}
+{"classes":["across","along"],"corrupt":0,"duplicates":0,"excluded":0,"leakage":0,"test":8,"train":24,"val":8}
 [exit 0]
 "#]],
     );
@@ -107,7 +107,7 @@ fn a_picture_and_its_copy_share_a_split() {
     check(
         &p.cvops("preprocess --json"),
         str![[r#"
-{"classes":["across","along"],"corrupt":0,"duplicates":20,"leakage":0,"test":12,"train":36,"val":12}
+{"classes":["across","along"],"corrupt":0,"duplicates":20,"excluded":0,"leakage":0,"test":12,"train":36,"val":12}
 [exit 0]
 "#]],
     );

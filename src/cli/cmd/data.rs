@@ -1,4 +1,7 @@
-//! `cvops data`: what became of tracked data.
+//! `cvops data`: what became of tracked data, and whether pictures are fit to learn from.
+
+#[cfg(feature = "vision")]
+mod check;
 
 use serde_json::{Map, Value, json};
 
@@ -17,9 +20,9 @@ use crate::pipeline::{Plan, Reach};
 use crate::project::{Commit, Git, Project, git};
 use crate::report::{Align, Table};
 
-/// Look at tracked data
+/// Look at data: what changed, what is wrong with it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cvops data status")]
+#[command(after_help = "Examples:\n  cvops data status\n  cvops data check data/raw")]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -28,6 +31,8 @@ pub(in crate::cli) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Status(StatusArgs),
+    #[cfg(feature = "vision")]
+    Check(check::Args),
 }
 
 /// Show what changed in tracked data since it was recorded, and since the last commit
@@ -68,6 +73,8 @@ struct StatusArgs {
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     match &args.command {
         Command::Status(args) => status(ctx, args),
+        #[cfg(feature = "vision")]
+        Command::Check(args) => check::run(ctx, args),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
-use crate::cli::params::{ParamsArg, section};
+use crate::cli::params::{ParamsArg, exclusions, section};
 use crate::cli::progress::Progress;
 use crate::vision::params::PreprocessParams;
 use crate::vision::preprocess::{PreprocessEvent, preprocess};
@@ -19,7 +19,7 @@ use crate::vision::shard::Split;
 /// Decode, resize and split pictures into prepared data
 ///
 /// Reads `class/image.png` or `train/class/image.png` (PNG, JPEG, WebP, BMP, GIF and TIFF; of moving
-/// pictures the first frame); parameters are in the section `preprocess` of params.yaml. The result does not depend on the machine or the number of threads.
+/// pictures the first frame); parameters are in the section `preprocess` of params.yaml, pictures to leave out in the file that `preprocess.exclude` names. The result does not depend on the machine or the number of threads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cvops preprocess --data data/fashion5k --out data/prepared")]
 pub(in crate::cli) struct Args {
@@ -43,6 +43,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let problems = Problems::new(&document);
     let params = PreprocessParams::read(section(ctx, &problems, "preprocess"));
     let params = problems.into_result(params)?;
+    let exclusions = exclusions(ctx, &args.params, &document, &params)?;
     let bar = Progress::new(&ctx.out, "decoding", "images");
     let observe = |event: PreprocessEvent| match event {
         PreprocessEvent::Scanned { images, classes } => {
@@ -53,7 +54,17 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
                 classes
             ));
         }
-        PreprocessEvent::Progress { done, .. } => bar.at(done as u64),
+        PreprocessEvent::Excluded { images, unknown } => {
+            ctx.out.note(&format!(
+                "{} left out by `preprocess.exclude`",
+                units::count(images, "image")
+            ));
+            warn_of_unknown(ctx, &unknown);
+        }
+        PreprocessEvent::Progress { done, total } => {
+            bar.start(total as u64);
+            bar.at(done as u64);
+        }
         PreprocessEvent::Corrupt { path, reason } => bar.above(|| {
             ctx.out.note(
                 &ctx.out
@@ -77,6 +88,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         &ctx.dir.join(&args.data),
         &ctx.dir.join(&args.out),
         &params,
+        &exclusions,
         &ctx.cancel,
         &observe,
     )?;
@@ -87,7 +99,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Form::Json => ctx.out.json(&json!({
             "classes": card.classes, "train": train, "val": val, "test": test,
             "corrupt": card.corrupt.len(), "duplicates": card.duplicates.len(),
-            "leakage": card.leakage.len(),
+            "leakage": card.leakage.len(), "excluded": card.excluded,
         })),
         Form::Text | Form::Md => ctx
             .out
@@ -101,4 +113,20 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         ctx.out.note(&ctx.out.paint(Style::Changed, &text));
     }
     Ok(Outcome::Done)
+}
+
+/// Says which paths of the list of exclusions are no pictures.
+pub(super) fn warn_of_unknown(ctx: &Ctx, unknown: &[String]) {
+    let Some(first) = unknown.first() else {
+        return;
+    };
+    let (are, no, rest) = match unknown.len() {
+        1 => ("is", "no picture", ""),
+        _ => ("are", "no pictures", ", …"),
+    };
+    let text = format!(
+        "{} in `preprocess.exclude` {are} {no} of the data: `{first}`{rest}",
+        units::count(unknown.len(), "path")
+    );
+    ctx.out.note(&ctx.out.paint(Style::Changed, &text));
 }

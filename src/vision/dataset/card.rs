@@ -109,6 +109,14 @@ pub struct DataCard {
     pub leakage: Vec<Group>,
     /// Those of the duplicates that have more than one label.
     pub conflicts: Vec<Group>,
+    /// Pictures that `preprocess.exclude` left out; they are in no other figure.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub excluded: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A usable picture, as far as the card needs it.
@@ -126,6 +134,7 @@ impl DataCard {
         used: &[UsedImage<'_>],
         corrupt: Vec<CorruptImage>,
         skipped: Vec<String>,
+        excluded: usize,
     ) -> Self {
         let mut counts = ClassCounts::zero(classes.len());
         let mut by_content: BTreeMap<ContentHash, Vec<UsedImage<'_>>> = BTreeMap::new();
@@ -163,6 +172,7 @@ impl DataCard {
             counts,
             corrupt,
             skipped,
+            excluded,
         }
     }
 
@@ -225,6 +235,7 @@ mod tests {
             ],
             vec![],
             vec![],
+            0,
         );
         let paths = |groups: &[Group]| groups.iter().map(|g| g.paths.join(" ")).collect::<Vec<_>>();
         assert_eq!(paths(&card.duplicates), ["a/1 a/2", "a/3 b/4"]);

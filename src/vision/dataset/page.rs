@@ -91,6 +91,9 @@ fn summary(card: &DataCard) -> Section {
         .map(|split| tile(split.name(), card.counts.total(*split), "images"))
         .collect();
     tiles.push(tile("unusable", card.corrupt.len(), "left out"));
+    if card.excluded != 0 {
+        tiles.push(tile("excluded", card.excluded, "by the list"));
+    }
     tiles.push(tile("duplicates", card.duplicates.len(), "groups"));
     tiles.push(tile("leakage", card.leakage.len(), "groups across splits"));
     Section {
@@ -244,6 +247,7 @@ mod tests {
             duplicates: vec![],
             leakage: vec![],
             conflicts: vec![],
+            excluded: 3,
         };
         let html = card_page(
             &card,
@@ -254,6 +258,7 @@ mod tests {
             }],
         );
         assert!(html.contains("&lt;b&gt;") && !html.contains("<b>") && !html.contains("<i>.png"));
+        assert!(html.contains("excluded") && html.contains("by the list"));
         assert!(html.contains("Unusable images (1)") && !html.contains("Duplicates ("));
         assert!(html.contains("data:image/png;base64,AQ"));
     }

@@ -52,6 +52,18 @@ pub struct ImageFile {
     pub given: Option<Split>,
 }
 
+/// What a folder of pictures holds, with what keeps `scan` from taking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// As of `scan`; its classes are those of all splits, with or without pictures.
+    pub dataset: Dataset,
+    /// Class folders without a picture, relative to the dataset, sorted.
+    pub empty: Vec<String>,
+    /// Class folders of validation and test whose class the training split lacks: the split and the
+    /// class, in that order.
+    pub unknown: Vec<(Split, String)>,
+}
+
 /// A folder entry: its name, and whether it is (a link to) a folder.
 pub(super) struct Entry {
     pub(super) name: String,
@@ -63,6 +75,41 @@ pub(super) struct Entry {
 /// # Errors
 /// The folder is missing, cannot be read, or is no dataset; each with its own variant.
 pub fn scan(root: &Path) -> Result<Dataset, Error> {
+    let (found, splits) = walk(root)?;
+    let classes = found.trained_classes(root)?;
+    found.require_trainable(&splits, &classes)?;
+    Ok(found.into_dataset(classes, &splits))
+}
+
+/// Does the same for folders that no network can be trained on: for those who say what is wrong with
+/// them. No picture is opened.
+///
+/// # Errors
+/// The folder is missing, cannot be read, or does not have two classes to train on.
+pub fn survey(root: &Path) -> Result<Survey, Error> {
+    let (found, splits) = walk(root)?;
+    let trained = found.trained_classes(root)?;
+    let is_unknown = |class: &String| trained.binary_search(class).is_err();
+    let unknown: Vec<(Split, String)> = found
+        .classes
+        .keys()
+        .filter_map(|(split, class)| Some(((*split)?, class)))
+        .filter(|(_, class)| is_unknown(class))
+        .map(|(split, class)| (split, class.clone()))
+        .collect();
+    let mut classes = trained;
+    classes.extend(unknown.iter().map(|(_, class)| class.clone()));
+    classes.sort_unstable();
+    classes.dedup();
+    Ok(Survey {
+        empty: found.empty.clone(),
+        unknown,
+        dataset: found.into_dataset(classes, &splits),
+    })
+}
+
+/// Reads the folders; returns with what was found those that are splits.
+fn walk(root: &Path) -> Result<(Found, Vec<(String, Split)>), Error> {
     if !root.is_dir() {
         return Err(Error::NoDataset {
             path: root.to_owned(),
@@ -85,11 +132,11 @@ pub fn scan(root: &Path) -> Result<Dataset, Error> {
             }
         }
     }
-    let loose_images = top
+    found.loose_images = top
         .iter()
         .filter(|e| !e.is_dir && is_picture_name(&e.name))
         .count();
-    found.into_dataset(root, &splits, loose_images)
+    Ok((found, splits))
 }
 
 /// Returns the folders that are splits, in the order of `Split`, or none for the flat layout.
@@ -135,6 +182,8 @@ struct Found {
     empty: Vec<String>,
     nested: Vec<String>,
     skipped: Vec<String>,
+    /// Pictures at the top, which belong to no class.
+    loose_images: usize,
 }
 
 impl Found {
@@ -183,13 +232,8 @@ impl Found {
         Ok(())
     }
 
-    fn into_dataset(
-        mut self,
-        root: &Path,
-        splits: &[(String, Split)],
-        loose_images: usize,
-    ) -> Result<Dataset, Error> {
-        let path = || root.to_owned();
+    /// Returns the classes that a network can be trained on, at least two.
+    fn trained_classes(&self, root: &Path) -> Result<Vec<String>, Error> {
         let trained = |split: &Option<Split>| matches!(split, None | Some(Split::Train));
         let classes: Vec<String> = self
             .classes
@@ -198,24 +242,28 @@ impl Found {
             .map(|(_, c)| c.clone())
             .collect();
         match classes.as_slice() {
-            [] => {
-                return Err(Error::NoClasses {
-                    path: path(),
-                    loose_images,
-                });
-            }
-            [class] => {
-                return Err(Error::OneClass {
-                    path: path(),
-                    class: class.clone(),
-                });
-            }
-            _ => {}
+            [] => Err(Error::NoClasses {
+                path: root.to_owned(),
+                loose_images: self.loose_images,
+            }),
+            [class] => Err(Error::OneClass {
+                path: root.to_owned(),
+                class: class.clone(),
+            }),
+            _ => Ok(classes),
         }
+    }
+
+    /// Refuses folders without pictures, and classes that only validation and test have.
+    fn require_trainable(
+        &self,
+        splits: &[(String, Split)],
+        classes: &[String],
+    ) -> Result<(), Error> {
         if !self.empty.is_empty() {
             return Err(Error::EmptyClasses {
-                folders: self.empty,
-                nested: self.nested,
+                folders: self.empty.clone(),
+                nested: self.nested.clone(),
             });
         }
         for (folder, split) in splits {
@@ -229,10 +277,15 @@ impl Found {
                 return Err(Error::UnknownClasses {
                     split: folder.clone(),
                     classes: unknown,
-                    known: classes,
+                    known: classes.to_vec(),
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Labels the pictures by `classes`, which are sorted.
+    fn into_dataset(mut self, classes: Vec<String>, splits: &[(String, Split)]) -> Dataset {
         let mut images: Vec<ImageFile> = Vec::new();
         for ((given, class), paths) in self.classes {
             let Ok(label) = classes.binary_search(&class) else {
@@ -247,12 +300,12 @@ impl Found {
         images.sort_unstable();
         self.skipped.sort_unstable();
         let given = splits.iter().map(|(_, split)| *split).collect();
-        Ok(Dataset {
+        Dataset {
             classes,
             images,
             given,
             skipped: self.skipped,
-        })
+        }
     }
 }
 
@@ -312,6 +365,24 @@ mod tests {
             .collect();
         assert_eq!(shown, images);
         assert_eq!(dataset.skipped, skipped);
+    }
+
+    #[test]
+    fn a_survey_takes_what_cannot_be_trained_on() {
+        let dir = folder(&[
+            "train/a/1.png",
+            "train/b/",
+            "val/a/",
+            "test/b/2.png",
+            "test/c/3.png",
+        ]);
+        assert!(scan(dir.path()).is_err());
+        let survey = survey(dir.path()).unwrap();
+        assert_eq!(survey.dataset.classes, ["a", "b", "c"]);
+        let labels: Vec<u32> = survey.dataset.images.iter().map(|i| i.label).collect();
+        assert_eq!(labels, [1, 2, 0], "test/b, test/c, train/a");
+        assert_eq!(survey.empty, ["train/b", "val/a"]);
+        assert_eq!(survey.unknown, [(Split::Test, "c".to_owned())]);
     }
 
     #[test]

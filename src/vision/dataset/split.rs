@@ -8,11 +8,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::base::ContentHash;
 use crate::base::canon::Canon;
 
 /// What a picture is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     /// The network learns from it.
     Train,

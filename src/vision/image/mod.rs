@@ -4,6 +4,7 @@
 //! exactly as a training picture was. Imports: nothing of ours.
 
 mod decode;
+mod facts;
 mod fit;
 mod format;
 mod pixels;
@@ -11,6 +12,7 @@ mod properties;
 mod thumbnail;
 
 pub use decode::{ImageError, Layout, Limits, Picture, decode, pixels};
+pub use facts::{Facts, Frames, Space, facts};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;

@@ -17,4 +17,5 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use run::{Hashed, split_all};
 pub use run::{PreprocessEvent, preprocess};

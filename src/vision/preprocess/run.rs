@@ -14,8 +14,8 @@ use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision::Error;
 use crate::vision::dataset::{
-    Candidate, CorruptImage, DataCard, Dataset, Fractions, ImageFile, Split, Thumbnail, UsedImage,
-    assign, card_page, scan, thumbnails_per_class,
+    Candidate, CorruptImage, DataCard, Dataset, Exclusions, Fractions, ImageFile, Split, Thumbnail,
+    UsedImage, assign, card_page, scan, thumbnails_per_class,
 };
 use crate::vision::image::{ImageError, Pixels, decode, fit, thumbnail};
 use crate::vision::params::PreprocessParams;
@@ -38,6 +38,13 @@ pub enum PreprocessEvent {
         images: usize,
         /// Classes.
         classes: usize,
+    },
+    /// Pictures are left out because a list says so.
+    Excluded {
+        /// How many.
+        images: usize,
+        /// Paths on the list that are no pictures of the dataset, sorted.
+        unknown: Vec<String>,
     },
     /// Pictures were decoded.
     Progress {
@@ -66,6 +73,9 @@ pub enum PreprocessEvent {
 
 /// Prepares the pictures below `input` and writes them into the folder `out`, which is replaced.
 ///
+/// Those in `exclusions` are left out. They take part when pictures are assigned to splits, so that
+/// leaving one out moves no other.
+///
 /// # Errors
 /// `input` is no dataset; too many pictures are unreadable; `out` holds something else or cannot be
 /// written; `cancel` was requested. What was in `out` is then still there.
@@ -73,6 +83,7 @@ pub fn preprocess(
     input: &Path,
     out: &Path,
     params: &PreprocessParams,
+    exclusions: &Exclusions,
     cancel: &Cancel,
     observer: &dyn Observer<PreprocessEvent>,
 ) -> Result<DataCard, Error> {
@@ -84,6 +95,17 @@ pub fn preprocess(
     });
     let contents = hash_all(input, &dataset, cancel)?;
     let splits = split_all(&dataset, &contents, params);
+    let excluded = dataset
+        .images
+        .iter()
+        .filter(|image| exclusions.has(&image.path))
+        .count();
+    if !exclusions.is_empty() {
+        observer.notify(PreprocessEvent::Excluded {
+            images: excluded,
+            unknown: exclusions.unknown(&dataset),
+        });
+    }
 
     let target = OutputFolder::begin(out)?;
     let mut work = Work {
@@ -93,6 +115,7 @@ pub fn preprocess(
         observer,
         done: AtomicUsize::new(0),
         dataset: &dataset,
+        excluded,
         folder: &target.partial,
         shards: Vec::new(),
         shard_bytes: 0,
@@ -106,6 +129,7 @@ pub fn preprocess(
             .zip(&splits)
             .filter(|(_, assigned)| **assigned == split)
             .map(|(image, _)| image)
+            .filter(|(image, _)| !exclusions.has(&image.path))
             .collect();
         work.write_split(split, &members)?;
     }
@@ -116,7 +140,7 @@ pub fn preprocess(
 }
 
 /// A file's content hash, or why it could not be read.
-type Hashed = Result<ContentHash, ImageError>;
+pub(crate) type Hashed = Result<ContentHash, ImageError>;
 
 /// A picture's content hash and values, or why it is unusable.
 type Decoded = Result<(ContentHash, Vec<u8>), ImageError>;
@@ -132,7 +156,12 @@ fn hash_all(input: &Path, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hash
         .collect()
 }
 
-fn split_all(dataset: &Dataset, contents: &[Hashed], params: &PreprocessParams) -> Vec<Split> {
+/// Returns the split of each picture of `dataset`, whose files have these hashes.
+pub(crate) fn split_all(
+    dataset: &Dataset,
+    contents: &[Hashed],
+    params: &PreprocessParams,
+) -> Vec<Split> {
     let candidates: Vec<Candidate> = dataset
         .images
         .iter()
@@ -180,6 +209,8 @@ struct Work<'a> {
     observer: &'a dyn Observer<PreprocessEvent>,
     done: AtomicUsize,
     dataset: &'a Dataset,
+    /// Pictures of it that are left out.
+    excluded: usize,
     folder: &'a Path,
     shards: Vec<ShardEntry>,
     shard_bytes: u64,
@@ -234,8 +265,13 @@ impl<'a> Work<'a> {
         Ok((content, fit(&decode(&bytes, limits)?, &self.params.target)?))
     }
 
+    /// Returns the number of pictures that are to be prepared.
+    fn total(&self) -> usize {
+        self.dataset.images.len() - self.excluded
+    }
+
     fn tell_progress(&self) {
-        let total = self.dataset.images.len();
+        let total = self.total();
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         if done.is_multiple_of(PROGRESS_IMAGES) || done == total {
             self.observer
@@ -320,7 +356,7 @@ impl<'a> Work<'a> {
     /// Judges the whole and writes the small files; the event is for after they are in place.
     fn finish(mut self) -> Result<(DataCard, PreprocessEvent), Error> {
         self.corrupt.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        let total = self.dataset.images.len();
+        let total = self.total();
         let allowed = (self.params.max_corrupt * total as f64).floor() as usize;
         if allowed < self.corrupt.len() {
             let corrupt = self
@@ -340,6 +376,7 @@ impl<'a> Work<'a> {
             &self.used,
             self.corrupt,
             self.dataset.skipped.clone(),
+            self.excluded,
         );
         for (class, &found) in classes.iter().zip(&card.counts.train) {
             let needed = self.params.min_per_class;

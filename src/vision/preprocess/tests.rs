@@ -11,7 +11,7 @@ use crate::base::doc::{Document, Format, KeyPath, Problems};
 use crate::base::fs::{create_dir_all, walk, write_atomic};
 use crate::base::{Cancel, CancelReason, ToDiagnostics};
 use crate::vision::Error;
-use crate::vision::dataset::Split;
+use crate::vision::dataset::{Exclusions, Split};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::Prepared;
 
@@ -48,7 +48,14 @@ fn pets() -> tempfile::TempDir {
 }
 
 fn run(input: &Path, out: &Path, text: &str) -> Result<crate::vision::dataset::DataCard, Error> {
-    preprocess(input, out, &params(text), &Cancel::new(), &|_| {})
+    preprocess(
+        input,
+        out,
+        &params(text),
+        &Exclusions::default(),
+        &Cancel::new(),
+        &|_| {},
+    )
 }
 
 /// Every file of a folder with its bytes.
@@ -163,6 +170,7 @@ fn corrupt_images_are_listed_and_limited() {
         input.path(),
         &out,
         &params("max_corrupt: 0.1"),
+        &Exclusions::default(),
         &Cancel::new(),
         &observer,
     );
@@ -245,7 +253,14 @@ fn refuses_places_and_stops_when_asked() {
     ));
     let cancel = Cancel::new();
     cancel.request(CancelReason::Interrupted);
-    let stopped = preprocess(input.path(), &out, &params("{}"), &cancel, &|_| {});
+    let stopped = preprocess(
+        input.path(),
+        &out,
+        &params("{}"),
+        &Exclusions::default(),
+        &cancel,
+        &|_| {},
+    );
     assert!(matches!(
         stopped,
         Err(Error::Cancelled(CancelReason::Interrupted))

@@ -1,0 +1,423 @@
+//! Which pictures are there more than once, exactly or nearly. Pure.
+//!
+//! Equal contents are grouped. For near copies, difference hashes that differ in at most `b` bits are
+//! candidates: cut into `b + 1` bands, two such hashes agree in one of them. Pictures that agree in a
+//! band are compared with each other; where they are too many (pictures of centred objects on black have
+//! whole bands in common), each is compared with those nearest in brightness and with those nearest in
+//! contrast, as in the sorted neighbourhood method of Hernández and Stolfo (1995). So work grows with the
+//! number of pictures and not with its square. `likeness` decides. Imports: vision, rayon,
+//! `audit::{likeness, params, pictures}`.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::base::Cancel;
+use crate::vision;
+use crate::vision::dataset::Split;
+
+use super::error::Error;
+use super::likeness::{Likeness, Sketch};
+use super::params::NearParams;
+use super::pictures::{Picture, Pictures};
+
+/// Pictures that agree in a band and are all compared with each other.
+const CROWD_MIN: usize = 2_000;
+/// In a crowd: pictures on either side that a picture is compared with, in each of the two orders.
+const NEIGHBOURS: usize = 500;
+
+/// A picture that another is a copy of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Match {
+    pub(super) row: usize,
+    /// None: the same picture.
+    pub(super) likeness: Option<Likeness>,
+}
+
+/// What a picture is a copy of, the most alike of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Kin {
+    /// A copy in an earlier split (train, val, test), best in train.
+    pub(super) earlier: Option<Match>,
+    /// A copy in a later split, best in test.
+    pub(super) later: Option<Match>,
+    /// A copy of another class.
+    pub(super) conflict: Option<Match>,
+    /// A copy before it in its split and class.
+    pub(super) twin: Option<Match>,
+}
+
+/// All copies, by row.
+#[derive(Debug)]
+pub(super) struct Copies {
+    /// Of the same content.
+    pub(super) exact: Vec<Kin>,
+    /// Of nearly the same.
+    pub(super) near: Vec<Kin>,
+    /// Pictures that had too many candidates to be compared with all of them.
+    pub(super) crowded: usize,
+}
+
+/// Finds copies among `pictures`.
+///
+/// # Errors
+/// `cancel` was requested.
+pub(super) fn copies(
+    pictures: &Pictures,
+    near: &NearParams,
+    cancel: &Cancel,
+) -> Result<Copies, Error> {
+    let rows = &pictures.rows;
+    // The rows of one content, split and class; the first stands for all of them.
+    let mut same: BTreeMap<_, BTreeMap<(Split, u32), Vec<usize>>> = BTreeMap::new();
+    for (row, picture) in rows.iter().enumerate() {
+        let places = same.entry(picture.content).or_default();
+        let place = places.entry((picture.split, picture.class)).or_default();
+        place.push(row);
+    }
+    let mut copies = Copies {
+        exact: vec![Kin::default(); rows.len()],
+        near: vec![Kin::default(); rows.len()],
+        crowded: 0,
+    };
+    for places in same.values() {
+        let firsts: Vec<usize> = places.values().map(|place| place[0]).collect();
+        for place in places.values() {
+            for &row in place {
+                let others = firsts.iter().filter(|&&first| first != row);
+                for &first in others {
+                    let found = Match {
+                        row: first,
+                        likeness: None,
+                    };
+                    copies.exact[row].take(rows, row, found);
+                }
+            }
+        }
+    }
+    let firsts: Vec<usize> = same
+        .values()
+        .flat_map(BTreeMap::values)
+        .map(|place| place[0])
+        .collect();
+    let search = Search::new(pictures, firsts, near);
+    let found = search.run(cancel)?;
+    copies.crowded = found.crowded;
+    for (&row, kin) in search.rows.iter().zip(found.kin) {
+        copies.near[row] = kin;
+    }
+    for place in same.values().flat_map(BTreeMap::values) {
+        for &row in &place[1..] {
+            copies.near[row] = Kin {
+                twin: None,
+                ..copies.near[place[0]]
+            };
+        }
+    }
+    Ok(copies)
+}
+
+impl Kin {
+    /// Notes that row `row` is a copy of `found`.
+    fn take(&mut self, rows: &[Picture], row: usize, found: Match) {
+        let (own, other) = (&rows[row], &rows[found.row]);
+        match other.split.cmp(&own.split) {
+            Ordering::Less => better(&mut self.earlier, found, &|m| rows[m.row].split),
+            Ordering::Greater => better(&mut self.later, found, &|m| Reverse(rows[m.row].split)),
+            Ordering::Equal => {}
+        }
+        if own.class != other.class {
+            better(&mut self.conflict, found, &|_| ());
+        } else if own.split == other.split && found.row < row {
+            better(&mut self.twin, found, &|_| ());
+        }
+    }
+
+    /// Takes what is better in `other`, which was found for the same row.
+    fn merge(&mut self, rows: &[Picture], row: usize, other: Self) {
+        let all = [other.earlier, other.later, other.conflict, other.twin];
+        for found in all.into_iter().flatten() {
+            self.take(rows, row, found);
+        }
+    }
+}
+
+/// Puts `found` into `slot` if it comes first: by `rank`, likeness and row.
+fn better<R: Ord>(slot: &mut Option<Match>, found: Match, rank: &dyn Fn(&Match) -> R) {
+    let rmse = |m: &Match| m.likeness.map_or(0.0, |likeness| likeness.rmse);
+    let is_better = slot.as_ref().is_none_or(|old| {
+        let by_rank = rank(&found).cmp(&rank(old));
+        let by_likeness = by_rank.then(rmse(&found).total_cmp(&rmse(old)));
+        by_likeness.then(found.row.cmp(&old.row)).is_lt()
+    });
+    if is_better {
+        *slot = Some(found);
+    }
+}
+
+/// The search for near copies among some rows.
+struct Search<'a> {
+    pictures: &'a Pictures,
+    near: &'a NearParams,
+    /// In the order of the sketches.
+    rows: Vec<usize>,
+    sketches: Vec<Sketch>,
+}
+
+/// What a search found, in the order of its rows.
+struct Found {
+    kin: Vec<Kin>,
+    crowded: usize,
+}
+
+/// An order of pictures in which those of one band follow each other.
+struct Line {
+    /// Places in `Search::rows`.
+    order: Vec<usize>,
+    /// For each place in `order`, where the pictures of its band begin and end.
+    runs: Vec<(usize, usize)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(pictures: &'a Pictures, rows: Vec<usize>, near: &'a NearParams) -> Self {
+        let sketches = rows
+            .par_iter()
+            .map(|&row| Sketch::new(&pictures.pixels, row))
+            .collect();
+        Self {
+            pictures,
+            near,
+            rows,
+            sketches,
+        }
+    }
+
+    fn run(&self, cancel: &Cancel) -> Result<Found, Error> {
+        let bands = self.near.hash_bits_max + 1;
+        let mut kin = vec![Kin::default(); self.rows.len()];
+        let mut is_crowded = vec![false; self.rows.len()];
+        for band in 0..bands {
+            let by_mean = self.line(band, bands, |sketch| sketch.mean);
+            self.walk(&by_mean, Reach::All, &mut kin, cancel)?;
+            let crowds = by_mean.order.iter().zip(&by_mean.runs);
+            for (&at, (from, to)) in crowds {
+                is_crowded[at] |= CROWD_MIN < to - from;
+            }
+            let by_deviation = self.line(band, bands, |sketch| sketch.deviation);
+            self.walk(&by_deviation, Reach::Crowds, &mut kin, cancel)?;
+        }
+        Ok(Found {
+            kin,
+            crowded: is_crowded.into_iter().filter(|is| *is).count(),
+        })
+    }
+
+    fn hash(&self, at: usize) -> u64 {
+        self.pictures.rows[self.rows[at]].dhash
+    }
+
+    /// Lines the pictures up by their bits in `band`, then by `key`.
+    fn line(&self, band: u32, bands: u32, key: impl Fn(&Sketch) -> f64 + Sync) -> Line {
+        let bits = bits_of(band, bands);
+        let part = |at: usize| self.hash(at) & bits;
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.par_sort_unstable_by(|&a, &b| {
+            let by_key = || key(&self.sketches[a]).total_cmp(&key(&self.sketches[b]));
+            part(a).cmp(&part(b)).then_with(by_key).then(a.cmp(&b))
+        });
+        let mut runs = Vec::with_capacity(order.len());
+        for run in order.chunk_by(|&a, &b| part(a) == part(b)) {
+            let from = runs.len();
+            runs.extend(run.iter().map(|_| (from, from + run.len())));
+        }
+        Line { order, runs }
+    }
+
+    /// Compares each picture with its neighbours in the line.
+    fn walk(
+        &self,
+        line: &Line,
+        reach: Reach,
+        kin: &mut [Kin],
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let found: Vec<(usize, Kin)> = (0..line.order.len())
+            .into_par_iter()
+            .filter_map(|place| {
+                if cancel.reason().is_some() {
+                    return None;
+                }
+                let (from, to) = line.runs[place];
+                let neighbours = match (CROWD_MIN < to - from, reach) {
+                    (false, Reach::All) => from..to,
+                    (false, Reach::Crowds) => return None,
+                    (true, Reach::All | Reach::Crowds) => {
+                        from.max(place.saturating_sub(NEIGHBOURS))..to.min(place + NEIGHBOURS + 1)
+                    }
+                };
+                let at = line.order[place];
+                let kin = self.compare(at, &line.order[neighbours]);
+                (kin != Kin::default()).then_some((at, kin))
+            })
+            .collect();
+        if let Some(reason) = cancel.reason() {
+            return Err(vision::Error::Cancelled(reason).into());
+        }
+        for (at, more) in found {
+            kin[at].merge(&self.pictures.rows, self.rows[at], more);
+        }
+        Ok(())
+    }
+
+    /// Compares a picture with others.
+    fn compare(&self, at: usize, others: &[usize]) -> Kin {
+        let rows = &self.pictures.rows;
+        let pixels = &self.pictures.pixels;
+        let (row, hash, sketch) = (self.rows[at], self.hash(at), &self.sketches[at]);
+        let mut kin = Kin::default();
+        for &other in others {
+            let (other_row, other_sketch) = (self.rows[other], &self.sketches[other]);
+            if self.near.hash_bits_max < (hash ^ self.hash(other)).count_ones()
+                || rows[row].content == rows[other_row].content
+                || !sketch.may_be_near(other_sketch, self.near)
+            {
+                continue;
+            }
+            let likeness = Likeness::of(
+                (pixels.image(row), sketch),
+                (pixels.image(other_row), other_sketch),
+            );
+            if likeness.is_near(self.near) {
+                let found = Match {
+                    row: other_row,
+                    likeness: Some(likeness),
+                };
+                kin.take(rows, row, found);
+            }
+        }
+        kin
+    }
+}
+
+/// Who is compared.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Everybody.
+    All,
+    /// Pictures in crowds only; the others were compared with all there are.
+    Crowds,
+}
+
+/// Returns the bits of a hash that belong to a band.
+fn bits_of(band: u32, bands: u32) -> u64 {
+    let (from, to) = (band * u64::BITS / bands, (band + 1) * u64::BITS / bands);
+    (u64::MAX >> (u64::BITS - (to - from))) << from
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::audit::drawn::{Drawn, table};
+
+    const NEAR: NearParams = NearParams {
+        hash_bits_max: 4,
+        rmse_max: 0.05,
+        correlation_min: 0.99,
+    };
+
+    fn find(drawn: &[Drawn]) -> Copies {
+        copies(&table(drawn), &NEAR, &Cancel::new()).unwrap()
+    }
+
+    fn row(found: Option<Match>) -> Option<usize> {
+        found.map(|m| m.row)
+    }
+
+    #[test]
+    fn bands_cover_all_bits_once() {
+        for bands in 1..=8 {
+            let all: Vec<u64> = (0..bands).map(|band| bits_of(band, bands)).collect();
+            assert_eq!(all.iter().fold(0, |sum, bits| sum | bits), u64::MAX);
+            assert_eq!(all.iter().map(|bits| bits.count_ones()).sum::<u32>(), 64);
+        }
+    }
+
+    #[test]
+    fn copies_are_told_by_where_they_lie() {
+        use Split::{Test, Train, Val};
+        let found = find(&[
+            Drawn::new(1, Train, 0),
+            Drawn::new(1, Train, 0),            // twin of 0
+            Drawn::new(1, Train, 1),            // conflict with 0 and 1
+            Drawn::new(2, Train, 0),            // leaks into 5, nearly
+            Drawn::new(3, Val, 0),              // nothing
+            Drawn::new(2, Test, 0).brighter(3), // nearly 3
+            Drawn::new(1, Test, 0),             // exactly 0
+        ]);
+        let exact: Vec<_> = found
+            .exact
+            .iter()
+            .map(|k| (row(k.earlier), row(k.later)))
+            .collect();
+        assert_eq!(exact[0], (None, Some(6)));
+        assert_eq!(exact[6], (Some(0), None));
+        assert_eq!(row(found.exact[1].twin), Some(0));
+        assert_eq!(row(found.exact[0].twin), None);
+        assert_eq!(row(found.exact[0].conflict), Some(2));
+        assert_eq!(row(found.exact[2].conflict), Some(0));
+        let near: Vec<_> = found
+            .near
+            .iter()
+            .map(|k| (row(k.earlier), row(k.later)))
+            .collect();
+        assert_eq!((near[3], near[5]), ((None, Some(5)), (Some(3), None)));
+        assert_eq!(found.near[4], Kin::default());
+        // Equal contents are not near ones.
+        assert_eq!(near[0], (None, None));
+    }
+
+    #[test]
+    fn a_copy_of_a_copy_knows_its_near_kin() {
+        let found = find(&[
+            Drawn::new(1, Split::Train, 0),
+            Drawn::new(1, Split::Train, 0),
+            Drawn::new(1, Split::Test, 0).brighter(3),
+        ]);
+        assert_eq!(row(found.near[0].later), Some(2));
+        assert_eq!(row(found.near[1].later), Some(2));
+        assert_eq!(row(found.near[2].earlier), Some(0));
+    }
+
+    #[test]
+    fn a_crowd_is_bounded_and_copies_in_it_are_found() {
+        // Pictures with one hash, all different.
+        let mut drawn: Vec<Drawn> = (0..CROWD_MIN as u64 + 200)
+            .map(|seed| Drawn::new(seed, Split::Train, 0).with_hash(0))
+            .collect();
+        drawn.push(Drawn::new(77, Split::Test, 0).brighter(2).with_hash(1));
+        let found = find(&drawn);
+        assert_eq!(found.crowded, drawn.len());
+        assert_eq!(row(found.near[drawn.len() - 1].earlier), Some(77));
+    }
+
+    proptest! {
+        /// The order of pictures that are compared does not decide who is found.
+        #[test]
+        fn kin_is_the_best_in_any_order(rmse in prop::collection::vec(0.0..0.05_f64, 1..6)) {
+            let pictures = table(&vec![Drawn::new(1, Split::Train, 0); rmse.len() + 1]);
+            let matches: Vec<Match> = rmse.iter().enumerate().map(|(row, &rmse)| Match {
+                row,
+                likeness: Some(Likeness { rmse, correlation: None }),
+            }).collect();
+            let take = |found: &mut dyn Iterator<Item = &Match>| {
+                let mut kin = Kin::default();
+                found.for_each(|m| kin.take(&pictures.rows, rmse.len(), *m));
+                kin
+            };
+            prop_assert_eq!(take(&mut matches.iter()), take(&mut matches.iter().rev()));
+        }
+    }
+}

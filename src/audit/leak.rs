@@ -1,0 +1,126 @@
+//! What the accuracy on the test split becomes without the pictures that training has seen, exactly or
+//! nearly. Imports: base, vision, `audit::{copies, error, pictures}`.
+
+use serde::Serialize;
+
+use crate::base::Cancel;
+use crate::vision::dataset::Split;
+use crate::vision::image::Pixels;
+use crate::vision::predict::Predictor;
+
+use super::copies::Copies;
+use super::error::Error;
+use super::pictures::Pictures;
+
+/// A model's accuracy on the test split, with and without pictures that have a copy in train.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LeakAccuracy {
+    /// Pictures of the test split.
+    pub images: usize,
+    /// Of them those with a copy in train, exact or near.
+    pub leaked: usize,
+    /// On all of them, 0..=1.
+    pub accuracy: f64,
+    /// On those with a copy in train.
+    pub leaked_accuracy: f64,
+    /// On the others; `null` if there are none.
+    pub clean_accuracy: Option<f64>,
+}
+
+/// Returns the rows of the test split that have a copy in train.
+pub(super) fn leaked(pictures: &Pictures, copies: &Copies) -> Vec<bool> {
+    let in_train = |row: usize| {
+        let kin = [&copies.exact[row], &copies.near[row]];
+        let earlier = kin.into_iter().filter_map(|kin| kin.earlier);
+        earlier
+            .into_iter()
+            .any(|m| pictures.rows[m.row].split == Split::Train)
+    };
+    pictures
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(row, picture)| picture.split == Split::Test && in_train(row))
+        .collect()
+}
+
+/// Asks `model` about the test split. None if nothing of it is in train.
+///
+/// # Errors
+/// The pictures have another size than the model takes, a network from elsewhere fails, or `cancel` was
+/// requested.
+pub(super) fn leak_accuracy(
+    pictures: &Pictures,
+    copies: &Copies,
+    model: &Predictor,
+    cancel: &Cancel,
+) -> Result<Option<LeakAccuracy>, Error> {
+    let leaked = leaked(pictures, copies);
+    if !leaked.contains(&true) {
+        return Ok(None);
+    }
+    let all = &pictures.pixels;
+    let rows: Vec<usize> = pictures.rows_of(Split::Test).collect();
+    let mut pixels = Pixels::new(all.height(), all.width(), all.channels());
+    for &row in &rows {
+        pixels.push(all.image(row));
+    }
+    let logits = model.predict(&pixels, cancel)?;
+    let answers = logits.rows.chunks_exact(logits.classes);
+    let judged = rows.iter().zip(answers).map(|(&row, answer)| {
+        let is_right = best(answer) == Some(pictures.rows[row].class as usize);
+        (leaked[row], is_right)
+    });
+    Ok(Some(LeakAccuracy::of(judged)))
+}
+
+impl LeakAccuracy {
+    /// Counts pictures: whether they are leaked, and whether the model is right.
+    fn of(judged: impl Iterator<Item = (bool, bool)>) -> Self {
+        // By leaked: pictures, and right answers.
+        let mut counts = [(0_usize, 0_usize); 2];
+        for (is_leaked, is_right) in judged {
+            let count = &mut counts[usize::from(is_leaked)];
+            count.0 += 1;
+            count.1 += usize::from(is_right);
+        }
+        let [clean, leaked] = counts;
+        let share = |(images, right): (usize, usize)| right as f64 / images.max(1) as f64;
+        Self {
+            images: clean.0 + leaked.0,
+            leaked: leaked.0,
+            accuracy: share((clean.0 + leaked.0, clean.1 + leaked.1)),
+            leaked_accuracy: share(leaked),
+            clean_accuracy: (clean.0 != 0).then(|| share(clean)),
+        }
+    }
+}
+
+/// Returns the place of the first of the largest numbers.
+fn best(answer: &[f32]) -> Option<usize> {
+    let numbers = answer.iter().enumerate().rev();
+    numbers.max_by(|a, b| a.1.total_cmp(b.1)).map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_is_that_of_both_parts() {
+        let judged = [(true, true), (true, true), (false, true), (false, false)];
+        assert_eq!(
+            LeakAccuracy::of(judged.into_iter()),
+            LeakAccuracy {
+                images: 4,
+                leaked: 2,
+                accuracy: 0.75,
+                leaked_accuracy: 1.0,
+                clean_accuracy: Some(0.5),
+            }
+        );
+        let all_leaked = LeakAccuracy::of([(true, false)].into_iter());
+        assert_eq!(all_leaked.clean_accuracy, None);
+        assert_eq!(best(&[0.0, 2.0, 2.0]), Some(1));
+    }
+}

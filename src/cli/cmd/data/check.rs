@@ -1,0 +1,467 @@
+//! `cvops data check`: what is wrong with a folder of pictures.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::audit::{
+    Audit, AuditEvent, AuditParams, Check, Checked, Finding, Item, Probe, Request, Severity, check,
+    page,
+};
+use crate::base::diag::nearest;
+use crate::base::doc::{Document, Problems};
+use crate::base::{self, Diagnostic, fs as files, units};
+use crate::cli::cmd::preprocess::warn_of_unknown;
+use crate::cli::ctx::Ctx;
+use crate::cli::error::CliError;
+use crate::cli::exit::{ErrorClass, Outcome};
+use crate::cli::out::{Form, Style};
+use crate::cli::params::{ParamsArg, exclusions, section};
+use crate::cli::progress::Progress;
+use crate::report::{Align, Table, Tone};
+use crate::vision::dataset::{Exclusions, locate, survey};
+use crate::vision::device::{Device, DeviceChoice};
+use crate::vision::params::PreprocessParams;
+use crate::vision::predict::Predictor;
+
+/// Where pictures and models are unless the user says otherwise.
+const DATA: &str = "data/raw";
+const MODEL: &str = "models/classifier";
+/// Items of a finding that are shown.
+const ITEMS_SHOWN: usize = 5;
+
+/// Say what is wrong with a folder of pictures, before a model is trained on it
+///
+/// Looks for files that cannot be decoded, the same or nearly the same picture in several splits or
+/// under several labels, labels that a classifier doubts, classes that can be told by brightness or size
+/// alone, splits that differ, outliers and odd files. Reads pictures as `cvops preprocess` does, with
+/// the section `preprocess` of params.yaml, so it knows which picture would be in which split.
+///
+/// A finding with more items than its limit fails the check (exit code 1). By default this holds for
+/// one item of `corrupt`, `empty-classes`, `unknown-classes`, `missing-classes`, `leaks`, `near-leaks`,
+/// `conflicts`, `near-conflicts`, `label-drift` and `property-drift`; the others are only told. A check
+/// that could not be made ends with 2.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cvops data check\n  cvops data check data/raw --html reports/data-check.html\n  cvops data check --limit near-leaks=10 --limit outliers=0\n  cvops data check --write-exclude data/exclude.txt   and `preprocess: {exclude: data/exclude.txt}` in params.yaml"
+)]
+pub(super) struct Args {
+    /// Folder of class folders, or of `train`, `val` and `test` (default: `data/raw`, else the folder of
+    /// pictures that is found)
+    data: Option<PathBuf>,
+    /// Folder of a model that was trained on these data, or an ONNX file; without one, labels are judged
+    /// by the pixels alone
+    #[arg(long, value_name = "MODEL", default_value = MODEL)]
+    model: PathBuf,
+    /// Write all findings with pictures as one page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a list of pictures to leave out, for `preprocess.exclude`: what cannot be decoded, has two
+    /// labels, is in a later split as well or is there twice; entries that are there stay
+    #[arg(long, value_name = "FILE")]
+    write_exclude: Option<PathBuf>,
+    /// How many items a finding may have, or `none` for any number; may be repeated
+    #[arg(long, value_name = "ID=N", value_parser = read_limit)]
+    limit: Vec<(Check, Option<usize>)>,
+    /// Exit with 0 whatever is found
+    #[arg(long)]
+    no_fail: bool,
+    /// Root mean square difference up to which two pictures are nearly the same, as a part of the range
+    /// of their values (0 to 1)
+    #[arg(long, value_name = "X", default_value = "0.05", value_parser = read_share)]
+    near_rmse: f64,
+    /// Correlation from which on two pictures are nearly the same (0 to 1)
+    #[arg(long, value_name = "X", default_value = "0.99", value_parser = read_share)]
+    near_correlation: f64,
+    /// Robust z-score from which on a picture is an outlier
+    #[arg(long, value_name = "Z", default_value = "3.5", value_parser = read_positive)]
+    outlier_z: f64,
+    /// Do not train a classifier on the pictures: label errors, weak segments and shortcuts stay unknown
+    #[arg(long)]
+    without_probe: bool,
+    #[command(flatten)]
+    params: ParamsArg,
+}
+
+fn read_limit(text: &str) -> Result<(Check, Option<usize>), String> {
+    let (id, limit) = text
+        .split_once('=')
+        .ok_or("expected ID=N, such as `near-leaks=10`")?;
+    let check = Check::from_id(id).ok_or_else(|| {
+        let ids = Check::ALL.map(Check::id);
+        match nearest(id, ids.into_iter()) {
+            Some(near) => format!("there is no finding `{id}`; did you mean `{near}`?"),
+            None => format!("there is no finding `{id}`: they are {}", ids.join(", ")),
+        }
+    })?;
+    if limit == "none" {
+        return Ok((check, None));
+    }
+    let limit = limit
+        .parse()
+        .map_err(|_| format!("`{limit}` is neither a whole number nor `none`"))?;
+    Ok((check, Some(limit)))
+}
+
+fn read_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("it must be from 0 to 1".to_owned())
+    }
+}
+
+fn read_positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if 0.0 < number && number.is_finite() {
+        Ok(number)
+    } else {
+        Err("it must be a number above 0".to_owned())
+    }
+}
+
+/// Whatever keeps the check from being made is 2: 1 says that something was found.
+pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    work(ctx, args).map_err(|error| {
+        let mut error = error.seen_from(&ctx.dir);
+        error.class = match error.class {
+            ErrorClass::Failed | ErrorClass::Usage => ErrorClass::Usage,
+            ErrorClass::Interrupted => ErrorClass::Interrupted,
+        };
+        error
+    })
+}
+
+fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
+    ctx.listen();
+    let document = args.params.document(ctx)?;
+    let problems = Problems::new(&document);
+    let preprocess = PreprocessParams::read(section(ctx, &problems, "preprocess"));
+    let preprocess = problems.into_result(preprocess)?;
+    let excluded = known_exclusions(ctx, args, &document, &preprocess)?;
+    let data = find_data(ctx, args)?;
+    let input = ctx.dir.join(&data);
+    if !excluded.is_empty() {
+        warn_of_unknown(ctx, &excluded.unknown(&survey(&input)?.dataset));
+    }
+    let model = load_model(ctx, args)?;
+    let checked = look(ctx, args, &input, preprocess, &excluded, model.as_ref())?;
+
+    if let Some(path) = &args.html {
+        let facts = facts(&data, args, model.as_ref(), &checked.audit);
+        let html = page(&checked.audit, &checked.pictures, &facts).html();
+        write(ctx, path, html.as_bytes())?;
+    }
+    if let Some(path) = &args.write_exclude {
+        let mut list = list_at(&ctx.dir.join(path))?;
+        list.extend(&excluded);
+        for remedy in &checked.remedies {
+            list.add(&remedy.path, &remedy.reason)?;
+        }
+        write(ctx, path, list.text().as_bytes())?;
+    }
+    show(ctx, args, &checked);
+    let fails = checked.audit.failures().next().is_some();
+    Ok(if fails && !args.no_fail {
+        Outcome::Failed
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Runs all checks.
+fn look(
+    ctx: &Ctx,
+    args: &Args,
+    input: &Path,
+    preprocess: PreprocessParams,
+    exclusions: &Exclusions,
+    model: Option<&Predictor>,
+) -> Result<Checked, CliError> {
+    let mut params = AuditParams::new(preprocess);
+    params.near.rmse_max = args.near_rmse;
+    params.near.correlation_min = args.near_correlation;
+    params.outlier_z = args.outlier_z;
+    params.limits = args.limit.iter().copied().collect();
+    let bar = Progress::new(&ctx.out, "decoding", "images");
+    let observe = |event: AuditEvent| match event {
+        AuditEvent::Scanned { images, classes } => {
+            bar.start(images as u64);
+            // A dataset has at least two classes.
+            let images = units::count(images, "image");
+            ctx.out.note(&format!("{images} in {classes} classes"));
+        }
+        AuditEvent::Progress { done, .. } => bar.at(done as u64),
+        AuditEvent::Read => bar.end(),
+    };
+    let request = Request {
+        input,
+        params: &params,
+        exclusions,
+        model,
+        probe: if args.without_probe {
+            Probe::Skipped
+        } else {
+            Probe::Trained
+        },
+    };
+    Ok(check(request, &ctx.cancel, &observe)?)
+}
+
+/// Returns the folder to check, as it is to be shown.
+fn find_data(ctx: &Ctx, args: &Args) -> Result<PathBuf, CliError> {
+    if let Some(data) = &args.data {
+        return Ok(data.clone());
+    }
+    if ctx.dir.join(DATA).is_dir() {
+        return Ok(PathBuf::from(DATA));
+    }
+    let search = locate(&ctx.dir)?;
+    if let Some(found) = search.found {
+        ctx.out.note(&format!("checking `{}`", found.path));
+        return Ok(PathBuf::from(found.path));
+    }
+    if let Some(refused) = search.refused {
+        return Err(refused.into());
+    }
+    let headline =
+        format!("there is no folder `{DATA}`, and no other folder of pictures was found");
+    let error = Diagnostic::error("no-dataset", headline)
+        .help("name a folder that holds one folder of images per class: `cvops data check DIR`");
+    Err(CliError::usage(error))
+}
+
+/// Loads the model; none if none was named and there is none.
+fn load_model(ctx: &Ctx, args: &Args) -> Result<Option<Predictor>, CliError> {
+    let path = ctx.dir.join(&args.model);
+    if args.model == Path::new(MODEL) && !path.exists() {
+        return Ok(None);
+    }
+    let device = Device::pick(DeviceChoice::Auto)?;
+    Ok(Some(Predictor::load(&path, &device)?))
+}
+
+/// Reads the list that `preprocess.exclude` names. The one that is about to be written need not be there.
+fn known_exclusions(
+    ctx: &Ctx,
+    args: &Args,
+    document: &Document,
+    preprocess: &PreprocessParams,
+) -> Result<Exclusions, CliError> {
+    if let (Some(file), Some(target)) = (&preprocess.exclude, &args.write_exclude) {
+        let file = args.params.folder(ctx).join(file);
+        let is_same =
+            std::path::absolute(&file).ok() == std::path::absolute(ctx.dir.join(target)).ok();
+        if is_same && !file.exists() {
+            return Ok(Exclusions::default());
+        }
+    }
+    exclusions(ctx, &args.params, document, preprocess)
+}
+
+/// Returns the list in the file `path`; an empty one if there is none.
+fn list_at(path: &Path) -> Result<Exclusions, CliError> {
+    if path.exists() {
+        Ok(Exclusions::read(path)?)
+    } else {
+        Ok(Exclusions::default())
+    }
+}
+
+fn write(ctx: &Ctx, path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let full = ctx.dir.join(path);
+    if let Some(folder) = full.parent() {
+        files::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
+    }
+    files::write_atomic(&full, bytes).map_err(base::Error::io("write", &full))?;
+    Ok(())
+}
+
+/// Says what was checked, for the head of the page.
+fn facts(
+    data: &Path,
+    args: &Args,
+    model: Option<&Predictor>,
+    audit: &Audit,
+) -> Vec<(String, String)> {
+    let mut facts = vec![("Data".to_owned(), data.display().to_string())];
+    if model.is_some() {
+        facts.push(("Model".to_owned(), args.model.display().to_string()));
+    }
+    if let Some(text) = accuracy(audit) {
+        facts.push(("Accuracy".to_owned(), text));
+    }
+    facts
+}
+
+/// Says what accuracy becomes without leaked pictures.
+fn accuracy(audit: &Audit) -> Option<String> {
+    let found = audit.leak_accuracy?;
+    let clean = found.clean_accuracy.map_or_else(
+        || "nothing is left without them".to_owned(),
+        |clean| format!("{clean:.3} without them"),
+    );
+    Some(format!(
+        "{:.3} on the test split, {:.3} on its {} that are in train too, {clean}",
+        found.accuracy,
+        found.leaked_accuracy,
+        units::count(found.leaked, "picture")
+    ))
+}
+
+fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
+    let audit = &checked.audit;
+    if ctx.out.form == Form::Json {
+        let mut value = audit.to_json();
+        if let (Value::Object(map), Some(path)) = (&mut value, &args.write_exclude) {
+            map.insert(
+                "exclude".to_owned(),
+                Value::from(path.display().to_string()),
+            );
+            map.insert("to_exclude".to_owned(), Value::from(checked.remedies.len()));
+        }
+        ctx.out.json(&value);
+        return;
+    }
+    if !audit.findings.is_empty() {
+        ctx.out.table(&table(&audit.findings));
+        let details = details(ctx, &audit.findings);
+        if !details.is_empty() {
+            ctx.out.result(&details);
+        }
+    }
+    if let Some(text) = accuracy(audit) {
+        ctx.out.result(&format!("accuracy {text}"));
+    }
+    for note in &audit.notes {
+        ctx.out
+            .note(&ctx.out.paint(Style::Dim, &format!("note: {note}")));
+    }
+    if let Some(path) = &args.write_exclude {
+        ctx.out.note(&format!(
+            "{} to leave out in `{}`; `preprocess: {{exclude: …}}` in params.yaml makes it so",
+            units::count(checked.remedies.len(), "picture"),
+            path.display()
+        ));
+    }
+    if let Some(path) = &args.html {
+        ctx.out.note(&format!("look at {}", path.display()));
+    }
+    ctx.out.result(&verdict(ctx, audit));
+}
+
+fn table(findings: &[Finding]) -> Table {
+    let mut table = Table::new([
+        ("Finding", Align::Left),
+        ("Severity", Align::Left),
+        ("Count", Align::Right),
+        ("Limit", Align::Right),
+        ("What", Align::Left),
+    ]);
+    for finding in findings {
+        let limit = finding
+            .limit
+            .map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        let row = [
+            finding.check.id().to_owned(),
+            finding.severity.name().to_owned(),
+            finding.count.to_string(),
+            limit,
+            finding.title.clone(),
+        ];
+        let tone = if finding.fails() {
+            Tone::Bad
+        } else {
+            Tone::Neutral
+        };
+        table.row(row).tone(2, tone);
+    }
+    table
+}
+
+/// Lists the first items of findings that matter; of all with `-v`, and all of them.
+fn details(ctx: &Ctx, findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let matters = finding.fails() || finding.severity != Severity::Info;
+        if !matters && !ctx.out.is_verbose() {
+            continue;
+        }
+        let most = if ctx.out.is_verbose() {
+            usize::MAX
+        } else {
+            ITEMS_SHOWN
+        };
+        // To a String, which cannot fail.
+        let _ = write!(text, "\n{}: {}", finding.check.id(), finding.help);
+        for item in finding.items.iter().take(most) {
+            let _ = write!(text, "\n  {}", line(item));
+        }
+        if most < finding.count {
+            let _ = write!(text, "\n  and {} more (-v)", finding.count - most);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Says one item: where it is, what is wrong, and what it is like.
+fn line(item: &Item) -> String {
+    let place = match (&item.path, item.split, &item.class) {
+        (Some(path), _, _) => path.clone(),
+        (None, Some(split), Some(class)) => format!("`{class}` in {}", split.name()),
+        (None, Some(split), None) => split.name().to_owned(),
+        (None, None, Some(class)) => format!("`{class}`"),
+        (None, None, None) => String::new(),
+    };
+    let colon = if place.is_empty() { "" } else { ": " };
+    let detail = &item.detail;
+    item.other.as_ref().map_or_else(
+        || format!("{place}{colon}{detail}"),
+        |other| format!("{place} ~ {}{colon}{detail}", other.path),
+    )
+}
+
+fn verdict(ctx: &Ctx, audit: &Audit) -> String {
+    let failed = audit.failures().count();
+    let images = units::count(audit.images, "image");
+    let excluded = match audit.excluded {
+        0 => String::new(),
+        excluded => format!(" ({excluded} left out)"),
+    };
+    let findings = units::count(audit.findings.len(), "finding");
+    match failed {
+        0 => {
+            let text = format!("passed: {findings} in {images}{excluded}, none above its limit");
+            ctx.out.paint(Style::Good, &text)
+        }
+        failed => {
+            let text =
+                format!("failed: {failed} of {findings} in {images}{excluded} above the limit");
+            ctx.out.paint(Style::Bad, &text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read() {
+        assert_eq!(read_limit("leaks=3"), Ok((Check::Leaks, Some(3))));
+        assert_eq!(read_limit("leaks=none"), Ok((Check::Leaks, None)));
+        for (text, expected) in [
+            ("leaks", "expected ID=N, such as `near-leaks=10`"),
+            (
+                "leak=3",
+                "there is no finding `leak`; did you mean `leaks`?",
+            ),
+            ("leaks=-1", "`-1` is neither a whole number nor `none`"),
+        ] {
+            assert_eq!(read_limit(text), Err(expected.to_owned()));
+        }
+    }
+}
