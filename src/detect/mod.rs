@@ -2,3 +2,5 @@
 //! what people read about it.
 //!
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
+
+pub mod arrays;
