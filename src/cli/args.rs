@@ -161,6 +161,8 @@ commands! {
     #[cfg(feature = "vision")]
     Predict => predict,
     #[cfg(feature = "vision")]
+    Drift => drift,
+    #[cfg(feature = "vision")]
     Serve => serve,
     #[cfg(feature = "vision")]
     Summary => summary,

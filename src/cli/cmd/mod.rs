@@ -47,6 +47,8 @@ pub(super) mod version;
 pub(super) mod why;
 
 #[cfg(feature = "vision")]
+pub(super) mod drift;
+#[cfg(feature = "vision")]
 pub(super) mod evaluate;
 #[cfg(feature = "vision")]
 mod init_template;
