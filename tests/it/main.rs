@@ -23,6 +23,8 @@ mod crash_data;
 mod dag;
 mod data;
 mod doctor;
+#[cfg(feature = "vision")]
+mod drift_test;
 mod dvc;
 mod dvc_beside;
 mod dvc_compare;

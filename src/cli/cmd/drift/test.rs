@@ -61,7 +61,7 @@ pub(in crate::cli) struct Args {
     method: Option<MethodName>,
     /// How many permutations are drawn (default: 1000; of chi2, which needs them for small counts only, 9999), or a file of them
     ///
-    /// A file (for mmd and lsdd; `./1000` if it has such a name) is an array with a permutation in each row,
+    /// A file (for mmd and lsdd) is an array with a permutation in each row,
     /// which allows to compare with other programs exactly: the numbers 0, 1, 2, … of the pooled rows, those of
     /// the reference first. Whose numbers come first are the reference of that permutation. For lsdd the rows are
     /// those of the reference that are no centres (see `--order`), then those of TEST.
