@@ -5,7 +5,7 @@
 //! Of 8 rows of 9 cells each bit compares two neighbours. A plain comparison gives bits of noise where a
 //! picture is flat, and files are flat around their object: of Fashion-MNIST's pictures saved as JPEG at
 //! quality 95 only 64 % kept 60 bits. A step of a 64th of the picture's range keeps 99.8 %
-//! (ADR 46). After N. Krawetz, "Kind of like that", 2013. Imports: vision.
+//! (ADR 47). After N. Krawetz, "Kind of like that", 2013. Imports: vision.
 
 use crate::vision::image::Pixels;
 

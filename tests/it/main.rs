@@ -27,6 +27,8 @@ mod data_check;
 mod doctor;
 #[cfg(feature = "vision")]
 mod drift;
+#[cfg(feature = "vision")]
+mod drift_test;
 mod dvc;
 mod dvc_beside;
 mod dvc_compare;
