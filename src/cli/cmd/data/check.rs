@@ -1,6 +1,5 @@
 //! `cvops data check`: what is wrong with a folder of pictures.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -394,13 +393,12 @@ fn details(ctx: &Ctx, findings: &[Finding]) -> String {
         } else {
             ITEMS_SHOWN
         };
-        // To a String, which cannot fail.
-        let _ = write!(text, "\n{}: {}", finding.check.id(), finding.help);
+        text.push_str(&format!("\n{}: {}", finding.check.id(), finding.help));
         for item in finding.items.iter().take(most) {
-            let _ = write!(text, "\n  {}", line(item));
+            text.push_str(&format!("\n  {}", line(item)));
         }
         if most < finding.count {
-            let _ = write!(text, "\n  and {} more (-v)", finding.count - most);
+            text.push_str(&format!("\n  and {} more (-v)", finding.count - most));
         }
         text.push('\n');
     }
