@@ -38,12 +38,22 @@ pub enum FeatureSource {
     Pixels,
 }
 
+/// Whether features can be compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Units {
+    /// Each has its own; how much it varies says nothing.
+    Own,
+    /// All have the same: principal components, of which those that hardly vary are noise.
+    Common,
+}
+
 /// Numbers that stand for pictures, all finite.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Features {
     values: Vec<f32>,
     width: usize,
     source: FeatureSource,
+    units: Units,
 }
 
 impl Features {
@@ -51,7 +61,11 @@ impl Features {
     ///
     /// # Errors
     /// A number is not finite, or all pictures give the same.
-    pub(super) fn of_network(observed: Observed, seed: u64, cancel: &Cancel) -> Result<Self, Error> {
+    pub(super) fn of_network(
+        observed: Observed,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         let (values, width, source) = match observed.embeddings {
             Some(embeddings) => (embeddings.rows, embeddings.width, FeatureSource::Embedding),
             None => {
@@ -116,14 +130,22 @@ impl Features {
                 transformed(&pca, &sample(rows).map_err(failed)?).map_err(failed)
             })
             .collect::<Result<_, Error>>()?;
-        Self::new(portions.concat(), pca.components(), source)
+        let components = Self::new(portions.concat(), pca.components(), source)?;
+        Ok(Self {
+            units: Units::Common,
+            ..components
+        })
     }
 
     /// Takes rows of `width` numbers.
     ///
     /// # Errors
     /// There are none, or one is not finite.
-    pub(super) fn new(values: Vec<f32>, width: usize, source: FeatureSource) -> Result<Self, Error> {
+    pub(super) fn new(
+        values: Vec<f32>,
+        width: usize,
+        source: FeatureSource,
+    ) -> Result<Self, Error> {
         let problem = match values.iter().position(|value| !value.is_finite()) {
             _ if width == 0 || values.is_empty() || !values.len().is_multiple_of(width) => {
                 drift::Error::Ragged {
@@ -141,6 +163,7 @@ impl Features {
                     values,
                     width,
                     source,
+                    units: Units::Own,
                 });
             }
         };
@@ -158,6 +181,11 @@ impl Features {
     /// Returns the number of features.
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Returns whether they can be compared with each other.
+    pub(super) fn units(&self) -> Units {
+        self.units
     }
 
     /// Returns where they come from.
@@ -235,7 +263,15 @@ mod tests {
     #[test]
     fn pictures_of_two_kinds_lie_apart() {
         let data = (0..40_usize)
-            .flat_map(|picture| (0..64).map(move |at| if (at < 32) == (picture % 2 == 0) { 200 } else { (picture + at) as u8 }))
+            .flat_map(|picture| {
+                (0..64).map(move |at| {
+                    if (at < 32) == (picture % 2 == 0) {
+                        200
+                    } else {
+                        (picture + at) as u8
+                    }
+                })
+            })
             .collect();
         let pixels = Pixels::from_data(8, 8, 1, data).unwrap();
         let features = Features::of_pixels(&pixels, 1, &Cancel::new()).unwrap();

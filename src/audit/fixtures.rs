@@ -1,14 +1,9 @@
-//! Labelled points and pictures with known errors, for the tests of this room. Imports: base, vision,
-//! `audit::{features, pictures}`.
+//! Labelled points with known errors, for the tests of this room. Imports: base, `audit::features`.
 
 use rand::RngExt;
 
 use super::features::{FeatureSource, Features};
-use super::pictures::{Picture, Pictures};
-use crate::base::ContentHash;
 use crate::base::rng::{self, ChaCha8Rng};
-use crate::vision::dataset::Split;
-use crate::vision::image::{Facts, Format, Frames, Pixels, Space, properties};
 
 /// Points around the centres of classes, and the labels that somebody gave them.
 pub(super) struct Labelled {
@@ -65,39 +60,4 @@ pub(super) fn labelled(draw: Draw, seed: u64) -> Labelled {
 /// Draws from N(0, 1), nearly: the sum of twelve uniform numbers.
 pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
-}
-
-/// Returns a table of pictures, `[side, side, channels]` each, all in order: what is of no interest is
-/// the same for all of them.
-pub(super) fn pictures(
-    classes: &[&str],
-    labels: &[u32],
-    (side, channels): (usize, usize),
-    data: Vec<u8>,
-) -> Pictures {
-    let pixels = Pixels::from_data(side, side, channels, data).unwrap();
-    assert_eq!(pixels.count(), labels.len());
-    let rows = labels.iter().enumerate().map(|(row, class)| Picture {
-        path: format!("{}/{row:05}.png", classes[*class as usize]),
-        split: Split::ALL[usize::from(row % 5 == 3) + 2 * usize::from(row % 5 == 4)],
-        class: *class,
-        bytes: 1000,
-        facts: Facts {
-            format: Format::Png,
-            space: Space::Light,
-            bits: 8,
-            frames: Frames::One,
-        },
-        transparent: false,
-        width: side as u32,
-        height: side as u32,
-        content: ContentHash::of(pixels.image(row)),
-        properties: properties(&pixels, row),
-        dhash: 0,
-    });
-    Pictures {
-        classes: classes.iter().map(|class| (*class).to_owned()).collect(),
-        rows: rows.collect(),
-        pixels,
-    }
 }

@@ -1,6 +1,6 @@
 //! What can be learnt from the pictures about the pictures: doubtful labels, weak segments, shortcuts.
-//! Imports: base, drift, vision, `audit::{confident, error, features, finding, folds, pictures, probe,
-//! segments, shortcut}`.
+//! Imports: base, drift, vision, `audit::{columns, confident, error, features, finding, folds, outliers,
+//! pictures, probe, segments, shortcut}`.
 //!
 //! A probe learns the classes from four fifths of all pictures, of all splits, and is asked about the
 //! last fifth, five times. A probe that is often wrong itself may not doubt labels: then there is a note
@@ -13,17 +13,18 @@ use serde::Serialize;
 use crate::base::Cancel;
 use crate::drift;
 use crate::vision::dataset::Split;
-use crate::vision::image::PROPERTIES;
 use crate::vision::predict::Predictor;
 
+use super::columns::{Measure, measures};
 use super::confident::{LabelErrors, Ranking, label_errors};
 use super::error::Error;
 use super::features::{FeatureSource, Features};
 use super::finding::{Check, Finding, Item};
 use super::folds::{folds, groups};
+use super::outliers::short;
 use super::pictures::Pictures;
 use super::probe::{Probabilities, Task, out_of_fold};
-use super::segments::{Column, Judged, Segment, SegmentParams, weak_segments};
+use super::segments::{Judged, Segment, SegmentParams, weak_segments};
 use super::shortcut::{Shortcut, ShortcutParams, shortcuts};
 
 /// Pairs of classes that are told of.
@@ -54,7 +55,7 @@ impl LearnedParams {
         Self {
             seed,
             ranking: Ranking::NormalisedMargin,
-            accuracy_min: 0.7,
+            accuracy_min: 0.8,
             support_min: 10,
             segments: SegmentParams {
                 support_min: 30,
@@ -159,14 +160,15 @@ pub fn learn(
     let labels: Vec<u32> = pictures.rows.iter().map(|picture| picture.class).collect();
     let groups = groups(pictures.rows.iter().map(|picture| picture.content));
     let folds = folds(&labels, &groups, params.seed);
-    let columns = columns(pictures);
+    let measures = measures(pictures);
+    let with_formats = [&measures[..], &[formats(pictures)]].concat();
     let mut learned = Learned {
         features: None,
         balanced_accuracy: None,
         labels: None,
         judge: None,
         segments: Vec::new(),
-        shortcuts: shortcuts(&columns, &labels, &folds, params.shortcuts)
+        shortcuts: shortcuts(&with_formats, &labels, &folds, params.shortcuts)
             .map_err(statistics("how well single properties tell the classes"))?,
         notes: Vec::new(),
     };
@@ -178,8 +180,12 @@ pub fn learn(
         ));
         return Ok(learned);
     }
-    let observed = model.map(|model| model.observe(&pictures.pixels, cancel)).transpose()?;
-    let of_model = observed.as_ref().map(|observed| decisions(&observed.logits.rows, observed.logits.classes));
+    let observed = model
+        .map(|model| model.observe(&pictures.pixels, cancel))
+        .transpose()?;
+    let of_model = observed
+        .as_ref()
+        .map(|observed| decisions(&observed.logits.rows, observed.logits.classes));
     let features = match observed {
         Some(observed) => Features::of_network(observed, params.seed, cancel),
         None => Features::of_pixels(&pictures.pixels, params.seed, cancel),
@@ -190,7 +196,8 @@ pub fn learn(
             source: drift::Error::NoVariance,
             ..
         }) => {
-            let note = "labels and segments were not judged: all pictures look the same to the probe";
+            let note =
+                "labels and segments were not judged: all pictures look the same to the probe";
             learned.notes.push(note.to_owned());
             return Ok(learned);
         }
@@ -234,7 +241,7 @@ pub fn learn(
     };
     if let Some((judge, rows, predicted)) = judged {
         learned.judge = Some(judge);
-        learned.segments = segments(&columns, &labels, &rows, &predicted, params.segments)
+        learned.segments = segments(&measures, &labels, &rows, &predicted, params.segments)
             .map_err(statistics("weak segments"))?;
     }
     Ok(learned)
@@ -319,47 +326,21 @@ impl Learned {
     }
 }
 
-/// Writes a value of a property with as many digits as tell something.
-pub(super) fn short(value: f64) -> String {
-    if 100.0 <= value.abs() {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.3}")
-    }
-}
-
 fn statistics(what: &'static str) -> impl Fn(drift::Error) -> Error {
     move |source| Error::Statistics { what, source }
 }
 
-/// What is known of pictures without looking at what they show.
-fn columns(pictures: &Pictures) -> Vec<Column> {
-    let column = |property, value: &dyn Fn(&super::Picture) -> f64| Column {
-        property,
-        values: pictures.rows.iter().map(value).collect(),
-    };
-    let mut formats: Vec<&str> = pictures.rows.iter().map(|row| row.facts.format.name()).collect();
-    formats.sort_unstable();
-    formats.dedup();
-    let mut columns: Vec<Column> = PROPERTIES
-        .iter()
-        .enumerate()
-        .map(|(at, name)| column(*name, &|picture| picture.properties[at]))
-        .collect();
-    columns.extend([
-        column("width", &|picture| picture.width.into()),
-        column("height", &|picture| picture.height.into()),
-        column("aspect", &|picture| {
-            f64::from(picture.width) / f64::from(picture.height.max(1))
-        }),
-        column("file size", &|picture| picture.bytes as f64),
-        // A number for each: the order means nothing, and each has a bin of its own.
-        column("file format", &|picture| {
-            let name = picture.facts.format.name();
-            formats.iter().position(|other| *other == name).unwrap_or(0) as f64
-        }),
-    ]);
-    columns
+/// Returns which format each file has: a number for each, whose order means nothing.
+fn formats(pictures: &Pictures) -> Measure {
+    let names = || pictures.rows.iter().map(|row| row.facts.format.name());
+    let mut all: Vec<&str> = names().collect();
+    all.sort_unstable();
+    all.dedup();
+    let number = |name: &str| all.iter().position(|other| *other == name).unwrap_or(0);
+    Measure {
+        name: "file format",
+        values: names().map(|name| number(name) as f64).collect(),
+    }
 }
 
 /// Returns how many classes have at least `support_min` different pictures.
@@ -393,7 +374,11 @@ fn balanced_accuracy(labels: &[u32], decided: &[u32]) -> f64 {
         *all += 1.0;
     }
     let classes = of_classes.len().max(1) as f64;
-    of_classes.values().map(|(right, all)| right / all).sum::<f64>() / classes
+    of_classes
+        .values()
+        .map(|(right, all)| right / all)
+        .sum::<f64>()
+        / classes
 }
 
 /// Returns the rows that a model was not trained on, and what it takes them for.
@@ -406,18 +391,17 @@ fn unseen(pictures: &Pictures, decided: Vec<u32>) -> (Vec<usize>, Vec<u32>) {
 
 /// Looks for weak segments among some rows.
 fn segments(
-    columns: &[Column],
+    measures: &[Measure],
     labels: &[u32],
     rows: &[usize],
     predicted: &[u32],
     params: SegmentParams,
 ) -> Result<Vec<Segment>, drift::Error> {
-    // Kinds have no quarters.
-    let columns = columns.iter().filter(|column| column.property != "file format");
-    let columns: Vec<Column> = columns
-        .map(|column| Column {
-            property: column.property,
-            values: rows.iter().map(|row| column.values[*row]).collect(),
+    let measures: Vec<Measure> = measures
+        .iter()
+        .map(|measure| Measure {
+            name: measure.name,
+            values: rows.iter().map(|row| measure.values[*row]).collect(),
         })
         .collect();
     let labels: Vec<u32> = rows.iter().map(|row| labels[*row]).collect();
@@ -425,7 +409,7 @@ fn segments(
         labels: &labels,
         predicted,
     };
-    let mut segments = weak_segments(&columns, judged, params)?;
+    let mut segments = weak_segments(&measures, judged, params)?;
     for segment in &mut segments {
         for row in &mut segment.rows {
             *row = rows[*row];

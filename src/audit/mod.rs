@@ -45,13 +45,11 @@ pub use error::Error;
 pub use features::FeatureSource;
 pub use finding::{Audit, Check, Finding, Item, Place, Severity};
 pub use leak::LeakAccuracy;
-pub use learned::{
-    ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn,
-};
+pub use learned::{ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn};
 pub use page::page;
 pub use params::{AuditParams, NearParams};
 pub use pictures::{Picture, Pictures};
 pub use probe::Probabilities;
 pub use read::AuditEvent;
-pub use segments::{Column, Judged, Segment, SegmentParams, weak_segments};
+pub use segments::{Segment, SegmentParams};
 pub use shortcut::{Shortcut, ShortcutParams};

@@ -1,5 +1,5 @@
 //! On which kinds of pictures is a classifier weak? Accuracy by quarter of a property, and by class and
-//! quarter, against the rest. Pure. Imports: drift, `audit::bins`.
+//! quarter, against the rest. Pure. Imports: drift, `audit::{bins, columns}`.
 //!
 //! Whether a segment is worse than the rest is judged by Fisher's exact test (both are samples), and all
 //! tests together by Benjamini and Hochberg, since hundreds of segments are looked at.
@@ -12,9 +12,10 @@ use crate::drift::univariate::Alternative;
 use crate::drift::univariate::fisher::{self, Share};
 
 use super::bins::Bins;
+use super::columns::Measure;
 
 /// Parts into which the range of a property is cut.
-pub const QUARTERS: usize = 4;
+const QUARTERS: usize = 4;
 /// Segments that share this part of their pictures are one.
 const SAME: f64 = 0.8;
 
@@ -29,22 +30,13 @@ pub struct SegmentParams {
     pub alpha: f64,
 }
 
-/// A property of pictures: its name, and its value for each of them, all finite.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// Such as `brightness`.
-    pub property: &'static str,
-    /// One for each picture.
-    pub values: Vec<f64>,
-}
-
 /// What a classifier said of pictures.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub(super) struct Judged<'a> {
     /// Their classes.
-    pub labels: &'a [u32],
+    pub(super) labels: &'a [u32],
     /// What they were taken for.
-    pub predicted: &'a [u32],
+    pub(super) predicted: &'a [u32],
 }
 
 /// A kind of pictures on which the classifier is weak.
@@ -79,27 +71,29 @@ pub struct Segment {
 ///
 /// # Errors
 /// `params.alpha` is not between 0 and 1.
-pub fn weak_segments(
-    columns: &[Column],
+pub(super) fn weak_segments(
+    measures: &[Measure],
     judged: Judged<'_>,
     params: SegmentParams,
 ) -> Result<Vec<Segment>, drift::Error> {
     let classes = judged.labels.iter().max().map_or(0, |most| most + 1);
     let mut segments = Vec::new();
-    for column in columns {
-        let bins = Bins::quantiles(&column.values, QUARTERS);
+    for measure in measures {
+        let bins = Bins::quantiles(&measure.values, QUARTERS);
         if bins.len() < 2 {
             continue;
         }
         for class in std::iter::once(None).chain((0..classes).map(Some)) {
-            segments.extend(of_column(column, &bins, class, judged, params)?);
+            segments.extend(of_measure(measure, &bins, class, judged, params)?);
         }
     }
     if segments.is_empty() {
         return Ok(segments);
     }
     let p: Vec<f64> = segments.iter().map(|segment| segment.p).collect();
-    let adjusted = Correction::BenjaminiHochberg.decide(&p, params.alpha)?.adjusted_p;
+    let adjusted = Correction::BenjaminiHochberg
+        .decide(&p, params.alpha)?
+        .adjusted_p;
     for (segment, p) in segments.iter_mut().zip(adjusted) {
         segment.p = p;
     }
@@ -110,22 +104,24 @@ pub fn weak_segments(
     Ok(without_repetition(segments))
 }
 
-/// Returns the segments of one column within a class, weak or not.
-fn of_column(
-    column: &Column,
+/// Returns the segments of one measure within a class, weak or not.
+fn of_measure(
+    measure: &Measure,
     bins: &Bins,
     class: Option<u32>,
     judged: Judged<'_>,
     params: SegmentParams,
 ) -> Result<Vec<Segment>, drift::Error> {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); bins.len()];
-    for (row, value) in column.values.iter().enumerate() {
+    for (row, value) in measure.values.iter().enumerate() {
         if class.is_none_or(|class| class == judged.labels[row]) {
             rows[bins.of(*value)].push(row);
         }
     }
     let share = |rows: &[usize]| {
-        let right = rows.iter().filter(|row| judged.labels[**row] == judged.predicted[**row]);
+        let right = rows
+            .iter()
+            .filter(|row| judged.labels[**row] == judged.predicted[**row]);
         Share {
             ones: right.count() as u64,
             of: rows.len() as u64,
@@ -148,9 +144,9 @@ fn of_column(
         }
         let accuracy = |share: Share| share.ones as f64 / share.of as f64;
         let (of_segment, of_rest) = (accuracy(inside), accuracy(rest));
-        let values = || rows.iter().map(|row| column.values[*row]);
+        let values = || rows.iter().map(|row| measure.values[*row]);
         segments.push(Segment {
-            property: column.property,
+            property: measure.name,
             also: Vec::new(),
             class,
             from: values().fold(f64::INFINITY, f64::min),
@@ -207,10 +203,10 @@ mod tests {
     };
 
     /// Two columns of noise, two classes, and the given chance of a mistake.
-    fn simulated(seed: u64, wrong: impl Fn(f64, u32) -> f64) -> (Vec<Column>, Vec<u32>, Vec<u32>) {
+    fn simulated(seed: u64, wrong: impl Fn(f64, u32) -> f64) -> (Vec<Measure>, Vec<u32>, Vec<u32>) {
         let mut rng = rng::stream(seed, "test.audit.segments", 0);
-        let mut column = |property| Column {
-            property,
+        let mut column = |name| Measure {
+            name,
             values: noise(&mut rng),
         };
         let columns = vec![column("brightness"), column("contrast")];
@@ -232,21 +228,36 @@ mod tests {
     }
 
     #[track_caller]
-    fn segments(columns: &[Column], labels: &[u32], predicted: &[u32]) -> Vec<Segment> {
+    fn segments(columns: &[Measure], labels: &[u32], predicted: &[u32]) -> Vec<Segment> {
         weak_segments(columns, Judged { labels, predicted }, PARAMS).unwrap()
     }
 
     #[test]
     fn dark_pictures_of_one_class_are_found() {
-        let wrong = |value: f64, label: u32| if value < 0.25 && label == 1 { 0.6 } else { 0.05 };
+        let wrong = |value: f64, label: u32| {
+            if value < 0.25 && label == 1 {
+                0.6
+            } else {
+                0.05
+            }
+        };
         let (columns, labels, predicted) = simulated(1, wrong);
         let found = segments(&columns, &labels, &predicted);
-        let first = found.iter().find(|segment| segment.class == Some(1)).unwrap();
-        assert!(first.from < 0.01 && (0.2..0.3).contains(&first.to), "{first:?}");
+        let first = found
+            .iter()
+            .find(|segment| segment.class == Some(1))
+            .unwrap();
+        assert!(
+            first.from < 0.01 && (0.2..0.3).contains(&first.to),
+            "{first:?}"
+        );
         assert!((0.3..0.5).contains(&first.accuracy) && first.rest_accuracy > 0.9);
         let expected = (first.rest_accuracy - first.accuracy) * first.support as f64;
         assert!((first.loss - expected).abs() < 1e-9);
-        assert!(found.iter().all(|segment| segment.property == "brightness"), "{found:?}");
+        assert!(
+            found.iter().all(|segment| segment.property == "brightness"),
+            "{found:?}"
+        );
         assert!(found.is_sorted_by(|a, b| a.loss >= b.loss));
     }
 
@@ -275,24 +286,30 @@ mod tests {
         let (mut columns, labels, predicted) =
             simulated(2, |value, _| if value < 0.25 { 0.5 } else { 0.05 });
         let values = columns[0].values.iter().map(|value| 2.0 * value + 1.0);
-        columns.push(Column {
-            property: "red",
+        columns.push(Measure {
+            name: "red",
             values: values.collect(),
         });
-        columns.push(Column {
-            property: "saturation",
+        columns.push(Measure {
+            name: "saturation",
             values: vec![0.0; 2000],
         });
         let found = segments(&columns, &labels, &predicted);
-        let whole = found.iter().find(|segment| segment.class.is_none()).unwrap();
-        assert_eq!((whole.property, &whole.also[..]), ("brightness", &["red"][..]));
+        let whole = found
+            .iter()
+            .find(|segment| segment.class.is_none())
+            .unwrap();
+        assert_eq!(
+            (whole.property, &whole.also[..]),
+            ("brightness", &["red"][..])
+        );
         assert!(found.iter().all(|segment| segment.property == "brightness"));
     }
 
     #[test]
     fn small_segments_are_left_out() {
-        let column = Column {
-            property: "entropy",
+        let column = Measure {
+            name: "entropy",
             values: (0..40).map(f64::from).collect(),
         };
         let labels = [0; 40];
@@ -309,14 +326,17 @@ mod tests {
         let found = weak_segments(&[column], judged, params).unwrap();
         // The class is all there is: its segment is that of all pictures, and both are told of.
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].from, found[0].to, found[0].accuracy), (0.0, 9.0, 0.0));
+        assert_eq!(
+            (found[0].from, found[0].to, found[0].accuracy),
+            (0.0, 9.0, 0.0)
+        );
     }
 
     #[test]
     fn nothing_gives_nothing() {
         assert!(segments(&[], &[0, 1], &[0, 1]).is_empty());
-        let column = Column {
-            property: "entropy",
+        let column = Measure {
+            name: "entropy",
             values: Vec::new(),
         };
         assert!(segments(&[column], &[], &[]).is_empty());

@@ -1,5 +1,5 @@
 //! Can classes be told by one simple property alone: brightness, size, file format? Then a network will
-//! learn that instead of what the pictures show. Pure. Imports: drift, `audit::{bins, folds, segments}`.
+//! learn that instead of what the pictures show. Pure. Imports: drift, `audit::{bins, columns, folds}`.
 //!
 //! The classifier is a histogram: shares of the bins of the property in each class, learnt from four
 //! folds and asked about the fifth, with equal prior probabilities. So balanced accuracy is what it is
@@ -13,8 +13,8 @@ use crate::drift::univariate::Alternative;
 use crate::drift::univariate::fisher::{self, Share};
 
 use super::bins::Bins;
+use super::columns::Measure;
 use super::folds::FOLDS;
-use super::segments::Column;
 
 /// Bins of a property.
 const BINS: usize = 16;
@@ -54,23 +54,23 @@ pub struct Shortcut {
     pub alarm: bool,
 }
 
-/// Returns how well each of `columns` alone tells the classes: all at once for every property that
+/// Returns how well each of `measures` alone tells the classes: all at once for every property that
 /// varies, and one class against the rest where that raises the alarm; the best first. `folds` holds the
 /// fold of each picture. Empty if fewer than two classes have `support_min` pictures.
 ///
 /// # Errors
 /// `params.alpha` is not between 0 and 1.
 pub(super) fn shortcuts(
-    columns: &[Column],
+    measures: &[Measure],
     labels: &[u32],
     folds: &[usize],
     params: ShortcutParams,
 ) -> Result<Vec<Shortcut>, drift::Error> {
     let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
     let mut found = Vec::new();
-    for column in columns {
-        let bins = Bins::values_or_quantiles(&column.values, BINS);
-        let cells = Cells::count(column, &bins, labels, classes, folds);
+    for measure in measures {
+        let bins = Bins::values_or_quantiles(&measure.values, BINS);
+        let cells = Cells::count(measure, &bins, labels, classes, folds);
         let able: Vec<usize> = (0..classes)
             .filter(|class| params.support_min.max(1) as u64 <= cells.support(*class))
             .collect();
@@ -79,19 +79,21 @@ pub(super) fn shortcuts(
         }
         let mut smallest = 1.0_f64;
         for class in &able {
-            let one = cells.one(column.property, *class)?;
+            let one = cells.one(measure.name, *class)?;
             smallest = smallest.min(one.p);
             found.push(one);
         }
         // Bonferroni: the classes differ if one differs from the rest.
         let p = (smallest * able.len() as f64).min(1.0);
-        found.push(cells.all(column.property, &able, p));
+        found.push(cells.all(measure.name, &able, p));
     }
     if found.is_empty() {
         return Ok(found);
     }
     let p: Vec<f64> = found.iter().map(|shortcut| shortcut.p).collect();
-    let adjusted = Correction::BenjaminiHochberg.decide(&p, params.alpha)?.adjusted_p;
+    let adjusted = Correction::BenjaminiHochberg
+        .decide(&p, params.alpha)?
+        .adjusted_p;
     for (shortcut, p) in found.iter_mut().zip(adjusted) {
         shortcut.p = p;
         shortcut.alarm = params.skill_min <= shortcut.skill && p < params.alpha;
@@ -120,7 +122,7 @@ enum Side {
 
 impl Cells {
     fn count(
-        column: &Column,
+        measure: &Measure,
         bins: &Bins,
         labels: &[u32],
         classes: usize,
@@ -128,7 +130,7 @@ impl Cells {
     ) -> Self {
         let mut counts = vec![0; FOLDS * bins.len() * classes];
         let mut totals = vec![0; FOLDS * bins.len()];
-        for ((value, label), fold) in column.values.iter().zip(labels).zip(folds) {
+        for ((value, label), fold) in measure.values.iter().zip(labels).zip(folds) {
             let cell = fold * bins.len() + bins.of(*value);
             counts[cell * classes + *label as usize] += 1;
             totals[cell] += 1;
@@ -185,7 +187,10 @@ impl Cells {
                 .collect();
             for bin in 0..self.bins {
                 // Of equals the first, as everywhere.
-                let best = shares.iter().rev().max_by(|a, b| a.1[bin].total_cmp(&b.1[bin]));
+                let best = shares
+                    .iter()
+                    .rev()
+                    .max_by(|a, b| a.1[bin].total_cmp(&b.1[bin]));
                 if let Some((best, _)) = best {
                     right[*best] += self.at(fold, bin, *best);
                 }
@@ -316,21 +321,21 @@ mod tests {
         alpha: 0.01,
     };
 
-    fn found(columns: &[Column], labels: &[u32], params: ShortcutParams) -> Vec<Shortcut> {
+    fn found(columns: &[Measure], labels: &[u32], params: ShortcutParams) -> Vec<Shortcut> {
         let single: Vec<usize> = (0..labels.len()).collect();
         shortcuts(columns, labels, &folds(labels, &single, 1), params).unwrap()
     }
 
-    fn column(property: &'static str, values: impl Iterator<Item = f64>) -> Column {
-        Column {
-            property,
+    fn column(name: &'static str, values: impl Iterator<Item = f64>) -> Measure {
+        Measure {
+            name,
             values: values.collect(),
         }
     }
 
-    fn noise(property: &'static str, count: usize, seed: u64) -> Column {
+    fn noise(name: &'static str, count: usize, seed: u64) -> Measure {
         let mut rng = rng::stream(seed, "test.audit.shortcut", 0);
-        column(property, (0..count).map(|_| rng.random::<f64>()))
+        column(name, (0..count).map(|_| rng.random::<f64>()))
     }
 
     #[test]
@@ -344,10 +349,16 @@ mod tests {
         let found = found(&columns, &labels, PARAMS);
         let alarms: Vec<&Shortcut> = found.iter().filter(|shortcut| shortcut.alarm).collect();
         assert_eq!(alarms.len(), 1, "{found:?}");
-        assert_eq!((alarms[0].property, alarms[0].class), ("brightness", Some(2)));
+        assert_eq!(
+            (alarms[0].property, alarms[0].class),
+            ("brightness", Some(2))
+        );
         assert!(alarms[0].skill > 0.95 && alarms[0].auc.unwrap() > 0.99);
         // One of three classes is told: (1 + ½ + ½) / 3 at best, and less than the alarm's skill.
-        let all = found.iter().find(|s| s.class.is_none() && s.property == "brightness").unwrap();
+        let all = found
+            .iter()
+            .find(|s| s.class.is_none() && s.property == "brightness")
+            .unwrap();
         assert!((0.5..0.75).contains(&all.balanced_accuracy), "{all:?}");
     }
 
@@ -357,7 +368,12 @@ mod tests {
         let labels: Vec<u32> = (0..120).map(|row| u32::from(row % 3 == 1)).collect();
         let format = column("format", (0..120).map(|row| f64::from(row % 3)));
         let found = found(&[format], &labels, PARAMS);
-        assert!(found.iter().all(|shortcut| shortcut.alarm && shortcut.skill == 1.0), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .all(|shortcut| shortcut.alarm && shortcut.skill == 1.0),
+            "{found:?}"
+        );
         assert_eq!(found.len(), 3);
     }
 
@@ -369,11 +385,18 @@ mod tests {
             skill_min: 0.0,
             ..PARAMS
         };
-        let labels: Vec<u32> = (0..400).map(|row| if row < 30 { 2 } else { row % 2 }).collect();
+        let labels: Vec<u32> = (0..400)
+            .map(|row| if row < 30 { 2 } else { row % 2 })
+            .collect();
         let alarms = (0..100)
             .filter(|seed| {
-                let columns = [noise("brightness", 400, *seed), noise("contrast", 400, seed + 1000)];
-                found(&columns, &labels, params).iter().any(|shortcut| shortcut.alarm)
+                let columns = [
+                    noise("brightness", 400, *seed),
+                    noise("contrast", 400, seed + 1000),
+                ];
+                found(&columns, &labels, params)
+                    .iter()
+                    .any(|shortcut| shortcut.alarm)
             })
             .count();
         assert!(alarms <= 6, "{alarms}");
@@ -384,11 +407,17 @@ mod tests {
         let labels: Vec<u32> = (0..1000).map(|row| row % 2).collect();
         let values = noise("brightness", 1000, 3);
         let moved = values.values.iter().zip(&labels);
-        let moved = column("brightness", moved.map(|(v, label)| v + 0.3 * f64::from(*label)));
+        let moved = column(
+            "brightness",
+            moved.map(|(v, label)| v + 0.3 * f64::from(*label)),
+        );
         let found = found(&[moved], &labels, PARAMS);
         assert_eq!(found.len(), 1);
         let all = &found[0];
-        assert!(!all.alarm && all.p < 0.01 && (0.2..0.4).contains(&all.skill), "{all:?}");
+        assert!(
+            !all.alarm && all.p < 0.01 && (0.2..0.4).contains(&all.skill),
+            "{all:?}"
+        );
     }
 
     #[test]
