@@ -38,6 +38,7 @@ fn audit(pictures: &Pictures, findings: Vec<Finding>) -> Audit {
         images: pictures.rows.len(),
         excluded: 3,
         findings,
+        leak_accuracy: None,
         learned: None,
         notes: vec!["something & nothing".to_owned()],
     }
