@@ -113,7 +113,9 @@ mod tests {
         let (decoders, threads) = Decoders::start(NonZeroUsize::MIN).unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let panicked = decoders.run(|| -> u32 { panic!("a bug in a decoder") }).await;
+            let panicked = decoders
+                .run(|| -> u32 { panic!("a bug in a decoder") })
+                .await;
             assert!(panicked.is_err_and(|error| error.is_panic()));
             assert_eq!(decoders.run(|| 7).await.unwrap(), 7);
         });

@@ -216,7 +216,8 @@ fn a_large_batch_is_whole_and_its_memory_is_not_kept() {
     let mut writer = Writer::new(dir.path().to_owned(), ROOMY);
     let picture = |i: i64| [PNG, &[i as u8; 3000][..]].concat();
     // Some 1.8 MiB of pictures, and one that alone is larger than what is gathered.
-    let large = [PNG, &[7; 1 << 20][..]].concat();
+    let mut large = PNG.to_vec();
+    large.resize(1 << 20, 7);
     for batch in 0..3 {
         let from = batch * 601;
         let mut entries: Vec<Entry> = (from..from + 600)
