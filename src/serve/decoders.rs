@@ -2,7 +2,8 @@
 //!
 //! The allocator keeps lists of free memory for each thread. If the threads that move files and load
 //! models decoded as well, in turn and a dozen of them, each would come to keep what a picture takes, and
-//! the server would grow with the number of threads that it ever had. Imports: tokio.
+//! the server would grow with the number of threads that it ever had. Imports: tokio,
+//! futures (tests).
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -523,8 +523,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     aside(service, ends, move || Ok((work()?, slots))).await
 }
 
-/// Runs `work` on one of the decoders' threads, when its turn has come, and returns what it made, and how long it
-/// took. Work whose client goes away before that is dropped.
+/// Runs `work` on one of the decoders' threads, when its turn has come, and returns what it made, and
+/// how long it took. Work whose client goes away before that is dropped.
 pub(super) async fn aside<T: Send + 'static>(
     service: &Service,
     ends: Ends,
