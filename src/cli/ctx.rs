@@ -25,6 +25,12 @@ pub(super) struct Ctx {
     pub(super) cancel: Cancel,
     /// The folder in which the command works (`-C`).
     pub(super) dir: PathBuf,
+    /// Returns memory to the system that the calling thread has and does not use.
+    #[cfg_attr(
+        not(feature = "vision"),
+        expect(dead_code, reason = "only the prediction server asks for it")
+    )]
+    pub(super) give_back: fn(),
     /// Was it said what is odd about the settings?
     warned: Once,
 }
@@ -51,6 +57,7 @@ impl Ctx {
         env: Env,
         out: Out,
         cancel: Cancel,
+        give_back: fn(),
     ) -> Result<Self, (Out, CliError)> {
         let dir = global.directory.unwrap_or_else(|| PathBuf::from("."));
         // A folder that is not there is a mistake in the arguments, unlike other failed file work.
@@ -61,6 +68,7 @@ impl Ctx {
                     out,
                     cancel,
                     dir,
+                    give_back,
                     warned: Once::new(),
                 });
             }

@@ -17,6 +17,8 @@ mod exit;
 mod fetch;
 mod forwarding;
 mod hints;
+#[cfg(feature = "vision")]
+mod memory;
 mod monitor;
 mod out;
 mod panic;
@@ -49,13 +51,16 @@ use crate::base::{Cancel, Diagnostic};
 use ctx::Ctx;
 use exit::Outcome;
 
-/// Runs the command that the process was started with.
+/// Runs the command that the process was started with. `give_back` returns memory to the system that the
+/// calling thread has and does not use: the allocator is the program's.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "the command line comes in here; clap has not understood it when it is asked again"
+    reason = "the command line comes in here; clap has not read it yet, or has not understood it"
 )]
-pub fn main() -> ExitCode {
+pub fn main(give_back: fn()) -> ExitCode {
+    #[cfg(feature = "vision")]
+    memory::small_pages_for_servers(std::env::args_os());
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(mut error) => {
@@ -91,7 +96,7 @@ pub fn main() -> ExitCode {
     panic::install();
     out::start_log(&args.global, &env, &out, args.command.log_format());
     let cancel = Cancel::new();
-    let ctx = Ctx::new(args.global, env, out, cancel);
+    let ctx = Ctx::new(args.global, env, out, cancel, give_back);
     let result = match &ctx {
         Ok(ctx) => args.command.run(ctx),
         Err((_, error)) => Err(error.clone()),

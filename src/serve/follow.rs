@@ -47,7 +47,16 @@ fn load(
     place.slot.set(Status::Ready(Arc::clone(&model)));
     served.tell();
     catch_up(served, place);
+    give_back(service);
     Ok(model)
+}
+
+/// Returns to the system what the files took on this thread, and the weights on the model thread, where
+/// they were put into the form in which they are multiplied.
+fn give_back(service: &Service) {
+    (service.give_back)();
+    // Without an answer the server is about to end.
+    let _ = service.queue.on_model_thread(service.give_back);
 }
 
 /// Looks at a place for the first time; returns what is to be told of it.

@@ -407,13 +407,13 @@ impl Keeper {
         if self.entries.is_empty() {
             return true;
         }
-        let entries = std::mem::take(&mut self.entries);
-        let count = entries.len() as u64;
+        let count = self.entries.len() as u64;
         if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            self.entries.clear();
             self.counters.dropped.inc_by(count);
             return false;
         }
-        match self.writer.write(entries, clock::now()) {
+        match self.writer.write(self.entries.drain(..), clock::now()) {
             Ok(()) => {
                 if self.failed.take().is_some() {
                     tracing::info!("the prediction log is written again");

@@ -3,8 +3,8 @@
 //! # The way of a `POST /predict`
 //! `http` finds its route, asks `access` (who asks, may they, may they now), then reads the request within
 //! its limits → `endpoint` calls the handler that `routes` names → `protocol::native`: which model
-//! (`service`, `served`), what does the request want (`ask`) → `predict`: a slot in the `queue` → on a
-//! blocking thread `envelope` finds the picture in the body, which is decoded and fitted as
+//! (`service`, `served`), what does the request want (`ask`) → `predict`: a slot in the `queue` → on one
+//! of the `decoders` `envelope` finds the picture in the body, which is decoded and fitted as
 //! `preprocess` did → `queue` → `worker`, the one thread that owns the networks, computes a batch →
 //! `answer`, or `refusal`. What was answered is handed to the `log`, whose thread writes it, and to
 //! `drift`, whose thread watches for it.
@@ -22,6 +22,7 @@ mod access;
 mod answer;
 mod ask;
 mod config;
+mod decoders;
 mod describe;
 mod drift;
 mod endpoint;

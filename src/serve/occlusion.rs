@@ -76,7 +76,7 @@ pub(super) struct Explained {
     pub(super) grid: Vec<Vec<f32>>,
 }
 
-/// Explains the picture that `read` finds, on a blocking thread.
+/// Explains the picture that `read` finds, on a decoding thread.
 ///
 /// # Errors
 /// The picture cannot be read, the queue is full, or time is over or known to be too short.

@@ -1,5 +1,6 @@
 //! From the bytes of a request to the picture that the model takes, and what the prediction log wants
-//! to know of it. Runs on blocking threads. Imports: vision, base, `serve::{envelope, refusal, queue}`.
+//! to know of it. Runs on the threads of `decoders`. Imports: vision, base, `serve::{envelope, refusal,
+//! queue}`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

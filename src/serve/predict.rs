@@ -1,4 +1,4 @@
-//! Has pictures predicted, for every protocol: a slot in the queue, decoding on the blocking threads,
+//! Has pictures predicted, for every protocol: a slot in the queue, decoding on its threads,
 //! the queue, the answer, the log, and the comparison with the shadow.
 //!
 //! In the order of cost: a protocol has found the model and judged the request's head; here a slot is
@@ -79,7 +79,7 @@ impl Predicted {
     }
 }
 
-/// Larger answers are written on a blocking thread: the threads that move bytes are two.
+/// Larger answers are written on a decoding thread: the threads that move bytes are two.
 const LARGE_ANSWER_BYTES: usize = 64 << 10;
 
 /// The answers to a request, in the order of its pictures.
@@ -116,7 +116,7 @@ pub(super) async fn answer_one(
 }
 
 /// Has all pictures predicted that `read` finds in the request, each for itself. `read` runs on a
-/// blocking thread and gets what the model takes; `route` is what the log calls the route.
+/// decoding thread and gets what the model takes; `route` is what the log calls the route.
 ///
 /// # Errors
 /// The request cannot be read, holds too many pictures, or finds the queue full; or time is over. What

@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use prometheus::Registry;
-use tokio::sync::Semaphore;
 
 use crate::base::Cancel;
 use crate::http::{self, App, Drained, Endpoint, Limits, RouteTable};
@@ -17,6 +16,7 @@ use crate::http::{self, App, Drained, Endpoint, Limits, RouteTable};
 use super::Error;
 use super::access::{self, Access, KeySource};
 use super::config::Config;
+use super::decoders::Decoders;
 use super::drift::{self, DriftEvent, DriftOptions, DriftSource, Tap, Taps};
 use super::endpoint;
 use super::follow::{self, PlaceId};
@@ -40,6 +40,9 @@ const LARGEST_BODIES_MIN: u64 = 4;
 /// Threads for what is neither pictures nor looks at models: keys, certificates, feedback, a load, `GET
 /// /models`.
 const OTHER_WORK: usize = 8;
+/// How long such a thread waits for more. Looks at models come each second, to all threads in turn, and
+/// would keep as many as there ever were, each with its own free memory.
+const OTHER_WORK_IDLE_MAX: Duration = Duration::from_secs(3);
 
 /// What to serve, and how.
 #[derive(Clone)]
@@ -59,6 +62,9 @@ pub struct Options {
     pub drift: Option<DriftOptions>,
     /// Who watches over the server.
     pub watcher: Watcher,
+    /// Returns memory to the system that the calling thread has and does not use. Called after a load,
+    /// which takes several times what stays of it.
+    pub give_back: fn(),
 }
 
 /// A model that is to be served under the name of its source.
@@ -168,6 +174,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         keys,
         drift,
         watcher,
+        give_back,
     } = options;
     let listener = config.transport.listen(&config.host, config.port)?;
     let for_metrics = config.transport.listen_for_metrics()?;
@@ -183,6 +190,10 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     let log = start_log(log, &config, &metrics)?;
     let taps = Taps::new();
     let (models, watched) = all_served(models, &metrics, &config, &taps);
+    let cannot_start = |error: std::io::Error| Error::Start {
+        problem: error.to_string(),
+    };
+    let (decoders, decoder_threads) = Decoders::start(cores()).map_err(cannot_start)?;
     let service = Arc::new(Service {
         log,
         models,
@@ -193,7 +204,8 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         metrics,
         registry,
         observe: Arc::clone(observe),
-        decoders: Arc::new(Semaphore::new(decoders())),
+        decoders,
+        give_back,
     });
     let counting = Arc::clone(&service);
     let counted = move |reason| counting.metrics.rejected(reason);
@@ -218,13 +230,12 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .max_blocking_threads(decoders() + followed.len() + OTHER_WORK)
+        .max_blocking_threads(followed.len() + OTHER_WORK)
+        .thread_keep_alive(OTHER_WORK_IDLE_MAX)
         .thread_name("cvops-http")
         .enable_all()
         .build()
-        .map_err(|e| Error::Start {
-            problem: e.to_string(),
-        })?;
+        .map_err(cannot_start)?;
     observe(ServerEvent::Listening {
         at: listener.endpoint(),
         metrics: for_metrics.as_ref().map(http::Bound::addr),
@@ -275,6 +286,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     }
     // What is still decoded has nobody left to tell.
     runtime.shutdown_background();
+    decoder_threads.end();
     Ok(drained?)
 }
 
@@ -369,6 +381,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Pictures that are decoded at a time: one per core, whatever the number of requests.
-fn decoders() -> usize {
-    std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
+fn cores() -> NonZeroUsize {
+    const UNKNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+    std::thread::available_parallelism().unwrap_or(UNKNOWN)
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -16,6 +15,7 @@ use crate::http::{RequestId, Response, StatusCode};
 use super::answer::ModelRef;
 use super::ask::Ask;
 use super::config::Config;
+use super::decoders::Decoders;
 use super::log::{Compared, Log, Noted};
 use super::metrics::{Build, Metrics};
 use super::model::{Model, Status};
@@ -45,9 +45,11 @@ pub(super) struct Service {
     /// Where predictions are logged, if they are.
     pub(super) log: Option<Arc<Log>>,
     pub(super) observe: Observer,
-    /// Permits to decode and draw: one per core. The threads that this is done on are more, so that a
-    /// load or a look at a file never waits for pictures, nor pictures for them.
-    pub(super) decoders: Arc<Semaphore>,
+    /// Where pictures are decoded and drawn. A load or a look at a file has other threads, so that it
+    /// never waits for pictures, nor pictures for it.
+    pub(super) decoders: Decoders,
+    /// Returns memory that is free to the system; see `Options`.
+    pub(super) give_back: fn(),
 }
 
 /// The model that answers a request, held for as long as that takes.

@@ -131,6 +131,35 @@ fn what_is_too_much_is_refused_and_the_rest_is_answered() {
     memory::peak(&server).grew_at_most(32, peak);
 }
 
+/// Returns how many threads of the server have this name, as Linux tells it.
+fn threads_named(pid: u32, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .flatten()
+        // A thread may end meanwhile.
+        .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())
+        .filter(|comm| comm.trim_end() == name)
+        .count()
+}
+
+#[test]
+fn memory_is_taken_for_what_is_used() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let p = trained_project();
+    let server = p.serve_ready("");
+    // The allocator's first page is there before the program says how it wants them.
+    memory::in_large_pages(&server).is_at_most(4);
+    assert_eq!(threads_named(server.pid(), "cvops-decode"), 0);
+    let answered = storm(server.port).answered;
+    assert!(0 < answered);
+    // Each thread keeps memory: pictures have their own, and no more than can run.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let decoding = threads_named(server.pid(), "cvops-decode");
+    assert!((1..=cores).contains(&decoding), "{decoding}");
+}
+
 #[test]
 fn whoever_asks_too_often_is_told_when_to_come_back() {
     let p = trained_project();

@@ -20,6 +20,7 @@ use crate::cli::args::LogFormat;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
+use crate::cli::memory;
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, section};
 use crate::cli::render::diagnostic;
@@ -115,8 +116,10 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         keys,
         drift: drift::options(ctx),
         watcher: systemd::watcher(),
+        give_back: ctx.give_back,
     };
-    small_pages();
+    // Once more: after `--repro`, or where the command line was not understood.
+    memory::small_pages();
     let drained = serve(ctx, options)?;
     if 0 < drained.aborted {
         let requests = units::count(drained.aborted as usize, "request");
@@ -158,15 +161,6 @@ const BUILD: Build = Build {
         (true, true, true) => "vision,onnx,cuda,wgpu",
     },
 };
-
-/// Keeps the allocator from taking memory in pages of 2 MiB, of which a server touches a corner each:
-/// with them an idle one is half as large again. After `--repro`: trainings are faster with them.
-fn small_pages() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "large pages stay on");
-    }
-}
 
 /// Reads the section `serve`, and says where the keys are; flags go before it.
 fn config(ctx: &Ctx, args: &Args) -> Result<(Config, Option<KeySource>), CliError> {

@@ -211,6 +211,40 @@ fn the_oldest_go_when_all_become_too_large() {
 }
 
 #[test]
+fn a_large_batch_is_whole_and_its_memory_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::new(dir.path().to_owned(), ROOMY);
+    let picture = |i: i64| [PNG, &[i as u8; 3000][..]].concat();
+    // Some 1.8 MiB of pictures, and one that alone is larger than what is gathered.
+    let mut large = PNG.to_vec();
+    large.resize(1 << 20, 7);
+    for batch in 0..3 {
+        let from = batch * 601;
+        let mut entries: Vec<Entry> = (from..from + 600)
+            .map(|i| entry(prediction(&format!("r{i}"), i, "a"), &picture(i)))
+            .collect();
+        let last = from + 600;
+        entries.push(entry(prediction(&format!("r{last}"), last, "a"), &large));
+        writer.write(entries, at(0)).unwrap();
+        assert!(writer.kept_bytes() <= 1 << 20, "{}", writer.kept_bytes());
+    }
+    let log = Predictions::new(dir.path().to_owned());
+    let window = log.window(10_000).unwrap();
+    assert_eq!(window.predictions.len(), 3 * 601);
+    for (i, labelled) in window.predictions.iter().rev().enumerate() {
+        assert_eq!(labelled.prediction.request_id, format!("r{i}"));
+        let kept = labelled.prediction.picture.unwrap();
+        let found = log.picture(&labelled.segment, kept).unwrap();
+        let expected = if i % 601 == 600 {
+            large.clone()
+        } else {
+            picture(i as i64)
+        };
+        assert_eq!(found, Some(expected), "{i}");
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_an_error_and_the_next_write_tries_again() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("predictions");

@@ -13,6 +13,8 @@ use super::record::{KeptPicture, Record};
 const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 /// So many segments fit into the bound at least, so that removing one removes little.
 const SEGMENTS_MIN: u64 = 8;
+/// So many bytes are gathered before they are written.
+const PORTION_BYTES: usize = 128 << 10;
 /// Names that are tried when others are taken: processes of containers share their ids.
 const NAMES_MAX: i64 = 16;
 
@@ -31,6 +33,15 @@ pub struct Writer {
     dir: PathBuf,
     bytes_max: u64,
     open: Option<Open>,
+    gathered: Gathered,
+}
+
+/// What is written next. Its memory is used again: texts that grow anew for each batch, to whatever size
+/// that has, leave free memory of all sizes, and a server that logs much keeps tens of MiB of it.
+#[derive(Debug, Default)]
+struct Gathered {
+    lines: Vec<u8>,
+    pictures: Vec<u8>,
 }
 
 /// The segment that is written.
@@ -53,6 +64,7 @@ impl Writer {
             dir,
             bytes_max,
             open: None,
+            gathered: Gathered::default(),
         }
     }
 
@@ -62,7 +74,11 @@ impl Writer {
     /// # Errors
     /// The disk is full, or the folder cannot be written: some of the entries may be there. The next
     /// call tries anew.
-    pub fn write(&mut self, entries: Vec<Entry>, now: Timestamp) -> io::Result<()> {
+    pub fn write(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        now: Timestamp,
+    ) -> io::Result<()> {
         let done = self.write_open(entries, now);
         if done.is_err() {
             // How much of it is there is looked up when it is opened again.
@@ -71,7 +87,17 @@ impl Writer {
         done
     }
 
-    fn write_open(&mut self, entries: Vec<Entry>, now: Timestamp) -> io::Result<()> {
+    /// Returns how much memory is kept for what comes next.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.gathered.lines.capacity() + self.gathered.pictures.capacity()
+    }
+
+    fn write_open(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        now: Timestamp,
+    ) -> io::Result<()> {
         let segment_max = self.segment_max();
         let is_full = |open: &Open| segment_max <= open.lines_len + open.pictures_len;
         if self.open.as_ref().is_some_and(is_full) {
@@ -81,7 +107,7 @@ impl Writer {
             Some(open) => open,
             None => self.begin(now)?,
         };
-        open.append(&self.dir, entries)?;
+        open.append(&self.dir, entries, &mut self.gathered)?;
         self.open = Some(open);
         Ok(())
     }
@@ -154,32 +180,60 @@ impl Open {
         }))
     }
 
-    fn append(&mut self, dir: &Path, mut entries: Vec<Entry>) -> io::Result<()> {
-        let mut pictures = Vec::new();
-        let mut text = Vec::new();
+    /// Appends entries, in portions.
+    fn append(
+        &mut self,
+        dir: &Path,
+        entries: impl IntoIterator<Item = Entry>,
+        gathered: &mut Gathered,
+    ) -> io::Result<()> {
+        // What an earlier call failed to write is counted as lost.
+        gathered.clear();
         if self.torn {
-            text.push(b'\n');
+            gathered.lines.push(b'\n');
         }
-        for entry in &mut entries {
+        for mut entry in entries {
             if let Record::Prediction(prediction) = &mut entry.record {
-                prediction.picture = KeptPicture::of(&entry.picture, self.pictures_len, &pictures);
-                pictures.append(&mut entry.picture);
+                let before = &gathered.pictures;
+                prediction.picture = KeptPicture::of(&entry.picture, self.pictures_len, before);
+                gathered.pictures.extend_from_slice(&entry.picture);
             }
-            serde_json::to_writer(&mut text, &entry.record)?;
-            text.push(b'\n');
+            serde_json::to_writer(&mut gathered.lines, &entry.record)?;
+            gathered.lines.push(b'\n');
+            if PORTION_BYTES <= gathered.lines.len() + gathered.pictures.len() {
+                self.append_gathered(dir, gathered)?;
+            }
         }
-        if !pictures.is_empty() {
+        self.append_gathered(dir, gathered)
+    }
+
+    /// Appends what was gathered; pictures first, so that no line points to one that is not there.
+    fn append_gathered(&mut self, dir: &Path, gathered: &mut Gathered) -> io::Result<()> {
+        if !gathered.pictures.is_empty() {
             let file = match &mut self.pictures {
                 Some(file) => file,
                 none => none.insert(fs::Appender::open(&self.segment.pictures(dir))?),
             };
-            file.append(&pictures)?;
-            self.pictures_len += pictures.len() as u64;
+            file.append(&gathered.pictures)?;
+            self.pictures_len += gathered.pictures.len() as u64;
         }
-        self.lines.append(&text)?;
-        self.torn = false;
-        self.lines_len += text.len() as u64;
+        if !gathered.lines.is_empty() {
+            self.lines.append(&gathered.lines)?;
+            self.torn = false;
+            self.lines_len += gathered.lines.len() as u64;
+        }
+        gathered.clear();
         Ok(())
+    }
+}
+
+impl Gathered {
+    fn clear(&mut self) {
+        for bytes in [&mut self.lines, &mut self.pictures] {
+            bytes.clear();
+            // A single picture may be larger than a portion.
+            bytes.shrink_to(2 * PORTION_BYTES);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! models say of themselves. With Triton's extensions for binary tensors, classification and the model
 //! repository.
 //!
-//! A request's way: `infer` finds the model and hands the body to a blocking thread, where `request`
+//! A request's way: `infer` finds the model and hands the body to a decoding thread, where `request`
 //! takes it apart and `input` finds the pictures in its tensors (`binary`, `data`); they are predicted
 //! as those of any protocol are, and `answer` writes the outputs that are wanted.
 //!
