@@ -159,9 +159,9 @@ commands! {
     #[cfg(feature = "vision")]
     Evaluate => evaluate,
     #[cfg(feature = "vision")]
-    Drift => drift,
-    #[cfg(feature = "vision")]
     Predict => predict,
+    #[cfg(feature = "vision")]
+    Drift => drift,
     #[cfg(feature = "vision")]
     Serve => serve,
     #[cfg(feature = "vision")]

@@ -2,10 +2,11 @@
 //! what people read about it.
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
-//! keeps them), `check` compares, `checked` is what it says. Imports: base, report, drift, vision. No stage, run,
-//! HTTP or terminal.
+//! keeps them), `check` compares, `checked` is what it says; `arrays` are features from elsewhere.
+//! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
+pub mod arrays;
 mod check;
 pub mod checked;
 mod classes;

@@ -25,6 +25,8 @@ mod data;
 mod doctor;
 #[cfg(feature = "vision")]
 mod drift;
+#[cfg(feature = "vision")]
+mod drift_test;
 mod dvc;
 mod dvc_beside;
 mod dvc_compare;

@@ -4,6 +4,7 @@ mod check;
 mod fit;
 mod new_data;
 mod shown;
+mod test;
 
 use clap::Subcommand;
 
@@ -11,15 +12,16 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 
-/// Find out whether new pictures are still like those that a model knows
+/// Find out whether new data are still like those that a model knows
 ///
 /// `fit` fits detectors to a model and pictures whose labels are known, `check` compares new pictures with
-/// them. The section `drift` of params.yaml says which detectors, and how often they may be wrong.
+/// them: the section `drift` of params.yaml says which detectors, and how often they may be wrong. `test`
+/// compares any two arrays of features.
 #[derive(Debug, clap::Args)]
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Examples:\n  cvops drift fit\n  cvops drift check new-pictures/"
+    after_help = "Examples:\n  cvops drift fit\n  cvops drift check new-pictures/\n  cvops drift test --detector ks reference.npy new.npy"
 )]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
@@ -30,11 +32,13 @@ pub(in crate::cli) struct Args {
 enum Action {
     Fit(fit::Args),
     Check(check::Args),
+    Test(test::Args),
 }
 
 pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     match &args.action {
         Action::Fit(args) => fit::run(ctx, args),
         Action::Check(args) => check::run(ctx, args),
+        Action::Test(args) => test::run(ctx, args),
     }
 }

@@ -14,6 +14,8 @@ use snapbox::IntoData;
 use tempfile::TempDir;
 
 #[cfg(feature = "vision")]
+pub(crate) mod arrays;
+#[cfg(feature = "vision")]
 pub(crate) mod bombs;
 pub(crate) mod browser;
 pub(crate) mod client;
