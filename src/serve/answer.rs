@@ -246,6 +246,7 @@ pub(super) struct ModelInfo<'a> {
     #[schema(example = "2026-11-24T19:30:00.123Z")]
     pub(super) loaded_at: String,
     /// What the detectors of drift say; null where there are none, and of a canary or a shadow.
+    #[schema(value_type = Option<DriftInfo>)]
     pub(super) drift: Option<&'a DriftInfo>,
 }
 

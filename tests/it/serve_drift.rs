@@ -19,7 +19,7 @@ train: {epochs: 3, batch_size: 8}
 drift:
   alpha: 0.0001
   detectors: [{input: softmax}, {input: properties}]
-  online: [{input: softmax, window: 20, ert: 20000, every: 2}]
+  online: [{input: softmax, window: 20, ert: 5000, every: 2}]
   outlier: {method: none}
 serve: {drift: {window: 100}}
 ";

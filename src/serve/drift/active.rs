@@ -175,7 +175,7 @@ impl Active {
         }
         let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
         let checked = guarded(|| {
-            let features = features(rows)?;
+            let features = features(&rows)?;
             let checked = self.fitted.check(&features, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
@@ -288,7 +288,7 @@ impl Stream {
         self.passed = 0;
         let online = &mut self.online;
         let step = guarded(|| {
-            let features = features(vec![wide(probabilities)])?;
+            let features = features(&[wide(probabilities)])?;
             let observed = fitted.observations(watch, &features);
             let observed = observed.map_err(|e| e.to_string())?;
             online.observe(observed.row(0)).map_err(|e| e.to_string())
@@ -311,7 +311,7 @@ impl Stream {
 }
 
 /// Makes what detectors look at of the probabilities of pictures.
-fn features(rows: Vec<Vec<f64>>) -> Result<Features, String> {
+fn features(rows: &[Vec<f64>]) -> Result<Features, String> {
     Features::of_probabilities(rows).map_err(|e| e.to_string())
 }
 

@@ -28,10 +28,10 @@ pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
     ctx.out.table(&detectors(checked));
     let moved = moved(checked);
     if !moved.rows().is_empty() {
-        ctx.out.result("");
+        ctx.out.result("\n");
         ctx.out.table(&moved);
     }
-    ctx.out.result("");
+    ctx.out.result("\n");
     for line in lines(checked) {
         ctx.out.result(&line);
     }
