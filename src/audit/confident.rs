@@ -165,7 +165,9 @@ mod tests {
     #[test]
     fn a_small_example_by_hand() {
         // Thresholds: (0.9 + 0.8 + 0.1) / 3 = 0.6 and (0.75 + 0.85 + 0.6) / 3 = 0.7333.
-        let p = [0.9, 0.1, 0.8, 0.2, 0.1, 0.9, 0.25, 0.75, 0.15, 0.85, 0.4, 0.6];
+        let p = [
+            0.9, 0.1, 0.8, 0.2, 0.1, 0.9, 0.25, 0.75, 0.15, 0.85, 0.4, 0.6,
+        ];
         let probabilities = Probabilities::new(p.to_vec(), 2).unwrap();
         let found = label_errors(
             &probabilities,
@@ -174,7 +176,10 @@ mod tests {
             Ranking::NormalisedMargin,
         );
         let thresholds: Vec<f64> = found.thresholds.iter().flatten().copied().collect();
-        assert!(close(thresholds[0], 0.6) && close(thresholds[1], 2.2 / 3.0), "{thresholds:?}");
+        assert!(
+            close(thresholds[0], 0.6) && close(thresholds[1], 2.2 / 3.0),
+            "{thresholds:?}"
+        );
         // Row 5 reaches no threshold: its class's two others stand for all three.
         let expected = [[2.0 / 6.0, 1.0 / 6.0], [0.0, 3.0 / 6.0]];
         for (row, expected) in found.joint.iter().flatten().zip(expected.as_flattened()) {
@@ -190,7 +195,9 @@ mod tests {
     #[test]
     fn the_rankings_differ_with_three_classes() {
         // Both are labelled 0. The first is surely something else, the second surely not 0.
-        let p = [0.20, 0.75, 0.05, 0.15, 0.50, 0.35, 0.9, 0.05, 0.05, 0.1, 0.45, 0.45, 0.1, 0.1, 0.8];
+        let p = [
+            0.20, 0.75, 0.05, 0.15, 0.50, 0.35, 0.9, 0.05, 0.05, 0.1, 0.45, 0.45, 0.1, 0.1, 0.8,
+        ];
         let probabilities = Probabilities::new(p.to_vec(), 3).unwrap();
         let rows = |ranking| -> Vec<usize> {
             let found = label_errors(&probabilities, &[0, 0, 0, 1, 2], 1, ranking);
@@ -203,14 +210,11 @@ mod tests {
     #[test]
     fn classes_of_few_pictures_accuse_nobody_and_are_not_accused() {
         // Without a smallest support, class 2 would have a threshold near 0.
-        let p = [0.6, 0.1, 0.3, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.7, 0.1, 0.5, 0.45, 0.05];
+        let p = [
+            0.6, 0.1, 0.3, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.7, 0.1, 0.5, 0.45, 0.05,
+        ];
         let probabilities = Probabilities::new(p.to_vec(), 3).unwrap();
-        let found = label_errors(
-            &probabilities,
-            &[0, 0, 1, 1, 2],
-            2,
-            Ranking::SelfConfidence,
-        );
+        let found = label_errors(&probabilities, &[0, 0, 1, 1, 2], 2, Ranking::SelfConfidence);
         assert_eq!(found.thresholds[2], None);
         assert!(found.suspects.is_empty(), "{:?}", found.suspects);
         assert!(close(found.joint[2][2], 0.2));
@@ -247,12 +251,18 @@ mod tests {
             let wrong = |row: usize| truth[row] != labels[row];
             let all = (0..truth.len()).filter(|row| wrong(*row)).count() as f64;
             let hits: Vec<_> = found.suspects.iter().filter(|s| wrong(s.row)).collect();
-            let (recall, precision) =
-                (hits.len() as f64 / all, hits.len() as f64 / found.suspects.len() as f64);
+            let (recall, precision) = (
+                hits.len() as f64 / all,
+                hits.len() as f64 / found.suspects.len() as f64,
+            );
             assert!(recall > 0.8 && precision > 0.97, "{recall} {precision}");
             let corrected = hits.iter().filter(|s| s.suggested == truth[s.row]).count();
             assert!(corrected as f64 > 0.97 * hits.len() as f64);
-            assert!((found.estimated / all - 1.0).abs() < 0.1, "{} {all}", found.estimated);
+            assert!(
+                (found.estimated / all - 1.0).abs() < 0.1,
+                "{} {all}",
+                found.estimated
+            );
         }
     }
 

@@ -61,7 +61,11 @@ impl Features {
     ///
     /// # Errors
     /// A number is not finite, or all pictures give the same.
-    pub(super) fn of_network(observed: Observed, seed: u64, cancel: &Cancel) -> Result<Self, Error> {
+    pub(super) fn of_network(
+        observed: Observed,
+        seed: u64,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         let (values, width, source) = match observed.embeddings {
             Some(embeddings) => (embeddings.rows, embeddings.width, FeatureSource::Embedding),
             None => {
@@ -137,7 +141,11 @@ impl Features {
     ///
     /// # Errors
     /// There are none, or one is not finite.
-    pub(super) fn new(values: Vec<f32>, width: usize, source: FeatureSource) -> Result<Self, Error> {
+    pub(super) fn new(
+        values: Vec<f32>,
+        width: usize,
+        source: FeatureSource,
+    ) -> Result<Self, Error> {
         let problem = match values.iter().position(|value| !value.is_finite()) {
             _ if width == 0 || values.is_empty() || !values.len().is_multiple_of(width) => {
                 drift::Error::Ragged {
@@ -255,7 +263,15 @@ mod tests {
     #[test]
     fn pictures_of_two_kinds_lie_apart() {
         let data = (0..40_usize)
-            .flat_map(|picture| (0..64).map(move |at| if (at < 32) == (picture % 2 == 0) { 200 } else { (picture + at) as u8 }))
+            .flat_map(|picture| {
+                (0..64).map(move |at| {
+                    if (at < 32) == (picture % 2 == 0) {
+                        200
+                    } else {
+                        (picture + at) as u8
+                    }
+                })
+            })
             .collect();
         let pixels = Pixels::from_data(8, 8, 1, data).unwrap();
         let features = Features::of_pixels(&pixels, 1, &Cancel::new()).unwrap();

@@ -151,7 +151,10 @@ mod tests {
         let function = |x: &[f64]| {
             let off = |i: usize| x[i] - i as f64;
             // The constant keeps the relative gain meaningful near a minimum of 0.
-            let loss = (0..10).map(|i| 0.5 * stretch(i) * off(i) * off(i)).sum::<f64>() + 1e-9;
+            let loss = (0..10)
+                .map(|i| 0.5 * stretch(i) * off(i) * off(i))
+                .sum::<f64>()
+                + 1e-9;
             let gradient = (0..10).map(|i| stretch(i) * off(i)).collect();
             Ok::<_, Infallible>(Value { loss, gradient })
         };
@@ -180,7 +183,10 @@ mod tests {
     fn at_the_minimum_nothing_moves() {
         let flat = |_: &[f64]| {
             let gradient = vec![0.0; 2];
-            Ok::<_, Infallible>(Value { loss: 3.0, gradient })
+            Ok::<_, Infallible>(Value {
+                loss: 3.0,
+                gradient,
+            })
         };
         assert_eq!(minimise(vec![1.0, 2.0], 10, flat).unwrap(), [1.0, 2.0]);
     }

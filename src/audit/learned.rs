@@ -180,8 +180,12 @@ pub fn learn(
         ));
         return Ok(learned);
     }
-    let observed = model.map(|model| model.observe(&pictures.pixels, cancel)).transpose()?;
-    let of_model = observed.as_ref().map(|observed| decisions(&observed.logits.rows, observed.logits.classes));
+    let observed = model
+        .map(|model| model.observe(&pictures.pixels, cancel))
+        .transpose()?;
+    let of_model = observed
+        .as_ref()
+        .map(|observed| decisions(&observed.logits.rows, observed.logits.classes));
     let features = match observed {
         Some(observed) => Features::of_network(observed, params.seed, cancel),
         None => Features::of_pixels(&pictures.pixels, params.seed, cancel),
@@ -192,7 +196,8 @@ pub fn learn(
             source: drift::Error::NoVariance,
             ..
         }) => {
-            let note = "labels and segments were not judged: all pictures look the same to the probe";
+            let note =
+                "labels and segments were not judged: all pictures look the same to the probe";
             learned.notes.push(note.to_owned());
             return Ok(learned);
         }
@@ -369,7 +374,11 @@ fn balanced_accuracy(labels: &[u32], decided: &[u32]) -> f64 {
         *all += 1.0;
     }
     let classes = of_classes.len().max(1) as f64;
-    of_classes.values().map(|(right, all)| right / all).sum::<f64>() / classes
+    of_classes
+        .values()
+        .map(|(right, all)| right / all)
+        .sum::<f64>()
+        / classes
 }
 
 /// Returns the rows that a model was not trained on, and what it takes them for.

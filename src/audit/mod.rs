@@ -45,9 +45,7 @@ pub use error::Error;
 pub use features::FeatureSource;
 pub use finding::{Audit, Check, Finding, Item, Place, Severity};
 pub use leak::LeakAccuracy;
-pub use learned::{
-    ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn,
-};
+pub use learned::{ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn};
 pub use page::page;
 pub use params::{AuditParams, NearParams};
 pub use pictures::{Picture, Pictures};

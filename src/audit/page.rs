@@ -31,7 +31,11 @@ const PERCENT: NumberFormat = NumberFormat::Percent(1);
 #[must_use]
 pub fn page(audit: &Audit, pictures: &Pictures, facts: &[(String, String)]) -> Page {
     let mut sections = vec![verdict(audit)];
-    let shown = audit.findings.iter().filter(|finding| items::has_pictures(finding)).count();
+    let shown = audit
+        .findings
+        .iter()
+        .filter(|finding| items::has_pictures(finding))
+        .count();
     for finding in &audit.findings {
         sections.push(Section {
             heading: format!("{} ({})", name(finding.check), finding.count),
@@ -45,9 +49,10 @@ pub fn page(audit: &Audit, pictures: &Pictures, facts: &[(String, String)]) -> P
             heading: "What single properties tell".to_owned(),
             blocks: vec![Block::Table {
                 table: shortcut_table(&learned.shortcuts, audit),
-                caption: "Skill is where the balanced accuracy of a classifier that sees only this \
+                caption:
+                    "Skill is where the balanced accuracy of a classifier that sees only this \
                           property lies between chance (0) and certainty (1)."
-                    .to_owned(),
+                        .to_owned(),
             }],
         });
     }
@@ -73,7 +78,8 @@ pub fn page(audit: &Audit, pictures: &Pictures, facts: &[(String, String)]) -> P
         subtitle: subtitle(audit),
         facts: facts.to_vec(),
         sections,
-        footer: "Written by cvops data check; its JSON form holds the same facts in full.".to_owned(),
+        footer: "Written by cvops data check; its JSON form holds the same facts in full."
+            .to_owned(),
     }
 }
 
@@ -96,11 +102,17 @@ fn verdict(audit: &Audit) -> Section {
     };
     let of = |severity| {
         let findings = audit.findings.iter();
-        findings.filter(|finding| finding.severity == severity).count()
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count()
     };
     let mut tiles = vec![
         tile("images", audit.images, "usable"),
-        tile("errors", of(Severity::Error), "findings that harm a model or its figures"),
+        tile(
+            "errors",
+            of(Severity::Error),
+            "findings that harm a model or its figures",
+        ),
         tile("warnings", of(Severity::Warning), "findings that may"),
         tile("notices", of(Severity::Info), "good to know"),
     ];
@@ -130,7 +142,9 @@ fn finding_table(findings: &[Finding]) -> Table {
         ("what", Align::Left),
     ]);
     for finding in findings {
-        let limit = finding.limit.map_or("none".to_owned(), |limit| limit.to_string());
+        let limit = finding
+            .limit
+            .map_or("none".to_owned(), |limit| limit.to_string());
         let (verdict, tone) = if finding.fails() {
             ("above the limit", Tone::Bad)
         } else {
@@ -152,7 +166,11 @@ fn finding_table(findings: &[Finding]) -> Table {
 
 /// Returns the blocks of one of the findings, `shown` of which have pictures.
 fn of_finding(finding: &Finding, audit: &Audit, pictures: &Pictures, shown: usize) -> Vec<Block> {
-    let mut blocks = vec![Block::Prose(format!("{}: {}.", sentence(&finding.title), finding.help))];
+    let mut blocks = vec![Block::Prose(format!(
+        "{}: {}.",
+        sentence(&finding.title),
+        finding.help
+    ))];
     match (&audit.learned, finding.check) {
         (Some(learned), Check::LabelErrors) => {
             blocks.extend(about_labels(learned, audit));
@@ -211,7 +229,8 @@ fn about_labels(learned: &Learned, audit: &Audit) -> Vec<Block> {
     if !labels.pairs.is_empty() {
         blocks.push(Block::Table {
             table,
-            caption: "Estimated number of wrong labels, the most frequent pairs of classes.".to_owned(),
+            caption: "Estimated number of wrong labels, the most frequent pairs of classes."
+                .to_owned(),
         });
     }
     blocks
@@ -235,7 +254,9 @@ fn segment_table(segments: &[Segment], audit: &Audit) -> Table {
         table
             .row([
                 properties.join(", "),
-                segment.class.map_or("all".to_owned(), |index| class(audit, index)),
+                segment
+                    .class
+                    .map_or("all".to_owned(), |index| class(audit, index)),
                 short(segment.from),
                 short(segment.to),
                 segment.support.to_string(),
@@ -269,11 +290,15 @@ fn shortcut_table(shortcuts: &[Shortcut], audit: &Audit) -> Table {
         table
             .row([
                 shortcut.property.to_owned(),
-                shortcut.class.map_or("all classes".to_owned(), |index| class(audit, index)),
+                shortcut
+                    .class
+                    .map_or("all classes".to_owned(), |index| class(audit, index)),
                 PERCENT.show(shortcut.balanced_accuracy),
                 PERCENT.show(shortcut.chance),
                 format!("{:.2}", shortcut.skill),
-                shortcut.auc.map_or(String::new(), |area| format!("{area:.3}")),
+                shortcut
+                    .auc
+                    .map_or(String::new(), |area| format!("{area:.3}")),
                 p_value(shortcut.p),
                 verdict.to_owned(),
             ])
@@ -297,7 +322,10 @@ fn p_value(p: f64) -> String {
 
 /// Returns the name of a class, as long as it may be shown.
 fn class(audit: &Audit, index: u32) -> String {
-    audit.classes.get(index as usize).map_or(String::new(), |name| shortened(name))
+    audit
+        .classes
+        .get(index as usize)
+        .map_or(String::new(), |name| shortened(name))
 }
 
 /// Cuts the front of a long name: paths differ at their end.

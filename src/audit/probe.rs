@@ -57,8 +57,14 @@ impl Probabilities {
     /// Returns the likeliest class of each picture; of equals the first.
     #[must_use]
     pub fn decisions(&self) -> Vec<u32> {
-        let first = |row: &[f64]| (0..row.len()).rev().max_by(|a, b| row[*a].total_cmp(&row[*b]));
-        self.rows().map(|row| first(row).unwrap_or(0) as u32).collect()
+        let first = |row: &[f64]| {
+            (0..row.len())
+                .rev()
+                .max_by(|a, b| row[*a].total_cmp(&row[*b]))
+        };
+        self.rows()
+            .map(|row| first(row).unwrap_or(0) as u32)
+            .collect()
     }
 }
 
@@ -82,7 +88,9 @@ pub(super) fn out_of_fold(task: Task<'_>, cancel: &Cancel) -> Result<Probabiliti
     let inputs = Inputs::standardised(task.features);
     let rows = |wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
         let all = task.folds.iter().enumerate();
-        all.filter(|(_, fold)| wanted(**fold)).map(|(row, _)| row).collect()
+        all.filter(|(_, fold)| wanted(**fold))
+            .map(|(row, _)| row)
+            .collect()
     };
     let mut values = vec![0.0; task.labels.len() * task.classes];
     for fold in 0..FOLDS {
@@ -226,7 +234,12 @@ impl Regression<'_> {
             // Of the loss by the logits; lanes without a class stay 0, since their weights do.
             slopes[label] -= 1.0;
             let (of_features, of_intercepts) = gradient.split_at_mut(self.inputs.width * lanes);
-            for (x, gradient) in self.inputs.row(*row).iter().zip(of_features.chunks_exact_mut(lanes)) {
+            for (x, gradient) in self
+                .inputs
+                .row(*row)
+                .iter()
+                .zip(of_features.chunks_exact_mut(lanes))
+            {
                 add_scaled(gradient, f64::from(*x), &slopes);
             }
             add_scaled(of_intercepts, 1.0, &slopes);
@@ -238,7 +251,12 @@ impl Regression<'_> {
         let lanes = self.lanes();
         let (of_features, intercepts) = weights.split_at(self.inputs.width * lanes);
         logits.copy_from_slice(intercepts);
-        for (x, weights) in self.inputs.row(row).iter().zip(of_features.chunks_exact(lanes)) {
+        for (x, weights) in self
+            .inputs
+            .row(row)
+            .iter()
+            .zip(of_features.chunks_exact(lanes))
+        {
             add_scaled(logits, f64::from(*x), weights);
         }
     }

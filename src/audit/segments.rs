@@ -91,7 +91,9 @@ pub(super) fn weak_segments(
         return Ok(segments);
     }
     let p: Vec<f64> = segments.iter().map(|segment| segment.p).collect();
-    let adjusted = Correction::BenjaminiHochberg.decide(&p, params.alpha)?.adjusted_p;
+    let adjusted = Correction::BenjaminiHochberg
+        .decide(&p, params.alpha)?
+        .adjusted_p;
     for (segment, p) in segments.iter_mut().zip(adjusted) {
         segment.p = p;
     }
@@ -117,7 +119,9 @@ fn of_measure(
         }
     }
     let share = |rows: &[usize]| {
-        let right = rows.iter().filter(|row| judged.labels[**row] == judged.predicted[**row]);
+        let right = rows
+            .iter()
+            .filter(|row| judged.labels[**row] == judged.predicted[**row]);
         Share {
             ones: right.count() as u64,
             of: rows.len() as u64,
@@ -230,15 +234,30 @@ mod tests {
 
     #[test]
     fn dark_pictures_of_one_class_are_found() {
-        let wrong = |value: f64, label: u32| if value < 0.25 && label == 1 { 0.6 } else { 0.05 };
+        let wrong = |value: f64, label: u32| {
+            if value < 0.25 && label == 1 {
+                0.6
+            } else {
+                0.05
+            }
+        };
         let (columns, labels, predicted) = simulated(1, wrong);
         let found = segments(&columns, &labels, &predicted);
-        let first = found.iter().find(|segment| segment.class == Some(1)).unwrap();
-        assert!(first.from < 0.01 && (0.2..0.3).contains(&first.to), "{first:?}");
+        let first = found
+            .iter()
+            .find(|segment| segment.class == Some(1))
+            .unwrap();
+        assert!(
+            first.from < 0.01 && (0.2..0.3).contains(&first.to),
+            "{first:?}"
+        );
         assert!((0.3..0.5).contains(&first.accuracy) && first.rest_accuracy > 0.9);
         let expected = (first.rest_accuracy - first.accuracy) * first.support as f64;
         assert!((first.loss - expected).abs() < 1e-9);
-        assert!(found.iter().all(|segment| segment.property == "brightness"), "{found:?}");
+        assert!(
+            found.iter().all(|segment| segment.property == "brightness"),
+            "{found:?}"
+        );
         assert!(found.is_sorted_by(|a, b| a.loss >= b.loss));
     }
 
@@ -276,8 +295,14 @@ mod tests {
             values: vec![0.0; 2000],
         });
         let found = segments(&columns, &labels, &predicted);
-        let whole = found.iter().find(|segment| segment.class.is_none()).unwrap();
-        assert_eq!((whole.property, &whole.also[..]), ("brightness", &["red"][..]));
+        let whole = found
+            .iter()
+            .find(|segment| segment.class.is_none())
+            .unwrap();
+        assert_eq!(
+            (whole.property, &whole.also[..]),
+            ("brightness", &["red"][..])
+        );
         assert!(found.iter().all(|segment| segment.property == "brightness"));
     }
 
@@ -301,7 +326,10 @@ mod tests {
         let found = weak_segments(&[column], judged, params).unwrap();
         // The class is all there is: its segment is that of all pictures, and both are told of.
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].from, found[0].to, found[0].accuracy), (0.0, 9.0, 0.0));
+        assert_eq!(
+            (found[0].from, found[0].to, found[0].accuracy),
+            (0.0, 9.0, 0.0)
+        );
     }
 
     #[test]

@@ -91,7 +91,9 @@ pub(super) fn shortcuts(
         return Ok(found);
     }
     let p: Vec<f64> = found.iter().map(|shortcut| shortcut.p).collect();
-    let adjusted = Correction::BenjaminiHochberg.decide(&p, params.alpha)?.adjusted_p;
+    let adjusted = Correction::BenjaminiHochberg
+        .decide(&p, params.alpha)?
+        .adjusted_p;
     for (shortcut, p) in found.iter_mut().zip(adjusted) {
         shortcut.p = p;
         shortcut.alarm = params.skill_min <= shortcut.skill && p < params.alpha;
@@ -185,7 +187,10 @@ impl Cells {
                 .collect();
             for bin in 0..self.bins {
                 // Of equals the first, as everywhere.
-                let best = shares.iter().rev().max_by(|a, b| a.1[bin].total_cmp(&b.1[bin]));
+                let best = shares
+                    .iter()
+                    .rev()
+                    .max_by(|a, b| a.1[bin].total_cmp(&b.1[bin]));
                 if let Some((best, _)) = best {
                     right[*best] += self.at(fold, bin, *best);
                 }
@@ -344,10 +349,16 @@ mod tests {
         let found = found(&columns, &labels, PARAMS);
         let alarms: Vec<&Shortcut> = found.iter().filter(|shortcut| shortcut.alarm).collect();
         assert_eq!(alarms.len(), 1, "{found:?}");
-        assert_eq!((alarms[0].property, alarms[0].class), ("brightness", Some(2)));
+        assert_eq!(
+            (alarms[0].property, alarms[0].class),
+            ("brightness", Some(2))
+        );
         assert!(alarms[0].skill > 0.95 && alarms[0].auc.unwrap() > 0.99);
         // One of three classes is told: (1 + ½ + ½) / 3 at best, and less than the alarm's skill.
-        let all = found.iter().find(|s| s.class.is_none() && s.property == "brightness").unwrap();
+        let all = found
+            .iter()
+            .find(|s| s.class.is_none() && s.property == "brightness")
+            .unwrap();
         assert!((0.5..0.75).contains(&all.balanced_accuracy), "{all:?}");
     }
 
@@ -357,7 +368,12 @@ mod tests {
         let labels: Vec<u32> = (0..120).map(|row| u32::from(row % 3 == 1)).collect();
         let format = column("format", (0..120).map(|row| f64::from(row % 3)));
         let found = found(&[format], &labels, PARAMS);
-        assert!(found.iter().all(|shortcut| shortcut.alarm && shortcut.skill == 1.0), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .all(|shortcut| shortcut.alarm && shortcut.skill == 1.0),
+            "{found:?}"
+        );
         assert_eq!(found.len(), 3);
     }
 
@@ -369,11 +385,18 @@ mod tests {
             skill_min: 0.0,
             ..PARAMS
         };
-        let labels: Vec<u32> = (0..400).map(|row| if row < 30 { 2 } else { row % 2 }).collect();
+        let labels: Vec<u32> = (0..400)
+            .map(|row| if row < 30 { 2 } else { row % 2 })
+            .collect();
         let alarms = (0..100)
             .filter(|seed| {
-                let columns = [noise("brightness", 400, *seed), noise("contrast", 400, seed + 1000)];
-                found(&columns, &labels, params).iter().any(|shortcut| shortcut.alarm)
+                let columns = [
+                    noise("brightness", 400, *seed),
+                    noise("contrast", 400, seed + 1000),
+                ];
+                found(&columns, &labels, params)
+                    .iter()
+                    .any(|shortcut| shortcut.alarm)
             })
             .count();
         assert!(alarms <= 6, "{alarms}");
@@ -384,11 +407,17 @@ mod tests {
         let labels: Vec<u32> = (0..1000).map(|row| row % 2).collect();
         let values = noise("brightness", 1000, 3);
         let moved = values.values.iter().zip(&labels);
-        let moved = column("brightness", moved.map(|(v, label)| v + 0.3 * f64::from(*label)));
+        let moved = column(
+            "brightness",
+            moved.map(|(v, label)| v + 0.3 * f64::from(*label)),
+        );
         let found = found(&[moved], &labels, PARAMS);
         assert_eq!(found.len(), 1);
         let all = &found[0];
-        assert!(!all.alarm && all.p < 0.01 && (0.2..0.4).contains(&all.skill), "{all:?}");
+        assert!(
+            !all.alarm && all.p < 0.01 && (0.2..0.4).contains(&all.skill),
+            "{all:?}"
+        );
     }
 
     #[test]

@@ -40,7 +40,11 @@ fn flipped_labels_of_drawn_pictures_are_found_without_a_model() {
     rows.sort_unstable();
     let found = rows.iter().filter(|row| flipped.contains(row)).count();
     assert!(5 <= found && rows.len() <= found + 1, "{rows:?}");
-    assert!((4.0..9.0).contains(&labels.estimated), "{}", labels.estimated);
+    assert!(
+        (4.0..9.0).contains(&labels.estimated),
+        "{}",
+        labels.estimated
+    );
     let [first, second] = &labels.pairs[..] else {
         panic!("{:?}", labels.pairs);
     };
@@ -51,13 +55,20 @@ fn flipped_labels_of_drawn_pictures_are_found_without_a_model() {
     let findings = learned.findings(&pictures.classes);
     assert_eq!(findings.len(), 1, "{findings:?}");
     let finding = &findings[0];
-    assert_eq!((finding.check, finding.count), (Check::LabelErrors, rows.len()));
+    assert_eq!(
+        (finding.check, finding.count),
+        (Check::LabelErrors, rows.len())
+    );
     let item = &finding.items[0];
     let row = item.row.unwrap();
     assert_eq!(item.path.as_deref(), Some(&*pictures.rows[row].path));
     assert_eq!(item.class.as_deref(), Some(pictures.class(row)));
     let other = if drawn[row].class == 0 { "b" } else { "a" };
-    assert!(item.detail.starts_with(&format!("rather `{other}` (0.")), "{}", item.detail);
+    assert!(
+        item.detail.starts_with(&format!("rather `{other}` (0.")),
+        "{}",
+        item.detail
+    );
 }
 
 #[test]
@@ -69,9 +80,18 @@ fn a_class_that_is_brighter_is_a_shortcut() {
     let pictures = table(&drawn.collect::<Vec<_>>());
     let learned = learnt(&pictures);
     let findings = learned.findings(&pictures.classes);
-    let shortcuts = findings.iter().find(|finding| finding.check == Check::Shortcuts).unwrap();
-    let named = |item: &&Item| item.detail.starts_with("`brightness` alone tells `a` from the rest");
-    assert!(shortcuts.items.iter().any(|item| named(&item)), "{shortcuts:?}");
+    let shortcuts = findings
+        .iter()
+        .find(|finding| finding.check == Check::Shortcuts)
+        .unwrap();
+    let named = |item: &&Item| {
+        item.detail
+            .starts_with("`brightness` alone tells `a` from the rest")
+    };
+    assert!(
+        shortcuts.items.iter().any(|item| named(&item)),
+        "{shortcuts:?}"
+    );
 }
 
 #[test]
@@ -82,8 +102,16 @@ fn a_file_format_for_each_class_is_a_shortcut() {
     }
     let learned = learnt(&pictures);
     let first = &learned.shortcuts[0];
-    assert!(first.alarm && first.property == "file format" && first.skill == 1.0, "{first:?}");
-    assert!(learnt(&table(&halves(120))).shortcuts.iter().all(|shortcut| !shortcut.alarm));
+    assert!(
+        first.alarm && first.property == "file format" && first.skill == 1.0,
+        "{first:?}"
+    );
+    assert!(
+        learnt(&table(&halves(120)))
+            .shortcuts
+            .iter()
+            .all(|shortcut| !shortcut.alarm)
+    );
 }
 
 #[test]
@@ -94,7 +122,12 @@ fn a_probe_that_does_not_know_the_classes_doubts_no_label() {
     let learned = learnt(&table(&noise));
     assert_eq!((learned.labels, learned.judge), (None, None));
     assert!(learned.balanced_accuracy.unwrap() < 0.8);
-    assert!(learned.notes.iter().any(|note| note.starts_with("labels were not doubted")));
+    assert!(
+        learned
+            .notes
+            .iter()
+            .any(|note| note.starts_with("labels were not doubted"))
+    );
 }
 
 #[test]
@@ -118,6 +151,9 @@ fn json_names_files_and_indices_of_classes() {
     assert_eq!(json["features"], "pixels");
     assert_eq!(json["judge"], "probe");
     let suspect = &json["labels"]["suspects"][0];
-    assert_eq!((&suspect["path"], &suspect["given"]), (&"00050.png".into(), &1.into()));
+    assert_eq!(
+        (&suspect["path"], &suspect["given"]),
+        (&"00050.png".into(), &1.into())
+    );
     assert!(suspect.get("row").is_none() && json.get("notes").is_none());
 }

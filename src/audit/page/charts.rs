@@ -18,7 +18,8 @@ const INTERVALS: usize = 24;
 
 /// Returns how many pictures of each class the splits have: bars, and a table.
 pub(super) fn classes(audit: &Audit) -> Vec<Block> {
-    let count = |split: Split, class: usize| audit.counts.of(split).get(class).copied().unwrap_or(0);
+    let count =
+        |split: Split, class: usize| audit.counts.of(split).get(class).copied().unwrap_or(0);
     let named = || audit.classes.iter().enumerate().take(ROWS_MAX);
     let bars = GroupedBars {
         title: "Images per class and split".to_owned(),
@@ -64,7 +65,9 @@ pub(super) fn classes(audit: &Audit) -> Vec<Block> {
 
 /// Returns a chart for each property that varies: the share of a split's pictures in each interval.
 pub(super) fn properties(pictures: &Pictures) -> Vec<Chart> {
-    (0..PROPERTIES.len()).filter_map(|at| property(pictures, at)).collect()
+    (0..PROPERTIES.len())
+        .filter_map(|at| property(pictures, at))
+        .collect()
 }
 
 fn property(pictures: &Pictures, at: usize) -> Option<Chart> {
@@ -78,7 +81,11 @@ fn property(pictures: &Pictures, at: usize) -> Option<Chart> {
     let step = (most - least) / INTERVALS as f64;
     let series = Split::ALL.iter().filter_map(|split| {
         let mut counts = [0_usize; INTERVALS];
-        for picture in pictures.rows.iter().filter(|picture| picture.split == *split) {
+        for picture in pictures
+            .rows
+            .iter()
+            .filter(|picture| picture.split == *split)
+        {
             let interval = ((picture.properties[at] - least) / step) as usize;
             counts[interval.min(INTERVALS - 1)] += 1;
         }
@@ -87,7 +94,9 @@ fn property(pictures: &Pictures, at: usize) -> Option<Chart> {
         let points = counts.iter().enumerate();
         (0.0 < all).then(|| Series {
             name: split.name().to_owned(),
-            points: points.map(|(interval, count)| (middle(interval), *count as f64 / all)).collect(),
+            points: points
+                .map(|(interval, count)| (middle(interval), *count as f64 / all))
+                .collect(),
         })
     });
     let chart = LineChart {

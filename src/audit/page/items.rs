@@ -74,7 +74,10 @@ pub(super) fn blocks(
 
 /// Returns what was said of the labels of pictures, by row.
 fn suspects<'a>(finding: &Finding, audit: &'a Audit) -> BTreeMap<usize, &'a DoubtfulLabel> {
-    let learned = audit.learned.iter().filter(|_| finding.check == Check::LabelErrors);
+    let learned = audit
+        .learned
+        .iter()
+        .filter(|_| finding.check == Check::LabelErrors);
     let labels = learned.filter_map(|learned| learned.labels.as_ref());
     labels
         .flat_map(|labels| &labels.suspects)
@@ -99,14 +102,23 @@ fn picture(
     };
     let neutral = |name: &str, value: &str| fact(name, value.to_owned(), Tone::Neutral);
     if let Some(suspect) = suspects.get(&row) {
-        let with = |index, probability| format!("{}, {}", class(audit, index), PERCENT.show(probability));
+        let with =
+            |index, probability| format!("{}, {}", class(audit, index), PERCENT.show(probability));
         let suggested = class(audit, suspect.suggested);
         return Some(Picture {
             png: single(pictures, row)?,
             alt: format!("{path}: labelled {of_class}, rather {suggested}"),
             facts: vec![
-                fact("labelled", with(suspect.given, suspect.given_probability), Tone::Bad),
-                fact("rather", with(suspect.suggested, suspect.suggested_probability), Tone::Good),
+                fact(
+                    "labelled",
+                    with(suspect.given, suspect.given_probability),
+                    Tone::Bad,
+                ),
+                fact(
+                    "rather",
+                    with(suspect.suggested, suspect.suggested_probability),
+                    Tone::Good,
+                ),
                 neutral("split", split),
                 neutral("file", &path),
             ],
@@ -114,14 +126,22 @@ fn picture(
     }
     if let Some(other) = &item.other {
         let place = |path: &str, split: &str, class: &str| format!("{path} ({split}, {class})");
-        let Place { path: second, split: other_split, class: other_class, row: other_row } = other;
+        let Place {
+            path: second,
+            split: other_split,
+            class: other_class,
+            row: other_row,
+        } = other;
         let second = shortened(second);
         return Some(Picture {
             png: pair(pictures, row, *other_row)?,
             alt: format!("{path} beside {second}"),
             facts: vec![
                 neutral("left", &place(&path, split, &of_class)),
-                neutral("right", &place(&second, other_split.name(), &shortened(other_class))),
+                neutral(
+                    "right",
+                    &place(&second, other_split.name(), &shortened(other_class)),
+                ),
                 neutral("what", &item.detail),
             ],
         });
@@ -144,7 +164,13 @@ fn single(pictures: &Pictures, row: usize) -> Option<Vec<u8>> {
     let channels = Channels::from_count(pixels.channels() as u64)?;
     let there = row < pixels.count();
     let png = there.then(|| {
-        shrunk(pixels.image(row), pixels.height(), pixels.width(), channels, SIDE_MAX)
+        shrunk(
+            pixels.image(row),
+            pixels.height(),
+            pixels.width(),
+            channels,
+            SIDE_MAX,
+        )
     });
     png.filter(|png| !png.is_empty())
 }
@@ -164,7 +190,13 @@ fn pair(pictures: &Pictures, left: usize, right: usize) -> Option<Vec<u8>> {
         .zip(pixels.image(right).chunks_exact(stride))
         .flat_map(|(left, right)| [left, &gap, right].concat())
         .collect();
-    let png = shrunk(&values, pixels.height(), 2 * pixels.width() + GAP, channels, PAIR_MAX);
+    let png = shrunk(
+        &values,
+        pixels.height(),
+        2 * pixels.width() + GAP,
+        channels,
+        PAIR_MAX,
+    );
     (!png.is_empty()).then_some(png)
 }
 

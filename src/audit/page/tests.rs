@@ -38,6 +38,7 @@ fn audit(pictures: &Pictures, findings: Vec<Finding>) -> Audit {
         images: pictures.rows.len(),
         excluded: 3,
         findings,
+        leak_accuracy: None,
         learned: None,
         notes: vec!["something & nothing".to_owned()],
     }
@@ -116,7 +117,12 @@ fn all_parts_are_there_and_escaped() {
     findings.extend(learned.findings(&pictures.classes));
     let mut audit = audit(&pictures, findings);
     audit.learned = Some(learned);
-    let html = page(&audit, &pictures, &[("dataset".to_owned(), "data".to_owned())]).html();
+    let html = page(
+        &audit,
+        &pictures,
+        &[("dataset".to_owned(), "data".to_owned())],
+    )
+    .html();
     assert_well_formed(&html);
     assert!(!html.contains("<b>") && !html.contains("<i>") && !html.contains("<script"));
     for text in [
@@ -173,7 +179,9 @@ fn the_page_stays_below_two_megabytes() {
     for (row, picture) in pictures.rows.iter_mut().enumerate() {
         picture.path = long(row);
     }
-    pictures.classes = (0..1000).map(|class| format!("{class}{}", "ö".repeat(120))).collect();
+    pictures.classes = (0..1000)
+        .map(|class| format!("{class}{}", "ö".repeat(120)))
+        .collect();
     let items = |plain: bool| -> Vec<Item> {
         (0..600)
             .map(|row| {

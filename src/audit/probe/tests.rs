@@ -80,7 +80,9 @@ fn the_gradient_is_that_of_the_loss() {
         classes: 4,
         rows: &rows,
     };
-    let weights: Vec<f64> = (0..13 * 4).map(|i| (f64::from(i) * 0.7).sin() / 4.0).collect();
+    let weights: Vec<f64> = (0..13 * 4)
+        .map(|i| (f64::from(i) * 0.7).sin() / 4.0)
+        .collect();
     let gradient = regression.value(&weights).gradient;
     for at in [0, 7, 30, 51] {
         let moved = |by: f64| {
@@ -89,7 +91,11 @@ fn the_gradient_is_that_of_the_loss() {
             regression.value(&weights).loss
         };
         let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-        assert!((slope - gradient[at]).abs() < 1e-8, "{slope} {}", gradient[at]);
+        assert!(
+            (slope - gradient[at]).abs() < 1e-8,
+            "{slope} {}",
+            gradient[at]
+        );
     }
 }
 
@@ -125,10 +131,19 @@ fn copies_in_other_folds_would_tell_the_label() {
 
 #[test]
 fn threads_change_no_bit() {
-    let data = labelled(Draw { points: 3000, ..DRAW }, 4);
+    let data = labelled(
+        Draw {
+            points: 3000,
+            ..DRAW
+        },
+        4,
+    );
     let folds = single(&data);
     let with = |threads| {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| probe(&data, &folds))
     };
     assert_eq!(with(1), with(3));
@@ -154,8 +169,19 @@ fn units_of_the_features_do_not_matter() {
 
 #[test]
 fn features_that_do_not_vary_and_classes_of_one_picture_do_no_harm() {
-    let mut data = labelled(Draw { points: 60, classes: 2, ..DRAW }, 8);
-    let values: Vec<f32> = data.features.rows().flat_map(|row| [row, &[3.0]].concat()).collect();
+    let mut data = labelled(
+        Draw {
+            points: 60,
+            classes: 2,
+            ..DRAW
+        },
+        8,
+    );
+    let values: Vec<f32> = data
+        .features
+        .rows()
+        .flat_map(|row| [row, &[3.0]].concat())
+        .collect();
     data.features = Features::new(values, 13, FeatureSource::Embedding).unwrap();
     data.labels[7] = 2;
     data.classes = 3;
