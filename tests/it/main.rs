@@ -24,6 +24,8 @@ mod dag;
 mod data;
 #[cfg(feature = "vision")]
 mod data_check;
+#[cfg(feature = "vision")]
+mod data_check_labels;
 mod doctor;
 #[cfg(feature = "vision")]
 mod drift;
