@@ -1,4 +1,5 @@
-//! What can be wrong with the numbers that are to be compared. Imports: nothing of ours.
+//! The error of this room: what can be wrong with numbers that are to be compared, with how a detector is set
+//! up, and with one that was written down. Imports: nothing of ours.
 
 /// Why a detector gives no answer. It never says "no drift" instead.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -176,8 +177,10 @@ pub enum Error {
     #[error("0 permutations: expected at least 1")]
     NoPermutations,
     /// A list that does not hold each row once.
-    #[error("permutation {index} does not hold each of the numbers 0 to {} once", rows - 1)]
+    #[error("{what} {index} does not hold each of the numbers 0 to {} once", rows.saturating_sub(1))]
     NotAPermutation {
+        /// What the list is.
+        what: &'static str,
         /// From 0.
         index: usize,
         /// Of the pooled samples.
@@ -217,4 +220,110 @@ pub enum Error {
         /// Of the reference.
         rows: usize,
     },
+    /// With a setting of a detector that watches a stream.
+    #[error("`{name}` is {value}: expected {expected}")]
+    Setting {
+        /// As the options call it.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+        /// What would do.
+        expected: String,
+    },
+    /// Of the simulated streams, too few would be left at the last step.
+    #[error(
+        "{bootstraps} bootstraps are too few for an expected run time of {ert}: use at least {needed}, \
+         so that enough simulated streams reach the last threshold without an alarm"
+    )]
+    TooFewBootstraps {
+        /// As given.
+        bootstraps: usize,
+        /// As given.
+        ert: f64,
+        /// The smallest number that works.
+        needed: usize,
+    },
+    /// Simulated statistics are so often equal that no threshold parts them as it should.
+    #[error(
+        "at step {step}, only {survivors} simulated streams are left and {needed} are needed, because their \
+         statistics repeat: use more bootstraps, or a reference with fewer equal rows"
+    )]
+    Repeats {
+        /// From 0.
+        step: usize,
+        /// How many are left.
+        survivors: usize,
+        /// How many should be.
+        needed: usize,
+    },
+    /// The simulation would not fit into memory.
+    #[error(
+        "{bootstraps} bootstraps of {steps} steps need {mib} MiB, more than the {limit_mib} allowed: an expected run \
+         time this long is reached by watching one observation of many, or a mean of many"
+    )]
+    TooMuch {
+        /// Simulated streams.
+        bootstraps: usize,
+        /// Of each.
+        steps: usize,
+        /// What they take.
+        mib: usize,
+        /// What they may take.
+        limit_mib: usize,
+    },
+    /// A stream of zeros and ones holds another number.
+    #[error("row {row}, column {column} is {value}: expected 0 or 1")]
+    NotBinary {
+        /// From 0.
+        row: usize,
+        /// From 0.
+        column: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// No part of the reference is a window to begin with.
+    #[error(
+        "none of {tried} splits of the reference gives a first window below its threshold: give more splits"
+    )]
+    NoSplit {
+        /// How many.
+        tried: usize,
+    },
+    /// Written by another version.
+    #[error("the detector has schema {found}, this version reads {expected}: fit it again")]
+    Schema {
+        /// As written.
+        found: u64,
+        /// The only one that is read.
+        expected: u64,
+    },
+    /// Not what this program writes.
+    #[error("what is written down is damaged: {reason}; fit the detector again")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written beside another detector.
+    #[error(
+        "the state belongs to another detector ({found}, not {expected}): begin anew, as after each fit"
+    )]
+    Foreign {
+        /// The hash of the detector it belongs to.
+        found: String,
+        /// Of this one.
+        expected: String,
+    },
+}
+
+impl Error {
+    /// Says that the bytes are not what they should be.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors of serde and texts alike, and as a function to `map_err`"
+    )]
+    pub(super) fn damaged(reason: impl ToString) -> Self {
+        Self::Damaged {
+            reason: reason.to_string(),
+        }
+    }
 }

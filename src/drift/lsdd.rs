@@ -1,5 +1,5 @@
 //! The least-squares density difference: another answer to what MMD asks, from a model of the difference of
-//! the two densities. Imports: base, `drift::{error, kernel, normal, permutation, sample}`.
+//! the two densities. Imports: base, `drift::{error, kernel, normal, permutation, sample, standard}`.
 //!
 //! Bu, Alippi, Roveri, A pdf-Free Change Detection Test Based on Density Difference Estimation, IEEE TNNLS 29
 //! (2018). The difference is modelled by Gaussians at rows of the reference, the centres c. With H their
@@ -15,16 +15,15 @@ use rayon::prelude::*;
 use super::error::Error;
 use super::kernel::{Gaussian, Panels, median_bandwidth};
 use super::normal::standard_normal;
-use super::permutation::{PermutationTest, Relabellings, Side, choose};
+use super::permutation::{PermutationTest, Relabellings, Side, choose, require_permutation};
 use super::sample::Sample;
-use crate::base::rng;
+use super::standard::Moments;
+use crate::base::rng::{self, ChaCha8Rng};
 
 /// The largest mean relative difference of two estimates that agree as λ goes to 0.
-const LARGEST_DIFFERENCE: f64 = 0.2;
+pub(super) const LARGEST_DIFFERENCE: f64 = 0.2;
 /// λ is tried from 1 downwards, each a quarter of the one before.
 const LAMBDAS: i32 = 10;
-/// Added to the standard deviation of a feature before it divides.
-const LEAST_SCALE: f64 = 1e-12;
 /// How far centres that coincide are moved apart.
 const NUDGE: f64 = 1e-6;
 
@@ -41,8 +40,7 @@ pub enum Regularisation {
 #[derive(Clone, Debug)]
 pub struct Lsdd {
     /// Of the features of the reference.
-    means: Vec<f64>,
-    scales: Vec<f64>,
+    moments: Moments,
     kernel: Gaussian,
     centres: Panels,
     /// H, `[centres, centres]`.
@@ -86,26 +84,22 @@ impl Lsdd {
     pub fn with_order(reference: &Sample, order: &[usize], centres: usize) -> Result<Self, Error> {
         let rows = reference.rows();
         reference.require_rows("the reference of LSDD", centres.max(1) + 2)?;
-        let mut sorted = order.to_vec();
-        sorted.sort_unstable();
-        if !sorted.iter().copied().eq(0..rows) {
-            return Err(Error::NotAPermutation { index: 0, rows });
-        }
-        let (means, scales) = moments(reference)?;
-        let normalised = normalise(reference, &means, &scales)?;
+        require_permutation("order of centres", 0, order, rows)?;
+        let moments = Moments::of(reference)?;
+        let normalised = moments.normalised(reference)?;
         let sigma = median_bandwidth(&normalised)?;
         let pick = |rows: &[usize]| {
             let values = rows.iter().flat_map(|row| normalised.row(*row)).copied();
             Sample::new(values.collect(), normalised.width())
         };
         let (first, others) = order.split_at(centres.max(1));
-        let chosen = apart(pick(first)?)?;
+        // The draws have a seed of their own: nothing else depends on them.
+        let chosen = apart(pick(first)?, rng::stream(0, "drift.lsdd.nudge", 0))?;
         let wide = Gaussian::new(&[SQRT_2 * sigma])?;
         let products = wide.matrix(&chosen, &chosen);
         let count = chosen.rows();
         Ok(Self {
-            means,
-            scales,
+            moments,
             kernel: Gaussian::new(&[sigma])?,
             centres: Panels::new(&[&chosen]),
             products: Mat::from_fn(count, count, |i, j| products[i * count + j]),
@@ -163,8 +157,8 @@ impl Lsdd {
                     found: lambda,
                     expected: "a number above 0",
                 })?,
-            Regularisation::Chosen => (0..LAMBDAS)
-                .filter_map(|at| Fit::with(0.25f64.powi(at), &self.products, &differences))
+            Regularisation::Chosen => lambdas()
+                .filter_map(|lambda| Fit::with(lambda, &self.products, &differences))
                 .find(|fit| fit.relative_difference < LARGEST_DIFFERENCE)
                 .ok_or(Error::NoRegularisation)?,
         };
@@ -177,7 +171,7 @@ impl Lsdd {
 
     /// Returns h of the labels as they are and of each relabelling, as columns: `[centres, 1 + count]`.
     fn differences(&self, test: &Sample, relabellings: &Relabellings) -> Result<Mat<f64>, Error> {
-        let test = normalise(test, &self.means, &self.scales)?;
+        let test = self.moments.normalised(test)?;
         let count = self.centres();
         let rows = self.rest.values().par_chunks_exact(self.rest.width());
         let rows = rows.chain(test.values().par_chunks_exact(test.width()));
@@ -260,44 +254,18 @@ fn sum_of<'a>(count: usize, rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64
     })
 }
 
-/// Returns mean and standard deviation (n − 1) of each feature, the latter ready to divide by.
-fn moments(sample: &Sample) -> Result<(Vec<f64>, Vec<f64>), Error> {
-    let rows = sample.rows() as f64;
-    let moments = (0..sample.width()).map(|column| {
-        let values = sample.column(column);
-        if values.iter().all(|value| *value == values[0]) {
-            return Err(Error::ConstantFeature {
-                column,
-                value: values[0],
-            });
-        }
-        let mean = values.iter().sum::<f64>() / rows;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Ok((mean, (squares / (rows - 1.0)).sqrt() + LEAST_SCALE))
-    });
-    let moments: Vec<(f64, f64)> = moments.collect::<Result<_, _>>()?;
-    Ok(moments.into_iter().unzip())
+/// The λ that are tried, the largest first.
+pub(super) fn lambdas() -> impl Iterator<Item = f64> {
+    (0..LAMBDAS).map(|at| 0.25f64.powi(at))
 }
 
-fn normalise(sample: &Sample, means: &[f64], scales: &[f64]) -> Result<Sample, Error> {
-    let features = || means.iter().zip(scales);
-    let values = sample.values().chunks_exact(sample.width());
-    let values = values.flat_map(|row| row.iter().zip(features()).map(|(x, (m, s))| (x - m) / s));
-    Sample::new(values.collect(), sample.width()).map_err(|error| match error {
-        Error::NotFinite { .. } => Error::TooFarApart,
-        error => error,
-    })
-}
-
-/// Moves centres that coincide apart a little, so that H can be solved with. The draws have a seed of their
-/// own: nothing else depends on them.
-fn apart(centres: Sample) -> Result<Sample, Error> {
+/// Moves centres apart a little, by draws from `rng`, if two coincide: H could not be solved with.
+pub(super) fn apart(centres: Sample, mut rng: ChaCha8Rng) -> Result<Sample, Error> {
     let mut rows: Vec<&[f64]> = centres.values().chunks_exact(centres.width()).collect();
     rows.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     if rows.windows(2).all(|pair| pair[0] != pair[1]) {
         return Ok(centres);
     }
-    let mut rng = rng::stream(0, "drift.lsdd.nudge", 0);
     let values = centres.values().iter();
     let nudged = values.map(|value| value + NUDGE * standard_normal(&mut rng));
     Sample::new(nudged.collect(), centres.width())

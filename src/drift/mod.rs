@@ -22,6 +22,8 @@ pub mod reduction;
 pub mod reference_update;
 mod sample;
 mod spectrum;
+mod standard;
+mod tails;
 pub mod uncertainty;
 pub mod univariate;
 pub mod witness;

@@ -1,6 +1,6 @@
 //! Tests by relabelling: which rows would have been "reference" and "test" if it did not matter, and
 //! what the statistics of such relabellings say about the one observed.
-//! Imports: base, `drift::error`.
+//! Imports: base, `drift::{correction, error}`.
 //!
 //! Phipson & Smyth, Permutation P-values Should Never Be Zero, SAGMB 9 (2010).
 
@@ -9,6 +9,7 @@ use std::fmt;
 use rand::RngExt;
 use rayon::prelude::*;
 
+use super::correction::require_level;
 use super::error::Error;
 use crate::base::rng::{self, ChaCha8Rng};
 
@@ -73,7 +74,11 @@ impl Relabellings {
                 }
             }
             if permutation.len() != rows || place.contains(&None) {
-                return Err(Error::NotAPermutation { index, rows });
+                return Err(Error::NotAPermutation {
+                    what: "permutation",
+                    index,
+                    rows,
+                });
             }
             let belongs =
                 |at: &Option<usize>| at.is_some_and(|at| (at < reference) == (reference <= test));
@@ -157,6 +162,21 @@ fn check_sizes(reference: usize, test: usize, count: usize) -> Result<(), Error>
     Ok(())
 }
 
+/// Checks that `list` holds each of the numbers below `rows` once; errors name it `what` number `index`.
+pub(super) fn require_permutation(
+    what: &'static str,
+    index: usize,
+    list: &[usize],
+    rows: usize,
+) -> Result<(), Error> {
+    let mut sorted = list.to_vec();
+    sorted.sort_unstable();
+    if sorted.iter().copied().eq(0..rows) {
+        return Ok(());
+    }
+    Err(Error::NotAPermutation { what, index, rows })
+}
+
 /// Chooses `size` of `rows` rows, all choices equally likely, ascending: a Fisher-Yates shuffle that
 /// stops early.
 pub(super) fn choose(rows: usize, size: usize, mut rng: ChaCha8Rng) -> Vec<u32> {
@@ -216,7 +236,7 @@ impl PermutationTest {
     /// # Errors
     /// `alpha` is not between 0 and 1.
     pub fn threshold(&self, alpha: f64) -> Result<f64, Error> {
-        check_significance(alpha)?;
+        require_level(alpha)?;
         let mut sorted = self.permuted.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
         let at = (alpha * sorted.len() as f64) as usize;
@@ -241,7 +261,7 @@ impl TooFewPermutations {
     /// # Errors
     /// `alpha` is not between 0 and 1.
     pub fn check(count: usize, alpha: f64) -> Result<Option<Self>, Error> {
-        check_significance(alpha)?;
+        require_level(alpha)?;
         let possible = |count: usize| 1.0 / (count as f64 + 1.0) < alpha;
         if possible(count) {
             return Ok(None);
@@ -265,17 +285,6 @@ impl fmt::Display for TooFewPermutations {
             "{count} permutations cannot show drift at this significance level: it takes at least {needed}"
         )
     }
-}
-
-fn check_significance(alpha: f64) -> Result<(), Error> {
-    if 0.0 < alpha && alpha < 1.0 {
-        return Ok(());
-    }
-    Err(Error::OutOfRange {
-        what: "the significance level",
-        found: alpha,
-        expected: "a number between 0 and 1",
-    })
 }
 
 #[cfg(test)]
@@ -335,7 +344,15 @@ mod tests {
         assert_eq!(lists, [[2], [2], [1]]);
         for bad in [&[0, 1][..], &[0, 1, 1], &[0, 1, 3], &[0, 1, 2, 2]] {
             let error = given(&[&[0, 1, 2], bad]).unwrap_err();
-            assert_eq!(error, Error::NotAPermutation { index: 1, rows: 3 });
+            let what = "permutation";
+            assert_eq!(
+                error,
+                Error::NotAPermutation {
+                    what,
+                    index: 1,
+                    rows: 3
+                }
+            );
         }
         assert_eq!(given(&[]).unwrap_err(), Error::NoPermutations);
     }

@@ -1,5 +1,5 @@
 //! Thresholds from simulated streams, step by step, over the streams that raised no earlier alarm.
-//! Imports: `drift::{online::problem, quantile}`.
+//! Imports: `drift::{error, quantile}`.
 //!
 //! A quantile over *all* streams would give false alarms that come in clusters: what was above the
 //! threshold at one step is likely to be above the next one. Leaving out what has raised an alarm makes
@@ -7,8 +7,8 @@
 
 use rayon::prelude::*;
 
+use super::super::error::Error;
 use super::super::quantile::{Definition, of_sorted};
-use super::problem::OnlineError;
 
 /// Values that a simulation may hold: 512 MiB.
 const VALUES_MAX: usize = 1 << 26;
@@ -29,9 +29,9 @@ impl Rate {
     ///
     /// # Errors
     /// `ert` is below 2.
-    pub(super) fn new(ert: f64, features: usize) -> Result<Self, OnlineError> {
+    pub(super) fn new(ert: f64, features: usize) -> Result<Self, Error> {
         if !(2.0..=1e12).contains(&ert) {
-            return Err(OnlineError::Setting {
+            return Err(Error::Setting {
                 name: "ert",
                 value: ert,
                 expected: "a number of observations from 2 to 1e12".to_owned(),
@@ -97,11 +97,11 @@ impl Keep {
     ///
     /// # Errors
     /// There is none worth a try.
-    fn smallest(self, steps: usize, rate: Rate) -> Result<usize, OnlineError> {
+    fn smallest(self, steps: usize, rate: Rate) -> Result<usize, Error> {
         let mut high = rate.needed();
         while !self.works(high, steps, rate) {
             if high > 1 << 40 {
-                return Err(OnlineError::Setting {
+                return Err(Error::Setting {
                     name: "ert",
                     value: rate.ert,
                     expected: format!(
@@ -134,12 +134,12 @@ pub(super) fn bootstraps(
     steps: usize,
     rate: Rate,
     keep: Keep,
-) -> Result<usize, OnlineError> {
+) -> Result<usize, Error> {
     let needed = keep.smallest(steps, rate)?;
     let usual = BOOTSTRAPS_MIN.max((10.0 / rate.beta - 1e-6).ceil() as usize);
     let bootstraps = asked.unwrap_or(usual.max(needed));
     if bootstraps < needed {
-        return Err(OnlineError::TooFewBootstraps {
+        return Err(Error::TooFewBootstraps {
             bootstraps,
             ert: rate.ert,
             needed,
@@ -147,7 +147,7 @@ pub(super) fn bootstraps(
     }
     if bootstraps.saturating_mul(steps) > VALUES_MAX {
         let mib = |values: usize| values.div_ceil((1 << 20) / size_of::<f64>());
-        return Err(OnlineError::TooMuch {
+        return Err(Error::TooMuch {
             bootstraps,
             steps,
             mib: mib(bootstraps.saturating_mul(steps)),
@@ -218,17 +218,13 @@ pub(super) struct Threshold {
 ///
 /// # Errors
 /// Equal statistics leave too few streams.
-pub(super) fn thresholds(
-    paths: &Paths,
-    rate: Rate,
-    keep: Keep,
-) -> Result<Vec<Threshold>, OnlineError> {
+pub(super) fn thresholds(paths: &Paths, rate: Rate, keep: Keep) -> Result<Vec<Threshold>, Error> {
     let mut alive: Vec<usize> = (0..paths.values.len() / paths.steps).collect();
     let mut sorted = Vec::with_capacity(alive.len());
     let mut found = Vec::with_capacity(paths.steps);
     for step in 0..paths.steps {
         if alive.len() < rate.needed() {
-            return Err(OnlineError::Repeats {
+            return Err(Error::Repeats {
                 step,
                 survivors: alive.len(),
                 needed: rate.needed(),
@@ -268,7 +264,7 @@ pub(super) fn thresholds(
 
 /// The quantile (type 6, one of the values) and the share of the values equal to it that must pass for
 /// exactly β of all to raise an alarm.
-fn randomised(sorted: &[f64], rate: Rate) -> Result<Threshold, OnlineError> {
+fn randomised(sorted: &[f64], rate: Rate) -> Result<Threshold, Error> {
     let value = of_sorted(sorted, rate.quiet(), Definition::WeibullLower)?;
     let below = sorted.partition_point(|other| *other < value);
     let equal = sorted.partition_point(|other| *other <= value) - below;
@@ -320,7 +316,7 @@ mod tests {
                 let needed = keep.smallest(steps, rate).unwrap();
                 assert!(thresholds(&noise(needed, steps, 1), rate, keep).is_ok());
                 let error = thresholds(&noise(needed - 1, steps, 1), rate, keep).unwrap_err();
-                assert!(matches!(error, OnlineError::Repeats { .. }), "{keep:?}");
+                assert!(matches!(error, Error::Repeats { .. }), "{keep:?}");
                 let error = bootstraps(Some(needed - 1), steps, rate, keep).unwrap_err();
                 let text = error.to_string();
                 assert!(text.contains(&format!("use at least {needed},")), "{text}");
@@ -333,11 +329,11 @@ mod tests {
     fn what_cannot_be_simulated_is_refused_with_advice() {
         let rate = Rate::new(864_000.0, 1).unwrap();
         let error = bootstraps(None, 20, rate, Keep::Below).unwrap_err();
-        assert!(matches!(error, OnlineError::TooMuch { .. }));
+        assert!(matches!(error, Error::TooMuch { .. }));
         assert!(error.to_string().contains("one observation of many"));
         let rate = Rate::new(2.0, 1).unwrap();
         let error = bootstraps(None, 1000, rate, Keep::Below).unwrap_err();
-        assert!(matches!(error, OnlineError::Setting { name: "ert", .. }));
+        assert!(matches!(error, Error::Setting { name: "ert", .. }));
         for ert in [f64::NAN, 1.0, -5.0, f64::INFINITY] {
             assert!(Rate::new(ert, 1).is_err(), "{ert}");
         }
@@ -350,7 +346,7 @@ mod tests {
         let error = thresholds(&paths, rate, Keep::Below).unwrap_err();
         assert!(matches!(
             error,
-            OnlineError::Repeats {
+            Error::Repeats {
                 step: 1,
                 survivors: 0,
                 ..

@@ -1,5 +1,5 @@
 //! Online Cramér-von Mises: has the distribution of any one feature moved, in location, spread or shape?
-//! Imports: base, `drift::sample`, `drift::online::{calibrate, detector, problem, ranks, state, windows}`.
+//! Imports: base, `drift::{error, sample}`, `drift::online::{calibrate, detector, ranks, state, windows}`.
 //!
 //! Ross and Adams (Journal of Quality Technology 44, 2012), for several windows and features at once:
 //! short windows see large changes early, long ones see small changes. The statistic depends on ranks
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::rng;
 
+use super::super::error::Error;
 use super::super::sample::Sample;
 use super::calibrate::{self, Keep, Paths, Rate};
 use super::detector::{Judged, Part, Watch};
-use super::problem::OnlineError;
 use super::ranks::{Placed, Ranks, insert, remove};
 use super::state::floats;
 use super::windows::{self, threshold_at};
@@ -71,7 +71,7 @@ pub(super) struct Cvm {
 }
 
 /// Sets up a detector from a reference.
-pub(super) fn fit(reference: &Sample, options: &CvmOptions) -> Result<Cvm, OnlineError> {
+pub(super) fn fit(reference: &Sample, options: &CvmOptions) -> Result<Cvm, Error> {
     let (shortest, longest) = windows::check_all(&options.windows)?;
     reference.require_rows("online CVM", 2)?;
     windows::require_varying(reference)?;
@@ -166,8 +166,8 @@ impl Cvm {
     }
 
     /// Reads what [`Watch::fitted`] wrote.
-    pub(super) fn read(value: serde_json::Value) -> Result<Self, OnlineError> {
-        let fitted: Fitted = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    pub(super) fn read(value: serde_json::Value) -> Result<Self, Error> {
+        let fitted: Fitted = serde_json::from_value(value).map_err(Error::damaged)?;
         let (shortest, longest) = windows::check_all(&fitted.windows)?;
         let rows = fitted.reference.first().map_or(0, |c| c.values.len());
         let is_column = |column: &Column| {
@@ -181,9 +181,7 @@ impl Cvm {
             || fitted.thresholds.len() != 2 * longest - shortest
             || fitted.thresholds.iter().any(|t| t.is_nan())
         {
-            return Err(OnlineError::damaged(
-                "the arrays of `cvm` do not fit each other",
-            ));
+            return Err(Error::damaged("the arrays of `cvm` do not fit each other"));
         }
         Ok(Self::new(fitted))
     }
@@ -275,15 +273,13 @@ impl Watch for Cvm {
         serde_json::to_value(&self.moving)
     }
 
-    fn resume(&mut self, time: u64, value: serde_json::Value) -> Result<(), OnlineError> {
-        let moving: Moving = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    fn resume(&mut self, time: u64, value: serde_json::Value) -> Result<(), Error> {
+        let moving: Moving = serde_json::from_value(value).map_err(Error::damaged)?;
         let (width, longest) = (self.width(), self.longest());
         let rows = usize::try_from(time).map_or(longest, |time| time.min(longest));
         let recent = moving.recent;
         if recent.len() != rows * width || recent.iter().any(|x| !x.is_finite()) {
-            return Err(OnlineError::damaged(
-                "the window is not one of this detector",
-            ));
+            return Err(Error::damaged("the window is not one of this detector"));
         }
         self.reset();
         // Windows follow from their observations: feed those, oldest first.

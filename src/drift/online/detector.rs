@@ -1,5 +1,5 @@
 //! What a caller holds: one of four methods, its clock, its alarm and what it said of late.
-//! Imports: `drift::{error, sample}`, `drift::online::{cvm, fisher, lsdd, mmd, problem, state}`.
+//! Imports: `drift::{error, sample}`, `drift::online::{cvm, fisher, lsdd, mmd, state}`.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,6 @@ use super::cvm::{self, Cvm, CvmOptions};
 use super::fisher::{self, Fisher, FisherOptions};
 use super::lsdd::{self, Lsdd, LsddOptions};
 use super::mmd::{self, Mmd, MmdOptions};
-use super::problem::OnlineError;
 
 /// Past statistics that are remembered.
 pub const HISTORY: usize = 256;
@@ -62,7 +61,7 @@ impl Online {
     ///
     /// # Errors
     /// A setting, the reference or a permutation cannot be used; too few bootstraps.
-    pub fn mmd(reference: &Sample, options: &MmdOptions) -> Result<Self, OnlineError> {
+    pub fn mmd(reference: &Sample, options: &MmdOptions) -> Result<Self, Error> {
         let detector = Detector::Mmd(mmd::fit(reference, options)?);
         Self::begin(detector, options.ert)
     }
@@ -71,7 +70,7 @@ impl Online {
     ///
     /// # Errors
     /// As [`Online::mmd`]; a feature is constant, or rows repeat too often.
-    pub fn lsdd(reference: &Sample, options: &LsddOptions) -> Result<Self, OnlineError> {
+    pub fn lsdd(reference: &Sample, options: &LsddOptions) -> Result<Self, Error> {
         let detector = Detector::Lsdd(lsdd::fit(reference, options)?);
         Self::begin(detector, options.ert)
     }
@@ -80,7 +79,7 @@ impl Online {
     ///
     /// # Errors
     /// A setting cannot be used, a feature is constant, too few bootstraps.
-    pub fn cvm(reference: &Sample, options: &CvmOptions) -> Result<Self, OnlineError> {
+    pub fn cvm(reference: &Sample, options: &CvmOptions) -> Result<Self, Error> {
         let detector = Detector::Cvm(cvm::fit(reference, options)?);
         Self::begin(detector, options.ert)
     }
@@ -89,13 +88,13 @@ impl Online {
     ///
     /// # Errors
     /// As [`Online::cvm`]; a value is neither 0 nor 1.
-    pub fn fisher(reference: &Sample, options: &FisherOptions) -> Result<Self, OnlineError> {
+    pub fn fisher(reference: &Sample, options: &FisherOptions) -> Result<Self, Error> {
         let detector = Detector::Fisher(fisher::fit(reference, options)?);
         Self::begin(detector, options.ert)
     }
 
     /// Begins at time 0.
-    pub(super) fn begin(detector: Detector, ert: f64) -> Result<Self, OnlineError> {
+    pub(super) fn begin(detector: Detector, ert: f64) -> Result<Self, Error> {
         let mut online = Self {
             detector,
             ert,
@@ -115,16 +114,16 @@ impl Online {
     /// The observation has another number of features, or a value that is not finite (or, for streams
     /// of zeros and ones, neither). Then the detector is as it was before; the row in the error is the
     /// time.
-    pub fn observe(&mut self, observation: &[f64]) -> Result<Step, OnlineError> {
+    pub fn observe(&mut self, observation: &[f64]) -> Result<Step, Error> {
         let expected = self.width();
         if observation.len() != expected {
             let found = observation.len();
-            return Err(Error::Width { found, expected }.into());
+            return Err(Error::Width { found, expected });
         }
         let row = self.time as usize;
         if let Some(column) = observation.iter().position(|value| !value.is_finite()) {
             let value = observation[column];
-            return Err(Error::NotFinite { row, column, value }.into());
+            return Err(Error::NotFinite { row, column, value });
         }
         self.detector.watch().check(row, observation)?;
         self.time += 1;
@@ -242,7 +241,7 @@ pub(super) trait Watch {
     /// Features of an observation.
     fn width(&self) -> usize;
     /// What a method asks of an observation beyond finite numbers.
-    fn check(&self, _row: usize, _observation: &[f64]) -> Result<(), OnlineError> {
+    fn check(&self, _row: usize, _observation: &[f64]) -> Result<(), Error> {
         Ok(())
     }
     /// Takes the observation of `time`, from 1.
@@ -258,7 +257,7 @@ pub(super) trait Watch {
     /// What an observation changes.
     fn moving(&self) -> Result<serde_json::Value, serde_json::Error>;
     /// Takes over what [`Watch::moving`] said at `time`.
-    fn resume(&mut self, time: u64, moving: serde_json::Value) -> Result<(), OnlineError>;
+    fn resume(&mut self, time: u64, moving: serde_json::Value) -> Result<(), Error>;
 }
 
 /// One of the methods.

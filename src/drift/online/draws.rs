@@ -1,12 +1,13 @@
 //! Where the permutations of a calibration come from: a seed, or the caller.
-//! Imports: base, `drift::online::problem`.
+//! Imports: base, `drift::{error, permutation}`.
 
 use rand::seq::SliceRandom;
 use rand::seq::index;
 
 use crate::base::rng;
 
-use super::problem::OnlineError;
+use super::super::error::Error;
+use super::super::permutation::require_permutation;
 
 /// The source of all that is random when a kernel detector is set up.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +43,7 @@ impl Draws {
     }
 
     /// Checks all that was handed in, for `rows` rows.
-    pub(super) fn check(&self, rows: usize) -> Result<(), OnlineError> {
+    pub(super) fn check(&self, rows: usize) -> Result<(), Error> {
         let Self::Given(given) = self else {
             return Ok(());
         };
@@ -51,14 +52,14 @@ impl Draws {
             ("split", &given.splits),
         ] {
             for (number, permutation) in all.iter().enumerate() {
-                check_one(which, number, permutation, rows)?;
+                require_permutation(which, number, permutation, rows)?;
             }
         }
         Ok(())
     }
 
     /// Returns the order of `rows` rows whose first ones are kernel centres.
-    pub(super) fn centres(&self, rows: usize) -> Result<Vec<usize>, OnlineError> {
+    pub(super) fn centres(&self, rows: usize) -> Result<Vec<usize>, Error> {
         match self {
             Self::Seed(seed) => {
                 let mut order: Vec<usize> = (0..rows).collect();
@@ -66,7 +67,7 @@ impl Draws {
                 Ok(order)
             }
             Self::Given(given) => {
-                check_one("order of centres", 0, &given.centres, rows)?;
+                require_permutation("order of centres", 0, &given.centres, rows)?;
                 Ok(given.centres.clone())
             }
         }
@@ -86,7 +87,7 @@ impl Draws {
         rows: usize,
         taken: usize,
         fits: impl Fn(&[usize]) -> bool,
-    ) -> Result<Vec<usize>, OnlineError> {
+    ) -> Result<Vec<usize>, Error> {
         let tries = match self {
             Self::Seed(_) => SPLITS_MAX as usize,
             Self::Given(given) => given.splits.len(),
@@ -100,7 +101,7 @@ impl Draws {
                 return Ok(tail);
             }
         }
-        Err(OnlineError::NoSplit { tried: tries })
+        Err(Error::NoSplit { tried: tries })
     }
 
     /// Returns the seed of what no permutation says.
@@ -123,22 +124,4 @@ pub(super) fn others(tail: &[usize], rows: usize) -> Vec<usize> {
 
 fn sample(seed: u64, name: &str, number: u64, rows: usize, taken: usize) -> Vec<usize> {
     index::sample(&mut rng::stream(seed, name, number), rows, taken).into_vec()
-}
-
-fn check_one(
-    which: &'static str,
-    number: usize,
-    permutation: &[usize],
-    rows: usize,
-) -> Result<(), OnlineError> {
-    let mut sorted = permutation.to_vec();
-    sorted.sort_unstable();
-    if sorted.iter().copied().eq(0..rows) {
-        return Ok(());
-    }
-    Err(OnlineError::Permutation {
-        which,
-        number,
-        last: rows.saturating_sub(1),
-    })
 }

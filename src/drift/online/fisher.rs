@@ -1,11 +1,10 @@
 //! Online Fisher: has the rate of ones in a stream of zeros and ones moved (errors, low margins)?
-//! Imports: base, `drift::sample`, `drift::online::{calibrate, detector, hypergeometric, problem, state, windows}`.
+//! Imports: base, `drift::{error, sample, tails}`, `drift::online::{calibrate, detector, state, windows}`.
 //!
 //! Ross, Tasoulis and Adams, Sequential monitoring of a Bernoulli sequence when the pre-change parameter
 //! is unknown (Computational Statistics, 2012): for each window, 1 − p of Fisher's exact test against the
-//! reference, smoothed over time so that it takes more than a few values. What remains of ties is drawn
-//! for: a statistic exactly at its threshold is an alarm in as many cases as make the rate of false
-//! alarms right.
+//! reference, smoothed over time so that it takes more than a few values. What remains of ties is drawn for:
+//! a statistic exactly at its threshold is an alarm in as many cases as make the rate of alarms right.
 //!
 //! Thresholds hold for streams with the rate of the reference. The shorter the reference, the less is
 //! that rate known, and the further may the run time be from the expected one.
@@ -15,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::rng;
 
+use super::super::error::Error;
 use super::super::sample::Sample;
+use super::super::tails::Law;
 use super::calibrate::{self, Keep, Paths, Rate, Threshold};
 use super::detector::{Judged, Part, Watch};
-use super::hypergeometric::{self, Tail};
-use super::problem::OnlineError;
 use super::state::floats;
 use super::windows::{self, threshold_at};
 
@@ -98,10 +97,10 @@ pub(super) struct Fisher {
 }
 
 /// Sets up a detector from a reference.
-pub(super) fn fit(reference: &Sample, options: &FisherOptions) -> Result<Fisher, OnlineError> {
+pub(super) fn fit(reference: &Sample, options: &FisherOptions) -> Result<Fisher, Error> {
     let (shortest, longest) = windows::check_all(&options.windows)?;
     if !(0.0 < options.smoothing && options.smoothing <= 1.0) {
-        return Err(OnlineError::Setting {
+        return Err(Error::Setting {
             name: "smoothing",
             value: options.smoothing,
             expected: "above 0 and at most 1".to_owned(),
@@ -153,14 +152,17 @@ pub(super) fn fit(reference: &Sample, options: &FisherOptions) -> Result<Fisher,
 
 /// 1 − p for 0, 1, … ones in a window.
 fn table(direction: Direction, window: usize, reference_ones: usize, rows: usize) -> Vec<f64> {
-    let tail = match direction {
-        // p is the probability of as many ones or more.
-        Direction::Greater => Tail::Fewer,
-        Direction::Less => Tail::More,
+    let law = |ones: usize| {
+        let all_ones = (ones + reference_ones) as u64;
+        Law::hypergeometric((window + rows) as u64, all_ones, window as u64)
     };
-    (0..=window)
-        .map(|ones| hypergeometric::tail(tail, ones, window, reference_ones, rows))
-        .collect()
+    let beyond = |ones: usize| match direction {
+        // p is the probability of as many ones or more.
+        Direction::Greater if ones == 0 => 0.0,
+        Direction::Greater => law(ones).at_most(ones as u64 - 1),
+        Direction::Less => law(ones).at_least(ones as u64 + 1),
+    };
+    (0..=window).map(beyond).collect()
 }
 
 /// (1 − λ)·s + λ·v, or v where there is no s yet.
@@ -207,9 +209,9 @@ impl Simulation<'_> {
     }
 }
 
-fn check_binary(row: usize, observation: &[f64]) -> Result<(), OnlineError> {
+fn check_binary(row: usize, observation: &[f64]) -> Result<(), Error> {
     match observation.iter().position(|v| *v != 0.0 && *v != 1.0) {
-        Some(column) => Err(OnlineError::NotBinary {
+        Some(column) => Err(Error::NotBinary {
             row,
             column,
             value: observation[column],
@@ -241,8 +243,8 @@ impl Fisher {
     }
 
     /// Reads what [`Watch::fitted`] wrote.
-    pub(super) fn read(value: serde_json::Value) -> Result<Self, OnlineError> {
-        let fitted: Fitted = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    pub(super) fn read(value: serde_json::Value) -> Result<Self, Error> {
+        let fitted: Fitted = serde_json::from_value(value).map_err(Error::damaged)?;
         let (shortest, longest) = windows::check_all(&fitted.windows)?;
         let is_stream = |stream: &Stream| {
             stream.ones <= fitted.rows
@@ -256,7 +258,7 @@ impl Fisher {
             && 0.0 < fitted.smoothing
             && fitted.smoothing <= 1.0;
         if !whole {
-            return Err(OnlineError::damaged(
+            return Err(Error::damaged(
                 "the parts of `fisher` do not fit each other",
             ));
         }
@@ -309,7 +311,7 @@ impl Watch for Fisher {
         self.fitted.streams.len()
     }
 
-    fn check(&self, row: usize, observation: &[f64]) -> Result<(), OnlineError> {
+    fn check(&self, row: usize, observation: &[f64]) -> Result<(), Error> {
         check_binary(row, observation)
     }
 
@@ -372,17 +374,15 @@ impl Watch for Fisher {
         serde_json::to_value(&self.moving)
     }
 
-    fn resume(&mut self, time: u64, value: serde_json::Value) -> Result<(), OnlineError> {
-        let moving: Moving = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    fn resume(&mut self, time: u64, value: serde_json::Value) -> Result<(), Error> {
+        let moving: Moving = serde_json::from_value(value).map_err(Error::damaged)?;
         let (width, longest) = (self.width(), self.longest());
         let rows = usize::try_from(time).map_or(longest, |time| time.min(longest));
         if moving.recent.len() != rows * width
             || moving.recent.iter().any(|bit| 1 < *bit)
             || moving.smoothed.len() != self.tables.len()
         {
-            return Err(OnlineError::damaged(
-                "the window is not one of this detector",
-            ));
+            return Err(Error::damaged("the window is not one of this detector"));
         }
         let sizes = &self.fitted.windows;
         self.ones.fill(0);

@@ -1,5 +1,5 @@
 //! Online MMD: has the joint distribution of all features moved? Imports: `drift::{error, kernel, sample}`,
-//! `drift::online::{calibrate, detector, draws, problem, state, windows}`.
+//! `drift::online::{calibrate, detector, draws, state, windows}`.
 //!
 //! Cobb, Van Looveren and Klaise (AISTATS 2022), with the unbiased MMD² of Gretton et al. (JMLR 13, 2012)
 //! between a fixed part of the reference and the last W observations. With n rows of reference,
@@ -11,12 +11,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::super::error::Error;
 use super::super::kernel::{Gaussian, Panels, median_bandwidth, squared_distance};
 use super::super::sample::Sample;
 use super::calibrate::{self, Keep, Paths, Rate};
 use super::detector::{Judged, Watch};
 use super::draws::{self, Draws};
-use super::problem::OnlineError;
 use super::state::floats;
 use super::windows::{self, threshold_at};
 
@@ -79,7 +79,7 @@ pub(super) struct Mmd {
 }
 
 /// Sets up a detector from a reference.
-pub(super) fn fit(reference: &Sample, options: &MmdOptions) -> Result<Mmd, OnlineError> {
+pub(super) fn fit(reference: &Sample, options: &MmdOptions) -> Result<Mmd, Error> {
     let window = options.window;
     windows::check(window)?;
     reference.require_rows("online MMD (2 · window + 1)", 2 * window + 1)?;
@@ -260,7 +260,7 @@ fn mmd(within: f64, to_newer: &[f64], to_reference: &[f64], reference: usize) ->
 }
 
 impl Mmd {
-    fn new(fitted: Fitted) -> Result<Self, OnlineError> {
+    fn new(fitted: Fitted) -> Result<Self, Error> {
         let reference = Sample::new(fitted.reference.clone(), fitted.width)?;
         Ok(Self {
             kernel: Gaussian::new(&[fitted.bandwidth])?,
@@ -271,12 +271,12 @@ impl Mmd {
     }
 
     /// Reads what [`Watch::fitted`] wrote.
-    pub(super) fn read(value: serde_json::Value) -> Result<Self, OnlineError> {
-        let fitted: Fitted = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    pub(super) fn read(value: serde_json::Value) -> Result<Self, Error> {
+        let fitted: Fitted = serde_json::from_value(value).map_err(Error::damaged)?;
         let window = fitted.window;
         windows::check(window)?;
         if fitted.thresholds.len() != window || fitted.thresholds.iter().any(|t| t.is_nan()) {
-            return Err(OnlineError::damaged(
+            return Err(Error::damaged(
                 "`thresholds` has another length than `window`",
             ));
         }
@@ -299,16 +299,14 @@ impl Mmd {
 }
 
 impl Moving {
-    fn check(&self, fitted: &Fitted) -> Result<(), OnlineError> {
+    fn check(&self, fitted: &Fitted) -> Result<(), Error> {
         let lengths = [self.to_reference.len(), self.to_newer.len()];
         let all = [&self.rows, &self.to_reference, &self.to_newer];
         if Some(self.rows.len()) != fitted.window.checked_mul(fitted.width)
             || lengths != [fitted.window; 2]
             || all.iter().any(|v| v.iter().any(|x| !x.is_finite()))
         {
-            return Err(OnlineError::damaged(
-                "the window is not one of this detector",
-            ));
+            return Err(Error::damaged("the window is not one of this detector"));
         }
         Ok(())
     }
@@ -362,8 +360,8 @@ impl Watch for Mmd {
         serde_json::to_value(&self.moving)
     }
 
-    fn resume(&mut self, _: u64, value: serde_json::Value) -> Result<(), OnlineError> {
-        let moving: Moving = serde_json::from_value(value).map_err(OnlineError::damaged)?;
+    fn resume(&mut self, _: u64, value: serde_json::Value) -> Result<(), Error> {
+        let moving: Moving = serde_json::from_value(value).map_err(Error::damaged)?;
         moving.check(&self.fitted)?;
         self.moving = moving;
         Ok(())

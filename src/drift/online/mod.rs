@@ -16,20 +16,18 @@ mod cvm;
 mod detector;
 mod draws;
 mod fisher;
-mod hypergeometric;
 mod lsdd;
 mod mmd;
-mod problem;
 mod ranks;
 mod state;
 #[cfg(test)]
 mod tests;
 mod windows;
 
+pub use super::error::Error as OnlineError;
 pub use cvm::CvmOptions;
 pub use detector::{HISTORY, Online, Part, Step};
 pub use draws::{Draws, Permutations};
 pub use fisher::{Direction, FisherOptions};
 pub use lsdd::{FirstWindow, LsddOptions};
 pub use mmd::MmdOptions;
-pub use problem::OnlineError;

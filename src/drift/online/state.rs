@@ -1,5 +1,5 @@
 //! A detector as bytes, in two parts: what was fitted, which does not change, and where it stands, which
-//! each observation changes. Imports: base, `drift::online::{calibrate, cvm, detector, fisher, lsdd, mmd, problem}`.
+//! each observation changes. Imports: base, `drift::error`, `drift::online::{calibrate, cvm, detector, fisher, lsdd, mmd}`.
 //!
 //! Both are JSON with a schema version, and another schema is refused. Arrays of numbers are the bits of
 //! their `f64`s (little endian, base64), so a detector that is read back goes on exactly as the one that
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use crate::base::canon::Canon;
 
+use super::super::error::Error;
 use super::calibrate::Rate;
 use super::cvm::Cvm;
 use super::detector::{Detector, HISTORY, Online};
 use super::fisher::Fisher;
 use super::lsdd::Lsdd;
 use super::mmd::Mmd;
-use super::problem::OnlineError;
 
 /// The version of both parts. Anything that changes what stands in them, or what it means, is a new one.
 const SCHEMA: u64 = 1;
@@ -58,31 +58,31 @@ impl Online {
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn fitted_bytes(&self) -> Result<Vec<u8>, OnlineError> {
+    pub fn fitted_bytes(&self) -> Result<Vec<u8>, Error> {
         let watch = self.detector.watch();
         let file = FittedFile {
             schema: SCHEMA,
             method: watch.name().to_owned(),
             ert: self.ert,
-            fitted: watch.fitted().map_err(OnlineError::damaged)?,
+            fitted: watch.fitted().map_err(Error::damaged)?,
         };
-        serde_json::to_vec(&file).map_err(OnlineError::damaged)
+        serde_json::to_vec(&file).map_err(Error::damaged)
     }
 
     /// Makes the detector of [`Online::fitted_bytes`] again, at time 0.
     ///
     /// # Errors
     /// The bytes have another schema, or are not what this program writes.
-    pub fn from_fitted_bytes(bytes: &[u8]) -> Result<Self, OnlineError> {
+    pub fn from_fitted_bytes(bytes: &[u8]) -> Result<Self, Error> {
         check_schema(bytes)?;
-        let file: FittedFile = serde_json::from_slice(bytes).map_err(OnlineError::damaged)?;
+        let file: FittedFile = serde_json::from_slice(bytes).map_err(Error::damaged)?;
         let detector = match file.method.as_str() {
             "mmd" => Detector::Mmd(Mmd::read(file.fitted)?),
             "lsdd" => Detector::Lsdd(Lsdd::read(file.fitted)?),
             "cvm" => Detector::Cvm(Cvm::read(file.fitted)?),
             "fisher" => Detector::Fisher(Fisher::read(file.fitted)?),
             other => {
-                return Err(OnlineError::damaged(format!(
+                return Err(Error::damaged(format!(
                     "`method` is `{other}`: expected `mmd`, `lsdd`, `cvm` or `fisher`"
                 )));
             }
@@ -95,20 +95,16 @@ impl Online {
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn state_bytes(&self) -> Result<Vec<u8>, OnlineError> {
+    pub fn state_bytes(&self) -> Result<Vec<u8>, Error> {
         let file = StateFile {
             schema: SCHEMA,
             of: self.hash.clone(),
             time: self.time,
             drift_since: self.drift_since,
             history: self.history.iter().copied().collect(),
-            moving: self
-                .detector
-                .watch()
-                .moving()
-                .map_err(OnlineError::damaged)?,
+            moving: self.detector.watch().moving().map_err(Error::damaged)?,
         };
-        serde_json::to_vec(&file).map_err(OnlineError::damaged)
+        serde_json::to_vec(&file).map_err(Error::damaged)
     }
 
     /// Goes on where [`Online::state_bytes`] of an equal detector stood.
@@ -116,23 +112,21 @@ impl Online {
     /// # Errors
     /// The bytes have another schema, belong to another detector, or are not what this program writes.
     /// Then the detector is as it was before.
-    pub fn resume(&mut self, bytes: &[u8]) -> Result<(), OnlineError> {
+    pub fn resume(&mut self, bytes: &[u8]) -> Result<(), Error> {
         check_schema(bytes)?;
-        let file: StateFile = serde_json::from_slice(bytes).map_err(OnlineError::damaged)?;
+        let file: StateFile = serde_json::from_slice(bytes).map_err(Error::damaged)?;
         if file.of != self.hash {
-            return Err(OnlineError::Foreign {
+            return Err(Error::Foreign {
                 found: file.of,
                 expected: self.hash.clone(),
             });
         }
         if TIME_MAX < file.time {
-            return Err(OnlineError::damaged(
-                "`time` is beyond all that can be counted",
-            ));
+            return Err(Error::damaged("`time` is beyond all that can be counted"));
         }
         let remembered = usize::try_from(file.time).map_or(HISTORY, |time| time.min(HISTORY));
         if file.history.len() != remembered {
-            return Err(OnlineError::damaged(
+            return Err(Error::damaged(
                 "`history` has another length than `time` says",
             ));
         }
@@ -140,7 +134,7 @@ impl Online {
             .drift_since
             .is_some_and(|since| !(1..=file.time).contains(&since))
         {
-            return Err(OnlineError::damaged("`drift_since` is no time that was"));
+            return Err(Error::damaged("`drift_since` is no time that was"));
         }
         self.detector.watch_mut().resume(file.time, file.moving)?;
         self.time = file.time;
@@ -150,19 +144,19 @@ impl Online {
     }
 
     /// The hash of what was fitted.
-    pub(super) fn hash_of_fitted(&self) -> Result<String, OnlineError> {
+    pub(super) fn hash_of_fitted(&self) -> Result<String, Error> {
         let bytes = self.fitted_bytes()?;
         let mut canon = Canon::new("cvops.drift.online.v1");
         Ok(canon.bytes(&bytes).finish().to_string())
     }
 }
 
-fn check_schema(bytes: &[u8]) -> Result<(), OnlineError> {
-    let head: Head = serde_json::from_slice(bytes).map_err(OnlineError::damaged)?;
+fn check_schema(bytes: &[u8]) -> Result<(), Error> {
+    let head: Head = serde_json::from_slice(bytes).map_err(Error::damaged)?;
     if head.schema == SCHEMA {
         return Ok(());
     }
-    Err(OnlineError::Schema {
+    Err(Error::Schema {
         found: head.schema,
         expected: SCHEMA,
     })

@@ -1,8 +1,8 @@
 //! What all methods ask of windows and references, and how thresholds go on after the last window.
-//! Imports: `drift::{sample, online::problem}`.
+//! Imports: `drift::{error, sample}`.
 
+use super::super::error::Error;
 use super::super::sample::Sample;
-use super::problem::OnlineError;
 
 /// Observations in a window whose rows are all compared with each other.
 const JOINT_MAX: usize = 2_000;
@@ -10,15 +10,15 @@ const JOINT_MAX: usize = 2_000;
 const SINGLE_MAX: usize = 10_000;
 
 /// Checks the length of a window of all features.
-pub(super) fn check(window: usize) -> Result<(), OnlineError> {
+pub(super) fn check(window: usize) -> Result<(), Error> {
     check_up_to(JOINT_MAX, window)
 }
 
-fn check_up_to(max: usize, window: usize) -> Result<(), OnlineError> {
+fn check_up_to(max: usize, window: usize) -> Result<(), Error> {
     if (2..=max).contains(&window) {
         return Ok(());
     }
-    Err(OnlineError::Setting {
+    Err(Error::Setting {
         name: "window",
         value: window as f64,
         expected: format!("from 2 to {max} observations"),
@@ -27,9 +27,9 @@ fn check_up_to(max: usize, window: usize) -> Result<(), OnlineError> {
 
 /// Checks that there are windows of single features, each longer than the one before, and returns the shortest and the
 /// longest.
-pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError> {
+pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), Error> {
     let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
-        return Err(OnlineError::Setting {
+        return Err(Error::Setting {
             name: "windows",
             value: 0.0,
             expected: "at least one window".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError
         check_up_to(SINGLE_MAX, *window)?;
     }
     if let Some(pair) = windows.windows(2).find(|pair| pair[1] <= pair[0]) {
-        return Err(OnlineError::Setting {
+        return Err(Error::Setting {
             name: "windows",
             value: pair[1] as f64,
             expected: format!("more than {}, the window before it", pair[0]),
@@ -49,12 +49,12 @@ pub(super) fn check_all(windows: &[usize]) -> Result<(usize, usize), OnlineError
 }
 
 /// Checks that each feature takes at least two values.
-pub(super) fn require_varying(sample: &Sample) -> Result<(), OnlineError> {
+pub(super) fn require_varying(sample: &Sample) -> Result<(), Error> {
     let first = sample.row(0);
     for (column, value) in first.iter().enumerate() {
         let varies = (1..sample.rows()).any(|row| sample.row(row)[column] != *value);
         if !varies {
-            return Err(OnlineError::Constant {
+            return Err(Error::ConstantFeature {
                 column,
                 value: *value,
             });

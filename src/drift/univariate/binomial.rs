@@ -1,9 +1,9 @@
 //! The exact binomial test: is a share of ones the one that was expected?
-//! Imports: `drift::error`, `univariate::tails`.
+//! Imports: `drift::{error, tails}`.
 
 use super::super::error::Error;
+use super::super::tails::Law;
 use super::Alternative;
-use super::tails::Law;
 
 /// Returns the p-value of `ones` among `of` observations when each should be 1 with probability
 /// `expected`. `Alternative::Greater` asks whether there are too many.

@@ -4,8 +4,6 @@
 //! What cannot show drift whatever the data say (too few rows, too few permutations) is an error,
 //! not a quiet "no drift"; what is weaker than it looks comes with a note.
 
-use std::fmt;
-
 use rayon::prelude::*;
 use statrs::function::factorial::ln_binomial;
 
@@ -15,6 +13,7 @@ use super::super::sample::Sample;
 use super::chi2::{self, Permutations};
 use super::counts::Counts;
 use super::cvm::{CramerVonMises, Form};
+use super::note::{self, Note};
 use super::pooled::Pooled;
 use super::sorted::{Column, Sorted};
 use super::{Alternative, Method, effect, fisher, ks};
@@ -96,49 +95,6 @@ pub struct Feature {
     pub is_drift: bool,
     /// What should be known about p.
     pub notes: Vec<Note>,
-}
-
-/// Why a p-value says less than it seems to, or what stood out.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Note {
-    /// Every row of both samples has the same value: p is 1, and no evidence either way.
-    Constant {
-        /// Which.
-        value: f64,
-    },
-    /// A test of measurements met data that are mostly ties: p is too large rather than too small.
-    Discrete {
-        /// Distinct values in both samples.
-        distinct: u64,
-        /// Rows of both samples.
-        rows: u64,
-    },
-    /// Ties across the samples were counted by distribution functions instead of ranks.
-    TiesAcross,
-    /// Categories of the test sample that the reference does not have.
-    Unseen {
-        /// How many.
-        categories: usize,
-        /// The least of them.
-        first: f64,
-        /// Rows of the test sample that have one.
-        rows: u64,
-    },
-    /// Categories of the reference that the test sample does not have.
-    Missing {
-        /// How many.
-        categories: usize,
-        /// The least of them.
-        first: f64,
-    },
-    /// p comes from permutations, because the χ² law needs larger expected counts.
-    Permuted {
-        /// How many.
-        permutations: u32,
-        /// The smallest expected count.
-        smallest_expected: f64,
-    },
 }
 
 /// Compares `test` with `reference`, feature by feature, on all cores; the result does not depend on
@@ -283,13 +239,13 @@ impl Prepared {
         }
         let (p, distance, effect) = match self {
             Self::KolmogorovSmirnov(alternative, method) => {
-                note_discrete(&pooled, &mut notes);
+                note::discrete(&pooled, &mut notes);
                 let tested = ks::compare(&pooled, *alternative, *method)?;
                 let effect = effect::normed_wasserstein(&pooled);
                 (tested.p, tested.statistic, effect)
             }
             Self::CramerVonMises(law) => {
-                note_discrete(&pooled, &mut notes);
+                note::discrete(&pooled, &mut notes);
                 let outcome = law.compare(&pooled);
                 if outcome.form == Form::DistributionFunctions {
                     notes.push(Note::TiesAcross);
@@ -299,7 +255,7 @@ impl Prepared {
             }
             Self::ChiSquare { permutations, seed } => {
                 require_categories(&pooled, index)?;
-                note_categories(&pooled, &mut notes);
+                note::categories(&pooled, &mut notes);
                 let counts = counts(&pooled)?;
                 let found = chi2::compare(
                     &counts,
@@ -370,74 +326,4 @@ fn shares(pooled: &Pooled, column: usize) -> Result<[fisher::Share; 2], Error> {
         }
     }
     Ok([(reference, of_reference), (test, of_test)].map(|(ones, of)| fisher::Share { ones, of }))
-}
-
-/// Notes data that are no measurements: less than half of their values are distinct.
-fn note_discrete(pooled: &Pooled, notes: &mut Vec<Note>) {
-    let (distinct, (n, m)) = (pooled.distinct, pooled.rows());
-    if 1 < distinct && 2 * distinct <= n + m {
-        notes.push(Note::Discrete {
-            distinct,
-            rows: n + m,
-        });
-    }
-}
-
-fn note_categories(pooled: &Pooled, notes: &mut Vec<Note>) {
-    let unseen: Vec<_> = pooled.steps().filter(|s| s.reference == 0).collect();
-    if let [first, ..] = unseen[..] {
-        notes.push(Note::Unseen {
-            categories: unseen.len(),
-            first: first.value,
-            rows: unseen.iter().map(|step| step.test).sum(),
-        });
-    }
-    let missing: Vec<_> = pooled.steps().filter(|s| s.test == 0).collect();
-    if let [first, ..] = missing[..] {
-        notes.push(Note::Missing {
-            categories: missing.len(),
-            first: first.value,
-        });
-    }
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Constant { value } => write!(
-                f,
-                "constant: every row of both samples is {value}, which is no evidence either way"
-            ),
-            Self::Discrete { distinct, rows } => write!(
-                f,
-                "only {distinct} distinct values in {rows} rows: the p-value is rather too large; \
-                 compare categories with the chi-square test"
-            ),
-            Self::TiesAcross => write!(
-                f,
-                "values tie across the samples: compared by distribution functions, not by ranks"
-            ),
-            Self::Unseen {
-                categories,
-                first,
-                rows,
-            } => write!(
-                f,
-                "{categories} categories that the reference does not have (the first is {first}), \
-                 in {rows} rows"
-            ),
-            Self::Missing { categories, first } => write!(
-                f,
-                "{categories} categories of the reference do not occur (the first is {first})"
-            ),
-            Self::Permuted {
-                permutations,
-                smallest_expected,
-            } => write!(
-                f,
-                "expected counts go down to {smallest_expected:.2}: the p-value is from \
-                 {permutations} permutations"
-            ),
-        }
-    }
 }

@@ -1,9 +1,9 @@
 //! Fisher's exact test of two shares of ones: error rates, unsure answers, a class of two.
-//! Imports: `drift::error`, `univariate::tails`.
+//! Imports: `drift::{error, tails}`.
 
 use super::super::error::Error;
+use super::super::tails::Law;
 use super::Alternative;
-use super::tails::Law;
 
 /// Ones among observations of zeros and ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn compare(reference: Share, test: Share, alternative: Alternative) -> Resul
             });
         }
     }
-    let law = hypergeometric(reference.of + test.of, reference.ones + test.ones, test.of);
+    let law = Law::hypergeometric(reference.of + test.of, reference.ones + test.ones, test.of);
     let p = match alternative {
         Alternative::TwoSided => law.as_unlikely_as(test.ones),
         Alternative::Greater => law.at_least(test.ones),
@@ -50,18 +50,6 @@ pub fn compare(reference: Share, test: Share, alternative: Alternative) -> Resul
     let odds_ratio =
         (test.ones as f64 * reference_zeros as f64) / (reference.ones as f64 * zeros as f64);
     Ok(Fisher { odds_ratio, p })
-}
-
-/// The law of the ones among `draws` of `all` observations, `ones` of which are 1.
-fn hypergeometric(all: u64, ones: u64, draws: u64) -> Law {
-    let (a, k, m) = (all as f64, ones as f64, draws as f64);
-    let from = (ones + draws).saturating_sub(all);
-    let to = ones.min(draws);
-    let mode = ((m + 1.0) * (k + 1.0) / (a + 2.0)) as u64;
-    Law::new(from, mode.clamp(from, to), to, |x| {
-        let x = x as f64;
-        (k - x) * (m - x) / ((x + 1.0) * (a - k - m + x + 1.0))
-    })
 }
 
 #[cfg(test)]

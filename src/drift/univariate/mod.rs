@@ -6,11 +6,11 @@
 //! is significant, also one that does not matter.
 
 mod features;
+mod note;
 mod pooled;
 mod sorted;
 
 mod counts;
-mod tails;
 
 pub mod binomial;
 pub mod chi2;
@@ -26,7 +26,8 @@ mod cvm_law;
 mod tests;
 
 pub use counts::Counts;
-pub use features::{Feature, Note, Report, Rule, Test, features};
+pub use features::{Feature, Report, Rule, Test, features};
+pub use note::Note;
 pub use pooled::{Pooled, Step};
 pub use sorted::{Column, Sorted};
 

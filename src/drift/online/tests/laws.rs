@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{HISTORY, OnlineError, Permutations};
+use super::super::{HISTORY, Permutations};
 use super::*;
 use crate::drift::Error;
 
@@ -93,7 +93,7 @@ fn bad_observations_leave_no_trace() {
                 },
             ),
         ] {
-            assert_eq!(online.observe(&bad), Err(OnlineError::Sample(expected)));
+            assert_eq!(online.observe(&bad), Err(expected));
         }
         let error = online.observe(&[f64::NAN, 0.0]).unwrap_err();
         assert!(
@@ -102,10 +102,7 @@ fn bad_observations_leave_no_trace() {
         );
         let halves = online.clone().observe(&[0.5, 0.5]);
         if online.method() == "fisher" {
-            assert!(matches!(
-                halves,
-                Err(OnlineError::NotBinary { column: 0, .. })
-            ));
+            assert!(matches!(halves, Err(Error::NotBinary { column: 0, .. })));
         } else {
             assert!(halves.is_ok());
         }
@@ -188,7 +185,7 @@ fn references_and_settings_that_cannot_be_used_are_refused() {
     });
     says(
         mmd(options),
-        "bootstrap permutation 0 is not a permutation of the numbers 0 to 39",
+        "bootstrap permutation 0 does not hold each of the numbers 0 to 39 once",
     );
     let mut options = mmd_options(5, 50.0, 0);
     options.draws = Draws::Given(Permutations {
@@ -203,7 +200,7 @@ fn references_and_settings_that_cannot_be_used_are_refused() {
     let mut flat = normal.row(80);
     flat.iter_mut().skip(1).step_by(2).for_each(|v| *v = 0.25);
     let flat = Sample::new(flat, 2).unwrap();
-    let constant = OnlineError::Constant {
+    let constant = Error::ConstantFeature {
         column: 1,
         value: 0.25,
     };
@@ -217,11 +214,11 @@ fn references_and_settings_that_cannot_be_used_are_refused() {
     assert!(Online::mmd(&flat, &mmd_options(5, 50.0, 0)).is_ok());
     let same = Sample::new(vec![1.0; 80], 2).unwrap();
     let error = Online::mmd(&same, &mmd_options(5, 50.0, 0)).unwrap_err();
-    assert_eq!(error, OnlineError::Sample(Error::ZeroBandwidth));
+    assert_eq!(error, Error::ZeroBandwidth);
     let error = Online::fisher(&sample, &fisher_options(&[5], 50.0, 0)).unwrap_err();
     assert!(matches!(
         error,
-        OnlineError::NotBinary {
+        Error::NotBinary {
             row: 0,
             column: 0,
             ..
@@ -231,7 +228,7 @@ fn references_and_settings_that_cannot_be_used_are_refused() {
     let error = Online::fisher(&zeros, &fisher_options(&[5], 50.0, 0)).unwrap_err();
     assert_eq!(
         error,
-        OnlineError::Constant {
+        Error::ConstantFeature {
             column: 0,
             value: 0.0
         }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::OnlineError;
 use super::*;
+use crate::drift::Error;
 
 fn reopened(online: &Online) -> Online {
     let mut again = Online::from_fitted_bytes(&online.fitted_bytes().unwrap()).unwrap();
@@ -50,7 +50,7 @@ fn after_each_step_the_future_is_the_same() {
 fn another_schema_is_refused() {
     for mut online in one_of_each(10) {
         let later = |bytes: Vec<u8>| edited(&bytes, |file| file["schema"] = json!(2));
-        let expected = OnlineError::Schema {
+        let expected = Error::Schema {
             found: 2,
             expected: 1,
         };
@@ -66,7 +66,7 @@ fn the_state_of_another_detector_is_refused() {
     let (mut here, there) = (one_of_each(11), one_of_each(12));
     for (online, other) in here.iter_mut().zip(&there) {
         let error = online.resume(&other.state_bytes().unwrap()).unwrap_err();
-        assert!(matches!(error, OnlineError::Foreign { .. }), "{error}");
+        assert!(matches!(error, Error::Foreign { .. }), "{error}");
     }
 }
 

@@ -47,6 +47,18 @@ impl Law {
         }
     }
 
+    /// The law of the ones among `draws` of `all` observations, `ones` of which are 1.
+    pub(super) fn hypergeometric(all: u64, ones: u64, draws: u64) -> Self {
+        let (a, k, m) = (all as f64, ones as f64, draws as f64);
+        let from = (ones + draws).saturating_sub(all);
+        let to = ones.min(draws);
+        let mode = ((m + 1.0) * (k + 1.0) / (a + 2.0)) as u64;
+        Self::new(from, mode.clamp(from, to), to, |x| {
+            let x = x as f64;
+            (k - x) * (m - x) / ((x + 1.0) * (a - k - m + x + 1.0))
+        })
+    }
+
     /// Returns P(X ≥ x).
     pub(super) fn at_least(&self, x: u64) -> f64 {
         self.sum(|other, _| x <= other)
@@ -71,5 +83,41 @@ impl Law {
             .filter(|(x, weight)| counts(*x, **weight))
             .map(|(_, weight)| weight);
         (hits.sum::<f64>() / self.total).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn choose(n: u64, k: u64) -> f64 {
+        if n < k {
+            return 0.0;
+        }
+        (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
+    }
+
+    proptest! {
+        #[test]
+        fn tails_are_sums_of_binomial_coefficients(
+            window in 1u64..15,
+            rows in 1u64..25,
+            a in 0.0..=1.0f64,
+            b in 0.0..=1.0f64,
+        ) {
+            let observed = (a * window as f64).round() as u64;
+            let ones = observed + (b * rows as f64).round() as u64;
+            let law = Law::hypergeometric(window + rows, ones, window);
+            let weight = |x: u64| {
+                if ones < x { 0.0 } else { choose(window, x) * choose(rows, ones - x) }
+            };
+            let total: f64 = (0..=window).map(weight).sum();
+            let least: f64 = (observed..=window).map(weight).sum();
+            let most: f64 = (0..=observed).map(weight).sum();
+            prop_assert!((law.at_least(observed) - least / total).abs() < 1e-12);
+            prop_assert!((law.at_most(observed) - most / total).abs() < 1e-12);
+        }
     }
 }
