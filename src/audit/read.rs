@@ -273,9 +273,9 @@ fn content(picture: &Opened) -> ContentHash {
         for pixel in row.chunks_exact(channels) {
             seen.extend(match *pixel {
                 [grey] => [grey, grey, grey, u8::MAX],
-                [grey, alpha @ 1..] => [grey, grey, grey, alpha],
+                [grey, alpha] if 0 < alpha => [grey, grey, grey, alpha],
                 [red, green, blue] => [red, green, blue, u8::MAX],
-                [red, green, blue, alpha @ 1..] => [red, green, blue, alpha],
+                [red, green, blue, alpha] if 0 < alpha => [red, green, blue, alpha],
                 // Nothing is seen of it.
                 _ => [0; 4],
             });

@@ -7,7 +7,6 @@ use crate::base;
 use crate::base::diag::{Diagnostic, ToDiagnostics};
 use crate::base::{ContentHash, units};
 use crate::drift;
-use crate::drift::online::OnlineError;
 use crate::vision;
 
 use super::features::Input;
@@ -89,7 +88,7 @@ pub enum Error {
         /// What it is called.
         detector: String,
         /// Why not.
-        source: OnlineError,
+        source: drift::Error,
     },
     /// A detector looks at what the reference does not have.
     #[error("the detector `{detector}` looks at `{input}`, which this network does not give")]

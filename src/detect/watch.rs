@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::drift::online::{
     CvmOptions, Direction, Draws, FirstWindow, FisherOptions, LsddOptions, MmdOptions, Online,
-    OnlineError,
 };
 use crate::drift::{Error, Sample};
 
@@ -50,7 +49,7 @@ impl Watch {
     ///
     /// # Errors
     /// There are too few rows, they vary too little, or the run time takes too many simulated streams.
-    pub(super) fn fit(spec: WatchSpec, reference: &Sample, seed: u64) -> Result<Self, OnlineError> {
+    pub(super) fn fit(spec: WatchSpec, reference: &Sample, seed: u64) -> Result<Self, Error> {
         let scales = scales(&spec, reference);
         let rows = seen(&spec, &scales, reference)?;
         let ert = spec.ert as f64;

@@ -136,7 +136,8 @@ fn too_few_or_equal_pictures_are_told_in_a_note() {
     assert!(few.notes[0].contains("fewer than two classes have 10 different pictures"));
     // Copies are no other pictures.
     let mut copies = halves(2);
-    copies = [copies.clone(), copies].concat().repeat(10);
+    copies.extend(copies.clone());
+    let copies: Vec<Drawn> = (0..10).flat_map(|_| copies.clone()).collect();
     assert!(learnt(&table(&copies)).notes[0].contains("fewer than two classes"));
     let none = learnt(&table(&[]));
     assert!(none.shortcuts.is_empty() && none.notes.len() == 1);

@@ -24,7 +24,6 @@ mod state;
 mod tests;
 mod windows;
 
-pub use super::error::Error as OnlineError;
 pub use cvm::CvmOptions;
 pub use detector::{HISTORY, Online, Part, Step};
 pub use draws::{Draws, Permutations};
