@@ -14,6 +14,9 @@ pub(super) struct Measure {
     pub(super) values: Vec<f64>,
 }
 
+/// Makes a measure of width, height and bytes.
+type OfFile = fn(f64, f64, f64) -> f64;
+
 /// Returns all measures of `pictures`.
 pub(super) fn measures(pictures: &Pictures) -> Vec<Measure> {
     let rows = &pictures.rows;
@@ -21,7 +24,7 @@ pub(super) fn measures(pictures: &Pictures) -> Vec<Measure> {
         name,
         values: rows.iter().map(|row| row.properties[at]).collect(),
     });
-    let of_file: [(&'static str, fn(f64, f64, f64) -> f64); 3] = [
+    let of_file: [(&str, OfFile); 3] = [
         ("aspect ratio", |width, height, _| width / height),
         ("pixels", |width, height, _| width * height),
         ("file size", |_, _, bytes| bytes),

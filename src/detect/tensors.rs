@@ -173,13 +173,16 @@ fn cut(files: &[u8], ends: &[usize]) -> Result<Vec<Vec<u8>>, String> {
     Ok(pictures)
 }
 
+/// Shape and values of a tensor.
+type Floats = (Vec<usize>, Vec<f64>);
+
 /// The file, by types.
 struct File<'a>(&'a SafeTensors<'a>);
 
 impl<'a> File<'a> {
     /// Returns shape and values; `None` if there is no such tensor.
-    fn floats(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f64>)>, String> {
-        if !self.0.names().iter().any(|one| *one == name) {
+    fn floats(&self, name: &str) -> Result<Option<Floats>, String> {
+        if !self.0.names().contains(&name) {
             return Ok(None);
         }
         let (shape, bytes) = self.typed(name, Dtype::F64)?;

@@ -243,15 +243,7 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     for event in events {
         observe(event);
     }
-    let watching = if watched.is_empty() {
-        None
-    } else {
-        let metrics = service.metrics.drift.clone();
-        let config = &service.config.drift;
-        Some(drift::start(
-            taps, watched, config, drift, metrics, observe,
-        )?)
-    };
+    let watching = watch_for_drift(&service, taps, watched, drift)?;
     for id in followed {
         runtime.spawn(follow::follow(Arc::clone(&service), id));
     }
@@ -290,13 +282,30 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
     Ok(drained?)
 }
 
+/// Starts to watch answers for drift, if any model's are to be.
+fn watch_for_drift(
+    service: &Service,
+    taps: Taps,
+    watched: Vec<WatchedModel>,
+    options: Option<DriftOptions>,
+) -> Result<Option<drift::Handle>, Error> {
+    if watched.is_empty() {
+        return Ok(None);
+    }
+    let (config, metrics) = (&service.config.drift, service.metrics.drift.clone());
+    drift::start(taps, watched, config, options, metrics, &service.observe).map(Some)
+}
+
+/// A model, and what it is watched with.
+type WatchedModel = (Arc<Served>, DriftSource);
+
 /// Makes all models; returns as well those that are to be watched for drift.
 fn all_served(
     models: Vec<ServedModel>,
     metrics: &Metrics,
     config: &Config,
     taps: &Taps,
-) -> (Vec<Arc<Served>>, Vec<(Arc<Served>, DriftSource)>) {
+) -> (Vec<Arc<Served>>, Vec<WatchedModel>) {
     let mut all = Vec::new();
     let mut watched = Vec::new();
     for (i, mut model) in models.into_iter().enumerate() {

@@ -115,7 +115,6 @@ fn copies_in_other_folds_would_tell_the_label() {
         let twice = once.features.rows().flat_map(|row| [row, row].concat());
         let data = Labelled {
             features: Features::new(twice.collect(), 80, FeatureSource::Embedding).unwrap(),
-            truth: Vec::new(),
             labels: once.labels.iter().flat_map(|label| [*label; 2]).collect(),
             classes: 2,
         };
@@ -157,7 +156,6 @@ fn units_of_the_features_do_not_matter() {
     let values = values.map(|(at, x)| if at % 2 == 0 { 1000.0 * x + 5.0 } else { *x });
     let scaled = Labelled {
         features: Features::new(values.collect(), 12, FeatureSource::Embedding).unwrap(),
-        truth: Vec::new(),
         labels: data.labels.clone(),
         classes: 4,
     };

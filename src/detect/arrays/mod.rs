@@ -10,6 +10,7 @@ mod npy;
 mod number;
 mod safetensors;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::base;
@@ -118,7 +119,7 @@ impl ArrayFile {
             place: bad.place,
             fault: bad.fault,
         };
-        let extension = self.path.extension().map(|end| end.to_ascii_lowercase());
+        let extension = self.path.extension().map(OsStr::to_ascii_lowercase);
         let format = match extension.as_ref().and_then(|end| end.to_str()) {
             Some("npy") => Format::Npy,
             Some("csv") => Format::Csv,

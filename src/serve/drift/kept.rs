@@ -47,7 +47,7 @@ pub(super) struct DetectorState {
 /// A command that was run because drift was found.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct Ran {
-    schema: u64,
+    pub(super) schema: u64,
     pub(super) started_at: String,
     pub(super) model: String,
     pub(super) detector: String,
@@ -154,7 +154,7 @@ impl Kept {
 
     /// Returns where the detectors of a model stood. What cannot be read is set aside, with a warning.
     pub(super) fn state(&self, model: &str) -> Option<State> {
-        self.read(&self.state_file(model))
+        Self::read(&self.state_file(model))
     }
 
     /// Keeps where the detectors of a model stand.
@@ -172,7 +172,7 @@ impl Kept {
 
     /// Returns the command that was run last.
     pub(super) fn ran(&self) -> Option<Ran> {
-        self.read(&self.ran_file())
+        Self::read(&self.ran_file())
     }
 
     /// Returns the file of the command that was run last.
@@ -186,7 +186,7 @@ impl Kept {
         self.dir.join(format!("state-{name}.json"))
     }
 
-    fn read<T: DeserializeOwned>(&self, file: &Path) -> Option<T> {
+    fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

@@ -35,7 +35,7 @@ pub use source::{DriftEvent, DriftOptions, DriftSource, Given};
 
 pub(super) use config::read_folder;
 pub(super) use metrics::DriftMetrics;
-pub(super) use monitor::start;
+pub(super) use monitor::{Handle, start};
 pub(super) use reset::{BODY_BYTES_MAX, reset};
 pub(super) use shown::DriftInfo;
 pub(super) use tap::{Tap, Taps};

@@ -84,7 +84,7 @@ fn look(format: Format, bytes: &[u8]) -> Option<(Space, u8, Frames)> {
         Format::Gif => {
             let mut decoder = GifDecoder::new(Cursor::new(bytes)).ok()?;
             decoder.set_limits(memory).ok()?;
-            let frames = decoder.into_frames().take(2).filter(Result::is_ok).count();
+            let frames = decoder.into_frames().take(2).flatten().count();
             (Space::Light, 8, frames == 2)
         }
         Format::Tiff => {

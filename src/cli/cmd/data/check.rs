@@ -82,7 +82,7 @@ fn read_limit(text: &str) -> Result<(Check, Option<usize>), String> {
         .ok_or("expected ID=N, such as `near-leaks=10`")?;
     let check = Check::from_id(id).ok_or_else(|| {
         let ids = Check::ALL.map(Check::id);
-        match nearest(id, ids.into_iter()) {
+        match nearest(id, ids) {
             Some(near) => format!("there is no finding `{id}`; did you mean `{near}`?"),
             None => format!("there is no finding `{id}`: they are {}", ids.join(", ")),
         }
