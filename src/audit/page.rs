@@ -7,6 +7,7 @@
 use crate::base::units;
 use crate::report::chart::NumberFormat;
 use crate::report::page::{Block, Page, Section, Tile};
+use crate::report::wording::{keep_end, sentence};
 use crate::report::{Align, Table, Tone};
 
 use super::finding::{Audit, Check, Finding, Severity};
@@ -330,20 +331,7 @@ fn class(audit: &Audit, index: u32) -> String {
 
 /// Cuts the front of a long name: paths differ at their end.
 fn shortened(name: &str) -> String {
-    let length = name.chars().count();
-    if length <= NAME_MAX {
-        return name.to_owned();
-    }
-    let end: String = name.chars().skip(length + 1 - NAME_MAX).collect();
-    format!("…{end}")
-}
-
-/// Begins with a capital.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    keep_end(name, NAME_MAX)
 }
 
 /// Returns the heading of a check.

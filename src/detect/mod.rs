@@ -20,6 +20,7 @@ mod outlier;
 pub mod params;
 mod projection;
 mod rows;
+pub mod tables;
 mod tensors;
 #[cfg(test)]
 mod tests;
