@@ -6,7 +6,7 @@
 
 use crate::base::units;
 use crate::report::chart::NumberFormat;
-use crate::report::page::{Block, Page, Section, Tile};
+use crate::report::page::{Block, Page, Section, Tile, cut};
 use crate::report::wording::{keep_end, sentence};
 use crate::report::{Align, Table, Tone};
 
@@ -306,11 +306,6 @@ fn shortcut_table(shortcuts: &[Shortcut], audit: &Audit) -> Table {
             .tone(7, tone);
     }
     table
-}
-
-/// Says that a list is longer than what is shown of it.
-fn cut(count: usize, shown: usize) -> Option<Block> {
-    (shown < count).then(|| Block::Prose(format!("The first {shown} of {count}.")))
 }
 
 fn p_value(p: f64) -> String {

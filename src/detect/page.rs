@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::base::units;
 use crate::report::chart::NumberFormat;
-use crate::report::page::{Block, Page, Section, Tile};
+use crate::report::page::{Block, Page, Section, Tile, cut};
 use crate::report::wording::{keep_end, keep_start, sentence};
 use crate::report::{Align, Table};
 use crate::vision::image::Pixels;
@@ -87,7 +87,7 @@ fn facts(checked: &Checked, given: &[(String, String)]) -> Vec<(String, String)>
         ("Reference", split),
         ("Prepared data of the reference", hash(&reference.data)),
         ("Weights", hash(&reference.model)),
-        ("Chance of a false alarm", PERCENT.show(checked.alpha)),
+        ("Chance of a false alarm", tables::number(checked.alpha)),
     ];
     let given = given
         .iter()
@@ -236,11 +236,6 @@ fn prose(texts: impl Iterator<Item = String>) -> Vec<Block> {
         .collect();
     blocks.extend(cut(texts.len(), ROWS_MAX));
     blocks
-}
-
-/// Says that a list is longer than what is shown of it.
-fn cut(count: usize, shown: usize) -> Option<Block> {
-    (shown < count).then(|| Block::Prose(format!("The first {shown} of {count}.")))
 }
 
 /// Cuts a long name.

@@ -167,6 +167,12 @@ impl PictureFact {
     }
 }
 
+/// Says that a list is longer than the `shown` items of it; `None` if it is not.
+#[must_use]
+pub fn cut(count: usize, shown: usize) -> Option<Block> {
+    (shown < count).then(|| Block::Prose(format!("The first {shown} of {count}.")))
+}
+
 /// Takes pictures while all of them together add at most `room` bytes to a page, in base64. What comes
 /// later is not asked for.
 pub fn fitting(pictures: impl IntoIterator<Item = Picture>, room: usize) -> Vec<Picture> {
