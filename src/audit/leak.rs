@@ -31,10 +31,8 @@ pub struct LeakAccuracy {
 pub(super) fn leaked(pictures: &Pictures, copies: &Copies) -> Vec<bool> {
     let in_train = |row: usize| {
         let kin = [&copies.exact[row], &copies.near[row]];
-        let earlier = kin.into_iter().filter_map(|kin| kin.earlier);
-        earlier
-            .into_iter()
-            .any(|m| pictures.rows[m.row].split == Split::Train)
+        let mut earlier = kin.into_iter().filter_map(|kin| kin.earlier);
+        earlier.any(|found| pictures.rows[found.row].split == Split::Train)
     };
     pictures
         .rows

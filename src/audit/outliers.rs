@@ -84,22 +84,24 @@ fn spans(pixels: &Pixels, row: usize) -> Vec<(u8, u8)> {
             channel[usize::from(*value)] += 1;
         }
     }
-    let reach = |counts: &mut dyn Iterator<Item = (u8, &usize)>| {
-        let mut seen = 0;
-        let reached = counts.find(|(_, count)| {
-            seen += **count;
-            specks < seen
-        });
-        reached.map_or(0, |(value, _)| value)
-    };
     counts
         .iter()
         .map(|counts| {
-            let least = reach(&mut (0..=u8::MAX).zip(counts));
-            let most = reach(&mut (0..=u8::MAX).zip(counts).rev());
+            let least = reach((0..=u8::MAX).zip(counts), specks);
+            let most = reach((0..=u8::MAX).zip(counts).rev(), specks);
             (least, most)
         })
         .collect()
+}
+
+/// Returns the first value by which more than `specks` values were counted.
+fn reach<'a>(mut counts: impl Iterator<Item = (u8, &'a usize)>, specks: usize) -> u8 {
+    let mut seen = 0;
+    let reached = counts.find(|(_, count)| {
+        seen += **count;
+        specks < seen
+    });
+    reached.map_or(0, |(value, _)| value)
 }
 
 /// Pictures with a measure whose robust z-score (Iglewicz and Hoaglin 1993) is beyond `z_max`; each is

@@ -138,7 +138,7 @@ pub(super) fn read(
                 Seen::Unusable(error) => unusable.push((index, error.to_string())),
                 Seen::Usable(decoded) => {
                     pixels.append(&decoded.pixels);
-                    found.push((index, picture(&dataset.images[index], *decoded)));
+                    found.push((index, picture(&dataset.images[index], &decoded)));
                 }
             }
         }
@@ -174,7 +174,7 @@ pub(super) fn read(
 }
 
 /// Makes a row of the table; the split is for later.
-fn picture(file: &ImageFile, decoded: Decoded) -> Picture {
+fn picture(file: &ImageFile, decoded: &Decoded) -> Picture {
     Picture {
         path: file.path.clone(),
         split: file.given.unwrap_or(Split::Train),
@@ -235,7 +235,7 @@ fn decoded(bytes: &[u8], params: &PreprocessParams) -> Result<Decoded, ImageErro
     let pixels = Pixels::from_data(height, width, target.channels.count(), values)
         .filter(|pixels| pixels.count() == 1)
         .ok_or_else(|| damaged("it cannot be brought to its size"))?;
-    let facts = facts(bytes).ok_or_else(|| damaged("its header contradicts its pixels"))?;
+    let facts = facts(bytes).ok_or_else(|| damaged("its format is not known"))?;
     Ok(Decoded {
         bytes: bytes.len() as u64,
         facts,

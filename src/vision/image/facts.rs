@@ -5,8 +5,8 @@
 
 use std::io::Cursor;
 
-use image::codecs::{png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
-use image::{AnimationDecoder, ExtendedColorType, ImageDecoder, codecs::gif::GifDecoder};
+use image::codecs::{gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::{AnimationDecoder, ExtendedColorType, ImageDecoder};
 
 use super::format::Format;
 
@@ -44,18 +44,28 @@ pub enum Frames {
     Several,
 }
 
-/// Returns what the file `bytes` says of itself; `None` if that cannot be read. Nothing but the first
-/// two frames of a GIF is decoded.
+/// Returns what the picture file `bytes` says of itself; `None` if it is none. What cannot be read is
+/// taken to be as usual. Nothing but the first two frames of a GIF is decoded.
 #[must_use]
 pub fn facts(bytes: &[u8]) -> Option<Facts> {
     let format = Format::of(bytes)?;
-    let mut memory = image::Limits::default();
+    let (space, bits, frames) = look(format, bytes).unwrap_or((Space::Light, 8, Frames::One));
+    Some(Facts {
+        format,
+        space,
+        bits,
+        frames,
+    })
+}
+
+fn look(format: Format, bytes: &[u8]) -> Option<(Space, u8, Frames)> {
+    let mut memory = image::Limits::no_limits();
     memory.max_alloc = Some(LOOK_BYTES);
-    let (space, bits, several) = match format {
+    let (space, bits, has_more) = match format {
         Format::Png => {
             let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory).ok()?;
-            let several = decoder.is_apng().ok()?;
-            (Space::Light, depth(&decoder), several)
+            let is_animated = decoder.is_apng().ok()?;
+            (Space::Light, depth(&decoder), is_animated)
         }
         Format::Jpeg => {
             let (bits, components) = jpeg_frame(bytes)?;
@@ -86,17 +96,12 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
             (space, depth(&decoder), tiff_has_pages(bytes))
         }
     };
-    let frames = if several {
+    let frames = if has_more {
         Frames::Several
     } else {
         Frames::One
     };
-    Some(Facts {
-        format,
-        space,
-        bits,
-        frames,
-    })
+    Some((space, bits, frames))
 }
 
 /// Returns the bits per value of what a decoder gives, which has those of its file or 8.

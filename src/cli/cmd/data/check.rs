@@ -1,14 +1,10 @@
 //! `cvops data check`: what is wrong with a folder of pictures.
 
-use std::fmt::Write as _;
+mod text;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use crate::audit::{
-    Audit, AuditEvent, AuditParams, Check, Checked, Finding, Item, Probe, Request, Severity, check,
-    page,
-};
+use crate::audit::{Audit, AuditEvent, AuditParams, Check, Checked, Probe, Request, check, page};
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Problems};
 use crate::base::{self, Diagnostic, fs as files, units};
@@ -16,10 +12,8 @@ use crate::cli::cmd::preprocess::warn_of_unknown;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
-use crate::cli::out::{Form, Style};
 use crate::cli::params::{ParamsArg, exclusions, section};
 use crate::cli::progress::Progress;
-use crate::report::{Align, Table, Tone};
 use crate::vision::dataset::{Exclusions, locate, survey};
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::params::PreprocessParams;
@@ -28,8 +22,6 @@ use crate::vision::predict::Predictor;
 /// Where pictures and models are unless the user says otherwise.
 const DATA: &str = "data/raw";
 const MODEL: &str = "models/classifier";
-/// Items of a finding that are shown.
-const ITEMS_SHOWN: usize = 5;
 
 /// Say what is wrong with a folder of pictures, before a model is trained on it
 ///
@@ -162,7 +154,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         }
         write(ctx, path, list.text().as_bytes())?;
     }
-    show(ctx, args, &checked);
+    text::show(ctx, args, &checked);
     let fails = checked.audit.failures().next().is_some();
     Ok(if fails && !args.no_fail {
         Outcome::Failed
@@ -290,159 +282,10 @@ fn facts(
     if model.is_some() {
         facts.push(("Model".to_owned(), args.model.display().to_string()));
     }
-    if let Some(text) = accuracy(audit) {
+    if let Some(text) = text::accuracy(audit) {
         facts.push(("Accuracy".to_owned(), text));
     }
     facts
-}
-
-/// Says what accuracy becomes without leaked pictures.
-fn accuracy(audit: &Audit) -> Option<String> {
-    let found = audit.leak_accuracy?;
-    let clean = found.clean_accuracy.map_or_else(
-        || "nothing is left without them".to_owned(),
-        |clean| format!("{clean:.3} without them"),
-    );
-    Some(format!(
-        "{:.3} on the test split, {:.3} on its {} that are in train too, {clean}",
-        found.accuracy,
-        found.leaked_accuracy,
-        units::count(found.leaked, "picture")
-    ))
-}
-
-fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
-    let audit = &checked.audit;
-    if ctx.out.form == Form::Json {
-        let mut value = audit.to_json();
-        if let (Value::Object(map), Some(path)) = (&mut value, &args.write_exclude) {
-            map.insert(
-                "exclude".to_owned(),
-                Value::from(path.display().to_string()),
-            );
-            map.insert("to_exclude".to_owned(), Value::from(checked.remedies.len()));
-        }
-        ctx.out.json(&value);
-        return;
-    }
-    if !audit.findings.is_empty() {
-        ctx.out.table(&table(&audit.findings));
-        let details = details(ctx, &audit.findings);
-        if !details.is_empty() {
-            ctx.out.result(&details);
-        }
-    }
-    if let Some(text) = accuracy(audit) {
-        ctx.out.result(&format!("accuracy {text}"));
-    }
-    for note in &audit.notes {
-        ctx.out
-            .note(&ctx.out.paint(Style::Dim, &format!("note: {note}")));
-    }
-    if let Some(path) = &args.write_exclude {
-        ctx.out.note(&format!(
-            "{} to leave out in `{}`; `preprocess: {{exclude: …}}` in params.yaml makes it so",
-            units::count(checked.remedies.len(), "picture"),
-            path.display()
-        ));
-    }
-    if let Some(path) = &args.html {
-        ctx.out.note(&format!("look at {}", path.display()));
-    }
-    ctx.out.result(&verdict(ctx, audit));
-}
-
-fn table(findings: &[Finding]) -> Table {
-    let mut table = Table::new([
-        ("Finding", Align::Left),
-        ("Severity", Align::Left),
-        ("Count", Align::Right),
-        ("Limit", Align::Right),
-        ("What", Align::Left),
-    ]);
-    for finding in findings {
-        let limit = finding
-            .limit
-            .map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-        let row = [
-            finding.check.id().to_owned(),
-            finding.severity.name().to_owned(),
-            finding.count.to_string(),
-            limit,
-            finding.title.clone(),
-        ];
-        let tone = if finding.fails() {
-            Tone::Bad
-        } else {
-            Tone::Neutral
-        };
-        table.row(row).tone(2, tone);
-    }
-    table
-}
-
-/// Lists the first items of findings that matter; of all with `-v`, and all of them.
-fn details(ctx: &Ctx, findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for finding in findings {
-        let matters = finding.fails() || finding.severity != Severity::Info;
-        if !matters && !ctx.out.is_verbose() {
-            continue;
-        }
-        let most = if ctx.out.is_verbose() {
-            usize::MAX
-        } else {
-            ITEMS_SHOWN
-        };
-        // To a String, which cannot fail.
-        let _ = write!(text, "\n{}: {}", finding.check.id(), finding.help);
-        for item in finding.items.iter().take(most) {
-            let _ = write!(text, "\n  {}", line(item));
-        }
-        if most < finding.count {
-            let _ = write!(text, "\n  and {} more (-v)", finding.count - most);
-        }
-        text.push('\n');
-    }
-    text
-}
-
-/// Says one item: where it is, what is wrong, and what it is like.
-fn line(item: &Item) -> String {
-    let place = match (&item.path, item.split, &item.class) {
-        (Some(path), _, _) => path.clone(),
-        (None, Some(split), Some(class)) => format!("`{class}` in {}", split.name()),
-        (None, Some(split), None) => split.name().to_owned(),
-        (None, None, Some(class)) => format!("`{class}`"),
-        (None, None, None) => String::new(),
-    };
-    let colon = if place.is_empty() { "" } else { ": " };
-    let detail = &item.detail;
-    item.other.as_ref().map_or_else(
-        || format!("{place}{colon}{detail}"),
-        |other| format!("{place} ~ {}{colon}{detail}", other.path),
-    )
-}
-
-fn verdict(ctx: &Ctx, audit: &Audit) -> String {
-    let failed = audit.failures().count();
-    let images = units::count(audit.images, "image");
-    let excluded = match audit.excluded {
-        0 => String::new(),
-        excluded => format!(" ({excluded} left out)"),
-    };
-    let findings = units::count(audit.findings.len(), "finding");
-    match failed {
-        0 => {
-            let text = format!("passed: {findings} in {images}{excluded}, none above its limit");
-            ctx.out.paint(Style::Good, &text)
-        }
-        failed => {
-            let text =
-                format!("failed: {failed} of {findings} in {images}{excluded} above the limit");
-            ctx.out.paint(Style::Bad, &text)
-        }
-    }
 }
 
 #[cfg(test)]
