@@ -71,7 +71,12 @@ pub(super) fn properties(pictures: &Pictures) -> Vec<Chart> {
 }
 
 fn property(pictures: &Pictures, at: usize) -> Option<Chart> {
-    let values = || pictures.rows.iter().map(|picture| picture.properties[at]);
+    let values = || {
+        pictures
+            .rows
+            .iter()
+            .map(move |picture| picture.properties[at])
+    };
     let least = values().fold(f64::INFINITY, f64::min);
     let most = values().fold(f64::NEG_INFINITY, f64::max);
     let varies = least < most && (most - least).is_finite();

@@ -2,6 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 
+use super::super::confident::{Ranking, label_errors};
 use super::super::features::FeatureSource;
 use super::super::fixtures::{Draw, Labelled, labelled};
 use super::super::folds::folds;
@@ -47,6 +48,28 @@ fn classes_that_lie_apart_are_told_apart() {
     for row in said.rows() {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
+}
+
+#[test]
+fn flipped_labels_are_found_through_the_probe() {
+    let draw = Draw {
+        points: 1000,
+        wrong: 0.08,
+        ..DRAW
+    };
+    let data = labelled(draw, 11);
+    let said = probe(&data, &single(&data));
+    let found = label_errors(&said, &data.labels, 10, Ranking::NormalisedMargin);
+    let is_wrong = |row: usize| data.labels[row] != data.truth[row];
+    let wrong = (0..1000).filter(|row| is_wrong(*row)).count() as f64;
+    let hits = found.suspects.iter().filter(|s| is_wrong(s.row)).count() as f64;
+    let (recall, precision) = (hits / wrong, hits / found.suspects.len() as f64);
+    assert!(recall > 0.6 && precision > 0.9, "{recall} {precision}");
+    assert!(
+        (found.estimated / wrong - 1.0).abs() < 0.25,
+        "{}",
+        found.estimated
+    );
 }
 
 #[test]
