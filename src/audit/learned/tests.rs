@@ -133,14 +133,8 @@ fn too_few_or_equal_pictures_are_told_in_a_note() {
     let few = learnt(&table(&halves(12)));
     assert!(few.notes[0].contains("fewer than two classes have 10 different pictures"));
     // Copies are no other pictures.
-<<<<<<< HEAD
-    let mut copies = halves(2);
-    copies.extend(copies.clone());
-    let copies: Vec<Drawn> = (0..10).flat_map(|_| copies.clone()).collect();
-=======
     let two = halves(2);
     let copies: Vec<Drawn> = (0..40).map(|row| two[row % 2].clone()).collect();
->>>>>>> labels
     assert!(learnt(&table(&copies)).notes[0].contains("fewer than two classes"));
     let none = learnt(&table(&[]));
     assert!(none.shortcuts.is_empty() && none.notes.len() == 1);
