@@ -137,6 +137,7 @@ fn copies_in_other_folds_would_tell_the_label() {
         let once = labelled(draw, seed);
         let twice = once.features.rows().flat_map(|row| [row, row].concat());
         let data = Labelled {
+            truth: Vec::new(),
             features: Features::new(twice.collect(), 80, FeatureSource::Embedding).unwrap(),
             labels: once.labels.iter().flat_map(|label| [*label; 2]).collect(),
             classes: 2,
@@ -178,6 +179,7 @@ fn units_of_the_features_do_not_matter() {
     let values = data.features.rows().flatten().enumerate();
     let values = values.map(|(at, x)| if at % 2 == 0 { 1000.0 * x + 5.0 } else { *x });
     let scaled = Labelled {
+        truth: Vec::new(),
         features: Features::new(values.collect(), 12, FeatureSource::Embedding).unwrap(),
         labels: data.labels.clone(),
         classes: 4,
