@@ -29,10 +29,21 @@ pub struct Request<'a> {
     pub params: &'a AuditParams,
     /// Pictures that are left out.
     pub exclusions: &'a Exclusions,
-    /// A model that was trained on the pictures.
-    pub model: Option<&'a Predictor>,
+    /// Whom to ask what accuracy becomes, and what it sees in the pictures.
+    pub model: Asked<'a>,
     /// Whether a classifier is asked about labels, segments and shortcuts.
     pub probe: Probe,
+}
+
+/// A model that is asked about the pictures.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// None.
+    Nobody,
+    /// One that happened to be there: it is passed over with a note if it does not fit the pictures.
+    Found(&'a Predictor),
+    /// One that was named: that it knows other classes is an error.
+    Named(&'a Predictor),
 }
 
 /// Whether a classifier of the pictures' features is trained to check them.
@@ -58,8 +69,8 @@ pub struct Checked {
 /// Checks a folder of pictures.
 ///
 /// # Errors
-/// It is no dataset with two classes, the model knows other classes, a statistic cannot be computed, or
-/// `cancel` was requested.
+/// It is no dataset with two classes, the named model knows other classes, a statistic cannot be
+/// computed, or `cancel` was requested.
 pub fn check(
     request: Request<'_>,
     cancel: &Cancel,
@@ -76,11 +87,7 @@ pub fn check(
     observer.notify(AuditEvent::Read);
     let pictures = reading.pictures;
     let mut notes = Vec::new();
-    let model = request
-        .model
-        .map(|model| fitting(model, &pictures, params, &mut notes))
-        .transpose()?
-        .flatten();
+    let model = fitting(request.model, &pictures, params, &mut notes)?;
     let counts = counts(&pictures);
     let copies = copies(&pictures, &params.near, cancel)?;
     if copies.crowded != 0 {
@@ -138,19 +145,29 @@ pub fn check(
     })
 }
 
-/// Returns `model` if it sees the pictures as they are fitted; else a note says why it is not asked.
+/// Returns the model if it sees the pictures as they are fitted; else a note says why it is not asked.
 fn fitting<'a>(
-    model: &'a Predictor,
+    asked: Asked<'a>,
     pictures: &Pictures,
     params: &AuditParams,
     notes: &mut Vec<String>,
 ) -> Result<Option<&'a Predictor>, Error> {
+    let (model, is_named) = match asked {
+        Asked::Nobody => return Ok(None),
+        Asked::Found(model) => (model, false),
+        Asked::Named(model) => (model, true),
+    };
     let described = model.model();
     if described.classes != pictures.classes {
-        return Err(Error::OtherClasses {
-            model: described.classes.clone(),
-            data: pictures.classes.clone(),
-        });
+        if is_named {
+            return Err(Error::OtherClasses {
+                model: described.classes.clone(),
+                data: pictures.classes.clone(),
+            });
+        }
+        // Data grow by a class, and are checked before the next training.
+        notes.push("the model was not asked: it knows other classes than the data has".to_owned());
+        return Ok(None);
     }
     if described.target == params.preprocess.target {
         return Ok(Some(model));

@@ -56,9 +56,13 @@ pub(super) fn findings(
     .collect()
 }
 
-/// Classes that have pictures somewhere, but none in a split that has some.
+/// Classes that have picture files, but no usable one in a split that has some.
 fn missing(survey: &Survey, counts: &ClassCounts) -> Vec<Item> {
-    let is_used = |class: usize| Split::ALL.iter().any(|split| counts.of(*split)[class] != 0);
+    // Whatever became of the files: all may be broken or left out.
+    let mut has_files = vec![false; survey.dataset.classes.len()];
+    for image in &survey.dataset.images {
+        has_files[image.label as usize] = true;
+    }
     let is_told = |split: Split, class: &String| {
         // `UnknownClasses` says so.
         split == Split::Train && survey.unknown.iter().any(|(_, unknown)| unknown == class)
@@ -69,7 +73,7 @@ fn missing(survey: &Survey, counts: &ClassCounts) -> Vec<Item> {
             continue;
         }
         for (class, name) in survey.dataset.classes.iter().enumerate() {
-            if counts.of(split)[class] == 0 && is_used(class) && !is_told(split, name) {
+            if counts.of(split)[class] == 0 && has_files[class] && !is_told(split, name) {
                 items.push(Item {
                     split: Some(split),
                     class: Some(name.clone()),
@@ -118,14 +122,20 @@ fn imbalance(classes: &[String], counts: &ClassCounts, most: f64) -> Vec<Item> {
 mod tests {
     use super::*;
     use crate::audit::drawn::params;
-    use crate::vision::dataset::Dataset;
+    use crate::vision::dataset::{Dataset, ImageFile};
 
     #[test]
     fn classes_are_counted_where_they_should_be() {
+        // `d` has no file, and the one of `e` is no picture.
+        let images = [0, 1, 2, 4].map(|label| ImageFile {
+            path: format!("{label}.png"),
+            label,
+            given: None,
+        });
         let survey = Survey {
             dataset: Dataset {
-                classes: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-                images: vec![],
+                classes: ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec(),
+                images: images.to_vec(),
                 given: vec![],
                 skipped: vec![],
             },
@@ -133,9 +143,9 @@ mod tests {
             unknown: vec![(Split::Test, "c".to_owned())],
         };
         let counts = ClassCounts {
-            train: vec![230, 20, 0, 0],
-            val: vec![0, 0, 0, 0],
-            test: vec![9, 0, 5, 0],
+            train: vec![230, 20, 0, 0, 0],
+            val: vec![0; 5],
+            test: vec![9, 0, 5, 0, 0],
         };
         let found = findings(&survey, &counts, &params());
         let shown: Vec<String> = found
@@ -152,7 +162,9 @@ mod tests {
             [
                 "empty-classes - - no picture",
                 "unknown-classes test c not in train",
+                "missing-classes train e no usable picture",
                 "missing-classes test b no usable picture",
+                "missing-classes test e no usable picture",
                 "imbalance train b 20 pictures, `a` has 230 (11.5 times as many)",
             ]
         );

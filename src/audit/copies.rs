@@ -22,10 +22,19 @@ use super::likeness::{Likeness, Sketch};
 use super::params::NearParams;
 use super::pictures::{Picture, Pictures};
 
-/// Pictures that agree in a band and are all compared with each other.
-const CROWD_MIN: usize = 2_000;
-/// In a crowd: pictures on either side that a picture is compared with, in each of the two orders.
-const NEIGHBOURS: usize = 500;
+/// When not all pictures that agree in a band are compared with each other.
+#[derive(Clone, Copy)]
+struct Crowd {
+    /// More pictures than this are a crowd.
+    min: usize,
+    /// In a crowd: pictures on either side that a picture is compared with, in each of the two orders.
+    neighbours: usize,
+}
+
+const CROWD: Crowd = Crowd {
+    min: 2_000,
+    neighbours: 500,
+};
 
 /// A picture that another is a copy of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +77,15 @@ pub(super) fn copies(
     near: &NearParams,
     cancel: &Cancel,
 ) -> Result<Copies, Error> {
+    copies_with(CROWD, pictures, near, cancel)
+}
+
+fn copies_with(
+    crowd: Crowd,
+    pictures: &Pictures,
+    near: &NearParams,
+    cancel: &Cancel,
+) -> Result<Copies, Error> {
     let rows = &pictures.rows;
     // The rows of one content, split and class; the first stands for all of them.
     let mut same: BTreeMap<_, BTreeMap<(Split, u32), Vec<usize>>> = BTreeMap::new();
@@ -101,7 +119,7 @@ pub(super) fn copies(
         .flat_map(BTreeMap::values)
         .map(|place| place[0])
         .collect();
-    let search = Search::new(pictures, firsts, near);
+    let search = Search::new(crowd, pictures, firsts, near);
     let found = search.run(cancel)?;
     copies.crowded = found.crowded;
     for (&row, kin) in search.rows.iter().zip(found.kin) {
@@ -158,6 +176,7 @@ fn better<R: Ord>(slot: &mut Option<Match>, found: Match, rank: &dyn Fn(&Match) 
 
 /// The search for near copies among some rows.
 struct Search<'a> {
+    crowd: Crowd,
     pictures: &'a Pictures,
     near: &'a NearParams,
     /// In the order of the sketches.
@@ -180,12 +199,13 @@ struct Line {
 }
 
 impl<'a> Search<'a> {
-    fn new(pictures: &'a Pictures, rows: Vec<usize>, near: &'a NearParams) -> Self {
+    fn new(crowd: Crowd, pictures: &'a Pictures, rows: Vec<usize>, near: &'a NearParams) -> Self {
         let sketches = rows
             .par_iter()
             .map(|&row| Sketch::new(&pictures.pixels, row))
             .collect();
         Self {
+            crowd,
             pictures,
             near,
             rows,
@@ -202,7 +222,7 @@ impl<'a> Search<'a> {
             self.walk(&by_mean, Reach::All, &mut kin, cancel)?;
             let crowds = by_mean.order.iter().zip(&by_mean.runs);
             for (&at, (from, to)) in crowds {
-                is_crowded[at] |= CROWD_MIN < to - from;
+                is_crowded[at] |= self.crowd.min < to - from;
             }
             let by_deviation = self.line(band, bands, |sketch| sketch.deviation);
             self.walk(&by_deviation, Reach::Crowds, &mut kin, cancel)?;
@@ -249,11 +269,12 @@ impl<'a> Search<'a> {
                     return None;
                 }
                 let (from, to) = line.runs[place];
-                let neighbours = match (CROWD_MIN < to - from, reach) {
+                let neighbours = match (self.crowd.min < to - from, reach) {
                     (false, Reach::All) => from..to,
                     (false, Reach::Crowds) => return None,
                     (true, Reach::All | Reach::Crowds) => {
-                        from.max(place.saturating_sub(NEIGHBOURS))..to.min(place + NEIGHBOURS + 1)
+                        let reach = self.crowd.neighbours;
+                        from.max(place.saturating_sub(reach))..to.min(place + reach + 1)
                     }
                 };
                 let at = line.order[place];
@@ -393,13 +414,18 @@ mod tests {
 
     #[test]
     fn a_crowd_is_bounded_and_copies_in_it_are_found() {
+        let crowd = Crowd {
+            min: 200,
+            neighbours: 20,
+        };
         // Pictures with one hash, all different.
-        let mut drawn: Vec<Drawn> = (0..CROWD_MIN as u64 + 200)
+        let mut drawn: Vec<Drawn> = (0..220)
             .map(|seed| Drawn::new(seed, Split::Train, 0).with_hash(0))
             .collect();
         drawn.push(Drawn::new(77, Split::Test, 0).brighter(2).with_hash(1));
-        let found = find(&drawn);
+        let found = copies_with(crowd, &table(&drawn), &NEAR, &Cancel::new()).unwrap();
         assert_eq!(found.crowded, drawn.len());
+        assert_eq!(find(&drawn).crowded, 0);
         assert_eq!(row(found.near[drawn.len() - 1].earlier), Some(77));
     }
 

@@ -38,7 +38,7 @@ mod segments;
 mod shortcut;
 mod splits;
 
-pub use check::{Checked, Probe, Request, check};
+pub use check::{Asked, Checked, Probe, Request, check};
 pub use confident::{LabelErrors, Ranking, Suspect, label_errors};
 pub use copied::Remedy;
 pub use error::Error;

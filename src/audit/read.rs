@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::base::hash::{HashAlgo, Hasher};
+use crate::base::hash::{HashAlgo, Hasher, hash_file};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision;
 use crate::vision::dataset::{Exclusions, ImageFile, Split, Survey, survey};
@@ -197,13 +197,23 @@ fn look(
     params: &PreprocessParams,
     exclusions: &Exclusions,
 ) -> (Hashed, Seen) {
-    let bytes = match bytes_of(&input.join(&file.path), params) {
+    let path = input.join(&file.path);
+    let is_excluded = exclusions.has(&file.path);
+    let bytes = match bytes_of(&path, params) {
         Ok(bytes) => bytes,
-        Err(error) if exclusions.has(&file.path) => return (Err(error), Seen::Excluded),
-        Err(error) => return (Err(error.clone()), Seen::Unusable(error)),
+        Err(error) => {
+            // A file that is too large has a hash for `preprocess`, and with it a part in the splits.
+            let hash = hash_file(HashAlgo::Blake3, &path).map_err(|_| error.clone());
+            let seen = if is_excluded {
+                Seen::Excluded
+            } else {
+                Seen::Unusable(error)
+            };
+            return (hash, seen);
+        }
     };
     let hash = Ok(ContentHash::of(&bytes));
-    if exclusions.has(&file.path) {
+    if is_excluded {
         return (hash, Seen::Excluded);
     }
     match decoded(&bytes, params) {

@@ -119,14 +119,18 @@ fn properties(
     moved
         .into_iter()
         .map(|(measure, feature)| {
+            let moved = if feature.effect.is_finite() {
+                format!("moved by {:.2} standard deviations", feature.effect)
+            } else {
+                "neither varies".to_owned()
+            };
             Ok(Item {
                 split: Some(split),
                 detail: format!(
-                    "{}: median {}, in train {}; moved by {:.2} standard deviations (KS {:.3}, p {:.1e})",
+                    "{}: median {}, in train {}; {moved} (KS {:.3}, p {:.1e})",
                     measure.name,
                     median(measure, rows)?,
                     median(measure, train)?,
-                    feature.effect,
                     feature.distance,
                     feature.adjusted_p
                 ),
@@ -211,6 +215,27 @@ mod tests {
                 .any(|item| item.detail.starts_with("brightness: median"))
         );
         assert!(moved.iter().all(|item| item.split == Some(Split::Test)));
+    }
+
+    #[test]
+    fn another_size_throughout_is_told_in_words() {
+        let all = [
+            drawn(Split::Train, 0..80, 0),
+            drawn(Split::Test, 100..160, 0),
+        ]
+        .concat();
+        let mut pictures = table(&all);
+        for picture in &mut pictures.rows {
+            picture.width *= if picture.split == Split::Test { 2 } else { 1 };
+        }
+        let compared = compare(&pictures, &params()).unwrap();
+        let details = compared.findings.iter().flat_map(|found| &found.items);
+        let details: Vec<&str> = details.map(|item| item.detail.as_str()).collect();
+        let told = "pixels: median 2450, in train 1225; neither varies (KS 1.000, p ";
+        assert!(
+            details.iter().any(|detail| detail.starts_with(told)),
+            "{details:?}"
+        );
     }
 
     #[test]

@@ -420,9 +420,17 @@ fn a_model_says_what_accuracy_becomes() {
         "{}",
         text.transcript()
     );
-    // A model of other classes is a mistake.
+    // A model of other classes is passed over, and a mistake where it is named.
     p.write("data/raw/train/emu/1.png", png(&mosaic(7777)));
-    assert_eq!(p.cvops("data check").exit, Exit::Code(2));
+    let value = audit(&p, "", 1);
+    assert!(value["audit"]["leak_accuracy"].is_null(), "{value}");
+    let notes = value["audit"]["notes"].to_string();
+    assert!(notes.contains("it knows other classes"), "{notes}");
+    let output = p.cvops("data check --model models/classifier");
+    assert_eq!(output.exit, Exit::Code(2), "{}", output.transcript());
+    for said in ["model: cat, dog", "data: cat, dog, emu"] {
+        assert!(output.stderr.contains(said), "{}", output.transcript());
+    }
 }
 
 #[test]

@@ -120,9 +120,15 @@ fn doubted_labels_stand_on_the_page_with_the_class_they_rather_are() {
 }
 
 #[test]
-fn the_same_data_give_the_same_audit() {
+fn the_same_data_give_the_same_audit_whatever_the_threads() {
     let p = mislabelled_project();
-    assert_eq!(audit(&p, ""), audit(&p, ""));
+    let with = |threads: &str| {
+        let mut command = p.command("data check --json --no-fail --html check.html");
+        let output = p.run(command.env("RAYON_NUM_THREADS", threads));
+        assert_eq!(output.exit, Exit::Code(0), "{}", output.transcript());
+        (output.stdout, p.read("check.html"))
+    };
+    assert_eq!(with("1"), with("4"));
 }
 
 #[test]

@@ -53,6 +53,8 @@ impl Exclusions {
     /// Takes the text of such a file. Each text is one.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        // Some editors put a byte order mark at the front; the first path would not be found.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut entries: BTreeMap<String, String> = BTreeMap::new();
         let mut reason = String::new();
         for line in text.lines() {
@@ -161,6 +163,13 @@ mod tests {
                 "{HEAD}\n./#b/2 .png\n\na/1.jpg\n\n# leaks: test/a/2.png\n# looked at by hand\na/1.png\n"
             )
         );
+    }
+
+    #[test]
+    fn lists_of_other_editors_are_read() {
+        let exclusions = Exclusions::parse("\u{feff}a/1.png\r\n# why\r\na/2.png\r\n");
+        assert!(exclusions.has("a/1.png") && exclusions.has("a/2.png"));
+        assert_eq!(exclusions.len(), 2);
     }
 
     #[test]

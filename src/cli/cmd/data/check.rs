@@ -4,7 +4,9 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use crate::audit::{Audit, AuditEvent, AuditParams, Check, Checked, Probe, Request, check, page};
+use crate::audit::{
+    Asked, Audit, AuditEvent, AuditParams, Check, Checked, Probe, Request, check, page,
+};
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Problems};
 use crate::base::{Diagnostic, units};
@@ -43,10 +45,11 @@ pub(super) struct Args {
     /// Folder of class folders, or of `train`, `val` and `test` (default: `data/raw`, else the folder of
     /// pictures that is found)
     data: Option<PathBuf>,
-    /// Folder of a model that was trained on these data, or an ONNX file; without one, labels are judged
-    /// by the pixels alone
-    #[arg(long, value_name = "MODEL", default_value = MODEL)]
-    model: PathBuf,
+    /// Folder of a model that was trained on these data, or an ONNX file (default: `models/classifier`,
+    /// if it is there and knows the classes of the data); without one, labels are judged by the pixels
+    /// alone
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
     /// Write all findings with pictures as one page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -193,7 +196,11 @@ fn look(
         input,
         params: &params,
         exclusions,
-        model,
+        model: match (model, &args.model) {
+            (None, _) => Asked::Nobody,
+            (Some(model), None) => Asked::Found(model),
+            (Some(model), Some(_)) => Asked::Named(model),
+        },
         probe: if args.without_probe {
             Probe::Skipped
         } else {
@@ -226,10 +233,15 @@ fn find_data(ctx: &Ctx, args: &Args) -> Result<PathBuf, CliError> {
     Err(CliError::usage(error))
 }
 
+/// Returns where the model is, as it is to be shown.
+fn model_path(args: &Args) -> &Path {
+    args.model.as_deref().unwrap_or(Path::new(MODEL))
+}
+
 /// Loads the model; none if none was named and there is none.
 fn load_model(ctx: &Ctx, args: &Args) -> Result<Option<Predictor>, CliError> {
-    let path = ctx.dir.join(&args.model);
-    if args.model == Path::new(MODEL) && !path.exists() {
+    let path = ctx.dir.join(model_path(args));
+    if args.model.is_none() && !path.exists() {
         return Ok(None);
     }
     let device = Device::pick(DeviceChoice::Auto)?;
@@ -272,7 +284,7 @@ fn facts(
 ) -> Vec<(String, String)> {
     let mut facts = vec![("Data".to_owned(), data.display().to_string())];
     if model.is_some() {
-        facts.push(("Model".to_owned(), args.model.display().to_string()));
+        facts.push(("Model".to_owned(), model_path(args).display().to_string()));
     }
     if let Some(text) = text::accuracy(audit) {
         facts.push(("Accuracy".to_owned(), text));
