@@ -31,7 +31,7 @@ pub(super) fn findings(pictures: &Pictures, copies: &Copies) -> Vec<Finding> {
             exact: Check::Conflicts,
             near: Check::NearConflicts,
             title: "there under another label as well",
-            help: "correct the labels, or leave all of them out with `--write-exclude`",
+            help: "correct the labels, or leave the exact ones out with `--write-exclude`; pictures that only look alike may both be right",
             of: |kin| kin.conflict,
         },
         Kind {
@@ -105,7 +105,7 @@ fn likeness(found: Match) -> String {
 /// Returns the pictures to leave out, sorted by path: files that are no pictures, all that have two
 /// labels, those of an earlier split that a later one has as well, and in train and val exact copies
 /// beyond the first. What leaks is never taken out of the test split, nor is a near copy that harms
-/// nothing.
+/// nothing, nor pictures of two classes that only look alike: both may be right.
 pub(super) fn remedies(pictures: &Pictures, unusable: &[Unusable], copies: &Copies) -> Vec<Remedy> {
     let mut remedies: Vec<Remedy> = unusable
         .iter()
@@ -119,7 +119,6 @@ pub(super) fn remedies(pictures: &Pictures, unusable: &[Unusable], copies: &Copi
         let twin = exact.twin.filter(|_| picture.split != Split::Test);
         let reasons = [
             (Check::Conflicts, exact.conflict),
-            (Check::NearConflicts, near.conflict),
             (Check::Leaks, exact.later),
             (Check::NearLeaks, near.later),
             (Check::Duplicates, twin),

@@ -176,10 +176,10 @@ impl Check {
             | Self::Leaks
             | Self::NearLeaks
             | Self::Conflicts
-            | Self::NearConflicts
             | Self::LabelDrift
             | Self::PropertyDrift => Some(0),
-            Self::Duplicates
+            Self::NearConflicts
+            | Self::Duplicates
             | Self::NearDuplicates
             | Self::LabelErrors
             | Self::Shortcuts

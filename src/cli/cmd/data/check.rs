@@ -35,7 +35,7 @@ const MODEL: &str = "models/classifier";
 ///
 /// A finding with more items than its limit fails the check (exit code 1). By default this holds for
 /// one item of `corrupt`, `empty-classes`, `unknown-classes`, `missing-classes`, `leaks`, `near-leaks`,
-/// `conflicts`, `near-conflicts`, `label-drift` and `property-drift`; the others are only told. A check
+/// `conflicts`, `label-drift` and `property-drift`; the others are only told. A check
 /// that could not be made ends with 2.
 #[derive(Debug, clap::Args)]
 #[command(
