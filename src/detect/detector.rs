@@ -114,7 +114,7 @@ impl Detector {
                     min_effect: self.spec.min_effect,
                 };
                 let report = univariate::features(sorted, &new, &rule)?;
-                Ok(of_report(&report, names, self.spec.min_effect))
+                Ok(of_report(&report, names))
             }
             Ready::Mmd { mmd, scales } => {
                 let new = scales.apply(&new)?;
@@ -179,19 +179,17 @@ fn require_permutations(terms: Terms) -> Result<(), Error> {
     }
 }
 
-fn of_report(report: &Report, names: &[String], min_effect: f64) -> Measured {
+fn of_report(report: &Report, names: &[String]) -> Measured {
     let mut features = Vec::with_capacity(report.features.len());
     let mut notes = Vec::new();
     for (feature, name) in report.features.iter().zip(names) {
-        let significant = report.threshold.is_some_and(|level| feature.p < level);
-        let matters = min_effect <= feature.effect || feature.effect.is_nan();
         features.push(FeatureResult {
             name: name.clone(),
             p_val: feature.p,
             adjusted: feature.adjusted_p,
             statistic: finite(feature.distance),
             effect: finite(feature.effect),
-            is_drift: significant && matters,
+            is_drift: feature.is_drift_corrected,
         });
         let named = feature.notes.iter().map(|note| format!("{name}: {note}"));
         notes.extend(named);

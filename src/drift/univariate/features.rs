@@ -81,7 +81,7 @@ pub struct Report {
 /// What the comparison says of one feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
-    /// For itself alone.
+    /// For itself alone; never 0: what is too small for an `f64` is the smallest one.
     pub p: f64,
     /// The statistic of the test; of Fisher's test the odds ratio, which may be infinite, or NaN
     /// where both samples are all ones or all zeros.
@@ -93,6 +93,8 @@ pub struct Feature {
     pub adjusted_p: f64,
     /// Whether p is below α, uncorrected, with the least effect.
     pub is_drift: bool,
+    /// Whether it is significant after the correction, with the least effect.
+    pub is_drift_corrected: bool,
     /// What should be known about p.
     pub notes: Vec<Note>,
 }
@@ -132,17 +134,16 @@ pub fn features(reference: &Sorted, test: &Sample, rule: &Rule) -> Result<Report
     let mut features = found.into_iter().collect::<Result<Vec<_>, _>>()?;
     let p: Vec<f64> = features.iter().map(|feature| feature.p).collect();
     let decision = rule.correction.decide(&p, rule.alpha)?;
-    let mut is_drift = false;
-    for (feature, adjusted_p) in features.iter_mut().zip(decision.adjusted_p) {
+    let decided = decision.adjusted_p.iter().zip(&decision.significant);
+    for (feature, (adjusted_p, significant)) in features.iter_mut().zip(decided) {
         // Values near the end of what an `f64` holds can have an effect that is no number.
         let matters = rule.min_effect <= feature.effect || feature.effect.is_nan();
-        feature.adjusted_p = adjusted_p;
+        feature.adjusted_p = *adjusted_p;
         feature.is_drift = feature.p < rule.alpha && matters;
-        let significant = decision.threshold.is_some_and(|level| feature.p < level);
-        is_drift |= significant && matters;
+        feature.is_drift_corrected = *significant && matters;
     }
     Ok(Report {
-        is_drift,
+        is_drift: features.iter().any(|feature| feature.is_drift_corrected),
         threshold: decision.threshold,
         features,
     })
@@ -280,12 +281,15 @@ impl Prepared {
                 (found.p, found.odds_ratio, effect)
             }
         };
+        // What is less than an `f64` holds is not nothing.
+        let p = p.max(f64::MIN_POSITIVE);
         Ok(Feature {
             p,
             distance,
             effect,
             adjusted_p: p,
             is_drift: false,
+            is_drift_corrected: false,
             notes,
         })
     }
