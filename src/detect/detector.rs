@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::drift::kernel::Gaussian;
 use crate::drift::lsdd::Lsdd;
 use crate::drift::mmd::Mmd;
-use crate::drift::permutation::{PermutationTest, TooFewPermutations};
+use crate::drift::permutation::{PermutationTest, require_count, require_power};
 use crate::drift::uncertainty::UNSURE_BELOW;
 use crate::drift::univariate::{self, Alternative, Method, Report, Rule, Sorted, Test};
 use crate::drift::{Error, Sample};
@@ -118,12 +118,14 @@ impl Detector {
             }
             Ready::Mmd { mmd, scales } => {
                 let new = scales.apply(&new)?;
-                require_permutations(terms)?;
+                require_count(terms.permutations, terms.alpha)?;
+                require_power(mmd.reference().rows(), new.rows(), terms.alpha)?;
                 let test = mmd.test_drawn(&new, terms.permutations, terms.seed)?;
                 self.of_permutations(&test, terms)
             }
             Ready::Lsdd(lsdd) => {
-                require_permutations(terms)?;
+                require_count(terms.permutations, terms.alpha)?;
+                require_power(lsdd.rows(), new.rows(), terms.alpha)?;
                 let found = lsdd.test_drawn(&new, terms.permutations, terms.seed)?;
                 self.of_permutations(&found.test, terms)
             }
@@ -165,17 +167,6 @@ impl Detector {
             features: Vec::new(),
             notes: Vec::new(),
         })
-    }
-}
-
-fn require_permutations(terms: Terms) -> Result<(), Error> {
-    match TooFewPermutations::check(terms.permutations, terms.alpha)? {
-        None => Ok(()),
-        Some(few) => Err(Error::FewPermutations {
-            found: few.count,
-            needed: few.needed,
-            level: terms.alpha,
-        }),
     }
 }
 

@@ -1,14 +1,14 @@
 //! A sample against a reference, feature by feature, and one decision over all of them.
-//! Imports: `drift::{correction, error, sample}`, the tests of `univariate`.
+//! Imports: `drift::{correction, error, permutation, sample}`, the tests of `univariate`.
 //!
 //! What cannot show drift whatever the data say (too few rows, too few permutations) is an error,
 //! not a quiet "no drift"; what is weaker than it looks comes with a note.
 
 use rayon::prelude::*;
-use statrs::function::factorial::ln_binomial;
 
 use super::super::correction::{self, Correction};
 use super::super::error::Error;
+use super::super::permutation::share_of_one;
 use super::super::sample::Sample;
 use super::chi2::{self, Permutations};
 use super::counts::Counts;
@@ -191,8 +191,7 @@ impl Test {
             Self::KolmogorovSmirnov { .. } | Self::CramerVonMises { .. } => 2.0,
             Self::ChiSquare { .. } | Self::Fisher { .. } => 1.0,
         };
-        let draws = ln_binomial((reference + test) as u64, test as u64);
-        let smallest = ways * (-draws).exp();
+        let smallest = ways * share_of_one(reference, test);
         if level <= smallest {
             return Err(Error::Powerless {
                 reference,
