@@ -240,6 +240,23 @@ error: `models/none/drift.json` holds no fitted detectors: the file is missing
     ends_with(&output, 2);
     let said = "is of format version 2; this program reads version 1";
     assert!(output.stderr.contains(said), "{}", output.stderr);
+    for (from, to, said) in [
+        (
+            "\"permutations\": 10000",
+            "\"permutations\": 1000000000000",
+            "`settings` are not understood",
+        ),
+        (
+            "\"name\": \"entropy\"",
+            "\"name\": \"softmax\"",
+            "two detectors are called `softmax`",
+        ),
+    ] {
+        p.write("models/drift/drift.json", manifest.replacen(from, to, 1));
+        let output = p.cvops("drift check data/raw");
+        ends_with(&output, 2);
+        assert!(output.stderr.contains(said), "{said}: {}", output.stderr);
+    }
     p.write("models/drift/drift.json", &manifest);
     let mut bytes = p.bytes("models/drift/reference.safetensors");
     *bytes.last_mut().unwrap() ^= 1;
