@@ -65,9 +65,25 @@ fn the_same_pictures_are_no_drift() {
     assert_eq!(checked["is_drift"], false);
     assert_eq!(checked["reference"]["split"], "test");
     assert_eq!(checked["reference"]["rows"], 24);
+    let notes = checked["notes"].to_string();
+    assert!(!notes.contains("of these data"), "{notes}");
     for one in checked["detectors"].as_array().unwrap() {
         let p = one["measured"]["p_val"].as_f64().unwrap();
         assert!(0.0 < p && p <= 1.0, "{one}");
+    }
+}
+
+#[test]
+fn the_reference_itself_is_nothing_new() {
+    let p = fitted();
+    let found = checked(&p, "data/prepared --split test", 0);
+    let notes = found["notes"].to_string();
+    let said = "the pictures of the reference (the test split of these data)";
+    assert!(notes.contains(said), "{notes}");
+    assert!(!notes.contains("train"), "{notes}");
+    let stderr = p.cvops("drift check data/prepared").stderr;
+    for said in [said, "may have learned from the train split"] {
+        assert!(stderr.contains(said), "{said}: {stderr}");
     }
 }
 
