@@ -7,7 +7,7 @@ use crate::support::pictures::{PARAMS, png, stripe};
 use crate::support::{Exit, Output, Project, check, project};
 
 /// So strict that none of these tests meets a false alarm.
-const STRICT: &str = "drift: {alpha: 0.001, permutations: 10000}\n";
+const STRICT: &str = "drift: {alpha: 0.001, permutations: 6000}\n";
 
 /// Returns a trained project with 24 test pictures, without fitted detectors.
 fn trained(drift: &str) -> Project {
@@ -258,7 +258,7 @@ error: `models/none/drift.json` holds no fitted detectors: the file is missing
     assert!(output.stderr.contains(said), "{}", output.stderr);
     for (from, to, said) in [
         (
-            "\"permutations\": 10000",
+            "\"permutations\": 6000",
             "\"permutations\": 1000000000000",
             "`settings` are not understood",
         ),
