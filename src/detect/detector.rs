@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::drift::kernel::Gaussian;
 use crate::drift::lsdd::Lsdd;
 use crate::drift::mmd::Mmd;
-use crate::drift::permutation::{PermutationTest, TooFewPermutations};
+use crate::drift::permutation::{PermutationTest, require_count, require_power};
 use crate::drift::uncertainty::UNSURE_BELOW;
 use crate::drift::univariate::{self, Alternative, Method, Report, Rule, Sorted, Test};
 use crate::drift::{Error, Sample};
@@ -114,16 +114,18 @@ impl Detector {
                     min_effect: self.spec.min_effect,
                 };
                 let report = univariate::features(sorted, &new, &rule)?;
-                Ok(of_report(&report, names, self.spec.min_effect))
+                Ok(of_report(&report, names))
             }
             Ready::Mmd { mmd, scales } => {
                 let new = scales.apply(&new)?;
-                require_permutations(terms)?;
+                require_count(terms.permutations, terms.alpha)?;
+                require_power(mmd.reference().rows(), new.rows(), terms.alpha)?;
                 let test = mmd.test_drawn(&new, terms.permutations, terms.seed)?;
                 self.of_permutations(&test, terms)
             }
             Ready::Lsdd(lsdd) => {
-                require_permutations(terms)?;
+                require_count(terms.permutations, terms.alpha)?;
+                require_power(lsdd.rows(), new.rows(), terms.alpha)?;
                 let found = lsdd.test_drawn(&new, terms.permutations, terms.seed)?;
                 self.of_permutations(&found.test, terms)
             }
@@ -168,30 +170,17 @@ impl Detector {
     }
 }
 
-fn require_permutations(terms: Terms) -> Result<(), Error> {
-    match TooFewPermutations::check(terms.permutations, terms.alpha)? {
-        None => Ok(()),
-        Some(few) => Err(Error::FewPermutations {
-            found: few.count,
-            needed: few.needed,
-            level: terms.alpha,
-        }),
-    }
-}
-
-fn of_report(report: &Report, names: &[String], min_effect: f64) -> Measured {
+fn of_report(report: &Report, names: &[String]) -> Measured {
     let mut features = Vec::with_capacity(report.features.len());
     let mut notes = Vec::new();
     for (feature, name) in report.features.iter().zip(names) {
-        let significant = report.threshold.is_some_and(|level| feature.p < level);
-        let matters = min_effect <= feature.effect || feature.effect.is_nan();
         features.push(FeatureResult {
             name: name.clone(),
             p_val: feature.p,
             adjusted: feature.adjusted_p,
             statistic: finite(feature.distance),
             effect: finite(feature.effect),
-            is_drift: significant && matters,
+            is_drift: feature.is_drift_corrected,
         });
         let named = feature.notes.iter().map(|note| format!("{name}: {note}"));
         notes.extend(named);

@@ -1,5 +1,5 @@
 //! Fitted detectors as a folder, `models/drift/`. Imports: base, drift, vision, `detect::{detector, error, features,
-//! fitted, kind, outlier, projection, watch}`.
+//! fitted, kind, outlier, params, projection, watch}`.
 //!
 //! ```text
 //! drift.json              model, classes, reference, parameters, detectors, and the hashes of the other files
@@ -18,14 +18,17 @@ use serde::{Deserialize, Serialize};
 use crate::base::ContentHash;
 use crate::base::{self, fs};
 use crate::drift::Sample;
+use crate::vision::image::PROPERTIES;
 use crate::vision::shard::Split;
 
 use super::Error;
 use super::detector::{Detector, DetectorSpec};
 use super::features::Input;
-use super::fitted::{Fitted, Reference};
+use super::fitted::{Fitted, Reference, Thumbnails};
 use super::kind::Family;
 use super::outlier::{OutlierScore, OutlierSpec};
+use super::params::{PERMUTATIONS, ROWS};
+use super::projection::Projection;
 use super::tensors::{Tensors, decode, encode};
 use super::watch::{Watch, WatchSpec};
 
@@ -223,11 +226,21 @@ impl Told {
             rows,
             ..
         } = manifest.settings;
-        if !(0.0 < alpha && alpha < 1.0) || permutations == 0 || rows == 0 {
+        // Memory grows with both: a file from elsewhere must not ask for more than parameters may.
+        let usual = PERMUTATIONS.contains(&(permutations as u64)) && ROWS.contains(&(rows as u64));
+        if !(0.0 < alpha && alpha < 1.0) || !usual {
             return Err("`settings` are not understood".to_owned());
         }
         if manifest.classes.len() < 2 {
             return Err("it names fewer than two classes".to_owned());
+        }
+        let detectors = manifest.detectors.iter().map(|one| &one.name);
+        let mut names: Vec<&String> = detectors
+            .chain(manifest.online.iter().map(|one| &one.name))
+            .collect();
+        names.sort_unstable();
+        if let Some(same) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("two detectors are called `{}`", same[0]));
         }
         if manifest.detectors.is_empty() {
             return Err("it names no detector".to_owned());
@@ -263,7 +276,8 @@ fn check_tensors(tensors: &Tensors, manifest: &Manifest) -> Result<(), String> {
         let width = match input {
             Input::Softmax => Some(classes),
             Input::Label | Input::Entropy | Input::Margin => Some(1),
-            Input::Embedding | Input::Properties => None,
+            Input::Embedding => tensors.projection.as_ref().map(Projection::components),
+            Input::Properties => Some(PROPERTIES.len()),
         };
         sample.rows() == rows && width.is_none_or(|width| sample.width() == width)
     };
@@ -287,7 +301,8 @@ fn check_tensors(tensors: &Tensors, manifest: &Manifest) -> Result<(), String> {
         .usual
         .as_ref()
         .is_none_or(|usual| usual.len() == rows);
-    if !usual || tensors.thumbnails.rows.iter().any(|row| rows <= *row) {
+    let Thumbnails { pictures, rows: of } = &tensors.thumbnails;
+    if !usual || pictures.len() != of.len() || of.iter().any(|row| rows <= *row) {
         return Err("scores or thumbnails are not those of its rows".to_owned());
     }
     Ok(())

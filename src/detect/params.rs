@@ -32,6 +32,7 @@
 //! Imports: base, `drift::{correction, permutation}`, `vision::shard`, `detect::{features, kind}`.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use crate::base::doc::{Fields, KeyPath, On, Value};
 use crate::drift::permutation::TooFewPermutations;
@@ -42,6 +43,10 @@ use super::kind::{Correction, Family, OutlierMethod, TestKind, WatchMethod};
 
 /// The largest whole number that every YAML and JSON reader keeps exactly.
 const SEED_MAX: u64 = 1 << 53;
+/// How many rows a reference may have, at most.
+pub(super) const ROWS: RangeInclusive<u64> = 10..=20_000;
+/// How many permutations there may be.
+pub(super) const PERMUTATIONS: RangeInclusive<u64> = 19..=100_000;
 /// Detectors of one list.
 const DETECTORS_MAX: usize = 32;
 /// Characters of a detector's name, which labels metrics.
@@ -159,10 +164,10 @@ impl DriftParams {
         let online = list(&fields, "online", usual_online, read_online);
         let params = Self {
             split: fields.choice("split", Split::Test, &splits),
-            rows: fields.int("rows", 2000, 10..=20_000) as usize,
+            rows: fields.int("rows", 2000, ROWS) as usize,
             alpha: fields.float("alpha", 0.05, 1e-6..=0.5),
             family: fields.choice("family", Family::Bonferroni, &Family::NAMES),
-            permutations: fields.int("permutations", 1000, 19..=100_000) as usize,
+            permutations: fields.int("permutations", 1000, PERMUTATIONS) as usize,
             pca: fields.int("pca", 32, 1..=128) as usize,
             detectors,
             online,
@@ -394,7 +399,7 @@ fn read_name(fields: &Fields<'_, '_>, usual: String) -> String {
 }
 
 fn read_windows(fields: &Fields<'_, '_>, method: WatchMethod) -> Vec<usize> {
-    const RANGE: std::ops::RangeInclusive<i64> = 2..=1000;
+    const RANGE: RangeInclusive<i64> = 2..=1000;
     let Some(value) = fields.get("window") else {
         return vec![20];
     };

@@ -89,7 +89,7 @@ fn params() -> DriftParams {
         rows: 100,
         alpha: 0.001,
         family: Family::Bonferroni,
-        permutations: 20_000,
+        permutations: 7500,
         pca: 6,
         detectors: vec![
             detector(Input::Softmax, TestKind::Ks),

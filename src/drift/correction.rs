@@ -25,6 +25,9 @@ pub struct Decision {
     pub threshold: Option<f64>,
     /// By feature: the smallest α at which it would be called drifted.
     pub adjusted_p: Vec<f64>,
+    /// By feature: whether it is called drifted. For `Holm`, who steps down, also features whose p-value is
+    /// not below the threshold of the smallest one.
+    pub significant: Vec<bool>,
 }
 
 impl Correction {
@@ -61,10 +64,21 @@ impl Correction {
                 .rfind(|(p, level)| p < level)
                 .map(|(_, level)| level),
         };
+        let adjusted_p = self.adjusted(p, &order);
+        let below = |p: f64| threshold.is_some_and(|level| p < level);
+        let is_drift = below(p[order[0]]);
+        let significant = match self {
+            // Where not even the smallest p-value is below its threshold, none is.
+            Self::Holm => adjusted_p.iter().map(|p| is_drift && *p < alpha).collect(),
+            Self::None | Self::Bonferroni | Self::BenjaminiHochberg => {
+                p.iter().map(|p| below(*p)).collect()
+            }
+        };
         Ok(Decision {
-            is_drift: threshold.is_some_and(|level| p[order[0]] < level),
+            is_drift,
             threshold,
-            adjusted_p: self.adjusted(p, &order),
+            adjusted_p,
+            significant,
         })
     }
 
@@ -165,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn holm_calls_more_features_drifted_than_bonferroni() {
+        // The second smallest p-value needs to be below α/2 only.
+        let p = [0.01, 0.5, 0.02];
+        let significant = |correction: Correction| correction.decide(&p, 0.05).unwrap().significant;
+        assert_eq!(significant(Correction::Bonferroni), [true, false, false]);
+        assert_eq!(significant(Correction::Holm), [true, false, true]);
+        assert_eq!(
+            significant(Correction::BenjaminiHochberg),
+            [true, false, true]
+        );
+        assert_eq!(significant(Correction::None), [true, false, true]);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for correction in ALL {
             assert!(correction.decide(&[], 0.05).is_err());
@@ -188,6 +216,7 @@ mod tests {
                 // The two sides round differently; beside the boundary they must agree.
                 prop_assume!((least - alpha).abs() > 1e-12);
                 prop_assert_eq!(decision.is_drift, least < alpha);
+                prop_assert_eq!(decision.is_drift, decision.significant.contains(&true));
                 for (adjusted, p) in decision.adjusted_p.iter().zip(&p) {
                     prop_assert!(p - 1e-12 <= *adjusted && *adjusted <= 1.0);
                 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use rand::RngExt;
 use rayon::prelude::*;
+use statrs::function::factorial::ln_binomial;
 
 use super::correction::require_level;
 use super::error::Error;
@@ -244,6 +245,33 @@ impl PermutationTest {
     }
 }
 
+/// Returns the share of all ways to draw `test` of `reference` + `test` rows that one of them is.
+pub(super) fn share_of_one(reference: usize, test: usize) -> f64 {
+    (-ln_binomial((reference + test) as u64, test as u64)).exp()
+}
+
+/// Checks that a test of `reference` and `test` rows by relabelling can give a p-value below `alpha`,
+/// however many permutations there are: of few rows, there are few ways to call them.
+///
+/// # Errors
+/// It cannot, or `alpha` is not between 0 and 1.
+pub fn require_power(reference: usize, test: usize, alpha: f64) -> Result<(), Error> {
+    require_level(alpha)?;
+    // Which of two samples of one size is the reference makes no difference to a distance.
+    let ways = if reference == test { 2.0 } else { 1.0 };
+    let smallest = (ways * share_of_one(reference, test)).min(1.0);
+    // The logarithm of a factorial is not exact, and p = α is not below it.
+    if smallest < alpha * (1.0 - 1e-9) {
+        return Ok(());
+    }
+    Err(Error::Powerless {
+        reference,
+        test,
+        smallest,
+        level: alpha,
+    })
+}
+
 /// So few relabellings that no p-value can be below the significance level: a test that always says "no
 /// drift".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,6 +302,21 @@ impl TooFewPermutations {
             count,
             needed: needed.unwrap_or(least),
         }))
+    }
+}
+
+/// Checks that `count` permutations can give a p-value below `alpha`.
+///
+/// # Errors
+/// They cannot, or `alpha` is not between 0 and 1.
+pub fn require_count(count: usize, alpha: f64) -> Result<(), Error> {
+    match TooFewPermutations::check(count, alpha)? {
+        None => Ok(()),
+        Some(few) => Err(Error::FewPermutations {
+            found: few.count,
+            needed: few.needed,
+            level: alpha,
+        }),
     }
 }
 
@@ -330,6 +373,21 @@ mod tests {
         assert_eq!(needed(5, 0.01), Some(100));
         assert_eq!(needed(2, 0.3), Some(3));
         assert_eq!(needed(3, 0.3), None);
+    }
+
+    #[test]
+    fn so_few_rows_that_nothing_can_be_seen_are_told() {
+        // 20 ways to draw 3 of 6 rows, each the same as its opposite; 35 to draw 3 of 7.
+        let error = require_power(3, 3, 0.05).unwrap_err();
+        assert!(
+            matches!(error, Error::Powerless { smallest, .. } if (smallest - 0.1).abs() < 1e-9),
+            "{error:?}"
+        );
+        assert_eq!(require_power(4, 3, 0.05), Ok(()));
+        assert!(require_power(4, 3, 0.02).is_err());
+        // One of 20, which is not below 0.05.
+        assert!(require_power(19, 1, 0.05).is_err());
+        assert!(require_power(30, 30, 0.0).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::support::pictures::{PARAMS, png, stripe};
 use crate::support::{Exit, Output, Project, check, project};
 
 /// So strict that none of these tests meets a false alarm.
-const STRICT: &str = "drift: {alpha: 0.001, permutations: 10000}\n";
+const STRICT: &str = "drift: {alpha: 0.001, permutations: 6000}\n";
 
 /// Returns a trained project with 24 test pictures, without fitted detectors.
 fn trained(drift: &str) -> Project {
@@ -66,9 +66,25 @@ fn the_same_pictures_are_no_drift() {
     assert_eq!(checked["is_drift"], false);
     assert_eq!(checked["reference"]["split"], "test");
     assert_eq!(checked["reference"]["rows"], 24);
+    let notes = checked["notes"].to_string();
+    assert!(!notes.contains("of these data"), "{notes}");
     for one in checked["detectors"].as_array().unwrap() {
         let p = one["measured"]["p_val"].as_f64().unwrap();
         assert!(0.0 < p && p <= 1.0, "{one}");
+    }
+}
+
+#[test]
+fn the_reference_itself_is_nothing_new() {
+    let p = fitted();
+    let found = checked(&p, "data/prepared --split test", 0);
+    let notes = found["notes"].to_string();
+    let said = "the pictures of the reference (the test split of these data)";
+    assert!(notes.contains(said), "{notes}");
+    assert!(!notes.contains("train"), "{notes}");
+    let stderr = p.cvops("drift check data/prepared").stderr;
+    for said in [said, "may have learned from the train split"] {
+        assert!(stderr.contains(said), "{said}: {stderr}");
     }
 }
 
@@ -290,6 +306,23 @@ error: `models/none/drift.json` holds no fitted detectors: the file is missing
     ends_with(&output, 2);
     let said = "is of format version 2; this program reads version 1";
     assert!(output.stderr.contains(said), "{}", output.stderr);
+    for (from, to, said) in [
+        (
+            "\"permutations\": 6000",
+            "\"permutations\": 1000000000000",
+            "`settings` are not understood",
+        ),
+        (
+            "\"name\": \"entropy\"",
+            "\"name\": \"softmax\"",
+            "two detectors are called `softmax`",
+        ),
+    ] {
+        p.write("models/drift/drift.json", manifest.replacen(from, to, 1));
+        let output = p.cvops("drift check data/raw");
+        ends_with(&output, 2);
+        assert!(output.stderr.contains(said), "{said}: {}", output.stderr);
+    }
     p.write("models/drift/drift.json", &manifest);
     let mut bytes = p.bytes("models/drift/reference.safetensors");
     *bytes.last_mut().unwrap() ^= 1;

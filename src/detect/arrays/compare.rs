@@ -4,7 +4,9 @@ use crate::drift::correction::Correction;
 use crate::drift::kernel::Gaussian;
 use crate::drift::lsdd::{Lsdd, Regularisation};
 use crate::drift::mmd::Mmd;
-use crate::drift::permutation::{PermutationTest, Relabellings, TooFewPermutations};
+use crate::drift::permutation::{
+    PermutationTest, Relabellings, TooFewPermutations, require_count, require_power,
+};
 use crate::drift::univariate::{self, Note, Report, Rule, Sorted, Test};
 use crate::drift::{self, Sample};
 
@@ -127,7 +129,7 @@ pub fn compare(reference: &Rows, test: &Rows, request: &Request) -> Result<Compa
             let mmd = Mmd::with_kernel(reference.sample.clone(), kernel)
                 .map_err(|error| pair.blame(error))?;
             let rows = reference.sample.rows();
-            let relabellings = pair.relabellings(relabelling, rows, request.seed)?;
+            let relabellings = pair.relabellings(relabelling, rows, request)?;
             let tested = mmd
                 .test(&test.sample, &relabellings)
                 .map_err(|error| pair.blame(error))?;
@@ -139,7 +141,7 @@ pub fn compare(reference: &Rows, test: &Rows, request: &Request) -> Result<Compa
             relabelling,
         } => {
             let lsdd = pair.lsdd(order.as_ref(), request.seed)?;
-            let relabellings = pair.relabellings(relabelling, lsdd.rows(), request.seed)?;
+            let relabellings = pair.relabellings(relabelling, lsdd.rows(), request)?;
             let tested = lsdd
                 .test(&test.sample, &relabellings, *regularisation)
                 .map_err(|error| pair.blame(error))?;
@@ -223,18 +225,21 @@ impl Pair<'_> {
         })
     }
 
-    /// Returns relabellings of `rows` rows of the reference and all of the test sample.
+    /// Returns relabellings of `rows` rows of the reference and all of the test sample: such that drift can
+    /// show. Of permutations from a file there may be too few for that, which is noted: whoever compares with
+    /// another program wants its numbers.
     fn relabellings(
         self,
         how: &Relabelling,
         rows: usize,
-        seed: u64,
+        request: &Request,
     ) -> Result<Relabellings, ArrayError> {
         let test = self.test.sample.rows();
+        require_power(rows, test, request.alpha).map_err(|error| self.blame(error))?;
         match how {
-            Relabelling::Drawn(count) => {
-                Relabellings::draw(rows, test, *count, seed).map_err(|error| self.blame(error))
-            }
+            Relabelling::Drawn(count) => require_count(*count, request.alpha)
+                .and_then(|()| Relabellings::draw(rows, test, *count, request.seed))
+                .map_err(|error| self.blame(error)),
             Relabelling::Given(file) => {
                 let lists = file.read(Head::No)?.permutations(rows + test)?;
                 Relabellings::given(rows, test, &lists).map_err(|error| of_file(file, error))

@@ -1,14 +1,14 @@
 //! A sample against a reference, feature by feature, and one decision over all of them.
-//! Imports: `drift::{correction, error, sample}`, the tests of `univariate`.
+//! Imports: `drift::{correction, error, permutation, sample}`, the tests of `univariate`.
 //!
 //! What cannot show drift whatever the data say (too few rows, too few permutations) is an error,
 //! not a quiet "no drift"; what is weaker than it looks comes with a note.
 
 use rayon::prelude::*;
-use statrs::function::factorial::ln_binomial;
 
 use super::super::correction::{self, Correction};
 use super::super::error::Error;
+use super::super::permutation::share_of_one;
 use super::super::sample::Sample;
 use super::chi2::{self, Permutations};
 use super::counts::Counts;
@@ -81,7 +81,7 @@ pub struct Report {
 /// What the comparison says of one feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
-    /// For itself alone.
+    /// For itself alone; never 0: what is too small for an `f64` is the smallest one.
     pub p: f64,
     /// The statistic of the test; of Fisher's test the odds ratio, which may be infinite, or NaN
     /// where both samples are all ones or all zeros.
@@ -93,6 +93,8 @@ pub struct Feature {
     pub adjusted_p: f64,
     /// Whether p is below α, uncorrected, with the least effect.
     pub is_drift: bool,
+    /// Whether it is significant after the correction, with the least effect.
+    pub is_drift_corrected: bool,
     /// What should be known about p.
     pub notes: Vec<Note>,
 }
@@ -132,17 +134,16 @@ pub fn features(reference: &Sorted, test: &Sample, rule: &Rule) -> Result<Report
     let mut features = found.into_iter().collect::<Result<Vec<_>, _>>()?;
     let p: Vec<f64> = features.iter().map(|feature| feature.p).collect();
     let decision = rule.correction.decide(&p, rule.alpha)?;
-    let mut is_drift = false;
-    for (feature, adjusted_p) in features.iter_mut().zip(decision.adjusted_p) {
+    let decided = decision.adjusted_p.iter().zip(&decision.significant);
+    for (feature, (adjusted_p, significant)) in features.iter_mut().zip(decided) {
         // Values near the end of what an `f64` holds can have an effect that is no number.
         let matters = rule.min_effect <= feature.effect || feature.effect.is_nan();
-        feature.adjusted_p = adjusted_p;
+        feature.adjusted_p = *adjusted_p;
         feature.is_drift = feature.p < rule.alpha && matters;
-        let significant = decision.threshold.is_some_and(|level| feature.p < level);
-        is_drift |= significant && matters;
+        feature.is_drift_corrected = *significant && matters;
     }
     Ok(Report {
-        is_drift,
+        is_drift: features.iter().any(|feature| feature.is_drift_corrected),
         threshold: decision.threshold,
         features,
     })
@@ -190,8 +191,7 @@ impl Test {
             Self::KolmogorovSmirnov { .. } | Self::CramerVonMises { .. } => 2.0,
             Self::ChiSquare { .. } | Self::Fisher { .. } => 1.0,
         };
-        let draws = ln_binomial((reference + test) as u64, test as u64);
-        let smallest = ways * (-draws).exp();
+        let smallest = ways * share_of_one(reference, test);
         if level <= smallest {
             return Err(Error::Powerless {
                 reference,
@@ -280,12 +280,15 @@ impl Prepared {
                 (found.p, found.odds_ratio, effect)
             }
         };
+        // What is less than an `f64` holds is not nothing.
+        let p = p.max(f64::MIN_POSITIVE);
         Ok(Feature {
             p,
             distance,
             effect,
             adjusted_p: p,
             is_drift: false,
+            is_drift_corrected: false,
             notes,
         })
     }

@@ -1,4 +1,4 @@
-//! Two-sample tests of one feature at a time. Imports: base, `drift::{correction, error, sample}`.
+//! Two-sample tests of one feature at a time. Imports: base, `drift::{correction, error, permutation, sample}`.
 //!
 //! `Sorted` is a reference that is kept, `features` compares a sample with it, feature by feature.
 //! Below it stand the tests, which work on one feature: on `Pooled`, two sorted samples merged, or on

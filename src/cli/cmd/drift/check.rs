@@ -94,6 +94,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     let mut checked = fitted.check(&features, selection, &ctx.cancel)?;
     checked.name_pictures(&new.paths);
+    checked.notes.extend(new.notes_against(&checked.reference));
     if let Some(path) = &args.html {
         let about = Illustration {
             fitted: &fitted,

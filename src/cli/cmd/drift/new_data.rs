@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::base::Diagnostic;
+use crate::base::{ContentHash, Diagnostic};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::out::Style;
 use crate::cli::params::ParamsArg;
 use crate::cli::pictures::{collect, decode_all, limits};
 use crate::cli::progress::Progress;
+use crate::detect::checked::ReferenceFacts;
 use crate::vision;
 use crate::vision::artifact::Described;
 use crate::vision::image::Pixels;
@@ -30,6 +31,8 @@ pub(super) struct NewData {
     pub(super) truth: Option<Vec<u32>>,
     /// What is no picture, and why.
     pub(super) unreadable: Vec<(PathBuf, String)>,
+    /// The hash of prepared data, and the splits that were taken of them.
+    prepared: Option<(ContentHash, Vec<Split>)>,
 }
 
 /// Where they are.
@@ -73,12 +76,12 @@ impl NewData {
             pixels: Pixels::new(prepared.height, prepared.width, prepared.channels),
             truth: None,
             unreadable: Vec::new(),
+            prepared: None,
         };
         let mut labels = Vec::new();
-        for one in Split::ALL {
-            if split.is_some_and(|split| split != one) {
-                continue;
-            }
+        let asked = |one: &Split| split.is_none_or(|split| split == *one);
+        let splits: Vec<Split> = Split::ALL.into_iter().filter(asked).collect();
+        for &one in &splits {
             let data = prepared.load(one)?;
             new.paths.extend(data.paths);
             new.pixels.append(&data.pixels);
@@ -89,6 +92,7 @@ impl NewData {
             return Err(CliError::usage(Diagnostic::error("no-pictures", headline)));
         }
         new.truth = (prepared.classes == model.classes).then_some(labels);
+        new.prepared = Some((prepared.content_hash, splits));
         Ok(new)
     }
 
@@ -106,6 +110,7 @@ impl NewData {
             pixels: Pixels::new(height, width, target.channels.count()),
             truth: None,
             unreadable: Vec::new(),
+            prepared: None,
         };
         let mut truth = Vec::new();
         let files = collect(ctx, paths)?;
@@ -135,6 +140,31 @@ impl NewData {
         new.tell_unreadable(ctx);
         new.truth = truth.into_iter().collect();
         Ok(new)
+    }
+
+    /// Returns what to know where the pictures are of the very data that the reference is from: they are not
+    /// new, and no verdict says so.
+    pub(super) fn notes_against(&self, reference: &ReferenceFacts) -> Vec<String> {
+        let Some((data, splits)) = &self.prepared else {
+            return Vec::new();
+        };
+        if data.to_string() != reference.data {
+            return Vec::new();
+        }
+        let mut notes = Vec::new();
+        if splits.iter().any(|split| split.name() == reference.split) {
+            notes.push(format!(
+                "the pictures of the reference (the {} split of these data) are among those that were compared with it",
+                reference.split
+            ));
+        }
+        if splits.contains(&Split::Train) && reference.split != Split::Train.name() {
+            notes.push(
+                "the network may have learned from the train split of these data: it is surer of such pictures than of new ones"
+                    .to_owned(),
+            );
+        }
+        notes
     }
 
     fn none_readable(&self) -> Diagnostic {

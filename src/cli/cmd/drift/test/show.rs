@@ -146,15 +146,20 @@ impl Shown<'_> {
         ]);
         for at in order.into_iter().take(SHOWN) {
             let feature = &report.features[at];
+            let word = if feature.is_drift_corrected {
+                "yes"
+            } else {
+                "no"
+            };
             table.row([
                 self.name(at),
                 number(feature.distance),
                 number(feature.p),
                 number(feature.adjusted_p),
                 number(feature.effect),
-                if feature.is_drift { "yes" } else { "no" }.to_owned(),
+                word.to_owned(),
             ]);
-            if feature.is_drift {
+            if feature.is_drift_corrected {
                 table.tone(5, Tone::Bad);
             }
         }
