@@ -126,6 +126,10 @@ mod tests {
             ),
             ("{a: {}}", "`serve.models.a` has no `model`"),
             (
+                "{a: {model: m, drift: true}}",
+                "`serve.models.a.drift` must be a folder or `false`",
+            ),
+            (
                 "{a/b: {model: m}}",
                 "`a/b` is no name for a model that is served",
             ),

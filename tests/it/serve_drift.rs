@@ -272,6 +272,16 @@ fn detectors_are_those_that_were_named_and_none_where_none_are_wanted() {
     );
     drop(server);
     let params = p.read("params.yaml");
+    // They look at pictures, which a server does not keep.
+    let of_pictures = "drift: {split: train, detectors: [{input: properties}], online: [], outlier: {method: none}}";
+    p.write("params.yaml", format!("{params}{of_pictures}\n"));
+    p.ok("drift fit");
+    let server = p.serve_ready("");
+    let refused = server.event("drift_refused");
+    let problem = refused["problem"].as_str().unwrap();
+    assert!(problem.contains("none of the detectors"), "{problem}");
+    assert_eq!(told(&server)["state"], "refused");
+    drop(server);
     p.write("params.yaml", format!("{params}serve: {{drift: false}}\n"));
     let server = p.serve_ready("");
     assert!(!exposes(&server, "cvops_drift_dropped_total"));

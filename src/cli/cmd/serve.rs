@@ -114,7 +114,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
             .ok()
             .map(|project| project.layout.predictions()),
         keys,
-        drift: drift::options(ctx),
+        drift: drift::options(ctx)?,
         watcher: systemd::watcher(),
         give_back: ctx.give_back,
     };

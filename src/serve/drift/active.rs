@@ -67,6 +67,13 @@ fn is_known_here(input: Input) -> bool {
     }
 }
 
+/// Does a server know what any of these detectors look at?
+pub(super) fn can_look(fitted: &Fitted) -> bool {
+    let of_windows = fitted.detectors().map(|one| one.input);
+    let of_streams = fitted.watches().iter().map(|watch| watch.input);
+    of_windows.chain(of_streams).any(is_known_here)
+}
+
 impl Active {
     pub(super) fn new(fitted: Fitted, id: ContentHash, pace: Pace, now: Instant) -> Self {
         let mut left_out = Vec::new();
@@ -264,12 +271,14 @@ impl Active {
             let Some(bytes) = state.stream.as_ref().map(ToString::to_string) else {
                 continue;
             };
-            match stream.online.resume(bytes.as_bytes()) {
+            let online = &mut stream.online;
+            let resumed = guarded(|| online.resume(bytes.as_bytes()).map_err(|e| e.to_string()));
+            match resumed {
                 Ok(()) => {
                     let found = stream.online.drift_since();
                     stream.standing.resume(found.and_then(|_| since(state)));
                 }
-                Err(error) => problems.push(format!("`{}`: {error}", stream.standing.name)),
+                Err(problem) => problems.push(format!("`{}`: {problem}", stream.standing.name)),
             }
         }
         problems
@@ -344,7 +353,7 @@ fn false_alarm(alpha: f64, every: Every) -> FalseAlarm {
 }
 
 /// Does `work`; a panic in it is an error: the thread must go on.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("this is a bug in cvops: the detector panicked".to_owned()))
 }

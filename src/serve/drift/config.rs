@@ -50,11 +50,15 @@ impl DriftConfig {
             window: WINDOW as usize,
             every: None,
         };
-        if !matches!(serve.get("drift"), Some(Value::Map(_))) {
-            return Self {
-                folder: read_folder(serve, "a folder, `false` or a mapping of keys to values"),
-                ..usual
-            };
+        match serve.get("drift") {
+            Some(Value::Map(_)) => {}
+            Some(Value::Bool(true)) => return usual,
+            _ => {
+                return Self {
+                    folder: read_folder(serve, "a folder, `false` or a mapping of keys to values"),
+                    ..usual
+                };
+            }
         }
         let fields = serve.section("drift");
         let dir = fields.optional_text("dir").map(PathBuf::from);
@@ -71,7 +75,7 @@ impl DriftConfig {
 /// Reads the key `drift` as a folder or `false`; `expected` says what it may be.
 pub(in crate::serve) fn read_folder(fields: &Fields<'_, '_>, expected: &str) -> DriftFolder {
     match fields.get("drift") {
-        None | Some(Value::Bool(true)) => DriftFolder::Usual,
+        None => DriftFolder::Usual,
         Some(Value::Bool(false)) => DriftFolder::Off,
         Some(Value::Str(dir)) if !dir.trim().is_empty() => DriftFolder::Named(PathBuf::from(dir)),
         Some(_) => {

@@ -122,9 +122,12 @@ impl Kept {
 
     /// Returns whether the folder is ours, and takes it if nobody has it. Why it cannot be had is told once.
     pub(super) fn is_ours(&mut self) -> bool {
-        if self.lock.is_some() {
+        let place = self.dir.join(LOCK);
+        if self.lock.as_ref().is_some_and(|lock| lock.is_at(&place)) {
             return true;
         }
+        // Somebody has removed the folder: what is locked there is another file now.
+        self.lock = None;
         let problem = match self.take() {
             Ok(true) => {
                 self.told = None;
@@ -300,6 +303,12 @@ mod tests {
         assert!(!second.is_ours());
         drop(first);
         assert!(second.is_ours());
+        // The folder is removed, and there again.
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        assert!(second.is_ours());
+        second.keep(&state("m")).unwrap();
+        let mut other = Kept::new(dir.path().to_owned());
+        assert!(!other.is_ours());
         // A file stands where the folder is to be.
         let mut third = Kept::new(dir.path().join(LOCK));
         assert!(!third.is_ours());

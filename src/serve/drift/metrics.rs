@@ -92,7 +92,7 @@ impl DriftMetrics {
         self.checks(model, ALL_DETECTORS, LookResult::Error);
     }
 
-    /// Creates what is known of a detector before its first look.
+    /// Creates what is known of a detector before its first look, since the start or a reset.
     pub(super) fn begin(&self, model: &str, standing: &Standing) {
         for result in LookResult::ALL {
             self.checks(model, &standing.name, result);
@@ -114,7 +114,7 @@ impl DriftMetrics {
     }
 
     /// Tells what a detector says.
-    pub(super) fn tell(&self, model: &str, standing: &Standing) {
+    fn tell(&self, model: &str, standing: &Standing) {
         let this = [model, standing.name.as_str()];
         if standing.looked_at.is_some() || standing.is_detected {
             let found = i64::from(standing.is_detected);

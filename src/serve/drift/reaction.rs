@@ -23,7 +23,7 @@ const END_POLL: Duration = Duration::from_millis(10);
 pub struct DriftFound {
     /// The name under which the model is served.
     pub model: String,
-    /// The version that answers.
+    /// The version that answers; empty if another model has taken its place meanwhile.
     pub version: String,
     /// The detector.
     pub detector: String,
@@ -61,8 +61,9 @@ pub struct Reaction {
 pub(super) struct Reactor {
     reaction: Reaction,
     observe: Observer,
-    /// When a command was last started, by this server or, once that is looked up, one before.
-    last: Option<Timestamp>,
+    /// From when on, and for how long, no command is started because one was: by this server or, once that is
+    /// looked up, one before. The clock may be put forward or back meanwhile.
+    rest: Option<(Instant, Duration)>,
     is_looked_up: bool,
     running: Option<JoinHandle<()>>,
     cancel: Cancel,
@@ -74,7 +75,7 @@ impl Reactor {
         Self {
             reaction,
             observe,
-            last: None,
+            rest: None,
             is_looked_up: false,
             running: None,
             cancel: Cancel::new(),
@@ -92,12 +93,13 @@ impl Reactor {
         if self.running.as_ref().is_some_and(|one| !one.is_finished()) || !kept.is_ours() {
             return;
         }
+        let period = self.reaction.period;
         if !self.is_looked_up {
-            self.last = kept.ran().and_then(|ran| ran.started_at.parse().ok());
+            let last = kept.ran().and_then(|ran| ran.started_at.parse().ok());
+            self.rest = last.map(|last| (Instant::now(), left(last, period, clock::now())));
             self.is_looked_up = true;
         }
-        let (now, period) = (clock::now(), self.reaction.period);
-        if self.last.is_some_and(|last| !is_over(last, period, now)) {
+        if self.rest.is_some_and(|(from, rest)| from.elapsed() < rest) {
             return;
         }
         let (file, ran) = (kept.ran_file(), Ran::new(&found.model, &found.detector));
@@ -113,7 +115,7 @@ impl Reactor {
             return;
         }
         self.has_warned = false;
-        self.last = Some(now);
+        self.rest = Some((Instant::now(), period));
         self.start(found, file, ran);
     }
 
@@ -174,13 +176,12 @@ impl Reactor {
     }
 }
 
-/// Has the period that began at `last` passed? A clock that was put back begins a new one.
-fn is_over(last: Timestamp, period: Duration, now: Timestamp) -> bool {
+/// Returns what is left of the period that began at `last`: all of it if the clock was put back since, so that a
+/// command is never run too early, and at most one period too late.
+fn left(last: Timestamp, period: Duration, now: Timestamp) -> Duration {
     let passed = now.as_millisecond().saturating_sub(last.as_millisecond());
-    match u64::try_from(passed) {
-        Ok(passed) => period.as_millis() <= u128::from(passed),
-        Err(_) => true,
-    }
+    let passed = Duration::from_millis(u64::try_from(passed).unwrap_or(0));
+    period.saturating_sub(passed)
 }
 
 #[cfg(test)]
@@ -238,7 +239,7 @@ mod tests {
             Reactor::new(reaction, observe)
         };
         let mut kept = Kept::new(dir.path().to_owned());
-        let (soon, day) = (Duration::from_nanos(1), Duration::from_hours(24));
+        let (soon, day) = (Duration::ZERO, Duration::from_hours(24));
         let mut first = reactor(soon);
         first.react(found("one"), &mut kept);
         assert_eq!(starts.recv().unwrap().detector, "one");
@@ -270,10 +271,14 @@ mod tests {
 
     #[test]
     fn a_period_ends_and_a_clock_that_is_put_back_begins_a_new_one() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let (start, hour) = (at("2026-03-01T10:00:00Z"), Duration::from_hours(1));
-        assert!(!is_over(start, hour, at("2026-03-01T10:59:59Z")));
-        assert!(is_over(start, hour, at("2026-03-01T11:00:00Z")));
-        assert!(is_over(start, hour, at("2026-02-28T10:00:00Z")));
+        let hour = Duration::from_hours(1);
+        let left_at = |now: &str| {
+            let at = |text: &str| text.parse::<Timestamp>().unwrap();
+            left(at("2026-03-01T10:00:00Z"), hour, at(now))
+        };
+        assert_eq!(left_at("2026-03-01T10:59:59Z"), Duration::from_secs(1));
+        assert_eq!(left_at("2026-03-01T11:00:00Z"), Duration::ZERO);
+        assert_eq!(left_at("2026-03-02T10:00:00Z"), Duration::ZERO);
+        assert_eq!(left_at("2026-02-28T10:00:00Z"), hour);
     }
 }

@@ -32,9 +32,11 @@ async fn try_reset(service: &Service, name: &str) -> Result<(), Refusal> {
     };
     let tap = served.drift.clone().ok_or_else(unwatched)?;
     // A check that is under way comes first.
-    match tokio::task::spawn_blocking(move || tap.reset()).await {
+    let timeout = service.config.timeout;
+    match tokio::time::timeout(timeout, tap.reset()).await {
         Ok(Some(true)) => Ok(()),
         Ok(Some(false)) => Err(unwatched()),
-        Ok(None) | Err(_) => Err(Refusal::internal("drift is not watched any more")),
+        Ok(None) => Err(Refusal::internal("drift is not watched any more")),
+        Err(_) => Err(Refusal::deadline(timeout)),
     }
 }

@@ -1,12 +1,14 @@
-//! Where answers leave the path of requests. Imports: base, prometheus, arc-swap,
+//! Where answers leave the path of requests. Imports: base, prometheus, arc-swap, tokio,
 //! `serve::model`, `serve::drift::shown`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use prometheus::IntCounter;
+use tokio::sync::oneshot;
 
 use crate::base::ContentHash;
 use crate::serve::model::Model;
@@ -15,13 +17,15 @@ use super::shown::DriftInfo;
 
 /// Answers that wait to be looked at.
 const WAITING_MAX: usize = 4096;
+/// How often it is tried to get a reset into a full queue.
+const FULL_POLL: Duration = Duration::from_millis(10);
 
 /// What the monitor is told.
 pub(super) enum Message {
     /// A picture was answered.
     Seen(Seen),
     /// The detectors of this model are to begin anew; whether it has any is answered.
-    Reset(usize, SyncSender<bool>),
+    Reset(usize, oneshot::Sender<bool>),
     /// The server ends.
     End(SyncSender<()>),
 }
@@ -97,11 +101,18 @@ impl Tap {
     }
 
     /// Has the detectors begin anew, and returns whether there are any; `None` if the monitor has ended.
-    /// Blocks until it is done.
-    pub(super) fn reset(&self) -> Option<bool> {
-        let (done, told) = sync_channel(1);
-        self.sender.send(Message::Reset(self.served, done)).ok()?;
-        told.recv().ok()
+    /// Waits for all that came before, on no thread: there are few for those that wait.
+    pub(super) async fn reset(&self) -> Option<bool> {
+        let (done, told) = oneshot::channel();
+        let mut message = Message::Reset(self.served, done);
+        loop {
+            match self.sender.try_send(message) {
+                Ok(()) => return told.await.ok(),
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return None,
+            }
+            tokio::time::sleep(FULL_POLL).await;
+        }
     }
 
     /// Is this the model at the position `served`?
@@ -147,6 +158,9 @@ mod tests {
         // Nobody is there any more: that is no wait and no error either.
         drop(messages);
         tap.push(&model, &[1.0]);
-        assert_eq!((dropped.get(), tap.reset()), (6, None));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        assert_eq!((dropped.get(), runtime.block_on(tap.reset())), (6, None));
     }
 }

@@ -16,7 +16,7 @@ use crate::serve::model::Model;
 use crate::serve::run::{Observer, ServerEvent};
 use crate::serve::served::Served;
 
-use super::active::{Active, Pace};
+use super::active::{Active, Pace, can_look, guarded};
 use super::config::Every;
 use super::kept::{Kept, State};
 use super::metrics::DriftMetrics;
@@ -120,7 +120,7 @@ impl Watched {
             }
             return;
         }
-        match self.load(&model) {
+        match guarded(|| self.load(&model)) {
             // Written anew, and the same.
             Ok((_, id)) if is_same_model && self.is_fitted_as(id) => {}
             Ok((fitted, id)) => self.begin(around, kept, fitted, id),
@@ -137,6 +137,11 @@ impl Watched {
         let fitted = Fitted::load(&self.source.dir).map_err(|e| told(&e))?;
         let misfit = fitted.require_model(model.predictor.model());
         misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
+        if !can_look(&fitted) {
+            return Err(format!(
+                "none of the detectors in `{shown}` can look at answers, of which a server keeps no pictures and no embeddings; add one of softmax, label, entropy or margin to `drift.detectors`, then run `cvops drift fit`"
+            ));
+        }
         Ok((fitted, id))
     }
 
@@ -240,9 +245,9 @@ impl Watched {
             Phase::Active(active) => {
                 self.rate.add();
                 self.is_changed = true;
-                let (name, mut is_alarm) = (&self.served.name, false);
+                let (weights, mut is_alarm) = (active.weights(), false);
                 active.take(seen.probabilities, now, &mut |standing, news| {
-                    is_alarm |= looked(around, &self.served, name, standing, news);
+                    is_alarm |= looked(around, &self.served, weights, standing, news);
                 });
                 is_alarm
             }
@@ -259,9 +264,9 @@ impl Watched {
             return false;
         }
         self.is_changed = true;
-        let (name, mut is_alarm) = (&self.served.name, false);
+        let (weights, mut is_alarm) = (active.weights(), false);
         active.check(now, &around.cancel, &mut |standing, news| {
-            is_alarm |= looked(around, &self.served, name, standing, news);
+            is_alarm |= looked(around, &self.served, weights, standing, news);
         });
         self.show(around);
         is_alarm
@@ -274,7 +279,7 @@ impl Watched {
         };
         active.reset(Instant::now());
         for standing in active.standings() {
-            around.metrics.tell(&self.served.name, standing);
+            around.metrics.begin(&self.served.name, standing);
         }
         self.is_changed = true;
         self.show(around);
@@ -318,7 +323,7 @@ impl Watched {
         let now = Instant::now();
         let lasts = |one: &&Standing| one.held_for(now).is_some_and(|held| after <= held);
         let standing = active.standings().find(lasts)?;
-        Some(found(&self.served, standing))
+        Some(found(&self.served, active.weights(), standing))
     }
 
     /// Keeps where the detectors stand, if that changed.
@@ -371,8 +376,16 @@ fn resume(active: &mut Active, state: &State, kept: &Kept) {
     }
 }
 
-/// Tells what a detector says after a look; returns whether it found drift for the first time.
-fn looked(around: &Around, served: &Served, name: &str, standing: &Standing, news: News) -> bool {
+/// Tells what a detector says after a look at answers of these weights; returns whether it found drift for the
+/// first time.
+fn looked(
+    around: &Around,
+    served: &Served,
+    weights: ContentHash,
+    standing: &Standing,
+    news: News,
+) -> bool {
+    let name = &served.name;
     around.metrics.looked(name, standing);
     match news {
         News::None => false,
@@ -387,9 +400,9 @@ fn looked(around: &Around, served: &Served, name: &str, standing: &Standing, new
             false
         }
         News::Alarm => {
-            let event = DriftEvent::Found(found(served, standing));
+            let event = DriftEvent::Found(found(served, weights, standing));
             (around.observe)(ServerEvent::Drift {
-                model: name.to_owned(),
+                model: name.clone(),
                 event,
             });
             true
@@ -397,8 +410,9 @@ fn looked(around: &Around, served: &Served, name: &str, standing: &Standing, new
     }
 }
 
-fn found(served: &Served, standing: &Standing) -> DriftFound {
-    let model = served.main.model();
+fn found(served: &Served, weights: ContentHash, standing: &Standing) -> DriftFound {
+    // Another one may have taken its place meanwhile.
+    let model = served.main.model().filter(|model| model.weights == weights);
     DriftFound {
         model: served.name.clone(),
         version: model.map_or_else(String::new, |model| model.version.version.clone()),

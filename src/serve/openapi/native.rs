@@ -268,7 +268,7 @@ fn reload() {}
 #[expect(dead_code, reason = "describes a route")]
 fn unload() {}
 
-#[utoipa::path(post, path = "/models/{name}/drift/reset", tag = "model", summary = "Have the detectors of drift of a model begin anew",
+#[utoipa::path(post, path = "/models/{name}/drift/reset", tag = MODELS, summary = "Have the detectors of drift of a model begin anew",
     params(("name" = String, Path, description = "The name under which it is served")),
     responses(
         (status = 200, description = "Alarms and windows are forgotten", body = Health, example = json!({"status": "reset"})),
@@ -278,6 +278,7 @@ fn unload() {}
         (status = 409, description = "No detector watches it", body = ErrorBody),
         (status = 413, description = "The body is above the limit", body = ErrorBody),
         (status = 500, description = "A bug of the server", body = ErrorBody),
+        (status = 504, description = "The detectors are at work for longer than a request may take", body = ErrorBody),
     ))]
 #[expect(dead_code, reason = "describes a route")]
 fn drift_reset() {}

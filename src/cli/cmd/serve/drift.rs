@@ -17,7 +17,7 @@ use crate::base::{Cancel, Diagnostic};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::params::here_or_in_root;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::serve::{
     Config, DriftEvent, DriftFolder, DriftFound, DriftOptions, DriftSource, Given, OnDrift,
     Reaction,
@@ -100,18 +100,26 @@ pub(super) fn refuse_for_several(
 
 /// Returns where it is kept how detectors stand, and what is done when they find drift; outside of a project
 /// there is no place for either.
-pub(super) fn options(ctx: &Ctx) -> Option<DriftOptions> {
-    let project = ctx.project().ok()?;
+///
+/// # Errors
+/// The project cannot be opened: that is not as good as none, nothing would be run when drift is found.
+pub(super) fn options(ctx: &Ctx) -> Result<Option<DriftOptions>, CliError> {
+    match project::find_root(&ctx.dir) {
+        Ok(_) => {}
+        Err(project::Error::NotAProject { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let project = ctx.project()?;
     let settings = &project.config.on_drift;
     let reaction = settings.command.as_ref().map(|command| Reaction {
         command: Arc::new(ShellCommand::new(command, &project)),
         period: settings.period,
         after: settings.after,
     });
-    Some(DriftOptions {
+    Ok(Some(DriftOptions {
         dir: project.layout.drift(),
         reaction,
-    })
+    }))
 }
 
 /// The command of the settings.
@@ -143,10 +151,11 @@ impl OnDrift for ShellCommand {
             .stderr(writer)
             // A Ctrl-C at the terminal is for the server, which then asks the command to end.
             .process_group(0);
+        // Before it is started: a command that nobody listens to would be one that nobody waits for.
+        let read = forward(reader)?;
         let mut child = command.spawn()?;
         // It holds the other end of the pipe.
         drop(command);
-        let read = forward(reader)?;
         let status = wait(&mut child, cancel);
         let _ = read.recv_timeout(LAST_LINES);
         status
@@ -221,10 +230,7 @@ pub(super) fn text(model: &str, event: &DriftEvent) -> String {
             detectors,
             left_out,
         } => {
-            let mut text = match detectors.as_slice() {
-                [] => format!("no detector watches `{model}` for drift"),
-                names => format!("`{model}` is watched for drift by {}", quoted(names)),
-            };
+            let mut text = format!("`{model}` is watched for drift by {}", quoted(detectors));
             if !left_out.is_empty() {
                 let _ = write!(
                     text,
