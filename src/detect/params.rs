@@ -42,6 +42,8 @@ use super::kind::{Correction, Family, OutlierMethod, TestKind, WatchMethod};
 
 /// The largest whole number that every YAML and JSON reader keeps exactly.
 const SEED_MAX: u64 = 1 << 53;
+/// The most that p-values come from.
+pub(super) const PERMUTATIONS_MAX: usize = 100_000;
 /// Detectors of one list.
 const DETECTORS_MAX: usize = 32;
 /// Characters of a detector's name, which labels metrics.
@@ -162,7 +164,7 @@ impl DriftParams {
             rows: fields.int("rows", 2000, 10..=20_000) as usize,
             alpha: fields.float("alpha", 0.05, 1e-6..=0.5),
             family: fields.choice("family", Family::Bonferroni, &Family::NAMES),
-            permutations: fields.int("permutations", 1000, 19..=100_000) as usize,
+            permutations: fields.int("permutations", 1000, 19..=PERMUTATIONS_MAX as u64) as usize,
             pca: fields.int("pca", 32, 1..=128) as usize,
             detectors,
             online,

@@ -214,7 +214,7 @@ fn what_cannot_be_computed_is_never_no_drift() {
     // Probabilities alone, as in a log.
     let all = features(60, 0.0, 2);
     let rows: Vec<Vec<f64>> = (0..60)
-        .map(|row| all.probabilities().row(row).to_vec())
+        .map(|row| all.probabilities().unwrap().row(row).to_vec())
         .collect();
     let logged = Features::of_probabilities(&rows).unwrap();
     let whole = check(&logged, Selection::All);
