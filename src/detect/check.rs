@@ -369,7 +369,7 @@ impl About<'_> {
 
 /// Returns `count`, or as many permutations as it takes for p to be below `level`: parameters were held against the
 /// level of a check that stands alone. Beyond what parameters may ask for, the detector says that it cannot tell.
-fn enough(count: usize, level: f64) -> usize {
+pub(super) fn enough(count: usize, level: f64) -> usize {
     match TooFewPermutations::check(count, level) {
         Ok(Some(few)) => few.needed.clamp(count, PERMUTATIONS_MAX.max(count)),
         Ok(None) | Err(_) => count,

@@ -2,7 +2,8 @@
 //! what people read about it.
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
-//! keeps them), `check` compares, `checked` is what it says; `arrays` are features from elsewhere.
+//! keeps them), `check` compares, `checked` is what it says, `served` does so over a time; `arrays` are features from
+//! elsewhere.
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
@@ -20,6 +21,7 @@ mod outlier;
 pub mod params;
 mod projection;
 mod rows;
+pub mod served;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ fn described() -> Described {
 }
 
 /// Answers whose embeddings, brightness and favourite class are moved by `shift`.
-fn features(rows: usize, shift: f64, seed: u64) -> Features {
+pub(super) fn features(rows: usize, shift: f64, seed: u64) -> Features {
     let mut rng = rng::stream(seed, "test.detect", 0);
     let mut draw = || rng.random::<f64>();
     let (mut probabilities, mut embeddings, mut properties) = (vec![], vec![], vec![]);
@@ -60,7 +60,7 @@ fn features(rows: usize, shift: f64, seed: u64) -> Features {
         .unwrap()
 }
 
-fn detector(input: Input, test: TestKind) -> DetectorParams {
+pub(super) fn detector(input: Input, test: TestKind) -> DetectorParams {
     DetectorParams {
         origin: Origin::Given,
         name: format!("{}_{}", input.name(), test.name()),
@@ -83,7 +83,7 @@ fn online(input: Input, method: WatchMethod) -> OnlineParams {
     }
 }
 
-fn params() -> DriftParams {
+pub(super) fn params() -> DriftParams {
     DriftParams {
         split: Split::Test,
         rows: 100,
@@ -117,7 +117,7 @@ fn params() -> DriftParams {
     }
 }
 
-fn fit(params: &DriftParams) -> Result<Fitted, Error> {
+pub(super) fn fit(params: &DriftParams) -> Result<Fitted, Error> {
     let features = features(80, 0.0, 1);
     let pixels = Pixels::from_data(4, 4, 3, vec![128; 80 * 48]).unwrap();
     let reference = ReferenceData {
