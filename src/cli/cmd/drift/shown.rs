@@ -236,7 +236,8 @@ fn number(value: f64) -> String {
     format!("{value:.3}")
 }
 
-fn probability(p: f64) -> String {
+/// Returns a p-value as it is shown.
+pub(super) fn probability(p: f64) -> String {
     if p < 0.0001 {
         return format!("{p:.0e}");
     }
