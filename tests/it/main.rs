@@ -30,6 +30,8 @@ mod doctor;
 #[cfg(feature = "vision")]
 mod drift;
 #[cfg(feature = "vision")]
+mod drift_report;
+#[cfg(feature = "vision")]
 mod drift_test;
 mod dvc;
 mod dvc_beside;
