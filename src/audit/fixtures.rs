@@ -8,6 +8,8 @@ use crate::base::rng::{self, ChaCha8Rng};
 /// Points around the centres of classes, and the labels that somebody gave them.
 pub(super) struct Labelled {
     pub(super) features: Features,
+    /// Right ones.
+    pub(super) truth: Vec<u32>,
     /// Given ones.
     pub(super) labels: Vec<u32>,
     pub(super) classes: usize,
@@ -35,10 +37,11 @@ pub(super) fn labelled(draw: Draw, seed: u64) -> Labelled {
             centre.iter().map(|x| draw.apart * x / length).collect()
         })
         .collect();
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let (mut values, mut truth, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for point in 0..draw.points {
         let class = point % draw.classes;
         values.extend(centres[class].iter().map(|x| (x + normal(&mut rng)) as f32));
+        truth.push(class as u32);
         let given = if rng.random::<f64>() < draw.wrong {
             (class + rng.random_range(1..draw.classes)) % draw.classes
         } else {
@@ -48,6 +51,7 @@ pub(super) fn labelled(draw: Draw, seed: u64) -> Labelled {
     }
     Labelled {
         features: Features::new(values, draw.width, FeatureSource::Embedding).unwrap(),
+        truth,
         labels,
         classes: draw.classes,
     }

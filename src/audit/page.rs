@@ -6,7 +6,8 @@
 
 use crate::base::units;
 use crate::report::chart::NumberFormat;
-use crate::report::page::{Block, Page, Section, Tile};
+use crate::report::page::{Block, Page, Section, Tile, cut};
+use crate::report::wording::{keep_end, sentence};
 use crate::report::{Align, Table, Tone};
 
 use super::finding::{Audit, Check, Finding, Severity};
@@ -307,11 +308,6 @@ fn shortcut_table(shortcuts: &[Shortcut], audit: &Audit) -> Table {
     table
 }
 
-/// Says that a list is longer than what is shown of it.
-fn cut(count: usize, shown: usize) -> Option<Block> {
-    (shown < count).then(|| Block::Prose(format!("The first {shown} of {count}.")))
-}
-
 fn p_value(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".to_owned()
@@ -330,20 +326,7 @@ fn class(audit: &Audit, index: u32) -> String {
 
 /// Cuts the front of a long name: paths differ at their end.
 fn shortened(name: &str) -> String {
-    let length = name.chars().count();
-    if length <= NAME_MAX {
-        return name.to_owned();
-    }
-    let end: String = name.chars().skip(length + 1 - NAME_MAX).collect();
-    format!("…{end}")
-}
-
-/// Begins with a capital.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    keep_end(name, NAME_MAX)
 }
 
 /// Returns the heading of a check.

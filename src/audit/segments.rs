@@ -144,7 +144,7 @@ fn of_measure(
         }
         let accuracy = |share: Share| share.ones as f64 / share.of as f64;
         let (of_segment, of_rest) = (accuracy(inside), accuracy(rest));
-        let values = || rows.iter().map(|row| measure.values[*row]);
+        let values = || rows.iter().map(move |row| measure.values[*row]);
         segments.push(Segment {
             property: measure.name,
             also: Vec::new(),

@@ -158,7 +158,7 @@ impl Cells {
 
     /// Returns the smoothed share of each bin on one side of `class`, outside of `fold`.
     fn shares(&self, fold: usize, class: usize, side: Side) -> Vec<f64> {
-        let others = || (0..FOLDS).filter(|other| *other != fold);
+        let others = || (0..FOLDS).filter(move |other| *other != fold);
         let total = |bin: usize| others().map(|fold| self.total(fold, bin)).sum::<u64>();
         let of_class = |bin: usize| others().map(|fold| self.at(fold, bin, class)).sum::<u64>();
         let all: Vec<f64> = (0..self.bins).map(|bin| total(bin) as f64).collect();

@@ -41,6 +41,8 @@ mod templates;
 mod tracked;
 mod usage;
 mod validity;
+#[cfg(feature = "vision")]
+mod written;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,13 @@
 //! What a check says: the verdict, what each detector measured, which classes moved, what accuracy is left.
-//! Plain data that is shown, written as JSON and made into a page. Imports: `detect::features` (the names of inputs).
+//! Plain data that is shown, written as JSON and made into a page. Imports: `base::units`, `detect::features`
+//! (the names of inputs).
 //!
 //! Numbers that are not finite (the effect between two constants, the odds of nothing) are `None`, `null` in
 //! JSON. Shares and probabilities are 0..=1.
 
 use serde::{Deserialize, Serialize};
+
+use crate::base::units;
 
 use super::features::Input;
 
@@ -240,6 +243,30 @@ impl Checked {
             Outcome::Failed(reason) => Some((one, reason.as_str())),
             Outcome::Measured(_) => None,
         })
+    }
+
+    /// Returns the verdict as one line: `drift: 2 of 6 detectors (…); 40 pictures against …`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let compared = format!(
+            "{} against {} of the {} split",
+            units::count(self.rows, "picture"),
+            self.reference.rows,
+            self.reference.split
+        );
+        let all = units::count(self.detectors.len(), "detector");
+        match self.verdict {
+            Verdict::Drift => {
+                let fired: Vec<&str> = self.fired().map(|one| one.name.as_str()).collect();
+                let names = fired.join(", ");
+                format!("drift: {} of {all} ({names}); {compared}", fired.len())
+            }
+            Verdict::NoDrift => format!("no drift: {all}; {compared}"),
+            Verdict::Incomplete => {
+                let failed = self.failed().count();
+                format!("no verdict: {failed} of {all} could not be computed; {compared}")
+            }
+        }
     }
 
     /// Writes the paths of the new pictures beside the rows that are named; `paths` has one for each row.

@@ -8,7 +8,7 @@ use crate::base::{Cancel, ContentHash};
 use crate::drift::Sample;
 use crate::vision;
 use crate::vision::artifact::Described;
-use crate::vision::image::{Channels, Pixels, thumbnail};
+use crate::vision::image::{Pixels, thumbnail_of};
 use crate::vision::shard::Split;
 
 use super::Error;
@@ -312,20 +312,11 @@ fn find(samples: &[(Input, Sample)], input: Input) -> Option<&Sample> {
 
 fn thumbnails(pixels: &Pixels, seed: u64) -> Thumbnails {
     let chosen = rows::choose(pixels.count(), THUMBNAILS_MAX, seed, "detect.thumbnails");
-    let Some(channels) = Channels::from_count(pixels.channels() as u64) else {
-        return Thumbnails {
-            pictures: Vec::new(),
-            rows: Vec::new(),
-        };
-    };
-    let picture = |row: &usize| {
-        let values = pixels.image(*row);
-        thumbnail(values, pixels.height(), pixels.width(), channels)
-    };
-    Thumbnails {
-        pictures: chosen.iter().map(picture).collect(),
-        rows: chosen,
-    }
+    let shown = chosen
+        .into_iter()
+        .filter_map(|row| Some((row, thumbnail_of(pixels, row)?)));
+    let (rows, pictures) = shown.unzip();
+    Thumbnails { pictures, rows }
 }
 
 /// What is being fitted.

@@ -2,8 +2,8 @@
 //! what people read about it.
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
-//! keeps them), `check` compares, `checked` is what it says, `served` does so over a time; `arrays` are features from
-//! elsewhere.
+//! keeps them), `check` compares, `checked` is what it says, `page` shows it with pictures, `served` compares over a
+//! time; `arrays` are features from elsewhere.
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
@@ -18,10 +18,12 @@ pub mod fitted;
 mod folder;
 pub mod kind;
 mod outlier;
+mod page;
 pub mod params;
 mod projection;
 mod rows;
 pub mod served;
+pub mod tables;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -33,5 +35,6 @@ pub use error::Error;
 pub use features::{Features, Input};
 pub use fitted::Fitted;
 pub use outlier::{OutlierScore, OutlierSpec};
+pub use page::{Illustration, page};
 pub use params::DriftParams;
 pub use watch::Watch;

@@ -11,6 +11,7 @@ pub mod graph;
 pub mod page;
 pub mod svg;
 pub mod table;
+pub mod wording;
 
 pub use graph::{GraphView, NodeState, NodeView};
 pub use page::Page;

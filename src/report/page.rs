@@ -155,6 +155,35 @@ pub struct PictureFact {
     pub tone: Tone,
 }
 
+impl PictureFact {
+    /// Returns the fact.
+    #[must_use]
+    pub fn new(name: &str, value: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.into(),
+            tone,
+        }
+    }
+}
+
+/// Says that a list is longer than the `shown` items of it; `None` if it is not.
+#[must_use]
+pub fn cut(count: usize, shown: usize) -> Option<Block> {
+    (shown < count).then(|| Block::Prose(format!("The first {shown} of {count}.")))
+}
+
+/// Takes pictures while all of them together add at most `room` bytes to a page, in base64. What comes
+/// later is not asked for.
+pub fn fitting(pictures: impl IntoIterator<Item = Picture>, room: usize) -> Vec<Picture> {
+    let mut left = room;
+    let taken = pictures.into_iter().map_while(|picture| {
+        left = left.checked_sub(picture.png.len() * 4 / 3 + 4)?;
+        Some(picture)
+    });
+    taken.collect()
+}
+
 const CSS: &str = include_str!("page.css");
 
 impl Page {

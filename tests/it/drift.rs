@@ -3,6 +3,7 @@
 use serde_json::Value;
 use snapbox::str;
 
+use crate::support::html::fetched;
 use crate::support::pictures::{PARAMS, png, stripe};
 use crate::support::{Exit, Output, Project, check, project};
 
@@ -109,6 +110,55 @@ fn darkened_pictures_are_drift_and_it_is_said_which() {
     let one = checked(&p, "dark --detector properties", 1);
     assert_eq!(one["detectors"].as_array().unwrap().len(), 1);
     assert_eq!(one["detectors"][0]["alpha"], 0.001);
+}
+
+#[test]
+fn the_page_shows_what_moved_and_needs_nothing_else() {
+    let p = fitted();
+    darkened(&p, "dark", 20);
+    p.write("dark/bad.png", "hello\n");
+    let without = p.cvops("drift check dark");
+    assert!(
+        without.stderr.contains("`--html FILE`"),
+        "{}",
+        without.stderr
+    );
+    let output = p.cvops("drift check dark --html reports/new/drift.html");
+    ends_with(&output, 1);
+    assert!(output.stderr.contains("`reports/new/drift.html`"));
+    assert_eq!(output.stdout, without.stdout);
+    let page = p.read("reports/new/drift.html");
+    assert_eq!(fetched(&page), [""; 0]);
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    // The verdict is that of the terminal.
+    let verdict = output.stdout.lines().last().unwrap();
+    let verdict = verdict.strip_prefix("drift: ").unwrap();
+    assert!(page.contains(&format!("Drift: {verdict}.")), "{verdict}");
+    for shown in [
+        "accuracy, counted",
+        "accuracy, estimated",
+        "Predicted classes",
+        "New pictures most unlike the reference",
+        "alt=\"dark/",
+        "of the reference: taken for",
+        "probability of across",
+        ">brightness<",
+        "principal component",
+        "dark/bad.png",
+        "not a PNG",
+        "What to do next",
+    ] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    // 16 new pictures and 16 of the reference; no score of outliers was fitted.
+    assert_eq!(page.matches("data:image/png;base64,").count(), 32);
+    ends_with(&p.cvops("drift check dark --html again.html --no-fail"), 0);
+    assert_eq!(p.read("again.html"), page);
+    // What cannot be written is an error, not a verdict.
+    p.write("file", "");
+    let output = p.cvops("drift check dark --html file/drift.html");
+    ends_with(&output, 2);
+    assert!(output.stderr.contains("file"), "{}", output.stderr);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn flipped_labels_of_drawn_pictures_are_found_without_a_model() {
     assert_eq!(item.class.as_deref(), Some(pictures.class(row)));
     let other = if drawn[row].class == 0 { "b" } else { "a" };
     assert!(
-        item.detail.starts_with(&format!("rather `{other}` (0.")),
+        item.detail.starts_with(&format!("rather `{other}` (")),
         "{}",
         item.detail
     );
@@ -84,12 +84,10 @@ fn a_class_that_is_brighter_is_a_shortcut() {
         .iter()
         .find(|finding| finding.check == Check::Shortcuts)
         .unwrap();
-    let named = |item: &&Item| {
-        item.detail
-            .starts_with("`brightness` alone tells `a` from the rest")
-    };
+    let named = "`brightness` alone tells `a` from the rest";
+    let mut items = shortcuts.items.iter();
     assert!(
-        shortcuts.items.iter().any(|item| named(&item)),
+        items.any(|item| item.detail.starts_with(named)),
         "{shortcuts:?}"
     );
 }
@@ -135,9 +133,8 @@ fn too_few_or_equal_pictures_are_told_in_a_note() {
     let few = learnt(&table(&halves(12)));
     assert!(few.notes[0].contains("fewer than two classes have 10 different pictures"));
     // Copies are no other pictures.
-    let mut copies = halves(2);
-    copies.extend(copies.clone());
-    let copies: Vec<Drawn> = (0..10).flat_map(|_| copies.clone()).collect();
+    let two = halves(2);
+    let copies: Vec<Drawn> = (0..40).map(|row| two[row % 2].clone()).collect();
     assert!(learnt(&table(&copies)).notes[0].contains("fewer than two classes"));
     let none = learnt(&table(&[]));
     assert!(none.shortcuts.is_empty() && none.notes.len() == 1);
@@ -152,9 +149,7 @@ fn json_names_files_and_indices_of_classes() {
     assert_eq!(json["features"], "pixels");
     assert_eq!(json["judge"], "probe");
     let suspect = &json["labels"]["suspects"][0];
-    assert_eq!(
-        (&suspect["path"], &suspect["given"]),
-        (&"00050.png".into(), &1.into())
-    );
+    assert_eq!(suspect["path"], "00050.png");
+    assert_eq!(suspect["given"], 1);
     assert!(suspect.get("row").is_none() && json.get("notes").is_none());
 }

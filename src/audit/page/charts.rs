@@ -1,9 +1,7 @@
 //! How the pictures of the splits compare: classes, and properties. Imports: report, `vision::dataset`,
 //! `vision::image`, `audit::{finding, pictures}`.
 
-use crate::report::chart::{
-    Arrangement, Axis, GroupedBars, GroupedRow, LineChart, Naming, NumberFormat, Series,
-};
+use crate::report::chart::{Arrangement, GroupedBars, GroupedRow, NumberFormat, Spread};
 use crate::report::page::{Block, Chart};
 use crate::report::{Align, Table};
 use crate::vision::dataset::Split;
@@ -71,43 +69,20 @@ pub(super) fn properties(pictures: &Pictures) -> Vec<Chart> {
 }
 
 fn property(pictures: &Pictures, at: usize) -> Option<Chart> {
-    let values = || pictures.rows.iter().map(|picture| picture.properties[at]);
-    let least = values().fold(f64::INFINITY, f64::min);
-    let most = values().fold(f64::NEG_INFINITY, f64::max);
-    let varies = least < most && (most - least).is_finite();
-    if !varies {
-        return None;
-    }
-    let step = (most - least) / INTERVALS as f64;
-    let series = Split::ALL.iter().filter_map(|split| {
-        let mut counts = [0_usize; INTERVALS];
-        for picture in pictures
-            .rows
-            .iter()
-            .filter(|picture| picture.split == *split)
-        {
-            let interval = ((picture.properties[at] - least) / step) as usize;
-            counts[interval.min(INTERVALS - 1)] += 1;
-        }
-        let all = counts.iter().sum::<usize>() as f64;
-        let middle = |interval: usize| least + step * (interval as f64 + 0.5);
-        let points = counts.iter().enumerate();
-        (0.0 < all).then(|| Series {
-            name: split.name().to_owned(),
-            points: points
-                .map(|(interval, count)| (middle(interval), *count as f64 / all))
-                .collect(),
-        })
-    });
-    let chart = LineChart {
+    let of = |split: Split| {
+        let rows = pictures.rows.iter().filter(move |row| row.split == split);
+        rows.map(|row| row.properties[at]).collect::<Vec<f64>>()
+    };
+    let spread = Spread {
         title: PROPERTIES[at].to_owned(),
-        x: Axis::linear(PROPERTIES[at]),
-        y: Axis::linear("share of the split"),
-        series: series.collect(),
-        naming: Naming::Marked,
+        x_title: PROPERTIES[at].to_owned(),
+        y_title: "share of the split".to_owned(),
+        groups: Split::ALL
+            .map(|split| (split.name().to_owned(), of(split)))
+            .to_vec(),
     };
     Some(Chart {
-        svg: chart.svg(),
+        svg: spread.shares(INTERVALS)?.svg(),
         caption: String::new(),
     })
 }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::page::{Block, Picture, PictureFact};
+use crate::report::page::{Block, Picture, PictureFact, fitting};
 use crate::report::{Align, Table, Tone};
 use crate::vision::dataset::Split;
-use crate::vision::image::{Channels, shrunk};
+use crate::vision::image::{Channels, shrunk, thumbnail_of};
 
 use super::super::finding::{Audit, Check, Finding, Item, Place};
 use super::super::learned::DoubtfulLabel;
@@ -17,8 +17,7 @@ use super::{PERCENT, ROWS_MAX, class, cut, shortened};
 const PICTURES_MAX: usize = 24;
 /// Bytes that all pictures may add to the page.
 const BYTES_MAX: usize = 1_000_000;
-/// Longest side of a picture, and of a pair.
-const SIDE_MAX: u32 = 64;
+/// Longest side of a pair.
 const PAIR_MAX: u32 = 132;
 /// Between two pictures of a pair.
 const GAP: usize = 2;
@@ -42,20 +41,9 @@ pub(super) fn blocks(
         finding.items.iter().partition(|item| item.row.is_some());
     if !pictured.is_empty() {
         let suspects = suspects(finding, audit);
-        let mut room = BYTES_MAX / findings.max(1);
-        let mut shown = Vec::new();
-        for item in pictured.iter().take(PICTURES_MAX) {
-            let Some(picture) = picture(item, audit, pictures, &suspects) else {
-                continue;
-            };
-            // In base64.
-            let bytes = picture.png.len() * 4 / 3 + 4;
-            if room < bytes {
-                break;
-            }
-            room -= bytes;
-            shown.push(picture);
-        }
+        let first = pictured.iter().take(PICTURES_MAX);
+        let made = first.filter_map(|item| picture(item, audit, pictures, &suspects));
+        let shown = fitting(made, BYTES_MAX / findings.max(1));
         let count = shown.len();
         if !shown.is_empty() {
             blocks.push(Block::Pictures(shown));
@@ -95,26 +83,21 @@ fn picture(
     let path = shortened(item.path.as_deref().unwrap_or_default());
     let split = item.split.map_or("", Split::name);
     let of_class = shortened(item.class.as_deref().unwrap_or_default());
-    let fact = |name: &str, value: String, tone| PictureFact {
-        name: name.to_owned(),
-        value,
-        tone,
-    };
-    let neutral = |name: &str, value: &str| fact(name, value.to_owned(), Tone::Neutral);
+    let neutral = |name: &str, value: &str| PictureFact::new(name, value, Tone::Neutral);
     if let Some(suspect) = suspects.get(&row) {
         let with =
             |index, probability| format!("{}, {}", class(audit, index), PERCENT.show(probability));
         let suggested = class(audit, suspect.suggested);
         return Some(Picture {
-            png: single(pictures, row)?,
+            png: thumbnail_of(&pictures.pixels, row)?,
             alt: format!("{path}: labelled {of_class}, rather {suggested}"),
             facts: vec![
-                fact(
+                PictureFact::new(
                     "labelled",
                     with(suspect.given, suspect.given_probability),
                     Tone::Bad,
                 ),
-                fact(
+                PictureFact::new(
                     "rather",
                     with(suspect.suggested, suspect.suggested_probability),
                     Tone::Good,
@@ -147,7 +130,7 @@ fn picture(
         });
     }
     Some(Picture {
-        png: single(pictures, row)?,
+        png: thumbnail_of(&pictures.pixels, row)?,
         alt: format!("{path}: {}", item.detail),
         facts: vec![
             neutral("what", &item.detail),
@@ -156,23 +139,6 @@ fn picture(
             neutral("file", &path),
         ],
     })
-}
-
-/// Returns a picture as a PNG file; `None` if there is none.
-fn single(pictures: &Pictures, row: usize) -> Option<Vec<u8>> {
-    let pixels = &pictures.pixels;
-    let channels = Channels::from_count(pixels.channels() as u64)?;
-    let there = row < pixels.count();
-    let png = there.then(|| {
-        shrunk(
-            pixels.image(row),
-            pixels.height(),
-            pixels.width(),
-            channels,
-            SIDE_MAX,
-        )
-    });
-    png.filter(|png| !png.is_empty())
 }
 
 /// Returns two pictures beside each other as one PNG file.

@@ -2,6 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 
+use super::super::confident::{Ranking, label_errors};
 use super::super::features::FeatureSource;
 use super::super::fixtures::{Draw, Labelled, labelled};
 use super::super::folds::folds;
@@ -47,6 +48,28 @@ fn classes_that_lie_apart_are_told_apart() {
     for row in said.rows() {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
+}
+
+#[test]
+fn flipped_labels_are_found_through_the_probe() {
+    let draw = Draw {
+        points: 1000,
+        wrong: 0.08,
+        ..DRAW
+    };
+    let data = labelled(draw, 11);
+    let said = probe(&data, &single(&data));
+    let found = label_errors(&said, &data.labels, 10, Ranking::NormalisedMargin);
+    let is_wrong = |row: usize| data.labels[row] != data.truth[row];
+    let wrong = (0..1000).filter(|row| is_wrong(*row)).count() as f64;
+    let hits = found.suspects.iter().filter(|s| is_wrong(s.row)).count() as f64;
+    let (recall, precision) = (hits / wrong, hits / found.suspects.len() as f64);
+    assert!(recall > 0.6 && precision > 0.9, "{recall} {precision}");
+    assert!(
+        (found.estimated / wrong - 1.0).abs() < 0.25,
+        "{}",
+        found.estimated
+    );
 }
 
 #[test]
@@ -114,6 +137,7 @@ fn copies_in_other_folds_would_tell_the_label() {
         let once = labelled(draw, seed);
         let twice = once.features.rows().flat_map(|row| [row, row].concat());
         let data = Labelled {
+            truth: Vec::new(),
             features: Features::new(twice.collect(), 80, FeatureSource::Embedding).unwrap(),
             labels: once.labels.iter().flat_map(|label| [*label; 2]).collect(),
             classes: 2,
@@ -155,6 +179,7 @@ fn units_of_the_features_do_not_matter() {
     let values = data.features.rows().flatten().enumerate();
     let values = values.map(|(at, x)| if at % 2 == 0 { 1000.0 * x + 5.0 } else { *x });
     let scaled = Labelled {
+        truth: Vec::new(),
         features: Features::new(values.collect(), 12, FeatureSource::Embedding).unwrap(),
         labels: data.labels.clone(),
         classes: 4,

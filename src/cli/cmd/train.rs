@@ -16,6 +16,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Out};
 use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::cli::progress::Progress;
+use crate::cli::written::write;
 use crate::vision;
 use crate::vision::artifact::ModelArtifact;
 use crate::vision::device::Device;
@@ -178,12 +179,8 @@ fn unfinished(ctx: &Ctx, document: &Document, scratch: &Path, error: vision::Err
 }
 
 fn write_history(path: &Path, history: &[EpochRecord]) -> Result<(), CliError> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(BaseError::io("create folder", dir))?;
-    }
     let text: String = history.iter().map(|r| r.to_json() + "\n").collect();
-    fs::write_atomic(path, text.as_bytes()).map_err(BaseError::io("write", path))?;
-    Ok(())
+    write(path, text.as_bytes())
 }
 
 /// Tells the training's story: a bar on a terminal, now and then a line elsewhere.

@@ -15,6 +15,7 @@ mod parallel;
 mod reliability;
 mod scatter;
 mod sparkline;
+mod spread;
 mod surface;
 mod symbol;
 mod ticks;
@@ -30,6 +31,7 @@ pub use parallel::{ParallelAxis, ParallelCoordinates, ParallelLine, ParallelScal
 pub use reliability::{ReliabilityBin, ReliabilityDiagram};
 pub use scatter::{ScatterChart, ScatterPoint, Shade};
 pub use sparkline::sparkline;
+pub use spread::Spread;
 
 use super::svg::Look;
 

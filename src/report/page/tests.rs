@@ -69,6 +69,22 @@ proptest! {
 }
 
 #[test]
+fn pictures_are_taken_while_there_is_room() {
+    let picture = |bytes: usize| Picture {
+        png: vec![0; bytes],
+        alt: String::new(),
+        facts: Vec::new(),
+    };
+    // 3 bytes are 4 in base64, and 4 more are allowed for.
+    let sizes = [3, 3, 30, 3];
+    assert_eq!(fitting(sizes.map(picture), 16).len(), 2);
+    assert_eq!(fitting(sizes.map(picture), 15).len(), 1);
+    assert_eq!(fitting(sizes.map(picture), 1000).len(), 4);
+    let endless = std::iter::repeat_with(|| picture(3));
+    assert_eq!(fitting(endless, 80).len(), 10);
+}
+
+#[test]
 fn a_page_needs_nothing_else() {
     let html = page(
         "</style><script>alert(1)</script> https://example.org",

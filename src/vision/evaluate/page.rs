@@ -5,7 +5,7 @@ use crate::base::units;
 use crate::report::chart::NumberFormat;
 use crate::report::page::{Block, Chart, Page, Picture, PictureFact, Section, Tile, Tone};
 use crate::report::{Align, Table};
-use crate::vision::image::{Channels, Pixels, thumbnail};
+use crate::vision::image::{Pixels, thumbnail_of};
 
 use super::bootstrap::Interval;
 use super::evaluation::{Evaluation, Mistake};
@@ -203,30 +203,17 @@ fn charts(plots: &[Plot]) -> Vec<Chart> {
 }
 
 fn pictures(evaluation: &Evaluation, pixels: &Pixels) -> Vec<Picture> {
-    let channels = Channels::from_count(pixels.channels() as u64);
     let picture = |mistake: &Mistake| {
         let label = &evaluation.classes[mistake.label];
         let decision = &evaluation.classes[mistake.decision];
-        let fact = |name: &str, value: String, tone| PictureFact {
-            name: name.to_owned(),
-            value,
-            tone,
-        };
         let with = |class: &str, probability| format!("{class}, {}", PERCENT.show(probability));
         Picture {
-            png: channels.map_or(Vec::new(), |channels| {
-                thumbnail(
-                    pixels.image(mistake.index),
-                    pixels.height(),
-                    pixels.width(),
-                    channels,
-                )
-            }),
+            png: thumbnail_of(pixels, mistake.index).unwrap_or_default(),
             alt: format!("{}: {label} taken for {decision}", mistake.path),
             facts: vec![
-                fact("is", with(label, mistake.label_probability), Tone::Good),
-                fact("taken for", with(decision, mistake.confidence), Tone::Bad),
-                fact("file", mistake.path.clone(), Tone::Neutral),
+                PictureFact::new("is", with(label, mistake.label_probability), Tone::Good),
+                PictureFact::new("taken for", with(decision, mistake.confidence), Tone::Bad),
+                PictureFact::new("file", mistake.path.as_str(), Tone::Neutral),
             ],
         }
     };

@@ -17,4 +17,4 @@ pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};
 pub use pixels::Pixels;
 pub use properties::{PROPERTIES, properties, properties_of};
-pub use thumbnail::{png, shrunk, thumbnail};
+pub use thumbnail::{png, shrunk, thumbnail, thumbnail_of};

@@ -1,12 +1,13 @@
 //! PNG pictures for pages, and whole ones to keep.
 //!
-//! Imports: `image::{decode, fit}`.
+//! Imports: `image::{decode, fit, pixels}`.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::decode::{Layout, Picture};
 use super::fit::{Channels, Filter, Target, fit};
+use super::pixels::Pixels;
 
 /// Longest side of a thumbnail, in pixels; smaller pictures keep their size.
 const SIDE_MAX: u32 = 64;
@@ -17,6 +18,18 @@ const SIDE_MAX: u32 = 64;
 #[must_use]
 pub fn thumbnail(values: &[u8], height: usize, width: usize, channels: Channels) -> Vec<u8> {
     shrunk(values, height, width, channels, SIDE_MAX)
+}
+
+/// Returns picture `index` of `pixels` as a thumbnail; `None` if there is none.
+#[must_use]
+pub fn thumbnail_of(pixels: &Pixels, index: usize) -> Option<Vec<u8>> {
+    let channels = Channels::from_count(pixels.channels() as u64)?;
+    let there = index < pixels.count();
+    let file = there.then(|| {
+        let values = pixels.image(index);
+        thumbnail(values, pixels.height(), pixels.width(), channels)
+    });
+    file.filter(|bytes| !bytes.is_empty())
 }
 
 /// Returns `[height, width, channels]` values as a PNG file whose longer side has at most `side_max`

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::audit::{Audit, AuditEvent, AuditParams, Check, Checked, Probe, Request, check, page};
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Problems};
-use crate::base::{self, Diagnostic, fs as files, units};
+use crate::base::{Diagnostic, units};
 use crate::cli::cmd::preprocess::warn_of_unknown;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::params::{ParamsArg, exclusions, section};
 use crate::cli::progress::Progress;
+use crate::cli::written::write;
 use crate::vision::dataset::{Exclusions, locate, survey};
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::params::PreprocessParams;
@@ -144,7 +145,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if let Some(path) = &args.html {
         let facts = facts(&data, args, model.as_ref(), &checked.audit);
         let html = page(&checked.audit, &checked.pictures, &facts).html();
-        write(ctx, path, html.as_bytes())?;
+        write(&ctx.dir.join(path), html.as_bytes())?;
     }
     if let Some(path) = &args.write_exclude {
         let mut list = list_at(&ctx.dir.join(path))?;
@@ -152,7 +153,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         for remedy in &checked.remedies {
             list.add(&remedy.path, &remedy.reason)?;
         }
-        write(ctx, path, list.text().as_bytes())?;
+        write(&ctx.dir.join(path), list.text().as_bytes())?;
     }
     text::show(ctx, args, &checked);
     let fails = checked.audit.failures().next().is_some();
@@ -260,15 +261,6 @@ fn list_at(path: &Path) -> Result<Exclusions, CliError> {
     } else {
         Ok(Exclusions::default())
     }
-}
-
-fn write(ctx: &Ctx, path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let full = ctx.dir.join(path);
-    if let Some(folder) = full.parent() {
-        files::create_dir_all(folder).map_err(base::Error::io("create folder", folder))?;
-    }
-    files::write_atomic(&full, bytes).map_err(base::Error::io("write", &full))?;
-    Ok(())
 }
 
 /// Says what was checked, for the head of the page.

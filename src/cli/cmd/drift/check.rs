@@ -6,15 +6,19 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::params::ParamsArg;
+use crate::cli::written::write;
 use crate::detect::checked::Verdict;
 use crate::detect::fitted::{Fitted, Selection};
-use crate::detect::{Checked, Features};
+use crate::detect::{Checked, Features, Illustration, page};
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::predict::Predictor;
 use crate::vision::shard::Split;
 
 use super::new_data::{Asked, NewData};
 use super::{one_is_drift, shown};
+
+/// Paths that the page names.
+const PATHS_SHOWN: usize = 3;
 
 /// Compare new pictures with those that a model knows
 ///
@@ -26,7 +30,7 @@ use super::{one_is_drift, shown};
 /// detector that could not be computed while no other found drift.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops drift check new-pictures/\n  cvops drift check camera2/*.jpg --detector embedding --detector properties\n  cvops drift check data/prepared-march --split test --json"
+    after_help = "Examples:\n  cvops drift check new-pictures/\n  cvops drift check camera2/*.jpg --detector embedding --detector properties\n  cvops drift check new-pictures/ --html reports/drift.html\n  cvops drift check data/prepared-march --split test --json"
 )]
 pub(super) struct Args {
     /// Pictures, folders of pictures, or a folder of prepared data
@@ -44,6 +48,9 @@ pub(super) struct Args {
     /// Only this detector; several times for several (default: all)
     #[arg(long = "detector", value_name = "NAME")]
     detectors: Vec<String>,
+    /// Write all of it as one page, with the pictures that show the difference
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// End with 0 also where there is drift
     #[arg(long)]
     no_fail: bool,
@@ -80,8 +87,43 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     let mut checked = fitted.check(&features, selection, &ctx.cancel)?;
     checked.name_pictures(&new.paths);
+    if let Some(path) = &args.html {
+        let about = Illustration {
+            fitted: &fitted,
+            new: &features,
+            pixels: Some(&new.pixels),
+            unreadable: &new.unreadable,
+            facts: &facts(args),
+        };
+        let html = page(&checked, about).html();
+        write(&ctx.dir.join(path), html.as_bytes())?;
+    }
     shown::show(ctx, &checked, &new);
+    ctx.out.note(&match &args.html {
+        Some(path) => format!("with pictures: `{}`", path.display()),
+        None => "`--html FILE` writes all of it as a page, with pictures".to_owned(),
+    });
     Ok(outcome(&checked, args))
+}
+
+/// Says what was compared, for the head of the page.
+fn facts(args: &Args) -> Vec<(String, String)> {
+    let named = args.paths.iter().take(PATHS_SHOWN);
+    let named: Vec<String> = named.map(|path| path.display().to_string()).collect();
+    let mut paths = named.join(", ");
+    if let Some(more) = args.paths.len().checked_sub(PATHS_SHOWN + 1) {
+        paths += &format!(" and {} more", more + 1);
+    }
+    if let Some(split) = &args.split {
+        paths += &format!(" ({split} split)");
+    }
+    [
+        ("New pictures", paths),
+        ("Model", args.model.display().to_string()),
+        ("Detectors", args.drift.display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 fn outcome(checked: &Checked, args: &Args) -> Outcome {

@@ -6,18 +6,14 @@ use crate::base::{Diagnostic, units};
 use crate::cli::ctx::Ctx;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
-use crate::detect::Checked;
-use crate::detect::checked::{Detected, Measured, Outcome, Verdict};
-use crate::report::{Align, Table, Tone};
+use crate::detect::checked::Verdict;
+use crate::detect::{Checked, tables};
+use crate::report::{Align, Table};
 
 use super::new_data::NewData;
 
-/// Features that are named in a row.
-const FEATURES_MAX: usize = 3;
 /// Pictures that are named.
 const PICTURES_MAX: usize = 5;
-/// What stands where there is no number.
-const NOTHING: &str = "-";
 
 /// Shows all of it; what could not be computed comes last and on stderr, except in JSON, which holds it.
 pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
@@ -25,7 +21,7 @@ pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
         ctx.out.json(&json_of(checked, new));
         return;
     }
-    ctx.out.table(&detectors(checked));
+    ctx.out.table(&tables::detectors(&checked.detectors));
     let moved = moved(checked);
     if !moved.rows().is_empty() {
         ctx.out.result("\n");
@@ -35,8 +31,8 @@ pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
     for line in lines(checked) {
         ctx.out.result(&line);
     }
-    let (style, verdict) = verdict(checked);
-    ctx.out.result(&ctx.out.paint(style, &verdict));
+    let verdict = ctx.out.paint(style(checked.verdict), &checked.in_words());
+    ctx.out.result(&verdict);
     for note in &checked.notes {
         ctx.out.note(note);
     }
@@ -67,78 +63,6 @@ fn json_of(checked: &Checked, new: &NewData) -> Value {
         map.insert("unreadable".to_owned(), new.unreadable_json());
     }
     value
-}
-
-fn detectors(checked: &Checked) -> Table {
-    let mut table = Table::new([
-        ("detector", Align::Left),
-        ("test", Align::Left),
-        ("statistic", Align::Right),
-        ("p", Align::Right),
-        ("drift below", Align::Right),
-        ("effect", Align::Right),
-        ("verdict", Align::Left),
-    ]);
-    for one in &checked.detectors {
-        let number = |value: Option<f64>| value.map_or_else(|| NOTHING.to_owned(), number);
-        let nothing = || NOTHING.to_owned();
-        match &one.outcome {
-            Outcome::Failed(_) => {
-                let test = one.test.clone();
-                let verdict = "not computed".to_owned();
-                table.row([
-                    one.name.clone(),
-                    test,
-                    nothing(),
-                    nothing(),
-                    nothing(),
-                    nothing(),
-                    verdict,
-                ]);
-                table.tone(6, Tone::Bad);
-            }
-            Outcome::Measured(measured) => {
-                table.row([
-                    one.name.clone(),
-                    one.test.clone(),
-                    number(measured.statistic),
-                    probability(measured.p_val),
-                    measured.threshold.map_or_else(nothing, probability),
-                    number(measured.effect),
-                    word(one, measured),
-                ]);
-                if measured.is_drift {
-                    table.tone(6, Tone::Bad);
-                }
-            }
-        }
-    }
-    table
-}
-
-/// Returns whether it drifted, and which features did most.
-fn word(one: &Detected, measured: &Measured) -> String {
-    if !measured.is_drift {
-        let significant = measured
-            .threshold
-            .is_some_and(|level| measured.p_val < level);
-        return if significant && one.min_effect > 0.0 {
-            format!("effect below {}", one.min_effect)
-        } else {
-            "none".to_owned()
-        };
-    }
-    let mut drifted: Vec<_> = measured.features.iter().filter(|f| f.is_drift).collect();
-    if measured.features.len() < 2 || drifted.is_empty() {
-        return "drift".to_owned();
-    }
-    drifted.sort_by(|a, b| a.p_val.total_cmp(&b.p_val));
-    let names: Vec<&str> = drifted.iter().map(|f| f.name.as_str()).collect();
-    let shown = names[..names.len().min(FEATURES_MAX)].join(", ");
-    match names.len().checked_sub(FEATURES_MAX + 1) {
-        Some(more) => format!("drift: {shown} and {} more", more + 1),
-        None => format!("drift: {shown}"),
-    }
 }
 
 /// Returns the classes that became more or less frequent, those that moved most first.
@@ -196,50 +120,14 @@ fn lines(checked: &Checked) -> Vec<String> {
     lines
 }
 
-fn verdict(checked: &Checked) -> (Style, String) {
-    let (rows, reference) = (checked.rows, &checked.reference);
-    let compared = format!(
-        "{} against {} of the {} split",
-        units::count(rows, "picture"),
-        reference.rows,
-        reference.split
-    );
-    let all = units::count(checked.detectors.len(), "detector");
-    match checked.verdict {
-        Verdict::Drift => {
-            let fired: Vec<&str> = checked.fired().map(|one| one.name.as_str()).collect();
-            let text = format!(
-                "drift: {} of {all} ({}); {compared}",
-                fired.len(),
-                fired.join(", ")
-            );
-            (Style::Bad, text)
-        }
-        Verdict::NoDrift => (Style::Good, format!("no drift: {all}; {compared}")),
-        Verdict::Incomplete => {
-            let failed = checked.failed().count();
-            let text = format!("no verdict: {failed} of {all} could not be computed; {compared}");
-            (Style::Bad, text)
-        }
+fn style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::NoDrift => Style::Good,
+        Verdict::Drift | Verdict::Incomplete => Style::Bad,
     }
 }
 
 /// Returns a share as it is shown.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
-}
-
-fn number(value: f64) -> String {
-    if value != 0.0 && value.abs() < 0.001 {
-        return format!("{value:.1e}");
-    }
-    format!("{value:.3}")
-}
-
-/// Returns a p-value as it is shown.
-pub(super) fn probability(p: f64) -> String {
-    if p < 0.0001 {
-        return format!("{p:.0e}");
-    }
-    format!("{p:.4}")
 }

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::base::{Diagnostic, clock, units};
-use crate::cli::cmd::drift::shown::{percent, probability};
+use crate::cli::cmd::drift::shown::percent;
 use crate::cli::ctx::Ctx;
 use crate::cli::out::{Form, Style};
 use crate::cli::render::diagnostic;
 use crate::detect::checked::Verdict;
 use crate::detect::served::{Figures, Served, Slot};
+use crate::detect::tables::probability;
 use crate::report::{Align, Table, Tone};
 
 use super::logged::Logged;
