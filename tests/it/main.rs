@@ -43,6 +43,8 @@ mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
+#[cfg(feature = "vision")]
+mod example_emoji;
 mod exchange;
 mod forward;
 mod freeze;
