@@ -107,11 +107,8 @@ fn add(table: &mut Table, name: String, slot: &Slot) {
             format!("{accuracy} of {}", slot.judged)
         },
     ]);
-    match slot.checked.verdict {
-        Verdict::Drift => {
-            table.tone(VERDICT, Tone::Bad);
-        }
-        Verdict::NoDrift | Verdict::Incomplete => {}
+    if slot.checked.is_drift() {
+        table.tone(VERDICT, Tone::Bad);
     }
 }
 
