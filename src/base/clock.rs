@@ -27,6 +27,12 @@ pub fn local(at: Timestamp) -> String {
         .to_string()
 }
 
+/// Formats a time for people, in UTC: `2026-03-01 14:05`.
+#[must_use]
+pub fn utc_minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// Formats a time in milliseconds since 1970 as RFC 3339 has it, in UTC, to the second:
 /// `2026-03-01T14:05:09Z`; one that no calendar has as its number.
 #[must_use]

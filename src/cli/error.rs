@@ -380,6 +380,8 @@ fn detect_class(error: &crate::detect::Error) -> ErrorClass {
         | E::FittedVersion { .. }
         | E::OtherModel { .. }
         | E::OtherClasses { .. }
+        | E::NothingServed { .. }
+        | E::Windows { .. }
         | E::UnknownDetector { .. } => ErrorClass::Usage,
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! The detectors share the chance of a false alarm (`family`), so that one check raises one with a chance of at
 //! most α. What is told beside them (classes that moved, accuracy, outliers, witnesses) describes the
-//! difference and decides nothing.
+//! difference and decides nothing. Checks that are parts of one report share it once more (`Part`).
 
 use crate::base::Cancel;
 use crate::drift::kernel::Gaussian;
+use crate::drift::permutation::TooFewPermutations;
 use crate::drift::witness::{most_unlike, witness};
 use crate::drift::{self, Sample};
 
@@ -20,7 +21,25 @@ use super::classes;
 use super::detector::{Detector, Terms};
 use super::features::{Features, Input};
 use super::fitted::{Fitted, Selection, stop_if_asked};
+use super::params::PERMUTATIONS_MAX;
 use super::rows;
+
+/// What a check is a part of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// The checks that share the chance of a false alarm, this one among them.
+    pub(super) of: usize,
+    pub(super) tells: Tells,
+}
+
+/// How much a check tells beside its verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Also which rows show the difference best.
+    Rows,
+    /// Numbers only.
+    Numbers,
+}
 
 impl Fitted {
     /// Compares `new` with the reference. True classes of the new rows, where they are known, give the accuracy that
@@ -37,18 +56,40 @@ impl Fitted {
         selection: Selection<'_>,
         cancel: &Cancel,
     ) -> Result<Checked, Error> {
+        let alone = Part {
+            of: 1,
+            tells: Tells::Rows,
+        };
+        self.check_part(new, selection, alone, cancel)
+    }
+
+    /// As [`Self::check`], for one of several checks.
+    pub(super) fn check_part(
+        &self,
+        new: &Features,
+        selection: Selection<'_>,
+        part: Part,
+        cancel: &Cancel,
+    ) -> Result<Checked, Error> {
         let chosen = self.chosen(new, selection)?;
         let settings = &self.settings;
         let few = rows::choose(new.rows(), settings.rows, settings.seed, "detect.new");
+        let alpha = settings.family.level(settings.alpha, part.of);
         let mut about = About {
             fitted: self,
             new,
             few,
+            alpha,
             notes: Vec::new(),
         };
+        let level = settings.family.level(alpha, chosen.len());
         let terms = Terms {
-            alpha: settings.family.level(settings.alpha, chosen.len()),
-            permutations: settings.permutations,
+            alpha: level,
+            permutations: if part.of == 1 {
+                settings.permutations
+            } else {
+                enough(settings.permutations, level)
+            },
             seed: settings.seed,
         };
         let mut detectors = Vec::with_capacity(chosen.len());
@@ -71,13 +112,16 @@ impl Fitted {
         let accuracy = about.accuracy();
         let outliers = about.outliers();
         stop_if_asked(cancel)?;
-        let witnesses = about.witnesses();
+        let witnesses = match part.tells {
+            Tells::Rows => about.witnesses(),
+            Tells::Numbers => None,
+        };
         Ok(Checked {
             schema: SCHEMA,
             verdict: Verdict::over(&detectors),
             rows: new.rows(),
             reference: self.facts(),
-            alpha: settings.alpha,
+            alpha,
             detectors,
             classes,
             accuracy,
@@ -115,6 +159,8 @@ struct About<'a> {
     new: &'a Features,
     /// The new rows that are taken where the square of their number counts.
     few: Vec<usize>,
+    /// The chance of a false alarm of this check.
+    alpha: f64,
     notes: Vec<String>,
 }
 
@@ -178,8 +224,12 @@ impl About<'_> {
         };
         let shares = fitted.sample(Input::Label, self.new).and_then(|new| {
             let (reference, new) = (count(reference), count(&new));
-            let alpha = fitted.settings.alpha;
-            Ok(classes::shares(&fitted.classes, &reference, &new, alpha)?)
+            Ok(classes::shares(
+                &fitted.classes,
+                &reference,
+                &new,
+                self.alpha,
+            )?)
         });
         shares.unwrap_or_else(|error| {
             self.notes.push(format!("class shares: {error}"));
@@ -314,6 +364,15 @@ impl About<'_> {
                 picture: None,
             })
             .collect()
+    }
+}
+
+/// Returns `count`, or as many permutations as it takes for p to be below `level`: parameters were held against the
+/// level of a check that stands alone. Beyond what parameters may ask for, the detector says that it cannot tell.
+pub(super) fn enough(count: usize, level: f64) -> usize {
+    match TooFewPermutations::check(count, level) {
+        Ok(Some(few)) => few.needed.clamp(count, PERMUTATIONS_MAX.max(count)),
+        Ok(None) | Err(_) => count,
     }
 }
 

@@ -62,8 +62,8 @@ pub enum Error {
         /// How many there should be.
         expected: usize,
     },
-    /// A true label that is no class.
-    #[error("the true label of row {row} is class {label}, and there are {classes} classes")]
+    /// A label that is no class.
+    #[error("the label of row {row} is class {label}, and there are {classes} classes")]
     Label {
         /// From 0.
         row: usize,
@@ -151,6 +151,23 @@ pub enum Error {
         /// Those of the model at hand.
         model: Vec<String>,
     },
+    /// No detector looks at what is known of served answers.
+    #[error(
+        "none of the fitted detectors looks at what the prediction log holds: {}",
+        names(held)
+    )]
+    NothingServed {
+        /// What it holds.
+        held: Vec<Input>,
+    },
+    /// So many windows of time that none of them could be told from chance.
+    #[error("this is a time of {found} windows, and at most {most} are compared")]
+    Windows {
+        /// Windows with answers in them.
+        found: usize,
+        /// As many as there may be.
+        most: usize,
+    },
     /// No detector is called so.
     #[error("there is no detector `{name}`")]
     UnknownDetector {
@@ -203,6 +220,12 @@ impl ToDiagnostics for Error {
                 .note(format!("detectors: {}", fitted.join(", ")))
                 .note(format!("model: {}", model.join(", ")))
                 .help("run `cvops drift fit` again"),
+            Self::NothingServed { .. } => error("no-input").help(
+                "add `{input: label}` to `drift.detectors` in params.yaml, and run `cvops drift fit` again",
+            ),
+            Self::Windows { .. } => {
+                error("out-of-range").help("take longer windows (`--window 1d`), or a shorter time")
+            }
             Self::UnknownDetector { known, .. } => error("unknown-detector").help(format!(
                 "{}: {}",
                 units::count(known.len(), "detector"),
@@ -211,4 +234,9 @@ impl ToDiagnostics for Error {
         };
         vec![one]
     }
+}
+
+fn names(inputs: &[Input]) -> String {
+    let names: Vec<String> = inputs.iter().map(|input| format!("`{input}`")).collect();
+    names.join(", ")
 }

@@ -73,19 +73,28 @@ impl fmt::Display for Input {
 
 /// What is known of each of some answers: at least one, in the order in which the pictures came.
 ///
-/// The probabilities are always known, and what follows from them (label, entropy, margin); embeddings
-/// and properties where there were pictures, true labels where somebody gave them.
+/// The likeliest class is always known; the probabilities, and what follows from them (entropy, margin),
+/// unless there are too many to be kept; embeddings and properties where there were pictures, true labels
+/// where somebody gave them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// `[rows, classes]`, each row a distribution.
-    probabilities: Sample,
+    /// How many there are.
+    classes: usize,
     /// The likeliest class of each row.
     labels: Vec<u32>,
-    uncertainty: Vec<Uncertainty>,
+    told: Option<Told>,
     embeddings: Option<Embeddings>,
     properties: Option<Vec<[f64; PROPERTIES.len()]>>,
     truth: Option<Vec<u32>>,
     origin: Origin,
+}
+
+/// The probabilities of all classes.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    /// `[rows, classes]`, each row a distribution.
+    probabilities: Sample,
+    uncertainty: Vec<Uncertainty>,
 }
 
 /// What the rows were made of, for those who ask for what is not known.
@@ -93,6 +102,7 @@ pub struct Features {
 enum Origin {
     Pictures,
     Probabilities,
+    Labels,
 }
 
 impl Features {
@@ -149,13 +159,37 @@ impl Features {
         let uncertainty =
             uncertainty::of_probabilities(&probabilities).map_err(numbers(Input::Softmax))?;
         Ok(Self {
-            probabilities,
+            classes: expected,
             labels,
-            uncertainty,
+            told: Some(Told {
+                probabilities,
+                uncertainty,
+            }),
             embeddings: None,
             properties: None,
             truth: None,
             origin: Origin::Probabilities,
+        })
+    }
+
+    /// Takes the likeliest class of each picture, from 0, where nothing else is known: of many classes, the
+    /// prediction log keeps the probabilities of a few.
+    ///
+    /// # Errors
+    /// There are no rows, or one is none of `classes` classes.
+    pub fn of_labels(labels: Vec<u32>, classes: usize) -> Result<Self, Error> {
+        if labels.is_empty() {
+            return Err(Error::NoPictures);
+        }
+        require_classes(&labels, classes)?;
+        Ok(Self {
+            classes,
+            labels,
+            told: None,
+            embeddings: None,
+            properties: None,
+            truth: None,
+            origin: Origin::Labels,
         })
     }
 
@@ -196,37 +230,29 @@ impl Features {
         if truth.len() != self.rows() {
             return Err(self.length("true labels", truth.len()));
         }
-        let classes = self.classes();
-        let is_no_class = |label: &u32| classes <= *label as usize;
-        match truth.iter().position(is_no_class) {
-            Some(row) => Err(Error::Label {
-                row,
-                label: truth[row],
-                classes,
-            }),
-            None => Ok(Self {
-                truth: Some(truth),
-                ..self
-            }),
-        }
+        require_classes(&truth, self.classes)?;
+        Ok(Self {
+            truth: Some(truth),
+            ..self
+        })
     }
 
     /// Returns the number of answers, at least 1.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.probabilities.rows()
+        self.labels.len()
     }
 
-    /// Returns the number of classes, at least 2.
+    /// Returns the number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
-        self.probabilities.width()
+        self.classes
     }
 
-    /// Returns the probabilities, `[rows, classes]`.
+    /// Returns the probabilities, `[rows, classes]`, where those of all classes are known.
     #[must_use]
-    pub fn probabilities(&self) -> &Sample {
-        &self.probabilities
+    pub fn probabilities(&self) -> Option<&Sample> {
+        self.told.as_ref().map(|told| &told.probabilities)
     }
 
     /// Returns the likeliest class of each row, the first of equally likely ones.
@@ -235,10 +261,10 @@ impl Features {
         &self.labels
     }
 
-    /// Returns how sure each answer is.
+    /// Returns how sure each answer is, where the probabilities of all classes are known.
     #[must_use]
-    pub fn uncertainty(&self) -> &[Uncertainty] {
-        &self.uncertainty
+    pub fn uncertainty(&self) -> Option<&[Uncertainty]> {
+        self.told.as_ref().map(|told| told.uncertainty.as_slice())
     }
 
     /// Returns the true class of each row, where it is known.
@@ -259,8 +285,9 @@ impl Features {
     /// # Errors
     /// The input is not known of these answers, or an activation is no finite number.
     pub fn sample(&self, input: Input) -> Result<Sample, Error> {
+        let told = || self.told.as_ref().ok_or_else(|| self.no_input(input));
         let (values, width) = match input {
-            Input::Softmax => return Ok(self.probabilities.clone()),
+            Input::Softmax => return Ok(told()?.probabilities.clone()),
             Input::Embedding => {
                 let embeddings = self.embeddings.as_ref();
                 let embeddings = embeddings.ok_or_else(|| self.no_input(input))?;
@@ -268,8 +295,8 @@ impl Features {
                 (values.collect(), embeddings.width)
             }
             Input::Label => (self.labels.iter().copied().map(f64::from).collect(), 1),
-            Input::Entropy => (self.uncertainty.iter().map(|u| u.entropy).collect(), 1),
-            Input::Margin => (self.uncertainty.iter().map(|u| u.margin).collect(), 1),
+            Input::Entropy => (told()?.uncertainty.iter().map(|u| u.entropy).collect(), 1),
+            Input::Margin => (told()?.uncertainty.iter().map(|u| u.margin).collect(), 1),
             Input::Properties => {
                 let properties = self.properties.as_ref();
                 let properties = properties.ok_or_else(|| self.no_input(input))?;
@@ -308,8 +335,11 @@ impl Features {
         if rows.is_empty() {
             return Err(Error::NoPictures);
         }
-        let probabilities = rows.iter().flat_map(|row| self.probabilities.row(*row));
-        let probabilities = Sample::new(probabilities.copied().collect(), self.classes());
+        let told = self
+            .told
+            .as_ref()
+            .map(|told| told.select(rows))
+            .transpose()?;
         let embeddings = self.embeddings.as_ref().map(|all| {
             let width = all.width;
             let values = rows
@@ -321,9 +351,9 @@ impl Features {
             }
         });
         Ok(Self {
-            probabilities: probabilities.map_err(numbers(Input::Softmax))?,
+            classes: self.classes,
             labels: picked(&self.labels, rows),
-            uncertainty: picked(&self.uncertainty, rows),
+            told,
             embeddings,
             properties: self.properties.as_ref().map(|all| picked(all, rows)),
             truth: self.truth.as_ref().map(|all| picked(all, rows)),
@@ -334,9 +364,10 @@ impl Features {
     /// Returns the number of columns of an input; `None` if it is not known of these answers.
     fn width(&self, input: Input) -> Option<usize> {
         match input {
-            Input::Softmax => Some(self.classes()),
+            Input::Softmax => self.told.as_ref().map(|_| self.classes),
             Input::Embedding => self.embeddings.as_ref().map(|all| all.width),
-            Input::Label | Input::Entropy | Input::Margin => Some(1),
+            Input::Label => Some(1),
+            Input::Entropy | Input::Margin => self.told.as_ref().map(|_| 1),
             Input::Properties => self.properties.as_ref().map(|_| PROPERTIES.len()),
         }
     }
@@ -355,8 +386,33 @@ impl Features {
                 "a network from an ONNX file does not say what enters its last layer"
             }
             Origin::Probabilities => "only the probabilities of these answers are known",
+            Origin::Labels => "only the likeliest class of these answers is known",
         };
         Error::NoInput { input, why }
+    }
+}
+
+impl Told {
+    fn select(&self, rows: &[usize]) -> Result<Self, Error> {
+        let all = &self.probabilities;
+        let values = rows.iter().flat_map(|row| all.row(*row)).copied();
+        let probabilities = Sample::new(values.collect(), all.width());
+        Ok(Self {
+            probabilities: probabilities.map_err(numbers(Input::Softmax))?,
+            uncertainty: picked(&self.uncertainty, rows),
+        })
+    }
+}
+
+fn require_classes(labels: &[u32], classes: usize) -> Result<(), Error> {
+    let is_no_class = |label: &u32| classes <= *label as usize;
+    match labels.iter().position(is_no_class) {
+        Some(row) => Err(Error::Label {
+            row,
+            label: labels[row],
+            classes,
+        }),
+        None => Ok(()),
     }
 }
 

@@ -228,7 +228,7 @@ impl Told {
         } = manifest.settings;
         // Memory grows with both: a file from elsewhere must not ask for more than parameters may.
         let usual = PERMUTATIONS.contains(&(permutations as u64)) && ROWS.contains(&(rows as u64));
-        if !(0.0 < alpha && alpha < 1.0) || !usual {
+        if !(0.0 < alpha && alpha < 1.0 && usual) {
             return Err("`settings` are not understood".to_owned());
         }
         if manifest.classes.len() < 2 {
@@ -239,8 +239,8 @@ impl Told {
             .chain(manifest.online.iter().map(|one| &one.name))
             .collect();
         names.sort_unstable();
-        if let Some(same) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("two detectors are called `{}`", same[0]));
+        if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
+            return Err(format!("two detectors are called `{name}`"));
         }
         if manifest.detectors.is_empty() {
             return Err("it names no detector".to_owned());

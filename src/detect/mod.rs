@@ -2,7 +2,8 @@
 //! what people read about it.
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
-//! keeps them), `check` compares, `checked` is what it says, `page` shows it with pictures; `arrays` are features from elsewhere.
+//! keeps them), `check` compares, `checked` is what it says, `page` shows it with pictures, `served` compares over a
+//! time; `arrays` are features from elsewhere.
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
@@ -21,6 +22,7 @@ mod page;
 pub mod params;
 mod projection;
 mod rows;
+pub mod served;
 pub mod tables;
 mod tensors;
 #[cfg(test)]

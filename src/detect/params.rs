@@ -43,10 +43,12 @@ use super::kind::{Correction, Family, OutlierMethod, TestKind, WatchMethod};
 
 /// The largest whole number that every YAML and JSON reader keeps exactly.
 const SEED_MAX: u64 = 1 << 53;
+/// The most that p-values come from.
+pub(super) const PERMUTATIONS_MAX: usize = 100_000;
 /// How many rows a reference may have, at most.
 pub(super) const ROWS: RangeInclusive<u64> = 10..=20_000;
 /// How many permutations there may be.
-pub(super) const PERMUTATIONS: RangeInclusive<u64> = 19..=100_000;
+pub(super) const PERMUTATIONS: RangeInclusive<u64> = 19..=PERMUTATIONS_MAX as u64;
 /// Detectors of one list.
 const DETECTORS_MAX: usize = 32;
 /// Characters of a detector's name, which labels metrics.

@@ -92,7 +92,8 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// Returns a p-value or a significance level.
-pub(super) fn probability(p: f64) -> String {
+#[must_use]
+pub fn probability(p: f64) -> String {
     if p < 0.0001 {
         return format!("{p:.0e}");
     }

@@ -33,7 +33,7 @@ fn described() -> Described {
 }
 
 /// Answers whose embeddings, brightness and favourite class are moved by `shift`.
-fn features(rows: usize, shift: f64, seed: u64) -> Features {
+pub(super) fn features(rows: usize, shift: f64, seed: u64) -> Features {
     let mut rng = rng::stream(seed, "test.detect", 0);
     let mut draw = || rng.random::<f64>();
     let (mut probabilities, mut embeddings, mut properties) = (vec![], vec![], vec![]);
@@ -60,7 +60,7 @@ fn features(rows: usize, shift: f64, seed: u64) -> Features {
         .unwrap()
 }
 
-fn detector(input: Input, test: TestKind) -> DetectorParams {
+pub(super) fn detector(input: Input, test: TestKind) -> DetectorParams {
     DetectorParams {
         origin: Origin::Given,
         name: format!("{}_{}", input.name(), test.name()),
@@ -83,7 +83,7 @@ fn online(input: Input, method: WatchMethod) -> OnlineParams {
     }
 }
 
-fn params() -> DriftParams {
+pub(super) fn params() -> DriftParams {
     DriftParams {
         split: Split::Test,
         rows: 100,
@@ -117,7 +117,7 @@ fn params() -> DriftParams {
     }
 }
 
-fn fit(params: &DriftParams) -> Result<Fitted, Error> {
+pub(super) fn fit(params: &DriftParams) -> Result<Fitted, Error> {
     let features = features(80, 0.0, 1);
     let pixels = Pixels::from_data(4, 4, 3, vec![128; 80 * 48]).unwrap();
     let reference = ReferenceData {
@@ -214,7 +214,7 @@ fn what_cannot_be_computed_is_never_no_drift() {
     // Probabilities alone, as in a log.
     let all = features(60, 0.0, 2);
     let rows: Vec<Vec<f64>> = (0..60)
-        .map(|row| all.probabilities().row(row).to_vec())
+        .map(|row| all.probabilities().unwrap().row(row).to_vec())
         .collect();
     let logged = Features::of_probabilities(&rows).unwrap();
     let whole = check(&logged, Selection::All);

@@ -8,8 +8,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use faer::linalg::solvers::Solve;
-use faer::{Mat, Side as Triangle};
+use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::error::Error;
@@ -44,7 +43,7 @@ pub struct Lsdd {
     kernel: Gaussian,
     centres: Panels,
     /// H, `[centres, centres]`.
-    products: Mat<f64>,
+    products: DMatrix<f64>,
     /// The rows that are no centres, normalised.
     rest: Sample,
 }
@@ -102,7 +101,7 @@ impl Lsdd {
             moments,
             kernel: Gaussian::new(&[sigma])?,
             centres: Panels::new(&[&chosen]),
-            products: Mat::from_fn(count, count, |i, j| products[i * count + j]),
+            products: DMatrix::from_fn(count, count, |i, j| products[i * count + j]),
             rest: pick(others)?,
         })
     }
@@ -170,7 +169,11 @@ impl Lsdd {
     }
 
     /// Returns h of the labels as they are and of each relabelling, as columns: `[centres, 1 + count]`.
-    fn differences(&self, test: &Sample, relabellings: &Relabellings) -> Result<Mat<f64>, Error> {
+    fn differences(
+        &self,
+        test: &Sample,
+        relabellings: &Relabellings,
+    ) -> Result<DMatrix<f64>, Error> {
         let test = self.moments.normalised(test)?;
         let count = self.centres();
         let rows = self.rest.values().par_chunks_exact(self.rest.width());
@@ -197,7 +200,7 @@ impl Lsdd {
                 .collect()
             })
             .collect();
-        Ok(Mat::from_fn(count, columns.len(), |centre, list| {
+        Ok(DMatrix::from_fn(count, columns.len(), |centre, list| {
             columns[list][centre]
         }))
     }
@@ -212,19 +215,19 @@ struct Fit {
 
 impl Fit {
     /// Returns nothing if H + λI is not positive definite.
-    fn with(lambda: f64, products: &Mat<f64>, differences: &Mat<f64>) -> Option<Self> {
+    fn with(lambda: f64, products: &DMatrix<f64>, differences: &DMatrix<f64>) -> Option<Self> {
         if !(lambda > 0.0 && lambda.is_finite()) {
             return None;
         }
         let count = products.nrows();
-        let regularised = Mat::from_fn(count, count, |i, j| {
+        let regularised = DMatrix::from_fn(count, count, |i, j| {
             products[(i, j)] + if i == j { lambda } else { 0.0 }
         });
-        let weights = regularised.llt(Triangle::Lower).ok()?.solve(differences);
+        let weights = regularised.cholesky()?.solve(differences);
         let weighted = products * &weights;
         let (linear, square): (Vec<f64>, Vec<f64>) = (0..differences.ncols())
             .map(|list| {
-                let sum = |other: &Mat<f64>| {
+                let sum = |other: &DMatrix<f64>| {
                     let terms = (0..count).map(|at| weights[(at, list)] * other[(at, list)]);
                     terms.sum::<f64>()
                 };

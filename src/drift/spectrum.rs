@@ -1,10 +1,13 @@
 //! In which directions a sample varies, and how much. Imports: `drift::{distance, error, sample}`.
 
-use faer::Mat;
+use nalgebra::{DMatrix, SVD};
 
 use super::distance::squared_distance;
 use super::error::Error;
 use super::sample::Sample;
+
+/// Steps of the iteration that finds singular values: some per value are usual.
+const ITERATIONS_MAX: usize = 100_000;
 
 /// The mean of a sample, and the eigenvalues and eigenvectors of its covariance (with n − 1).
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ impl Spectrum {
         let mean: Vec<f64> = (0..width)
             .map(|column| sample.column(column).iter().sum::<f64>() / rows as f64)
             .collect();
-        let centred = Mat::from_fn(rows, width, |row, column| {
+        let centred = DMatrix::from_fn(rows, width, |row, column| {
             sample.row(row)[column] - mean[column]
         });
         let values = sample.values().chunks_exact(width);
@@ -36,12 +39,20 @@ impl Spectrum {
         if !squares.is_finite() {
             return Err(Error::TooFarApart);
         }
-        let svd = centred.thin_svd().map_err(|_| Error::TooFarApart)?;
-        let singular = svd.S().column_vector();
-        let variances: Vec<f64> = singular.iter().map(|s| s * s / (rows - 1) as f64).collect();
-        let directions = svd
-            .V()
-            .col_iter()
+        // R of a QR decomposition has the same singular values and directions, and is as small as the
+        // features are few.
+        let small = if width < rows {
+            centred.qr().unpack_r()
+        } else {
+            centred
+        };
+        let svd = SVD::try_new(small, true, true, f64::EPSILON, ITERATIONS_MAX)
+            .ok_or(Error::TooFarApart)?;
+        let directions = svd.v_t.ok_or(Error::TooFarApart)?;
+        let singular = svd.singular_values.iter();
+        let variances: Vec<f64> = singular.map(|s| s * s / (rows - 1) as f64).collect();
+        let directions = directions
+            .row_iter()
             .flat_map(|direction| upright(direction.iter().copied().collect()))
             .collect();
         Ok(Self {

@@ -30,6 +30,8 @@ mod doctor;
 #[cfg(feature = "vision")]
 mod drift;
 #[cfg(feature = "vision")]
+mod drift_report;
+#[cfg(feature = "vision")]
 mod drift_test;
 mod dvc;
 mod dvc_beside;
@@ -41,6 +43,8 @@ mod dvc_templates;
 mod edges;
 #[cfg(feature = "vision")]
 mod evaluate;
+#[cfg(feature = "vision")]
+mod example_emoji;
 mod exchange;
 mod forward;
 mod freeze;

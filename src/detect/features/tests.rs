@@ -45,18 +45,19 @@ fn pictures_have_all_inputs() {
     let told = observed.logits.probabilities().concat();
     let rounded: Vec<f64> = told.iter().map(|p| f64::from(*p as f32)).collect();
     assert_eq!(softmax.values(), rounded);
-    assert_eq!(&softmax, features.probabilities());
+    assert_eq!(Some(&softmax), features.probabilities());
+    let uncertainty = features.uncertainty().unwrap();
     let label = features.sample(Input::Label).unwrap();
     let entropy = features.sample(Input::Entropy).unwrap();
     let margin = features.sample(Input::Margin).unwrap();
     let measured = features.sample(Input::Properties).unwrap();
     for row in 0..5 {
-        let most = features.uncertainty()[row].max_probability;
+        let most = uncertainty[row].max_probability;
         let class = features.labels()[row] as usize;
         assert_eq!(softmax.row(row)[class], most);
         assert_eq!(label.row(row), [class as f64]);
-        assert_eq!(entropy.row(row), [features.uncertainty()[row].entropy]);
-        assert_eq!(margin.row(row), [features.uncertainty()[row].margin]);
+        assert_eq!(entropy.row(row), [uncertainty[row].entropy]);
+        assert_eq!(margin.row(row), [uncertainty[row].margin]);
         assert_eq!(measured.row(row), properties(&pixels, row));
     }
     let embedding = features.sample(Input::Embedding).unwrap();
@@ -162,7 +163,7 @@ fn what_does_not_fit_is_refused() {
     assert!(of(&[&[3.0, -1.0]]).contains("softmax first"));
     assert_eq!(
         said(of_three().with_truth(vec![0, 3, 0])),
-        "the true label of row 1 is class 3, and there are 3 classes"
+        "the label of row 1 is class 3, and there are 3 classes"
     );
     assert_eq!(
         said(of_three().with_truth(vec![0])),
@@ -189,4 +190,29 @@ fn what_does_not_fit_is_refused() {
     );
     let none = Features::of_pictures(&predictor(), &pixels(0), &Cancel::new());
     assert!(matches!(none, Err(Error::NoPictures)));
+}
+
+#[test]
+fn of_labels_alone_only_the_labels_are_known() {
+    let features = Features::of_labels(vec![2, 0, 2], 3).unwrap();
+    assert_eq!((features.rows(), features.classes()), (3, 3));
+    assert_eq!(
+        features.sample(Input::Label).unwrap().values(),
+        [2.0, 0.0, 2.0]
+    );
+    for (name, input) in Input::NAMES {
+        let known = input == Input::Label;
+        assert_eq!(features.has(input), known, "{name}");
+        let told = features.sample(input).map_err(|error| error.to_string());
+        assert!(known || told.unwrap_err().contains("only the likeliest class"));
+    }
+    assert_eq!(features.select(&[1, 1]).unwrap().labels(), [0, 0]);
+    assert!(features.uncertainty().is_none() && features.probabilities().is_none());
+    let error = Features::of_labels(vec![0, 3], 3).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the label of row 1 is class 3, and there are 3 classes"
+    );
+    let error = Features::of_labels(Vec::new(), 3);
+    assert!(matches!(error, Err(Error::NoPictures)));
 }

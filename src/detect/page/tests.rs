@@ -195,7 +195,7 @@ fn answers_alone_are_a_page_without_pictures() {
     let pixels = noise(60, 4);
     let all = features(60, 3, 0.0, 1);
     let fitted = fit(&all, &pixels, &classes);
-    let rows = (0..60).map(|row| all.probabilities().row(row).to_vec());
+    let rows = (0..60).map(|row| all.probabilities().unwrap().row(row).to_vec());
     let logged = Features::of_probabilities(&rows.collect::<Vec<_>>()).unwrap();
     let checked = check(&fitted, &logged, |row| row.to_string());
     let about = Illustration {

@@ -304,7 +304,7 @@ mod tests {
         drop(first);
         assert!(second.is_ours());
         // The folder is removed, and there again.
-        std::fs::remove_dir_all(dir.path()).unwrap();
+        crate::base::fs::remove_dir_all(dir.path()).unwrap();
         assert!(second.is_ours());
         second.keep(&state("m")).unwrap();
         let mut other = Kept::new(dir.path().to_owned());

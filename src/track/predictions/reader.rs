@@ -1,14 +1,17 @@
 //! Reads the log, newest first and never more than asked for. Imports: base, `predictions::*`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base;
+use crate::base::clock::Timestamp;
 
 use super::folder::{Segment, segments};
 use super::record::{Feedback, KeptPicture, Prediction, Record};
-use super::window::{Joining, Window};
+use super::window::{Joining, Window, keep_latest};
 
 /// Of one segment no more is read, from its end: writers keep them smaller.
 const SEGMENT_READ_MAX: u64 = 64 << 20;
@@ -18,10 +21,48 @@ const READ_MAX: u64 = 256 << 20;
 const PICTURE_BYTES_MAX: u32 = 4 << 20;
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// Lines stand in the order in which they were written, which is nearly that of their times: requests wait in
+/// a queue and writers a quarter of a second.
+const DISORDER_MS: i64 = 60_000;
+
 /// The log in one folder, to be read. Others may write it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     dir: PathBuf,
+}
+
+/// The predictions of a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Between<T> {
+    /// In no order.
+    pub rows: Vec<Row<T>>,
+    /// May there be older ones of that time that were not read?
+    pub is_cut: bool,
+    /// Lines that are no records, of that time and later.
+    pub unreadable: usize,
+}
+
+/// What was kept of a prediction, and the last thing that was said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<T> {
+    /// The request's id.
+    pub request_id: String,
+    /// Which picture of the request, from 0.
+    pub index: u32,
+    /// What was kept of it.
+    pub kept: T,
+    /// What the picture shows, if anybody said so.
+    pub feedback: Option<Feedback>,
+}
+
+/// What is read after a line.
+enum Next {
+    /// The line before it.
+    On,
+    /// The segment before this one.
+    Segment,
+    /// Nothing.
+    Enough,
 }
 
 /// Which segments there are and how large: equal if nothing was written since.
@@ -42,39 +83,112 @@ impl Predictions {
         segments(&self.dir).map_err(base::Error::io("read", &self.dir))
     }
 
-    /// Returns the last predictions, at most `most`, with their feedback.
+    /// Returns the last predictions, at most `most` (from 1 on), with their feedback.
     ///
     /// # Errors
     /// The folder or a file in it cannot be read.
     pub fn window(&self, most: usize) -> Result<Window, base::Error> {
         let mut joining = Joining::new(most);
+        let is_cut = self.backwards(|segment, record| {
+            match record {
+                Some(Record::Prediction(prediction)) => joining.prediction(segment, *prediction),
+                Some(Record::Feedback(feedback)) => joining.feedback(feedback),
+                Some(Record::Shadow(_)) => {}
+                None => joining.unreadable(),
+            }
+            if joining.is_full() {
+                Next::Enough
+            } else {
+                Next::On
+            }
+        })?;
+        if is_cut {
+            joining.cut();
+        }
+        Ok(joining.finish())
+    }
+
+    /// Hands over what `keep` makes of each prediction in `time`, at most `most` (from 1 on) of the newest, with their
+    /// feedback, whenever that was given.
+    ///
+    /// # Errors
+    /// The folder or a file in it cannot be read.
+    pub fn between<T>(
+        &self,
+        time: &Range<Timestamp>,
+        most: usize,
+        mut keep: impl FnMut(Prediction) -> Option<T>,
+    ) -> Result<Between<T>, base::Error> {
+        let over_ms = time.start.as_millisecond().saturating_sub(DISORDER_MS);
+        let mut found: Vec<(Key, T)> = Vec::new();
+        let mut feedback = BTreeMap::new();
+        let mut unreadable = 0;
+        let is_cut = self.backwards(|_, record| {
+            match record {
+                Some(Record::Prediction(one)) if one.ts.as_millisecond() < over_ms => {
+                    return Next::Segment;
+                }
+                Some(Record::Prediction(one)) if time.contains(&one.ts) => {
+                    let key = (one.request_id.clone(), one.index);
+                    found.extend(keep(*one).map(|kept| (key, kept)));
+                }
+                Some(Record::Prediction(_) | Record::Shadow(_)) => {}
+                Some(Record::Feedback(said)) => keep_latest(&mut feedback, said),
+                None => unreadable += 1,
+            }
+            if most <= found.len() {
+                Next::Enough
+            } else {
+                Next::On
+            }
+        })?;
+        let rows = found.into_iter().map(|(key, kept)| Row {
+            feedback: feedback.remove(&key),
+            request_id: key.0,
+            index: key.1,
+            kept,
+        });
+        Ok(Between {
+            rows: rows.collect(),
+            is_cut,
+            unreadable,
+        })
+    }
+
+    /// Hands each line to `take`, `None` for what is no record: of the newest segment first, the last line
+    /// first, until that is enough. Returns whether there is more.
+    fn backwards(
+        &self,
+        mut take: impl FnMut(&Segment, Option<Record>) -> Next,
+    ) -> Result<bool, base::Error> {
         let mut budget = READ_MAX;
-        for (segment, _) in self.stamp()?.iter().rev() {
-            if joining.is_full() || budget == 0 {
-                joining.cut();
-                break;
+        let mut is_cut = false;
+        let segments = self.stamp()?;
+        for (at, (segment, _)) in segments.iter().enumerate().rev() {
+            if budget == 0 {
+                return Ok(true);
             }
             let Some(tail) = self.tail(segment, budget)? else {
                 continue;
             };
             budget -= tail.bytes.len() as u64;
-            for line in tail.lines().rev() {
-                if joining.is_full() {
-                    joining.cut();
+            let mut lines = tail.lines().rev();
+            loop {
+                let Some(line) = lines.next() else {
+                    is_cut |= tail.is_cut;
                     break;
+                };
+                match take(segment, serde_json::from_slice(line).ok()) {
+                    Next::On => {}
+                    Next::Segment => break,
+                    Next::Enough => {
+                        let is_last = at == 0 && !tail.is_cut && lines.next().is_none();
+                        return Ok(is_cut || !is_last);
+                    }
                 }
-                match serde_json::from_slice(line) {
-                    Ok(Record::Prediction(prediction)) => joining.prediction(segment, *prediction),
-                    Ok(Record::Feedback(feedback)) => joining.feedback(feedback),
-                    Ok(Record::Shadow(_)) => {}
-                    Err(_) => joining.unreadable(),
-                }
-            }
-            if tail.is_cut {
-                joining.cut();
             }
         }
-        Ok(joining.finish())
+        Ok(is_cut)
     }
 
     /// Returns the predictions of a request, in the order of its pictures.

@@ -139,6 +139,46 @@ fn what_is_written_is_read_with_pictures_and_the_last_feedback() {
 }
 
 #[test]
+fn a_time_is_read_whatever_the_order_and_feedback_may_come_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Predictions::new(dir.path().to_owned());
+    let [mut one, mut other] = [0, 1].map(|_| Writer::new(dir.path().to_owned(), ROOMY));
+    let hour = 3_600_000;
+    let entries = |ids: &[(&str, i64)]| -> Vec<Entry> {
+        let made = ids
+            .iter()
+            .map(|(id, ms)| entry(prediction(id, *ms, "a"), b""));
+        made.collect()
+    };
+    let old = [("old", 0), ("a", hour + 20), ("b", hour + 10)];
+    one.write(entries(&old), at(0)).unwrap();
+    let late = [("before", 5), ("c", hour + 30), ("after", 2 * hour)];
+    other.write(entries(&late), at(1)).unwrap();
+    let said = vec![
+        feedback("a", 3 * hour, "z"),
+        feedback("after", 3 * hour, "z"),
+        feedback("a", 4 * hour, "a"),
+    ];
+    one.write(said, at(2)).unwrap();
+    let time = at(hour + 10)..at(2 * hour);
+    let read = |most: usize| {
+        let kept = |one: Prediction| (one.request_id != "b").then_some(one.ts);
+        let found = log.between(&time, most, kept).unwrap();
+        let mut rows = found.rows;
+        rows.sort_by_key(|row| row.kept);
+        (rows, found.is_cut, found.unreadable)
+    };
+    let (rows, is_cut, unreadable) = read(9);
+    assert_eq!((is_cut, unreadable), (false, 0));
+    let ids: Vec<&str> = rows.iter().map(|row| row.request_id.as_str()).collect();
+    assert_eq!(ids, ["a", "c"]);
+    let said = rows[0].feedback.as_ref().map(|said| said.label.as_str());
+    assert_eq!((said, &rows[1].feedback), (Some("a"), &None));
+    let (rows, is_cut, _) = read(1);
+    assert_eq!((rows.len(), is_cut), (1, true));
+}
+
+#[test]
 fn two_writers_do_not_meet_in_one_segment() {
     let dir = tempfile::tempdir().unwrap();
     let [mut one, mut other] = [0, 1].map(|_| Writer::new(dir.path().to_owned(), ROOMY));

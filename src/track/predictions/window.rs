@@ -114,6 +114,15 @@ impl Window {
     }
 }
 
+/// Keeps the latest word about each picture.
+pub(super) fn keep_latest(kept: &mut BTreeMap<Key, Feedback>, feedback: Feedback) {
+    let kept = kept.entry(key(&feedback));
+    let kept = kept.or_insert_with(|| feedback.clone());
+    if kept.ts < feedback.ts {
+        *kept = feedback;
+    }
+}
+
 /// A window that is put together from records, the newest first.
 pub(super) struct Joining {
     most: usize,
@@ -151,13 +160,8 @@ impl Joining {
         });
     }
 
-    /// Keeps the latest word.
     pub(super) fn feedback(&mut self, feedback: Feedback) {
-        let kept = self.feedback.entry(key(&feedback));
-        let kept = kept.or_insert_with(|| feedback.clone());
-        if kept.ts < feedback.ts {
-            *kept = feedback;
-        }
+        keep_latest(&mut self.feedback, feedback);
     }
 
     pub(super) fn finish(self) -> Window {

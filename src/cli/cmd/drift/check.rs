@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
-use crate::cli::exit::{ErrorClass, Outcome};
+use crate::cli::exit::Outcome;
 use crate::cli::params::ParamsArg;
 use crate::cli::written::write;
 use crate::detect::checked::Verdict;
@@ -15,7 +15,7 @@ use crate::vision::predict::Predictor;
 use crate::vision::shard::Split;
 
 use super::new_data::{Asked, NewData};
-use super::shown;
+use super::{one_is_drift, shown};
 
 /// Paths that the page names.
 const PATHS_SHOWN: usize = 3;
@@ -59,14 +59,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
-    work(ctx, args).map_err(|error| {
-        let mut error = error.seen_from(&ctx.dir);
-        // 1 says that there is drift.
-        if error.class == ErrorClass::Failed {
-            error.class = ErrorClass::Usage;
-        }
-        error
-    })
+    work(ctx, args).map_err(|error| one_is_drift(error.seen_from(&ctx.dir)))
 }
 
 fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {

@@ -3,7 +3,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use faer::{Mat, Side};
+use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
 use crate::base::rng;
@@ -17,6 +17,9 @@ use super::super::calibrate::{self, Keep, Paths, Rate};
 use super::super::draws::Draws;
 use super::super::windows;
 use super::{FirstWindow, Fitted, Lsdd, LsddOptions, Moving, add, statistic_of, turn};
+
+/// Steps of the iteration that finds eigenvalues: some per value are usual.
+const ITERATIONS_MAX: usize = 100_000;
 
 /// Sets up a detector from a reference.
 pub(in super::super) fn fit(reference: &Sample, options: &LsddOptions) -> Result<Lsdd, Error> {
@@ -256,13 +259,12 @@ impl Pool {
 
 /// Eigenvectors of a symmetric matrix, as the columns of a row-major one, and eigenvalues.
 fn eigen(matrix: &[f64], size: usize) -> Result<(Vec<f64>, Vec<f64>), Error> {
-    let matrix = Mat::from_fn(size, size, |i, j| matrix[i * size + j]);
-    let found = matrix
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| Error::NoRegularisation)?;
-    let (vectors, values) = (found.U(), found.S().column_vector());
+    let matrix = DMatrix::from_row_slice(size, size, matrix);
+    let found = SymmetricEigen::try_new(matrix, f64::EPSILON, ITERATIONS_MAX)
+        .ok_or(Error::NoRegularisation)?;
+    let vectors = found.eigenvectors;
     let basis = (0..size * size)
         .map(|at| vectors[(at / size, at % size)])
         .collect();
-    Ok((basis, (0..size).map(|i| values[i]).collect()))
+    Ok((basis, found.eigenvalues.iter().copied().collect()))
 }

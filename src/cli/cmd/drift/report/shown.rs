@@ -1,0 +1,243 @@
+//! What `cvops drift report` found, as a table and lines, or as JSON.
+
+use serde_json::Value;
+
+use crate::base::{Diagnostic, clock, units};
+use crate::cli::cmd::drift::shown::percent;
+use crate::cli::ctx::Ctx;
+use crate::cli::out::{Form, Style};
+use crate::cli::render::diagnostic;
+use crate::detect::checked::Verdict;
+use crate::detect::served::{Figures, Served, Slot};
+use crate::detect::tables::probability;
+use crate::report::{Align, Table, Tone};
+
+use super::logged::Logged;
+
+/// Classes that are named in a row.
+const CLASSES_MAX: usize = 2;
+/// Pictures that are named.
+const PICTURES_MAX: usize = 5;
+/// The column of the verdict.
+const VERDICT: usize = 2;
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+/// Shows all of it; what could not be computed of the whole comes last and on stderr, except in JSON, which holds it.
+pub(super) fn show(ctx: &Ctx, served: &Served, logged: &Logged) {
+    if ctx.out.form == Form::Json {
+        ctx.out.json(&json_of(served, logged));
+        return;
+    }
+    ctx.out.table(&windows(served));
+    ctx.out.result("\n");
+    for line in lines(served) {
+        ctx.out.result(&line);
+    }
+    let (style, verdict) = verdict(served);
+    ctx.out.result(&ctx.out.paint(style, &verdict));
+    for note in notes(served, logged) {
+        ctx.out.note(&note);
+    }
+    for (one, reason) in served.whole.checked.failed() {
+        let headline = format!(
+            "the detector `{}` could not be computed: {reason}",
+            one.name
+        );
+        diagnostic::show_all(&ctx.out, &[Diagnostic::error("detector", headline)]);
+    }
+}
+
+fn json_of(served: &Served, logged: &Logged) -> Value {
+    // Plain data with texts as keys always has a JSON form.
+    let mut value = serde_json::to_value(served).unwrap_or(Value::Null);
+    if let Value::Object(map) = &mut value {
+        map.insert("is_drift".to_owned(), Value::Bool(served.is_drift()));
+        map.insert("log".to_owned(), logged.json());
+    }
+    value
+}
+
+fn windows(served: &Served) -> Table {
+    let mut table = Table::new([
+        ("from (UTC)", Align::Left),
+        ("images", Align::Right),
+        ("verdict", Align::Left),
+        ("p", Align::Right),
+        ("classes that moved", Align::Left),
+        ("confidence", Align::Right),
+        ("entropy", Align::Right),
+        ("accuracy", Align::Right),
+    ]);
+    for window in &served.windows {
+        add(&mut table, clock::utc_minute(window.from), window);
+    }
+    if 1 < served.windows.len() {
+        add(&mut table, "all together".to_owned(), &served.whole);
+    }
+    let reference = &served.whole.checked.reference;
+    let [confidence, entropy, accuracy] = figures(&served.reference);
+    table.row([
+        format!("reference ({})", reference.split),
+        reference.rows.to_string(),
+        NOTHING.to_owned(),
+        NOTHING.to_owned(),
+        NOTHING.to_owned(),
+        confidence,
+        entropy,
+        accuracy,
+    ]);
+    table
+}
+
+fn add(table: &mut Table, name: String, slot: &Slot) {
+    let [confidence, entropy, accuracy] = figures(&slot.figures);
+    let surest = slot.surest.as_ref();
+    table.row([
+        name,
+        slot.images.to_string(),
+        word(slot.checked.verdict).to_owned(),
+        surest.map_or_else(|| NOTHING.to_owned(), |surest| probability(surest.p)),
+        moved(slot),
+        confidence,
+        entropy,
+        if slot.judged == 0 {
+            accuracy
+        } else {
+            format!("{accuracy} of {}", slot.judged)
+        },
+    ]);
+    if slot.checked.is_drift() {
+        table.tone(VERDICT, Tone::Bad);
+    }
+}
+
+fn figures(figures: &Figures) -> [String; 3] {
+    [figures.confidence, figures.entropy, figures.accuracy]
+        .map(|figure| figure.map_or_else(|| NOTHING.to_owned(), |figure| format!("{figure:.3}")))
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Drift => "drift",
+        Verdict::NoDrift => "none",
+        Verdict::Incomplete => "too few to say",
+    }
+}
+
+/// Returns the classes that became more or less frequent, those that moved most first.
+fn moved(slot: &Slot) -> String {
+    let classes = slot.checked.classes.iter();
+    let mut moved: Vec<_> = classes.filter(|one| one.moved).collect();
+    moved.sort_by(|a, b| b.difference.abs().total_cmp(&a.difference.abs()));
+    let named = moved.iter().take(CLASSES_MAX);
+    let named: Vec<String> = named
+        .map(|one| format!("{} {:+.1} %", one.class, 100.0 * one.difference))
+        .collect();
+    match moved.len().checked_sub(CLASSES_MAX + 1) {
+        Some(more) => format!("{} and {} more", named.join(", "), more + 1),
+        None if named.is_empty() => NOTHING.to_owned(),
+        None => named.join(", "),
+    }
+}
+
+fn lines(served: &Served) -> Vec<String> {
+    let mut lines = Vec::new();
+    let checked = &served.whole.checked;
+    if let Some(accuracy) = &checked.accuracy {
+        let judged = match (served.whole.figures.accuracy, served.whole.judged) {
+            (Some(found), judged) if 0 < judged => {
+                format!("; {found:.3} of the {judged} that somebody judged")
+            }
+            _ => String::new(),
+        };
+        lines.push(format!(
+            "accuracy: {:.3} on the reference, about {:.3} here as far as confidence tells{judged}",
+            accuracy.reference, accuracy.estimated
+        ));
+    }
+    let unlike = checked.witnesses.iter().flat_map(|found| &found.unlike);
+    let requests: Vec<&str> = unlike
+        .filter_map(|one| one.picture.as_deref())
+        .take(PICTURES_MAX)
+        .collect();
+    if served.is_drift() && !requests.is_empty() {
+        let requests = requests.join(", ");
+        lines.push(format!(
+            "most unlike the reference (request/picture): {requests}"
+        ));
+    }
+    lines
+}
+
+fn verdict(served: &Served) -> (Style, String) {
+    let checked = &served.whole.checked;
+    let compared = format!(
+        "{} against {} of the {} split, by {}",
+        units::count(served.whole.images, "answer"),
+        units::count(checked.reference.rows, "picture"),
+        checked.reference.split,
+        detectors(served)
+    );
+    let all = units::count(served.windows.len(), "window");
+    let drifted = served.drifted().count();
+    let which = match (served.verdict, served.lasting) {
+        (Verdict::NoDrift, _) => return (Style::Good, format!("no drift; {compared}")),
+        (Verdict::Incomplete, _) => return (Style::Bad, format!("no verdict; {compared}")),
+        (Verdict::Drift, Some(lasting)) => {
+            let since = clock::utc_minute(lasting.since);
+            let longer = if lasting.perhaps_longer {
+                ", perhaps longer"
+            } else {
+                ""
+            };
+            format!("since {since} (UTC){longer}, in {drifted} of {all}")
+        }
+        (Verdict::Drift, None) if drifted == 0 => {
+            format!("over all {all} together, in none of them alone")
+        }
+        (Verdict::Drift, None) => format!("in {drifted} of {all}, not in the last one"),
+    };
+    (Style::Bad, format!("drift {which}; {compared}"))
+}
+
+/// Names the detectors that were computed.
+fn detectors(served: &Served) -> String {
+    let all = served.whole.checked.detectors.iter();
+    let names: Vec<&str> = all.map(|one| one.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn notes(served: &Served, logged: &Logged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let checked = &served.whole.checked;
+    if let Some(one) = checked.detectors.first() {
+        notes.push(format!(
+            "drift is a p below {}, corrected over the features of a detector",
+            probability(one.alpha)
+        ));
+    }
+    if 0 < logged.partial {
+        notes.push(format!(
+            "of {} of {}, the log has the likeliest of {} classes only: softmax, entropy and margin cannot be computed",
+            logged.partial,
+            units::count(logged.count, "answer"),
+            logged.classes
+        ));
+    }
+    if logged.sample < 1.0 {
+        notes.push(format!(
+            "the log has a share of the requests only: {} (`serve.log.sample`)",
+            percent(logged.sample)
+        ));
+    }
+    if logged.is_cut {
+        notes.push(format!(
+            "there is more in the log: the newest {} of this time were compared",
+            units::count(logged.count, "answer")
+        ));
+    }
+    notes.extend(logged.left_out().map(|told| format!("left out: {told}")));
+    notes.extend(checked.notes.iter().cloned());
+    notes
+}

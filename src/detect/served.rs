@@ -1,0 +1,354 @@
+//! What a server answered over a time, against the reference: all together, and by windows of equal length.
+//! Imports: base, `detect::{check, checked, error, features, fitted}`.
+//!
+//! Each window is a check of its own, and so is the whole: they share the chance of a false alarm (`family`), so
+//! that one report raises one with a chance of at most α, however many windows it has. Windows begin at whole
+//! multiples of their length since 1970 (UTC), so that two reports cut alike; those without answers are none.
+
+use std::ops::Range;
+
+use serde::{Serialize, Serializer};
+
+use crate::base::Cancel;
+use crate::base::clock::Timestamp;
+
+use super::Error;
+use super::check::{Part, Tells};
+use super::checked::{Checked, Verdict};
+use super::features::{Features, Input};
+use super::fitted::{Fitted, Selection, stop_if_asked};
+
+/// The version of the JSON form. Raised when a reader of the old one would misread the new one.
+pub const SCHEMA: u64 = 1;
+
+/// Windows of one report. With more, hardly anything could be told from chance in any of them.
+pub const WINDOWS_MAX: usize = 500;
+
+/// What a prediction log holds of each answer, whatever the number of classes.
+const ALWAYS_HELD: [Input; 1] = [Input::Label];
+/// With the probabilities of all classes.
+const HELD: [Input; 4] = [Input::Softmax, Input::Label, Input::Entropy, Input::Margin];
+
+/// One answer of the model that the detectors know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// When it was given.
+    pub at: Timestamp,
+    /// By what it can be found again.
+    pub name: String,
+    /// The class, from 0.
+    pub label: u32,
+    /// Its probability.
+    pub confidence: f32,
+    /// The probability of each class, in the order of the model; `None` if not all were kept.
+    pub probabilities: Option<Vec<f32>>,
+    /// Is it right? `None` if nobody said.
+    pub is_right: Option<bool>,
+}
+
+/// What was served, against the reference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Served {
+    /// [`SCHEMA`].
+    pub schema: u64,
+    /// Drift, if a window or the whole has it; else the verdict of the whole. A window that has too few answers to be
+    /// checked leaves nothing out: the whole has them too.
+    pub verdict: Verdict,
+    /// The begin of the time.
+    #[serde(serialize_with = "rfc3339")]
+    pub from: Timestamp,
+    /// Its end, not part of it.
+    #[serde(serialize_with = "rfc3339")]
+    pub until: Timestamp,
+    /// Length of a window.
+    pub window_s: f64,
+    /// Since when there is drift, if there is in the last window that could be checked.
+    pub lasting: Option<Lasting>,
+    /// What is known of the reference.
+    pub reference: Figures,
+    /// All answers together.
+    pub whole: Slot,
+    /// Windows with answers, the oldest first.
+    pub windows: Vec<Slot>,
+}
+
+/// Answers of some time, and what a check says of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slot {
+    /// The begin of the time.
+    #[serde(serialize_with = "rfc3339")]
+    pub from: Timestamp,
+    /// Its end, not part of it.
+    #[serde(serialize_with = "rfc3339")]
+    pub until: Timestamp,
+    /// Answers.
+    pub images: usize,
+    /// How sure they are, and how often right.
+    pub figures: Figures,
+    /// Answers that somebody judged.
+    pub judged: usize,
+    /// The detector that is surest of a difference, `None` if none could be computed.
+    pub surest: Option<Surest>,
+    /// All that the check says.
+    pub checked: Checked,
+}
+
+/// How sure answers are, and how often right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Mean probability of the named class; `None` if it is not known.
+    pub confidence: Option<f64>,
+    /// Mean entropy of the probabilities, in nats; `None` if those of some classes are not known.
+    pub entropy: Option<f64>,
+    /// The share of right ones, of the reference or of those that somebody judged; `None` if there are none.
+    pub accuracy: Option<f64>,
+}
+
+/// A detector and its p.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Surest {
+    /// What it is called.
+    pub detector: String,
+    /// Its smallest p, corrected over its features: drift below its `alpha`, if the effect is large enough.
+    pub p: f64,
+}
+
+/// Drift that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Lasting {
+    /// The begin of the first window that has it.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: Timestamp,
+    /// In how many windows it was found since.
+    pub windows: usize,
+    /// Was it there from the first window on that could be checked, so perhaps longer?
+    pub perhaps_longer: bool,
+}
+
+/// Compares `answers`, all of them given in `time`, with the reference, by windows of `window_ms` milliseconds.
+///
+/// Where the probabilities of all classes are not known of every answer, classes alone are compared.
+///
+/// # Errors
+/// There are no answers, or too many windows; no detector looks at what is known of answers; probabilities are
+/// no distributions; `cancel` was requested.
+///
+/// # Panics
+/// `window_ms` is 0.
+pub fn report(
+    fitted: &Fitted,
+    mut answers: Vec<Answer>,
+    time: &Range<Timestamp>,
+    window_ms: u64,
+    cancel: &Cancel,
+) -> Result<Served, Error> {
+    answers.sort_by_key(|answer| answer.at);
+    let features = features(fitted, &answers)?;
+    require_detectors(fitted, &features)?;
+    let length = i64::try_from(window_ms).unwrap_or(i64::MAX);
+    let number = |answer: &Answer| answer.at.as_millisecond().div_euclid(length);
+    let parts: Vec<&[Answer]> = answers
+        .chunk_by(|one, next| number(one) == number(next))
+        .collect();
+    if WINDOWS_MAX < parts.len() {
+        return Err(Error::Windows {
+            found: parts.len(),
+            most: WINDOWS_MAX,
+        });
+    }
+    let compare = Compare {
+        fitted,
+        features: &features,
+        // One window is the whole.
+        of: if parts.len() == 1 { 1 } else { parts.len() + 1 },
+        cancel,
+    };
+    let mut whole = compare.slot(&answers, 0, time.clone(), Tells::Rows)?;
+    let mut windows = Vec::with_capacity(parts.len());
+    let mut begin = 0;
+    for part in &parts {
+        stop_if_asked(cancel)?;
+        let from = number(&part[0]).saturating_mul(length);
+        let bounds = bounded(from, from.saturating_add(length), time);
+        windows.push(compare.slot(part, begin, bounds, Tells::Numbers)?);
+        begin += part.len();
+    }
+    let names: Vec<String> = answers.into_iter().map(|answer| answer.name).collect();
+    whole.checked.name_pictures(&names);
+    let drifted = windows
+        .iter()
+        .any(|window| window.checked.verdict == Verdict::Drift);
+    Ok(Served {
+        schema: SCHEMA,
+        verdict: if drifted {
+            Verdict::Drift
+        } else {
+            whole.checked.verdict
+        },
+        from: time.start,
+        until: time.end,
+        window_s: window_ms as f64 / 1e3,
+        lasting: lasting(&windows),
+        reference: reference(fitted),
+        whole,
+        windows,
+    })
+}
+
+impl Served {
+    /// Returns whether there was drift.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        self.verdict == Verdict::Drift
+    }
+
+    /// Returns the windows that have drift.
+    pub fn drifted(&self) -> impl Iterator<Item = &Slot> {
+        let windows = self.windows.iter();
+        windows.filter(|window| window.checked.verdict == Verdict::Drift)
+    }
+}
+
+/// What is the same for all checks of a report.
+struct Compare<'a> {
+    fitted: &'a Fitted,
+    /// Of all answers.
+    features: &'a Features,
+    /// How many checks there are.
+    of: usize,
+    cancel: &'a Cancel,
+}
+
+impl Compare<'_> {
+    /// Checks `answers`, whose first one is number `begin` of all.
+    fn slot(
+        &self,
+        answers: &[Answer],
+        begin: usize,
+        time: Range<Timestamp>,
+        tells: Tells,
+    ) -> Result<Slot, Error> {
+        let rows: Vec<usize> = (begin..begin + answers.len()).collect();
+        let features = self.features.select(&rows)?;
+        let part = Part { of: self.of, tells };
+        let checked = self
+            .fitted
+            .check_part(&features, Selection::Possible, part, self.cancel)?;
+        let judged = || answers.iter().filter_map(|answer| answer.is_right);
+        let entropies = features.uncertainty();
+        let entropy = entropies.and_then(|all| mean(all.iter().map(|one| one.entropy)));
+        Ok(Slot {
+            from: time.start,
+            until: time.end,
+            images: answers.len(),
+            figures: Figures {
+                confidence: mean(answers.iter().map(|answer| f64::from(answer.confidence))),
+                entropy,
+                accuracy: mean(judged().map(|is_right| f64::from(u8::from(is_right)))),
+            },
+            judged: judged().count(),
+            surest: surest(&checked),
+            checked,
+        })
+    }
+}
+
+fn features(fitted: &Fitted, answers: &[Answer]) -> Result<Features, Error> {
+    let told = answers.iter().map(|answer| answer.probabilities.as_ref());
+    let wide = |row: &Vec<f32>| -> Vec<f64> { row.iter().copied().map(f64::from).collect() };
+    let told: Option<Vec<Vec<f64>>> = told.map(|row| row.map(wide)).collect();
+    match told {
+        Some(rows) => Features::of_probabilities(&rows),
+        None => {
+            let labels = answers.iter().map(|answer| answer.label).collect();
+            Features::of_labels(labels, fitted.classes().len())
+        }
+    }
+}
+
+fn require_detectors(fitted: &Fitted, features: &Features) -> Result<(), Error> {
+    if fitted.detectors().any(|spec| features.has(spec.input)) {
+        return Ok(());
+    }
+    let held: &[Input] = if features.has(Input::Softmax) {
+        &HELD
+    } else {
+        &ALWAYS_HELD
+    };
+    Err(Error::NothingServed {
+        held: held.to_vec(),
+    })
+}
+
+/// Returns the window, in milliseconds since 1970, as far as it lies in `time`.
+fn bounded(from: i64, until: i64, time: &Range<Timestamp>) -> Range<Timestamp> {
+    // What no calendar has lies outside of `time`.
+    let start = Timestamp::from_millisecond(from).unwrap_or(time.start);
+    let end = Timestamp::from_millisecond(until).unwrap_or(time.end);
+    start.max(time.start)..end.min(time.end)
+}
+
+fn surest(checked: &Checked) -> Option<Surest> {
+    let measured = checked.detectors.iter();
+    let measured = measured.filter_map(|one| Some((one, one.measured()?.adjusted)));
+    let (detector, p) = measured.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    Some(Surest {
+        detector: detector.name.clone(),
+        p,
+    })
+}
+
+/// Goes back over the windows as long as they have drift. One that could not be checked says nothing.
+fn lasting(windows: &[Slot]) -> Option<Lasting> {
+    let mut found: Option<Lasting> = None;
+    for window in windows.iter().rev() {
+        match window.checked.verdict {
+            Verdict::Drift => {
+                found = Some(Lasting {
+                    since: window.from,
+                    windows: found.map_or(0, |later| later.windows) + 1,
+                    perhaps_longer: true,
+                });
+            }
+            Verdict::Incomplete => {}
+            Verdict::NoDrift => {
+                return found.map(|found| Lasting {
+                    perhaps_longer: false,
+                    ..found
+                });
+            }
+        }
+    }
+    found
+}
+
+fn reference(fitted: &Fitted) -> Figures {
+    let surest = |row: &[f64]| row.iter().copied().fold(0.0, f64::max);
+    let softmax = fitted.reference(Input::Softmax);
+    let confidence = softmax.and_then(|all| mean((0..all.rows()).map(|row| surest(all.row(row)))));
+    let entropies = fitted.reference(Input::Entropy);
+    let accuracy = fitted.reference(Input::Label).and_then(|told| {
+        let pairs = told.values().iter().zip(fitted.labels());
+        mean(pairs.map(|(told, label)| f64::from(u8::from(*told == f64::from(*label)))))
+    });
+    Figures {
+        confidence,
+        entropy: entropies.and_then(|all| mean(all.values().iter().copied())),
+        accuracy,
+    }
+}
+
+/// Returns the mean; `None` of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0_usize, 0.0), |(count, sum), value| {
+        (count + 1, sum + value)
+    });
+    (0 < count).then(|| sum / count as f64)
+}
+
+fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(at)
+}
+
+#[cfg(test)]
+mod tests;
