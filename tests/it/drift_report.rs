@@ -83,7 +83,7 @@ fn time(hour: usize, minute: usize) -> String {
 /// Returns the name of the only segment.
 fn segment(p: &Project) -> String {
     let names = p.names(LOG);
-    let name = names.iter().find(|name| name.ends_with(".jsonl"));
+    let name = names.iter().find(|name| name.contains(".jsonl"));
     format!("{LOG}/{}", name.unwrap())
 }
 
@@ -94,9 +94,14 @@ fn log(p: &Project) -> Vec<Value> {
         .collect()
 }
 
+/// Returns the documents, one per line.
+fn text_of(lines: impl Iterator<Item = impl ToString>) -> String {
+    let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+    lines.join("\n") + "\n"
+}
+
 fn write_log(p: &Project, lines: &[Value]) {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    p.write(&segment(p), text);
+    p.write(&segment(p), text_of(lines.iter()));
 }
 
 /// Puts answers of the fitted model into the log of a server that never ran: `probabilities` of a number.
@@ -111,7 +116,7 @@ fn write_answers(p: &Project, count: usize, probabilities: impl Fn(usize) -> Val
             "size": [16, 16], "format": "PNG",
         })
     };
-    let text: String = (0..count).map(|i| format!("{}\n", answer(i))).collect();
+    let text = text_of((0..count).map(answer));
     p.write(&format!("{LOG}/20260301T100000000Z-1.jsonl"), text);
 }
 

@@ -51,13 +51,14 @@ fn pictures_have_all_inputs() {
     let entropy = features.sample(Input::Entropy).unwrap();
     let margin = features.sample(Input::Margin).unwrap();
     let measured = features.sample(Input::Properties).unwrap();
-    for row in 0..5 {
-        let most = uncertainty[row].max_probability;
+    assert_eq!(uncertainty.len(), 5);
+    for (row, sure) in uncertainty.iter().enumerate() {
+        let most = sure.max_probability;
         let class = features.labels()[row] as usize;
         assert_eq!(softmax.row(row)[class], most);
         assert_eq!(label.row(row), [class as f64]);
-        assert_eq!(entropy.row(row), [uncertainty[row].entropy]);
-        assert_eq!(margin.row(row), [uncertainty[row].margin]);
+        assert_eq!(entropy.row(row), [sure.entropy]);
+        assert_eq!(margin.row(row), [sure.margin]);
         assert_eq!(measured.row(row), properties(&pixels, row));
     }
     let embedding = features.sample(Input::Embedding).unwrap();

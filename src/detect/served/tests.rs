@@ -25,7 +25,7 @@ fn answers(hour: u64, rows: usize, shift: f64) -> Vec<Answer> {
             label: features.labels()[row],
             confidence: probabilities.iter().copied().fold(0.0, f32::max),
             probabilities: Some(probabilities),
-            is_right: (row % 10 == 0).then_some(row % 20 != 0),
+            is_right: row.is_multiple_of(10).then_some(!row.is_multiple_of(20)),
         }
     };
     (0..rows).map(answer).collect()

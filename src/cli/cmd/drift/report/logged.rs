@@ -81,7 +81,7 @@ impl Logged {
                 left_out.other_names += 1;
                 return None;
             }
-            let answer = answer_of(one, classes);
+            let answer = answer_of(&one, classes);
             left_out.unreadable += usize::from(answer.is_none());
             answer
         })?;
@@ -187,7 +187,7 @@ impl Logged {
 }
 
 /// Returns what a line says of a picture; `None` if no model with these classes can have said so.
-fn answer_of(one: Prediction, classes: &[String]) -> Option<Answer> {
+fn answer_of(one: &Prediction, classes: &[String]) -> Option<Answer> {
     let label = classes.iter().position(|class| *class == one.label)?;
     let probabilities = if one.probabilities.len() == classes.len() {
         let told = classes
