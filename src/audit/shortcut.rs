@@ -353,7 +353,12 @@ mod tests {
             (alarms[0].property, alarms[0].class),
             ("brightness", Some(2))
         );
-        assert!(alarms[0].skill > 0.95 && alarms[0].auc.unwrap() > 0.99);
+        // Not all: the bin that both sides share costs some of it.
+        assert!(
+            alarms[0].skill > 0.9 && alarms[0].auc.unwrap() > 0.99,
+            "{:?}",
+            alarms[0]
+        );
         // One of three classes is told: (1 + ½ + ½) / 3 at best, and less than the alarm's skill.
         let all = found
             .iter()

@@ -18,6 +18,7 @@ model:
 train: {epochs: 3, batch_size: 8}
 drift:
   alpha: 0.001
+  permutations: 6000
   detectors: [{input: softmax}, {input: label}, {input: entropy}, {input: properties}]
   online: []
   outlier: {method: none}

@@ -45,7 +45,8 @@ fn watched_project() -> Project {
 
 /// Pictures as those of the reference, and none of them.
 fn usual(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|i| stripes(i % 2, 120 + i / 2)).collect()
+    // In pairs: one in two is looked at by the stream, and is to be of both kinds.
+    (0..count).map(|i| stripes(i / 2 % 2, 120 + i)).collect()
 }
 
 /// The lamp is out.
