@@ -343,14 +343,8 @@ mod tests {
     use super::*;
     use crate::audit::drawn::{Drawn, table};
 
-    const NEAR: NearParams = NearParams {
-        hash_bits_max: 4,
-        rmse_max: 0.05,
-        correlation_min: 0.99,
-    };
-
     fn find(drawn: &[Drawn]) -> Copies {
-        copies(&table(drawn), &NEAR, &Cancel::new()).unwrap()
+        copies(&table(drawn), &NearParams::USUAL, &Cancel::new()).unwrap()
     }
 
     fn row(found: Option<Match>) -> Option<usize> {
@@ -423,7 +417,7 @@ mod tests {
             .map(|seed| Drawn::new(seed, Split::Train, 0).with_hash(0))
             .collect();
         drawn.push(Drawn::new(77, Split::Test, 0).brighter(2).with_hash(1));
-        let found = copies_with(crowd, &table(&drawn), &NEAR, &Cancel::new()).unwrap();
+        let found = copies_with(crowd, &table(&drawn), &NearParams::USUAL, &Cancel::new()).unwrap();
         assert_eq!(found.crowded, drawn.len());
         assert_eq!(find(&drawn).crowded, 0);
         assert_eq!(row(found.near[drawn.len() - 1].earlier), Some(77));

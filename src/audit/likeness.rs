@@ -141,18 +141,12 @@ mod tests {
 
     use super::*;
 
-    const NEAR: NearParams = NearParams {
-        hash_bits_max: 4,
-        rmse_max: 0.05,
-        correlation_min: 0.99,
-    };
-
     fn likeness(a: &[u8], b: &[u8], side: usize) -> (Likeness, bool) {
         let data = [a, b].concat();
         let pixels = Pixels::from_data(side, side, a.len() / side / side, data).unwrap();
         let (one, two) = (Sketch::new(&pixels, 0), Sketch::new(&pixels, 1));
         let likeness = Likeness::of((pixels.image(0), &one), (pixels.image(1), &two));
-        (likeness, one.may_be_near(&two, &NEAR))
+        (likeness, one.may_be_near(&two, &NearParams::USUAL))
     }
 
     #[test]
@@ -160,13 +154,17 @@ mod tests {
         let a: Vec<u8> = (0..12 * 12).map(|at| (at * 37 % 101) as u8).collect();
         let with = |change: &dyn Fn(u8) -> u8| a.iter().map(|&v| change(v)).collect::<Vec<u8>>();
         let (brighter, maybe) = likeness(&a, &with(&|v| v + 2), 12);
-        assert!(maybe && brighter.is_near(&NEAR));
+        assert!(maybe && brighter.is_near(&NearParams::USUAL));
         assert!((brighter.rmse - 0.02).abs() < 1e-12, "2 of a range of 100");
         assert!((brighter.correlation.unwrap() - 1.0).abs() < 1e-9);
         let (stronger, maybe) = likeness(&a, &with(&|v| v * 2), 12);
-        assert!(maybe && stronger.is_near(&NEAR) && NEAR.rmse_max < stronger.rmse);
+        assert!(
+            maybe
+                && stronger.is_near(&NearParams::USUAL)
+                && NearParams::USUAL.rmse_max < stronger.rmse
+        );
         let (negative, _) = likeness(&a, &with(&|v| 100 - v), 12);
-        assert!(!negative.is_near(&NEAR));
+        assert!(!negative.is_near(&NearParams::USUAL));
         assert!((negative.correlation.unwrap() + 1.0).abs() < 1e-9);
     }
 
@@ -180,8 +178,8 @@ mod tests {
                 correlation: None
             }
         );
-        assert!(of(7, 7).0.is_near(&NEAR) && of(7, 7).1);
-        assert!(!of(7, 8).0.is_near(&NEAR));
+        assert!(of(7, 7).0.is_near(&NearParams::USUAL) && of(7, 7).1);
+        assert!(!of(7, 8).0.is_near(&NearParams::USUAL));
     }
 
     proptest! {
@@ -199,7 +197,7 @@ mod tests {
                 .map(|(&v, n)| (f64::from(v) * scale + n * strength).clamp(0.0, 255.0) as u8)
                 .collect();
             let (found, maybe) = likeness(&a, &b, 11);
-            prop_assert!(maybe || !found.is_near(&NEAR), "{found:?}");
+            prop_assert!(maybe || !found.is_near(&NearParams::USUAL), "{found:?}");
         }
     }
 }

@@ -40,17 +40,22 @@ pub struct AuditParams {
     pub limits: BTreeMap<Check, Option<usize>>,
 }
 
+impl NearParams {
+    /// What counts as nearly the same unless somebody says otherwise (ADR 47 has the figures).
+    pub const USUAL: Self = Self {
+        hash_bits_max: 4,
+        rmse_max: 0.05,
+        correlation_min: 0.99,
+    };
+}
+
 impl AuditParams {
     /// Returns the default numbers for pictures that are read as `preprocess` says.
     #[must_use]
     pub fn new(preprocess: PreprocessParams) -> Self {
         Self {
             preprocess,
-            near: NearParams {
-                hash_bits_max: 4,
-                rmse_max: 0.05,
-                correlation_min: 0.99,
-            },
+            near: NearParams::USUAL,
             outlier_z: 3.5,
             imbalance_max: 10.0,
             alpha: 0.01,

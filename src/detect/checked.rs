@@ -245,6 +245,14 @@ impl Checked {
         })
     }
 
+    /// Returns the classes that became more or less frequent, those that moved most first.
+    #[must_use]
+    pub fn moved(&self) -> Vec<&ClassShare> {
+        let mut moved: Vec<_> = self.classes.iter().filter(|one| one.moved).collect();
+        moved.sort_by(|a, b| b.difference.abs().total_cmp(&a.difference.abs()));
+        moved
+    }
+
     /// Returns the verdict as one line: `drift: 2 of 6 detectors (…); 40 pictures against …`.
     #[must_use]
     pub fn in_words(&self) -> String {

@@ -12,7 +12,6 @@ use crate::cli::exit::{ErrorClass, Outcome};
 use crate::cli::out::Form;
 use crate::cli::params::{ParamsArg, at_parameter, section};
 use crate::vision;
-use crate::vision::artifact::Described;
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::evaluate::{
     Destinations, EvaluateParams, EvaluationInput, Illustration, Predictions, evaluate, write,
@@ -63,13 +62,8 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let problems = Problems::new(&document);
     let params = EvaluateParams::read(section(ctx, &problems, "evaluate"));
     let params = problems.into_result(params)?;
-    let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
-    let predictor = Predictor::load(
-        &ctx.dir.join(&args.model),
-        &Device::pick(DeviceChoice::Auto)?,
-    )?;
+    let (prepared, predictor) = open(ctx, &args.data, &args.model)?;
     let model = predictor.model();
-    require_same_classes(model, &prepared, &args.model, &args.data)?;
     let split = Split::from(params.split);
     let data = prepared.load(split)?;
     if data.labels.is_empty() {
@@ -153,26 +147,28 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Checks that the model at `model_path` and the data at `data_path` are of the same classes.
-pub(super) fn require_same_classes(
-    model: &Described,
-    prepared: &Prepared,
-    model_path: &Path,
-    data_path: &Path,
-) -> Result<(), CliError> {
-    if model.classes == prepared.classes {
-        return Ok(());
+/// Opens the data at `data` and the model at `model`, which must be of the same classes.
+pub(super) fn open(
+    ctx: &Ctx,
+    data: &Path,
+    model: &Path,
+) -> Result<(Prepared, Predictor), CliError> {
+    let prepared = Prepared::open(&ctx.dir.join(data))?;
+    let predictor = Predictor::load(&ctx.dir.join(model), &Device::pick(DeviceChoice::Auto)?)?;
+    let known = &predictor.model().classes;
+    if *known == prepared.classes {
+        return Ok((prepared, predictor));
     }
     Err(CliError::usage(
         Diagnostic::error(
             "other-classes",
             format!(
                 "the model in `{}` knows other classes than `{}` holds",
-                model_path.display(),
-                data_path.display()
+                model.display(),
+                data.display()
             ),
         )
-        .note(format!("model: {}", model.classes.join(", ")))
+        .note(format!("model: {}", known.join(", ")))
         .note(format!("data: {}", prepared.classes.join(", ")))
         .help("train it on this data, or name the data it was trained on"),
     ))

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::base::doc::Problems;
 use crate::base::units;
-use crate::cli::cmd::evaluate::require_same_classes;
+use crate::cli::cmd::evaluate;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
@@ -16,10 +16,7 @@ use crate::detect::fitted::{Fitted, ReferenceData, reference_rows};
 use crate::detect::{DriftParams, Features};
 use crate::report::{Align, Table};
 use crate::vision;
-use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::image::Pixels;
-use crate::vision::predict::Predictor;
-use crate::vision::shard::Prepared;
 
 use super::shown::percent;
 
@@ -56,13 +53,8 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let problems = Problems::new(&document);
     let params = DriftParams::read(section(ctx, &problems, "drift"));
     let params = problems.into_result(params)?;
-    let prepared = Prepared::open(&ctx.dir.join(&args.data))?;
-    let predictor = Predictor::load(
-        &ctx.dir.join(&args.model),
-        &Device::pick(DeviceChoice::Auto)?,
-    )?;
+    let (prepared, predictor) = evaluate::open(ctx, &args.data, &args.model)?;
     let model = predictor.model();
-    require_same_classes(model, &prepared, &args.model, &args.data)?;
     let data = prepared.load(params.split)?;
     if data.labels.is_empty() {
         return Err(CliError::from(vision::Error::EmptySplit {

@@ -45,6 +45,11 @@ pub(super) fn show(ctx: &Ctx, checked: &Checked, new: &NewData) {
             ctx.out.note(&format!("{}: {note}", one.name));
         }
     }
+    show_failures(ctx, checked);
+}
+
+/// Says on stderr which detectors could not be computed.
+pub(super) fn show_failures(ctx: &Ctx, checked: &Checked) {
     for (one, reason) in checked.failed() {
         let headline = format!(
             "the detector `{}` could not be computed: {reason}",
@@ -73,9 +78,7 @@ fn moved(checked: &Checked) -> Table {
         ("here", Align::Right),
         ("difference", Align::Right),
     ]);
-    let mut moved: Vec<_> = checked.classes.iter().filter(|one| one.moved).collect();
-    moved.sort_by(|a, b| b.difference.abs().total_cmp(&a.difference.abs()));
-    for one in moved {
+    for one in checked.moved() {
         table.row([
             one.class.clone(),
             percent(one.reference),
@@ -106,18 +109,21 @@ fn lines(checked: &Checked) -> Vec<String> {
             percent(outliers.false_positives)
         ));
     }
+    if checked.is_drift() {
+        let pictures = most_unlike(checked);
+        lines.extend(pictures.map(|names| format!("most unlike the reference: {names}")));
+    }
+    lines
+}
+
+/// Names the pictures that are most unlike the reference; `None` if none has a name.
+pub(super) fn most_unlike(checked: &Checked) -> Option<String> {
     let unlike = checked.witnesses.iter().flat_map(|found| &found.unlike);
-    let pictures: Vec<&str> = unlike
+    let names: Vec<&str> = unlike
         .filter_map(|one| one.picture.as_deref())
         .take(PICTURES_MAX)
         .collect();
-    if checked.is_drift() && !pictures.is_empty() {
-        lines.push(format!(
-            "most unlike the reference: {}",
-            pictures.join(", ")
-        ));
-    }
-    lines
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn style(verdict: Verdict) -> Style {

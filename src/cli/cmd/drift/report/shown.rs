@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use crate::base::{Diagnostic, clock, units};
-use crate::cli::cmd::drift::shown::percent;
+use crate::base::{clock, units};
+use crate::cli::cmd::drift::shown::{most_unlike, percent, show_failures};
 use crate::cli::ctx::Ctx;
 use crate::cli::out::{Form, Style};
-use crate::cli::render::diagnostic;
 use crate::detect::checked::Verdict;
 use crate::detect::served::{Figures, Served, Slot};
 use crate::detect::tables::probability;
@@ -16,8 +15,6 @@ use super::logged::Logged;
 
 /// Classes that are named in a row.
 const CLASSES_MAX: usize = 2;
-/// Pictures that are named.
-const PICTURES_MAX: usize = 5;
 /// The column of the verdict.
 const VERDICT: usize = 2;
 /// What stands where there is nothing to say.
@@ -39,13 +36,7 @@ pub(super) fn show(ctx: &Ctx, served: &Served, logged: &Logged) {
     for note in notes(served, logged) {
         ctx.out.note(&note);
     }
-    for (one, reason) in served.whole.checked.failed() {
-        let headline = format!(
-            "the detector `{}` could not be computed: {reason}",
-            one.name
-        );
-        diagnostic::show_all(&ctx.out, &[Diagnostic::error("detector", headline)]);
-    }
+    show_failures(ctx, &served.whole.checked);
 }
 
 fn json_of(served: &Served, logged: &Logged) -> Value {
@@ -127,9 +118,7 @@ fn word(verdict: Verdict) -> &'static str {
 
 /// Returns the classes that became more or less frequent, those that moved most first.
 fn moved(slot: &Slot) -> String {
-    let classes = slot.checked.classes.iter();
-    let mut moved: Vec<_> = classes.filter(|one| one.moved).collect();
-    moved.sort_by(|a, b| b.difference.abs().total_cmp(&a.difference.abs()));
+    let moved = slot.checked.moved();
     let named = moved.iter().take(CLASSES_MAX);
     let named: Vec<String> = named
         .map(|one| format!("{} {:+.1} %", one.class, 100.0 * one.difference))
@@ -156,16 +145,11 @@ fn lines(served: &Served) -> Vec<String> {
             accuracy.reference, accuracy.estimated
         ));
     }
-    let unlike = checked.witnesses.iter().flat_map(|found| &found.unlike);
-    let requests: Vec<&str> = unlike
-        .filter_map(|one| one.picture.as_deref())
-        .take(PICTURES_MAX)
-        .collect();
-    if served.is_drift() && !requests.is_empty() {
-        let requests = requests.join(", ");
-        lines.push(format!(
-            "most unlike the reference (request/picture): {requests}"
-        ));
+    if served.is_drift() {
+        let requests = most_unlike(checked);
+        lines.extend(
+            requests.map(|names| format!("most unlike the reference (request/picture): {names}")),
+        );
     }
     lines
 }
