@@ -97,14 +97,14 @@ fn cache_holds(p: &Project, text: &str) -> bool {
 
 /// Climbs: `disturb` runs a repro with the n-th write step failing, until none is left to fail.
 fn climb(name: &str, variable: &str, value: impl Fn(u32) -> String, judge: impl Fn(&Output, &str)) {
-    let undisturbed = scene();
-    set(&undisturbed);
+    let ground = scene();
+    set(&ground);
+    let undisturbed = ground.twin();
     undisturbed.ok("repro");
     let lock = undisturbed.read("pipeline.lock");
     for n in 1..RUNGS_MAX {
         let what = format!("{name}, rung {n}");
-        let p = scene();
-        set(&p);
+        let p = ground.twin();
         let output = p.run(
             p.command("repro")
                 .env(variable, value(n))

@@ -199,18 +199,15 @@ fn climb(
     value: impl Fn(u32) -> String,
     judge: impl Fn(&Output, &str),
 ) {
-    let scene = || {
-        let p = kind.project();
-        (verb.before)(&p, kind);
-        p
-    };
-    let undisturbed = scene();
+    let scene = kind.project();
+    (verb.before)(&scene, kind);
+    let undisturbed = scene.twin();
     let command = verb.command.replace("{pointer}", &kind.pointer(""));
     undisturbed.ok(&command);
     let right = all(&undisturbed);
     for n in 1..RUNGS_MAX {
         let what = format!("{kind:?}: {} with {variable}={}", verb.command, value(n));
-        let p = scene();
+        let p = scene.twin();
         let output = p.run(
             p.command(&command)
                 .env(variable, value(n))

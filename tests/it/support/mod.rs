@@ -68,6 +68,18 @@ pub(crate) fn project() -> Project {
 }
 
 impl Project {
+    /// Returns a copy of all there is, also beside the project, as it stands: times and all, at another place.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = project();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.root.join("../."))
+            .arg(twin.root.join(".."))
+            .status();
+        assert!(copied.unwrap().success(), "cp failed");
+        twin
+    }
+
     /// Returns the project folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
