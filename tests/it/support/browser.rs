@@ -44,7 +44,7 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
-pub(crate) use axe::axe;
+pub(crate) use axe::{axe, axe_colours};
 use connection::Connection;
 pub(crate) use page::Page;
 

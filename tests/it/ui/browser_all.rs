@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::browser::{Browser, Page, axe, browser};
+use crate::support::browser::{Browser, Page, axe, axe_colours, browser};
 use crate::support::client::Server;
 
 use super::support::{HOSTILE, HOSTILE_MODEL, Rich, empty, encoded, rich};
@@ -224,9 +224,11 @@ fn looks(project: &str, page: &Page, url: &str) -> String {
                 found.push_str(&format!("{look}: {problem}\n"));
             }
             page.screenshot(&file_name(project, page, &look));
-            // Contrast differs between themes, the rest between sizes.
-            if width == 1440 || theme == "light" {
-                found.push_str(&axe(page));
+            // Colours differ between themes, the rest between sizes.
+            match theme {
+                "light" => found.push_str(&axe(page)),
+                _ if width == 1440 => found.push_str(&axe_colours(page)),
+                _ => {}
             }
         }
     }
@@ -320,38 +322,72 @@ fn every_page_says_as_much_without_javascript_and_on_paper() {
     });
 }
 
+/// Two questions, asked on one walk: loading the pages is what takes the time.
 #[test]
-fn every_table_can_be_had_as_csv_and_json() {
-    let Some(browser) = browser("the data of tables") else {
+fn every_table_can_be_had_as_csv_and_json_and_hostile_names_stay_text() {
+    let Some(browser) = browser("tables as data and hostile names") else {
         return;
     };
     let rich = rich();
     walk(browser, &rich.server, &urls(&rich), |page, url| {
         page.goto(url);
-        let found = page.eval(
-            "(async () => {
-                const problems = [];
-                const links = [...new Set(Array.from(document.querySelectorAll('a[href*=\"format=\"]'), a => a.href))];
-                const count = kind => links.filter(link => link.includes(`format=${kind}`)).length;
-                if (count('csv') != count('json')) problems.push('not both of csv and json');
-                const tables = document.querySelectorAll('main table.data').length;
-                // What could not be read, such as a filter, has no data.
-                if (tables && !links.length && !document.querySelector('[role=alert]')) problems.push(`${tables} tables and no link to their data`);
-                for (const link of links) {
-                    const answer = await fetch(link);
-                    const text = await answer.text();
-                    const kind = answer.headers.get('content-type') ?? '';
-                    if (!answer.ok) problems.push(`${link}: ${answer.status} ${text.slice(0, 200)}`);
-                    else if (link.includes('format=json')) {
-                        if (!kind.includes('application/json')) problems.push(`${link}: ${kind}`);
-                        try { JSON.parse(text); } catch (e) { problems.push(`${link}: ${e}`); }
-                    } else if (!kind.includes('text/csv') || !text) problems.push(`${link}: ${kind} ${text.slice(0, 80)}`);
-                }
-                return problems.join('\\n');
-            })()",
-        );
-        found.as_str().unwrap_or_default().to_owned()
+        tables_as_data(page) + &hostile_names(page)
     });
+}
+
+/// Returns which tables of a page cannot be had as data.
+fn tables_as_data(page: &Page) -> String {
+    let found = page.eval(
+        "(async () => {
+            const problems = [];
+            const links = [...new Set(Array.from(document.querySelectorAll('a[href*=\"format=\"]'), a => a.href))];
+            const count = kind => links.filter(link => link.includes(`format=${kind}`)).length;
+            if (count('csv') != count('json')) problems.push('not both of csv and json');
+            const tables = document.querySelectorAll('main table.data').length;
+            // What could not be read, such as a filter, has no data.
+            if (tables && !links.length && !document.querySelector('[role=alert]')) problems.push(`${tables} tables and no link to their data`);
+            for (const link of links) {
+                const answer = await fetch(link);
+                const text = await answer.text();
+                const kind = answer.headers.get('content-type') ?? '';
+                if (!answer.ok) problems.push(`${link}: ${answer.status} ${text.slice(0, 200)}`);
+                else if (link.includes('format=json')) {
+                    if (!kind.includes('application/json')) problems.push(`${link}: ${kind}`);
+                    try { JSON.parse(text); } catch (e) { problems.push(`${link}: ${e}`); }
+                } else if (!kind.includes('text/csv') || !text) problems.push(`${link}: ${kind} ${text.slice(0, 80)}`);
+            }
+            return problems.join('\\n');
+        })()",
+    );
+    found.as_str().unwrap_or_default().to_owned()
+}
+
+/// Returns where a name became more than text.
+fn hostile_names(page: &Page) -> String {
+    let names = serde_json::json!(HOSTILE);
+    let found = page.eval(&format!(
+        "(() => {{
+            const problems = [];
+            if (document.title == 'hacked') problems.push('a script of a name ran');
+            for (const e of document.querySelectorAll('img[onerror], svg[onload], script:not([src]), a[href^=\"javascript:\"]'))
+                problems.push(`a name became ${{e.outerHTML.slice(0, 120)}}`);
+            const names = {names};
+            const text = document.body.textContent;
+            for (const name of ['&lt;script', '&amp;lt;', '&quot;&#39;', '&#34;&#39;', '49 $'])
+                if (text.includes(name)) problems.push(`escaped twice or run: ${{name}}`);
+            // What turns the direction of letters ends with the name.
+            const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {{
+                const node = walker.currentNode;
+                if (!node.data.includes('\\u202e') || !node.parentElement.checkVisibility()) continue;
+                const style = getComputedStyle(node.parentElement);
+                if (!style.unicodeBidi.includes('isolate') && !/block|cell|flex|grid|list/.test(style.display) && node.parentElement.localName != 'option')
+                    problems.push(`turns letters around: ${{node.parentElement.outerHTML.slice(0, 120)}}`);
+            }}
+            return problems.join('\\n');
+        }})()"
+    ));
+    found.as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -405,38 +441,3 @@ const WATCH_FOCUS: &str = "
         ...(whole ? reachable().filter(e => !seen.has(e)).map(e => `Tab does not reach ${e.outerHTML.slice(0, 120)}`) : []),
     ].join('\\n');
     0";
-
-#[test]
-fn hostile_names_stay_text_on_every_page() {
-    let Some(browser) = browser("hostile names") else {
-        return;
-    };
-    let rich = rich();
-    let names = serde_json::json!(HOSTILE);
-    walk(browser, &rich.server, &urls(&rich), |page, url| {
-        page.goto(url);
-        let found = page.eval(&format!(
-            "(() => {{
-                const problems = [];
-                if (document.title == 'hacked') problems.push('a script of a name ran');
-                for (const e of document.querySelectorAll('img[onerror], svg[onload], script:not([src]), a[href^=\"javascript:\"]'))
-                    problems.push(`a name became ${{e.outerHTML.slice(0, 120)}}`);
-                const names = {names};
-                const text = document.body.textContent;
-                for (const name of ['&lt;script', '&amp;lt;', '&quot;&#39;', '&#34;&#39;', '49 $'])
-                    if (text.includes(name)) problems.push(`escaped twice or run: ${{name}}`);
-                // What turns the direction of letters ends with the name.
-                const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-                while (walker.nextNode()) {{
-                    const node = walker.currentNode;
-                    if (!node.data.includes('\\u202e') || !node.parentElement.checkVisibility()) continue;
-                    const style = getComputedStyle(node.parentElement);
-                    if (!style.unicodeBidi.includes('isolate') && !/block|cell|flex|grid|list/.test(style.display) && node.parentElement.localName != 'option')
-                        problems.push(`turns letters around: ${{node.parentElement.outerHTML.slice(0, 120)}}`);
-                }}
-                return problems.join('\\n');
-            }})()"
-        ));
-        found.as_str().unwrap_or_default().to_owned()
-    });
-}

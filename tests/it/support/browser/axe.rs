@@ -6,13 +6,19 @@ use serde_json::{Value, json};
 
 use super::{Page, setting};
 
-/// What Deque calls serious or critical, of the rules of WCAG 2.2 AA and of good practice.
-const RUN: &str = "axe.run(document, {resultTypes: ['violations'], iframes: false}).then(result =>
-    result.violations.filter(v => v.impact == 'serious' || v.impact == 'critical'))";
-
-/// Returns the serious and critical violations of the page as text: empty where there is none.
-/// Without `CVOPS_TEST_AXE` nothing is looked for.
+/// Returns the serious and critical violations (as Deque rates them) of the rules of WCAG 2.2 AA and of
+/// good practice as text: empty where there is none. Without `CVOPS_TEST_AXE` nothing is looked for.
 pub(crate) fn axe(page: &Page) -> String {
+    violations(page, &json!({}))
+}
+
+/// The same of the rules about colours alone: for the other theme of a page that `axe` looked at.
+pub(crate) fn axe_colours(page: &Page) -> String {
+    let colours = json!({"runOnly": {"type": "tag", "values": ["cat.color"]}});
+    violations(page, &colours)
+}
+
+fn violations(page: &Page, rules: &Value) -> String {
     let Some(path) = setting("axe-core", "CVOPS_TEST_AXE") else {
         return String::new();
     };
@@ -21,7 +27,10 @@ pub(crate) fn axe(page: &Page) -> String {
             fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         page.eval(&format!("{script}; 0"));
     }
-    let violations = page.eval(RUN);
+    let violations = page.eval(&format!(
+        "axe.run(document, {{resultTypes: ['violations'], iframes: false, ...{rules}}}).then(result =>
+            result.violations.filter(v => v.impact == 'serious' || v.impact == 'critical'))"
+    ));
     let lines = violations
         .as_array()
         .into_iter()
