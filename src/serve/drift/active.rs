@@ -1,5 +1,8 @@
 //! The detectors of one model at work: a window of its last answers, which is compared with the
 //! reference, and streams that see one answer in so many. Imports: base, detect, drift, `serve::drift::*`.
+//!
+//! The window keeps of an answer what its detectors look at: at most so many rows of probabilities and
+//! embeddings.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +10,15 @@ use std::time::Instant;
 
 use crate::base::{Cancel, ContentHash, clock};
 use crate::detect::checked::{Checked, Detected, Outcome};
-use crate::detect::features::{Features, Input};
+use crate::detect::features::Input;
 use crate::detect::fitted::{Fitted, Selection};
+use crate::detect::outlier::OutlierScore;
 use crate::drift::online::Online;
 
 use super::config::Every;
 use super::kept::DetectorState;
+use super::outliers::{Outliers, Scored};
+use super::seen::{Answer, Wants, features};
 use super::standing::{FalseAlarm, Looks, News, Said, Standing};
 
 /// After a check, the monitor rests for so many times as long: at most a tenth of a core is its share.
@@ -36,13 +42,18 @@ pub(super) struct Active {
     /// Of the file that says what was fitted.
     pub(super) id: ContentHash,
     pace: Pace,
-    window: VecDeque<Vec<f32>>,
+    window: VecDeque<Answer>,
+    /// What the detectors of the window look at.
+    window_wants: Wants,
+    /// What all detectors together look at.
+    wants: Wants,
     /// Pictures in it that were not compared yet.
     fresh: u64,
     compared_at: Instant,
     rest_until: Instant,
     windowed: Vec<Standing>,
     streams: Vec<Stream>,
+    outliers: Option<Outliers>,
     /// Pictures since the beginning.
     pub(super) images: u64,
     /// Names of detectors that cannot look here.
@@ -59,27 +70,28 @@ struct Stream {
     passed: u64,
 }
 
-/// Can a server know this of a picture?
-fn is_known_here(input: Input) -> bool {
-    match input {
-        Input::Softmax | Input::Label | Input::Entropy | Input::Margin => true,
-        Input::Embedding | Input::Properties => false,
-    }
-}
-
-/// Does a server know what any of these detectors look at?
-pub(super) fn can_look(fitted: &Fitted) -> bool {
+/// Does a server that finds out `known` about pictures know what any of these detectors look at?
+pub(super) fn can_look(fitted: &Fitted, known: Wants) -> bool {
     let of_windows = fitted.detectors().map(|one| one.input);
     let of_streams = fitted.watches().iter().map(|watch| watch.input);
-    of_windows.chain(of_streams).any(is_known_here)
+    let of_outliers = fitted.outliers().map(OutlierScore::input);
+    let mut all = of_windows.chain(of_streams).chain(of_outliers);
+    all.any(|input| known.include(input))
 }
 
 impl Active {
-    pub(super) fn new(fitted: Fitted, id: ContentHash, pace: Pace, now: Instant) -> Self {
+    /// Has the fitted detectors begin, as far as they look at what is `known` of pictures here.
+    pub(super) fn new(
+        fitted: Fitted,
+        id: ContentHash,
+        pace: Pace,
+        known: Wants,
+        now: Instant,
+    ) -> Self {
         let mut left_out = Vec::new();
         let mut windowed = Vec::new();
         for one in fitted.detectors() {
-            if !is_known_here(one.input) {
+            if !known.include(one.input) {
                 left_out.push(one.name.clone());
                 continue;
             }
@@ -88,7 +100,7 @@ impl Active {
         }
         let mut streams = Vec::new();
         for (at, watch) in fitted.watches().iter().enumerate() {
-            if !is_known_here(watch.input) {
+            if !known.include(watch.input) {
                 left_out.push(watch.name.clone());
                 continue;
             }
@@ -103,16 +115,33 @@ impl Active {
                 passed: 0,
             });
         }
+        let mut outliers = None;
+        if let Some(score) = fitted.outliers() {
+            let found = Outliers::new(score, now);
+            if known.include(score.input()) {
+                outliers = Some(found);
+            } else {
+                left_out.push(found.name);
+            }
+        }
+        let of_streams = streams.iter().map(|stream: &Stream| &stream.standing);
+        let inputs = windowed.iter().chain(of_streams).map(|one| one.input);
+        let of_outliers = outliers.as_ref().map(|one| one.input);
+        let wants = Wants::of(inputs.chain(of_outliers));
+        let window_wants = Wants::of(windowed.iter().map(|one| one.input));
         Self {
             fitted,
             id,
             pace,
             window: VecDeque::with_capacity(pace.window),
+            window_wants,
+            wants,
             fresh: 0,
             compared_at: now,
             rest_until: now,
             windowed,
             streams,
+            outliers,
             images: 0,
             left_out,
         }
@@ -144,16 +173,37 @@ impl Active {
         self.windowed.iter().chain(streams)
     }
 
+    /// Returns what is to be found out about pictures.
+    pub(super) fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// Returns what scores single pictures.
+    pub(super) fn outliers(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// Is all known of an answer that is looked at? Not of the few that were asked before this began.
+    pub(super) fn can_take(&self, answer: &Answer) -> bool {
+        answer.has(self.wants)
+    }
+
+    /// Scores an answer, if single pictures are scored and this one's turn has come.
+    pub(super) fn score(&mut self, answer: &Answer, now: Instant) -> Option<Result<Scored, String>> {
+        let outliers = self.outliers.as_mut()?;
+        outliers.score(&self.fitted, answer, now)
+    }
+
     /// Takes an answer: into the window, and before the streams whose turn it is.
-    pub(super) fn take(&mut self, probabilities: Vec<f32>, now: Instant, tell: &mut Tell<'_>) {
+    pub(super) fn take(&mut self, answer: Answer, now: Instant, tell: &mut Tell<'_>) {
         self.images += 1;
         for stream in &mut self.streams {
-            stream.take(&self.fitted, &probabilities, now, tell);
+            stream.take(&self.fitted, &answer, now, tell);
         }
         if self.window.len() == self.pace.window {
             self.window.pop_front();
         }
-        self.window.push_back(probabilities);
+        self.window.push_back(answer.only(self.window_wants));
         self.fresh += 1;
     }
 
@@ -180,9 +230,8 @@ impl Active {
             }
             return;
         }
-        let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
         let checked = guarded(|| {
-            let features = features(&rows)?;
+            let features = features(&self.window)?;
             let checked = self.fitted.check(&features, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
@@ -286,7 +335,7 @@ impl Active {
 }
 
 impl Stream {
-    fn take(&mut self, fitted: &Fitted, probabilities: &[f32], now: Instant, tell: &mut Tell<'_>) {
+    fn take(&mut self, fitted: &Fitted, answer: &Answer, now: Instant, tell: &mut Tell<'_>) {
         let Some(watch) = fitted.watches().get(self.at) else {
             return;
         };
@@ -297,7 +346,7 @@ impl Stream {
         self.passed = 0;
         let online = &mut self.online;
         let step = guarded(|| {
-            let features = features(&[wide(probabilities)])?;
+            let features = features([answer])?;
             let observed = fitted.observations(watch, &features);
             let observed = observed.map_err(|e| e.to_string())?;
             online.observe(observed.row(0)).map_err(|e| e.to_string())
@@ -317,15 +366,6 @@ impl Stream {
         };
         tell(&self.standing, news);
     }
-}
-
-/// Makes what detectors look at of the probabilities of pictures.
-fn features(rows: &[Vec<f64>]) -> Result<Features, String> {
-    Features::of_probabilities(rows).map_err(|e| e.to_string())
-}
-
-fn wide(row: &[f32]) -> Vec<f64> {
-    row.iter().map(|p| f64::from(*p)).collect()
 }
 
 /// Returns what a detector of the window says.

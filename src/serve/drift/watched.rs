@@ -22,10 +22,11 @@ use super::kept::{Kept, State};
 use super::metrics::DriftMetrics;
 use super::rate::Rate;
 use super::reaction::DriftFound;
+use super::seen::{Seen, Tapped};
 use super::shown::DriftInfo;
 use super::source::{DriftEvent, DriftSource, Given, Stamp};
 use super::standing::{News, Standing};
-use super::tap::{Seen, Tap};
+use super::tap::Tap;
 
 /// The file of the folder that says what was fitted.
 const FITTED_FILE: &str = "drift.json";
@@ -216,24 +217,29 @@ impl Watched {
     }
 
     /// Is this an answer of a model that the detectors were not judged for yet?
-    pub(super) fn is_new(&self, seen: &Seen) -> bool {
+    pub(super) fn is_new(&self, tapped: &Tapped) -> bool {
         let judged = self.judged.as_ref().map(|(weights, _)| *weights);
-        judged != Some(seen.weights)
+        judged != Some(tapped.weights)
             && self
                 .served
                 .main
                 .model()
-                .is_some_and(|model| model.weights == seen.weights)
+                .is_some_and(|model| model.weights == tapped.weights)
     }
 
-    /// Takes an answer; returns whether a detector found drift for the first time.
-    pub(super) fn take(&mut self, around: &Around, seen: Seen) -> bool {
+    /// Takes what was seen; returns whether a detector found drift for the first time.
+    pub(super) fn take(&mut self, around: &Around, tapped: Tapped) -> bool {
+        let answer = match tapped.seen {
+            Seen::Answer(answer) => answer,
+            // No detector looks at it.
+            Seen::Feedback { correct: _ } => return false,
+        };
         let now = Instant::now();
         match &mut self.phase {
             Phase::Nothing => false,
             // A canary's answers, or the last of an earlier model.
-            Phase::Refused(refused) if refused.weights != seen.weights => false,
-            Phase::Active(active) if active.weights() != seen.weights => false,
+            Phase::Refused(refused) if refused.weights != tapped.weights => false,
+            Phase::Active(active) if active.weights() != tapped.weights => false,
             Phase::Refused(refused) => {
                 refused.fresh += 1;
                 if refused.is_due(around.pace.every, now) {
@@ -246,7 +252,7 @@ impl Watched {
                 self.rate.add();
                 self.is_changed = true;
                 let (weights, mut is_alarm) = (active.weights(), false);
-                active.take(seen.probabilities, now, &mut |standing, news| {
+                active.take(answer, now, &mut |standing, news| {
                     is_alarm |= looked(around, &self.served, weights, standing, news);
                 });
                 is_alarm
