@@ -6,6 +6,8 @@
 //! they stand (`kept`) and has a command run (`reaction`). `config` reads what may be set, `reset` is the route
 //! that begins anew.
 //!
+//! Feedback goes the same way: whether an answer was right, which streams of errors look at.
+//!
 //! What the server has of a picture when it is answered is its probabilities: detectors of softmax,
 //! label, entropy and margin run here, those of pictures and embeddings do not.
 //!

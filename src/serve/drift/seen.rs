@@ -52,16 +52,19 @@ impl Wants {
             match input {
                 Input::Embedding => wants.embedding = true,
                 Input::Properties => wants.properties = true,
-                Input::Softmax | Input::Label | Input::Entropy | Input::Margin => {}
+                // Of errors, feedback tells.
+                Input::Softmax | Input::Label | Input::Entropy | Input::Margin | Input::Error => {}
             }
         }
         wants
     }
 
-    /// Is all found out that a detector of this input looks at?
+    /// Is all found out that a detector of this input looks at? No answer says whether it is right.
     pub(super) fn include(self, input: Input) -> bool {
         let needed = Self::of([input]);
-        (self.embedding || !needed.embedding) && (self.properties || !needed.properties)
+        input != Input::Error
+            && (self.embedding || !needed.embedding)
+            && (self.properties || !needed.properties)
     }
 }
 
@@ -135,7 +138,10 @@ pub(super) mod tests {
         };
         let both = features([&whole, &whole]).unwrap();
         let embeddings = both.sample(Input::Embedding).unwrap();
-        assert_eq!((embeddings.rows(), embeddings.row(1)), (2, &[1.0, 2.0, 3.0][..]));
+        assert_eq!(
+            (embeddings.rows(), embeddings.row(1)),
+            (2, &[1.0, 2.0, 3.0][..])
+        );
         assert_eq!(both.sample(Input::Properties).unwrap().row(0), [0.5; 8]);
         let one_lacks = features([&whole, &plain(&[0.5, 0.5])]).unwrap();
         assert!(!one_lacks.has(Input::Embedding) && !one_lacks.has(Input::Properties));
@@ -152,7 +158,7 @@ pub(super) mod tests {
             ..plain(&[1.0])
         };
         assert!(wants.include(Input::Softmax) && wants.include(Input::Embedding));
-        assert!(!wants.include(Input::Properties));
+        assert!(!wants.include(Input::Properties) && !wants.include(Input::Error));
         assert!(whole.has(wants) && !plain(&[1.0]).has(wants));
         assert!(plain(&[1.0]).has(Wants::of([Input::Softmax, Input::Margin])));
         assert!(400 < whole.bytes());
