@@ -9,10 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::base::{Cancel, ContentHash, clock};
+use crate::detect::OutlierScore;
 use crate::detect::checked::{Checked, Detected, Outcome};
-use crate::detect::features::Input;
 use crate::detect::fitted::{Fitted, Selection};
-use crate::detect::outlier::OutlierScore;
 use crate::drift::online::Online;
 
 use super::config::Every;
@@ -189,7 +188,11 @@ impl Active {
     }
 
     /// Scores an answer, if single pictures are scored and this one's turn has come.
-    pub(super) fn score(&mut self, answer: &Answer, now: Instant) -> Option<Result<Scored, String>> {
+    pub(super) fn score(
+        &mut self,
+        answer: &Answer,
+        now: Instant,
+    ) -> Option<Result<Scored, String>> {
         let outliers = self.outliers.as_mut()?;
         outliers.score(&self.fitted, answer, now)
     }

@@ -135,7 +135,10 @@ pub(super) mod tests {
         };
         let both = features([&whole, &whole]).unwrap();
         let embeddings = both.sample(Input::Embedding).unwrap();
-        assert_eq!((embeddings.rows(), embeddings.row(1)), (2, &[1.0, 2.0, 3.0][..]));
+        assert_eq!(
+            (embeddings.rows(), embeddings.row(1)),
+            (2, &[1.0, 2.0, 3.0][..])
+        );
         assert_eq!(both.sample(Input::Properties).unwrap().row(0), [0.5; 8]);
         let one_lacks = features([&whole, &plain(&[0.5, 0.5])]).unwrap();
         assert!(!one_lacks.has(Input::Embedding) && !one_lacks.has(Input::Properties));
