@@ -1,5 +1,6 @@
 //! The detectors of one model at work: a window of its last answers, which is compared with the
-//! reference, and streams that see one answer, or one word of feedback, in so many. Imports: base, detect, drift, `serve::drift::*`.
+//! reference, and streams that see one answer, or one word of feedback, in so many.
+//! Imports: base, detect, drift, `serve::drift::*`.
 //!
 //! The window keeps of an answer what its detectors look at: at most so many rows of probabilities and
 //! embeddings.
@@ -9,11 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::base::{Cancel, ContentHash, clock};
-use crate::detect::Watch;
 use crate::detect::checked::{Checked, Detected, Outcome};
-use crate::detect::features::Input;
 use crate::detect::fitted::{Fitted, Selection};
-use crate::detect::outlier::OutlierScore;
+use crate::detect::{Input, OutlierScore, Watch};
 use crate::drift::online::Online;
 
 use super::config::Every;

@@ -7,9 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::detect::features::Input;
-use crate::detect::fitted::Fitted;
-use crate::detect::outlier::OutlierScore;
+use crate::detect::{Fitted, Input, OutlierScore};
 
 use super::active::guarded;
 use super::seen::{Answer, features};
@@ -65,9 +63,14 @@ impl Outliers {
         let scored = guarded(|| scored(fitted, answer));
         self.budget.spend(began.elapsed());
         let problem = scored.as_ref().err();
-        if let Some(problem) = problem.filter(|problem| self.problem.as_ref() != Some(problem)) {
+        let is_new = |problem: &&String| self.problem.as_ref() != Some(*problem);
+        if let Some(problem) = problem.filter(is_new) {
             let detector = &self.name;
-            tracing::warn!(detector, problem, "a picture cannot be scored as an outlier");
+            tracing::warn!(
+                detector,
+                problem,
+                "a picture cannot be scored as an outlier"
+            );
         }
         self.problem = problem.cloned();
         Some(scored)

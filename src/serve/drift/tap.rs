@@ -136,7 +136,9 @@ impl Tap {
                 weights,
                 seen,
             };
-            self.sender.try_send(Message::Tapped(tapped, weight)).is_ok()
+            self.sender
+                .try_send(Message::Tapped(tapped, weight))
+                .is_ok()
         });
         if !is_room {
             self.dropped.inc();

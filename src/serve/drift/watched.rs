@@ -23,7 +23,7 @@ use super::kept::{Kept, State};
 use super::metrics::DriftMetrics;
 use super::rate::Rate;
 use super::reaction::DriftFound;
-use super::seen::{Seen, Tapped};
+use super::seen::{Seen, Tapped, Wants};
 use super::shown::DriftInfo;
 use super::source::{DriftEvent, DriftSource, Given, Stamp};
 use super::standing::{News, Standing};
@@ -128,7 +128,7 @@ impl Watched {
         match guarded(|| self.load(&model)) {
             // Written anew, and the same.
             Ok((_, id)) if is_same_model && self.is_fitted_as(id) => {}
-            Ok((fitted, id)) => self.begin(around, kept, fitted, id),
+            Ok((fitted, id)) => self.begin(around, kept, &model, fitted, id),
             Err(problem) => self.refuse(around, &model, &problem),
         }
     }
@@ -142,9 +142,9 @@ impl Watched {
         let fitted = Fitted::load(&self.source.dir).map_err(|e| told(&e))?;
         let misfit = fitted.require_model(model.predictor.model());
         misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
-        if !can_look(&fitted) {
+        if !can_look(&fitted, known(model)) {
             return Err(format!(
-                "none of the detectors in `{shown}` can look at answers, of which a server keeps no pictures and no embeddings; add one of softmax, label, entropy or margin to `drift.detectors`, then run `cvops drift fit`"
+                "none of the detectors in `{shown}` can look at answers of this model, which has no embeddings; add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
             ));
         }
         Ok((fitted, id))
@@ -175,9 +175,16 @@ impl Watched {
         self.tell(around, DriftEvent::Refused { problem });
     }
 
-    fn begin(&mut self, around: &Around, kept: Option<&mut Kept>, fitted: Fitted, id: ContentHash) {
+    fn begin(
+        &mut self,
+        around: &Around,
+        kept: Option<&mut Kept>,
+        model: &Model,
+        fitted: Fitted,
+        id: ContentHash,
+    ) {
         self.leave(around);
-        let mut active = Active::new(fitted, id, around.pace, Instant::now());
+        let mut active = Active::new(fitted, id, around.pace, known(model), Instant::now());
         let name = &self.served.name;
         if let Some(kept) = kept
             && kept.is_ours()
@@ -188,12 +195,21 @@ impl Watched {
         for standing in active.standings() {
             around.metrics.begin(name, standing);
         }
-        let detectors = active.standings().map(|one| one.name.clone()).collect();
+        let wants = active.wants();
+        if wants.properties {
+            around.metrics.begin_properties(name);
+        }
+        let mut detectors: Vec<String> = active.standings().map(|one| one.name.clone()).collect();
+        if let Some(outliers) = active.outliers() {
+            around.metrics.begin_outliers(name, outliers);
+            detectors.push(outliers.name.clone());
+        }
         let left_out = active.left_out.clone();
         self.rate = Rate::new(Instant::now());
         self.judged_rate = Rate::new(Instant::now());
         self.phase = Phase::Active(Box::new(active));
         self.is_changed = false;
+        self.tap.want(model.weights, wants);
         self.tap.open(true);
         self.show(around);
         self.tell(
@@ -211,7 +227,12 @@ impl Watched {
             for standing in active.standings() {
                 around.metrics.end(&self.served.name, &standing.name);
             }
+            if let Some(outliers) = active.outliers() {
+                let name = &self.served.name;
+                around.metrics.end_outliers(name, &outliers.name);
+            }
         }
+        self.tap.want_nothing();
     }
 
     fn tell(&self, around: &Around, event: DriftEvent) {
@@ -252,9 +273,18 @@ impl Watched {
                 }
                 false
             }
+            Phase::Active(active) if !active.can_take(&answer) => false,
             Phase::Active(active) => {
                 self.rate.add();
                 self.is_changed = true;
+                let name = &self.served.name;
+                if let Some(properties) = &answer.properties {
+                    around.metrics.properties(name, properties);
+                }
+                let scored = active.score(&answer, now);
+                if let (Some(scored), Some(outliers)) = (scored, active.outliers()) {
+                    around.metrics.scored(name, &outliers.name, scored.ok());
+                }
                 let (weights, mut is_alarm) = (active.weights(), false);
                 active.take(answer, now, &mut |standing, news| {
                     is_alarm |= looked(around, &self.served, weights, standing, news);
@@ -389,6 +419,14 @@ impl Refused {
             Every::Time(time) => time <= passed,
         };
         is_missed || REFUSED_EVERY <= passed
+    }
+}
+
+/// Returns what is found out about pictures that this model answers, if somebody wants to know.
+fn known(model: &Model) -> Wants {
+    Wants {
+        embedding: model.predictor.embedding_width().is_some(),
+        properties: true,
     }
 }
 
