@@ -144,7 +144,7 @@ impl Watched {
         misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
         if !can_look(&fitted, known(model)) {
             return Err(format!(
-                "none of the detectors in `{shown}` can look at answers of this model, which has no embeddings; add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
+                "none of the detectors in `{shown}` can look at answers of this model: embeddings are known of networks that were trained here, errors to streams alone (`drift.online`); add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
             ));
         }
         Ok((fitted, id))
