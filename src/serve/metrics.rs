@@ -204,7 +204,7 @@ impl Families<'_> {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn histograms(
+    pub(super) fn histograms(
         &self,
         name: &str,
         help: &str,

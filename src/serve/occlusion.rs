@@ -23,6 +23,7 @@ use crate::vision::explain::{Occlusion, mean_colour, usual_patch, usual_stride};
 use crate::vision::image::Target;
 
 use super::answer::{Explanation, likeliest};
+use super::drift::Wants;
 use super::feedback::names;
 use super::model::Model;
 use super::picture::Fitted;
@@ -112,11 +113,12 @@ pub(super) async fn explain(
     };
     let values: Arc<[u8]> = values.into();
     let whole = Picture::Bytes(values.to_vec());
-    let pending = slots.submit(model, whole, ends.at.into_std());
+    let pending = slots.submit(model, whole, Wants::default(), ends.at.into_std());
     let predicted = Predicted {
         answer: service.wait(pending, ends).await?,
         decode,
         seen,
+        properties: None,
     };
     let probabilities = predicted.probabilities();
     let class = wish.class.unwrap_or_else(|| likeliest(probabilities));
@@ -160,7 +162,10 @@ async fn covered(
         let ((pictures, mut slots), _) = blocking(service, ends, slots, cover).await?;
         let pending: Vec<_> = pictures
             .into_iter()
-            .map(|picture| slots.submit(model, Picture::Covered(picture), ends.at.into_std()))
+            .map(|picture| {
+                let covered = Picture::Covered(picture);
+                slots.submit(model, covered, Wants::default(), ends.at.into_std())
+            })
             .collect();
         for answer in join_all(pending.into_iter().map(|p| service.wait(p, ends))).await {
             found.push(answer?.probabilities[class]);

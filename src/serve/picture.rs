@@ -1,6 +1,6 @@
 //! From the bytes of a request to the picture that the model takes, and what the prediction log wants
-//! to know of it. Runs on the threads of `decoders`. Imports: vision, base, `serve::{envelope, refusal,
-//! queue}`.
+//! to know of it, and what detectors of drift do. Runs on the threads of `decoders`. Imports: vision, base,
+//! `serve::{drift, envelope, refusal, queue}`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::base::ContentHash;
-use crate::vision::image::{Format, Limits, Target, decode, fit, pixels};
+use crate::vision::image::{
+    Format, Limits, PROPERTIES, Target, decode, fit, pixels, properties_of,
+};
 
+use super::drift::Wants;
 use super::envelope;
 use super::queue::Picture;
 use super::refusal::Refusal;
@@ -37,6 +40,8 @@ pub(super) struct Fitted {
     pub(super) shadow: Option<Picture>,
     /// What the log notes of it, if it does.
     pub(super) seen: Option<Seen>,
+    /// What can be said of `picture` without a network, if it was measured.
+    pub(super) properties: Option<[f64; PROPERTIES.len()]>,
     /// How long it took to bring it to the size; `None` if it came in it.
     pub(super) fitting: Option<Duration>,
 }
@@ -105,6 +110,7 @@ pub(super) fn numbers(
         shadow: shadow.map(|_| Picture::Unit(values.clone())),
         picture: Picture::Unit(values),
         seen,
+        properties: None,
         fitting: None,
     }
 }
@@ -116,8 +122,31 @@ pub(super) fn levels(values: &[f32]) -> Fitted {
         picture: Picture::Bytes(values.iter().map(|value| value.round() as u8).collect()),
         shadow: None,
         seen: None,
+        properties: None,
         fitting: None,
     }
+}
+
+impl Fitted {
+    /// Measures the picture for the model that takes `target`, if that is wanted. Values that a client made
+    /// are measured as the nearest that a decoded picture can have, as detectors were fitted to such ones.
+    pub(super) fn measured(mut self, wants: Wants, target: &Target) -> Self {
+        if wants.properties {
+            let (height, width) = (target.height as usize, target.width as usize);
+            let measure =
+                |values: &[u8]| properties_of(height, width, target.channels.count(), values);
+            self.properties = Some(match &self.picture {
+                Picture::Bytes(values) | Picture::Covered(values) => measure(values),
+                Picture::Unit(values) => measure(&levels_of(values)),
+            });
+        }
+        self
+    }
+}
+
+/// Returns the nearest of 256 levels of each value 0..=1.
+fn levels_of(values: &[f32]) -> Vec<u8> {
+    values.iter().map(|v| (v * 255.0).round() as u8).collect()
 }
 
 fn read_file(
@@ -151,6 +180,7 @@ fn read_file(
         picture: Picture::Bytes(values),
         shadow: shadow.map(Picture::Bytes),
         seen,
+        properties: None,
         fitting: Some(fitting),
     })
 }
@@ -169,7 +199,7 @@ fn see_numbers(values: &[f32], target: &Target, look: Look) -> Option<Seen> {
     }
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let pixels = match look {
-        Look::Keep => values.iter().map(|v| (v * 255.0).round() as u8).collect(),
+        Look::Keep => levels_of(values),
         Look::Away | Look::Note => Vec::new(),
     };
     Some(Seen {

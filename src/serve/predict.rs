@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use crate::vision::image::Target;
+use crate::vision::image::{PROPERTIES, Target};
 
 use super::answer::likeliest;
 use super::ask::Ask;
@@ -51,6 +51,8 @@ pub(super) struct Predicted {
     pub(super) decode: Duration,
     /// What the log notes of it, if it does.
     pub(super) seen: Option<Seen>,
+    /// What can be said of the picture without the network, if detectors of drift want to know.
+    pub(super) properties: Option<[f64; PROPERTIES.len()]>,
 }
 
 impl Predicted {
@@ -206,9 +208,10 @@ pub(super) fn note<'p>(
     let Some(tap) = &chosen.served.drift else {
         return note_only(service, chosen, ask, route, predicted);
     };
-    let predicted: Vec<(usize, &mut Predicted)> = predicted.into_iter().collect();
-    for (_, one) in &predicted {
-        tap.push(&chosen.model, one.probabilities());
+    let mut predicted: Vec<(usize, &mut Predicted)> = predicted.into_iter().collect();
+    for (_, one) in &mut predicted {
+        let (embedding, properties) = (one.answer.embedding.take(), one.properties);
+        tap.push(&chosen.model, one.probabilities(), embedding, properties);
     }
     note_only(service, chosen, ask, route, predicted);
 }

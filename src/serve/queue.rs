@@ -13,7 +13,7 @@
 //! What only a shadow is asked about takes no slots: it waits in a small queue of its own, is computed
 //! when nothing else waits, and is the first to go.
 //!
-//! Imports: `serve::model`, prometheus (the gauge of slots), tokio (the channel of the answer).
+//! Imports: `serve::{drift, model}`, prometheus (the gauge of slots), tokio (the channel of the answer).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::vision::train::Sample;
 
+use super::drift::Wants;
 use super::model::Model;
 
 /// The weight of the newest batch in the running mean of the time per picture.
@@ -62,6 +63,8 @@ impl Picture {
 pub(super) struct Answer {
     /// One per class, sum 1.
     pub(super) probabilities: Vec<f32>,
+    /// What entered the last layer, if that was wanted and is known.
+    pub(super) embedding: Option<Vec<f32>>,
     /// From entering the queue until its batch began.
     pub(super) queued: Duration,
     /// Of the whole batch.
@@ -84,6 +87,8 @@ pub(super) type Pending = oneshot::Receiver<Result<Answer, Failure>>;
 pub(super) struct Job {
     pub(super) model: Arc<Model>,
     pub(super) picture: Picture,
+    /// What is wanted beside the probabilities.
+    pub(super) wants: Wants,
     pub(super) since: Instant,
     pub(super) deadline: Instant,
     pub(super) answer: oneshot::Sender<Result<Answer, Failure>>,
@@ -230,7 +235,7 @@ impl Queue {
         picture: Picture,
         deadline: Instant,
     ) -> Option<Pending> {
-        let (job, pending) = Job::new(model, picture, deadline);
+        let (job, pending) = Job::new(model, picture, Wants::default(), deadline);
         let mut state = self.lock();
         if SHADOWS_MAX <= state.shadows.len() {
             return None;
@@ -327,11 +332,17 @@ fn of_one_model(waiting: &mut VecDeque<Job>, max: usize) -> Vec<Job> {
 }
 
 impl Job {
-    fn new(model: &Arc<Model>, picture: Picture, deadline: Instant) -> (Self, Pending) {
+    fn new(
+        model: &Arc<Model>,
+        picture: Picture,
+        wants: Wants,
+        deadline: Instant,
+    ) -> (Self, Pending) {
         let (answer, pending) = oneshot::channel();
         let job = Self {
             model: Arc::clone(model),
             picture,
+            wants,
             since: Instant::now(),
             deadline,
             answer,
@@ -360,7 +371,7 @@ impl Slots {
         }
     }
 
-    /// Uses one slot for `picture`.
+    /// Uses one slot for `picture`, of which the answer tells what is wanted of the network.
     ///
     /// # Panics
     /// If no slot is left: the caller took as many as it has pictures.
@@ -368,11 +379,12 @@ impl Slots {
         &mut self,
         model: &Arc<Model>,
         picture: Picture,
+        wants: Wants,
         deadline: Instant,
     ) -> Pending {
         assert!(0 < self.count, "a slot is taken for each picture");
         self.count -= 1;
-        let (job, pending) = Job::new(model, picture, deadline);
+        let (job, pending) = Job::new(model, picture, wants, deadline);
         self.queue.lock().waiting.push_back(job);
         self.queue.changed.notify_one();
         pending
@@ -404,7 +416,12 @@ mod tests {
     }
 
     fn submit(slots: &mut Slots, model: &Arc<Model>, deadline: Instant) -> Pending {
-        slots.submit(model, Picture::Bytes(vec![0; 3]), deadline)
+        slots.submit(
+            model,
+            Picture::Bytes(vec![0; 3]),
+            Wants::default(),
+            deadline,
+        )
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::answer::ModelRef;
 use super::ask::Ask;
 use super::config::Config;
 use super::decoders::Decoders;
+use super::drift::Wants;
 use super::log::{Compared, Log, Noted};
 use super::metrics::{Build, Metrics};
 use super::model::{Model, Status};
@@ -59,6 +60,14 @@ pub(super) struct Chosen {
     pub(super) model: Arc<Model>,
     /// What is asked as well: the same one from the beginning to the end, as the sizes of both matter.
     pub(super) shadow: Option<Arc<Model>>,
+}
+
+impl Chosen {
+    /// Returns what is to be found out about its pictures beside their probabilities, for detectors of drift.
+    pub(super) fn wants(&self) -> Wants {
+        let tap = self.served.drift.as_ref();
+        tap.map_or(Wants::default(), |tap| tap.wants(&self.model))
+    }
 }
 
 /// How long the parts of an answer took; of several pictures the longest.

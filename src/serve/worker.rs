@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
 
+use crate::vision;
+
 use super::Error;
 use super::model::Model;
 use super::queue::{Answer, Failure, Job, Picture, Queue, Work};
@@ -92,36 +94,58 @@ fn run(batch: Vec<Job>, began: Instant, counted: Counted) {
         }
         let answer = match &mut rows {
             Err(failure) => Err(*failure),
-            Ok(rows) => rows.next().ok_or(Failure::Bug).and_then(|probabilities| {
-                if probabilities.iter().any(|p| !p.is_finite()) {
-                    return Err(Failure::NotFinite);
-                }
-                match (counted, &job.picture) {
-                    (Counted::All, Picture::Bytes(_) | Picture::Unit(_)) => {
-                        metrics.predicted(&probabilities);
+            Ok(rows) => rows
+                .next()
+                .ok_or(Failure::Bug)
+                .and_then(|(probabilities, embedding)| {
+                    if probabilities.iter().any(|p| !p.is_finite()) {
+                        return Err(Failure::NotFinite);
                     }
-                    (Counted::All, Picture::Covered(_)) | (Counted::Batches, _) => {}
-                }
-                Ok(Answer {
-                    probabilities,
-                    queued,
-                    infer,
-                })
-            }),
+                    match (counted, &job.picture) {
+                        (Counted::All, Picture::Bytes(_) | Picture::Unit(_)) => {
+                            metrics.predicted(&probabilities);
+                        }
+                        (Counted::All, Picture::Covered(_)) | (Counted::Batches, _) => {}
+                    }
+                    Ok(Answer {
+                        probabilities,
+                        embedding,
+                        queued,
+                        infer,
+                    })
+                }),
         };
         // The client may have gone while its batch was computed.
         let _ = job.answer.send(answer);
     }
 }
 
-fn forward(model: &Model, batch: &[Job]) -> Result<Vec<Vec<f32>>, Failure> {
+/// The probabilities of a picture, and what entered the last layer, if that is wanted and known.
+type Row = (Vec<f32>, Option<Vec<f32>>);
+
+fn forward(model: &Model, batch: &[Job]) -> Result<Vec<Row>, Failure> {
     let samples: Vec<_> = batch.iter().map(|job| job.picture.sample()).collect();
-    let logits = model.predictor.predict_batch(&samples).map_err(|error| {
+    let failed = |error: vision::Error| {
         tracing::error!(model = %model.name, %error, "a batch failed");
         Failure::Bug
-    })?;
-    let rows = logits.probabilities().into_iter();
+    };
+    let network = &model.predictor;
+    // It is in memory when the logits are: to tell it costs a copy, which nobody pays who does not want it.
+    let (logits, embeddings) = if batch.iter().any(|job| job.wants.embedding) {
+        let observed = network.observe_batch(&samples).map_err(failed)?;
+        (observed.logits, observed.embeddings)
+    } else {
+        (network.predict_batch(&samples).map_err(failed)?, None)
+    };
+    let rows = logits.probabilities().into_iter().zip(batch).enumerate();
     Ok(rows
-        .map(|row| row.into_iter().map(|p| p as f32).collect())
+        .map(|(index, (row, job))| {
+            let of_picture = embeddings.as_ref().filter(|_| job.wants.embedding);
+            let embedding = of_picture.map(|all| {
+                let from = index * all.width;
+                all.rows[from..from + all.width].to_vec()
+            });
+            (row.into_iter().map(|p| p as f32).collect(), embedding)
+        })
         .collect())
 }

@@ -256,12 +256,57 @@ impl Predictor {
         Ok(())
     }
 
+    /// Returns how many activations of a picture enter the last layer; `None` for networks from elsewhere,
+    /// which have no embeddings.
+    #[must_use]
+    pub fn embedding_width(&self) -> Option<usize> {
+        self.network.embedding_width()
+    }
+
     /// Returns the logits of `samples`, computed as one batch.
     ///
     /// # Errors
     /// A picture has another number of values than the model takes; a network from elsewhere fails.
     pub fn predict_batch(&self, samples: &[Sample<'_>]) -> Result<Logits, Error> {
+        self.require_samples(samples)?;
         let classes = self.described.classes.len();
+        if samples.is_empty() {
+            let rows = Vec::new();
+            return Ok(Logits { rows, classes });
+        }
+        let rows = self.network.logits(self.images(samples))?;
+        Ok(Logits { rows, classes })
+    }
+
+    /// Returns the logits of `samples` as `predict_batch` does, and what entered the last layer.
+    ///
+    /// # Errors
+    /// As `predict_batch`.
+    pub fn observe_batch(&self, samples: &[Sample<'_>]) -> Result<Observed, Error> {
+        let Some(width) = self.embedding_width().filter(|_| !samples.is_empty()) else {
+            return Ok(Observed {
+                logits: self.predict_batch(samples)?,
+                embeddings: None,
+            });
+        };
+        self.require_samples(samples)?;
+        let classes = self.described.classes.len();
+        let (rows, embedded) = self.network.observe(self.images(samples))?;
+        Ok(Observed {
+            logits: Logits { rows, classes },
+            embeddings: Some(Embeddings {
+                rows: embedded,
+                width,
+            }),
+        })
+    }
+
+    fn images(&self, samples: &[Sample<'_>]) -> Vec<f32> {
+        let len = self.described.target.image_len();
+        self.normaliser.samples(samples, len)
+    }
+
+    fn require_samples(&self, samples: &[Sample<'_>]) -> Result<(), Error> {
         let len = self.described.target.image_len();
         for sample in samples {
             let found = match sample {
@@ -275,12 +320,7 @@ impl Predictor {
                 });
             }
         }
-        if samples.is_empty() {
-            let rows = Vec::new();
-            return Ok(Logits { rows, classes });
-        }
-        let rows = self.network.logits(self.normaliser.samples(samples, len))?;
-        Ok(Logits { rows, classes })
+        Ok(())
     }
 
     fn input_size(&self) -> String {
@@ -362,11 +402,17 @@ mod tests {
             let predictor = predictor(preset, 12);
             let pixels = pixels(12);
             let expected = predictor.predict(&pixels, &Cancel::new()).unwrap();
+            let samples: Vec<_> = (0..5).map(|i| Sample::Bytes(pixels.image(i))).collect();
+            let batch = predictor.predict_batch(&samples).unwrap();
+            let seen = predictor.observe_batch(&samples).unwrap();
+            assert_eq!(seen.logits, batch, "{preset:?}");
             let observed = predictor.observe(&pixels, &Cancel::new()).unwrap();
             assert_eq!(observed.logits, expected, "{preset:?}");
             let embeddings = observed.embeddings.unwrap();
             assert_eq!(embeddings.width, width, "{preset:?}");
             assert_eq!(embeddings.rows.len(), pixels.count() * width, "{preset:?}");
+            let of_batch = seen.embeddings.unwrap().rows;
+            assert_eq!(of_batch, embeddings.rows[..5 * width], "{preset:?}");
             // One of the second batch, alone.
             let last = pixels.count() - 1;
             let data = pixels.image(last).to_vec();

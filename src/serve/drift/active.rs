@@ -1,5 +1,9 @@
 //! The detectors of one model at work: a window of its last answers, which is compared with the
-//! reference, and streams that see one answer in so many. Imports: base, detect, drift, `serve::drift::*`.
+//! reference, and streams that see one answer, or one word of feedback, in so many.
+//! Imports: base, detect, drift, `serve::drift::*`.
+//!
+//! The window keeps of an answer what its detectors look at: at most so many rows of probabilities and
+//! embeddings.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +11,14 @@ use std::time::Instant;
 
 use crate::base::{Cancel, ContentHash, clock};
 use crate::detect::checked::{Checked, Detected, Outcome};
-use crate::detect::features::{Features, Input};
 use crate::detect::fitted::{Fitted, Selection};
+use crate::detect::{Input, OutlierScore, Watch};
 use crate::drift::online::Online;
 
 use super::config::Every;
 use super::kept::DetectorState;
+use super::outliers::{Outliers, Scored};
+use super::seen::{Answer, Wants, features};
 use super::standing::{FalseAlarm, Looks, News, Said, Standing};
 
 /// After a check, the monitor rests for so many times as long: at most a tenth of a core is its share.
@@ -36,13 +42,18 @@ pub(super) struct Active {
     /// Of the file that says what was fitted.
     pub(super) id: ContentHash,
     pace: Pace,
-    window: VecDeque<Vec<f32>>,
+    window: VecDeque<Answer>,
+    /// What the detectors of the window look at.
+    window_wants: Wants,
+    /// What all detectors together look at.
+    wants: Wants,
     /// Pictures in it that were not compared yet.
     fresh: u64,
     compared_at: Instant,
     rest_until: Instant,
     windowed: Vec<Standing>,
     streams: Vec<Stream>,
+    outliers: Option<Outliers>,
     /// Pictures since the beginning.
     pub(super) images: u64,
     /// Names of detectors that cannot look here.
@@ -55,31 +66,38 @@ struct Stream {
     /// Position among the fitted ones.
     at: usize,
     online: Online,
-    /// Pictures since the last that it saw.
+    /// Pictures, or words of feedback, since the last that it saw.
     passed: u64,
 }
 
-/// Can a server know this of a picture?
-fn is_known_here(input: Input) -> bool {
-    match input {
-        Input::Softmax | Input::Label | Input::Entropy | Input::Margin => true,
-        Input::Embedding | Input::Properties => false,
-    }
+/// Can a stream look at it, where this is `known` of pictures? Of errors, feedback tells.
+fn comes_in_stream(input: Input, known: Wants) -> bool {
+    input == Input::Error || known.include(input)
 }
 
-/// Does a server know what any of these detectors look at?
-pub(super) fn can_look(fitted: &Fitted) -> bool {
+/// Does a server that finds out `known` about pictures know what any of these detectors look at?
+pub(super) fn can_look(fitted: &Fitted, known: Wants) -> bool {
     let of_windows = fitted.detectors().map(|one| one.input);
-    let of_streams = fitted.watches().iter().map(|watch| watch.input);
-    of_windows.chain(of_streams).any(is_known_here)
+    let mut of_streams = fitted.watches().iter().map(|watch| watch.input);
+    let of_outliers = fitted.outliers().map(OutlierScore::input);
+    let mut others = of_windows.chain(of_outliers);
+    others.any(|input| known.include(input))
+        || of_streams.any(|input| comes_in_stream(input, known))
 }
 
 impl Active {
-    pub(super) fn new(fitted: Fitted, id: ContentHash, pace: Pace, now: Instant) -> Self {
+    /// Has the fitted detectors begin, as far as they look at what is `known` of pictures here.
+    pub(super) fn new(
+        fitted: Fitted,
+        id: ContentHash,
+        pace: Pace,
+        known: Wants,
+        now: Instant,
+    ) -> Self {
         let mut left_out = Vec::new();
         let mut windowed = Vec::new();
         for one in fitted.detectors() {
-            if !is_known_here(one.input) {
+            if !known.include(one.input) {
                 left_out.push(one.name.clone());
                 continue;
             }
@@ -88,7 +106,7 @@ impl Active {
         }
         let mut streams = Vec::new();
         for (at, watch) in fitted.watches().iter().enumerate() {
-            if !is_known_here(watch.input) {
+            if !comes_in_stream(watch.input, known) {
                 left_out.push(watch.name.clone());
                 continue;
             }
@@ -103,16 +121,33 @@ impl Active {
                 passed: 0,
             });
         }
+        let mut outliers = None;
+        if let Some(score) = fitted.outliers() {
+            let found = Outliers::new(score, now);
+            if known.include(score.input()) {
+                outliers = Some(found);
+            } else {
+                left_out.push(found.name);
+            }
+        }
+        let of_streams = streams.iter().map(|stream: &Stream| &stream.standing);
+        let inputs = windowed.iter().chain(of_streams).map(|one| one.input);
+        let of_outliers = outliers.as_ref().map(|one| one.input);
+        let wants = Wants::of(inputs.chain(of_outliers));
+        let window_wants = Wants::of(windowed.iter().map(|one| one.input));
         Self {
             fitted,
             id,
             pace,
             window: VecDeque::with_capacity(pace.window),
+            window_wants,
+            wants,
             fresh: 0,
             compared_at: now,
             rest_until: now,
             windowed,
             streams,
+            outliers,
             images: 0,
             left_out,
         }
@@ -144,17 +179,49 @@ impl Active {
         self.windowed.iter().chain(streams)
     }
 
+    /// Returns what is to be found out about pictures.
+    pub(super) fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// Returns what scores single pictures.
+    pub(super) fn outliers(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// Is all known of an answer that is looked at? Not of the few that were asked before this began.
+    pub(super) fn can_take(&self, answer: &Answer) -> bool {
+        answer.has(self.wants)
+    }
+
+    /// Scores an answer, if single pictures are scored and this one's turn has come.
+    pub(super) fn score(
+        &mut self,
+        answer: &Answer,
+        now: Instant,
+    ) -> Option<Result<Scored, String>> {
+        let outliers = self.outliers.as_mut()?;
+        outliers.score(&self.fitted, answer, now)
+    }
+
     /// Takes an answer: into the window, and before the streams whose turn it is.
-    pub(super) fn take(&mut self, probabilities: Vec<f32>, now: Instant, tell: &mut Tell<'_>) {
+    pub(super) fn take(&mut self, answer: Answer, now: Instant, tell: &mut Tell<'_>) {
         self.images += 1;
         for stream in &mut self.streams {
-            stream.take(&self.fitted, &probabilities, now, tell);
+            stream.take(&self.fitted, &answer, now, tell);
         }
         if self.window.len() == self.pace.window {
             self.window.pop_front();
         }
-        self.window.push_back(probabilities);
+        self.window.push_back(answer.only(self.window_wants));
         self.fresh += 1;
+    }
+
+    /// Takes what somebody said about an answer: whether it was right.
+    pub(super) fn hear(&mut self, correct: bool, now: Instant, tell: &mut Tell<'_>) {
+        for stream in &mut self.streams {
+            stream.hear(&self.fitted, correct, now, tell);
+        }
     }
 
     /// Is it time to compare the window?
@@ -180,9 +247,8 @@ impl Active {
             }
             return;
         }
-        let rows: Vec<Vec<f64>> = self.window.iter().map(|row| wide(row)).collect();
         let checked = guarded(|| {
-            let features = features(&rows)?;
+            let features = features(&self.window)?;
             let checked = self.fitted.check(&features, Selection::Possible, cancel);
             checked.map_err(|e| e.to_string())
         });
@@ -286,7 +352,31 @@ impl Active {
 }
 
 impl Stream {
-    fn take(&mut self, fitted: &Fitted, probabilities: &[f32], now: Instant, tell: &mut Tell<'_>) {
+    fn take(&mut self, fitted: &Fitted, answer: &Answer, now: Instant, tell: &mut Tell<'_>) {
+        if self.standing.input == Input::Error {
+            return;
+        }
+        self.look(fitted, now, tell, |watch| {
+            let observed = fitted.observations(watch, &features([answer])?);
+            Ok(observed.map_err(|e| e.to_string())?.row(0).to_vec())
+        });
+    }
+
+    fn hear(&mut self, fitted: &Fitted, correct: bool, now: Instant, tell: &mut Tell<'_>) {
+        if self.standing.input == Input::Error {
+            let error = f64::from(u8::from(!correct));
+            self.look(fitted, now, tell, |_| Ok(vec![error]));
+        }
+    }
+
+    /// Takes an observation, if it is its turn.
+    fn look(
+        &mut self,
+        fitted: &Fitted,
+        now: Instant,
+        tell: &mut Tell<'_>,
+        observation: impl FnOnce(&Watch) -> Result<Vec<f64>, String>,
+    ) {
         let Some(watch) = fitted.watches().get(self.at) else {
             return;
         };
@@ -297,10 +387,8 @@ impl Stream {
         self.passed = 0;
         let online = &mut self.online;
         let step = guarded(|| {
-            let features = features(&[wide(probabilities)])?;
-            let observed = fitted.observations(watch, &features);
-            let observed = observed.map_err(|e| e.to_string())?;
-            online.observe(observed.row(0)).map_err(|e| e.to_string())
+            let row = observation(watch)?;
+            online.observe(&row).map_err(|e| e.to_string())
         });
         let news = match step {
             Ok(step) if step.statistic.is_none() => self.standing.waits(),
@@ -317,15 +405,6 @@ impl Stream {
         };
         tell(&self.standing, news);
     }
-}
-
-/// Makes what detectors look at of the probabilities of pictures.
-fn features(rows: &[Vec<f64>]) -> Result<Features, String> {
-    Features::of_probabilities(rows).map_err(|e| e.to_string())
-}
-
-fn wide(row: &[f32]) -> Vec<f64> {
-    row.iter().map(|p| f64::from(*p)).collect()
 }
 
 /// Returns what a detector of the window says.
@@ -357,3 +436,6 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, 
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("this is a bug in cvops: the detector panicked".to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

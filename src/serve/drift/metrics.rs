@@ -1,19 +1,32 @@
 //! What is measured of drift. The names are those of docs/guide/monitoring.md. Imports: prometheus,
-//! `serve::metrics`, `serve::drift::standing`.
+//! detect, `serve::metrics`, vision, `serve::drift::{outliers, standing}`.
 //!
 //! Labels are the names of models and of detectors, which the parameters bound; never a feature, class or
 //! picture.
 
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use crate::base::clock;
+use crate::detect::features::Input;
 use crate::serve::Error;
 use crate::serve::metrics::Families;
+use crate::vision::image::PROPERTIES;
 
+use super::outliers::{Outliers, Scored};
 use super::standing::{LookResult, Standing};
 
 /// Stands for all detectors of a model, where none of them may look.
 pub(super) const ALL_DETECTORS: &str = "all";
+
+/// Of scores in units of their threshold: what is above 1 is an outlier.
+const RELATIVE_SCORES: [f64; 13] = [
+    0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 10.0, 30.0,
+];
+/// Most properties are from 0 to 1 and dense below a half; the entropy is from 0 to 8.
+const PROPERTY_VALUES: [f64; 20] = [
+    0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 2.0, 3.0,
+    4.5, 6.0, 7.0,
+];
 
 /// The families of one server. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +40,10 @@ pub(in crate::serve) struct DriftMetrics {
     window: IntGaugeVec,
     false_alarm: GaugeVec,
     dropped: IntCounterVec,
+    outliers: IntCounterVec,
+    outlier_score: HistogramVec,
+    outlier_expected: GaugeVec,
+    property: HistogramVec,
 }
 
 impl DriftMetrics {
@@ -79,6 +96,27 @@ impl DriftMetrics {
                 "Answers that no detector looked at, because too many waited",
                 &["model"],
             )?,
+            outliers: f.counters(
+                "cvops_outlier_total",
+                "Pictures that are strange to the model: their score is above the threshold",
+                &detector,
+            )?,
+            outlier_score: f.histograms(
+                "cvops_outlier_score",
+                "Scores of single pictures in units of the threshold: above 1 is an outlier",
+                &detector,
+                &RELATIVE_SCORES,
+            )?,
+            outlier_expected: gauges(
+                "cvops_outlier_expected_share",
+                "Share of usual pictures that the threshold calls outliers",
+            )?,
+            property: f.histograms(
+                "cvops_image_property",
+                "Properties of pictures as the model sees them: from 0 to 1, the contrast to 0.5, the sharpness to 16, the entropy to 8 bits",
+                &["model", "property"],
+                &PROPERTY_VALUES,
+            )?,
         })
     }
 
@@ -98,7 +136,7 @@ impl DriftMetrics {
             self.checks(model, &standing.name, result);
         }
         self.tell(model, standing);
-        if standing.looked_at.is_none() {
+        if standing.looked_at.is_none() && looks_by_itself(standing) {
             let now = clock::now().as_millisecond() as f64 / 1000.0;
             let this = [model, standing.name.as_str()];
             self.last_check.with_label_values(&this).set(now);
@@ -136,7 +174,7 @@ impl DriftMetrics {
                 }
             }
         }
-        if let Some(at) = standing.looked_at {
+        if let Some(at) = standing.looked_at.filter(|_| looks_by_itself(standing)) {
             let at = at.as_millisecond() as f64 / 1000.0;
             self.last_check.with_label_values(&this).set(at);
         }
@@ -177,8 +215,56 @@ impl DriftMetrics {
         let _ = self.window.remove_label_values(&this);
     }
 
+    /// Creates what is known of what scores single pictures, with 0.
+    pub(super) fn begin_outliers(&self, model: &str, outliers: &Outliers) {
+        let this = [model, outliers.name.as_str()];
+        self.outliers.with_label_values(&this);
+        self.outlier_score.with_label_values(&this);
+        let expected = self.outlier_expected.with_label_values(&this);
+        expected.set(outliers.false_positives);
+    }
+
+    /// Counts a picture with its score; `None` if it could not be scored.
+    pub(super) fn scored(&self, model: &str, detector: &str, scored: Option<Scored>) {
+        let Some(scored) = scored else {
+            return self.checks(model, detector, LookResult::Error).inc();
+        };
+        let this = [model, detector];
+        let outliers = self.outliers.with_label_values(&this);
+        outliers.inc_by(u64::from(scored.is_outlier));
+        let scores = self.outlier_score.with_label_values(&this);
+        scores.observe(scored.relative);
+    }
+
+    /// Removes what is true of scores that are computed no more; what was counted stays.
+    pub(super) fn end_outliers(&self, model: &str, detector: &str) {
+        let _ = self
+            .outlier_expected
+            .remove_label_values(&[model, detector]);
+    }
+
+    /// Creates what is measured of pictures, with 0.
+    pub(super) fn begin_properties(&self, model: &str) {
+        for property in PROPERTIES {
+            self.property.with_label_values(&[model, property]);
+        }
+    }
+
+    /// Notes the properties of a picture.
+    pub(super) fn properties(&self, model: &str, values: &[f64; PROPERTIES.len()]) {
+        for (property, value) in PROPERTIES.iter().zip(values) {
+            let observed = self.property.with_label_values(&[model, *property]);
+            observed.observe(*value);
+        }
+    }
+
     fn checks(&self, model: &str, detector: &str, result: LookResult) -> IntCounter {
         let labels = [model, detector, result.label()];
         self.checks.with_label_values(&labels)
     }
+}
+
+/// Does it look because pictures come? Who waits for feedback is not late, however long nobody judges.
+fn looks_by_itself(standing: &Standing) -> bool {
+    standing.input != Input::Error
 }

@@ -6,8 +6,10 @@
 //! they stand (`kept`) and has a command run (`reaction`). `config` reads what may be set, `reset` is the route
 //! that begins anew.
 //!
-//! What the server has of a picture when it is answered is its probabilities: detectors of softmax,
-//! label, entropy and margin run here, those of pictures and embeddings do not.
+//! Every detector looks at the probabilities, or at what follows from them. What others look at is found out
+//! on the way of a picture, if there are such detectors: its properties where it was decoded, what entered
+//! the last layer where the network computed it (`seen`). Single pictures are scored by the monitor
+//! (`outliers`). Feedback goes the same way: whether an answer was right, which streams of errors look at.
 //!
 //! - Invariant: no detector looks at answers of other weights than those it was fitted to. Where there is
 //!   none that may, that is said and counted: silence is never "no drift".
@@ -20,9 +22,11 @@ mod config;
 mod kept;
 mod metrics;
 mod monitor;
+mod outliers;
 mod rate;
 mod reaction;
 mod reset;
+mod seen;
 mod shown;
 mod source;
 mod standing;
@@ -37,5 +41,6 @@ pub(super) use config::read_folder;
 pub(super) use metrics::DriftMetrics;
 pub(super) use monitor::{Handle, start};
 pub(super) use reset::{BODY_BYTES_MAX, reset};
+pub(super) use seen::Wants;
 pub(super) use shown::DriftInfo;
 pub(super) use tap::{Tap, Taps};

@@ -17,8 +17,9 @@ use super::config::{DriftConfig, Every};
 use super::kept::Kept;
 use super::metrics::DriftMetrics;
 use super::reaction::Reactor;
+use super::seen::Tapped;
 use super::source::{DriftOptions, DriftSource};
-use super::tap::{Message, Seen, Taps};
+use super::tap::{Message, Taps};
 use super::watched::{Around, Watched};
 
 /// How often it looks whether models and detectors are others, and tells how everything stands.
@@ -125,7 +126,7 @@ impl Monitor {
             }
             let wait = tick_at.saturating_duration_since(Instant::now());
             match messages.recv_timeout(wait) {
-                Ok(Message::Seen(seen)) => self.seen(seen),
+                Ok(Message::Tapped(tapped, _weight)) => self.seen(tapped),
                 Ok(Message::Reset(served, done)) => {
                     // Who asked may have gone.
                     let _ = done.send(self.reset(served));
@@ -159,14 +160,15 @@ impl Monitor {
         }
     }
 
-    fn seen(&mut self, seen: Seen) {
-        let Some(watched) = self.watched.iter_mut().find(|one| one.is_at(seen.served)) else {
+    fn seen(&mut self, tapped: Tapped) {
+        let is_of = |one: &&mut Watched| one.is_at(tapped.served);
+        let Some(watched) = self.watched.iter_mut().find(is_of) else {
             return;
         };
-        if watched.is_new(&seen) {
+        if watched.is_new(&tapped) {
             watched.look(&self.around, self.kept.as_mut());
         }
-        let mut is_alarm = watched.take(&self.around, seen);
+        let mut is_alarm = watched.take(&self.around, tapped);
         is_alarm |= watched.check(&self.around);
         // An alarm outlives a server that is killed.
         if let Some(kept) = self.kept.as_mut().filter(|_| is_alarm) {

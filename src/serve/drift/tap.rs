@@ -1,8 +1,8 @@
-//! Where answers leave the path of requests. Imports: base, prometheus, arc-swap, tokio,
-//! `serve::model`, `serve::drift::shown`.
+//! Where answers leave the path of requests. Imports: base, vision, prometheus, arc-swap, tokio,
+//! `serve::model`, `serve::drift::{seen, shown}`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -12,46 +12,52 @@ use tokio::sync::oneshot;
 
 use crate::base::ContentHash;
 use crate::serve::model::Model;
+use crate::vision::image::PROPERTIES;
 
+use super::seen::{Answer, Seen, Tapped, Wants};
 use super::shown::DriftInfo;
 
 /// Answers that wait to be looked at.
 const WAITING_MAX: usize = 4096;
+/// What they may take together: an embedding can be as wide as a picture.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 /// How often it is tried to get a reset into a full queue.
 const FULL_POLL: Duration = Duration::from_millis(10);
 
 /// What the monitor is told.
 pub(super) enum Message {
-    /// A picture was answered.
-    Seen(Seen),
+    /// There is something to look at.
+    Tapped(Tapped, Weight),
     /// The detectors of this model are to begin anew; whether it has any is answered.
     Reset(usize, oneshot::Sender<bool>),
     /// The server ends.
     End(SyncSender<()>),
 }
 
-/// An answered picture.
-pub(super) struct Seen {
-    /// Position of the model among those that are served.
-    pub(super) served: usize,
-    /// Of the network that answered.
-    pub(super) weights: ContentHash,
-    pub(super) probabilities: Vec<f32>,
+/// The part of an answer in the memory of all that wait; over when it is dropped.
+pub(super) struct Weight {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The queue to the monitor, of which each model that is watched gets an end.
 pub(in crate::serve) struct Taps {
     sender: SyncSender<Message>,
     messages: Receiver<Message>,
+    /// Bytes of all that wait.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// One model's end of the queue.
 pub(in crate::serve) struct Tap {
     served: usize,
     sender: SyncSender<Message>,
+    waiting: Arc<AtomicUsize>,
     /// Does anybody look at the answers?
     is_open: AtomicBool,
     dropped: IntCounter,
+    /// What the detectors want to know, of answers of these weights.
+    wanted: ArcSwapOption<(ContentHash, Wants)>,
     /// What the detectors say.
     shown: ArcSwapOption<DriftInfo>,
 }
@@ -59,7 +65,11 @@ pub(in crate::serve) struct Tap {
 impl Taps {
     pub(in crate::serve) fn new() -> Self {
         let (sender, messages) = sync_channel(WAITING_MAX);
-        Self { sender, messages }
+        Self {
+            sender,
+            messages,
+            waiting: Arc::default(),
+        }
     }
 
     /// Returns the end for the model at the position `served`; what does not fit is counted in `dropped`.
@@ -67,8 +77,10 @@ impl Taps {
         Arc::new(Tap {
             served,
             sender: self.sender.clone(),
+            waiting: Arc::clone(&self.waiting),
             is_open: AtomicBool::new(false),
             dropped,
+            wanted: ArcSwapOption::empty(),
             shown: ArcSwapOption::empty(),
         })
     }
@@ -80,17 +92,55 @@ impl Taps {
 }
 
 impl Tap {
-    /// Hands an answer over; never waits.
-    pub(in crate::serve) fn push(&self, model: &Model, probabilities: &[f32]) {
-        if !self.is_open.load(Ordering::Relaxed) {
+    /// Returns what is to be found out about pictures that `model` answers.
+    pub(in crate::serve) fn wants(&self, model: &Model) -> Wants {
+        let wanted = self.wanted.load();
+        let of_model = wanted.as_ref().filter(|one| one.0 == model.weights);
+        of_model.map_or(Wants::default(), |one| one.1)
+    }
+
+    /// Hands an answer over, with what was wanted; never waits.
+    pub(in crate::serve) fn push(
+        &self,
+        model: &Model,
+        probabilities: &[f32],
+        embedding: Option<Vec<f32>>,
+        properties: Option<[f64; PROPERTIES.len()]>,
+    ) {
+        if !self.is_open() {
             return;
         }
-        let seen = Message::Seen(Seen {
-            served: self.served,
-            weights: model.weights,
+        let answer = Answer {
             probabilities: probabilities.to_vec(),
+            embedding,
+            properties,
+        };
+        self.hand_over(model.weights, answer.bytes(), Seen::Answer(answer));
+    }
+
+    /// Tells whether an answer of the network with these `weights` was right; never waits.
+    pub(in crate::serve) fn push_feedback(&self, weights: ContentHash, correct: bool) {
+        if self.is_open() {
+            self.hand_over(weights, 0, Seen::Feedback { correct });
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    fn hand_over(&self, weights: ContentHash, bytes: usize, seen: Seen) {
+        let is_room = Weight::take(bytes, &self.waiting).is_some_and(|weight| {
+            let tapped = Tapped {
+                served: self.served,
+                weights,
+                seen,
+            };
+            self.sender
+                .try_send(Message::Tapped(tapped, weight))
+                .is_ok()
         });
-        if self.sender.try_send(seen).is_err() {
+        if !is_room {
             self.dropped.inc();
         }
     }
@@ -125,15 +175,45 @@ impl Tap {
         self.is_open.store(is_open, Ordering::Relaxed);
     }
 
+    /// Has this found out about pictures that the network with these weights answers, from now on.
+    pub(super) fn want(&self, weights: ContentHash, wants: Wants) {
+        self.wanted.store(Some(Arc::new((weights, wants))));
+    }
+
+    /// Has nothing found out any more.
+    pub(super) fn want_nothing(&self) {
+        self.wanted.store(None);
+    }
+
     /// Shows what the detectors say.
     pub(super) fn show(&self, info: Option<DriftInfo>) {
         self.shown.store(info.map(Arc::new));
     }
 }
 
+impl Weight {
+    /// Takes so many bytes of what may wait; `None` if there are not as many left.
+    fn take(bytes: usize, waiting: &Arc<AtomicUsize>) -> Option<Self> {
+        // Given back by `drop`, whatever comes of it.
+        let weight = Self {
+            bytes,
+            waiting: Arc::clone(waiting),
+        };
+        let before = waiting.fetch_add(bytes, Ordering::Relaxed);
+        (before + bytes <= WAITING_BYTES_MAX).then_some(weight)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::drift::seen::tests::plain;
     use crate::serve::model::tests::tiny_model;
 
     #[test]
@@ -142,25 +222,67 @@ mod tests {
         let taps = Taps::new();
         let tap = taps.tap(3, dropped.clone());
         let model = tiny_model();
-        tap.push(&model, &[1.0]);
+        tap.push(&model, &[1.0], None, None);
+        tap.push_feedback(model.weights, true);
         tap.open(true);
         for _ in 0..WAITING_MAX + 5 {
-            tap.push(&model, &[0.25, 0.75]);
+            tap.push(&model, &[0.25, 0.75], None, None);
         }
         assert_eq!(dropped.get(), 5);
         let (_sender, messages) = taps.into_ends();
         let mut rows = 0;
-        while let Ok(Message::Seen(seen)) = messages.try_recv() {
-            assert_eq!((seen.served, seen.probabilities), (3, vec![0.25, 0.75]));
+        while let Ok(Message::Tapped(tapped, _)) = messages.try_recv() {
+            let expected = Seen::Answer(plain(&[0.25, 0.75]));
+            assert_eq!((tapped.served, tapped.seen), (3, expected));
             rows += 1;
         }
         assert_eq!(rows, WAITING_MAX);
         // Nobody is there any more: that is no wait and no error either.
         drop(messages);
-        tap.push(&model, &[1.0]);
+        tap.push(&model, &[1.0], None, None);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
         assert_eq!((dropped.get(), runtime.block_on(tap.reset())), (6, None));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_too() {
+        let dropped = IntCounter::new("dropped", "dropped").unwrap();
+        let taps = Taps::new();
+        let tap = taps.tap(0, dropped.clone());
+        let model = tiny_model();
+        tap.open(true);
+        let wide = vec![0.0; WAITING_BYTES_MAX / size_of::<f32>() / 4];
+        for _ in 0..5 {
+            tap.push(&model, &[1.0], Some(wide.clone()), None);
+        }
+        // Three, as each is a little more than a quarter; what is small fits still.
+        assert_eq!(dropped.get(), 2);
+        tap.push(&model, &[1.0], None, None);
+        tap.push_feedback(model.weights, false);
+        assert_eq!(dropped.get(), 2);
+        let (_sender, messages) = taps.into_ends();
+        assert_eq!(messages.try_iter().count(), 5);
+        // Looked at: there is room again.
+        assert_eq!(tap.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn something_is_wanted_of_the_fitted_weights_only() {
+        let taps = Taps::new();
+        let tap = taps.tap(0, IntCounter::new("dropped", "dropped").unwrap());
+        let model = tiny_model();
+        let wants = Wants {
+            embedding: true,
+            properties: false,
+        };
+        assert_eq!(tap.wants(&model), Wants::default());
+        tap.want(ContentHash::of(b"of a canary"), wants);
+        assert_eq!(tap.wants(&model), Wants::default());
+        tap.want(model.weights, wants);
+        assert_eq!(tap.wants(&model), wants);
+        tap.want_nothing();
+        assert_eq!(tap.wants(&model), Wants::default());
     }
 }

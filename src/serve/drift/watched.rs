@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{Cancel, ContentHash, ToDiagnostics};
 use crate::detect;
+use crate::detect::features::Input;
 use crate::detect::fitted::Fitted;
 use crate::serve::model::Model;
 use crate::serve::run::{Observer, ServerEvent};
@@ -22,10 +23,11 @@ use super::kept::{Kept, State};
 use super::metrics::DriftMetrics;
 use super::rate::Rate;
 use super::reaction::DriftFound;
+use super::seen::{Seen, Tapped, Wants};
 use super::shown::DriftInfo;
 use super::source::{DriftEvent, DriftSource, Given, Stamp};
 use super::standing::{News, Standing};
-use super::tap::{Seen, Tap};
+use super::tap::Tap;
 
 /// The file of the folder that says what was fitted.
 const FITTED_FILE: &str = "drift.json";
@@ -50,6 +52,8 @@ pub(super) struct Watched {
     /// What was judged last: the weights, and what the folder held.
     judged: Option<(ContentHash, Option<Stamp>)>,
     rate: Rate,
+    /// Of answers that somebody judged.
+    judged_rate: Rate,
     /// Did anything change since it was kept?
     is_changed: bool,
 }
@@ -80,6 +84,7 @@ impl Watched {
             phase: Phase::Nothing,
             judged: None,
             rate: Rate::new(Instant::now()),
+            judged_rate: Rate::new(Instant::now()),
             is_changed: false,
         }
     }
@@ -123,7 +128,7 @@ impl Watched {
         match guarded(|| self.load(&model)) {
             // Written anew, and the same.
             Ok((_, id)) if is_same_model && self.is_fitted_as(id) => {}
-            Ok((fitted, id)) => self.begin(around, kept, fitted, id),
+            Ok((fitted, id)) => self.begin(around, kept, &model, fitted, id),
             Err(problem) => self.refuse(around, &model, &problem),
         }
     }
@@ -137,9 +142,9 @@ impl Watched {
         let fitted = Fitted::load(&self.source.dir).map_err(|e| told(&e))?;
         let misfit = fitted.require_model(model.predictor.model());
         misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
-        if !can_look(&fitted) {
+        if !can_look(&fitted, known(model)) {
             return Err(format!(
-                "none of the detectors in `{shown}` can look at answers, of which a server keeps no pictures and no embeddings; add one of softmax, label, entropy or margin to `drift.detectors`, then run `cvops drift fit`"
+                "none of the detectors in `{shown}` can look at answers of this model: embeddings are known of networks that were trained here, errors to streams alone (`drift.online`); add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
             ));
         }
         Ok((fitted, id))
@@ -170,9 +175,16 @@ impl Watched {
         self.tell(around, DriftEvent::Refused { problem });
     }
 
-    fn begin(&mut self, around: &Around, kept: Option<&mut Kept>, fitted: Fitted, id: ContentHash) {
+    fn begin(
+        &mut self,
+        around: &Around,
+        kept: Option<&mut Kept>,
+        model: &Model,
+        fitted: Fitted,
+        id: ContentHash,
+    ) {
         self.leave(around);
-        let mut active = Active::new(fitted, id, around.pace, Instant::now());
+        let mut active = Active::new(fitted, id, around.pace, known(model), Instant::now());
         let name = &self.served.name;
         if let Some(kept) = kept
             && kept.is_ours()
@@ -183,11 +195,21 @@ impl Watched {
         for standing in active.standings() {
             around.metrics.begin(name, standing);
         }
-        let detectors = active.standings().map(|one| one.name.clone()).collect();
+        let wants = active.wants();
+        if wants.properties {
+            around.metrics.begin_properties(name);
+        }
+        let mut detectors: Vec<String> = active.standings().map(|one| one.name.clone()).collect();
+        if let Some(outliers) = active.outliers() {
+            around.metrics.begin_outliers(name, outliers);
+            detectors.push(outliers.name.clone());
+        }
         let left_out = active.left_out.clone();
         self.rate = Rate::new(Instant::now());
+        self.judged_rate = Rate::new(Instant::now());
         self.phase = Phase::Active(Box::new(active));
         self.is_changed = false;
+        self.tap.want(model.weights, wants);
         self.tap.open(true);
         self.show(around);
         self.tell(
@@ -205,7 +227,12 @@ impl Watched {
             for standing in active.standings() {
                 around.metrics.end(&self.served.name, &standing.name);
             }
+            if let Some(outliers) = active.outliers() {
+                let name = &self.served.name;
+                around.metrics.end_outliers(name, &outliers.name);
+            }
         }
+        self.tap.want_nothing();
     }
 
     fn tell(&self, around: &Around, event: DriftEvent) {
@@ -216,24 +243,28 @@ impl Watched {
     }
 
     /// Is this an answer of a model that the detectors were not judged for yet?
-    pub(super) fn is_new(&self, seen: &Seen) -> bool {
+    pub(super) fn is_new(&self, tapped: &Tapped) -> bool {
         let judged = self.judged.as_ref().map(|(weights, _)| *weights);
-        judged != Some(seen.weights)
+        judged != Some(tapped.weights)
             && self
                 .served
                 .main
                 .model()
-                .is_some_and(|model| model.weights == seen.weights)
+                .is_some_and(|model| model.weights == tapped.weights)
     }
 
-    /// Takes an answer; returns whether a detector found drift for the first time.
-    pub(super) fn take(&mut self, around: &Around, seen: Seen) -> bool {
+    /// Takes what was seen; returns whether a detector found drift for the first time.
+    pub(super) fn take(&mut self, around: &Around, tapped: Tapped) -> bool {
+        let answer = match tapped.seen {
+            Seen::Answer(answer) => answer,
+            Seen::Feedback { correct } => return self.hear(around, tapped.weights, correct),
+        };
         let now = Instant::now();
         match &mut self.phase {
             Phase::Nothing => false,
             // A canary's answers, or the last of an earlier model.
-            Phase::Refused(refused) if refused.weights != seen.weights => false,
-            Phase::Active(active) if active.weights() != seen.weights => false,
+            Phase::Refused(refused) if refused.weights != tapped.weights => false,
+            Phase::Active(active) if active.weights() != tapped.weights => false,
             Phase::Refused(refused) => {
                 refused.fresh += 1;
                 if refused.is_due(around.pace.every, now) {
@@ -242,16 +273,44 @@ impl Watched {
                 }
                 false
             }
+            Phase::Active(active) if !active.can_take(&answer) => false,
             Phase::Active(active) => {
                 self.rate.add();
                 self.is_changed = true;
+                let name = &self.served.name;
+                if let Some(properties) = &answer.properties {
+                    around.metrics.properties(name, properties);
+                }
+                let scored = active.score(&answer, now);
+                if let (Some(scored), Some(outliers)) = (scored, active.outliers()) {
+                    around.metrics.scored(name, &outliers.name, scored.ok());
+                }
                 let (weights, mut is_alarm) = (active.weights(), false);
-                active.take(seen.probabilities, now, &mut |standing, news| {
+                active.take(answer, now, &mut |standing, news| {
                     is_alarm |= looked(around, &self.served, weights, standing, news);
                 });
                 is_alarm
             }
         }
+    }
+
+    /// Takes whether an answer of the network with these `weights` was right; returns whether a detector found
+    /// drift for the first time.
+    fn hear(&mut self, around: &Around, weights: ContentHash, correct: bool) -> bool {
+        let Phase::Active(active) = &mut self.phase else {
+            return false;
+        };
+        // A canary's answers, or those of an earlier model.
+        if active.weights() != weights {
+            return false;
+        }
+        self.judged_rate.add();
+        self.is_changed = true;
+        let mut is_alarm = false;
+        active.hear(correct, Instant::now(), &mut |standing, news| {
+            is_alarm |= looked(around, &self.served, weights, standing, news);
+        });
+        is_alarm
     }
 
     /// Compares the window, if it is time to; returns whether a detector found drift for the first time.
@@ -292,9 +351,14 @@ impl Watched {
             return;
         };
         let images_per_s = self.rate.per_second(Instant::now());
+        let judged_per_s = self.judged_rate.per_second(Instant::now());
         for standing in active.standings() {
             if let Some(false_alarm) = standing.false_alarm {
-                let seconds = false_alarm.seconds(images_per_s);
+                let seconds = false_alarm.seconds(if standing.input == Input::Error {
+                    judged_per_s
+                } else {
+                    images_per_s
+                });
                 let name = &self.served.name;
                 around.metrics.false_alarm(name, &standing.name, seconds);
             }
@@ -355,6 +419,14 @@ impl Refused {
             Every::Time(time) => time <= passed,
         };
         is_missed || REFUSED_EVERY <= passed
+    }
+}
+
+/// Returns what is found out about pictures that this model answers, if somebody wants to know.
+fn known(model: &Model) -> Wants {
+    Wants {
+        embedding: model.predictor.embedding_width().is_some(),
+        properties: true,
     }
 }
 

@@ -92,7 +92,11 @@ pub(super) async fn prepare(
     let target = chosen.model.predictor.model().target;
     let second = shadow_target(chosen);
     let (limits, most) = (service.config.limits, service.pictures_max());
-    let read = move || picture::read(source, most, limits, &target, second.as_ref(), look);
+    let wants = chosen.wants();
+    let read = move || {
+        let fitted = picture::read(source, most, limits, &target, second.as_ref(), look)?;
+        Ok(fitted.measured(wants, &target))
+    };
     let ((fitted, slots), decode) = blocking(service, ends, slots, read).await?;
     chosen.served.metrics.decoded(decode, fitted.fitting);
     Ok(Ready {
@@ -125,10 +129,11 @@ pub(super) async fn infer(
         picture,
         shadow: second,
         seen,
+        properties,
         fitting: _,
     } = fitted;
     let deadline = ends.at.into_std();
-    let pending = slots.submit(model, picture, deadline);
+    let pending = slots.submit(model, picture, chosen.wants(), deadline);
     let compared = shadow.as_ref().and_then(|shadow| {
         let pending =
             second.and_then(|second| service.queue.submit_shadow(shadow, second, deadline));
@@ -145,5 +150,6 @@ pub(super) async fn infer(
         answer,
         decode,
         seen,
+        properties,
     })
 }

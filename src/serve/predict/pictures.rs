@@ -8,6 +8,7 @@ use futures_util::stream::FuturesOrdered;
 use serde_json::{Value, json};
 
 use crate::serve::ask::Ask;
+use crate::serve::drift::Wants;
 use crate::serve::envelope::require_count;
 use crate::serve::picture::{self, Look, Source};
 use crate::serve::queue::Slots;
@@ -43,13 +44,13 @@ pub(in crate::serve) async fn find(
     let slots = take_slots(service, chosen, 1)?;
     let target = chosen.model.predictor.model().target;
     let (look, shadow) = (service.look(&ask.id), shadow_target(chosen));
-    let most = service.pictures_max();
+    let (most, wants) = (service.pictures_max(), chosen.wants());
     let read = move || {
         let inputs = read(&target)?;
         require_count(inputs.len(), most)?;
         // Numbers are ready here: none of them waits for a thread once more.
         let inputs = inputs.into_iter();
-        let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look));
+        let given = inputs.map(|input| given(input?, &target, shadow.as_ref(), look, wants));
         Ok(given.collect::<Vec<_>>())
     };
     let ((given, mut slots), took) = blocking(service, ends, slots, read).await?;
@@ -158,6 +159,7 @@ fn given(
     target: &Target,
     shadow: Option<&Target>,
     look: Look,
+    wants: Wants,
 ) -> Result<Given, Refusal> {
     let values = match input {
         Input::File(bytes) => return Ok(Given::Encoded(Source::File(bytes))),
@@ -183,7 +185,6 @@ fn given(
     if values.iter().any(|value| !value.is_finite()) {
         return invalid("value_range", "values should be finite numbers".to_owned());
     }
-    Ok(Given::Fitted(picture::numbers(
-        values, target, shadow, look,
-    )))
+    let fitted = picture::numbers(values, target, shadow, look);
+    Ok(Given::Fitted(fitted.measured(wants, target)))
 }
