@@ -1,22 +1,37 @@
 //! What a server answered over a time, against the reference: all together, and by windows of equal length.
-//! Imports: base, `detect::{check, checked, error, features, fitted}`.
+//! `seen` is what is known of the pictures, where they were kept, `page` shows all of it.
+//! Imports: base, `drift::reference_update`, `detect::{check, checked, error, features, fitted, following}`.
 //!
 //! Each window is a check of its own, and so is the whole: they share the chance of a false alarm (`family`), so
 //! that one report raises one with a chance of at most α, however many windows it has. Windows begin at whole
 //! multiples of their length since 1970 (UTC), so that two reports cut alike; those without answers are none.
+//!
+//! If the reference follows what it has judged, a window is compared with the fitted rows and the windows before
+//! it. All answers together are always compared with what was fitted: there, slow drift shows.
 
+mod page;
+mod seen;
+
+use std::fmt::Display;
 use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use crate::base::Cancel;
-use crate::base::clock::Timestamp;
+use crate::base::clock::{self, Timestamp};
+use crate::base::{Cancel, units};
+use crate::drift::reference_update::ReferenceUpdate;
 
 use super::Error;
 use super::check::{Part, Tells};
 use super::checked::{Checked, Verdict};
 use super::features::{Features, Input};
 use super::fitted::{Fitted, Selection, stop_if_asked};
+use super::following::{Following, Standing};
+use seen::{looks_at_pictures, with_pictures};
+
+pub use super::following::ROWS as UPDATE_ROWS;
+pub use page::{Illustration, page};
+pub use seen::{Seen, wants_pictures};
 
 /// The version of the JSON form. Raised when a reader of the old one would misread the new one.
 pub const SCHEMA: u64 = 1;
@@ -44,6 +59,19 @@ pub struct Answer {
     pub probabilities: Option<Vec<f32>>,
     /// Is it right? `None` if nobody said.
     pub is_right: Option<bool>,
+    /// What is known of the picture; `None` if it was not kept, or nobody looked.
+    pub seen: Option<Seen>,
+}
+
+/// What is compared with what.
+#[derive(Clone, Debug)]
+pub struct Terms<'a> {
+    /// When the answers were given.
+    pub time: &'a Range<Timestamp>,
+    /// Length of a window in milliseconds, at least 1.
+    pub window_ms: u64,
+    /// What becomes of the rows of a window once it has been judged.
+    pub update: ReferenceUpdate,
 }
 
 /// What was served, against the reference.
@@ -55,13 +83,16 @@ pub struct Served {
     /// checked leaves nothing out: the whole has them too.
     pub verdict: Verdict,
     /// The begin of the time.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "as_text")]
     pub from: Timestamp,
     /// Its end, not part of it.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "as_text")]
     pub until: Timestamp,
     /// Length of a window.
     pub window_s: f64,
+    /// How the reference of the windows follows: `none`, `last:N`, `reservoir:N`.
+    #[serde(serialize_with = "as_text")]
+    pub update: ReferenceUpdate,
     /// Since when there is drift, if there is in the last window that could be checked.
     pub lasting: Option<Lasting>,
     /// What is known of the reference.
@@ -76,10 +107,10 @@ pub struct Served {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Slot {
     /// The begin of the time.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "as_text")]
     pub from: Timestamp,
     /// Its end, not part of it.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "as_text")]
     pub until: Timestamp,
     /// Answers.
     pub images: usize,
@@ -87,6 +118,10 @@ pub struct Slot {
     pub figures: Figures,
     /// Answers that somebody judged.
     pub judged: usize,
+    /// Answers whose pictures were looked at. Detectors of pictures are computed if all were.
+    pub pictures: usize,
+    /// Rows of the reference that are answers of earlier windows.
+    pub reference_arrived: usize,
     /// The detector that is surest of a difference, `None` if none could be computed.
     pub surest: Option<Surest>,
     /// All that the check says.
@@ -111,13 +146,15 @@ pub struct Surest {
     pub detector: String,
     /// Its smallest p, corrected over its features: drift below its `alpha`, if the effect is large enough.
     pub p: f64,
+    /// How large the difference is, see `Measured::effect`.
+    pub effect: Option<f64>,
 }
 
 /// Drift that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Lasting {
     /// The begin of the first window that has it.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "as_text")]
     pub since: Timestamp,
     /// In how many windows it was found since.
     pub windows: usize,
@@ -125,26 +162,31 @@ pub struct Lasting {
     pub perhaps_longer: bool,
 }
 
-/// Compares `answers`, all of them given in `time`, with the reference, by windows of `window_ms` milliseconds.
+/// Compares `answers`, all of them given in the time of `terms`, with the reference, by windows.
 ///
-/// Where the probabilities of all classes are not known of every answer, classes alone are compared.
+/// Where the probabilities of all classes are not known of every answer, classes alone are compared. Detectors that
+/// look at pictures are computed of windows whose pictures are all known.
 ///
 /// # Errors
 /// There are no answers, or too many windows; no detector looks at what is known of answers; probabilities are
 /// no distributions; `cancel` was requested.
 ///
 /// # Panics
-/// `window_ms` is 0.
+/// `terms.window_ms` is 0.
 pub fn report(
     fitted: &Fitted,
     mut answers: Vec<Answer>,
-    time: &Range<Timestamp>,
-    window_ms: u64,
+    terms: &Terms<'_>,
     cancel: &Cancel,
 ) -> Result<Served, Error> {
+    let Terms {
+        time,
+        window_ms,
+        update,
+    } = *terms;
     answers.sort_by_key(|answer| answer.at);
     let features = features(fitted, &answers)?;
-    require_detectors(fitted, &features)?;
+    require_detectors(fitted, &features, &answers)?;
     let length = i64::try_from(window_ms).unwrap_or(i64::MAX);
     let number = |answer: &Answer| answer.at.as_millisecond().div_euclid(length);
     let parts: Vec<&[Answer]> = answers
@@ -163,15 +205,31 @@ pub fn report(
         of: if parts.len() == 1 { 1 } else { parts.len() + 1 },
         cancel,
     };
-    let mut whole = compare.slot(&answers, 0, time.clone(), Tells::Rows)?;
+    let all = compare.features(&answers, 0)?;
+    let mut whole = compare.slot(&answers, &all, time.clone(), Against::Fitted(Tells::Rows))?;
+    let mut following = if update.follows() {
+        Some(Following::new(fitted, update)?)
+    } else {
+        None
+    };
     let mut windows = Vec::with_capacity(parts.len());
     let mut begin = 0;
     for part in &parts {
         stop_if_asked(cancel)?;
         let from = number(&part[0]).saturating_mul(length);
         let bounds = bounded(from, from.saturating_add(length), time);
-        windows.push(compare.slot(part, begin, bounds, Tells::Numbers)?);
+        let features = compare.features(part, begin)?;
+        let against = match &following {
+            Some(following) => Against::Standing(following.standing()),
+            None => Against::Fitted(Tells::Numbers),
+        };
+        windows.push(compare.slot(part, &features, bounds, against)?);
         begin += part.len();
+        if let Some(following) = &mut following
+            && begin < answers.len()
+        {
+            following.take(fitted, &features)?;
+        }
     }
     let names: Vec<String> = answers.into_iter().map(|answer| answer.name).collect();
     whole.checked.name_pictures(&names);
@@ -188,6 +246,7 @@ pub fn report(
         from: time.start,
         until: time.end,
         window_s: window_ms as f64 / 1e3,
+        update,
         lasting: lasting(&windows),
         reference: reference(fitted),
         whole,
@@ -207,6 +266,44 @@ impl Served {
         let windows = self.windows.iter();
         windows.filter(|window| window.checked.verdict == Verdict::Drift)
     }
+
+    /// Returns the verdict as one line: `drift since …, in 2 of 4 windows; 200 answers against …`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let checked = &self.whole.checked;
+        let names: Vec<&str> = checked
+            .detectors
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        let compared = format!(
+            "{} against {} of the {} split, by {}",
+            units::count(self.whole.images, "answer"),
+            units::count(checked.reference.rows, "picture"),
+            checked.reference.split,
+            names.join(", ")
+        );
+        let all = units::count(self.windows.len(), "window");
+        let drifted = self.drifted().count();
+        let which = match (self.verdict, self.lasting) {
+            (Verdict::NoDrift, _) => return format!("no drift; {compared}"),
+            (Verdict::Incomplete, _) => return format!("no verdict; {compared}"),
+            (Verdict::Drift, Some(lasting)) => {
+                let since = clock::utc_minute(lasting.since);
+                let longer = if lasting.perhaps_longer {
+                    ", perhaps longer"
+                } else {
+                    ""
+                };
+                format!("since {since} (UTC){longer}, in {drifted} of {all}")
+            }
+            (Verdict::Drift, None) if drifted == 0 => {
+                format!("over all {all} together, in none of them alone")
+            }
+            (Verdict::Drift, None) => format!("in {drifted} of {all}, not in the last one"),
+        };
+        format!("drift {which}; {compared}")
+    }
 }
 
 /// What is the same for all checks of a report.
@@ -219,21 +316,42 @@ struct Compare<'a> {
     cancel: &'a Cancel,
 }
 
+/// What answers are compared with.
+#[derive(Clone, Copy)]
+enum Against<'a> {
+    /// The reference as it was fitted.
+    Fitted(Tells),
+    /// As it stands by now.
+    Standing(&'a Standing),
+}
+
 impl Compare<'_> {
-    /// Checks `answers`, whose first one is number `begin` of all.
+    /// Returns what is known of `answers`, whose first one is number `begin` of all.
+    fn features(&self, answers: &[Answer], begin: usize) -> Result<Features, Error> {
+        let rows: Vec<usize> = (begin..begin + answers.len()).collect();
+        with_pictures(self.features.select(&rows)?, answers)
+    }
+
+    /// Checks `answers`, of which `features` are known.
     fn slot(
         &self,
         answers: &[Answer],
-        begin: usize,
+        features: &Features,
         time: Range<Timestamp>,
-        tells: Tells,
+        against: Against<'_>,
     ) -> Result<Slot, Error> {
-        let rows: Vec<usize> = (begin..begin + answers.len()).collect();
-        let features = self.features.select(&rows)?;
-        let part = Part { of: self.of, tells };
+        let (tells, standing) = match against {
+            Against::Fitted(tells) => (tells, None),
+            Against::Standing(standing) => (Tells::Numbers, Some(standing)),
+        };
+        let part = Part {
+            of: self.of,
+            tells,
+            against: standing,
+        };
         let checked = self
             .fitted
-            .check_part(&features, Selection::Possible, part, self.cancel)?;
+            .check_part(features, Selection::Possible, part, self.cancel)?;
         let judged = || answers.iter().filter_map(|answer| answer.is_right);
         let entropies = features.uncertainty();
         let entropy = entropies.and_then(|all| mean(all.iter().map(|one| one.entropy)));
@@ -247,6 +365,11 @@ impl Compare<'_> {
                 accuracy: mean(judged().map(|is_right| f64::from(u8::from(is_right)))),
             },
             judged: judged().count(),
+            pictures: answers
+                .iter()
+                .filter(|answer| answer.seen.is_some())
+                .count(),
+            reference_arrived: standing.map_or(0, Standing::arrived),
             surest: surest(&checked),
             checked,
         })
@@ -266,8 +389,14 @@ fn features(fitted: &Fitted, answers: &[Answer]) -> Result<Features, Error> {
     }
 }
 
-fn require_detectors(fitted: &Fitted, features: &Features) -> Result<(), Error> {
-    if fitted.detectors().any(|spec| features.has(spec.input)) {
+fn require_detectors(
+    fitted: &Fitted,
+    features: &Features,
+    answers: &[Answer],
+) -> Result<(), Error> {
+    let is_seen = answers.iter().any(|answer| answer.seen.is_some());
+    let mut inputs = fitted.detectors().map(|spec| spec.input);
+    if inputs.any(|input| features.has(input) || (is_seen && looks_at_pictures(input))) {
         return Ok(());
     }
     let held: &[Input] = if features.has(Input::Softmax) {
@@ -295,6 +424,7 @@ fn surest(checked: &Checked) -> Option<Surest> {
     Some(Surest {
         detector: detector.name.clone(),
         p,
+        effect: detector.measured().and_then(|measured| measured.effect),
     })
 }
 
@@ -346,8 +476,8 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (0 < count).then(|| sum / count as f64)
 }
 
-fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(at)
+fn as_text<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
 }
 
 #[cfg(test)]

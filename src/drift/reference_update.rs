@@ -22,6 +22,17 @@ pub enum ReferenceUpdate {
     Reservoir(NonZeroUsize),
 }
 
+impl ReferenceUpdate {
+    /// Says whether rows come in that have been judged.
+    #[must_use]
+    pub fn follows(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Last(_) | Self::Reservoir(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for ReferenceUpdate {
     /// As it is asked for: `none`, `last:500`, `reservoir:500`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,7 +50,8 @@ pub(super) fn section(checked: &Checked, unreadable: usize) -> Section {
     }
 }
 
-fn after_drift(checked: &Checked) -> Vec<String> {
+/// Returns what to do about drift that `checked` found.
+pub(in crate::detect) fn after_drift(checked: &Checked) -> Vec<String> {
     let fired = |input: Input| checked.fired().any(|one| one.input == input);
     let seen = if fired(Input::Properties) || fired(Input::Embedding) {
         "The pictures themselves changed. Look at those most unlike the reference and at the properties: if a \
