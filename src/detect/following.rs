@@ -1,19 +1,20 @@
 //! A reference that follows what it has judged, window by window. Imports: drift, `detect::{detector, error, features,
-//! fitted, params}`.
+//! fitted, params, rows}`.
 //!
 //! What was fitted stays as it is: detectors are set up anew from the rows that stand in the reference at the
-//! time, kernels with their widths, so that the same rows in the same order give the same numbers.
+//! time, kernels with their widths, so that the same rows in the same order give the same numbers. Prepared data lie
+//! class by class: where rows leave by their age, the fitted ones do in an order drawn from the seed, or the
+//! reference would lose one class after the other.
 
 use std::ops::RangeInclusive;
 
 use crate::drift::Sample;
 use crate::drift::reference_update::{ReferenceUpdate, UpdatedReference};
 
-use super::Error;
 use super::detector::Detector;
 use super::features::{Features, Input};
 use super::fitted::Fitted;
-use super::params;
+use super::{Error, params, rows};
 
 /// Rows that a reference which follows may have: as one that does not.
 pub const ROWS: RangeInclusive<u64> = params::ROWS;
@@ -37,22 +38,34 @@ pub(super) struct Standing {
 }
 
 impl Following {
-    /// Begins with the reference of `fitted`; if it has more rows than `rule` keeps, with as many of them.
+    /// Begins with the reference of `fitted`; if it has more rows than `rule` keeps, with as many of them, drawn
+    /// from the seed.
     ///
     /// # Errors
     /// None of a fitted reference.
     pub(super) fn new(fitted: &Fitted, rule: ReferenceUpdate) -> Result<Self, Error> {
         let seed = fitted.settings.seed;
-        let begin = |sample: &Sample| UpdatedReference::new(sample, rule, seed);
+        let order = rows::shuffled(fitted.rows(), seed, "detect.following");
+        let begin = |sample: &Sample| -> Result<UpdatedReference, Error> {
+            match rule {
+                ReferenceUpdate::Last(_) => {
+                    let sample = rows::pick(sample, &order)?;
+                    Ok(UpdatedReference::new(&sample, rule, seed))
+                }
+                ReferenceUpdate::None | ReferenceUpdate::Reservoir(_) => {
+                    Ok(UpdatedReference::new(sample, rule, seed))
+                }
+            }
+        };
         let samples = &fitted.reference.samples;
         let known = Sample::new(vec![0.0; fitted.rows()], 1)?;
+        let inputs = samples
+            .iter()
+            .map(|(input, sample)| begin(sample).map(|one| (*input, one)));
         let mut this = Self {
             seed,
-            inputs: samples
-                .iter()
-                .map(|(input, sample)| (*input, begin(sample)))
-                .collect(),
-            arrived: begin(&known),
+            inputs: inputs.collect::<Result<_, Error>>()?,
+            arrived: begin(&known)?,
             standing: Standing {
                 samples: samples.clone(),
                 detectors: fitted.detectors.clone(),
