@@ -1,5 +1,5 @@
 //! What is known of the pictures of answers, where a server kept them.
-//! Imports: rayon, base, `vision::{image`, predict}, `detect::{error, features, fitted, served}`.
+//! Imports: rayon, base, `vision::{image`, predict}, `detect::{error, features, fitted, outlier, served}`.
 
 use rayon::prelude::*;
 
@@ -10,6 +10,7 @@ use crate::vision::predict::{Embeddings, Predictor};
 use super::super::Error;
 use super::super::features::{Features, Input};
 use super::super::fitted::Fitted;
+use super::super::outlier::OutlierScore;
 use super::Answer;
 
 /// What detectors compare of a picture.
@@ -56,7 +57,7 @@ impl Seen {
 #[must_use]
 pub fn wants_pictures(fitted: &Fitted) -> bool {
     let mut inputs = fitted.detectors().map(|spec| spec.input);
-    let outlier = fitted.outliers().map(|one| one.input());
+    let outlier = fitted.outliers().map(OutlierScore::input);
     inputs.any(looks_at_pictures) || outlier.is_some_and(looks_at_pictures)
 }
 

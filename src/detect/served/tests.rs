@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use crate::detect::DriftParams;
 use crate::detect::check::enough;
 use crate::detect::kind::TestKind;
 use crate::detect::tests::{detector, features, fit, params};
@@ -65,6 +66,15 @@ pub(super) fn report_with(
         update,
     };
     report(fitted, answers, &terms, &Cancel::new())
+}
+
+/// Parameters that take few permutations.
+pub(super) fn quick() -> DriftParams {
+    DriftParams {
+        alpha: 0.01,
+        permutations: 1000,
+        ..params()
+    }
 }
 
 pub(super) fn last(rows: usize) -> ReferenceUpdate {
@@ -269,7 +279,7 @@ fn a_detector_that_cannot_be_set_up_anew_is_no_verdict() {
 
 #[test]
 fn pictures_are_compared_where_all_of_a_window_are_there() {
-    let fitted = fit(&params()).unwrap();
+    let fitted = fit(&quick()).unwrap();
     let given = all(&[(60, 0.0), (60, 0.0), (60, 0.0)]);
     // The answers are as ever, the pictures are not.
     let mut given = with_seen(given, 3.0);

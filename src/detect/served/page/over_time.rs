@@ -137,7 +137,7 @@ fn effect_chart(
 
 /// Returns the shares of the classes that went farthest from the reference in a window; `None` if none is known.
 pub(super) fn classes(served: &Served) -> Option<Section> {
-    let names = served.whole.checked.classes.iter().enumerate();
+    let count = served.whole.checked.classes.len();
     // Each check names all classes, in the order of the model.
     let farthest = |class: usize| {
         let moved = served.windows.iter().filter_map(|window| {
@@ -146,7 +146,7 @@ pub(super) fn classes(served: &Served) -> Option<Section> {
         });
         moved.fold(0.0, f64::max)
     };
-    let mut all: Vec<(usize, f64)> = names.map(|(class, _)| (class, farthest(class))).collect();
+    let mut all: Vec<(usize, f64)> = (0..count).map(|class| (class, farthest(class))).collect();
     if all.is_empty() {
         return None;
     }

@@ -1,8 +1,8 @@
 //! Tests of the page of a report.
 
 use crate::detect::served::WINDOWS_MAX;
-use crate::detect::served::tests::{HOUR_MS, all, at, last, report_with, with_seen};
-use crate::detect::tests::{fit, params};
+use crate::detect::served::tests::{HOUR_MS, all, at, last, quick, report_with, with_seen};
+use crate::detect::tests::fit;
 use crate::drift::reference_update::ReferenceUpdate;
 use crate::report::svg::tests::assert_well_formed;
 
@@ -35,7 +35,7 @@ fn html(served: &Served, fitted: &Fitted, pictures: &BTreeMap<String, Vec<u8>>) 
 
 #[test]
 fn all_parts_are_there_and_escaped() {
-    let fitted = fit(&params()).unwrap();
+    let fitted = fit(&quick()).unwrap();
     let served = report_with(&fitted, moved(), 3, last(100)).unwrap();
     let unlike = &served.whole.checked.witnesses.as_ref().unwrap().unlike;
     let named = unlike.iter().filter_map(|one| one.picture.clone());
@@ -79,7 +79,7 @@ fn all_parts_are_there_and_escaped() {
 
 #[test]
 fn no_drift_is_said_as_such_and_too_few_are_no_verdict() {
-    let fitted = fit(&params()).unwrap();
+    let fitted = fit(&quick()).unwrap();
     let none = ReferenceUpdate::None;
     let usual = report_with(&fitted, all(&[(60, 0.0), (60, 0.0)]), 2, none).unwrap();
     let page = html(&usual, &fitted, &BTreeMap::new());
@@ -100,7 +100,7 @@ fn no_drift_is_said_as_such_and_too_few_are_no_verdict() {
 
 #[test]
 fn the_page_stays_below_two_megabytes() {
-    let fitted = fit(&params()).unwrap();
+    let fitted = fit(&quick()).unwrap();
     let few = all(&[(60, 0.0), (60, 3.0)]);
     let mut served = report_with(&fitted, few, 2, ReferenceUpdate::None).unwrap();
     // As many windows as there may be, of a model with many classes with names as long as file systems allow.
@@ -138,7 +138,7 @@ fn the_page_stays_below_two_megabytes() {
 
 #[test]
 fn what_the_log_does_not_have_leaves_gaps() {
-    let fitted = fit(&params()).unwrap();
+    let fitted = fit(&quick()).unwrap();
     // No answers in the second hour, no probabilities in any.
     let mut given = all(&[(60, 0.0), (0, 0.0), (60, 0.0)]);
     for one in &mut given {

@@ -99,7 +99,11 @@ fn open(ctx: &Ctx, fitted: &Fitted, eye: Eye<'_>) -> Result<Result<Predictor, St
     if !is_named && !whole.exists() {
         return Ok(Err(format!("there is no `{MODEL}`; {help}")));
     }
-    let predictor = Predictor::load(&whole, &Device::pick(DeviceChoice::Auto)?)?;
+    let predictor = match Predictor::load(&whole, &Device::pick(DeviceChoice::Auto)?) {
+        Ok(predictor) => predictor,
+        Err(error) if is_named => return Err(error.into()),
+        Err(error) => return Ok(Err(format!("{error}; {help}"))),
+    };
     match fitted.require_model(predictor.model()) {
         Ok(()) => Ok(Ok(predictor)),
         Err(error) if is_named => Err(error.into()),
