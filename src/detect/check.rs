@@ -1,5 +1,5 @@
 //! New rows against the reference: what each detector says, and what else is worth knowing.
-//! Imports: base, drift, `detect::{accuracy, checked, classes, detector, error, features, fitted, rows}`.
+//! Imports: base, drift, `detect::{accuracy, checked, classes, detector, error, features, fitted, following, rows}`.
 //!
 //! The detectors share the chance of a false alarm (`family`), so that one check raises one with a chance of at
 //! most α. What is told beside them (classes that moved, accuracy, outliers, witnesses) describes the
@@ -14,22 +14,26 @@ use crate::drift::{self, Sample};
 use super::Error;
 use super::accuracy::Thresholded;
 use super::checked::{
-    Accuracy, Checked, ClassShare, Detected, Outcome, Outliers, SCHEMA, SHOWN, Verdict, Witness,
-    Witnesses,
+    Accuracy, Checked, ClassShare, Detected, Outcome, Outliers, ReferenceFacts, SCHEMA, SHOWN,
+    Verdict, Witness, Witnesses,
 };
 use super::classes;
 use super::detector::{Detector, Terms};
 use super::features::{Features, Input};
 use super::fitted::{Fitted, Selection, stop_if_asked};
+use super::following::Standing;
 use super::params::PERMUTATIONS_MAX;
 use super::rows;
 
 /// What a check is a part of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct Part<'a> {
     /// The checks that share the chance of a false alarm, this one among them.
     pub(super) of: usize,
     pub(super) tells: Tells,
+    /// What detectors and classes are compared with, if not with the reference that was fitted. What needs the labels
+    /// of the reference keeps to that one.
+    pub(super) against: Option<&'a Standing>,
 }
 
 /// How much a check tells beside its verdict.
@@ -59,6 +63,7 @@ impl Fitted {
         let alone = Part {
             of: 1,
             tells: Tells::Rows,
+            against: None,
         };
         self.check_part(new, selection, alone, cancel)
     }
@@ -68,10 +73,13 @@ impl Fitted {
         &self,
         new: &Features,
         selection: Selection<'_>,
-        part: Part,
+        part: Part<'_>,
         cancel: &Cancel,
     ) -> Result<Checked, Error> {
-        let chosen = self.chosen(new, selection)?;
+        let detectors = part
+            .against
+            .map_or(&self.detectors[..], Standing::detectors);
+        let chosen = self.chosen(detectors, new, selection)?;
         let settings = &self.settings;
         let few = rows::choose(new.rows(), settings.rows, settings.seed, "detect.new");
         let alpha = settings.family.level(settings.alpha, part.of);
@@ -80,6 +88,7 @@ impl Fitted {
             new,
             few,
             alpha,
+            against: part.against,
             notes: Vec::new(),
         };
         let level = settings.family.level(alpha, chosen.len());
@@ -120,7 +129,10 @@ impl Fitted {
             schema: SCHEMA,
             verdict: Verdict::over(&detectors),
             rows: new.rows(),
-            reference: self.facts(),
+            reference: ReferenceFacts {
+                rows: part.against.map_or(self.rows(), Standing::rows),
+                ..self.facts()
+            },
             alpha,
             detectors,
             classes,
@@ -131,22 +143,27 @@ impl Fitted {
         })
     }
 
-    fn chosen(&self, new: &Features, selection: Selection<'_>) -> Result<Vec<&Detector>, Error> {
+    fn chosen<'a>(
+        &self,
+        detectors: &'a [Detector],
+        new: &Features,
+        selection: Selection<'_>,
+    ) -> Result<Vec<&'a Detector>, Error> {
         match selection {
-            Selection::All => Ok(self.detectors.iter().collect()),
+            Selection::All => Ok(detectors.iter().collect()),
             Selection::Possible => {
-                let all = self.detectors.iter();
+                let all = detectors.iter();
                 Ok(all.filter(|one| new.has(one.spec.input)).collect())
             }
             Selection::Named(names) => {
-                let known = |name: &String| self.detectors.iter().any(|one| one.spec.name == *name);
+                let known = |name: &String| detectors.iter().any(|one| one.spec.name == *name);
                 if let Some(name) = names.iter().find(|name| !known(name)) {
                     return Err(Error::UnknownDetector {
                         name: name.clone(),
                         known: self.detectors().map(|spec| spec.name.clone()).collect(),
                     });
                 }
-                let all = self.detectors.iter();
+                let all = detectors.iter();
                 Ok(all.filter(|one| names.contains(&one.spec.name)).collect())
             }
         }
@@ -161,6 +178,7 @@ struct About<'a> {
     few: Vec<usize>,
     /// The chance of a false alarm of this check.
     alpha: f64,
+    against: Option<&'a Standing>,
     notes: Vec<String>,
 }
 
@@ -210,7 +228,11 @@ impl About<'_> {
 
     fn class_shares(&mut self) -> Vec<ClassShare> {
         let fitted = self.fitted;
-        let Some(reference) = fitted.reference(Input::Label) else {
+        let reference = match self.against {
+            Some(standing) => standing.sample(Input::Label),
+            None => fitted.reference(Input::Label),
+        };
+        let Some(reference) = reference else {
             return Vec::new();
         };
         let count = |sample: &Sample| {

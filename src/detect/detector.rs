@@ -48,8 +48,13 @@ pub(super) struct Detector {
 #[derive(Clone, Debug)]
 enum Ready {
     Features(Sorted),
-    Mmd { mmd: Mmd, scales: Scales },
+    Mmd {
+        mmd: Mmd,
+        scales: Scales,
+    },
     Lsdd(Box<Lsdd>),
+    /// Its new reference is none to compare with: why.
+    Unfit(Error),
 }
 
 /// How a detector decides this time.
@@ -88,6 +93,18 @@ impl Detector {
             this.spec.bandwidth = mmd.kernel().bandwidths().first().copied();
         }
         Ok(this)
+    }
+
+    /// Sets it up anew with other rows of its input. Where they are none to compare with, `measure` says why.
+    pub(super) fn refit(&self, reference: &Sample, seed: u64) -> Self {
+        let spec = DetectorSpec {
+            bandwidth: None,
+            ..self.spec.clone()
+        };
+        Self::fit(spec, reference, seed).unwrap_or_else(|error| Self {
+            spec: self.spec.clone(),
+            ready: Ready::Unfit(error),
+        })
     }
 
     /// Says whether it takes all rows, however many: its time grows with them, not with their square.
@@ -141,6 +158,7 @@ impl Detector {
                 let found = lsdd.test_drawn(&new, terms.permutations, terms.seed)?;
                 self.of_permutations(&found.test, terms)
             }
+            Ready::Unfit(error) => Err(error.clone()),
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
 //! keeps them), `check` compares, `checked` is what it says, `page` shows it with pictures, `served` compares over a
-//! time; `arrays` are features from elsewhere.
+//! time (`following`: with a reference that moves along); `arrays` are features from elsewhere.
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
@@ -17,6 +17,7 @@ mod errors;
 pub mod features;
 pub mod fitted;
 mod folder;
+mod following;
 pub mod kind;
 mod outlier;
 mod page;

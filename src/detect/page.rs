@@ -2,7 +2,7 @@
 //! vision, `detect::{checked, features, fitted, tables}`.
 //!
 //! The page stays below 2 MB whatever was checked: so many pictures, points, curves and rows are shown, and
-//! long names are cut. The JSON form has all of it.
+//! long names are cut. The JSON form has all of it. `served::page` shares parts of it.
 
 use std::path::PathBuf;
 
@@ -18,9 +18,9 @@ use super::features::Features;
 use super::fitted::Fitted;
 use super::tables;
 
-mod classes;
+pub(super) mod classes;
 mod curves;
-mod next;
+pub(super) mod next;
 mod pictures;
 mod plane;
 
@@ -28,11 +28,11 @@ mod plane;
 const ROWS_MAX: usize = 50;
 /// Characters of a name or path, and of a reason or note.
 const NAME_MAX: usize = 100;
-const TEXT_MAX: usize = 400;
+pub(super) const TEXT_MAX: usize = 400;
 /// Digits of a hash that are shown.
 const HASH_SHOWN: usize = 12;
 
-const PERCENT: NumberFormat = NumberFormat::Percent(1);
+pub(super) const PERCENT: NumberFormat = NumberFormat::Percent(1);
 
 /// What the page shows beside what was found.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,8 @@ pub fn page(checked: &Checked, about: Illustration<'_>) -> Page {
     }
 }
 
-fn facts(checked: &Checked, given: &[(String, String)]) -> Vec<(String, String)> {
+/// Returns what the head of the page says: `given`, then what is known of the reference.
+pub(super) fn facts(checked: &Checked, given: &[(String, String)]) -> Vec<(String, String)> {
     let reference = &checked.reference;
     let hash = |text: &str| text.chars().take(HASH_SHOWN).collect::<String>();
     let split = format!(
@@ -97,11 +98,6 @@ fn facts(checked: &Checked, given: &[(String, String)]) -> Vec<(String, String)>
 }
 
 fn verdict(checked: &Checked, about: Illustration<'_>) -> Section {
-    let tile = |label: &str, value: String, note: &str| Tile {
-        label: label.to_owned(),
-        value,
-        note: note.to_owned(),
-    };
     let all = checked.detectors.len();
     let against = format!("compared with {}", checked.reference.rows);
     let mut tiles = vec![
@@ -140,6 +136,15 @@ fn verdict(checked: &Checked, about: Illustration<'_>) -> Section {
     }
 }
 
+/// Returns a key figure.
+pub(super) fn tile(label: &str, value: String, note: &str) -> Tile {
+    Tile {
+        label: label.to_owned(),
+        value,
+        note: note.to_owned(),
+    }
+}
+
 /// Returns what was found in a few sentences.
 fn in_words(checked: &Checked) -> String {
     let verdict = match checked.verdict {
@@ -171,7 +176,7 @@ fn in_words(checked: &Checked) -> String {
     format!("{verdict}{accuracy}")
 }
 
-fn detectors(checked: &Checked) -> Section {
+pub(super) fn detectors(checked: &Checked) -> Section {
     let shown = &checked.detectors[..checked.detectors.len().min(ROWS_MAX)];
     let mut blocks = vec![Block::Table {
         table: tables::detectors(shown),
@@ -228,7 +233,7 @@ fn notes(checked: &Checked, fitted: &Fitted) -> Option<Section> {
 }
 
 /// Returns a paragraph for each of the first texts.
-fn prose(texts: impl Iterator<Item = String>) -> Vec<Block> {
+pub(super) fn prose(texts: impl Iterator<Item = String>) -> Vec<Block> {
     let texts: Vec<String> = texts.collect();
     let first = texts.iter().take(ROWS_MAX);
     let mut blocks: Vec<Block> = first
@@ -239,7 +244,7 @@ fn prose(texts: impl Iterator<Item = String>) -> Vec<Block> {
 }
 
 /// Cuts a long name.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     keep_end(name, NAME_MAX)
 }
 

@@ -16,6 +16,12 @@ pub(super) fn choose(rows: usize, most: usize, seed: u64, name: &str) -> Vec<usi
     chosen
 }
 
+/// Returns the numbers of `rows` rows in an order drawn from the stream `name` of `seed`.
+pub(super) fn shuffled(rows: usize, seed: u64, name: &str) -> Vec<usize> {
+    let mut rng = rng::stream(seed, name, 0);
+    index::sample(&mut rng, rows, rows).into_vec()
+}
+
 /// Returns these rows of `sample`.
 ///
 /// # Errors
@@ -39,6 +45,10 @@ mod tests {
         assert!(chosen.len() == 10 && chosen.is_sorted_by(|a, b| a < b));
         assert_eq!(chosen, choose(1000, 10, 1, "t"));
         assert_ne!(chosen, choose(1000, 10, 2, "t"));
+        let mut order = shuffled(100, 1, "t");
+        assert!(order == shuffled(100, 1, "t") && !order.is_sorted());
+        order.sort_unstable();
+        assert_eq!(order, choose(100, 100, 1, "t"));
         let sample = Sample::new((0..8).map(f64::from).collect(), 2).unwrap();
         assert_eq!(
             pick(&sample, &[1, 3]).unwrap().values(),

@@ -1,25 +1,36 @@
 //! What a server answered over a time, against the reference: all together, and by windows of equal length.
-//! Imports: base, `detect::{check, checked, error, features, fitted}`.
+//! `seen` is what is known of the pictures, where they were kept, `told` what a report says, `page` shows all of it.
+//! Imports: base, `drift::reference_update`, `detect::{check, checked, error, features, fitted, following}`.
 //!
 //! Each window is a check of its own, and so is the whole: they share the chance of a false alarm (`family`), so
 //! that one report raises one with a chance of at most α, however many windows it has. Windows begin at whole
 //! multiples of their length since 1970 (UTC), so that two reports cut alike; those without answers are none.
+//!
+//! If the reference follows what it has judged, a window is compared with the fitted rows and the windows before
+//! it. All answers together are always compared with what was fitted: there, slow drift shows.
+
+mod page;
+mod seen;
+mod told;
 
 use std::ops::Range;
 
-use serde::{Serialize, Serializer};
-
 use crate::base::Cancel;
 use crate::base::clock::Timestamp;
+use crate::drift::reference_update::ReferenceUpdate;
 
 use super::Error;
 use super::check::{Part, Tells};
 use super::checked::{Checked, Verdict};
 use super::features::{Features, Input};
 use super::fitted::{Fitted, Selection, stop_if_asked};
+use super::following::{Following, Standing};
+use seen::{looks_at_pictures, with_pictures};
 
-/// The version of the JSON form. Raised when a reader of the old one would misread the new one.
-pub const SCHEMA: u64 = 1;
+pub use super::following::ROWS as UPDATE_ROWS;
+pub use page::{Illustration, page};
+pub use seen::{Seen, wants_pictures};
+pub use told::{Figures, Lasting, SCHEMA, Served, Slot, Surest};
 
 /// Windows of one report. With more, hardly anything could be told from chance in any of them.
 pub const WINDOWS_MAX: usize = 500;
@@ -44,107 +55,46 @@ pub struct Answer {
     pub probabilities: Option<Vec<f32>>,
     /// Is it right? `None` if nobody said.
     pub is_right: Option<bool>,
+    /// What is known of the picture; `None` if it was not kept, or nobody looked.
+    pub seen: Option<Seen>,
 }
 
-/// What was served, against the reference.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Served {
-    /// [`SCHEMA`].
-    pub schema: u64,
-    /// Drift, if a window or the whole has it; else the verdict of the whole. A window that has too few answers to be
-    /// checked leaves nothing out: the whole has them too.
-    pub verdict: Verdict,
-    /// The begin of the time.
-    #[serde(serialize_with = "rfc3339")]
-    pub from: Timestamp,
-    /// Its end, not part of it.
-    #[serde(serialize_with = "rfc3339")]
-    pub until: Timestamp,
-    /// Length of a window.
-    pub window_s: f64,
-    /// Since when there is drift, if there is in the last window that could be checked.
-    pub lasting: Option<Lasting>,
-    /// What is known of the reference.
-    pub reference: Figures,
-    /// All answers together.
-    pub whole: Slot,
-    /// Windows with answers, the oldest first.
-    pub windows: Vec<Slot>,
+/// What is compared with what.
+#[derive(Clone, Debug)]
+pub struct Terms<'a> {
+    /// When the answers were given.
+    pub time: &'a Range<Timestamp>,
+    /// Length of a window in milliseconds, at least 1.
+    pub window_ms: u64,
+    /// What becomes of the rows of a window once it has been judged.
+    pub update: ReferenceUpdate,
 }
 
-/// Answers of some time, and what a check says of them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Slot {
-    /// The begin of the time.
-    #[serde(serialize_with = "rfc3339")]
-    pub from: Timestamp,
-    /// Its end, not part of it.
-    #[serde(serialize_with = "rfc3339")]
-    pub until: Timestamp,
-    /// Answers.
-    pub images: usize,
-    /// How sure they are, and how often right.
-    pub figures: Figures,
-    /// Answers that somebody judged.
-    pub judged: usize,
-    /// The detector that is surest of a difference, `None` if none could be computed.
-    pub surest: Option<Surest>,
-    /// All that the check says.
-    pub checked: Checked,
-}
-
-/// How sure answers are, and how often right.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Figures {
-    /// Mean probability of the named class; `None` if it is not known.
-    pub confidence: Option<f64>,
-    /// Mean entropy of the probabilities, in nats; `None` if those of some classes are not known.
-    pub entropy: Option<f64>,
-    /// The share of right ones, of the reference or of those that somebody judged; `None` if there are none.
-    pub accuracy: Option<f64>,
-}
-
-/// A detector and its p.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Surest {
-    /// What it is called.
-    pub detector: String,
-    /// Its smallest p, corrected over its features: drift below its `alpha`, if the effect is large enough.
-    pub p: f64,
-}
-
-/// Drift that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Lasting {
-    /// The begin of the first window that has it.
-    #[serde(serialize_with = "rfc3339")]
-    pub since: Timestamp,
-    /// In how many windows it was found since.
-    pub windows: usize,
-    /// Was it there from the first window on that could be checked, so perhaps longer?
-    pub perhaps_longer: bool,
-}
-
-/// Compares `answers`, all of them given in `time`, with the reference, by windows of `window_ms` milliseconds.
+/// Compares `answers`, all of them given in the time of `terms`, with the reference, by windows.
 ///
-/// Where the probabilities of all classes are not known of every answer, classes alone are compared.
+/// Where the probabilities of all classes are not known of every answer, classes alone are compared. Detectors that
+/// look at pictures are computed of windows whose pictures are all known.
 ///
 /// # Errors
 /// There are no answers, or too many windows; no detector looks at what is known of answers; probabilities are
 /// no distributions; `cancel` was requested.
 ///
 /// # Panics
-/// `window_ms` is 0.
+/// `terms.window_ms` is 0.
 pub fn report(
     fitted: &Fitted,
     mut answers: Vec<Answer>,
-    time: &Range<Timestamp>,
-    window_ms: u64,
+    terms: &Terms<'_>,
     cancel: &Cancel,
 ) -> Result<Served, Error> {
+    let Terms {
+        time,
+        window_ms,
+        update,
+    } = *terms;
     answers.sort_by_key(|answer| answer.at);
     let features = features(fitted, &answers)?;
-    require_detectors(fitted, &features)?;
+    require_detectors(fitted, &features, &answers)?;
     let length = i64::try_from(window_ms).unwrap_or(i64::MAX);
     let number = |answer: &Answer| answer.at.as_millisecond().div_euclid(length);
     let parts: Vec<&[Answer]> = answers
@@ -163,15 +113,31 @@ pub fn report(
         of: if parts.len() == 1 { 1 } else { parts.len() + 1 },
         cancel,
     };
-    let mut whole = compare.slot(&answers, 0, time.clone(), Tells::Rows)?;
+    let all = compare.features(&answers, 0)?;
+    let mut whole = compare.slot(&answers, &all, time.clone(), Against::Fitted(Tells::Rows))?;
+    let mut following = if update.follows() {
+        Some(Following::new(fitted, update)?)
+    } else {
+        None
+    };
     let mut windows = Vec::with_capacity(parts.len());
     let mut begin = 0;
     for part in &parts {
         stop_if_asked(cancel)?;
         let from = number(&part[0]).saturating_mul(length);
         let bounds = bounded(from, from.saturating_add(length), time);
-        windows.push(compare.slot(part, begin, bounds, Tells::Numbers)?);
+        let features = compare.features(part, begin)?;
+        let against = match &following {
+            Some(following) => Against::Standing(following.standing()),
+            None => Against::Fitted(Tells::Numbers),
+        };
+        windows.push(compare.slot(part, &features, bounds, against)?);
         begin += part.len();
+        if let Some(following) = &mut following
+            && begin < answers.len()
+        {
+            following.take(fitted, &features)?;
+        }
     }
     let names: Vec<String> = answers.into_iter().map(|answer| answer.name).collect();
     whole.checked.name_pictures(&names);
@@ -188,25 +154,12 @@ pub fn report(
         from: time.start,
         until: time.end,
         window_s: window_ms as f64 / 1e3,
+        update,
         lasting: lasting(&windows),
         reference: reference(fitted),
         whole,
         windows,
     })
-}
-
-impl Served {
-    /// Returns whether there was drift.
-    #[must_use]
-    pub fn is_drift(&self) -> bool {
-        self.verdict == Verdict::Drift
-    }
-
-    /// Returns the windows that have drift.
-    pub fn drifted(&self) -> impl Iterator<Item = &Slot> {
-        let windows = self.windows.iter();
-        windows.filter(|window| window.checked.verdict == Verdict::Drift)
-    }
 }
 
 /// What is the same for all checks of a report.
@@ -219,21 +172,42 @@ struct Compare<'a> {
     cancel: &'a Cancel,
 }
 
+/// What answers are compared with.
+#[derive(Clone, Copy)]
+enum Against<'a> {
+    /// The reference as it was fitted.
+    Fitted(Tells),
+    /// As it stands by now.
+    Standing(&'a Standing),
+}
+
 impl Compare<'_> {
-    /// Checks `answers`, whose first one is number `begin` of all.
+    /// Returns what is known of `answers`, whose first one is number `begin` of all.
+    fn features(&self, answers: &[Answer], begin: usize) -> Result<Features, Error> {
+        let rows: Vec<usize> = (begin..begin + answers.len()).collect();
+        with_pictures(self.features.select(&rows)?, answers)
+    }
+
+    /// Checks `answers`, of which `features` are known.
     fn slot(
         &self,
         answers: &[Answer],
-        begin: usize,
+        features: &Features,
         time: Range<Timestamp>,
-        tells: Tells,
+        against: Against<'_>,
     ) -> Result<Slot, Error> {
-        let rows: Vec<usize> = (begin..begin + answers.len()).collect();
-        let features = self.features.select(&rows)?;
-        let part = Part { of: self.of, tells };
+        let (tells, standing) = match against {
+            Against::Fitted(tells) => (tells, None),
+            Against::Standing(standing) => (Tells::Numbers, Some(standing)),
+        };
+        let part = Part {
+            of: self.of,
+            tells,
+            against: standing,
+        };
         let checked = self
             .fitted
-            .check_part(&features, Selection::Possible, part, self.cancel)?;
+            .check_part(features, Selection::Possible, part, self.cancel)?;
         let judged = || answers.iter().filter_map(|answer| answer.is_right);
         let entropies = features.uncertainty();
         let entropy = entropies.and_then(|all| mean(all.iter().map(|one| one.entropy)));
@@ -247,6 +221,11 @@ impl Compare<'_> {
                 accuracy: mean(judged().map(|is_right| f64::from(u8::from(is_right)))),
             },
             judged: judged().count(),
+            pictures: answers
+                .iter()
+                .filter(|answer| answer.seen.is_some())
+                .count(),
+            reference_arrived: standing.map_or(0, Standing::arrived),
             surest: surest(&checked),
             checked,
         })
@@ -266,8 +245,14 @@ fn features(fitted: &Fitted, answers: &[Answer]) -> Result<Features, Error> {
     }
 }
 
-fn require_detectors(fitted: &Fitted, features: &Features) -> Result<(), Error> {
-    if fitted.detectors().any(|spec| features.has(spec.input)) {
+fn require_detectors(
+    fitted: &Fitted,
+    features: &Features,
+    answers: &[Answer],
+) -> Result<(), Error> {
+    let is_seen = answers.iter().any(|answer| answer.seen.is_some());
+    let mut inputs = fitted.detectors().map(|spec| spec.input);
+    if inputs.any(|input| features.has(input) || (is_seen && looks_at_pictures(input))) {
         return Ok(());
     }
     let held: &[Input] = if features.has(Input::Softmax) {
@@ -295,6 +280,7 @@ fn surest(checked: &Checked) -> Option<Surest> {
     Some(Surest {
         detector: detector.name.clone(),
         p,
+        effect: detector.measured().and_then(|measured| measured.effect),
     })
 }
 
@@ -344,10 +330,6 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
         (count + 1, sum + value)
     });
     (0 < count).then(|| sum / count as f64)
-}
-
-fn rfc3339<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(at)
 }
 
 #[cfg(test)]

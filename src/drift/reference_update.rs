@@ -2,6 +2,7 @@
 //!
 //! Off by default, because what moves slowly takes such a reference along and is never seen.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
 use rand::RngExt;
@@ -19,6 +20,28 @@ pub enum ReferenceUpdate {
     Last(NonZeroUsize),
     /// So many rows, each that was ever seen with the same probability: Vitter's algorithm R.
     Reservoir(NonZeroUsize),
+}
+
+impl ReferenceUpdate {
+    /// Says whether rows come in that have been judged.
+    #[must_use]
+    pub fn follows(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Last(_) | Self::Reservoir(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for ReferenceUpdate {
+    /// As it is asked for: `none`, `last:500`, `reservoir:500`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Last(rows) => write!(f, "last:{rows}"),
+            Self::Reservoir(rows) => write!(f, "reservoir:{rows}"),
+        }
+    }
 }
 
 /// A reference, and how it goes on.
@@ -50,17 +73,6 @@ impl UpdatedReference {
         this
     }
 
-    /// Goes on from `kept`, which is what [`Self::sample`] gave when `seen` rows had been seen.
-    #[must_use]
-    pub fn resume(kept: &Sample, seen: u64, rule: ReferenceUpdate) -> Self {
-        Self {
-            rule,
-            width: kept.width(),
-            values: kept.values().to_vec(),
-            seen,
-        }
-    }
-
     /// Returns the reference.
     ///
     /// # Errors
@@ -69,14 +81,8 @@ impl UpdatedReference {
         Sample::new(self.values.clone(), self.width)
     }
 
-    /// Returns how many rows have been seen, the initial ones too.
-    #[must_use]
-    pub fn seen(&self) -> u64 {
-        self.seen
-    }
-
     /// Takes the rows of `arrivals`, after they have been judged. Draws depend on `seed` and the number of
-    /// the row among all seen, so a reference that is kept and resumed goes on as if it had not been.
+    /// the row among all seen: two references that see equally many rows keep the same ones.
     ///
     /// # Errors
     /// They have other features than the reference.
@@ -84,12 +90,9 @@ impl UpdatedReference {
         self.add_with(arrivals, |item| uniform(seed, item))
     }
 
-    /// Takes the rows of `arrivals`, where `uniform` gives the number between 0 and 1 that decides about
-    /// the item with a number, from 1, where one is needed.
-    ///
-    /// # Errors
-    /// They have other features than the reference.
-    pub fn add_with(
+    /// As [`Self::add`], where `uniform` gives the number between 0 and 1 that decides about the item with a
+    /// number, from 1, where one is needed.
+    fn add_with(
         &mut self,
         arrivals: &Sample,
         mut uniform: impl FnMut(u64) -> f64,
@@ -183,21 +186,28 @@ mod tests {
         let initial = rows(vec![1.0, 2.0]);
         let mut kept = UpdatedReference::new(&initial, ReferenceUpdate::None, 0);
         kept.add(&rows(vec![3.0]), 0).unwrap();
-        assert_eq!((kept.sample().unwrap(), kept.seen()), (initial, 3));
+        assert_eq!(kept.sample().unwrap(), initial);
     }
 
     #[test]
-    fn a_resumed_reservoir_goes_on_as_if_it_had_not_stopped() {
-        let rule = ReferenceUpdate::Reservoir(size(5));
-        let initial = rows((0..20).map(f64::from).collect());
-        let (first, second) = (rows(vec![20.0; 30]), rows(vec![21.0; 30]));
-        let mut whole = UpdatedReference::new(&initial, rule, 4);
-        assert_eq!(whole.sample().unwrap().rows(), 5);
-        whole.add(&first, 4).unwrap();
-        let mut resumed = UpdatedReference::resume(&whole.sample().unwrap(), whole.seen(), rule);
-        whole.add(&second, 4).unwrap();
-        resumed.add(&second, 4).unwrap();
-        assert_eq!(resumed, whole);
+    fn references_of_equally_many_rows_keep_the_same_ones() {
+        for rule in [
+            ReferenceUpdate::Reservoir(size(5)),
+            ReferenceUpdate::Last(size(5)),
+        ] {
+            let numbers = |from: u32, to: u32| rows((from..to).map(f64::from).collect());
+            let wide = |from: u32, to: u32| {
+                let pairs = (from..to).flat_map(|row| [f64::from(row), 0.0]);
+                Sample::new(pairs.collect(), 2).unwrap()
+            };
+            let mut one = UpdatedReference::new(&numbers(0, 20), rule, 4);
+            let mut two = UpdatedReference::new(&wide(0, 20), rule, 4);
+            one.add(&numbers(20, 50), 4).unwrap();
+            two.add(&wide(20, 50), 4).unwrap();
+            let kept = one.sample().unwrap();
+            assert_eq!(kept.rows(), 5, "{rule}");
+            assert_eq!(kept.values(), two.sample().unwrap().column(0), "{rule}");
+        }
     }
 
     #[test]
@@ -217,6 +227,17 @@ mod tests {
         }
         // 1000 of 2000 expected, standard deviation 21.
         assert!((900..1100).contains(&old), "{old}");
+    }
+
+    #[test]
+    fn rules_are_shown_as_they_are_asked_for() {
+        let shown = [
+            ReferenceUpdate::None,
+            ReferenceUpdate::Last(size(500)),
+            ReferenceUpdate::Reservoir(size(20)),
+        ];
+        let shown = shown.map(|rule| rule.to_string());
+        assert_eq!(shown, ["none", "last:500", "reservoir:20"]);
     }
 
     #[test]

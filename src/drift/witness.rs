@@ -50,43 +50,18 @@ pub fn most_unlike(
     count: usize,
 ) -> Result<Vec<Witness>, Error> {
     let values = witness(kernel, reference, test, test)?;
-    Ok(first(ranked(&values, f64::total_cmp), count))
-}
-
-/// Returns the `count` rows of `reference` that are most typical of it and least of the test sample, the most
-/// typical first.
-///
-/// # Errors
-/// The samples differ in width.
-pub fn most_typical(
-    kernel: &Gaussian,
-    reference: &Sample,
-    test: &Sample,
-    count: usize,
-) -> Result<Vec<Witness>, Error> {
-    let values = witness(kernel, reference, test, reference)?;
-    Ok(first(ranked(&values, |a, b| b.total_cmp(a)), count))
+    let each = values.into_iter().enumerate();
+    let mut all: Vec<Witness> = each.map(|(row, value)| Witness { row, value }).collect();
+    // Stable: equal ones stay in the order of the rows.
+    all.sort_by(|a, b| a.value.total_cmp(&b.value));
+    all.truncate(count);
+    Ok(all)
 }
 
 fn mean(kernel: &Gaussian, row: &[f64], panels: &Panels) -> f64 {
     let mut values = vec![0.0; panels.rows()];
     kernel.values(row, panels, 0, &mut values);
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Orders by value; the sort is stable, so equal ones stay in the order of the rows.
-fn ranked(values: &[f64], order: impl Fn(&f64, &f64) -> std::cmp::Ordering) -> Vec<Witness> {
-    let each = values.iter().enumerate();
-    let mut all: Vec<Witness> = each
-        .map(|(row, value)| Witness { row, value: *value })
-        .collect();
-    all.sort_by(|a, b| order(&a.value, &b.value));
-    all
-}
-
-fn first(mut all: Vec<Witness>, count: usize) -> Vec<Witness> {
-    all.truncate(count);
-    all
 }
 
 #[cfg(test)]
@@ -125,9 +100,7 @@ mod tests {
         assert_eq!(unlike.len(), 8);
         assert!(unlike.iter().all(|w| w.row >= 30 && w.value < 0.0));
         assert!(unlike.is_sorted_by(|a, b| a.value <= b.value));
-        let typical = most_typical(&kernel, &x, &test, 200).unwrap();
-        assert_eq!(typical.len(), 100);
-        assert!(typical[0].value > 0.0 && x.row(typical[0].row)[0] < 2.0);
+        assert_eq!(most_unlike(&kernel, &x, &test, 200).unwrap().len(), 40);
     }
 
     #[test]
@@ -135,12 +108,8 @@ mod tests {
         let x = normal_rows(5, 2, 0.0, 1);
         let wide = normal_rows(5, 3, 0.0, 1);
         let kernel = Gaussian::new(&[1.0]).unwrap();
-        for result in [
-            most_unlike(&kernel, &x, &wide, 1),
-            most_typical(&kernel, &wide, &x, 1),
-        ] {
-            assert!(matches!(result, Err(Error::Width { .. })));
-        }
+        let result = most_unlike(&kernel, &x, &wide, 1);
+        assert!(matches!(result, Err(Error::Width { .. })));
         assert!(witness(&kernel, &x, &x, &wide).is_err());
     }
 }

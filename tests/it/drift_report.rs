@@ -4,12 +4,14 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use snapbox::str;
 
+use crate::support::browser::{axe, browser};
 use crate::support::client::{Server, base64};
+use crate::support::html::fetched;
 use crate::support::pictures::{png, stripes};
 use crate::support::{Exit, Output, Project, check, project};
 
-/// A reference of 120 pictures, and detectors that chance deceives once in a thousand reports. The pictures
-/// themselves, which `properties` looks at, are not compared.
+/// A reference of 120 pictures, and detectors that chance deceives once in a thousand reports. `properties` looks at
+/// the pictures themselves, which the log of a server keeps.
 const PARAMS: &str = "\
 preprocess: {size: 16, val: 0.2, test: 0.5}
 model:
@@ -50,7 +52,8 @@ fn fitted_project() -> Project {
 fn served_project() -> Project {
     let p = trained_project();
     let server = p.serve_ready("");
-    let usual = (0..2 * EACH).map(|i| stripes(i % 2, 120 + i / 2));
+    // Numbers from all of those that the reference has.
+    let usual = (0..2 * EACH).map(|i| stripes(i % 2, i / 2 * 37 % 120));
     let dark = std::iter::repeat_n(png(16, 16, |_, _| [3, 3, 3]), 2 * EACH);
     let pictures: Vec<Vec<u8>> = usual.chain(dark).collect();
     for some in pictures.chunks(EACH) {
@@ -182,7 +185,9 @@ fn drift_of_served_pictures_is_found_and_since_when() {
             .iter()
             .map(|one| &one["name"])
             .collect();
-        assert_eq!(names, ["softmax", "label", "entropy"]);
+        assert_eq!(names, ["softmax", "label", "entropy", "properties"]);
+        assert_eq!(window["pictures"], EACH);
+        assert_eq!(window["reference_arrived"], 0);
     }
     assert_eq!(windows[0]["from"], "2026-03-01T10:00:00Z");
     assert_eq!(
@@ -192,12 +197,6 @@ fn drift_of_served_pictures_is_found_and_since_when() {
     assert_eq!(windows[1]["figures"]["accuracy"], Value::Null);
     let whole = &found["whole"];
     assert_eq!(whole["images"], 4 * EACH);
-    assert!(
-        whole["checked"]["notes"]
-            .to_string()
-            .contains("`properties`"),
-        "{whole}"
-    );
     let unlike = &whole["checked"]["witnesses"]["unlike"][0]["picture"];
     let ids: Vec<String> = lines
         .iter()
@@ -209,6 +208,11 @@ fn drift_of_served_pictures_is_found_and_since_when() {
     );
     assert_eq!(found["log"]["models"], json!(["classifier"]));
     assert_eq!(found["log"]["is_cut"], false);
+    assert_eq!(
+        found["log"]["pictures"],
+        json!({"kept": 4 * EACH, "not_looked_at": null})
+    );
+    assert_eq!(found["update"], "none");
 
     let output = p.cvops(&format!("drift report {TIME}"));
     ends_with(&output, 1);
@@ -225,7 +229,7 @@ fn drift_of_served_pictures_is_found_and_since_when() {
     ] {
         assert!(shown.contains(said), "{said}: {shown}");
     }
-    let said = "drift is a p below 7e-5, corrected";
+    let said = "drift is a p below 5e-5, corrected";
     assert!(output.stderr.contains(said), "{}", output.stderr);
     let output = p.cvops(&format!("drift report --md {TIME}"));
     assert!(
@@ -249,6 +253,108 @@ fn drift_of_served_pictures_is_found_and_since_when() {
     assert_eq!(verdicts(&day), ["drift"]);
     assert_eq!(day["lasting"]["perhaps_longer"], true);
     assert_eq!(day["whole"]["checked"]["alpha"], 0.001);
+
+    let answers = report(&p, &format!("{TIME} --answers-only"), 1);
+    let detectors = &answers["whole"]["checked"]["detectors"];
+    assert_eq!(detectors.as_array().unwrap().len(), 3);
+    let notes = answers["whole"]["checked"]["notes"].to_string();
+    assert!(notes.contains("`properties`"), "{notes}");
+    assert_eq!(
+        answers["log"]["pictures"]["not_looked_at"],
+        "`--answers-only`"
+    );
+
+    the_page_says_what_the_terminal_says(&p);
+    a_reference_that_follows_hides_what_lasts(&p, &found);
+}
+
+fn the_page_says_what_the_terminal_says(p: &Project) {
+    let without = p.cvops(&format!("drift report {TIME}"));
+    assert!(
+        without.stderr.contains("`--html FILE`"),
+        "{}",
+        without.stderr
+    );
+    let output = p.cvops(&format!(
+        "drift report {TIME} --html reports/new/served.html"
+    ));
+    ends_with(&output, 1);
+    assert_eq!(output.stdout, without.stdout);
+    assert!(output.stderr.contains("`reports/new/served.html`"));
+    let page = p.read("reports/new/served.html");
+    assert_eq!(fetched(&page), [""; 0]);
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    assert!(!page.contains("<script"));
+    let verdict = output.stdout.lines().last().unwrap();
+    let verdict = verdict.strip_prefix("drift ").unwrap();
+    let verdict = format!("Drift {verdict}.");
+    for shown in [
+        verdict.as_str(),
+        "2026-03-01 12:00 to 2026-03-01 13:00",
+        "2 of 4",
+        "50.0 % of 2",
+        "properties: p",
+        "properties: effect",
+        "hours since 2026-03-01 10:00 (UTC)",
+        "Predicted classes over time",
+        "Accuracy over time",
+        "Served pictures most unlike the reference",
+        "Drift is a p below 5e-5",
+        "What to do next",
+    ] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    assert_eq!(page.matches("data:image/png;base64,").count(), 16);
+    ends_with(
+        &p.cvops(&format!("drift report {TIME} --html again.html --no-fail")),
+        0,
+    );
+    assert_eq!(p.read("again.html"), page);
+    if let Some(browser) = browser("the page of a drift report") {
+        let shown = browser.page();
+        shown.goto(&format!("file://{}", p.path("again.html").display()));
+        assert_eq!(shown.text("h1"), "Drift report");
+        for theme in ["light", "dark"] {
+            shown.set_theme(theme);
+            assert_eq!(axe(&shown), "", "{theme}");
+        }
+        shown.is_clean();
+    }
+}
+
+fn a_reference_that_follows_hides_what_lasts(p: &Project, still: &Value) {
+    let files = || -> Vec<Vec<u8>> {
+        let names = p.names("models/drift").into_iter();
+        names
+            .map(|name| p.bytes(&format!("models/drift/{name}")))
+            .collect()
+    };
+    let before = files();
+    let args = format!("{TIME} --update last:50");
+    let followed = report(p, &args, 1);
+    // The second dark hour is like the first one.
+    assert_eq!(
+        verdicts(&followed),
+        ["no_drift", "no_drift", "drift", "no_drift"]
+    );
+    assert_eq!(
+        (&followed["update"], &followed["lasting"]),
+        (&json!("last:50"), &Value::Null)
+    );
+    let windows = followed["windows"].as_array().unwrap();
+    let arrived: Vec<&Value> = windows
+        .iter()
+        .map(|one| &one["reference_arrived"])
+        .collect();
+    assert_eq!(arrived, [0, EACH, EACH, EACH]);
+    // All together is compared with what was fitted.
+    assert_eq!(followed["whole"], still["whole"]);
+    assert_eq!(report(p, &args, 1), followed);
+    assert_eq!(files(), before);
+    let output = p.cvops(&format!("drift report {TIME} --update reservoir:60"));
+    ends_with(&output, 1);
+    let said = "the reference follows (`reservoir:60`)";
+    assert!(output.stderr.contains(said), "{}", output.stderr);
 }
 
 #[test]
@@ -294,6 +400,14 @@ error: the prediction log has no answers of this model from [DATE] to [DATE] (UT
         PARAMS.replace("epochs: 3", "epochs: 3, seed: 9"),
     );
     p.ok("train");
+    // The pictures are there, and the network that answered is not.
+    let found = report(&p, &format!("{TIME} --model classifier"), 1);
+    let why = &found["log"]["pictures"]["not_looked_at"];
+    let said = "`models/classifier` is not the model that answered; `--network PATH` names the model that answered";
+    assert_eq!(why, said);
+    let output = p.cvops(&format!("drift report {TIME} --network models/classifier"));
+    ends_with(&output, 2);
+    assert!(output.stderr.contains("another model"), "{}", output.stderr);
     p.ok("drift fit");
     let output = p.cvops(&format!("drift report {TIME}"));
     ends_with(&output, 2);
@@ -403,6 +517,10 @@ error: this time ends before it begins: from [DATE] to [DATE] (UTC)
         ("--since yesterday", "a time looks like 24h or 7d (ago)"),
         ("--window 5s", "a window looks like 1h, 1d or 15m"),
         ("--drift models/none", "holds no fitted detectors"),
+        (
+            "--update last:5",
+            "a rule looks like none, last:500 or reservoir:500, with 10 to 20000 rows",
+        ),
     ] {
         let output = p.cvops(&format!("drift report {args}"));
         ends_with(&output, 2);

@@ -12,7 +12,7 @@ use super::{PERCENT, ROWS_MAX, cut, shortened};
 const BARS_MAX: usize = 20;
 
 /// Returns bars and a table, the classes that moved most first; `None` if nothing is known of classes.
-pub(super) fn section(checked: &Checked) -> Option<Section> {
+pub(in crate::detect) fn section(checked: &Checked) -> Option<Section> {
     if checked.classes.is_empty() {
         return None;
     }

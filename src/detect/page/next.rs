@@ -50,7 +50,8 @@ pub(super) fn section(checked: &Checked, unreadable: usize) -> Section {
     }
 }
 
-fn after_drift(checked: &Checked) -> Vec<String> {
+/// Returns what to do about drift that `checked` found.
+pub(in crate::detect) fn after_drift(checked: &Checked) -> Vec<String> {
     let fired = |input: Input| checked.fired().any(|one| one.input == input);
     let is_error_alone = checked.fired().all(|one| one.input == Input::Error);
     let seen = if is_error_alone {

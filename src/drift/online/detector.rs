@@ -195,14 +195,6 @@ impl Online {
     pub fn ert(&self) -> f64 {
         self.ert
     }
-
-    /// Returns the expected seconds between two false alarms at `observations_per_s`; `None` where
-    /// nothing comes.
-    #[must_use]
-    pub fn false_alarm_interval_s(&self, observations_per_s: f64) -> Option<f64> {
-        (observations_per_s > 0.0 && observations_per_s.is_finite())
-            .then(|| self.ert / observations_per_s)
-    }
 }
 
 /// What a method says about a time.

@@ -108,8 +108,8 @@ impl Predictions {
         Ok(joining.finish())
     }
 
-    /// Hands over what `keep` makes of each prediction in `time`, at most `most` (from 1 on) of the newest, with their
-    /// feedback, whenever that was given.
+    /// Hands over what `keep` makes of each prediction in `time` and the segment it stands in, at most `most` (from 1
+    /// on) of the newest, with their feedback, whenever that was given.
     ///
     /// # Errors
     /// The folder or a file in it cannot be read.
@@ -117,20 +117,20 @@ impl Predictions {
         &self,
         time: &Range<Timestamp>,
         most: usize,
-        mut keep: impl FnMut(Prediction) -> Option<T>,
+        mut keep: impl FnMut(&Segment, Prediction) -> Option<T>,
     ) -> Result<Between<T>, base::Error> {
         let over_ms = time.start.as_millisecond().saturating_sub(DISORDER_MS);
         let mut found: Vec<(Key, T)> = Vec::new();
         let mut feedback = BTreeMap::new();
         let mut unreadable = 0;
-        let is_cut = self.backwards(|_, record| {
+        let is_cut = self.backwards(|segment, record| {
             match record {
                 Some(Record::Prediction(one)) if one.ts.as_millisecond() < over_ms => {
                     return Next::Segment;
                 }
                 Some(Record::Prediction(one)) if time.contains(&one.ts) => {
                     let key = (one.request_id.clone(), one.index);
-                    found.extend(keep(*one).map(|kept| (key, kept)));
+                    found.extend(keep(segment, *one).map(|kept| (key, kept)));
                 }
                 Some(Record::Prediction(_) | Record::Shadow(_)) => {}
                 Some(Record::Feedback(said)) => keep_latest(&mut feedback, said),

@@ -162,7 +162,7 @@ fn a_time_is_read_whatever_the_order_and_feedback_may_come_later() {
     one.write(said, at(2)).unwrap();
     let time = at(hour + 10)..at(2 * hour);
     let read = |most: usize| {
-        let kept = |one: Prediction| (one.request_id != "b").then_some(one.ts);
+        let kept = |_: &Segment, one: Prediction| (one.request_id != "b").then_some(one.ts);
         let found = log.between(&time, most, kept).unwrap();
         let mut rows = found.rows;
         rows.sort_by_key(|row| row.kept);

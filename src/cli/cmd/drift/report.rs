@@ -1,8 +1,10 @@
 //! `cvops drift report`: compare what was served with the reference, by windows of time.
 
+mod kept;
 mod logged;
 mod shown;
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,13 +16,16 @@ use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::params::{ParamsArg, section};
+use crate::cli::written::write;
 use crate::detect::checked::Verdict;
 use crate::detect::fitted::Fitted;
-use crate::detect::served;
+use crate::detect::served::{self, Illustration, Terms, UPDATE_ROWS};
+use crate::drift::reference_update::ReferenceUpdate;
 use crate::serve::Config;
 use crate::track::predictions::Predictions;
 
 use super::one_is_drift;
+use kept::Eye;
 use logged::{Asked, Logged};
 
 /// Answers that are compared at most: the newest ones.
@@ -38,13 +43,19 @@ const BY_HOUR_MAX: Duration = Duration::from_hours(48);
 /// of the reference: all together, and by windows of time. A row for each window says how many pictures there
 /// were, whether the answers moved, which classes became more or less frequent, how sure the model was, and how
 /// often right where feedback says so; below stands since when drift lasts. All detectors are computed whose
-/// inputs the log has: softmax, label, entropy, margin.
+/// inputs the log has: softmax, label, entropy, margin, and where it keeps the pictures and the model that
+/// answered is at hand, embedding and properties.
+///
+/// The reference stays as it was fitted, unless `--update` has it follow: `last:N` are the last N rows, `reservoir:N`
+/// are N of all that were ever seen, drawn from the seed. After each window, what it holds joins the reference of
+/// the next ones. That hides what moves slowly, and what has moved for good is soon the rule; all together is
+/// always compared with the fitted reference. The folder of the fitted detectors is not changed.
 ///
 /// Ends with 0 if no detector found drift, 1 if one did, and 2 if that could not be found out: an error, no
 /// answers, or too few.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cvops drift report\n  cvops drift report --since 7d --window 1d\n  cvops drift report --since 2026-03-01 --until 2026-03-08T12:00:00Z --json"
+    after_help = "Examples:\n  cvops drift report\n  cvops drift report --since 7d --window 1d\n  cvops drift report --since 2026-03-01 --until 2026-03-08T12:00:00Z --json\n  cvops drift report --since 7d --html reports/served.html\n  cvops drift report --since 30d --update last:2000"
 )]
 pub(super) struct Args {
     /// The begin: how long ago (24h, 7d), a day (2026-03-01) or a time (2026-03-01T14:00:00Z)
@@ -62,6 +73,19 @@ pub(super) struct Args {
     /// Folder of the fitted detectors
     #[arg(long, value_name = "DIR", default_value = "models/drift")]
     drift: PathBuf,
+    /// The model that answered, a folder or an ONNX file, which looks at the kept pictures (default:
+    /// models/classifier, if that is it)
+    #[arg(long, value_name = "PATH")]
+    network: Option<PathBuf>,
+    /// Leave the kept pictures alone: less is compared, and sooner
+    #[arg(long, conflicts_with = "network")]
+    answers_only: bool,
+    /// How the reference follows from window to window: none, last:N or reservoir:N
+    #[arg(long, value_name = "RULE", default_value = "none", value_parser = update)]
+    update: ReferenceUpdate,
+    /// Write all of it as one page, with charts over time
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// End with 0 also where there is drift
     #[arg(long)]
     no_fail: bool,
@@ -112,6 +136,26 @@ fn window(text: &str) -> Result<Duration, String> {
     read.ok_or_else(|| "a window looks like 1h, 1d or 15m, and is at least 1m".to_owned())
 }
 
+fn update(text: &str) -> Result<ReferenceUpdate, String> {
+    let rows = |text: &str| {
+        let rows: NonZeroUsize = text.parse().ok()?;
+        UPDATE_ROWS.contains(&(rows.get() as u64)).then_some(rows)
+    };
+    let read = match text.split_once(':') {
+        None if text == "none" => Some(ReferenceUpdate::None),
+        Some(("last", of)) => rows(of).map(ReferenceUpdate::Last),
+        Some(("reservoir", of)) => rows(of).map(ReferenceUpdate::Reservoir),
+        _ => None,
+    };
+    read.ok_or_else(|| {
+        format!(
+            "a rule looks like none, last:500 or reservoir:500, with {} to {} rows",
+            UPDATE_ROWS.start(),
+            UPDATE_ROWS.end()
+        )
+    })
+}
+
 pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     work(ctx, args).map_err(|error| one_is_drift(error.seen_from(&ctx.dir)))
 }
@@ -133,10 +177,29 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if logged.answers.is_empty() {
         return Err(CliError::usage(logged.nothing(&asked)));
     }
+    kept::look(ctx, &log, &mut logged, &fitted, args.eye())?;
     let answers = std::mem::take(&mut logged.answers);
-    let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-    let served = served::report(&fitted, answers, &time, window_ms, &ctx.cancel)?;
+    let terms = Terms {
+        time: &time,
+        window_ms: u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
+        update: args.update,
+    };
+    let served = served::report(&fitted, answers, &terms, &ctx.cancel)?;
+    if let Some(path) = &args.html {
+        let about = Illustration {
+            fitted: &fitted,
+            facts: &args.facts(),
+            notes: &shown::notes(&served, &logged),
+            pictures: &kept::of_page(&log, &logged, &served)?,
+        };
+        let html = served::page(&served, about).html();
+        write(&ctx.dir.join(path), html.as_bytes())?;
+    }
     shown::show(ctx, &served, &logged);
+    ctx.out.note(&match &args.html {
+        Some(path) => format!("with charts over time: `{}`", path.display()),
+        None => "`--html FILE` writes all of it as a page, with charts over time".to_owned(),
+    });
     Ok(match served.verdict {
         Verdict::Drift if args.no_fail => Outcome::Done,
         Verdict::Drift => Outcome::Failed,
@@ -146,6 +209,25 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 }
 
 impl Args {
+    fn eye(&self) -> Eye<'_> {
+        match &self.network {
+            _ if self.answers_only => Eye::Closed,
+            Some(path) => Eye::Named(path),
+            None => Eye::Usual,
+        }
+    }
+
+    /// Says what was compared, for the head of the page.
+    fn facts(&self) -> Vec<(String, String)> {
+        let name = self.model.clone();
+        let facts = [
+            ("Served as", name.unwrap_or_else(|| "any name".to_owned())),
+            ("Detectors", self.drift.display().to_string()),
+        ];
+        let facts = facts.map(|(name, value)| (name.to_owned(), value));
+        facts.to_vec()
+    }
+
     fn time(&self, now: Timestamp) -> Result<Range<Timestamp>, CliError> {
         let until = self.until.map_or(now, |until| until.before(now));
         let time = self.since.before(now)..until;
@@ -206,6 +288,31 @@ mod tests {
         assert_eq!(ages.before(now), Timestamp::MIN);
         assert_eq!(window("1d"), Ok(DAY));
         assert!(window("59s").is_err() && window("0").is_err());
+    }
+
+    #[test]
+    fn rules_of_updates_are_read_and_nonsense_is_refused() {
+        let rows = |rows| NonZeroUsize::new(rows).unwrap();
+        for (text, expected) in [
+            ("none", ReferenceUpdate::None),
+            ("last:10", ReferenceUpdate::Last(rows(10))),
+            ("reservoir:20000", ReferenceUpdate::Reservoir(rows(20_000))),
+        ] {
+            let read = update(text).unwrap();
+            assert_eq!((read, read.to_string()), (expected, text.to_owned()));
+        }
+        for text in [
+            "",
+            "last",
+            "last:",
+            "last:9",
+            "reservoir:20001",
+            "first:50",
+            "none:50",
+        ] {
+            let error = update(text).unwrap_err();
+            assert!(error.ends_with("with 10 to 20000 rows"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The prediction log as answers that can be compared, and what of it cannot be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde_json::{Value, json};
@@ -10,7 +10,9 @@ use crate::base::{Diagnostic, units};
 use crate::cli::error::CliError;
 use crate::detect::Fitted;
 use crate::detect::served::Answer;
-use crate::track::predictions::{Prediction, Predictions, predicts};
+use crate::track::predictions::{KeptPicture, Prediction, Predictions, Segment, predicts};
+
+use super::kept::Looked;
 
 /// Distance of the sum of an answer's probabilities from 1 beyond which the line is broken.
 const SUM_MISS_MAX: f64 = 1e-3;
@@ -27,6 +29,10 @@ pub(super) struct Asked<'a> {
 /// What the log has of a time.
 pub(super) struct Logged {
     pub(super) answers: Vec<Answer>,
+    /// Where the pictures of answers are kept, by the answer's name.
+    pub(super) pictures: BTreeMap<String, Place>,
+    /// Whether anything was found out about them.
+    pub(super) looked: Looked,
     /// How many there are.
     pub(super) count: usize,
     /// Of how many the probabilities of some classes are not kept.
@@ -40,6 +46,13 @@ pub(super) struct Logged {
     /// Are there older answers of this time that were not read?
     pub(super) is_cut: bool,
     left_out: LeftOut,
+}
+
+/// Where a picture is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) segment: Segment,
+    pub(super) kept: KeptPicture,
 }
 
 /// Answers that were not compared.
@@ -67,7 +80,7 @@ impl Logged {
         let classes = fitted.classes();
         let mut left_out = LeftOut::default();
         let mut models = BTreeSet::new();
-        let found = log.between(asked.time, asked.most, |one| {
+        let found = log.between(asked.time, asked.most, |segment, one| {
             if one.weights != weights {
                 left_out.other_weights += 1;
                 return None;
@@ -83,21 +96,26 @@ impl Logged {
             }
             let answer = answer_of(&one, classes);
             left_out.unreadable += usize::from(answer.is_none());
-            answer
+            let place = one.picture.map(|kept| Place {
+                segment: segment.clone(),
+                kept,
+            });
+            Some((answer?, place))
         })?;
         left_out.unreadable += found.unreadable;
-        let rows = found.rows.into_iter();
-        let answers: Vec<Answer> = rows
-            .map(|row| {
-                let label = classes.get(row.kept.label as usize);
-                let said = row.feedback.map(|said| Some(&said.label) == label);
-                Answer {
-                    name: format!("{}/{}", row.request_id, row.index),
-                    is_right: said,
-                    ..row.kept
-                }
-            })
-            .collect();
+        let mut answers = Vec::with_capacity(found.rows.len());
+        let mut pictures = BTreeMap::new();
+        for row in found.rows {
+            let (answer, place) = row.kept;
+            let label = classes.get(answer.label as usize);
+            let name = format!("{}/{}", row.request_id, row.index);
+            pictures.extend(place.map(|place| (name.clone(), place)));
+            answers.push(Answer {
+                name,
+                is_right: row.feedback.map(|said| Some(&said.label) == label),
+                ..answer
+            });
+        }
         let partial = answers.iter().filter(|one| one.probabilities.is_none());
         Ok(Self {
             count: answers.len(),
@@ -108,6 +126,8 @@ impl Logged {
             is_cut: found.is_cut,
             left_out,
             answers,
+            pictures,
+            looked: Looked::NotWanted,
         })
     }
 
@@ -176,6 +196,7 @@ impl Logged {
             "sample": self.sample,
             "is_cut": self.is_cut,
             "without_all_probabilities": self.partial,
+            "pictures": {"kept": self.pictures.len(), "not_looked_at": self.looked.why_not()},
             "left_out": {
                 "other_weights": other_weights,
                 "other_names": other_names,
@@ -207,5 +228,6 @@ fn answer_of(one: &Prediction, classes: &[String]) -> Option<Answer> {
         confidence: one.confidence,
         probabilities,
         is_right: None,
+        seen: None,
     })
 }

@@ -31,8 +31,8 @@ pub(super) fn show(ctx: &Ctx, served: &Served, logged: &Logged) {
     for line in lines(served) {
         ctx.out.result(&line);
     }
-    let (style, verdict) = verdict(served);
-    ctx.out.result(&ctx.out.paint(style, &verdict));
+    let verdict = ctx.out.paint(style(served.verdict), &served.in_words());
+    ctx.out.result(&verdict);
     for note in notes(served, logged) {
         ctx.out.note(&note);
     }
@@ -154,51 +154,23 @@ fn lines(served: &Served) -> Vec<String> {
     lines
 }
 
-fn verdict(served: &Served) -> (Style, String) {
-    let checked = &served.whole.checked;
-    let compared = format!(
-        "{} against {} of the {} split, by {}",
-        units::count(served.whole.images, "answer"),
-        units::count(checked.reference.rows, "picture"),
-        checked.reference.split,
-        detectors(served)
-    );
-    let all = units::count(served.windows.len(), "window");
-    let drifted = served.drifted().count();
-    let which = match (served.verdict, served.lasting) {
-        (Verdict::NoDrift, _) => return (Style::Good, format!("no drift; {compared}")),
-        (Verdict::Incomplete, _) => return (Style::Bad, format!("no verdict; {compared}")),
-        (Verdict::Drift, Some(lasting)) => {
-            let since = clock::utc_minute(lasting.since);
-            let longer = if lasting.perhaps_longer {
-                ", perhaps longer"
-            } else {
-                ""
-            };
-            format!("since {since} (UTC){longer}, in {drifted} of {all}")
-        }
-        (Verdict::Drift, None) if drifted == 0 => {
-            format!("over all {all} together, in none of them alone")
-        }
-        (Verdict::Drift, None) => format!("in {drifted} of {all}, not in the last one"),
-    };
-    (Style::Bad, format!("drift {which}; {compared}"))
+fn style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::NoDrift => Style::Good,
+        Verdict::Drift | Verdict::Incomplete => Style::Bad,
+    }
 }
 
-/// Names the detectors that were computed.
-fn detectors(served: &Served) -> String {
-    let all = served.whole.checked.detectors.iter();
-    let names: Vec<&str> = all.map(|one| one.name.as_str()).collect();
-    names.join(", ")
-}
-
-fn notes(served: &Served, logged: &Logged) -> Vec<String> {
+/// Says what should be known of the numbers.
+pub(super) fn notes(served: &Served, logged: &Logged) -> Vec<String> {
     let mut notes = Vec::new();
     let checked = &served.whole.checked;
-    if let Some(one) = checked.detectors.first() {
+    notes.extend(level(served));
+    if served.update.follows() {
         notes.push(format!(
-            "drift is a p below {}, corrected over the features of a detector",
-            probability(one.alpha)
+            "the reference follows (`{}`): a window is compared with the fitted rows and the windows before it, so what \
+             moves slowly is found in none of them; all together is compared with the fitted rows alone",
+            served.update
         ));
     }
     if 0 < logged.partial {
@@ -207,6 +179,20 @@ fn notes(served: &Served, logged: &Logged) -> Vec<String> {
             logged.partial,
             units::count(logged.count, "answer"),
             logged.classes
+        ));
+    }
+    let seen = served.whole.pictures;
+    if 0 < seen && seen < logged.count {
+        notes.push(format!(
+            "of {} of {}, no picture is kept: detectors of pictures (embedding, properties) are computed of windows whose \
+             pictures are all there",
+            logged.count - seen,
+            units::count(logged.count, "answer")
+        ));
+    }
+    if let Some(why) = logged.looked.why_not() {
+        notes.push(format!(
+            "the pictures that the log keeps were not looked at: {why}"
         ));
     }
     if logged.sample < 1.0 {
@@ -224,4 +210,25 @@ fn notes(served: &Served, logged: &Logged) -> Vec<String> {
     notes.extend(logged.left_out().map(|told| format!("left out: {told}")));
     notes.extend(checked.notes.iter().cloned());
     notes
+}
+
+/// Says below which p there is drift. Windows whose detectors are not the same share their level differently.
+fn level(served: &Served) -> Option<String> {
+    let slots = served.windows.iter().chain([&served.whole]);
+    let levels = slots.flat_map(|slot| &slot.checked.detectors);
+    let levels: Vec<f64> = levels.map(|one| one.alpha).collect();
+    let least = levels.iter().copied().reduce(f64::min)?;
+    let most = levels.iter().copied().reduce(f64::max)?;
+    let below = if probability(least) == probability(most) {
+        probability(least)
+    } else {
+        format!(
+            "{} to {}, depending on how many detectors share it",
+            probability(least),
+            probability(most)
+        )
+    };
+    Some(format!(
+        "drift is a p below {below}, corrected over the features of a detector"
+    ))
 }
