@@ -41,7 +41,7 @@ fn one_class_only() {
 --- stderr ---
 error: the dataset `data/raw` holds only the class `across`
  |
- = help: a classifier needs at least two classes: add another folder beside `across`
+ = help: a classifier needs at least two classes: add another one beside `across`
 [exit 1]
 "#]],
     );
@@ -102,9 +102,9 @@ fn a_class_only_in_the_test_split() {
         &p.cvops("preprocess"),
         str![[r#"
 --- stderr ---
-error: `test` has 1 class folder that `train` lacks: `allong`
+error: `test` has 1 class that `train` lacks: `allong`
  |
- = help: is `allong` meant to be `along`? rename the folder
+ = help: is `allong` meant to be `along`? rename it
 [exit 1]
 "#]],
     );
@@ -129,7 +129,7 @@ fn no_such_dataset() {
 --- stderr ---
 error: the dataset `raw` is not a folder
  |
- = help: give a folder that holds one folder of images per class
+ = help: give a folder that holds one folder of images per class, or a manifest (`.csv`, `.jsonl`)
 [exit 2]
 "#]],
     );

@@ -8,7 +8,7 @@
 //! Paths are relative to the manifest's folder and stay in it, so that whoever depends on that folder
 //! depends on all that is read. Without a split in any row, pictures are split as those of a folder are.
 //! Other columns mean nothing here. All mistakes of a file are told at once, each with its line.
-//! Imports: `dataset::{found, manifest::rows, split}`.
+//! Imports: `dataset::{found, manifest::rows, source, split}`.
 
 mod rows;
 
@@ -20,6 +20,7 @@ use std::path::Path;
 use crate::vision::Error;
 
 use super::found::Found;
+use super::source::folder_of;
 use super::split::Split;
 
 /// Largest manifest: two million rows of a hundred bytes. It is read as a whole.
@@ -85,7 +86,7 @@ pub(super) fn look(path: &Path, format: Format) -> Result<Found, Error> {
         return Err(refuse(vec![whole(text)]));
     }
     let (rows, mut mistakes) = rows::read(&bytes, format);
-    let folder = super::source::folder_of(path);
+    let folder = folder_of(path);
     for row in &rows {
         if let Some(text) = missing(folder, &row.path) {
             let line = Some(row.line);
@@ -254,7 +255,7 @@ mod tests {
             (
                 "m.ndjson",
                 "[1]",
-                "`m.ndjson:1`: it is no JSON object: invalid type: sequence, expected a map (column 0)",
+                "`m.ndjson:1`: it is no JSON object: invalid type: sequence, expected a map",
             ),
         ] {
             assert_eq!(told(dir.path(), name, text), [expected], "{text}");

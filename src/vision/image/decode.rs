@@ -154,12 +154,7 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
 ///
 /// # Errors
 /// It is larger than `limits` allow, or its values are not as many as its pixels.
-pub fn grey(
-    width: u32,
-    height: u32,
-    values: &[u8],
-    limits: Limits,
-) -> Result<Picture, ImageError> {
+pub fn grey(width: u32, height: u32, values: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     require_size(width, height, limits)?;
     if values.is_empty() {
         return Err(ImageError::Empty);

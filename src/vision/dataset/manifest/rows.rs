@@ -1,10 +1,12 @@
-//! The rows of a manifest and what is wrong with them. Pure. Imports: `dataset::{manifest, split}`.
+//! The rows of a manifest and what is wrong with them. Pure. Imports: `base::units`,
+//! `dataset::{manifest, split}`.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use serde_json::{Map, Value};
 
+use crate::base::units;
 use crate::vision::dataset::split::Split;
 
 use super::{Format, Mistake};
@@ -74,7 +76,7 @@ fn object(number: u64, line: &str) -> Result<Line, String> {
         // The parser counts lines as well, and sees but one.
         let words = error.to_string();
         let words = words.split(" at line ").next().unwrap_or_default();
-        format!("it is no JSON object: {words} (column {})", error.column())
+        format!("it is no JSON object: {words}")
     })?;
     let field = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let text = |name: &str| match field(name) {
@@ -135,8 +137,8 @@ fn table(text: &str, mistakes: &mut Vec<Mistake>) -> Vec<Line> {
             continue;
         };
         if record.len() != columns.count {
-            let (found, first) = (record.len(), columns.count);
-            let text = format!("it has {found} fields, the first line {first}");
+            let found = units::count(record.len(), "field");
+            let text = format!("it has {found}, the first line {}", columns.count);
             mistakes.push(at(number, text));
             continue;
         }
