@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use crate::base::hash::{HashAlgo, Hasher};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision;
-use crate::vision::dataset::{Content, Exclusions, ImageFile, Source, Split, Survey, survey};
+use crate::vision::dataset::{
+    Content, Exclusions, ImageFile, PictureSource, Split, Survey, survey,
+};
 use crate::vision::image::{Facts, ImageError, Layout, Picture as Opened, Pixels, fit, properties};
 use crate::vision::params::PreprocessParams;
 use crate::vision::preprocess::{Hashed, split_all};
@@ -98,7 +100,7 @@ pub(super) fn read(
     observer: &dyn Observer<AuditEvent>,
 ) -> Result<Reading, Error> {
     let survey = survey(input)?;
-    let source = Source::open(input)?;
+    let source = PictureSource::open(input)?;
     let dataset = &survey.dataset;
     let total = dataset.images.len();
     observer.notify(AuditEvent::Scanned {
@@ -190,7 +192,7 @@ fn picture(file: &ImageFile, decoded: &Decoded) -> Picture {
 
 /// Reads one picture; returns the hash of its content as well.
 fn look(
-    source: &Source,
+    source: &PictureSource,
     file: &ImageFile,
     params: &PreprocessParams,
     exclusions: &Exclusions,

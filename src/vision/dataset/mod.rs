@@ -21,6 +21,6 @@ pub use locate::{Located, Search, locate};
 pub use manifest::Mistake;
 pub(crate) use page::{Thumbnail, card_page, thumbnails_per_class};
 pub use scan::{scan, survey};
-pub use source::{Content, Source, folder_of};
+pub use source::{Content, PictureSource, folder_of};
 pub use split::{Candidate, Fractions, Split, assign};
 pub use starter::Starter;

@@ -54,7 +54,7 @@ pub fn folder_of(input: &Path) -> &Path {
 }
 
 /// The pictures of a dataset, to be read by their paths (`ImageFile::path`).
-pub struct Source(Held);
+pub struct PictureSource(Held);
 
 enum Held {
     /// In files below this folder.
@@ -63,7 +63,7 @@ enum Held {
     Arrays(Vec<idx::Array>),
 }
 
-impl Source {
+impl PictureSource {
     /// Opens `input`, which `scan` or `survey` has accepted. Arrays are read as a whole.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::fs as files;
 use crate::vision::Error;
-use crate::vision::dataset::{Dataset, Source};
+use crate::vision::dataset::{Dataset, PictureSource};
 use crate::vision::shard;
 
 /// Ending of the folder being written, beside the target.
@@ -113,7 +113,7 @@ pub(super) fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
 /// Refuses an output folder in which a picture lies that a manifest lists.
 pub(super) fn check_pictures(
     input: &Path,
-    source: &Source,
+    source: &PictureSource,
     dataset: &Dataset,
     out: &Path,
 ) -> Result<(), Error> {

@@ -12,8 +12,8 @@ use crate::base::fs as files;
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision::Error;
 use crate::vision::dataset::{
-    Candidate, CorruptImage, DataCard, Dataset, Exclusions, Fractions, ImageFile, Source, Split,
-    Thumbnail, UsedImage, assign, card_page, scan, thumbnails_per_class,
+    Candidate, CorruptImage, DataCard, Dataset, Exclusions, Fractions, ImageFile, PictureSource,
+    Split, Thumbnail, UsedImage, assign, card_page, scan, thumbnails_per_class,
 };
 use crate::vision::image::{ImageError, Pixels, fit, thumbnail};
 use crate::vision::params::PreprocessParams;
@@ -69,7 +69,8 @@ pub enum PreprocessEvent {
     },
 }
 
-/// Prepares the pictures of `input` (a folder of pictures or of IDX files, or a manifest) and writes them into the folder `out`, which is replaced.
+/// Prepares the pictures of `input` (a folder of pictures or of IDX files, or a manifest) and writes
+/// them into the folder `out`, which is replaced.
 ///
 /// Those in `exclusions` are left out. They take part when pictures are assigned to splits, so that
 /// leaving one out moves no other.
@@ -87,7 +88,7 @@ pub fn preprocess(
 ) -> Result<DataCard, Error> {
     check_places(input, out)?;
     let dataset = scan(input)?;
-    let source = Source::open(input)?;
+    let source = PictureSource::open(input)?;
     check_pictures(input, &source, &dataset, out)?;
     observer.notify(PreprocessEvent::Scanned {
         images: dataset.images.len(),
@@ -145,7 +146,11 @@ pub(crate) type Hashed = Result<ContentHash, ImageError>;
 /// The same with its fitted values, or why it is unusable.
 type Decoded = Result<(ContentHash, Vec<u8>), ImageError>;
 
-fn hash_all(source: &Source, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hashed>, Error> {
+fn hash_all(
+    source: &PictureSource,
+    dataset: &Dataset,
+    cancel: &Cancel,
+) -> Result<Vec<Hashed>, Error> {
     dataset
         .images
         .par_iter()
@@ -197,7 +202,7 @@ fn stop_if_asked(cancel: &Cancel) -> Result<(), Error> {
 
 /// The second pass: what was done so far.
 struct Work<'a> {
-    source: &'a Source,
+    source: &'a PictureSource,
     params: &'a PreprocessParams,
     cancel: &'a Cancel,
     observer: &'a dyn Observer<PreprocessEvent>,
