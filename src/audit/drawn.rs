@@ -64,7 +64,7 @@ pub(super) fn table(drawn: &[Drawn]) -> Pictures {
             class: drawn.class,
             bytes: 1000,
             facts: Facts {
-                format: Format::Png,
+                format: Some(Format::Png),
                 space: Space::Light,
                 bits: 8,
                 frames: Frames::One,

@@ -54,7 +54,7 @@ pub(super) fn findings(pictures: &Pictures, unusable: &[Unusable]) -> Vec<Findin
             "keep one picture in each file",
             &|picture| match picture.facts.frames {
                 Frames::One => None,
-                Frames::Several => Some(format!("{} of several frames", picture.facts.format.name())),
+                Frames::Several => Some(format!("{} of several frames", picture.facts.format_name())),
             },
         ),
         odd(
@@ -98,7 +98,7 @@ fn wrong_extension(picture: &Picture) -> Option<String> {
         "tif" | "tiff" => Format::Tiff,
         _ => return None,
     };
-    let is = picture.facts.format;
+    let is = picture.facts.format?;
     (is != named).then(|| format!("it is {}", is.name()))
 }
 

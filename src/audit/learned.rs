@@ -332,7 +332,7 @@ fn statistics(what: &'static str) -> impl Fn(drift::Error) -> Error {
 
 /// Returns which format each file has: a number for each, whose order means nothing.
 fn formats(pictures: &Pictures) -> Measure {
-    let names = || pictures.rows.iter().map(|row| row.facts.format.name());
+    let names = || pictures.rows.iter().map(|row| row.facts.format_name());
     let mut all: Vec<&str> = names().collect();
     all.sort_unstable();
     all.dedup();

@@ -1,20 +1,19 @@
-//! Reads a folder of pictures into the table that all checks look at: every file is read and decoded
+//! Reads a set of pictures into the table that all checks look at: every one is read and decoded
 //! once, on all cores, and of its pixels only the fitted picture is kept (35×35 in colour: 3.6 KiB, so
 //! 220 MB for 60,000 pictures). Imports: base, vision, `audit::{dhash, error, pictures}`.
 
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::base::hash::{HashAlgo, Hasher, hash_file};
+use crate::base::hash::{HashAlgo, Hasher};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision;
-use crate::vision::dataset::{Exclusions, ImageFile, Split, Survey, survey};
-use crate::vision::image::{
-    Facts, ImageError, Layout, Picture as Opened, Pixels, decode, facts, fit, properties,
+use crate::vision::dataset::{
+    Content, Exclusions, ImageFile, PictureSource, Split, Survey, survey,
 };
+use crate::vision::image::{Facts, ImageError, Layout, Picture as Opened, Pixels, fit, properties};
 use crate::vision::params::PreprocessParams;
 use crate::vision::preprocess::{Hashed, split_all};
 
@@ -89,7 +88,7 @@ enum Seen {
     Usable(Box<Decoded>),
 }
 
-/// Reads the pictures below `input` as `preprocess` would.
+/// Reads the pictures of `input` as `preprocess` would.
 ///
 /// # Errors
 /// `input` is no dataset with two classes; `cancel` was requested.
@@ -101,6 +100,7 @@ pub(super) fn read(
     observer: &dyn Observer<AuditEvent>,
 ) -> Result<Reading, Error> {
     let survey = survey(input)?;
+    let source = PictureSource::open(input)?;
     let dataset = &survey.dataset;
     let total = dataset.images.len();
     observer.notify(AuditEvent::Scanned {
@@ -122,7 +122,7 @@ pub(super) fn read(
                 if let Some(reason) = cancel.reason() {
                     return Err(vision::Error::Cancelled(reason));
                 }
-                let seen = look(input, file, params, exclusions);
+                let seen = look(&source, file, params, exclusions);
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 if done.is_multiple_of(PROGRESS_IMAGES) || done == total {
                     observer.notify(AuditEvent::Progress { done, total });
@@ -190,20 +190,19 @@ fn picture(file: &ImageFile, decoded: &Decoded) -> Picture {
     }
 }
 
-/// Reads one file; returns the hash of its bytes as well.
+/// Reads one picture; returns the hash of its content as well.
 fn look(
-    input: &Path,
+    source: &PictureSource,
     file: &ImageFile,
     params: &PreprocessParams,
     exclusions: &Exclusions,
 ) -> (Hashed, Seen) {
-    let path = input.join(&file.path);
     let is_excluded = exclusions.has(&file.path);
-    let bytes = match bytes_of(&path, params) {
-        Ok(bytes) => bytes,
+    let content = match source.read(&file.path, params.limits) {
+        Ok(content) => content,
         Err(error) => {
             // A file that is too large has a hash for `preprocess`, and with it a part in the splits.
-            let hash = hash_file(HashAlgo::Blake3, &path).map_err(|_| error.clone());
+            let hash = source.hash(&file.path).map_err(|_| error.clone());
             let seen = if is_excluded {
                 Seen::Excluded
             } else {
@@ -212,31 +211,19 @@ fn look(
             return (hash, seen);
         }
     };
-    let hash = Ok(ContentHash::of(&bytes));
+    let hash = Ok(content.hash());
     if is_excluded {
         return (hash, Seen::Excluded);
     }
-    match decoded(&bytes, params) {
+    match decoded(&content, params) {
         Ok(decoded) => (hash, Seen::Usable(Box::new(decoded))),
         Err(error) => (hash, Seen::Unusable(error)),
     }
 }
 
-fn bytes_of(path: &Path, params: &PreprocessParams) -> Result<Vec<u8>, ImageError> {
-    let unreadable = |error: std::io::Error| ImageError::Unreadable {
-        reason: error.to_string(),
-    };
-    let bytes = fs::metadata(path).map_err(unreadable)?.len();
-    let bytes_max = params.limits.file_bytes_max;
-    if bytes_max < bytes {
-        return Err(ImageError::TooManyBytes { bytes, bytes_max });
-    }
-    fs::read(path).map_err(unreadable)
-}
-
-fn decoded(bytes: &[u8], params: &PreprocessParams) -> Result<Decoded, ImageError> {
+fn decoded(stored: &Content<'_>, params: &PreprocessParams) -> Result<Decoded, ImageError> {
     let target = &params.target;
-    let picture = decode(bytes, params.limits)?;
+    let picture = stored.decode(params.limits)?;
     let values = fit(&picture, target)?;
     let (height, width) = (target.height as usize, target.width as usize);
     let damaged = |reason: &str| ImageError::Damaged {
@@ -245,9 +232,11 @@ fn decoded(bytes: &[u8], params: &PreprocessParams) -> Result<Decoded, ImageErro
     let pixels = Pixels::from_data(height, width, target.channels.count(), values)
         .filter(|pixels| pixels.count() == 1)
         .ok_or_else(|| damaged("it cannot be brought to its size"))?;
-    let facts = facts(bytes).ok_or_else(|| damaged("its format is not known"))?;
+    let facts = stored
+        .facts()
+        .ok_or_else(|| damaged("its format is not known"))?;
     Ok(Decoded {
-        bytes: bytes.len() as u64,
+        bytes: stored.bytes().len() as u64,
         facts,
         transparent: is_transparent(&picture),
         width: picture.width,

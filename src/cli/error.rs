@@ -423,6 +423,7 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         E::Base(e) | E::Description(e) => base_class(e),
         E::Cancelled(_) => ErrorClass::Interrupted,
         E::NoDataset { .. }
+        | E::NoManifest { .. }
         | E::NoExclusions { .. }
         | E::OutputInsideInput { .. }
         | E::OutputNotOurs { .. }
@@ -439,7 +440,9 @@ fn vision_class(error: &crate::vision::Error) -> ErrorClass {
         | E::SeveralNetworks { .. }
         | E::NoOnnx { .. }
         | E::InputSize { .. } => ErrorClass::Usage,
-        E::NoClasses { .. }
+        E::Manifest { .. }
+        | E::Idx { .. }
+        | E::NoClasses { .. }
         | E::OneClass { .. }
         | E::EmptyClasses { .. }
         | E::UnknownClasses { .. }

@@ -29,11 +29,11 @@ const BUILD: &str = "  build:\n    context: .\n    dockerfile: deploy/Dockerfile
 /// A file to write: its name within the project, and its text.
 pub(super) type File = (&'static str, String);
 
-/// Returns the files of a project that reads its pictures from the folder `data` (relative,
-/// `/`-separated, without control characters).
-pub(super) fn vision(data: &str, starter: &Starter) -> [File; 2] {
+/// Returns the files of a project that reads its pictures from `data`, all of which lies in `folder`
+/// (both relative, `/`-separated, without control characters).
+pub(super) fn vision(data: &str, folder: &str, starter: &Starter) -> [File; 2] {
     [
-        ("pipeline.yaml", pipeline(data)),
+        ("pipeline.yaml", pipeline(data, folder)),
         (PARAMS_FILE, params(starter)),
     ]
 }
@@ -47,25 +47,27 @@ pub(super) fn monitoring() -> Vec<File> {
         .collect()
 }
 
-fn pipeline(data: &str) -> String {
+fn pipeline(data: &str, folder: &str) -> String {
     // Prepared data inside the pictures' folder would be its own input.
-    let prepared = if data == "data" {
+    let prepared = if folder == "data" {
         "prepared"
     } else {
         "data/prepared"
     };
-    let plain = data
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-    let (shell, yaml) = if plain {
-        (data.to_owned(), data.to_owned())
+    let is_plain = |path: &str| {
+        path.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    };
+    // The command is a folded block, which takes the shell's quotes as they are; JSON strings are YAML.
+    let shell = if is_plain(data) {
+        data.to_owned()
     } else {
-        // The command is a folded block, which takes the shell's quotes as they are; JSON strings
-        // are YAML.
-        (
-            format!("'{}'", data.replace('\'', r"'\''")),
-            serde_json::Value::from(data).to_string(),
-        )
+        format!("'{}'", data.replace('\'', r"'\''"))
+    };
+    let yaml = if is_plain(folder) {
+        folder.to_owned()
+    } else {
+        serde_json::Value::from(folder).to_string()
     };
     PIPELINE
         .replace("@PREPARED@", prepared)

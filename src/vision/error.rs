@@ -1,9 +1,10 @@
-//! The error of the vision room. Imports: `base::{diag, error, cancel}`.
+//! The error of the vision room. Imports: `base::{diag, error, cancel}`, `dataset`, `image`.
 
 use std::path::{Path, PathBuf};
 
 use crate::base::{self, CancelReason, Diagnostic, ToDiagnostics, units};
 
+use super::dataset::Mistake;
 use super::image::FORMAT_LIST;
 
 /// How many examples a message lists before it says how many more there are.
@@ -25,6 +26,28 @@ pub enum Error {
     NoDataset {
         /// The folder as given.
         path: PathBuf,
+    },
+    /// There is no such list of pictures.
+    #[error("there is no manifest `{}`", path.display())]
+    NoManifest {
+        /// The file as given.
+        path: PathBuf,
+    },
+    /// A list of pictures has mistakes.
+    #[error("{}", mistaken(path, mistakes))]
+    Manifest {
+        /// The file as given.
+        path: PathBuf,
+        /// All of them, in order of lines; at least one.
+        mistakes: Vec<Mistake>,
+    },
+    /// A file of a folder of IDX files is damaged, too large or does not fit the others.
+    #[error("`{}` cannot be used: {problem}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, in one sentence.
+        problem: String,
     },
     /// The folder holds no class folder.
     #[error("the dataset `{}` holds no class folders", path.display())]
@@ -51,7 +74,7 @@ pub enum Error {
         nested: Vec<String>,
     },
     /// A split has classes that the training split lacks, so no network could know them.
-    #[error("`{split}` has {} that `train` lacks: {}", units::count(classes.len(), "class folder"), quoted_list(classes))]
+    #[error("`{split}` has {} that `train` lacks: {}", count_classes(classes.len()), quoted_list(classes))]
     UnknownClasses {
         /// The folder of the split.
         split: String,
@@ -381,6 +404,23 @@ fn with_headlines(error: &base::Error) -> String {
     }
 }
 
+/// Says what is wrong with a manifest: the one mistake, or how many there are.
+fn mistaken(path: &Path, mistakes: &[Mistake]) -> String {
+    match mistakes {
+        [one] => one.told(path),
+        many => format!("`{}` has {} mistakes", path.display(), many.len()),
+    }
+}
+
+/// Formats a number of classes: `1 class`, `3 classes`.
+pub(super) fn count_classes(classes: usize) -> String {
+    if classes == 1 {
+        "1 class".to_owned()
+    } else {
+        format!("{classes} classes")
+    }
+}
+
 /// Formats names as `` `a`, `b` and 3 more ``.
 fn quoted_list(names: &[String]) -> String {
     let shown: Vec<String> = names
@@ -405,14 +445,32 @@ impl ToDiagnostics for Error {
             Self::Base(error) | Self::Description(error) => return error.to_diagnostics(),
             Self::Cancelled(_) => error("cancelled"),
             Self::NoDataset { .. } => error("no-dataset")
-                .help("give a folder that holds one folder of images per class"),
+                .help("give a folder that holds one folder of images per class, or a manifest (`.csv`, `.jsonl`)"),
+            Self::NoManifest { .. } => error("no-manifest").help("check its path"),
+            Self::Manifest { path, mistakes } => {
+                let error = error("manifest");
+                let listed = if mistakes.len() == 1 {
+                    error
+                } else {
+                    let shown = mistakes.iter().take(EXAMPLES_MAX);
+                    let listed = shown.fold(error, |d, mistake| d.note(mistake.told(path)));
+                    match mistakes.len().saturating_sub(EXAMPLES_MAX) {
+                        0 => listed,
+                        rest => listed.note(format!("and {rest} more")),
+                    }
+                };
+                listed.help("each line has `path`, relative to the file's folder, and `label`; `split` is in all lines or in none")
+            }
+            Self::Idx { .. } => error("idx").help(
+                "download it again; there must be images and labels of `train`, and may be of `t10k`",
+            ),
             Self::NoClasses { loose_images: 0, .. } => error("no-classes")
                 .help("put the images into one folder per class: `data/cat/1.png`, `data/dog/2.jpg`"),
             Self::NoClasses { loose_images, .. } => error("no-classes")
                 .note(format!("directly in it: {}", units::count(*loose_images, "image")))
                 .help("put the images into one folder per class: the folder's name is the label"),
             Self::OneClass { class, .. } => error("one-class").help(format!(
-                "a classifier needs at least two classes: add another folder beside `{class}`"
+                "a classifier needs at least two classes: add another one beside `{class}`"
             )),
             Self::EmptyClasses { nested, .. } => match nested.first() {
                 Some(folder) => error("empty-class")
@@ -430,9 +488,9 @@ impl ToDiagnostics for Error {
                     .find_map(|c| base::diag::nearest(c, known_names.clone()).map(|k| (c, k)));
                 match near {
                     Some((class, near)) => error("unknown-class")
-                        .help(format!("is `{class}` meant to be `{near}`? rename the folder")),
+                        .help(format!("is `{class}` meant to be `{near}`? rename it")),
                     None => error("unknown-class")
-                        .help("add training images for it, or remove the folder"),
+                        .help("add training images for it, or remove it"),
                 }
             }
             Self::SplitTwice { .. } => error("split-twice").help("merge the two folders"),

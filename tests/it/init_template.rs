@@ -318,7 +318,7 @@ error: `../home` is not inside the project `[ROOT]`
 --- stderr ---
 error: the dataset `[ROOT]/across` holds only the class `x`
  |
- = help: a classifier needs at least two classes: add another folder beside `x`
+ = help: a classifier needs at least two classes: add another one beside `x`
 [exit 1]
 "#]],
     );

@@ -4,7 +4,7 @@
 use snapbox::str;
 
 use crate::support::pictures::{
-    PARAMS, claims, prepared_project, stripes, stripes_project, trained_project,
+    PARAMS, claims, idx, prepared_project, stripes, stripes_project, trained_project,
 };
 use crate::support::{Project, check};
 
@@ -41,7 +41,7 @@ fn one_class_only() {
 --- stderr ---
 error: the dataset `data/raw` holds only the class `across`
  |
- = help: a classifier needs at least two classes: add another folder beside `across`
+ = help: a classifier needs at least two classes: add another one beside `across`
 [exit 1]
 "#]],
     );
@@ -102,9 +102,9 @@ fn a_class_only_in_the_test_split() {
         &p.cvops("preprocess"),
         str![[r#"
 --- stderr ---
-error: `test` has 1 class folder that `train` lacks: `allong`
+error: `test` has 1 class that `train` lacks: `allong`
  |
- = help: is `allong` meant to be `along`? rename the folder
+ = help: is `allong` meant to be `along`? rename it
 [exit 1]
 "#]],
     );
@@ -129,7 +129,84 @@ fn no_such_dataset() {
 --- stderr ---
 error: the dataset `raw` is not a folder
  |
- = help: give a folder that holds one folder of images per class
+ = help: give a folder that holds one folder of images per class, or a manifest (`.csv`, `.jsonl`)
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn a_list_with_mistakes() {
+    let p = stripes_project();
+    check(
+        &p.cvops("preprocess --data data/raw/list.csv"),
+        str![[r#"
+--- stderr ---
+error: there is no manifest `data/raw/list.csv`
+ |
+ = help: check its path
+[exit 2]
+"#]],
+    );
+    p.write(
+        "data/raw/list.csv",
+        "path,label\nacross/01.png,a\nalong/01.png,\nalong/02.png,b\nacross/01.png,b\n../1.png,b\n",
+    );
+    check(
+        &p.cvops("preprocess --data data/raw/list.csv"),
+        str![[r#"
+--- stderr ---
+error: `data/raw/list.csv` has 3 mistakes
+ |
+ = note: `data/raw/list.csv:3`: the label is empty
+ = note: `data/raw/list.csv:5`: `across/01.png` is in line 2 already, as `a`
+ = note: `data/raw/list.csv:6`: `../1.png` leaves the folder of the manifest
+ = help: each line has `path`, relative to the file's folder, and `label`; `split` is in all lines or in none
+[exit 1]
+"#]],
+    );
+    p.write(
+        "data/raw/list.jsonl",
+        "{\"path\": \"along/01.png\", \"label\": 1}\n{\"path\": \"along/99.png\", \"label\": 2}\n",
+    );
+    check(
+        &p.cvops("data check data/raw/list.jsonl"),
+        str![[r#"
+--- stderr ---
+error: `data/raw/list.jsonl:2`: there is no picture `along/99.png`
+ |
+ = help: each line has `path`, relative to the file's folder, and `label`; `split` is in all lines or in none
+[exit 2]
+"#]],
+    );
+}
+
+#[test]
+fn arrays_that_do_not_fit() {
+    let p = stripes_project();
+    p.write(
+        "data/idx/train-images-idx3-ubyte",
+        idx(&[2, 8, 8], &[7; 100]),
+    )
+    .write("data/idx/train-labels-idx1-ubyte", idx(&[2], &[0, 1]));
+    check(
+        &p.cvops("preprocess --data data/idx"),
+        str![[r#"
+--- stderr ---
+error: `data/idx/train-images-idx3-ubyte` cannot be used: it is truncated: 100 of 128 values
+ |
+ = help: download it again; there must be images and labels of `train`, and may be of `t10k`
+[exit 1]
+"#]],
+    );
+    p.write("data/idx/train-labels-idx1-ubyte", idx(&[3], &[0, 1, 1]));
+    check(
+        &p.cvops("data check data/idx"),
+        str![[r#"
+--- stderr ---
+error: `data/idx/train-images-idx3-ubyte` cannot be used: it holds 2 images, and `train-labels-idx1-ubyte` 3 labels
+ |
+ = help: download it again; there must be images and labels of `train`, and may be of `t10k`
 [exit 2]
 "#]],
     );

@@ -96,7 +96,7 @@ fn a_class_that_is_brighter_is_a_shortcut() {
 fn a_file_format_for_each_class_is_a_shortcut() {
     let mut pictures = table(&halves(120));
     for row in pictures.rows.iter_mut().filter(|row| row.class == 1) {
-        row.facts.format = crate::vision::image::Format::Jpeg;
+        row.facts.format = Some(crate::vision::image::Format::Jpeg);
     }
     let learned = learnt(&pictures);
     let first = &learned.shortcuts[0];

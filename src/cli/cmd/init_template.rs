@@ -17,7 +17,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::Form;
 use crate::cli::templates;
 use crate::vision;
-use crate::vision::dataset::{Dataset, Located, Search, Starter, locate, scan};
+use crate::vision::dataset::{Dataset, Located, Search, Starter, folder_of, locate, scan};
 
 use super::init::create;
 
@@ -34,7 +34,7 @@ pub(super) struct TemplateArgs {
     /// Begin with these files; may be given more than once
     #[arg(long, value_name = "NAME")]
     template: Vec<Template>,
-    /// Folder of pictures, inside the project; found by itself if not given
+    /// Folder of pictures or manifest, inside the project; found by itself if not given
     #[arg(long, value_name = "DIR", requires = "template")]
     data: Option<PathBuf>,
 }
@@ -66,8 +66,9 @@ pub(super) fn run(ctx: &Ctx, args: &TemplateArgs) -> Result<Outcome, CliError> {
     if let Some(search) = &search {
         let found = search.found.as_ref();
         let data = found.map_or(PLACEHOLDER, |found| &found.path);
+        let folder = folder(ctx, data)?;
         let starter = found.map_or_else(Starter::unseen, |found| Starter::of(&found.dataset));
-        files.extend(templates::vision(data, &starter));
+        files.extend(templates::vision(data, &folder, &starter));
     }
     if wants(Template::Monitoring) {
         files.extend(templates::monitoring());
@@ -121,6 +122,25 @@ fn search(ctx: &Ctx, args: &TemplateArgs) -> Result<Search, CliError> {
         found: Some(Located { path, dataset }),
         ..Search::default()
     })
+}
+
+/// Returns the folder that holds all of the data `data`, both relative to the project.
+fn folder(ctx: &Ctx, data: &str) -> Result<String, CliError> {
+    let path = ctx.dir.join(data);
+    let folder = folder_of(&path).strip_prefix(&ctx.dir);
+    match folder.ok().and_then(Path::to_str) {
+        Some("") => Err(CliError::usage(
+            Diagnostic::error(
+                "data-is-project",
+                format!("`{data}` lies directly in the project folder, among what the pipeline writes"),
+            )
+            .help(format!(
+                "move it and its pictures down, into a folder such as `{PLACEHOLDER}`: paths in it are relative to its folder"
+            )),
+        )),
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(data.to_owned()),
+    }
 }
 
 /// The project folder itself cannot be the data: outputs would lie among the classes.

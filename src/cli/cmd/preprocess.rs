@@ -1,4 +1,4 @@
-//! `cvops preprocess`: folders of pictures become prepared data.
+//! `cvops preprocess`: sets of pictures become prepared data.
 
 use std::path::PathBuf;
 
@@ -19,12 +19,18 @@ use crate::vision::shard::Split;
 /// Decode, resize and split pictures into prepared data
 ///
 /// Reads `class/image.png` or `train/class/image.png` (PNG, JPEG, WebP, BMP, GIF and TIFF; of moving
-/// pictures the first frame); parameters are in the section `preprocess` of params.yaml, pictures to leave out in the file that `preprocess.exclude` names. The result does not depend on the machine or the number of threads.
+/// pictures the first frame), a manifest, or a folder of IDX files; parameters are in the section
+/// `preprocess` of params.yaml, pictures to leave out in the file that `preprocess.exclude` names. The
+/// result does not depend on the machine or the number of threads.
+///
+/// A manifest is a `.csv`, `.jsonl` or `.ndjson` file with `path`, `label` and perhaps `split` of each
+/// picture; paths are relative to its folder and stay in it. IDX files are those of MNIST and its family:
+/// `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same of `t10k`, also as `.gz`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cvops preprocess --data data/fashion5k --out data/prepared")]
 pub(in crate::cli) struct Args {
-    /// Folder of class folders, or of `train`, `val` and `test`
-    #[arg(long, value_name = "DIR", default_value = "data/raw")]
+    /// Folder of class folders, of `train`, `val` and `test`, or of IDX files; or a manifest
+    #[arg(long, value_name = "PATH", default_value = "data/raw")]
     data: PathBuf,
     /// Folder for the prepared data; replaced
     #[arg(long, value_name = "DIR", default_value = "data/prepared")]

@@ -1,7 +1,7 @@
 //! The data card: how many pictures of which class are used for what, and what is odd about them.
 //!
 //! Pure; its JSON form is `card.json` of prepared data and holds no clock, host or absolute path.
-//! Imports: `base::hash`, `dataset::{scan, split}`.
+//! Imports: `base::hash`, `dataset::{found, split}`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ContentHash;
 
-use super::scan::ImageFile;
+use super::found::ImageFile;
 use super::split::Split;
 
 /// Pictures per class, for each split; the order is that of the classes.

@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::base;
 use crate::vision::Error;
 
-use super::scan::Dataset;
+use super::found::Dataset;
 
 /// What the file says before the first path.
 const HEAD: &str = "\

@@ -1,5 +1,5 @@
 //! Finds the folder of pictures in a project that nobody told us about. Imports: `image`,
-//! `dataset::scan`.
+//! `dataset::{found, scan}`.
 //!
 //! Looked at are `data/`, the folders in it, then the folders beside it. A folder counts when `scan`
 //! accepts it, so what is found here is what `preprocess` reads. Where several are found, the one
@@ -12,7 +12,8 @@ use std::path::Path;
 use crate::vision::Error;
 use crate::vision::image::is_picture_name;
 
-use super::scan::{Dataset, Entry, list, scan};
+use super::found::Dataset;
+use super::scan::{Entry, list, scan};
 
 /// The folder in which data is looked for first.
 const DATA: &str = "data";

@@ -1,4 +1,5 @@
-//! Finds classes and pictures in a folder. Two layouts:
+//! Finds classes and pictures of a dataset. A manifest is read by `manifest`, a folder of IDX files by
+//! `idx`; here, folders of pictures, in two layouts:
 //!
 //! - flat: `CLASS/picture.png`;
 //! - already split: `train/CLASS/…`, `val/CLASS/…` (also `valid`, `validation`), `test/CLASS/…`.
@@ -6,7 +7,7 @@
 //! It is the second when a folder at the top has the name of a split and holds folders, so a class
 //! may be called `train` as long as its pictures lie directly in it. Files at the top (README,
 //! LICENSE, checksums) and hidden files are passed over; other files beside pictures are listed.
-//! Symbolic links are followed. Imports: base, `image`, `dataset::split`.
+//! Symbolic links are followed. Imports: base, `image`, `dataset::{found, idx, manifest, source, split}`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,54 +16,10 @@ use std::path::Path;
 use crate::vision::Error;
 use crate::vision::image::is_picture_name;
 
+use super::found::{Dataset, Found, Survey};
+use super::source::Form;
 use super::split::Split;
-
-/// Folder names of the splits; the first is the usual one.
-const SPLIT_NAMES: [(&str, Split); 7] = [
-    ("train", Split::Train),
-    ("training", Split::Train),
-    ("val", Split::Val),
-    ("valid", Split::Val),
-    ("validation", Split::Val),
-    ("test", Split::Test),
-    ("testing", Split::Test),
-];
-
-/// What a folder of pictures holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset {
-    /// Class names, sorted; a label is an index into them.
-    pub classes: Vec<String>,
-    /// The pictures, sorted by path.
-    pub images: Vec<ImageFile>,
-    /// The splits that have a folder of their own; empty for the flat layout.
-    pub given: Vec<Split>,
-    /// Files and folders beside the pictures that are none, sorted.
-    pub skipped: Vec<String>,
-}
-
-/// One picture file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ImageFile {
-    /// Relative to the dataset's folder, `/`-separated.
-    pub path: String,
-    /// Index into the classes.
-    pub label: u32,
-    /// The split whose folder it lies in.
-    pub given: Option<Split>,
-}
-
-/// What a folder of pictures holds, with what keeps `scan` from taking it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
-    /// As of `scan`; its classes are those of all splits, with or without pictures.
-    pub dataset: Dataset,
-    /// Class folders without a picture, relative to the dataset, sorted.
-    pub empty: Vec<String>,
-    /// Class folders of validation and test whose class the training split lacks: the split and the
-    /// class, in that order.
-    pub unknown: Vec<(Split, String)>,
-}
+use super::{idx, manifest};
 
 /// A folder entry: its name, and whether it is (a link to) a folder.
 pub(super) struct Entry {
@@ -70,25 +27,26 @@ pub(super) struct Entry {
     pub(super) is_dir: bool,
 }
 
-/// Finds classes and pictures below `root`. No picture is opened.
+/// Finds classes and pictures of `input`: a folder of pictures or of IDX files, or a manifest. No
+/// picture is opened.
 ///
 /// # Errors
-/// The folder is missing, cannot be read, or is no dataset; each with its own variant.
-pub fn scan(root: &Path) -> Result<Dataset, Error> {
-    let (found, splits) = walk(root)?;
-    let classes = found.trained_classes(root)?;
-    found.require_trainable(&splits, &classes)?;
-    Ok(found.into_dataset(classes, &splits))
+/// `input` is missing, cannot be read, or is no dataset; each with its own variant.
+pub fn scan(input: &Path) -> Result<Dataset, Error> {
+    let found = look(input)?;
+    let classes = found.trained_classes(input)?;
+    found.require_trainable(&classes)?;
+    Ok(found.into_dataset(classes))
 }
 
-/// Does the same for folders that no network can be trained on: for those who say what is wrong with
+/// Does the same for data that no network can be trained on: for those who say what is wrong with
 /// them. No picture is opened.
 ///
 /// # Errors
-/// The folder is missing, cannot be read, or does not have two classes to train on.
-pub fn survey(root: &Path) -> Result<Survey, Error> {
-    let (found, splits) = walk(root)?;
-    let trained = found.trained_classes(root)?;
+/// `input` is missing, cannot be read, or does not have two classes to train on.
+pub fn survey(input: &Path) -> Result<Survey, Error> {
+    let found = look(input)?;
+    let trained = found.trained_classes(input)?;
     let is_unknown = |class: &String| trained.binary_search(class).is_err();
     let unknown: Vec<(Split, String)> = found
         .classes
@@ -104,52 +62,55 @@ pub fn survey(root: &Path) -> Result<Survey, Error> {
     Ok(Survey {
         empty: found.empty.clone(),
         unknown,
-        dataset: found.into_dataset(classes, &splits),
+        dataset: found.into_dataset(classes),
     })
 }
 
-/// Reads the folders; returns with what was found those that are splits.
-fn walk(root: &Path) -> Result<(Found, Vec<(String, Split)>), Error> {
-    if !root.is_dir() {
-        return Err(Error::NoDataset {
-            path: root.to_owned(),
-        });
+/// Finds what there is, by the form of `input`.
+fn look(input: &Path) -> Result<Found, Error> {
+    match Form::of(input)? {
+        Form::Folder => walk(input),
+        Form::Manifest(format) => manifest::look(input, format),
+        Form::Idx(files) => idx::look(input, &files),
     }
-    let top = list(root)?;
-    let splits = split_folders(root, &top)?;
-    let folders: Vec<&Entry> = top.iter().filter(|e| e.is_dir).collect();
+}
 
-    let mut found = Found::default();
-    if splits.is_empty() {
-        for folder in &folders {
+/// Reads a folder of pictures.
+fn walk(root: &Path) -> Result<Found, Error> {
+    let top = list(root)?;
+    let mut found = Found {
+        splits: split_folders(root, &top)?,
+        ..Found::default()
+    };
+    for folder in top.iter().filter(|e| e.is_dir) {
+        if found.splits.is_empty() {
             found.class_folder(root, None, &folder.name)?;
+            continue;
         }
-    } else {
-        for folder in &folders {
-            match splits.iter().find(|(name, _)| *name == folder.name) {
-                Some((name, split)) => found.split_folder(root, name, *split)?,
-                None => found.skipped.push(format!("{}/", folder.name)),
-            }
+        let split = found.splits.iter().find(|(name, _)| *name == folder.name);
+        match split.map(|(_, split)| *split) {
+            Some(split) => found.split_folder(root, &folder.name, split)?,
+            None => found.skipped.push(format!("{}/", folder.name)),
         }
     }
     found.loose_images = top
         .iter()
         .filter(|e| !e.is_dir && is_picture_name(&e.name))
         .count();
-    Ok((found, splits))
+    Ok(found)
 }
 
 /// Returns the folders that are splits, in the order of `Split`, or none for the flat layout.
 fn split_folders(root: &Path, top: &[Entry]) -> Result<Vec<(String, Split)>, Error> {
     let mut splits: BTreeMap<Split, String> = BTreeMap::new();
     for entry in top.iter().filter(|e| e.is_dir) {
-        let Some((_, split)) = SPLIT_NAMES.iter().find(|(name, _)| *name == entry.name) else {
+        let Some(split) = Split::from_given_name(&entry.name) else {
             continue;
         };
         if !list(&root.join(&entry.name))?.iter().any(|e| e.is_dir) {
             continue;
         }
-        if let Some(first) = splits.insert(*split, entry.name.clone()) {
+        if let Some(first) = splits.insert(split, entry.name.clone()) {
             return Err(Error::SplitTwice {
                 path: root.to_owned(),
                 split: split.name(),
@@ -171,19 +132,6 @@ fn split_folders(root: &Path, top: &[Entry]) -> Result<Vec<(String, Split)>, Err
         .into_iter()
         .map(|(split, name)| (name, split))
         .collect())
-}
-
-/// What the walk has seen so far.
-#[derive(Default)]
-struct Found {
-    /// By split (`None`: flat) and class: the pictures' paths.
-    classes: BTreeMap<(Option<Split>, String), Vec<String>>,
-    /// Folders of classes without a picture, and those of them that hold folders.
-    empty: Vec<String>,
-    nested: Vec<String>,
-    skipped: Vec<String>,
-    /// Pictures at the top, which belong to no class.
-    loose_images: usize,
 }
 
 impl Found {
@@ -230,82 +178,6 @@ impl Found {
         self.classes
             .insert((split.map(|(_, split)| split), class.to_owned()), images);
         Ok(())
-    }
-
-    /// Returns the classes that a network can be trained on, at least two.
-    fn trained_classes(&self, root: &Path) -> Result<Vec<String>, Error> {
-        let trained = |split: &Option<Split>| matches!(split, None | Some(Split::Train));
-        let classes: Vec<String> = self
-            .classes
-            .keys()
-            .filter(|(s, _)| trained(s))
-            .map(|(_, c)| c.clone())
-            .collect();
-        match classes.as_slice() {
-            [] => Err(Error::NoClasses {
-                path: root.to_owned(),
-                loose_images: self.loose_images,
-            }),
-            [class] => Err(Error::OneClass {
-                path: root.to_owned(),
-                class: class.clone(),
-            }),
-            _ => Ok(classes),
-        }
-    }
-
-    /// Refuses folders without pictures, and classes that only validation and test have.
-    fn require_trainable(
-        &self,
-        splits: &[(String, Split)],
-        classes: &[String],
-    ) -> Result<(), Error> {
-        if !self.empty.is_empty() {
-            return Err(Error::EmptyClasses {
-                folders: self.empty.clone(),
-                nested: self.nested.clone(),
-            });
-        }
-        for (folder, split) in splits {
-            let unknown: Vec<String> = self
-                .classes
-                .keys()
-                .filter(|(s, class)| *s == Some(*split) && classes.binary_search(class).is_err())
-                .map(|(_, class)| class.clone())
-                .collect();
-            if !unknown.is_empty() {
-                return Err(Error::UnknownClasses {
-                    split: folder.clone(),
-                    classes: unknown,
-                    known: classes.to_vec(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Labels the pictures by `classes`, which are sorted.
-    fn into_dataset(mut self, classes: Vec<String>, splits: &[(String, Split)]) -> Dataset {
-        let mut images: Vec<ImageFile> = Vec::new();
-        for ((given, class), paths) in self.classes {
-            let Ok(label) = classes.binary_search(&class) else {
-                continue;
-            };
-            images.extend(paths.into_iter().map(|path| ImageFile {
-                path,
-                label: label as u32,
-                given,
-            }));
-        }
-        images.sort_unstable();
-        self.skipped.sort_unstable();
-        let given = splits.iter().map(|(_, split)| *split).collect();
-        Dataset {
-            classes,
-            images,
-            given,
-            skipped: self.skipped,
-        }
     }
 }
 

@@ -13,6 +13,17 @@ use serde::Serialize;
 use crate::base::ContentHash;
 use crate::base::canon::Canon;
 
+/// Names under which splits are given, by folders and by manifests; the first is the usual one.
+const GIVEN_NAMES: [(&str, Split); 7] = [
+    ("train", Split::Train),
+    ("training", Split::Train),
+    ("val", Split::Val),
+    ("valid", Split::Val),
+    ("validation", Split::Val),
+    ("test", Split::Test),
+    ("testing", Split::Test),
+];
+
 /// What a picture is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +54,12 @@ impl Split {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|split| split.name() == name)
+    }
+
+    /// Returns the split that a folder or a row of a manifest means by `name`: `valid` is `val` as well.
+    pub(super) fn from_given_name(name: &str) -> Option<Self> {
+        let found = GIVEN_NAMES.iter().find(|(given, _)| *given == name);
+        found.map(|(_, split)| *split)
     }
 }
 

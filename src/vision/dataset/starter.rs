@@ -1,7 +1,7 @@
 //! Parameters to begin with, sized by the data: what a project gets before anyone has tried
-//! anything. Pure. Imports: `dataset::{scan, split}`.
+//! anything. Pure. Imports: `dataset::{found, split}`.
 
-use super::scan::Dataset;
+use super::found::Dataset;
 use super::split::Split;
 
 /// Pictures that training sees in all its epochs together, at least: what the example's network

@@ -150,6 +150,26 @@ pub fn decode(bytes: &[u8], limits: Limits) -> Result<Picture, ImageError> {
     }
 }
 
+/// Returns the grey picture of `width` × `height` whose values an array holds, row by row.
+///
+/// # Errors
+/// It is larger than `limits` allow, or its values are not as many as its pixels.
+pub fn grey(width: u32, height: u32, values: &[u8], limits: Limits) -> Result<Picture, ImageError> {
+    require_size(width, height, limits)?;
+    if values.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    if u64::from(width) * u64::from(height) != values.len() as u64 {
+        return Err(ImageError::Truncated);
+    }
+    Ok(Picture {
+        width,
+        height,
+        layout: Layout::Grey,
+        data: values.to_vec(),
+    })
+}
+
 /// Returns what a decoder may take for a picture of so many pixels.
 fn memory_for(pixels: u64) -> image::Limits {
     let mut memory = image::Limits::no_limits();

@@ -16,14 +16,30 @@ const LOOK_BYTES: u64 = 64 << 20;
 /// What a picture file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// By its content.
-    pub format: Format,
+    /// By its content; `None` for bare values, which have no file of their own.
+    pub format: Option<Format>,
     /// What its values mean.
     pub space: Space,
     /// Bits per value.
     pub bits: u8,
     /// Whether there is more than the picture that is decoded.
     pub frames: Frames,
+}
+
+impl Facts {
+    /// Of grey pictures that an array of bytes holds.
+    pub const ARRAY: Self = Self {
+        format: None,
+        space: Space::Light,
+        bits: 8,
+        frames: Frames::One,
+    };
+
+    /// Returns the format's name for people.
+    #[must_use]
+    pub fn format_name(&self) -> &'static str {
+        self.format.map_or("IDX", Format::name)
+    }
 }
 
 /// What the values of a file mean.
@@ -51,7 +67,7 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
     let format = Format::of(bytes)?;
     let (space, bits, frames) = look(format, bytes).unwrap_or((Space::Light, 8, Frames::One));
     Some(Facts {
-        format,
+        format: Some(format),
         space,
         bits,
         frames,
@@ -183,7 +199,7 @@ mod tests {
             .unwrap();
         let of = |bytes: &[u8]| {
             let facts = facts(bytes).unwrap();
-            (facts.format, facts.space, facts.bits, facts.frames)
+            (facts.format.unwrap(), facts.space, facts.bits, facts.frames)
         };
         assert_eq!(of(&deep), (Format::Png, Space::Light, 16, Frames::One));
         assert_eq!(of(&jpeg), (Format::Jpeg, Space::Light, 8, Frames::One));

@@ -1,4 +1,4 @@
-//! Pictures: bytes of a file become a `Picture`, a picture becomes a row of `Pixels`.
+//! Pictures: bytes of a file, or of an array, become a `Picture`, a picture becomes a row of `Pixels`.
 //!
 //! `preprocess` and `predict` both go through `decode` and `fit`, so a served picture is treated
 //! exactly as a training picture was. Imports: nothing of ours.
@@ -11,7 +11,7 @@ mod pixels;
 mod properties;
 mod thumbnail;
 
-pub use decode::{ImageError, Layout, Limits, Picture, decode, pixels};
+pub use decode::{ImageError, Layout, Limits, Picture, decode, grey, pixels};
 pub use facts::{Facts, Frames, Space, facts};
 pub use fit::{Channels, Filter, Target, fit};
 pub use format::{EXTENSIONS, FORMAT_LIST, Format, is_picture_name};

@@ -1,4 +1,4 @@
-//! Folders of pictures become prepared data: scan, hash, split, decode, write.
+//! Sets of pictures become prepared data: scan, hash, split, decode, write.
 //!
 //! Two passes. The first hashes every file, because a picture's split depends on its content; the
 //! second decodes each picture once, a shard at a time, so memory holds one shard and not the whole

@@ -1,7 +1,6 @@
 //! The two passes over the pictures, and what they write. Imports: base, `params`, `image`,
 //! `dataset`, `shard`.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,18 +9,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::base::fs as files;
-use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision::Error;
 use crate::vision::dataset::{
-    Candidate, CorruptImage, DataCard, Dataset, Exclusions, Fractions, ImageFile, Split, Thumbnail,
-    UsedImage, assign, card_page, scan, thumbnails_per_class,
+    Candidate, CorruptImage, DataCard, Dataset, Exclusions, Fractions, ImageFile, PictureSource,
+    Split, Thumbnail, UsedImage, assign, card_page, scan, thumbnails_per_class,
 };
-use crate::vision::image::{ImageError, Pixels, decode, fit, thumbnail};
+use crate::vision::image::{ImageError, Pixels, fit, thumbnail};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::{self, IndexLine, Manifest, ShardEntry};
 
-use super::folder::{OutputFolder, check_places};
+use super::folder::{OutputFolder, check_pictures, check_places};
 use super::moments::Moments;
 
 /// Largest shard file; large pictures make shards of fewer pictures than asked for.
@@ -71,7 +69,8 @@ pub enum PreprocessEvent {
     },
 }
 
-/// Prepares the pictures below `input` and writes them into the folder `out`, which is replaced.
+/// Prepares the pictures of `input` (a folder of pictures or of IDX files, or a manifest) and writes
+/// them into the folder `out`, which is replaced.
 ///
 /// Those in `exclusions` are left out. They take part when pictures are assigned to splits, so that
 /// leaving one out moves no other.
@@ -89,11 +88,13 @@ pub fn preprocess(
 ) -> Result<DataCard, Error> {
     check_places(input, out)?;
     let dataset = scan(input)?;
+    let source = PictureSource::open(input)?;
+    check_pictures(input, &source, &dataset, out)?;
     observer.notify(PreprocessEvent::Scanned {
         images: dataset.images.len(),
         classes: dataset.classes.len(),
     });
-    let contents = hash_all(input, &dataset, cancel)?;
+    let contents = hash_all(&source, &dataset, cancel)?;
     let splits = split_all(&dataset, &contents, params);
     let excluded = dataset
         .images
@@ -109,7 +110,7 @@ pub fn preprocess(
 
     let target = OutputFolder::begin(out)?;
     let mut work = Work {
-        input,
+        source: &source,
         params,
         cancel,
         observer,
@@ -139,19 +140,23 @@ pub fn preprocess(
     Ok(card)
 }
 
-/// A file's content hash, or why it could not be read.
+/// A picture's content hash, or why it could not be read.
 pub(crate) type Hashed = Result<ContentHash, ImageError>;
 
-/// A picture's content hash and values, or why it is unusable.
+/// The same with its fitted values, or why it is unusable.
 type Decoded = Result<(ContentHash, Vec<u8>), ImageError>;
 
-fn hash_all(input: &Path, dataset: &Dataset, cancel: &Cancel) -> Result<Vec<Hashed>, Error> {
+fn hash_all(
+    source: &PictureSource,
+    dataset: &Dataset,
+    cancel: &Cancel,
+) -> Result<Vec<Hashed>, Error> {
     dataset
         .images
         .par_iter()
         .map(|image| {
             stop_if_asked(cancel)?;
-            Ok(hash_file(HashAlgo::Blake3, &input.join(&image.path)).map_err(|e| unreadable(&e)))
+            Ok(source.hash(&image.path))
         })
         .collect()
 }
@@ -195,15 +200,9 @@ fn stop_if_asked(cancel: &Cancel) -> Result<(), Error> {
         .map_or(Ok(()), |reason| Err(Error::Cancelled(reason)))
 }
 
-fn unreadable(error: &std::io::Error) -> ImageError {
-    ImageError::Unreadable {
-        reason: error.to_string(),
-    }
-}
-
 /// The second pass: what was done so far.
 struct Work<'a> {
-    input: &'a Path,
+    source: &'a PictureSource,
     params: &'a PreprocessParams,
     cancel: &'a Cancel,
     observer: &'a dyn Observer<PreprocessEvent>,
@@ -246,23 +245,15 @@ impl<'a> Work<'a> {
     /// Reads, decodes and fits one picture.
     fn prepare_one(&self, image: &ImageFile, content: &Hashed) -> Decoded {
         let content = content.clone()?;
-        let path = self.input.join(&image.path);
         let limits = self.params.limits;
-        let bytes = fs::metadata(&path).map_err(|e| unreadable(&e))?.len();
-        if limits.file_bytes_max < bytes {
-            return Err(ImageError::TooManyBytes {
-                bytes,
-                bytes_max: limits.file_bytes_max,
-            });
-        }
-        let bytes = fs::read(&path).map_err(|e| unreadable(&e))?;
+        let found = self.source.read(&image.path, limits)?;
         // The split was decided on the hash; bytes that changed since belong to another picture.
-        if ContentHash::of(&bytes) != content {
+        if found.hash() != content {
             return Err(ImageError::Unreadable {
                 reason: "it changed in the meantime".to_owned(),
             });
         }
-        Ok((content, fit(&decode(&bytes, limits)?, &self.params.target)?))
+        Ok((content, fit(&found.decode(limits)?, &self.params.target)?))
     }
 
     /// Returns the number of pictures that are to be prepared.
@@ -333,14 +324,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Keeps the first training pictures of each class for the data card; a class's files follow
-    /// each other, because paths are sorted.
+    /// Keeps the first training pictures of each class for the data card.
     fn keep_thumbnail(&mut self, file: &ImageFile, values: &[u8]) {
         let shown = self
             .thumbnails
             .iter()
-            .rev()
-            .take_while(|t| t.label == file.label)
+            .filter(|t| t.label == file.label)
             .count();
         if shown < thumbnails_per_class(self.dataset.classes.len()) {
             let target = &self.params.target;

@@ -123,6 +123,16 @@ impl Project {
     }
 }
 
+/// Returns an IDX file of unsigned bytes.
+pub(crate) fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, sizes.len() as u8];
+    for size in sizes {
+        file.extend(size.to_be_bytes());
+    }
+    file.extend(values);
+    file
+}
+
 /// Returns the head of a PNG file of 8-bit colour.
 pub(crate) fn start(width: u32, height: u32) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();

@@ -42,8 +42,8 @@ const MODEL: &str = "models/classifier";
     after_help = "Examples:\n  cvops data check\n  cvops data check data/raw --html reports/data-check.html\n  cvops data check --limit near-leaks=10 --limit outliers=0\n  cvops data check --write-exclude data/exclude.txt   and `preprocess: {exclude: data/exclude.txt}` in params.yaml"
 )]
 pub(super) struct Args {
-    /// Folder of class folders, or of `train`, `val` and `test` (default: `data/raw`, else the folder of
-    /// pictures that is found)
+    /// Folder of class folders, of `train`, `val` and `test`, or of IDX files; or a manifest (default:
+    /// `data/raw`, else the folder of pictures that is found)
     data: Option<PathBuf>,
     /// Folder of a model that was trained on these data, or an ONNX file (default: `models/classifier`,
     /// if it is there and knows the classes of the data); without one, labels are judged by the pixels
