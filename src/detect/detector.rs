@@ -1,5 +1,5 @@
 //! A detector that compares new rows with its reference, and what it measures.
-//! Imports: drift, `detect::{checked, features, kind}`.
+//! Imports: drift, `detect::{checked, errors, features, kind}`.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::drift::univariate::{self, Alternative, Method, Report, Rule, Sorted, 
 use crate::drift::{Error, Sample};
 
 use super::checked::{FeatureResult, Measured, finite};
+use super::errors;
 use super::features::Input;
 use super::kind::{Correction, TestKind};
 
@@ -107,14 +108,25 @@ impl Detector {
         let new = seen_by_test(self.spec.test, self.spec.input, new)?;
         match &self.ready {
             Ready::Features(sorted) => {
+                let is_of_errors = self.spec.input == Input::Error;
                 let rule = Rule {
                     test: self.test_of_features(terms),
                     correction: self.spec.correction.into(),
                     alpha: terms.alpha,
-                    min_effect: self.spec.min_effect,
+                    // Of errors, the effect is another one.
+                    min_effect: if is_of_errors {
+                        0.0
+                    } else {
+                        self.spec.min_effect
+                    },
                 };
                 let report = univariate::features(sorted, &new, &rule)?;
-                Ok(of_report(&report, names))
+                let measured = of_report(&report, names);
+                Ok(if is_of_errors {
+                    errors::by_rates(measured, sorted, &new, self.spec.min_effect)
+                } else {
+                    measured
+                })
             }
             Ready::Mmd { mmd, scales } => {
                 let new = scales.apply(&new)?;
@@ -143,7 +155,11 @@ impl Detector {
                 seed: terms.seed,
             },
             TestKind::Fisher => Test::Fisher {
-                alternative: Alternative::TwoSided,
+                alternative: if self.spec.input == Input::Error {
+                    Alternative::Greater
+                } else {
+                    Alternative::TwoSided
+                },
             },
             TestKind::Ks | TestKind::Mmd | TestKind::Lsdd => Test::KolmogorovSmirnov {
                 alternative: Alternative::TwoSided,

@@ -188,6 +188,10 @@ impl ToDiagnostics for Error {
             Self::NoPictures => error("no-pictures").help(
                 "give a folder with pictures, or a wider range of the prediction log (`--since`)",
             ),
+            Self::NoInput {
+                input: Input::Error,
+                ..
+            } => error("no-input").help("leave the detector out (`--detector` names others), or give labels"),
             Self::NoInput { .. } => {
                 error("no-input").help("compare `softmax`, `label`, `entropy` or `margin` instead")
             }

@@ -31,17 +31,20 @@ pub enum Input {
     Margin,
     /// What can be said of a picture without a network: [`PROPERTIES`]. Only where there are pictures.
     Properties,
+    /// 1 where the likeliest class is not the true one, else 0. Only where true classes are known.
+    Error,
 }
 
 impl Input {
     /// Names as written in params.yaml and in reports.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("softmax", Self::Softmax),
         ("embedding", Self::Embedding),
         ("label", Self::Label),
         ("entropy", Self::Entropy),
         ("margin", Self::Margin),
         ("properties", Self::Properties),
+        ("error", Self::Error),
     ];
 
     /// Returns the input with this name.
@@ -61,6 +64,7 @@ impl Input {
             Self::Entropy => "entropy",
             Self::Margin => "margin",
             Self::Properties => "properties",
+            Self::Error => "error",
         }
     }
 }
@@ -302,6 +306,12 @@ impl Features {
                 let properties = properties.ok_or_else(|| self.no_input(input))?;
                 (properties.as_flattened().to_vec(), PROPERTIES.len())
             }
+            Input::Error => {
+                let truth = self.truth.as_ref().ok_or_else(|| self.no_input(input))?;
+                let pairs = self.labels.iter().zip(truth);
+                let wrong = pairs.map(|(told, label)| f64::from(u8::from(told != label)));
+                (wrong.collect(), 1)
+            }
         };
         Sample::new(values, width).map_err(numbers(input))
     }
@@ -318,7 +328,7 @@ impl Features {
                 class.unwrap_or_else(|| format!("class {column}"))
             }
             Input::Embedding => format!("dim {column}"),
-            Input::Label | Input::Entropy | Input::Margin => input.name().to_owned(),
+            Input::Label | Input::Entropy | Input::Margin | Input::Error => input.name().to_owned(),
             Input::Properties => PROPERTIES[column].to_owned(),
         };
         columns.map(name).collect()
@@ -369,6 +379,7 @@ impl Features {
             Input::Label => Some(1),
             Input::Entropy | Input::Margin => self.told.as_ref().map(|_| 1),
             Input::Properties => self.properties.as_ref().map(|_| PROPERTIES.len()),
+            Input::Error => self.truth.as_ref().map(|_| 1),
         }
     }
 
@@ -382,6 +393,9 @@ impl Features {
 
     fn no_input(&self, input: Input) -> Error {
         let why = match self.origin {
+            Origin::Pictures | Origin::Probabilities | Origin::Labels if input == Input::Error => {
+                "the true classes of these pictures are not all known; they are where pictures lie in folders that are called like the classes, and in prepared data"
+            }
             Origin::Pictures => {
                 "a network from an ONNX file does not say what enters its last layer"
             }

@@ -1,5 +1,5 @@
 //! Detectors fitted to a model: a reference of rows whose labels are known, and what compares new rows with it.
-//! Imports: base, drift, vision, `detect::{check, checked, detector, error, features, folder, outlier, params, projection,
+//! Imports: base, drift, vision, `detect::{check, checked, detector, error, errors, features, folder, outlier, params, projection,
 //! rows, watch}`.
 //!
 //! Everything is a function of the reference, the model and the parameters: fitted twice, it is the same bytes.
@@ -14,6 +14,7 @@ use crate::vision::shard::Split;
 use super::Error;
 use super::checked::ReferenceFacts;
 use super::detector::{Detector, DetectorSpec};
+use super::errors;
 use super::features::{Features, Input};
 use super::folder::Settings;
 use super::kind::TestKind;
@@ -395,7 +396,10 @@ impl Work<'_> {
         for one in &params.online {
             self.stop_if_asked()?;
             match self.watch(one) {
-                Ok(watch) => fitted.push(watch),
+                Ok(watch) => {
+                    fitted.push(watch);
+                    self.notes.extend(errors::note(one, &self.samples));
+                }
                 Err(error) => self.leave_out(one.origin, error)?,
             }
         }

@@ -275,7 +275,7 @@ fn check_tensors(tensors: &Tensors, manifest: &Manifest) -> Result<(), String> {
     let fits = |(input, sample): &(Input, Sample)| {
         let width = match input {
             Input::Softmax => Some(classes),
-            Input::Label | Input::Entropy | Input::Margin => Some(1),
+            Input::Label | Input::Entropy | Input::Margin | Input::Error => Some(1),
             Input::Embedding => tensors.projection.as_ref().map(Projection::components),
             Input::Properties => Some(PROPERTIES.len()),
         };

@@ -17,7 +17,7 @@ pub enum TestKind {
     Cvm,
     /// χ² of the predicted classes.
     Chi2,
-    /// Fisher's exact test: of two classes, or of how many answers are unsure.
+    /// Fisher's exact test: of two classes, of how many answers are unsure, or of whether more are wrong.
     Fisher,
     /// Maximum mean discrepancy, of all features at once.
     Mmd,
@@ -41,6 +41,7 @@ impl TestKind {
     pub fn usual(input: Input, classes: usize) -> Self {
         match input {
             Input::Label if classes == 2 => Self::Fisher,
+            Input::Error => Self::Fisher,
             Input::Label => Self::Chi2,
             Input::Embedding => Self::Mmd,
             Input::Softmax | Input::Entropy | Input::Margin | Input::Properties => Self::Ks,
@@ -65,8 +66,8 @@ impl TestKind {
     pub fn takes(self, input: Input) -> bool {
         match self {
             Self::Chi2 => input == Input::Label,
-            Self::Fisher => matches!(input, Input::Label | Input::Margin),
-            Self::Ks | Self::Cvm | Self::Mmd | Self::Lsdd => input != Input::Label,
+            Self::Fisher => matches!(input, Input::Label | Input::Margin | Input::Error),
+            Self::Ks | Self::Cvm | Self::Mmd | Self::Lsdd => is_measured(input),
         }
     }
 
@@ -77,6 +78,16 @@ impl TestKind {
             Self::Chi2 | Self::Mmd | Self::Lsdd => true,
             Self::Ks | Self::Cvm | Self::Fisher => false,
         }
+    }
+}
+
+/// Is it made of measurements, of which more and less can be said, not of categories?
+fn is_measured(input: Input) -> bool {
+    match input {
+        Input::Softmax | Input::Embedding | Input::Entropy | Input::Margin | Input::Properties => {
+            true
+        }
+        Input::Label | Input::Error => false,
     }
 }
 
@@ -150,7 +161,7 @@ pub enum WatchMethod {
     Lsdd,
     /// Cramér-von Mises, by feature.
     Cvm,
-    /// Fisher's exact test: whether more answers are unsure.
+    /// Fisher's exact test: whether more answers are unsure, or wrong.
     Fisher,
 }
 
@@ -162,6 +173,16 @@ impl WatchMethod {
         ("cvm", Self::Cvm),
         ("fisher", Self::Fisher),
     ];
+
+    /// Returns the method for `input` where none is named.
+    #[must_use]
+    pub fn usual(input: Input) -> Self {
+        if input == Input::Error {
+            Self::Fisher
+        } else {
+            Self::Mmd
+        }
+    }
 
     /// Returns the name.
     #[must_use]
@@ -178,8 +199,8 @@ impl WatchMethod {
     #[must_use]
     pub fn takes(self, input: Input) -> bool {
         match self {
-            Self::Fisher => input == Input::Margin,
-            Self::Mmd | Self::Lsdd | Self::Cvm => input != Input::Label,
+            Self::Fisher => matches!(input, Input::Margin | Input::Error),
+            Self::Mmd | Self::Lsdd | Self::Cvm => is_measured(input),
         }
     }
 

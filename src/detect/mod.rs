@@ -13,6 +13,7 @@ pub mod checked;
 mod classes;
 mod detector;
 mod error;
+mod errors;
 pub mod features;
 pub mod fitted;
 mod folder;

@@ -11,18 +11,18 @@
 //! | `min_effect` | 0 to 1000 | 0 |
 //! | `pca` | 1 to 128: principal components of embeddings wider than 128 | 32 |
 //! | `detectors` | a list, see below | softmax, label, entropy, embedding, properties |
-//! | `detectors[].input` | `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties` | must be given |
+//! | `detectors[].input` | `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties`, `error` | must be given |
 //! | `detectors[].test` | `ks`, `cvm`, `chi2`, `fisher`, `mmd`, `lsdd` | by the input |
 //! | `detectors[].name` | letters, digits, `_` and `-` | the input |
 //! | `detectors[].correction` | as `correction` | `correction` |
 //! | `detectors[].min_effect` | as `min_effect` | `min_effect` |
 //! | `online` | a list, see below; `[]`: none | `mmd` on softmax |
 //! | `online[].input` | as of `detectors` | must be given |
-//! | `online[].method` | `mmd`, `lsdd`, `cvm`, `fisher` | `mmd` |
+//! | `online[].method` | `mmd`, `lsdd`, `cvm`, `fisher` | `mmd`; of `error`, `fisher` |
 //! | `online[].name` | as of `detectors` | `online_` and the input |
 //! | `online[].window` | 2 to 1000 observations; for `cvm` and `fisher` also an ascending list | 20 |
 //! | `online[].ert` | 2 to 1000000 observations between two false alarms | 5000 |
-//! | `online[].every` | 1 to 1000000: one answer in so many is an observation | 10 |
+//! | `online[].every` | 1 to 1000000: one answer (of `error`, one judged answer) in so many is an observation | 10; of `error`, 1 |
 //! | `outlier.method` | `mahalanobis`, `knn`, `pca`, `lof`, `none` | `mahalanobis` |
 //! | `outlier.fpr` | 0.0001 to 0.5: the share of usual rows called outliers | 0.01 |
 //! | `outlier.neighbours` | 1 to 1000, for `knn` and `lof` | 10 |
@@ -121,7 +121,7 @@ pub struct OnlineParams {
     pub windows: Vec<usize>,
     /// Expected observations between two false alarms.
     pub ert: u64,
-    /// One answer in so many is an observation.
+    /// One answer in so many is an observation; of [`Input::Error`], one answer that somebody judged.
     pub every: u64,
 }
 
@@ -269,6 +269,11 @@ fn online_name(input: Input) -> String {
     format!("online_{}", input.name())
 }
 
+/// Answers that somebody judges are few: none is left out.
+fn usual_every(input: Input) -> u64 {
+    if input == Input::Error { 1 } else { 10 }
+}
+
 fn read_detector(fields: &Fields<'_, '_>, common: Common) -> DetectorParams {
     let input = read_input(fields);
     let test = fields.has("test").then(|| {
@@ -293,7 +298,7 @@ fn read_detector(fields: &Fields<'_, '_>, common: Common) -> DetectorParams {
 
 fn read_online(fields: &Fields<'_, '_>) -> OnlineParams {
     let input = read_input(fields);
-    let method = fields.choice("method", WatchMethod::Mmd, &WatchMethod::NAMES);
+    let method = fields.choice("method", WatchMethod::usual(input), &WatchMethod::NAMES);
     if !method.takes(input) {
         refuse(fields, "method", method.name(), input, &|input| {
             method.takes(input)
@@ -306,7 +311,7 @@ fn read_online(fields: &Fields<'_, '_>) -> OnlineParams {
         method,
         windows: read_windows(fields, method),
         ert: fields.int("ert", 5000, 2..=1_000_000),
-        every: fields.int("every", 10, 1..=1_000_000),
+        every: fields.int("every", usual_every(input), 1..=1_000_000),
     }
 }
 
@@ -444,7 +449,11 @@ fn refuse(
     let headline = format!("`{place}`: `{name}` cannot look at `{}`", input.name());
     let inputs = Input::NAMES.iter().filter(|(_, input)| takes(*input));
     let inputs: Vec<String> = inputs.map(|(input, _)| format!("`{input}`")).collect();
-    let help = Some(format!("`{name}` takes {}", inputs.join(", ")));
+    let mut help = format!("`{name}` takes {}", inputs.join(", "));
+    if input == Input::Error {
+        help += "; at `error` only `fisher` can look";
+    }
+    let help = Some(help);
     let on = if fields.has(key) { On::Value } else { On::Key };
     fields.problem(key, on, "other-input", headline, help);
 }

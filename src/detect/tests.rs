@@ -118,10 +118,13 @@ pub(super) fn params() -> DriftParams {
 }
 
 pub(super) fn fit(params: &DriftParams) -> Result<Fitted, Error> {
-    let features = features(80, 0.0, 1);
-    let pixels = Pixels::from_data(4, 4, 3, vec![128; 80 * 48]).unwrap();
+    fit_to(params, &features(80, 0.0, 1))
+}
+
+fn fit_to(params: &DriftParams, features: &Features) -> Result<Fitted, Error> {
+    let pixels = Pixels::from_data(4, 4, 3, vec![128; features.rows() * 48]).unwrap();
     let reference = ReferenceData {
-        features: &features,
+        features,
         pixels: &pixels,
         split: Split::Test,
         data: ContentHash::of(b"data"),
@@ -229,6 +232,84 @@ fn what_cannot_be_computed_is_never_no_drift() {
         "{:?}",
         possible.notes
     );
+}
+
+/// Answers of which the first `wrong` are not the true class.
+fn judged(rows: usize, wrong: usize, seed: u64) -> Features {
+    let answers = features(rows, 0.0, seed);
+    let told = answers.labels().iter().enumerate();
+    let truth = told.map(|(row, told)| (told + u32::from(row < wrong)) % 3);
+    let truth = truth.collect();
+    answers.with_truth(truth).unwrap()
+}
+
+fn of_errors() -> DriftParams {
+    let mut params = params();
+    params.detectors = vec![detector(Input::Error, TestKind::Fisher)];
+    params.online = vec![online(Input::Error, WatchMethod::Fisher)];
+    params
+}
+
+#[test]
+fn errors_that_rise_are_drift_and_without_labels_nobody_can_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut params = of_errors();
+    let picky = DetectorParams {
+        name: "picky".to_owned(),
+        min_effect: 0.45,
+        ..params.detectors[0].clone()
+    };
+    params.detectors.push(picky);
+    fit_to(&params, &judged(80, 8, 1))
+        .unwrap()
+        .save(folder.path())
+        .unwrap();
+    let fitted = Fitted::load(folder.path()).unwrap();
+    assert!(fitted.notes().is_empty(), "{:?}", fitted.notes());
+    let check = |new: &Features| fitted.check(new, Selection::All, &Cancel::new()).unwrap();
+    for (wrong, verdict) in [
+        (6, Verdict::NoDrift),
+        // Fewer are no alarm.
+        (0, Verdict::NoDrift),
+        (30, Verdict::Drift),
+    ] {
+        let checked = check(&judged(60, wrong, 2));
+        assert_eq!(checked.verdict, verdict, "{wrong}: {checked:?}");
+        let [one, picky] = checked.detectors.as_slice() else {
+            panic!("{checked:?}")
+        };
+        let expected = wrong as f64 / 60.0 - 0.1;
+        let measured = one.measured().unwrap();
+        assert!((measured.effect.unwrap() - expected).abs() < 1e-12);
+        assert_eq!(measured.effect, measured.features[0].effect);
+        assert!(!picky.is_drift(), "40 in a hundred more are not enough");
+    }
+    let all = features(60, 0.0, 2);
+    let rows = (0..60).map(|row| all.probabilities().unwrap().row(row).to_vec());
+    let unjudged = Features::of_probabilities(&rows.collect::<Vec<_>>()).unwrap();
+    let checked = check(&unjudged);
+    assert_eq!(checked.verdict, Verdict::Incomplete);
+    let (_, why) = checked.failed().next().unwrap();
+    assert!(why.contains("true classes"), "{why}");
+}
+
+#[test]
+fn a_stream_of_errors_raises_an_alarm_where_they_become_more() {
+    for wrong in [0, 8] {
+        let fitted = fit_to(&of_errors(), &judged(80, wrong, 1)).unwrap();
+        let note = "`online_fisher`: the model is never wrong on the reference; it is taken to be wrong once in 81";
+        let said = fitted.notes().iter().any(|one| one.contains(note));
+        assert_eq!(said, wrong == 0, "{:?}", fitted.notes());
+        let watch = &fitted.watches()[0];
+        for (wrong, is_alarm) in [(0, false), (30, true)] {
+            let rows = fitted.observations(watch, &judged(30, wrong, 2)).unwrap();
+            let mut online = watch.online.clone();
+            for row in 0..rows.rows() {
+                online.observe(rows.row(row)).unwrap();
+            }
+            assert_eq!(online.drift_since().is_some(), is_alarm);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A detector for a stream of answers, set up from the reference.
-//! Imports: drift, `detect::{detector, features, kind, params}`.
+//! Imports: drift, `detect::{detector, errors, features, kind, params}`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::drift::online::{
 use crate::drift::{Error, Sample};
 
 use super::detector::{Scales, unsure};
+use super::errors;
 use super::features::Input;
 use super::kind::WatchMethod;
 
@@ -36,7 +37,7 @@ pub struct Watch {
     pub input: Input,
     /// How it compares.
     pub method: WatchMethod,
-    /// One answer in so many is an observation.
+    /// One answer in so many is an observation; of [`Input::Error`], one answer that somebody judged.
     pub every: u64,
     /// Takes the observations that [`super::fitted::Fitted::observations`] makes; clone it and drive the clone.
     pub online: Online,
@@ -51,7 +52,10 @@ impl Watch {
     /// There are too few rows, they vary too little, or the run time takes too many simulated streams.
     pub(super) fn fit(spec: WatchSpec, reference: &Sample, seed: u64) -> Result<Self, Error> {
         let scales = scales(&spec, reference);
-        let rows = seen(&spec, &scales, reference)?;
+        let mut rows = seen(&spec, &scales, reference)?;
+        if spec.input == Input::Error {
+            rows = errors::with_one(&rows)?;
+        }
         let ert = spec.ert as f64;
         let windows = spec.windows.clone();
         let window = windows.first().copied().unwrap_or_default();
@@ -153,7 +157,8 @@ fn scales(spec: &WatchSpec, reference: &Sample) -> Scales {
 
 fn seen(spec: &WatchSpec, scales: &Scales, rows: &Sample) -> Result<Sample, Error> {
     match spec.method {
-        WatchMethod::Fisher => unsure(rows),
+        WatchMethod::Fisher if spec.input == Input::Margin => unsure(rows),
+        WatchMethod::Fisher => Ok(rows.clone()),
         WatchMethod::Mmd | WatchMethod::Lsdd | WatchMethod::Cvm => scales.apply(rows),
     }
 }

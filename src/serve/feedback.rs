@@ -143,6 +143,7 @@ async fn look_up(log: &Log, wanted: &Wanted) -> Result<Known, Refusal> {
         label: picture.label,
         model: picture.model,
         version: picture.version,
+        weights: picture.weights.parse().ok(),
     })
 }
 

@@ -5,11 +5,13 @@
 //! Whether a request is logged depends on its id alone, so its pictures are logged all or none.
 //!
 //! The thread knows the last predictions by their request's id, so feedback is checked in the order
-//! in which things happened; what it does not know any more, `feedback` looks up in the files.
+//! in which things happened; what it does not know any more, `feedback` looks up in the files. Whether an
+//! answer was right, it tells the detectors of drift of that model.
 //!
 //! Imports: base, `track::predictions`, `vision::image`, prometheus, tokio (the channel of a verdict),
-//! `serve::{answer, picture, model, metrics}`.
+//! `serve::{answer, drift, picture, model, metrics}`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +28,7 @@ use crate::vision::image::{Target, png};
 
 use super::Error;
 use super::answer::{likeliest, ranked};
+use super::drift::Tap;
 use super::model::Model;
 use super::picture::{Look, Seen};
 use super::recent::{Known, Recent, Verdict};
@@ -61,6 +64,9 @@ pub(super) struct Counters {
     pub(super) dropped: IntCounter,
     pub(super) feedback: IntCounterVec,
 }
+
+/// Where it is told whether an answer was right, by the names of the models that are watched for drift.
+pub(super) type Taps = BTreeMap<String, Arc<Tap>>;
 
 /// The log of a server, seen from its requests.
 pub(super) struct Log {
@@ -115,7 +121,7 @@ impl Log {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(super) fn start(settings: Settings, counters: Counters) -> Result<Self, Error> {
+    pub(super) fn start(settings: Settings, counters: Counters, taps: Taps) -> Result<Self, Error> {
         let (sender, messages) = sync_channel(REQUESTS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let dropped = counters.dropped.clone();
@@ -126,6 +132,7 @@ impl Log {
             recent: Recent::default(),
             waiting: Arc::clone(&waiting),
             counters,
+            taps,
             failed: None,
         };
         let started = std::thread::Builder::new()
@@ -248,6 +255,7 @@ struct Keeper {
     recent: Recent,
     waiting: Arc<AtomicUsize>,
     counters: Counters,
+    taps: Taps,
     /// When the disk failed last, if it has not worked since.
     failed: Option<Instant>,
 }
@@ -319,6 +327,7 @@ impl Keeper {
                 label: label.clone(),
                 model: model.name.clone(),
                 version: model.version.version.clone(),
+                weights: Some(model.weights),
             });
             let prediction = Prediction {
                 ts: at,
@@ -398,6 +407,9 @@ impl Keeper {
             let correct = if is_right { "true" } else { "false" };
             let labels = [known.model.as_str(), known.version.as_str(), correct];
             self.counters.feedback.with_label_values(&labels).inc();
+            if let (Some(tap), Some(weights)) = (self.taps.get(&known.model), known.weights) {
+                tap.push_feedback(weights, is_right);
+            }
         }
         Verdict::Accepted
     }
@@ -492,6 +504,7 @@ mod tests {
                 dropped: counter("dropped"),
                 feedback: IntCounterVec::new(options, &labels).unwrap(),
             },
+            taps: Taps::new(),
             failed: None,
         };
         let known = Known {
@@ -499,6 +512,7 @@ mod tests {
             label: "a".to_owned(),
             model: "m".to_owned(),
             version: "1".to_owned(),
+            weights: None,
         };
         keeper.recent.add("r", vec![known]);
         let say = |keeper: &mut Keeper| {

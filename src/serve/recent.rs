@@ -1,6 +1,8 @@
-//! The last answers by their request's id, for feedback that follows soon. Pure. Imports: nothing.
+//! The last answers by their request's id, for feedback that follows soon. Pure. Imports: base.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::ContentHash;
 
 /// Pictures that are remembered; of earlier ones the files tell.
 const PICTURES_MAX: usize = 10_000;
@@ -16,6 +18,8 @@ pub(super) struct Known {
     pub(super) model: String,
     /// Its version.
     pub(super) version: String,
+    /// Its weights; `None` where the files do not tell.
+    pub(super) weights: Option<ContentHash>,
 }
 
 /// What becomes of feedback.
@@ -98,6 +102,7 @@ mod tests {
             label: "a".to_owned(),
             model: "m".to_owned(),
             version: "1".to_owned(),
+            weights: None,
         }
     }
 

@@ -187,9 +187,9 @@ pub fn run(options: Options, cancel: &Cancel, observe: &Observer) -> Result<Drai
         max: config.batch_max,
         wait: config.batch_wait,
     };
-    let log = start_log(log, &config, &metrics)?;
     let taps = Taps::new();
     let (models, watched) = all_served(models, &metrics, &config, &taps);
+    let log = start_log(log, &config, &metrics, &models)?;
     let cannot_start = |error: std::io::Error| Error::Start {
         problem: error.to_string(),
     };
@@ -363,6 +363,7 @@ fn start_log(
     dir: Option<PathBuf>,
     config: &Config,
     metrics: &Metrics,
+    models: &[Arc<Served>],
 ) -> Result<Option<Arc<Log>>, Error> {
     let Some(dir) = dir.filter(|_| 0.0 < config.log.sample) else {
         return Ok(None);
@@ -373,7 +374,12 @@ fn start_log(
         pictures: config.log.pictures,
         bytes_max: config.log.bytes_max,
     };
-    let log = Log::start(settings, metrics.of_log())?;
+    let tapped = |served: &Arc<Served>| {
+        let tap = Arc::clone(served.drift.as_ref()?);
+        Some((served.name.clone(), tap))
+    };
+    let taps = models.iter().filter_map(tapped).collect();
+    let log = Log::start(settings, metrics.of_log(), taps)?;
     Ok(Some(Arc::new(log)))
 }
 

@@ -362,6 +362,14 @@ fn unknown_detectors_and_bad_parameters_are_named() {
             "`drift.detectors[0].test`: `ks` cannot look at `label`",
         ),
         (
+            "{detectors: [{input: error, test: mmd}]}",
+            "`drift.detectors[0].test`: `mmd` cannot look at `error`",
+        ),
+        (
+            "{online: [{input: error, method: cvm}]}",
+            "at `error` only `fisher` can look",
+        ),
+        (
             "{detectors: [{input: softmax}, {input: softmax, test: mmd}]}",
             "two detectors are called `softmax`",
         ),

@@ -19,7 +19,9 @@ train: {epochs: 3, batch_size: 8}
 drift:
   alpha: 0.0001
   detectors: [{input: softmax}, {input: properties}]
-  online: [{input: softmax, window: 20, ert: 5000, every: 2}]
+  online:
+    - {input: softmax, window: 20, ert: 5000, every: 2}
+    - {input: error, window: 12, ert: 1000}
   outlier: {method: none}
 serve: {drift: {window: 100}}
 ";
@@ -74,6 +76,35 @@ fn send(server: &Server, pictures: &[Vec<u8>]) {
     }
 }
 
+/// Returns what is answered, each with its place in the request.
+fn ask(server: &Server, pictures: &[Vec<u8>]) -> Vec<Value> {
+    let images: Vec<String> = pictures.iter().map(|picture| base64(picture)).collect();
+    let body = json!({"images": images}).to_string();
+    let answer = server.post("/predict/batch", "application/json", body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut answers = answer.json()["predictions"].as_array().unwrap().clone();
+    for (index, answer) in answers.iter_mut().enumerate() {
+        answer["index"] = json!(index);
+    }
+    answers
+}
+
+/// Says what each picture really shows.
+fn judge(server: &Server, answers: &[Value], truth: fn(&str) -> String) {
+    for answer in answers {
+        let label = truth(answer["label"].as_str().unwrap());
+        let body =
+            json!({"request_id": answer["request_id"], "index": answer["index"], "label": label});
+        let said = server.post("/feedback", "application/json", body.to_string());
+        assert_eq!(said.status, 202, "{}", said.text());
+    }
+}
+
+fn the_other(label: &str) -> String {
+    let other = if label == "across" { "along" } else { "across" };
+    other.to_owned()
+}
+
 fn detected(detector: &str) -> String {
     format!("cvops_drift_detected{{detector=\"{detector}\",model=\"classifier\"}}")
 }
@@ -115,7 +146,7 @@ fn drift_is_found_kept_over_a_restart_and_answered_once() {
     p.write(".cvops/config.yaml", ON_DRIFT);
     let server = p.serve_ready("");
     let watched = server.event("drift_watched");
-    let detectors = json!(["softmax", "properties", "online_softmax"]);
+    let detectors = json!(["softmax", "properties", "online_softmax", "online_error"]);
     assert_eq!(watched["detectors"], detectors);
     assert_eq!(watched["left_out"], json!([]));
     assert_eq!(told(&server)["state"], "watched");
@@ -202,7 +233,18 @@ fn detectors_of_another_model_are_refused_aloud_until_they_are_fitted_again() {
     let p = watched_project();
     let server = p.serve_ready("");
     server.event("drift_watched");
-    send(&server, &usual(4));
+    let answers = ask(&server, &usual(30));
+    judge(&server, &answers[..14], str::to_owned);
+    let (ok, too_few) = (
+        checks("online_error", "ok"),
+        checks("online_error", "too_few"),
+    );
+    wait_until("feedback is looked at", || 3.0 <= server.metric(&ok));
+    assert_eq!(server.metric(&detected("online_error")), 0.0);
+    judge(&server, &answers[14..29], the_other);
+    let found = detected("online_error");
+    wait_until("errors have become more", || server.metric(&found) == 1.0);
+    assert_eq!(server.event("drift")["detector"], "online_error");
     p.write("params.yaml", PARAMS.replace("epochs: 3", "epochs: 2"));
     p.ok("train");
     let reload = server.post("/models/classifier/reload", "application/json", "");
@@ -227,6 +269,13 @@ fn detectors_of_another_model_are_refused_aloud_until_they_are_fitted_again() {
     p.ok("drift fit");
     server.event("drift_watched");
     assert_eq!(told(&server)["state"], "watched");
+    // What was wrong of the network before is no error of this one. A reset comes after all that was said.
+    let before = server.metric(&too_few);
+    judge(&server, &answers[29..], the_other);
+    judge(&server, &ask(&server, &usual(1)), the_other);
+    let reset = server.post("/models/classifier/drift/reset", "text/plain", "");
+    assert_eq!(reset.status, 200, "{}", reset.text());
+    assert_eq!(server.metric(&too_few), before + 1.0);
     let unknown = server.post("/models/none/drift/reset", "text/plain", "");
     assert_eq!(unknown.outcome(), "404 model_not_found");
 }

@@ -52,7 +52,11 @@ pub(super) fn section(checked: &Checked, unreadable: usize) -> Section {
 
 fn after_drift(checked: &Checked) -> Vec<String> {
     let fired = |input: Input| checked.fired().any(|one| one.input == input);
-    let seen = if fired(Input::Properties) || fired(Input::Embedding) {
+    let is_error_alone = checked.fired().all(|one| one.input == Input::Error);
+    let seen = if is_error_alone {
+        "The model is wrong more often, while no other detector says that pictures or answers changed: what the \
+         labels mean may have changed, or they are wrong. Look at pictures of which model and label disagree."
+    } else if fired(Input::Properties) || fired(Input::Embedding) {
         "The pictures themselves changed. Look at those most unlike the reference and at the properties: if a \
          camera, a crop, a format or a conversion changed by mistake, mend that and check again."
     } else {

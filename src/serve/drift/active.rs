@@ -1,5 +1,6 @@
 //! The detectors of one model at work: a window of its last answers, which is compared with the
-//! reference, and streams that see one answer in so many. Imports: base, detect, drift, `serve::drift::*`.
+//! reference, and streams that see one answer, or one word of feedback, in so many.
+//! Imports: base, detect, drift, `serve::drift::*`.
 //!
 //! The window keeps of an answer what its detectors look at: at most so many rows of probabilities and
 //! embeddings.
@@ -9,9 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::base::{Cancel, ContentHash, clock};
-use crate::detect::OutlierScore;
 use crate::detect::checked::{Checked, Detected, Outcome};
 use crate::detect::fitted::{Fitted, Selection};
+use crate::detect::{Input, OutlierScore, Watch};
 use crate::drift::online::Online;
 
 use super::config::Every;
@@ -65,17 +66,23 @@ struct Stream {
     /// Position among the fitted ones.
     at: usize,
     online: Online,
-    /// Pictures since the last that it saw.
+    /// Pictures, or words of feedback, since the last that it saw.
     passed: u64,
+}
+
+/// Can a stream look at it, where this is `known` of pictures? Of errors, feedback tells.
+fn comes_in_stream(input: Input, known: Wants) -> bool {
+    input == Input::Error || known.include(input)
 }
 
 /// Does a server that finds out `known` about pictures know what any of these detectors look at?
 pub(super) fn can_look(fitted: &Fitted, known: Wants) -> bool {
     let of_windows = fitted.detectors().map(|one| one.input);
-    let of_streams = fitted.watches().iter().map(|watch| watch.input);
+    let mut of_streams = fitted.watches().iter().map(|watch| watch.input);
     let of_outliers = fitted.outliers().map(OutlierScore::input);
-    let mut all = of_windows.chain(of_streams).chain(of_outliers);
-    all.any(|input| known.include(input))
+    let mut others = of_windows.chain(of_outliers);
+    others.any(|input| known.include(input))
+        || of_streams.any(|input| comes_in_stream(input, known))
 }
 
 impl Active {
@@ -99,7 +106,7 @@ impl Active {
         }
         let mut streams = Vec::new();
         for (at, watch) in fitted.watches().iter().enumerate() {
-            if !known.include(watch.input) {
+            if !comes_in_stream(watch.input, known) {
                 left_out.push(watch.name.clone());
                 continue;
             }
@@ -208,6 +215,13 @@ impl Active {
         }
         self.window.push_back(answer.only(self.window_wants));
         self.fresh += 1;
+    }
+
+    /// Takes what somebody said about an answer: whether it was right.
+    pub(super) fn hear(&mut self, correct: bool, now: Instant, tell: &mut Tell<'_>) {
+        for stream in &mut self.streams {
+            stream.hear(&self.fitted, correct, now, tell);
+        }
     }
 
     /// Is it time to compare the window?
@@ -339,6 +353,30 @@ impl Active {
 
 impl Stream {
     fn take(&mut self, fitted: &Fitted, answer: &Answer, now: Instant, tell: &mut Tell<'_>) {
+        if self.standing.input == Input::Error {
+            return;
+        }
+        self.look(fitted, now, tell, |watch| {
+            let observed = fitted.observations(watch, &features([answer])?);
+            Ok(observed.map_err(|e| e.to_string())?.row(0).to_vec())
+        });
+    }
+
+    fn hear(&mut self, fitted: &Fitted, correct: bool, now: Instant, tell: &mut Tell<'_>) {
+        if self.standing.input == Input::Error {
+            let error = f64::from(u8::from(!correct));
+            self.look(fitted, now, tell, |_| Ok(vec![error]));
+        }
+    }
+
+    /// Takes an observation, if it is its turn.
+    fn look(
+        &mut self,
+        fitted: &Fitted,
+        now: Instant,
+        tell: &mut Tell<'_>,
+        observation: impl FnOnce(&Watch) -> Result<Vec<f64>, String>,
+    ) {
         let Some(watch) = fitted.watches().get(self.at) else {
             return;
         };
@@ -349,10 +387,8 @@ impl Stream {
         self.passed = 0;
         let online = &mut self.online;
         let step = guarded(|| {
-            let features = features([answer])?;
-            let observed = fitted.observations(watch, &features);
-            let observed = observed.map_err(|e| e.to_string())?;
-            online.observe(observed.row(0)).map_err(|e| e.to_string())
+            let row = observation(watch)?;
+            online.observe(&row).map_err(|e| e.to_string())
         });
         let news = match step {
             Ok(step) if step.statistic.is_none() => self.standing.waits(),
@@ -400,3 +436,6 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, 
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("this is a bug in cvops: the detector panicked".to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! What is measured of drift. The names are those of docs/guide/monitoring.md. Imports: prometheus,
-//! `serve::metrics`, vision, `serve::drift::{outliers, standing}`.
+//! detect, `serve::metrics`, vision, `serve::drift::{outliers, standing}`.
 //!
 //! Labels are the names of models and of detectors, which the parameters bound; never a feature, class or
 //! picture.
@@ -7,6 +7,7 @@
 use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use crate::base::clock;
+use crate::detect::features::Input;
 use crate::serve::Error;
 use crate::serve::metrics::Families;
 use crate::vision::image::PROPERTIES;
@@ -135,7 +136,7 @@ impl DriftMetrics {
             self.checks(model, &standing.name, result);
         }
         self.tell(model, standing);
-        if standing.looked_at.is_none() {
+        if standing.looked_at.is_none() && looks_by_itself(standing) {
             let now = clock::now().as_millisecond() as f64 / 1000.0;
             let this = [model, standing.name.as_str()];
             self.last_check.with_label_values(&this).set(now);
@@ -173,7 +174,7 @@ impl DriftMetrics {
                 }
             }
         }
-        if let Some(at) = standing.looked_at {
+        if let Some(at) = standing.looked_at.filter(|_| looks_by_itself(standing)) {
             let at = at.as_millisecond() as f64 / 1000.0;
             self.last_check.with_label_values(&this).set(at);
         }
@@ -262,4 +263,9 @@ impl DriftMetrics {
         let labels = [model, detector, result.label()];
         self.checks.with_label_values(&labels)
     }
+}
+
+/// Does it look because pictures come? Who waits for feedback is not late, however long nobody judges.
+fn looks_by_itself(standing: &Standing) -> bool {
+    standing.input != Input::Error
 }

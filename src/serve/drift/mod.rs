@@ -9,7 +9,7 @@
 //! Every detector looks at the probabilities, or at what follows from them. What others look at is found out
 //! on the way of a picture, if there are such detectors: its properties where it was decoded, what entered
 //! the last layer where the network computed it (`seen`). Single pictures are scored by the monitor
-//! (`outliers`).
+//! (`outliers`). Feedback goes the same way: whether an answer was right, which streams of errors look at.
 //!
 //! - Invariant: no detector looks at answers of other weights than those it was fitted to. Where there is
 //!   none that may, that is said and counted: silence is never "no drift".

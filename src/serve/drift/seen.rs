@@ -52,16 +52,19 @@ impl Wants {
             match input {
                 Input::Embedding => wants.embedding = true,
                 Input::Properties => wants.properties = true,
-                Input::Softmax | Input::Label | Input::Entropy | Input::Margin => {}
+                // Of errors, feedback tells.
+                Input::Softmax | Input::Label | Input::Entropy | Input::Margin | Input::Error => {}
             }
         }
         wants
     }
 
-    /// Is all found out that a detector of this input looks at?
+    /// Is all found out that a detector of this input looks at? No answer says whether it is right.
     pub(super) fn include(self, input: Input) -> bool {
         let needed = Self::of([input]);
-        (self.embedding || !needed.embedding) && (self.properties || !needed.properties)
+        input != Input::Error
+            && (self.embedding || !needed.embedding)
+            && (self.properties || !needed.properties)
     }
 }
 
@@ -155,7 +158,7 @@ pub(super) mod tests {
             ..plain(&[1.0])
         };
         assert!(wants.include(Input::Softmax) && wants.include(Input::Embedding));
-        assert!(!wants.include(Input::Properties));
+        assert!(!wants.include(Input::Properties) && !wants.include(Input::Error));
         assert!(whole.has(wants) && !plain(&[1.0]).has(wants));
         assert!(plain(&[1.0]).has(Wants::of([Input::Softmax, Input::Margin])));
         assert!(400 < whole.bytes());

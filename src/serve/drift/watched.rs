@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::base::hash::{HashAlgo, hash_file};
 use crate::base::{Cancel, ContentHash, ToDiagnostics};
 use crate::detect;
+use crate::detect::features::Input;
 use crate::detect::fitted::Fitted;
 use crate::serve::model::Model;
 use crate::serve::run::{Observer, ServerEvent};
@@ -51,6 +52,8 @@ pub(super) struct Watched {
     /// What was judged last: the weights, and what the folder held.
     judged: Option<(ContentHash, Option<Stamp>)>,
     rate: Rate,
+    /// Of answers that somebody judged.
+    judged_rate: Rate,
     /// Did anything change since it was kept?
     is_changed: bool,
 }
@@ -81,6 +84,7 @@ impl Watched {
             phase: Phase::Nothing,
             judged: None,
             rate: Rate::new(Instant::now()),
+            judged_rate: Rate::new(Instant::now()),
             is_changed: false,
         }
     }
@@ -140,7 +144,7 @@ impl Watched {
         misfit.map_err(|e| format!("`{shown}`: {}", told(&e)))?;
         if !can_look(&fitted, known(model)) {
             return Err(format!(
-                "none of the detectors in `{shown}` can look at answers of this model, which has no embeddings; add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
+                "none of the detectors in `{shown}` can look at answers of this model: embeddings are known of networks that were trained here, errors to streams alone (`drift.online`); add one of softmax, label, entropy, margin or properties to `drift.detectors`, then run `cvops drift fit`"
             ));
         }
         Ok((fitted, id))
@@ -202,6 +206,7 @@ impl Watched {
         }
         let left_out = active.left_out.clone();
         self.rate = Rate::new(Instant::now());
+        self.judged_rate = Rate::new(Instant::now());
         self.phase = Phase::Active(Box::new(active));
         self.is_changed = false;
         self.tap.want(model.weights, wants);
@@ -252,8 +257,7 @@ impl Watched {
     pub(super) fn take(&mut self, around: &Around, tapped: Tapped) -> bool {
         let answer = match tapped.seen {
             Seen::Answer(answer) => answer,
-            // No detector looks at it.
-            Seen::Feedback { correct: _ } => return false,
+            Seen::Feedback { correct } => return self.hear(around, tapped.weights, correct),
         };
         let now = Instant::now();
         match &mut self.phase {
@@ -288,6 +292,25 @@ impl Watched {
                 is_alarm
             }
         }
+    }
+
+    /// Takes whether an answer of the network with these `weights` was right; returns whether a detector found
+    /// drift for the first time.
+    fn hear(&mut self, around: &Around, weights: ContentHash, correct: bool) -> bool {
+        let Phase::Active(active) = &mut self.phase else {
+            return false;
+        };
+        // A canary's answers, or those of an earlier model.
+        if active.weights() != weights {
+            return false;
+        }
+        self.judged_rate.add();
+        self.is_changed = true;
+        let mut is_alarm = false;
+        active.hear(correct, Instant::now(), &mut |standing, news| {
+            is_alarm |= looked(around, &self.served, weights, standing, news);
+        });
+        is_alarm
     }
 
     /// Compares the window, if it is time to; returns whether a detector found drift for the first time.
@@ -328,9 +351,14 @@ impl Watched {
             return;
         };
         let images_per_s = self.rate.per_second(Instant::now());
+        let judged_per_s = self.judged_rate.per_second(Instant::now());
         for standing in active.standings() {
             if let Some(false_alarm) = standing.false_alarm {
-                let seconds = false_alarm.seconds(images_per_s);
+                let seconds = false_alarm.seconds(if standing.input == Input::Error {
+                    judged_per_s
+                } else {
+                    images_per_s
+                });
                 let name = &self.served.name;
                 around.metrics.false_alarm(name, &standing.name, seconds);
             }

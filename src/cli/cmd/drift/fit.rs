@@ -13,7 +13,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::params::{ParamsArg, section};
 use crate::detect::fitted::{Fitted, ReferenceData, reference_rows};
-use crate::detect::{DriftParams, Features};
+use crate::detect::{DriftParams, Features, Input};
 use crate::report::{Align, Table};
 use crate::vision;
 use crate::vision::image::Pixels;
@@ -121,11 +121,16 @@ fn show(ctx: &Ctx, args: &Args, fitted: &Fitted, split: &str) {
         ]);
     }
     for one in fitted.watches() {
+        let seen = if one.input == Input::Error {
+            "judged answers"
+        } else {
+            "answers"
+        };
         table.row([
             one.name.clone(),
             one.input.name().to_owned(),
             format!("online {}", one.method.name()),
-            format!("one in {} answers", one.online.ert() * one.every as f64),
+            format!("one in {} {seen}", one.online.ert() * one.every as f64),
         ]);
     }
     if let Some(one) = fitted.outliers() {
