@@ -209,3 +209,40 @@ fn see_numbers(values: &[f32], target: &Target, look: Look) -> Option<Seen> {
         pixels,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vision::image::{Channels, Filter};
+
+    #[test]
+    fn numbers_are_measured_as_the_picture_that_they_are_of() {
+        let target = Target {
+            height: 2,
+            width: 1,
+            channels: Channels::Rgb,
+            filter: Filter::Bilinear,
+            background: [0; 3],
+        };
+        let unit = || {
+            numbers(
+                vec![0.2, 0.2, 0.2, 1.0, 0.0, 0.0],
+                &target,
+                None,
+                Look::Away,
+            )
+        };
+        assert_eq!(unit().measured(Wants::default(), &target).properties, None);
+        let wants = Wants {
+            embedding: false,
+            properties: true,
+        };
+        let picture = levels(&[51.0, 51.0, 51.0, 255.0, 0.0, 0.0]);
+        let of_picture = picture.measured(wants, &target).properties;
+        assert!(
+            of_picture.is_some_and(|all| all[3] == 0.6),
+            "{of_picture:?}"
+        );
+        assert_eq!(unit().measured(wants, &target).properties, of_picture);
+    }
+}

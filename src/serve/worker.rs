@@ -149,3 +149,46 @@ fn forward(model: &Model, batch: &[Job]) -> Result<Vec<Row>, Failure> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::serve::drift::Wants;
+    use crate::serve::model::tests::tiny_model;
+
+    #[test]
+    fn an_embedding_is_told_to_those_who_want_it_and_changes_no_answer() {
+        let model = tiny_model();
+        let len = model.predictor.model().target.image_len();
+        let told = |wanted: [bool; 3]| {
+            let jobs = [0, 100, 255].into_iter().zip(wanted);
+            let jobs: Vec<Job> = jobs
+                .map(|(level, embedding)| Job {
+                    model: Arc::clone(&model),
+                    picture: Picture::Bytes(vec![level; len]),
+                    wants: Wants {
+                        embedding,
+                        properties: false,
+                    },
+                    since: Instant::now(),
+                    deadline: Instant::now(),
+                    answer: oneshot::channel().0,
+                })
+                .collect();
+            let (probabilities, embeddings): (Vec<_>, Vec<_>) =
+                forward(&model, &jobs).unwrap().into_iter().unzip();
+            (probabilities, embeddings)
+        };
+        let (expected, none) = told([false; 3]);
+        assert!(none.iter().all(Option::is_none));
+        let (all, embeddings) = told([true; 3]);
+        let width = model.predictor.embedding_width().unwrap();
+        let widths = embeddings.iter().flatten().map(Vec::len);
+        assert_eq!(widths.collect::<Vec<_>>(), [width; 3]);
+        let (some, of_one) = told([false, true, false]);
+        assert_eq!(of_one, [None, embeddings[1].clone(), None]);
+        assert_eq!([&all, &some], [&expected; 2], "bit by bit");
+    }
+}

@@ -260,8 +260,8 @@ fn every_series_of_dashboard_and_rules_is_exposed_by_a_server() {
     p.write("scores.json", "{\"accuracy\": 0.75}");
     p.ok("repro");
     // With detectors of drift, and with a shadow, which has series of its own.
-    let drift = "drift:\n  split: train\n  detectors: [{input: softmax}]\n  \
-        online: [{input: softmax, window: 4, ert: 20, every: 1}]\n  outlier: {method: none}\n";
+    let drift = "drift:\n  split: train\n  detectors: [{input: softmax}, {input: properties}]\n  \
+        online: [{input: softmax, window: 4, ert: 20, every: 1}]\n  outlier: {method: knn, fpr: 0.1}\n";
     let serve = "serve:\n  drift: {window: 10}\n  \
         models:\n    classifier: {model: models/classifier, shadow: models/classifier}\n";
     p.write("params.yaml", format!("{PARAMS}{drift}{serve}"));

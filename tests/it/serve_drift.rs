@@ -26,6 +26,17 @@ drift:
 serve: {drift: {window: 100}}
 ";
 
+/// Detectors of what enters the last layer and of pictures, of a small reference.
+const OF_PICTURES: &str = "\
+drift:
+  split: train
+  alpha: 0.001
+  detectors: [{input: embedding, test: ks}, {input: properties}]
+  online: [{input: embedding, window: 4, ert: 1000, every: 1}]
+  outlier: {method: knn, fpr: 0.1}
+serve: {drift: {window: 20}}
+";
+
 /// Says what was found once for each time that it is run.
 const ON_DRIFT: &str = "\
 on_drift:
@@ -135,11 +146,9 @@ fn drift_is_found_kept_over_a_restart_and_answered_once() {
     p.write(".cvops/config.yaml", ON_DRIFT);
     let server = p.serve_ready("");
     let watched = server.event("drift_watched");
-    assert_eq!(
-        watched["detectors"],
-        json!(["softmax", "online_softmax", "online_error"])
-    );
-    assert_eq!(watched["left_out"], json!(["properties"]));
+    let detectors = json!(["softmax", "properties", "online_softmax", "online_error"]);
+    assert_eq!(watched["detectors"], detectors);
+    assert_eq!(watched["left_out"], json!([]));
     assert_eq!(told(&server)["state"], "watched");
     // Nobody has looked: that is not "no drift".
     assert!(!exposes(&server, "cvops_drift_detected"));
@@ -308,6 +317,62 @@ fn what_was_kept_and_does_not_fit_is_set_aside() {
     assert_eq!(kept(), [name.clone(), aside]);
 }
 
+/// Detectors of embeddings and of pictures, and a score of single pictures, of the trained project `p`.
+fn strange_pictures_are_seen_by_what_looks_at_pictures(p: &Project, params: &str) {
+    p.write("params.yaml", format!("{params}{OF_PICTURES}"));
+    p.ok("drift fit");
+    let server = p.serve_ready("");
+    let names = ["embedding", "properties", "online_embedding"];
+    let watched = server.event("drift_watched");
+    let [window, pictures, stream] = names;
+    let scored = "embedding-knn";
+    assert_eq!(
+        watched["detectors"],
+        json!([window, pictures, stream, scored])
+    );
+    assert_eq!(watched["left_out"], json!([]));
+    let score =
+        |name: &str| format!("cvops_outlier_{name}{{detector=\"{scored}\",model=\"classifier\"}}");
+    let brightness = |name: &str| {
+        format!("cvops_image_property_{name}{{model=\"classifier\",property=\"brightness\"}}")
+    };
+    // There before the first picture.
+    for name in [score("total"), score("score_count"), brightness("count")] {
+        assert_eq!(server.metric(&name), 0.0, "{name}");
+    }
+    assert_eq!(server.metric(&score("expected_share")), 0.1);
+
+    // Those that it was fitted to, and some more.
+    let known: Vec<Vec<u8>> = (0..20).map(|i| stripes(i % 2, i)).collect();
+    send(&server, &known);
+    for name in [window, pictures] {
+        wait_until("the window is compared", || {
+            1.0 <= server.metric(&checks(name, "ok"))
+        });
+    }
+    assert_eq!(server.metric(&score("score_count")), 20.0);
+    let usual = server.metric(&score("total"));
+    assert!(usual <= 6.0, "{usual}");
+    let light = server.metric(&brightness("sum")) / server.metric(&brightness("count"));
+    assert!((0.3..0.7).contains(&light), "{light}");
+
+    send(&server, &dark(20));
+    for name in names {
+        let found = detected(name);
+        wait_until("drift is found", || server.metric(&found) == 1.0);
+    }
+    assert_eq!(server.metric(&score("score_count")), 40.0);
+    assert_eq!(server.metric(&score("total")), usual + 20.0);
+    // A picture that came as numbers is measured and scored like any other.
+    let numbers = json!({"instances": [vec![vec![[0.0; 3]; 16]; 16]]}).to_string();
+    let answer = server.post("/v1/models/classifier:predict", "application/json", numbers);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    wait_until("it is scored", || {
+        server.metric(&score("total")) == usual + 21.0
+    });
+    assert_eq!(server.metric(&brightness("count")), 41.0);
+}
+
 #[test]
 fn detectors_are_those_that_were_named_and_none_where_none_are_wanted() {
     let p = trained_project();
@@ -325,16 +390,7 @@ fn detectors_are_those_that_were_named_and_none_where_none_are_wanted() {
     );
     drop(server);
     let params = p.read("params.yaml");
-    // They look at pictures, which a server does not keep.
-    let of_pictures = "drift: {split: train, detectors: [{input: properties}], online: [], outlier: {method: none}}";
-    p.write("params.yaml", format!("{params}{of_pictures}\n"));
-    p.ok("drift fit");
-    let server = p.serve_ready("");
-    let refused = server.event("drift_refused");
-    let problem = refused["problem"].as_str().unwrap();
-    assert!(problem.contains("none of the detectors"), "{problem}");
-    assert_eq!(told(&server)["state"], "refused");
-    drop(server);
+    strange_pictures_are_seen_by_what_looks_at_pictures(&p, &params);
     p.write("params.yaml", format!("{params}serve: {{drift: false}}\n"));
     let server = p.serve_ready("");
     assert!(!exposes(&server, "cvops_drift_dropped_total"));

@@ -104,7 +104,7 @@ impl Active {
             let (name, test) = (one.name.clone(), one.test.name());
             windowed.push(Standing::new(name, one.input, Looks::Window, test));
         }
-        let mut streams = Vec::new();
+        let mut streams: Vec<Stream> = Vec::new();
         for (at, watch) in fitted.watches().iter().enumerate() {
             if !comes_in_stream(watch.input, known) {
                 left_out.push(watch.name.clone());
@@ -121,7 +121,7 @@ impl Active {
                 passed: 0,
             });
         }
-        let mut outliers = None;
+        let mut outliers: Option<Outliers> = None;
         if let Some(score) = fitted.outliers() {
             let found = Outliers::new(score, now);
             if known.include(score.input()) {
@@ -130,7 +130,7 @@ impl Active {
                 left_out.push(found.name);
             }
         }
-        let of_streams = streams.iter().map(|stream: &Stream| &stream.standing);
+        let of_streams = streams.iter().map(|stream| &stream.standing);
         let inputs = windowed.iter().chain(of_streams).map(|one| one.input);
         let of_outliers = outliers.as_ref().map(|one| one.input);
         let wants = Wants::of(inputs.chain(of_outliers));

@@ -218,6 +218,7 @@ impl DriftMetrics {
     /// Creates what is known of what scores single pictures, with 0.
     pub(super) fn begin_outliers(&self, model: &str, outliers: &Outliers) {
         let this = [model, outliers.name.as_str()];
+        self.checks(model, &outliers.name, LookResult::Error);
         self.outliers.with_label_values(&this);
         self.outlier_score.with_label_values(&this);
         let expected = self.outlier_expected.with_label_values(&this);

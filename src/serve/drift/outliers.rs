@@ -1,7 +1,7 @@
 //! Is a single picture strange to the model? Each answer is scored as it comes. Imports: base, detect,
 //! `serve::drift::{active, seen}`.
 //!
-//! Mahalanobis and PCA cost microseconds; nearest neighbours and LOF look at every row of the reference. So
+//! Mahalanobis and PCA cost a product with a matrix; nearest neighbours and LOF look at every row of the reference. So
 //! that pictures that come fast leave the monitor its time for the rest, scores have a share of it: what
 //! comes while that is spent is not scored. Which pictures those are does not depend on what they show.
 

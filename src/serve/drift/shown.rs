@@ -26,7 +26,7 @@ pub(in crate::serve) struct DriftInfo {
     /// What each detector says.
     pub(super) detectors: Vec<DetectorInfo>,
     /// Detectors that need more than a server has of a picture.
-    #[schema(example = json!(["embedding", "properties"]))]
+    #[schema(example = json!(["embedding"]))]
     pub(super) left_out: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub(in crate::serve) struct DetectorInfo {
     /// Its name.
     #[schema(example = "softmax")]
     pub(super) name: String,
-    /// What it looks at: `softmax`, `label`, `entropy` or `margin`.
+    /// What it looks at: `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties` or `error`.
     #[schema(example = "softmax")]
     pub(super) input: &'static str,
     /// `window`: the last pictures together; `stream`: one after the other.

@@ -234,7 +234,7 @@ pub(super) fn text(model: &str, event: &DriftEvent) -> String {
             if !left_out.is_empty() {
                 let _ = write!(
                     text,
-                    "; {} cannot look here, a server keeps no pictures and no embeddings (`cvops drift check` can)",
+                    "; {} cannot look here: the server does not know what they look at",
                     quoted(left_out)
                 );
             }
