@@ -7,8 +7,8 @@
 //! | `channels` | 1 (grey) or 3 (colour) | 1, 3 | 3 |
 //! | `filter` | how pictures are resized | `nearest`, `bilinear`, `catmullrom`, `lanczos3` | `bilinear` |
 //! | `background` | what shows through transparent pixels: grey, or `[red, green, blue]` | 0 to 255 | 255 (white) |
-//! | `val` | part of the training pictures kept for validation when no `val` folder is given | 0 to 0.5 | 0.1 |
-//! | `test` | part kept for the final test when no `test` folder is given | 0 to 0.5 | 0.2 |
+//! | `val` | part of the training pictures kept for validation when none are given | 0 to 0.5 | 0.1 |
+//! | `test` | part kept for the final test when none are given | 0 to 0.5 | 0.2 |
 //! | `seed` | decides which pictures those are | 0 to 4294967295 | 42 |
 //! | `max_corrupt` | part of all pictures that may be unreadable before the stage fails | 0 to 1 | 0.01 |
 //! | `min_per_class` | training pictures each class must have | 1 to 1000000 | 1 |
@@ -33,7 +33,7 @@ const HELD_OUT_MAX: f64 = 0.9;
 /// Largest picture file: no camera writes more, and it is read as a whole.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// How folders of pictures become prepared data; the module's table explains each key.
+/// How sets of pictures become prepared data; the module's table explains each key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocessParams {
     /// Size, channels, filter, background.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use snapbox::str;
 
 use crate::support::html::fetched;
+use crate::support::pictures::idx;
 use crate::support::{Exit, Project, check, project};
 
 /// Side of the pictures, and of their blocks of one colour.
@@ -299,6 +300,48 @@ fn what_is_excluded_is_not_prepared_and_the_check_passes() {
     // Written anew, the list is the same: reasons stay, nothing is forgotten.
     audit(&p, "--write-exclude data/exclude.txt", 0);
     assert_eq!(p.read("data/exclude.txt"), list);
+}
+
+#[test]
+fn lists_and_arrays_are_checked_as_folders_are() {
+    let p = dirty_project();
+    let mut table = "path,label,split\n".to_owned();
+    for split in ["test", "train", "val"] {
+        for class in ["cat", "dog"] {
+            for name in p.names(&format!("data/raw/{split}/{class}")) {
+                table += &format!("{split}/{class}/{name},{class},{split}\n");
+            }
+        }
+    }
+    p.write("data/raw/all.csv", table);
+    let of_list = audit(&p, "data/raw/all.csv --without-probe", 1);
+    assert_eq!(found(&of_list), found(&audit(&p, "--without-probe", 1)));
+
+    // The test picture is the first one of train.
+    let side = [SIDE, SIDE];
+    for (array, seeds) in [("train", (0..12).collect::<Vec<u32>>()), ("t10k", vec![0])] {
+        let values = seeds.iter().flat_map(|seed| mosaic(*seed).into_raw());
+        let values: Vec<u8> = values.step_by(3).collect();
+        let labels: Vec<u8> = seeds.iter().map(|seed| (seed % 2) as u8).collect();
+        let sizes = [&[labels.len() as u32][..], &side].concat();
+        p.write(
+            &format!("data/idx/{array}-images-idx3-ubyte"),
+            idx(&sizes, &values),
+        );
+        p.write(
+            &format!("data/idx/{array}-labels-idx1-ubyte"),
+            idx(&sizes[..1], &labels),
+        );
+    }
+    audit(
+        &p,
+        "data/idx --without-probe --no-fail --write-exclude list.txt",
+        0,
+    );
+    let expected =
+        "# leaks: the same picture as t10k-images-idx3-ubyte#0\ntrain-images-idx3-ubyte#0\n";
+    let list = p.read("list.txt");
+    assert!(list.contains(expected), "{list}");
 }
 
 #[test]

@@ -279,6 +279,33 @@ next: build the image `cvops:local` once, in a clone of cvops (`docker build -f 
 }
 
 #[test]
+fn a_manifest_stands_for_its_folder() {
+    let p = project();
+    p.pictures("data/img", &["across", "along"], 2);
+    let rows = |folder: &str| {
+        let rows = ["across", "along"].map(|class| format!("{folder}{class}/00.png,{class}\n"));
+        format!("path,label\n{}", rows.concat())
+    };
+    p.write("all.csv", rows("data/img/"));
+    check(
+        &p.cvops("init --template vision --data all.csv"),
+        str![[r#"
+--- stderr ---
+error: `all.csv` lies directly in the project folder, among what the pipeline writes
+ |
+ = help: move it and its pictures down, into a folder such as `data/images`: paths in it are relative to its folder
+[exit 2]
+"#]],
+    );
+    p.write("data/all.csv", rows("img/"));
+    p.ok("init --template vision --data data/all.csv");
+    // The dependency holds the pictures as well, and not what is made of them.
+    let stage = "--data data/all.csv --out prepared\n    deps:\n      - data\n";
+    let pipeline = p.read("pipeline.yaml");
+    assert!(pipeline.contains(stage), "{pipeline}");
+}
+
+#[test]
 fn a_folder_that_cannot_be_the_data_writes_nothing() {
     let p = project();
     p.pictures("across", &["x"], 2);

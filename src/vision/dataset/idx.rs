@@ -255,11 +255,12 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Error> {
     let file = fs::File::open(path).map_err(Error::io("open", path))?;
     let file = BufReader::new(file);
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    Ok(if is_packed {
+    let reader: Box<dyn Read> = if is_packed {
         Box::new(MultiGzDecoder::new(file))
     } else {
         Box::new(file)
-    })
+    };
+    Ok(reader)
 }
 
 /// Returns a closure that says what is wrong with the file `path`.

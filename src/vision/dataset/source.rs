@@ -75,15 +75,6 @@ impl PictureSource {
         }))
     }
 
-    /// Returns the folder below which the pictures are files; `None` if they are none.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        match &self.0 {
-            Held::Files(folder) => Some(folder),
-            Held::Arrays(_) => None,
-        }
-    }
-
     /// Returns the hash of a picture's content: of the bytes of its file, whatever their number, or of its
     /// values.
     ///

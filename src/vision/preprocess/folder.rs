@@ -1,13 +1,12 @@
 //! Where prepared data goes: the checks before writing, and the swap at the end.
 //!
-//! Imports: `base::fs`, `dataset`, `shard` (the manifest's name).
+//! Imports: `base::fs`, `shard` (the manifest's name).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::fs as files;
 use crate::vision::Error;
-use crate::vision::dataset::{Dataset, PictureSource};
 use crate::vision::shard;
 
 /// Ending of the folder being written, beside the target.
@@ -86,7 +85,7 @@ pub(super) fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
     let (Ok(inside), Ok(outside)) = (fs::canonicalize(input), absolute(out)) else {
         return Ok(());
     };
-    // Beside a manifest the output may lie, though not among the pictures that it lists.
+    // The output may lie beside a manifest. A folder in which its pictures are is not ours.
     let is_file = inside.is_file();
     if inside.starts_with(&outside) || (!is_file && outside.starts_with(&inside)) {
         return Err(Error::OutputInsideInput {
@@ -108,30 +107,6 @@ pub(super) fn check_places(input: &Path, out: &Path) -> Result<(), Error> {
             path: out.to_owned(),
         })
     }
-}
-
-/// Refuses an output folder in which a picture lies that a manifest lists.
-pub(super) fn check_pictures(
-    input: &Path,
-    source: &PictureSource,
-    dataset: &Dataset,
-    out: &Path,
-) -> Result<(), Error> {
-    let folder = source.folder().map(fs::canonicalize);
-    let (Some(Ok(folder)), Ok(outside)) = (folder, absolute(out)) else {
-        return Ok(());
-    };
-    let Ok(below) = outside.strip_prefix(&folder) else {
-        return Ok(());
-    };
-    let mut paths = dataset.images.iter().map(|image| Path::new(&image.path));
-    if paths.any(|path| path.starts_with(below)) {
-        return Err(Error::OutputInsideInput {
-            input: input.to_owned(),
-            out: out.to_owned(),
-        });
-    }
-    Ok(())
 }
 
 /// Returns the absolute form of a path whose last parts may not exist yet.

@@ -19,7 +19,7 @@ use crate::vision::image::{ImageError, Pixels, fit, thumbnail};
 use crate::vision::params::PreprocessParams;
 use crate::vision::shard::{self, IndexLine, Manifest, ShardEntry};
 
-use super::folder::{OutputFolder, check_pictures, check_places};
+use super::folder::{OutputFolder, check_places};
 use super::moments::Moments;
 
 /// Largest shard file; large pictures make shards of fewer pictures than asked for.
@@ -89,7 +89,6 @@ pub fn preprocess(
     check_places(input, out)?;
     let dataset = scan(input)?;
     let source = PictureSource::open(input)?;
-    check_pictures(input, &source, &dataset, out)?;
     observer.notify(PreprocessEvent::Scanned {
         images: dataset.images.len(),
         classes: dataset.classes.len(),
