@@ -10,7 +10,7 @@
 //! labels, in digits, unless `classes.txt` names them: line 1 is label 0. A picture's path is the name of
 //! its array and its number, from 0: `train-images-idx3-ubyte#12`. Other files mean nothing here.
 //!
-//! Format: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", section "File
+//! Format: Y. `LeCun`, C. Cortes and C. Burges, "The MNIST database of handwritten digits", section "File
 //! formats". Imports: `base::units`, `dataset::{found, idx::array, scan, split}`.
 
 mod array;

@@ -129,7 +129,8 @@ fn names_are_digits_or_lines() {
 
 #[test]
 fn files_must_fit_each_other() {
-    let refuse = |change: &dyn Fn(&mut Vec<(&'static str, Vec<u8>)>)| {
+    type Files = Vec<(&'static str, Vec<u8>)>;
+    let refuse = |change: &dyn Fn(&mut Files)| {
         let mut files = small();
         change(&mut files);
         let dir = folder(&files);
