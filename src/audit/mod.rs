@@ -24,6 +24,7 @@ mod finding;
 #[cfg(test)]
 mod fixtures;
 mod folds;
+mod groups;
 mod lbfgs;
 mod leak;
 mod learned;
