@@ -292,6 +292,9 @@ pub struct Item {
     pub detail: String,
     /// The file that it is compared with.
     pub other: Option<Place>,
+    /// If it is about several pictures, these, the gravest first; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Item>,
     /// Its row in `Pictures`, for those who show it.
     #[serde(skip)]
     pub row: Option<usize>,

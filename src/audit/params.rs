@@ -1,11 +1,12 @@
 //! How pictures are checked: the numbers that decide what counts as odd. Imports: vision,
-//! `audit::finding`.
+//! `audit::{finding, learned}`.
 
 use std::collections::BTreeMap;
 
 use crate::vision::params::PreprocessParams;
 
 use super::finding::Check;
+use super::learned::LearnedParams;
 
 /// When two pictures are nearly the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct AuditParams {
     /// Effect (standard deviations for properties, Cramér's V for labels) from which on a significant
     /// difference between splits counts.
     pub min_effect: f64,
+    /// What counts as doubtful by what is learnt from the pictures.
+    pub learned: LearnedParams,
     /// Limits other than the default ones of `Check::default_limit`; `None`: as many as there are.
     pub limits: BTreeMap<Check, Option<usize>>,
 }
@@ -54,6 +57,7 @@ impl AuditParams {
     #[must_use]
     pub fn new(preprocess: PreprocessParams) -> Self {
         Self {
+            learned: LearnedParams::new(preprocess.seed),
             preprocess,
             near: NearParams::USUAL,
             outlier_z: 3.5,
