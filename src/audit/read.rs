@@ -26,7 +26,7 @@ use super::error::Error;
 use super::pictures::{Picture, Pictures};
 
 /// Sides of the pictures that are kept.
-pub(super) const SIDE: u32 = 35;
+const SIDE: u32 = 35;
 /// Pictures whose results are held beside the table at a time.
 const PORTION: usize = 1024;
 /// Bytes that pictures at the model's size may take at a time, twice; and how many pictures there are

@@ -17,7 +17,7 @@ fn predictor(classes: &[&str]) -> Predictor {
     Predictor::untrained(&Preset::Resnet8.spec(), target, classes)
 }
 
-fn begin<'a>(asked: Asked<'a>, probe: Probe) -> (Result<Option<Asking<'a>>, Error>, Vec<String>) {
+fn begin(asked: Asked<'_>, probe: Probe) -> (Result<Option<Asking<'_>>, Error>, Vec<String>) {
     let mut notes = Vec::new();
     let classes = ["a", "b"].map(str::to_owned);
     let begun = Asking::begin(asked, &classes, probe, 1, &mut notes);
@@ -46,19 +46,20 @@ fn answers_in_batches_are_those_of_all_at_once() {
     let answers = asking.finish(&mut later).unwrap();
     assert!(notes.is_empty() && later.is_empty());
     let observed = model.observe(&all, &Cancel::new()).unwrap();
-    let said: Vec<Said> = observed
-        .logits
-        .probabilities()
-        .iter()
-        .map(|row| Said::new(row, 1))
-        .collect();
-    assert_eq!(answers.said, said);
+    let expected = observed.logits.probabilities();
+    assert_eq!(answers.said.len(), expected.len());
+    for (said, row) in answers.said.iter().zip(&expected) {
+        assert!((said.of_label - row[1]).abs() < 1e-6, "{said:?} {row:?}");
+    }
     let (seen, embeddings) = (answers.seen.unwrap(), observed.embeddings.unwrap());
     assert_eq!(
         (seen.source, seen.width),
         (FeatureSource::Embedding, embeddings.width)
     );
-    assert_eq!(seen.values, embeddings.rows);
+    assert_eq!(seen.values.len(), embeddings.rows.len());
+    for (seen, expected) in seen.values.iter().zip(&embeddings.rows) {
+        assert!((seen - expected).abs() <= 1e-4 * expected.abs().max(1.0));
+    }
 }
 
 #[test]

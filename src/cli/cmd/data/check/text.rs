@@ -99,6 +99,15 @@ fn details(ctx: &Ctx, findings: &[Finding]) -> String {
         text.push_str(&format!("\n{}: {}", finding.check.id(), finding.help));
         for item in finding.items.iter().take(most) {
             text.push_str(&format!("\n  {}", line(item)));
+            for picture in item.pictures.iter().take(most) {
+                text.push_str(&format!("\n    {}", line(picture)));
+            }
+            if most < item.pictures.len() {
+                text.push_str(&format!(
+                    "\n    and {} more (-v)",
+                    item.pictures.len() - most
+                ));
+            }
         }
         if most < finding.count {
             text.push_str(&format!("\n  and {} more (-v)", finding.count - most));
