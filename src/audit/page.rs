@@ -191,6 +191,7 @@ fn of_finding(finding: &Finding, audit: &Audit, pictures: &Pictures, shown: usiz
                 .to_owned(),
             });
             blocks.extend(cut(learned.segments.len(), ROWS_MAX));
+            blocks.extend(items::of_groups(finding, audit, pictures, shown));
         }
         (_, _) => blocks.extend(items::blocks(finding, audit, pictures, shown)),
     }

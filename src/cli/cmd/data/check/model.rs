@@ -39,7 +39,13 @@ impl Model {
         }
         Ok(match load(&path) {
             Ok(predictor) => Self::Usual(Box::new(predictor)),
-            Err(error) => Self::Broken(format!("`{USUAL}` cannot be loaded: {error}")),
+            Err(error) => {
+                // As it is seen from there.
+                let error = error
+                    .to_string()
+                    .replace(&format!("`{}/", dir.display()), "`");
+                Self::Broken(format!("`{USUAL}` cannot be loaded: {error}"))
+            }
         })
     }
 
