@@ -11,7 +11,7 @@ use super::copied::{self, Remedy, remedies};
 use super::copies::{Copies, copies};
 use super::error::Error;
 use super::files;
-use super::finding::Audit;
+use super::finding::{Audit, Check, Finding};
 use super::leak::{LeakAccuracy, leak_accuracy};
 use super::learned::{Evidence, learn};
 use super::outliers;
@@ -93,6 +93,7 @@ pub fn check(
     let leak_accuracy = accuracy(&pictures, &copies, answers.as_ref(), &mut notes);
     let compared = splits::compare(&pictures, params)?;
     notes.extend(compared.notes);
+    let mut left_out = compared.left_out;
 
     let mut findings = files::findings(&pictures, &reading.unusable);
     findings.extend(classes::findings(&survey, &counts, params));
@@ -109,11 +110,13 @@ pub fn check(
             let learned = learn(evidence, &params.learned, cancel)?;
             notes.extend(learned.notes.iter().cloned());
             findings.extend(learned.findings(&pictures.classes));
+            left_out.extend(learned.left_out());
             Some(learned)
         }
         Probe::Skipped => {
             let note = "labels, weak segments and shortcuts were not checked (`--without-probe`)";
             notes.push(note.to_owned());
+            left_out.extend([Check::LabelErrors, Check::Shortcuts, Check::WeakSegments]);
             None
         }
     };
@@ -128,6 +131,7 @@ pub fn check(
             counts,
             images: pictures.rows.len(),
             excluded: reading.excluded,
+            clean: clean(&findings, &left_out),
             findings,
             leak_accuracy,
             learned,
@@ -136,6 +140,14 @@ pub fn check(
         pictures,
         remedies,
     })
+}
+
+/// Returns the checks that found nothing and were not left out.
+fn clean(findings: &[Finding], left_out: &[Check]) -> Vec<Check> {
+    let has_found = |check: Check| findings.iter().any(|finding| finding.check == check);
+    let mut clean = Check::ALL.to_vec();
+    clean.retain(|check| !has_found(*check) && !left_out.contains(check));
+    clean
 }
 
 fn counts(pictures: &Pictures) -> ClassCounts {

@@ -327,6 +327,9 @@ pub struct Audit {
     pub excluded: usize,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// Checks that were made and found nothing; those that are in neither list were not made, and a note
+    /// says why.
+    pub clean: Vec<Check>,
     /// What a model's accuracy becomes without leaked pictures; `null` without leaks or model.
     pub leak_accuracy: Option<LeakAccuracy>,
     /// What was learnt from the pictures about labels, segments and shortcuts; `null` if nobody asked.

@@ -1,6 +1,6 @@
 //! What can be learnt from the pictures about the pictures: doubtful labels, weak segments, shortcuts.
-//! Imports: base, drift, vision, `audit::{asking, columns, confident, error, features, folds, pictures,
-//! probe, segments, shortcut}`; `learned::findings` also `audit::{finding, outliers}`.
+//! Imports: base, drift, vision, `audit::{asking, columns, confident, error, features, finding, folds, pictures,
+//! probe, segments, shortcut}`; `learned::findings` also `audit::outliers`.
 //!
 //! A probe learns the classes from four fifths of all pictures, of all splits, and is asked about the
 //! last fifth, five times. A probe that is often wrong itself may not doubt labels: then there is a note
@@ -19,6 +19,7 @@ use super::columns::{Measure, measures};
 use super::confident::{LabelErrors, Ranking, label_errors};
 use super::error::Error;
 use super::features::{FeatureSource, Features};
+use super::finding::Check;
 use super::folds::folds;
 use super::pictures::Pictures;
 use super::probe::{Said, Task, out_of_fold};
@@ -272,6 +273,19 @@ fn judge(
             Some((Judge::Model, unseen, said))
         }
         _ => of_probe.map(|said| (Judge::Probe, all.collect(), said)),
+    }
+}
+
+impl Learned {
+    /// Returns the checks that could not be made.
+    pub(super) fn left_out(&self) -> Vec<Check> {
+        let checks = [
+            (Check::LabelErrors, self.labels.is_none()),
+            (Check::Shortcuts, self.shortcuts.is_empty()),
+            (Check::WeakSegments, self.judge.is_none()),
+        ];
+        let left_out = checks.into_iter().filter(|(_, is_left_out)| *is_left_out);
+        left_out.map(|(check, _)| check).collect()
     }
 }
 

@@ -127,6 +127,14 @@ fn verdict(audit: &Audit) -> Section {
             caption: String::new(),
         });
     }
+    if !audit.clean.is_empty() {
+        let clean = audit.clean.iter().map(|check| format!("`{}`", check.id()));
+        let clean: Vec<String> = clean.collect();
+        blocks.push(Block::Prose(format!(
+            "Nothing was found by {}.",
+            clean.join(", ")
+        )));
+    }
     Section {
         heading: "Verdict".to_owned(),
         blocks,

@@ -3,7 +3,6 @@
 use super::super::asking::Seen;
 use super::super::copies::copies;
 use super::super::drawn::{Drawn, table};
-use super::super::finding::Check;
 use super::super::params::NearParams;
 use super::*;
 
@@ -133,6 +132,8 @@ fn a_probe_that_does_not_know_the_classes_doubts_no_label() {
         .map(|row| Drawn::new(row, Split::Train, (row % 2) as u32))
         .collect();
     let learned = learnt(&table(&noise));
+    let left_out = [Check::LabelErrors, Check::WeakSegments];
+    assert_eq!(learned.left_out(), left_out);
     assert_eq!((learned.labels, learned.judge), (None, None));
     assert!(learned.balanced_accuracy.unwrap() < 0.8);
     assert!(

@@ -34,6 +34,11 @@ pub(super) fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
             ctx.out.result(&details);
         }
     }
+    if ctx.out.is_verbose() && !audit.clean.is_empty() {
+        let clean: Vec<&str> = audit.clean.iter().map(|check| check.id()).collect();
+        ctx.out
+            .note(&format!("nothing found: {}", clean.join(", ")));
+    }
     if let Some(text) = accuracy(audit) {
         ctx.out.result(&format!("accuracy {text}"));
     }
