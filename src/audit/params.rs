@@ -13,10 +13,10 @@ use super::learned::LearnedParams;
 pub struct NearParams {
     /// Bits in which the difference hashes (64 bits) of candidates may differ, 0..=7.
     pub hash_bits_max: u32,
-    /// Root mean square difference of the fitted pictures up to which they are the same, as a part of
+    /// Root mean square difference of the pictures at 35×35 up to which they are the same, as a part of
     /// the range of values, 0..=1.
     pub rmse_max: f64,
-    /// Correlation of the fitted pictures from which on they are the same, 0..=1.
+    /// Correlation of the pictures at 35×35 from which on they are the same, 0..=1.
     pub correlation_min: f64,
 }
 
