@@ -9,16 +9,26 @@ pub(super) struct Bins {
 }
 
 impl Bins {
-    /// Cuts `values` at their quantiles into at most `count` bins; equal values stay together, so there
-    /// may be fewer.
+    /// Cuts `values` into at most `count` bins that hold about as many each. Equal values stay together, so
+    /// each cut lies between two different values, at the place that is nearest to the quantile: where one
+    /// value is frequent it has a bin of its own, and the others have theirs. One bin if there is only one
+    /// value.
     pub(super) fn quantiles(values: &[f64], count: usize) -> Self {
         let sorted = sorted(values);
+        // Where another value begins, ascending.
+        let places: Vec<usize> = (1..sorted.len())
+            .filter(|at| sorted[at - 1] < sorted[*at])
+            .collect();
+        let nearest = |quantile: usize| {
+            let above = places.partition_point(|place| *place < quantile);
+            let around = &places[above.saturating_sub(1)..places.len().min(above + 1)];
+            around.iter().min_by_key(|place| place.abs_diff(quantile))
+        };
         let mut cuts: Vec<f64> = (1..count)
-            .filter_map(|at| sorted.get(at * sorted.len() / count).copied())
+            .filter_map(|at| nearest(at * sorted.len() / count))
+            .map(|place| sorted[*place])
             .collect();
         cuts.dedup();
-        // Nothing lies below the least value.
-        cuts.retain(|cut| sorted.first().is_some_and(|least| least < cut));
         Self { cuts }
     }
 
@@ -73,10 +83,28 @@ mod tests {
         assert_eq!(Bins::quantiles(&[5.0; 40], 4).len(), 1);
         assert_eq!(Bins::quantiles(&[], 4).len(), 1);
         let mostly = [vec![0.0; 90], vec![1.0; 10]].concat();
-        assert_eq!(Bins::quantiles(&mostly, 4).len(), 1);
+        assert_eq!(Bins::quantiles(&mostly, 4).len(), 2);
         let bins = Bins::values_or_quantiles(&mostly, 4);
         assert_eq!((bins.len(), bins.of(0.0), bins.of(1.0)), (2, 0, 1));
         assert_eq!(Bins::values_or_quantiles(&[], 4).len(), 1);
+    }
+
+    #[test]
+    fn a_frequent_value_leaves_the_others_their_bins() {
+        // Half of the pictures are grey: saturation 0.
+        let saturation: Vec<f64> = (0..200_u32)
+            .map(|row| f64::from(row.saturating_sub(99)))
+            .collect();
+        let bins = Bins::quantiles(&saturation, 4);
+        let mut counts = [0; 4];
+        for value in &saturation {
+            counts[bins.of(*value)] += 1;
+        }
+        // The first two cuts fall together.
+        assert_eq!((bins.len(), counts), (3, [100, 50, 50, 0]));
+        let high = [vec![0.5; 5], vec![1.0; 95]].concat();
+        let bins = Bins::quantiles(&high, 4);
+        assert_eq!((bins.len(), bins.of(0.5), bins.of(1.0)), (2, 0, 1));
     }
 
     proptest! {

@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use crate::base::{Cancel, Observer};
-use crate::vision::dataset::{ClassCounts, Exclusions, Split};
-use crate::vision::predict::Predictor;
+use crate::vision::dataset::{ClassCounts, Exclusions, Split, survey};
 
+use super::asking::{Answers, Asked, Asking, Probe};
 use super::classes;
 use super::copied::{self, Remedy, remedies};
 use super::copies::{Copies, copies};
 use super::error::Error;
 use super::files;
-use super::finding::Audit;
+use super::finding::{Audit, Check, Finding};
 use super::leak::{LeakAccuracy, leak_accuracy};
-use super::learned::{LearnedParams, learn};
+use super::learned::{Evidence, learn};
 use super::outliers;
 use super::params::AuditParams;
 use super::pictures::Pictures;
-use super::read::{AuditEvent, read};
+use super::read::{AuditEvent, Source, read};
 use super::splits;
 
 /// What is to be checked, and how.
@@ -35,26 +35,6 @@ pub struct Request<'a> {
     pub probe: Probe,
 }
 
-/// A model that is asked about the pictures.
-#[derive(Clone, Copy)]
-pub enum Asked<'a> {
-    /// None.
-    Nobody,
-    /// One that happened to be there: it is passed over with a note if it does not fit the pictures.
-    Found(&'a Predictor),
-    /// One that was named: that it knows other classes is an error.
-    Named(&'a Predictor),
-}
-
-/// Whether a classifier of the pictures' features is trained to check them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// It is.
-    Trained,
-    /// It is not: what it would find stays unknown.
-    Skipped,
-}
-
 /// What a check found, and what it looked at.
 #[derive(Debug)]
 pub struct Checked {
@@ -69,7 +49,7 @@ pub struct Checked {
 /// Checks a folder of pictures.
 ///
 /// # Errors
-/// It is no dataset with two classes, the named model knows other classes, a statistic cannot be
+/// It is no dataset with two classes, the named model knows other classes or fails, a statistic cannot be
 /// computed, or `cancel` was requested.
 pub fn check(
     request: Request<'_>,
@@ -77,17 +57,30 @@ pub fn check(
     observer: &dyn Observer<AuditEvent>,
 ) -> Result<Checked, Error> {
     let params = request.params;
+    let survey = survey(request.input)?;
+    let mut notes = Vec::new();
+    let mut asking = Asking::begin(
+        request.model,
+        &survey.dataset.classes,
+        request.probe,
+        params.preprocess.seed,
+        &mut notes,
+    )?;
+    let source = Source {
+        input: request.input,
+        survey: &survey,
+        exclusions: request.exclusions,
+    };
     let reading = read(
-        request.input,
+        source,
         &params.preprocess,
-        request.exclusions,
+        asking.as_mut(),
         cancel,
         observer,
     )?;
     observer.notify(AuditEvent::Read);
     let pictures = reading.pictures;
-    let mut notes = Vec::new();
-    let model = fitting(request.model, &pictures, params, &mut notes)?;
+    let answers = asking.and_then(|asking| asking.finish(&mut notes));
     let counts = counts(&pictures);
     let copies = copies(&pictures, &params.near, cancel)?;
     if copies.crowded != 0 {
@@ -97,29 +90,33 @@ pub fn check(
             copies.crowded
         ));
     }
+    let leak_accuracy = accuracy(&pictures, &copies, answers.as_ref(), &mut notes);
     let compared = splits::compare(&pictures, params)?;
     notes.extend(compared.notes);
+    let mut left_out = compared.left_out;
 
     let mut findings = files::findings(&pictures, &reading.unusable);
-    findings.extend(classes::findings(&reading.survey, &counts, params));
+    findings.extend(classes::findings(&survey, &counts, params));
     findings.extend(copied::findings(&pictures, &copies));
     findings.extend(outliers::findings(&pictures, params)?);
     findings.extend(compared.findings);
     let learned = match request.probe {
         Probe::Trained => {
-            let learned = learn(
-                &pictures,
-                model,
-                &LearnedParams::new(params.preprocess.seed),
-                cancel,
-            )?;
+            let evidence = Evidence {
+                pictures: &pictures,
+                groups: &copies.groups,
+                answers,
+            };
+            let learned = learn(evidence, &params.learned, cancel)?;
             notes.extend(learned.notes.iter().cloned());
             findings.extend(learned.findings(&pictures.classes));
+            left_out.extend(learned.left_out());
             Some(learned)
         }
         Probe::Skipped => {
             let note = "labels, weak segments and shortcuts were not checked (`--without-probe`)";
             notes.push(note.to_owned());
+            left_out.extend([Check::LabelErrors, Check::Shortcuts, Check::WeakSegments]);
             None
         }
     };
@@ -127,7 +124,6 @@ pub fn check(
     for finding in &mut findings {
         finding.limit = params.limit(finding.check);
     }
-    let leak_accuracy = accuracy(&pictures, &copies, model, &mut notes, cancel)?;
     let remedies = remedies(&pictures, &reading.unusable, &copies);
     Ok(Checked {
         audit: Audit {
@@ -135,6 +131,7 @@ pub fn check(
             counts,
             images: pictures.rows.len(),
             excluded: reading.excluded,
+            clean: clean(&findings, &left_out),
             findings,
             leak_accuracy,
             learned,
@@ -145,39 +142,12 @@ pub fn check(
     })
 }
 
-/// Returns the model if it sees the pictures as they are fitted; else a note says why it is not asked.
-fn fitting<'a>(
-    asked: Asked<'a>,
-    pictures: &Pictures,
-    params: &AuditParams,
-    notes: &mut Vec<String>,
-) -> Result<Option<&'a Predictor>, Error> {
-    let (model, is_named) = match asked {
-        Asked::Nobody => return Ok(None),
-        Asked::Found(model) => (model, false),
-        Asked::Named(model) => (model, true),
-    };
-    let described = model.model();
-    if described.classes != pictures.classes {
-        if is_named {
-            return Err(Error::OtherClasses {
-                model: described.classes.clone(),
-                data: pictures.classes.clone(),
-            });
-        }
-        // Data grow by a class, and are checked before the next training.
-        notes.push("the model was not asked: it knows other classes than the data has".to_owned());
-        return Ok(None);
-    }
-    if described.target == params.preprocess.target {
-        return Ok(Some(model));
-    }
-    notes.push(
-        "the model was not asked: it was trained on pictures of another size, or prepared in another \
-         way, than `preprocess` in params.yaml says"
-            .to_owned(),
-    );
-    Ok(None)
+/// Returns the checks that found nothing and were not left out.
+fn clean(findings: &[Finding], left_out: &[Check]) -> Vec<Check> {
+    let has_found = |check: Check| findings.iter().any(|finding| finding.check == check);
+    let mut clean = Check::ALL.to_vec();
+    clean.retain(|check| !has_found(*check) && !left_out.contains(check));
+    clean
 }
 
 fn counts(pictures: &Pictures) -> ClassCounts {
@@ -191,12 +161,11 @@ fn counts(pictures: &Pictures) -> ClassCounts {
 fn accuracy(
     pictures: &Pictures,
     copies: &Copies,
-    model: Option<&Predictor>,
+    answers: Option<&Answers>,
     notes: &mut Vec<String>,
-    cancel: &Cancel,
-) -> Result<Option<LeakAccuracy>, Error> {
-    if let Some(model) = model {
-        return leak_accuracy(pictures, copies, model, cancel);
+) -> Option<LeakAccuracy> {
+    if let Some(answers) = answers {
+        return leak_accuracy(pictures, copies, &answers.said);
     }
     let has_leaks = super::leak::leaked(pictures, copies).contains(&true);
     if has_leaks {
@@ -207,7 +176,7 @@ fn accuracy(
             Split::Train.name()
         ));
     }
-    Ok(None)
+    None
 }
 
 impl Audit {

@@ -6,7 +6,7 @@
 //! whole bands in common), each is compared with those nearest in brightness and with those nearest in
 //! contrast, as in the sorted neighbourhood method of Hernández and Stolfo (1995). So work grows with the
 //! number of pictures and not with its square. `likeness` decides. Imports: vision, rayon,
-//! `audit::{likeness, params, pictures}`.
+//! `audit::{error, groups, likeness, params, pictures}`.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use crate::vision;
 use crate::vision::dataset::Split;
 
 use super::error::Error;
+use super::groups::Groups;
 use super::likeness::{Likeness, Sketch};
 use super::params::NearParams;
 use super::pictures::{Picture, Pictures};
@@ -64,6 +65,8 @@ pub(super) struct Copies {
     pub(super) exact: Vec<Kin>,
     /// Of nearly the same.
     pub(super) near: Vec<Kin>,
+    /// The group of each picture: copies, exact and near, and copies of copies have the same number.
+    pub(super) groups: Vec<usize>,
     /// Pictures that had too many candidates to be compared with all of them.
     pub(super) crowded: usize,
 }
@@ -97,9 +100,15 @@ fn copies_with(
     let mut copies = Copies {
         exact: vec![Kin::default(); rows.len()],
         near: vec![Kin::default(); rows.len()],
+        groups: Vec::new(),
         crowded: 0,
     };
+    let groups = Groups::new(rows.len());
     for places in same.values() {
+        let mut all = places.values().flatten();
+        if let Some(&first) = all.next() {
+            all.for_each(|&row| groups.join(first, row));
+        }
         let firsts: Vec<usize> = places.values().map(|place| place[0]).collect();
         for place in places.values() {
             for &row in place {
@@ -119,9 +128,10 @@ fn copies_with(
         .flat_map(BTreeMap::values)
         .map(|place| place[0])
         .collect();
-    let search = Search::new(crowd, pictures, firsts, near);
+    let search = Search::new(crowd, pictures, firsts, near, &groups);
     let found = search.run(cancel)?;
     copies.crowded = found.crowded;
+    copies.groups = groups.roots();
     for (&row, kin) in search.rows.iter().zip(found.kin) {
         copies.near[row] = kin;
     }
@@ -179,6 +189,8 @@ struct Search<'a> {
     crowd: Crowd,
     pictures: &'a Pictures,
     near: &'a NearParams,
+    /// Of all pictures; those that are nearly the same are joined.
+    groups: &'a Groups,
     /// In the order of the sketches.
     rows: Vec<usize>,
     sketches: Vec<Sketch>,
@@ -199,7 +211,13 @@ struct Line {
 }
 
 impl<'a> Search<'a> {
-    fn new(crowd: Crowd, pictures: &'a Pictures, rows: Vec<usize>, near: &'a NearParams) -> Self {
+    fn new(
+        crowd: Crowd,
+        pictures: &'a Pictures,
+        rows: Vec<usize>,
+        near: &'a NearParams,
+        groups: &'a Groups,
+    ) -> Self {
         let sketches = rows
             .par_iter()
             .map(|&row| Sketch::new(&pictures.pixels, row))
@@ -208,6 +226,7 @@ impl<'a> Search<'a> {
             crowd,
             pictures,
             near,
+            groups,
             rows,
             sketches,
         }
@@ -310,6 +329,7 @@ impl<'a> Search<'a> {
                 (pixels.image(other_row), other_sketch),
             );
             if likeness.is_near(self.near) {
+                self.groups.join(row, other_row);
                 let found = Match {
                     row: other_row,
                     likeness: Some(likeness),
@@ -337,107 +357,4 @@ fn bits_of(band: u32, bands: u32) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::audit::drawn::{Drawn, table};
-
-    fn find(drawn: &[Drawn]) -> Copies {
-        copies(&table(drawn), &NearParams::USUAL, &Cancel::new()).unwrap()
-    }
-
-    fn row(found: Option<Match>) -> Option<usize> {
-        found.map(|m| m.row)
-    }
-
-    #[test]
-    fn bands_cover_all_bits_once() {
-        for bands in 1..=8 {
-            let all: Vec<u64> = (0..bands).map(|band| bits_of(band, bands)).collect();
-            assert_eq!(all.iter().fold(0, |sum, bits| sum | bits), u64::MAX);
-            assert_eq!(all.iter().map(|bits| bits.count_ones()).sum::<u32>(), 64);
-        }
-    }
-
-    #[test]
-    fn copies_are_told_by_where_they_lie() {
-        use Split::{Test, Train, Val};
-        let found = find(&[
-            Drawn::new(1, Train, 0),
-            Drawn::new(1, Train, 0),            // twin of 0
-            Drawn::new(1, Train, 1),            // conflict with 0 and 1
-            Drawn::new(2, Train, 0),            // leaks into 5, nearly
-            Drawn::new(3, Val, 0),              // nothing
-            Drawn::new(2, Test, 0).brighter(3), // nearly 3
-            Drawn::new(1, Test, 0),             // exactly 0
-        ]);
-        let exact: Vec<_> = found
-            .exact
-            .iter()
-            .map(|k| (row(k.earlier), row(k.later)))
-            .collect();
-        assert_eq!(exact[0], (None, Some(6)));
-        assert_eq!(exact[6], (Some(0), None));
-        assert_eq!(row(found.exact[1].twin), Some(0));
-        assert_eq!(row(found.exact[0].twin), None);
-        assert_eq!(row(found.exact[0].conflict), Some(2));
-        assert_eq!(row(found.exact[2].conflict), Some(0));
-        let near: Vec<_> = found
-            .near
-            .iter()
-            .map(|k| (row(k.earlier), row(k.later)))
-            .collect();
-        assert_eq!((near[3], near[5]), ((None, Some(5)), (Some(3), None)));
-        assert_eq!(found.near[4], Kin::default());
-        // Equal contents are not near ones.
-        assert_eq!(near[0], (None, None));
-    }
-
-    #[test]
-    fn a_copy_of_a_copy_knows_its_near_kin() {
-        let found = find(&[
-            Drawn::new(1, Split::Train, 0),
-            Drawn::new(1, Split::Train, 0),
-            Drawn::new(1, Split::Test, 0).brighter(3),
-        ]);
-        assert_eq!(row(found.near[0].later), Some(2));
-        assert_eq!(row(found.near[1].later), Some(2));
-        assert_eq!(row(found.near[2].earlier), Some(0));
-    }
-
-    #[test]
-    fn a_crowd_is_bounded_and_copies_in_it_are_found() {
-        let crowd = Crowd {
-            min: 200,
-            neighbours: 20,
-        };
-        // Pictures with one hash, all different.
-        let mut drawn: Vec<Drawn> = (0..220)
-            .map(|seed| Drawn::new(seed, Split::Train, 0).with_hash(0))
-            .collect();
-        drawn.push(Drawn::new(77, Split::Test, 0).brighter(2).with_hash(1));
-        let found = copies_with(crowd, &table(&drawn), &NearParams::USUAL, &Cancel::new()).unwrap();
-        assert_eq!(found.crowded, drawn.len());
-        assert_eq!(find(&drawn).crowded, 0);
-        assert_eq!(row(found.near[drawn.len() - 1].earlier), Some(77));
-    }
-
-    proptest! {
-        /// The order of pictures that are compared does not decide who is found.
-        #[test]
-        fn kin_is_the_best_in_any_order(rmse in prop::collection::vec(0.0..0.05_f64, 1..6)) {
-            let pictures = table(&vec![Drawn::new(1, Split::Train, 0); rmse.len() + 1]);
-            let matches: Vec<Match> = rmse.iter().enumerate().map(|(row, &rmse)| Match {
-                row,
-                likeness: Some(Likeness { rmse, correlation: None }),
-            }).collect();
-            let take = |found: &mut dyn Iterator<Item = &Match>| {
-                let mut kin = Kin::default();
-                found.for_each(|m| kin.take(&pictures.rows, rmse.len(), *m));
-                kin
-            };
-            prop_assert_eq!(take(&mut matches.iter()), take(&mut matches.iter().rev()));
-        }
-    }
-}
+mod tests;

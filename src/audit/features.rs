@@ -1,6 +1,6 @@
 //! What the probe sees of pictures: what a network makes of them before its last layer, or, without a
 //! network, the principal components of their pixels.
-//! Imports: base, drift, vision, `audit::error`.
+//! Imports: base, drift, vision, `audit::{asking, error}`.
 
 use rand::seq::index;
 use rayon::prelude::*;
@@ -11,8 +11,8 @@ use crate::drift::reduction::{Components, Pca};
 use crate::drift::{self, Sample};
 use crate::vision;
 use crate::vision::image::Pixels;
-use crate::vision::predict::Observed;
 
+use super::asking::Seen;
 use super::error::Error;
 
 /// Features that are taken as they are; of more, the principal components are.
@@ -57,22 +57,16 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Takes what a network says of the pictures.
+    /// Takes what a network makes of the pictures.
     ///
     /// # Errors
-    /// A number is not finite, or all pictures give the same.
-    pub(super) fn of_network(
-        observed: Observed,
-        seed: u64,
-        cancel: &Cancel,
-    ) -> Result<Self, Error> {
-        let (values, width, source) = match observed.embeddings {
-            Some(embeddings) => (embeddings.rows, embeddings.width, FeatureSource::Embedding),
-            None => {
-                let logits = observed.logits;
-                (logits.rows, logits.classes, FeatureSource::Logits)
-            }
-        };
+    /// All pictures give the same.
+    pub(super) fn of_network(seen: Seen, seed: u64, cancel: &Cancel) -> Result<Self, Error> {
+        let Seen {
+            values,
+            width,
+            source,
+        } = seen;
         let features = Self::new(values, width, source)?;
         if width <= WIDTH_MAX {
             return Ok(features);

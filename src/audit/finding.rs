@@ -292,6 +292,9 @@ pub struct Item {
     pub detail: String,
     /// The file that it is compared with.
     pub other: Option<Place>,
+    /// If it is about several pictures, these, the gravest first; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Item>,
     /// Its row in `Pictures`, for those who show it.
     #[serde(skip)]
     pub row: Option<usize>,
@@ -324,6 +327,9 @@ pub struct Audit {
     pub excluded: usize,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// Checks that were made and found nothing; those that are in neither list were not made, and a note
+    /// says why.
+    pub clean: Vec<Check>,
     /// What a model's accuracy becomes without leaked pictures; `null` without leaks or model.
     pub leak_accuracy: Option<LeakAccuracy>,
     /// What was learnt from the pictures about labels, segments and shortcuts; `null` if nobody asked.

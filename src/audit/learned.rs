@@ -1,6 +1,6 @@
 //! What can be learnt from the pictures about the pictures: doubtful labels, weak segments, shortcuts.
-//! Imports: base, drift, vision, `audit::{columns, confident, error, features, finding, folds, outliers,
-//! pictures, probe, segments, shortcut}`.
+//! Imports: base, drift, vision, `audit::{asking, columns, confident, error, features, finding, folds, pictures,
+//! probe, segments, shortcut}`; `learned::findings` also `audit::outliers`.
 //!
 //! A probe learns the classes from four fifths of all pictures, of all splits, and is asked about the
 //! last fifth, five times. A probe that is often wrong itself may not doubt labels: then there is a note
@@ -13,19 +13,20 @@ use serde::Serialize;
 use crate::base::Cancel;
 use crate::drift;
 use crate::vision::dataset::Split;
-use crate::vision::predict::Predictor;
 
+use super::asking::Answers;
 use super::columns::{Measure, measures};
 use super::confident::{LabelErrors, Ranking, label_errors};
 use super::error::Error;
 use super::features::{FeatureSource, Features};
-use super::finding::{Check, Finding, Item};
-use super::folds::{folds, groups};
-use super::outliers::short;
+use super::finding::Check;
+use super::folds::folds;
 use super::pictures::Pictures;
-use super::probe::{Probabilities, Task, out_of_fold};
-use super::segments::{Judged, Segment, SegmentParams, weak_segments};
+use super::probe::{Said, Task, out_of_fold};
+use super::segments::{Judged, Mistake, Segment, SegmentParams, Weak, weak_segments};
 use super::shortcut::{Shortcut, ShortcutParams, shortcuts};
+
+mod findings;
 
 /// Pairs of classes that are told of.
 const PAIRS_MAX: usize = 50;
@@ -146,20 +147,32 @@ pub struct DoubtfulLabel {
     pub row: usize,
 }
 
-/// Learns from `pictures`, which the model, if there is one, sees as they are fitted.
+/// What there is to learn from.
+pub(super) struct Evidence<'a> {
+    /// The pictures.
+    pub(super) pictures: &'a Pictures,
+    /// The group of each: copies, exact and near, have the same number.
+    pub(super) groups: &'a [usize],
+    /// What a model makes of them; none if there is no model.
+    pub(super) answers: Option<Answers>,
+}
+
+/// Learns from pictures, and from what a model makes of them.
 ///
 /// # Errors
-/// The pictures have another size than the model takes, the model gives numbers that are none, or
-/// `cancel` was requested.
-pub fn learn(
-    pictures: &Pictures,
-    model: Option<&Predictor>,
+/// A statistic cannot be computed, or `cancel` was requested.
+pub(super) fn learn(
+    evidence: Evidence<'_>,
     params: &LearnedParams,
     cancel: &Cancel,
 ) -> Result<Learned, Error> {
+    let Evidence {
+        pictures,
+        groups,
+        answers,
+    } = evidence;
     let labels: Vec<u32> = pictures.rows.iter().map(|picture| picture.class).collect();
-    let groups = groups(pictures.rows.iter().map(|picture| picture.content));
-    let folds = folds(&labels, &groups, params.seed);
+    let folds = folds(&labels, groups, params.seed);
     let measures = measures(pictures);
     let with_formats = [&measures[..], &[formats(pictures)]].concat();
     let mut learned = Learned {
@@ -172,7 +185,7 @@ pub fn learn(
             .map_err(statistics("how well single properties tell the classes"))?,
         notes: Vec::new(),
     };
-    let able = able(&labels, &groups, params.support_min);
+    let able = able(&labels, groups, params.support_min);
     if able < 2 {
         learned.notes.push(format!(
             "labels and segments were not judged: fewer than two classes have {} different pictures",
@@ -180,14 +193,10 @@ pub fn learn(
         ));
         return Ok(learned);
     }
-    let observed = model
-        .map(|model| model.observe(&pictures.pixels, cancel))
-        .transpose()?;
-    let of_model = observed
-        .as_ref()
-        .map(|observed| decisions(&observed.logits.rows, observed.logits.classes));
-    let features = match observed {
-        Some(observed) => Features::of_network(observed, params.seed, cancel),
+    let (of_model, seen) =
+        answers.map_or((None, None), |answers| (Some(answers.said), answers.seen));
+    let features = match seen {
+        Some(seen) => Features::of_network(seen, params.seed, cancel),
         None => Features::of_pixels(&pictures.pixels, params.seed, cancel),
     };
     let features = match features {
@@ -216,8 +225,8 @@ pub fn learn(
                     model (`--model`) know more";
         learned.notes.push(note.to_owned());
     }
-    let decided = said.decisions();
-    let accuracy = balanced_accuracy(&labels, &decided);
+    let of_probe = said.said(&labels);
+    let accuracy = balanced_accuracy(&labels, &of_probe);
     learned.balanced_accuracy = Some(accuracy);
     if params.accuracy_min <= accuracy {
         let errors = label_errors(&said, &labels, params.support_min, params.ranking);
@@ -229,100 +238,54 @@ pub fn learn(
             params.accuracy_min
         ));
     }
-    let judged = match of_model.map(|decided| unseen(pictures, decided)) {
-        Some((rows, decided)) if 2 * params.segments.support_min <= rows.len() => {
-            Some((Judge::Model, rows, decided))
-        }
-        // The mistakes of a probe that hardly knows the classes are no news.
-        _ if params.accuracy_min <= accuracy => {
-            Some((Judge::Probe, (0..labels.len()).collect(), decided))
-        }
-        _ => None,
-    };
-    if let Some((judge, rows, predicted)) = judged {
+    // The mistakes of a probe that hardly knows the classes are no news.
+    let of_probe = (params.accuracy_min <= accuracy).then_some(of_probe);
+    if let Some((judge, rows, said)) = judge(pictures, of_model, of_probe, params) {
         learned.judge = Some(judge);
-        learned.segments = segments(&measures, &labels, &rows, &predicted, params.segments)
+        let weak = segments(pictures, &measures, &rows, &said, params.segments)
             .map_err(statistics("weak segments"))?;
+        learned.segments = weak.segments;
+        if !weak.constant.is_empty() {
+            learned.notes.push(format!(
+                "weak segments were not looked for by {}: all pictures have the same value",
+                weak.constant.join(", ")
+            ));
+        }
     }
     Ok(learned)
 }
 
+/// Returns whose mistakes the segments are about, on which rows, and what was said of all pictures. A
+/// model is judged by pictures that it was not trained on, if there are enough of them.
+fn judge(
+    pictures: &Pictures,
+    of_model: Option<Vec<Said>>,
+    of_probe: Option<Vec<Said>>,
+    params: &LearnedParams,
+) -> Option<(Judge, Vec<usize>, Vec<Said>)> {
+    let all = 0..pictures.rows.len();
+    let unseen: Vec<usize> = all
+        .clone()
+        .filter(|row| pictures.rows[*row].split != Split::Train)
+        .collect();
+    match of_model {
+        Some(said) if 2 * params.segments.support_min <= unseen.len() => {
+            Some((Judge::Model, unseen, said))
+        }
+        _ => of_probe.map(|said| (Judge::Probe, all.collect(), said)),
+    }
+}
+
 impl Learned {
-    /// Returns what is wrong by it, as findings.
-    #[must_use]
-    pub fn findings(&self, classes: &[String]) -> Vec<Finding> {
-        let name = |class: u32| classes.get(class as usize).cloned().unwrap_or_default();
-        let labels = self.labels.iter().flat_map(|labels| &labels.suspects);
-        let labels = labels.map(|label| Item {
-            path: Some(label.path.clone()),
-            split: Some(label.split),
-            class: Some(name(label.given)),
-            detail: format!(
-                "rather `{}` ({:.2}) than `{}` ({:.2})",
-                name(label.suggested),
-                label.suggested_probability,
-                name(label.given),
-                label.given_probability
-            ),
-            row: Some(label.row),
-            ..Item::default()
-        });
-        let shortcuts = self.shortcuts.iter().filter(|shortcut| shortcut.alarm);
-        let shortcuts = shortcuts.map(|shortcut| Item {
-            class: shortcut.class.map(name),
-            detail: format!(
-                "`{}` alone tells {}: balanced accuracy {:.2}, by chance {:.2}",
-                shortcut.property,
-                match shortcut.class {
-                    Some(class) => format!("`{}` from the rest", name(class)),
-                    None => "all classes from each other".to_owned(),
-                },
-                shortcut.balanced_accuracy,
-                shortcut.chance
-            ),
-            ..Item::default()
-        });
-        let segments = self.segments.iter().map(|segment| Item {
-            class: segment.class.map(name),
-            detail: format!(
-                "`{}` from {} to {}: {:.0} % of {} pictures right, {:.0} % of the rest",
-                segment.property,
-                short(segment.from),
-                short(segment.to),
-                100.0 * segment.accuracy,
-                segment.support,
-                100.0 * segment.rest_accuracy
-            ),
-            ..Item::default()
-        });
-        let judge = match self.judge {
-            Some(Judge::Model) => "kinds of pictures on which the model is weak",
-            Some(Judge::Probe) | None => "kinds of pictures on which a simple classifier is weak",
-        };
-        [
-            Finding::new(
-                Check::LabelErrors,
-                "labels that a classifier which has not seen them contradicts",
-                "look at them, the first are the surest: correct the labels, or leave the pictures out",
-                labels.collect(),
-            ),
-            Finding::new(
-                Check::Shortcuts,
-                "classes can be told by a single property of the pictures",
-                "take pictures of all classes under the same conditions, or be sure that the property \
-                 belongs to the class",
-                shortcuts.collect(),
-            ),
-            Finding::new(
-                Check::WeakSegments,
-                judge,
-                "add pictures of this kind, or augment towards it",
-                segments.collect(),
-            ),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+    /// Returns the checks that could not be made.
+    pub(super) fn left_out(&self) -> Vec<Check> {
+        let checks = [
+            (Check::LabelErrors, self.labels.is_none()),
+            (Check::Shortcuts, self.shortcuts.is_empty()),
+            (Check::WeakSegments, self.judge.is_none()),
+        ];
+        let left_out = checks.into_iter().filter(|(_, is_left_out)| *is_left_out);
+        left_out.map(|(check, _)| check).collect()
     }
 }
 
@@ -360,17 +323,12 @@ fn able(labels: &[u32], groups: &[usize], support_min: usize) -> usize {
         .count()
 }
 
-fn decisions(logits: &[f32], classes: usize) -> Vec<u32> {
-    let values = logits.iter().map(|logit| f64::from(*logit)).collect();
-    Probabilities::new(values, classes).map_or_else(Vec::new, |said| said.decisions())
-}
-
 /// Returns the mean over the classes of the share that was told right.
-fn balanced_accuracy(labels: &[u32], decided: &[u32]) -> f64 {
+fn balanced_accuracy(labels: &[u32], said: &[Said]) -> f64 {
     let mut of_classes: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
-    for (label, decision) in labels.iter().zip(decided) {
+    for (label, said) in labels.iter().zip(said) {
         let (right, all) = of_classes.entry(*label).or_default();
-        *right += f64::from(u8::from(label == decision));
+        *right += f64::from(u8::from(*label == said.class));
         *all += 1.0;
     }
     let classes = of_classes.len().max(1) as f64;
@@ -381,22 +339,14 @@ fn balanced_accuracy(labels: &[u32], decided: &[u32]) -> f64 {
         / classes
 }
 
-/// Returns the rows that a model was not trained on, and what it takes them for.
-fn unseen(pictures: &Pictures, decided: Vec<u32>) -> (Vec<usize>, Vec<u32>) {
-    let rows = pictures.rows.iter().enumerate().zip(decided);
-    rows.filter(|((_, picture), _)| picture.split != Split::Train)
-        .map(|((row, _), decision)| (row, decision))
-        .unzip()
-}
-
-/// Looks for weak segments among some rows.
+/// Looks for weak segments among some rows; `said` is about all of them.
 fn segments(
+    pictures: &Pictures,
     measures: &[Measure],
-    labels: &[u32],
     rows: &[usize],
-    predicted: &[u32],
+    said: &[Said],
     params: SegmentParams,
-) -> Result<Vec<Segment>, drift::Error> {
+) -> Result<Weak, drift::Error> {
     let measures: Vec<Measure> = measures
         .iter()
         .map(|measure| Measure {
@@ -404,18 +354,38 @@ fn segments(
             values: rows.iter().map(|row| measure.values[*row]).collect(),
         })
         .collect();
-    let labels: Vec<u32> = rows.iter().map(|row| labels[*row]).collect();
+    let labels: Vec<u32> = rows.iter().map(|row| pictures.rows[*row].class).collect();
+    let predicted: Vec<u32> = rows.iter().map(|row| said[*row].class).collect();
     let judged = Judged {
         labels: &labels,
-        predicted,
+        predicted: &predicted,
     };
-    let mut segments = weak_segments(&measures, judged, params)?;
-    for segment in &mut segments {
+    let mut weak = weak_segments(&measures, judged, params)?;
+    for segment in &mut weak.segments {
         for row in &mut segment.rows {
             *row = rows[*row];
         }
+        segment.mistakes = mistakes(pictures, &segment.rows, said);
     }
-    Ok(segments)
+    Ok(weak)
+}
+
+/// Returns the pictures among `rows` that were taken for another class, the surest mistakes first.
+fn mistakes(pictures: &Pictures, rows: &[usize], said: &[Said]) -> Vec<Mistake> {
+    let margin = |row: usize| said[row].of_label - said[row].probability;
+    let mut wrong: Vec<usize> = rows.to_vec();
+    wrong.retain(|row| said[*row].class != pictures.rows[*row].class);
+    wrong.sort_by(|a, b| margin(*a).total_cmp(&margin(*b)).then(a.cmp(b)));
+    let mistake = |row: usize| Mistake {
+        path: pictures.rows[row].path.clone(),
+        split: pictures.rows[row].split,
+        given: pictures.rows[row].class,
+        taken: said[row].class,
+        given_probability: said[row].of_label,
+        taken_probability: said[row].probability,
+        row,
+    };
+    wrong.into_iter().map(mistake).collect()
 }
 
 fn doubtful(pictures: &Pictures, errors: &LabelErrors) -> DoubtfulLabels {

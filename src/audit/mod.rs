@@ -7,6 +7,7 @@
 //! Invariant: a check that cannot be made says so in `Audit::notes` or ends in an error; it never
 //! counts as passed. Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
+mod asking;
 mod bins;
 mod check;
 mod classes;
@@ -24,10 +25,12 @@ mod finding;
 #[cfg(test)]
 mod fixtures;
 mod folds;
+mod groups;
 mod lbfgs;
 mod leak;
 mod learned;
 mod likeness;
+mod narrow;
 mod outliers;
 mod page;
 mod params;
@@ -38,18 +41,19 @@ mod segments;
 mod shortcut;
 mod splits;
 
-pub use check::{Asked, Checked, Probe, Request, check};
+pub use asking::{Asked, Probe};
+pub use check::{Checked, Request, check};
 pub use confident::{LabelErrors, Ranking, Suspect, label_errors};
 pub use copied::Remedy;
 pub use error::Error;
 pub use features::FeatureSource;
 pub use finding::{Audit, Check, Finding, Item, Place, Severity};
 pub use leak::LeakAccuracy;
-pub use learned::{ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams, learn};
+pub use learned::{ClassPair, DoubtfulLabel, DoubtfulLabels, Judge, Learned, LearnedParams};
 pub use page::page;
 pub use params::{AuditParams, NearParams};
 pub use pictures::{Picture, Pictures};
 pub use probe::Probabilities;
 pub use read::AuditEvent;
-pub use segments::{Segment, SegmentParams};
+pub use segments::{Mistake, Segment, SegmentParams};
 pub use shortcut::{Shortcut, ShortcutParams};

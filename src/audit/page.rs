@@ -127,6 +127,14 @@ fn verdict(audit: &Audit) -> Section {
             caption: String::new(),
         });
     }
+    if !audit.clean.is_empty() {
+        let clean = audit.clean.iter().map(|check| format!("`{}`", check.id()));
+        let clean: Vec<String> = clean.collect();
+        blocks.push(Block::Prose(format!(
+            "Nothing was found by {}.",
+            clean.join(", ")
+        )));
+    }
     Section {
         heading: "Verdict".to_owned(),
         blocks,
@@ -191,6 +199,7 @@ fn of_finding(finding: &Finding, audit: &Audit, pictures: &Pictures, shown: usiz
                 .to_owned(),
             });
             blocks.extend(cut(learned.segments.len(), ROWS_MAX));
+            blocks.extend(items::of_groups(finding, audit, pictures, shown));
         }
         (_, _) => blocks.extend(items::blocks(finding, audit, pictures, shown)),
     }

@@ -1,21 +1,22 @@
 //! How pictures are checked: the numbers that decide what counts as odd. Imports: vision,
-//! `audit::finding`.
+//! `audit::{finding, learned}`.
 
 use std::collections::BTreeMap;
 
 use crate::vision::params::PreprocessParams;
 
 use super::finding::Check;
+use super::learned::LearnedParams;
 
 /// When two pictures are nearly the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NearParams {
     /// Bits in which the difference hashes (64 bits) of candidates may differ, 0..=7.
     pub hash_bits_max: u32,
-    /// Root mean square difference of the fitted pictures up to which they are the same, as a part of
+    /// Root mean square difference of the pictures at 35×35 up to which they are the same, as a part of
     /// the range of values, 0..=1.
     pub rmse_max: f64,
-    /// Correlation of the fitted pictures from which on they are the same, 0..=1.
+    /// Correlation of the pictures at 35×35 from which on they are the same, 0..=1.
     pub correlation_min: f64,
 }
 
@@ -36,6 +37,8 @@ pub struct AuditParams {
     /// Effect (standard deviations for properties, Cramér's V for labels) from which on a significant
     /// difference between splits counts.
     pub min_effect: f64,
+    /// What counts as doubtful by what is learnt from the pictures.
+    pub learned: LearnedParams,
     /// Limits other than the default ones of `Check::default_limit`; `None`: as many as there are.
     pub limits: BTreeMap<Check, Option<usize>>,
 }
@@ -54,6 +57,7 @@ impl AuditParams {
     #[must_use]
     pub fn new(preprocess: PreprocessParams) -> Self {
         Self {
+            learned: LearnedParams::new(preprocess.seed),
             preprocess,
             near: NearParams::USUAL,
             outlier_z: 3.5,

@@ -1,4 +1,4 @@
-//! The table that all checks look at: one row for each usable picture, and its fitted pixels.
+//! The table that all checks look at: one row for each usable picture, and its pixels, small.
 //! Imports: base, vision, `audit::finding`.
 
 use crate::base::ContentHash;
@@ -28,9 +28,9 @@ pub struct Picture {
     pub height: u32,
     /// Hash of the decoded pixels with their size: the same for the same picture in another file.
     pub content: ContentHash,
-    /// `vision::image::PROPERTIES` of the fitted picture.
+    /// `vision::image::PROPERTIES` of the picture as `preprocess` fits it.
     pub properties: [f64; 8],
-    /// Difference hash of the fitted picture, 64 bits: near for pictures that look alike.
+    /// Difference hash of the picture at 35×35, 64 bits: near for pictures that look alike.
     pub dhash: u64,
 }
 
@@ -41,7 +41,7 @@ pub struct Pictures {
     pub classes: Vec<String>,
     /// One for each picture.
     pub rows: Vec<Picture>,
-    /// The fitted pictures, `[rows, height, width, channels]`: picture `i` belongs to row `i`.
+    /// The pictures at 35×35, `[rows, height, width, channels]`: picture `i` belongs to row `i`.
     pub pixels: Pixels,
 }
 
@@ -67,8 +67,8 @@ impl Pictures {
             split: Some(picture.split),
             class: Some(self.class(row).to_owned()),
             detail: detail.into(),
-            other: None,
             row: Some(row),
+            ..Item::default()
         }
     }
 

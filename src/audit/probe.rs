@@ -54,17 +54,42 @@ impl Probabilities {
         self.values.chunks_exact(self.classes)
     }
 
-    /// Returns the likeliest class of each picture; of equals the first.
-    #[must_use]
-    pub fn decisions(&self) -> Vec<u32> {
-        let first = |row: &[f64]| {
-            (0..row.len())
-                .rev()
-                .max_by(|a, b| row[*a].total_cmp(&row[*b]))
-        };
-        self.rows()
-            .map(|row| first(row).unwrap_or(0) as u32)
-            .collect()
+    /// Returns what each picture is taken for; `labels` has the class of each.
+    ///
+    /// # Panics
+    /// If a label is no class.
+    pub(super) fn said(&self, labels: &[u32]) -> Vec<Said> {
+        let rows = self.rows().zip(labels);
+        rows.map(|(row, label)| Said::new(row, *label)).collect()
+    }
+}
+
+/// What a picture is taken for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Said {
+    /// The likeliest class; of equals the first.
+    pub(super) class: u32,
+    /// Its probability.
+    pub(super) probability: f64,
+    /// The probability of the class that the picture is labelled as.
+    pub(super) of_label: f64,
+}
+
+impl Said {
+    /// Reads the probabilities of a picture of class `label`.
+    ///
+    /// # Panics
+    /// If `label` is no class.
+    pub(super) fn new(probabilities: &[f64], label: u32) -> Self {
+        let classes = (0..probabilities.len()).rev();
+        let class = classes
+            .max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]))
+            .unwrap_or(0);
+        Self {
+            class: class as u32,
+            probability: probabilities[class],
+            of_label: probabilities[label as usize],
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Reads a set of pictures into the table that all checks look at: every one is read and decoded
-//! once, on all cores, and of its pixels only the fitted picture is kept (35×35 in colour: 3.6 KiB, so
-//! 220 MB for 60,000 pictures). Imports: base, vision, `audit::{dhash, error, pictures}`.
+//! Reads pictures into the table that all checks look at: every one is read and decoded once, on all
+//! cores. Of its pixels 35×35 are kept, whatever size `preprocess` gives it (in colour 3.6 KiB, so 370 MB
+//! for 100,000 pictures); a model is asked about the pictures at its own size while they pass.
+//! Imports: base, vision, `audit::{asking, dhash, error, pictures}`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,19 +11,26 @@ use rayon::prelude::*;
 use crate::base::hash::{HashAlgo, Hasher};
 use crate::base::{Cancel, ContentHash, Observer};
 use crate::vision;
-use crate::vision::dataset::{
-    Content, Exclusions, ImageFile, PictureSource, Split, Survey, survey,
+use crate::vision::dataset::{Content, Exclusions, ImageFile, PictureSource, Split, Survey};
+use crate::vision::image::{
+    Facts, Filter, ImageError, Layout, Picture as Opened, Pixels, Target, fit, properties_of,
 };
-use crate::vision::image::{Facts, ImageError, Layout, Picture as Opened, Pixels, fit, properties};
 use crate::vision::params::PreprocessParams;
 use crate::vision::preprocess::{Hashed, split_all};
 
+use super::asking::Asking;
 use super::dhash;
 use super::error::Error;
 use super::pictures::{Picture, Pictures};
 
+/// Sides of the pictures that are kept.
+const SIDE: u32 = 35;
 /// Pictures whose results are held beside the table at a time.
 const PORTION: usize = 1024;
+/// Bytes that pictures at the model's size may take at a time, twice; and how many pictures there are
+/// even if they are larger, to keep all cores busy.
+const PORTION_BYTES: usize = 32 << 20;
+const PORTION_MIN: usize = 16;
 /// Pictures between two progress events.
 const PROGRESS_IMAGES: usize = 64;
 
@@ -56,13 +64,23 @@ pub(super) struct Unusable {
     pub(super) reason: String,
 }
 
+/// The pictures to read.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// Their folder.
+    pub(super) input: &'a Path,
+    /// What lies in it.
+    pub(super) survey: &'a Survey,
+    /// Pictures that are left out.
+    pub(super) exclusions: &'a Exclusions,
+}
+
 /// What was read.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) pictures: Pictures,
     /// Sorted by path.
     pub(super) unusable: Vec<Unusable>,
-    pub(super) survey: Survey,
     /// Pictures that were left out.
     pub(super) excluded: usize,
 }
@@ -77,8 +95,18 @@ struct Decoded {
     content: ContentHash,
     properties: [f64; 8],
     dhash: u64,
-    /// This picture alone.
-    pixels: Pixels,
+    /// As it is kept.
+    kept: Pixels,
+    /// As the model takes it; empty without one.
+    asked: Vec<u8>,
+}
+
+/// What becomes of a picture.
+struct Targets<'a> {
+    params: &'a PreprocessParams,
+    kept: Target,
+    /// As the model takes it.
+    asked: Option<Target>,
 }
 
 /// What became of a file.
@@ -88,41 +116,44 @@ enum Seen {
     Usable(Box<Decoded>),
 }
 
-/// Reads the pictures of `input` as `preprocess` would.
+/// Reads the pictures of `source` as `preprocess` would, and asks about each.
 ///
 /// # Errors
-/// `input` is no dataset with two classes; `cancel` was requested.
+/// `cancel` was requested; as `Asking::ask`.
 pub(super) fn read(
-    input: &Path,
+    source: Source<'_>,
     params: &PreprocessParams,
-    exclusions: &Exclusions,
+    mut asking: Option<&mut Asking<'_>>,
     cancel: &Cancel,
     observer: &dyn Observer<AuditEvent>,
 ) -> Result<Reading, Error> {
-    let survey = survey(input)?;
-    let source = PictureSource::open(input)?;
-    let dataset = &survey.dataset;
+    let stored = PictureSource::open(source.input)?;
+    let dataset = &source.survey.dataset;
     let total = dataset.images.len();
     observer.notify(AuditEvent::Scanned {
         images: total,
         classes: dataset.classes.len(),
     });
     let done = AtomicUsize::new(0);
-    let target = &params.target;
-    let (height, width) = (target.height as usize, target.width as usize);
-    let mut pixels = Pixels::new(height, width, target.channels.count());
+    let targets = Targets {
+        params,
+        kept: kept(&params.target),
+        asked: asking.as_ref().map(|asking| asking.target()),
+    };
+    let mut pixels = empty(&targets.kept);
     let mut hashes: Vec<Hashed> = Vec::with_capacity(total);
     let mut found = Vec::with_capacity(total);
     let mut excluded = 0;
     let mut unusable = Vec::new();
-    for portion in dataset.images.chunks(PORTION) {
+    for portion in dataset.images.chunks(targets.portion()) {
         let seen: Vec<(Hashed, Seen)> = portion
             .par_iter()
             .map(|file| {
                 if let Some(reason) = cancel.reason() {
                     return Err(vision::Error::Cancelled(reason));
                 }
-                let seen = look(&source, file, params, exclusions);
+                let is_excluded = source.exclusions.has(&file.path);
+                let seen = look(&stored, &file.path, is_excluded, &targets);
                 let done = 1 + done.fetch_add(1, Ordering::Relaxed);
                 if done.is_multiple_of(PROGRESS_IMAGES) || done == total {
                     observer.notify(AuditEvent::Progress { done, total });
@@ -130,6 +161,7 @@ pub(super) fn read(
                 Ok(seen)
             })
             .collect::<Result<_, _>>()?;
+        let mut batch = targets.asked.map(|target| (empty(&target), Vec::new()));
         for (hash, seen) in seen {
             let index = hashes.len();
             hashes.push(hash);
@@ -137,10 +169,18 @@ pub(super) fn read(
                 Seen::Excluded => excluded += 1,
                 Seen::Unusable(error) => unusable.push((index, error.to_string())),
                 Seen::Usable(decoded) => {
-                    pixels.append(&decoded.pixels);
-                    found.push((index, picture(&dataset.images[index], &decoded)));
+                    let file = &dataset.images[index];
+                    pixels.append(&decoded.kept);
+                    if let Some((pixels, labels)) = &mut batch {
+                        pixels.push(&decoded.asked);
+                        labels.push(file.label);
+                    }
+                    found.push((index, picture(file, &decoded)));
                 }
             }
+        }
+        if let (Some(asking), Some((pixels, labels))) = (&mut asking, &batch) {
+            asking.ask(pixels, labels, cancel)?;
         }
     }
     // The split of a picture depends on the hashes of all of them.
@@ -169,8 +209,30 @@ pub(super) fn read(
         },
         unusable,
         excluded,
-        survey,
     })
+}
+
+/// Returns how pictures are kept: as `preprocess` lays them over its background, in its channels.
+fn kept(target: &Target) -> Target {
+    Target {
+        height: SIDE,
+        width: SIDE,
+        filter: Filter::Bilinear,
+        ..*target
+    }
+}
+
+fn empty(target: &Target) -> Pixels {
+    let (height, width) = (target.height as usize, target.width as usize);
+    Pixels::new(height, width, target.channels.count())
+}
+
+impl Targets<'_> {
+    /// Returns how many pictures are read at a time.
+    fn portion(&self) -> usize {
+        let len = self.asked.map_or(1, |target| target.image_len().max(1));
+        (PORTION_BYTES / len).clamp(PORTION_MIN, PORTION)
+    }
 }
 
 /// Makes a row of the table; the split is for later.
@@ -192,17 +254,16 @@ fn picture(file: &ImageFile, decoded: &Decoded) -> Picture {
 
 /// Reads one picture; returns the hash of its content as well.
 fn look(
-    source: &PictureSource,
-    file: &ImageFile,
-    params: &PreprocessParams,
-    exclusions: &Exclusions,
+    stored: &PictureSource,
+    path: &str,
+    is_excluded: bool,
+    targets: &Targets<'_>,
 ) -> (Hashed, Seen) {
-    let is_excluded = exclusions.has(&file.path);
-    let content = match source.read(&file.path, params.limits) {
+    let content = match stored.read(path, targets.params.limits) {
         Ok(content) => content,
         Err(error) => {
             // A file that is too large has a hash for `preprocess`, and with it a part in the splits.
-            let hash = source.hash(&file.path).map_err(|_| error.clone());
+            let hash = stored.hash(path).map_err(|_| error.clone());
             let seen = if is_excluded {
                 Seen::Excluded
             } else {
@@ -215,26 +276,30 @@ fn look(
     if is_excluded {
         return (hash, Seen::Excluded);
     }
-    match decoded(&content, params) {
+    match decoded(&content, targets) {
         Ok(decoded) => (hash, Seen::Usable(Box::new(decoded))),
         Err(error) => (hash, Seen::Unusable(error)),
     }
 }
 
-fn decoded(stored: &Content<'_>, params: &PreprocessParams) -> Result<Decoded, ImageError> {
-    let target = &params.target;
-    let picture = stored.decode(params.limits)?;
-    let values = fit(&picture, target)?;
-    let (height, width) = (target.height as usize, target.width as usize);
-    let damaged = |reason: &str| ImageError::Damaged {
-        reason: reason.to_owned(),
+fn decoded(stored: &Content<'_>, targets: &Targets<'_>) -> Result<Decoded, ImageError> {
+    let target = &targets.params.target;
+    let picture = stored.decode(targets.params.limits)?;
+    let prepared = fitted(&picture, target)?;
+    let as_target = |other: &Target| {
+        if other == target {
+            Ok(prepared.clone())
+        } else {
+            fitted(&picture, other)
+        }
     };
-    let pixels = Pixels::from_data(height, width, target.channels.count(), values)
-        .filter(|pixels| pixels.count() == 1)
-        .ok_or_else(|| damaged("it cannot be brought to its size"))?;
-    let facts = stored
-        .facts()
-        .ok_or_else(|| damaged("its format is not known"))?;
+    let mut kept = empty(&targets.kept);
+    kept.push(&as_target(&targets.kept)?);
+    let asked = targets.asked.as_ref().map(as_target).transpose()?;
+    let facts = stored.facts().ok_or_else(|| ImageError::Damaged {
+        reason: "its format is not known".to_owned(),
+    })?;
+    let (height, width) = (target.height as usize, target.width as usize);
     Ok(Decoded {
         bytes: stored.bytes().len() as u64,
         facts,
@@ -242,10 +307,22 @@ fn decoded(stored: &Content<'_>, params: &PreprocessParams) -> Result<Decoded, I
         width: picture.width,
         height: picture.height,
         content: content(&picture),
-        properties: properties(&pixels, 0),
-        dhash: dhash::of(&pixels, 0),
-        pixels,
+        properties: properties_of(height, width, target.channels.count(), &prepared),
+        dhash: dhash::of(&kept, 0),
+        kept,
+        asked: asked.unwrap_or_default(),
     })
+}
+
+/// Returns the picture as `target` says: always as many values as that has.
+fn fitted(picture: &Opened, target: &Target) -> Result<Vec<u8>, ImageError> {
+    let values = fit(picture, target)?;
+    if values.len() == target.image_len() {
+        Ok(values)
+    } else {
+        let reason = "it cannot be brought to its size".to_owned();
+        Err(ImageError::Damaged { reason })
+    }
 }
 
 fn is_transparent(picture: &Opened) -> bool {

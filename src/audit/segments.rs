@@ -1,5 +1,5 @@
 //! On which kinds of pictures is a classifier weak? Accuracy by quarter of a property, and by class and
-//! quarter, against the rest. Pure. Imports: drift, `audit::{bins, columns}`.
+//! quarter, against the rest. Pure. Imports: drift, `vision::dataset`, `audit::{bins, columns}`.
 //!
 //! Whether a segment is worse than the rest is judged by Fisher's exact test (both are samples), and all
 //! tests together by Benjamini and Hochberg, since hundreds of segments are looked at.
@@ -10,6 +10,7 @@ use crate::drift;
 use crate::drift::correction::Correction;
 use crate::drift::univariate::Alternative;
 use crate::drift::univariate::fisher::{self, Share};
+use crate::vision::dataset::Split;
 
 use super::bins::Bins;
 use super::columns::Measure;
@@ -62,12 +63,43 @@ pub struct Segment {
     pub loss: f64,
     /// Of the test, adjusted for the number of segments.
     pub p: f64,
+    /// Its pictures that were taken for another class, the surest of the mistakes first.
+    pub mistakes: Vec<Mistake>,
     /// Its pictures, ascending.
     #[serde(skip)]
     pub rows: Vec<usize>,
 }
 
-/// Returns the weak segments, those that cost most pictures first.
+/// A picture that was taken for another class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mistake {
+    /// The picture, relative to the dataset.
+    pub path: String,
+    /// Its split.
+    pub split: Split,
+    /// Index of the class it is labelled as.
+    pub given: u32,
+    /// Index of the class it was taken for.
+    pub taken: u32,
+    /// Probability of the given class.
+    pub given_probability: f64,
+    /// Probability of the class it was taken for.
+    pub taken_probability: f64,
+    /// Its row in `Pictures`.
+    #[serde(skip)]
+    pub row: usize,
+}
+
+/// What was found, and what could not be looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Weak {
+    /// Those that cost most pictures first; `mistakes` are for who knows the pictures.
+    pub(super) segments: Vec<Segment>,
+    /// Properties that have one value in all pictures.
+    pub(super) constant: Vec<&'static str>,
+}
+
+/// Looks for weak segments.
 ///
 /// # Errors
 /// `params.alpha` is not between 0 and 1.
@@ -75,12 +107,14 @@ pub(super) fn weak_segments(
     measures: &[Measure],
     judged: Judged<'_>,
     params: SegmentParams,
-) -> Result<Vec<Segment>, drift::Error> {
+) -> Result<Weak, drift::Error> {
     let classes = judged.labels.iter().max().map_or(0, |most| most + 1);
     let mut segments = Vec::new();
+    let mut constant = Vec::new();
     for measure in measures {
         let bins = Bins::quantiles(&measure.values, QUARTERS);
         if bins.len() < 2 {
+            constant.push(measure.name);
             continue;
         }
         for class in std::iter::once(None).chain((0..classes).map(Some)) {
@@ -88,7 +122,7 @@ pub(super) fn weak_segments(
         }
     }
     if segments.is_empty() {
-        return Ok(segments);
+        return Ok(Weak { segments, constant });
     }
     let p: Vec<f64> = segments.iter().map(|segment| segment.p).collect();
     let adjusted = Correction::BenjaminiHochberg
@@ -101,7 +135,10 @@ pub(super) fn weak_segments(
         segment.p < params.alpha && params.gap_min <= segment.rest_accuracy - segment.accuracy
     });
     segments.sort_by(|a, b| b.loss.total_cmp(&a.loss).then(a.p.total_cmp(&b.p)));
-    Ok(without_repetition(segments))
+    Ok(Weak {
+        segments: without_repetition(segments),
+        constant,
+    })
 }
 
 /// Returns the segments of one measure within a class, weak or not.
@@ -156,6 +193,7 @@ fn of_measure(
             rest_accuracy: of_rest,
             loss: (of_rest - of_segment) * inside.of as f64,
             p: fisher::compare(rest, inside, Alternative::Less)?.p,
+            mistakes: Vec::new(),
             rows,
         });
     }
@@ -229,7 +267,8 @@ mod tests {
 
     #[track_caller]
     fn segments(columns: &[Measure], labels: &[u32], predicted: &[u32]) -> Vec<Segment> {
-        weak_segments(columns, Judged { labels, predicted }, PARAMS).unwrap()
+        let judged = Judged { labels, predicted };
+        weak_segments(columns, judged, PARAMS).unwrap().segments
     }
 
     #[test]
@@ -275,7 +314,8 @@ mod tests {
                     labels: &labels,
                     predicted: &predicted,
                 };
-                !weak_segments(&columns, judged, params).unwrap().is_empty()
+                let found = weak_segments(&columns, judged, params).unwrap();
+                !found.segments.is_empty()
             })
             .count();
         assert!(alarms <= 9, "{alarms}");
@@ -323,13 +363,38 @@ mod tests {
             labels: &labels,
             predicted: &predicted,
         };
-        let found = weak_segments(&[column], judged, params).unwrap();
+        let found = weak_segments(&[column], judged, params).unwrap().segments;
         // The class is all there is: its segment is that of all pictures, and both are told of.
         assert_eq!(found.len(), 2);
         assert_eq!(
             (found[0].from, found[0].to, found[0].accuracy),
             (0.0, 9.0, 0.0)
         );
+    }
+
+    #[test]
+    fn a_property_of_one_frequent_value_is_cut_and_one_of_one_value_is_named() {
+        // Half of the pictures are grey, and the mistakes are among the others.
+        let saturation = Measure {
+            name: "saturation",
+            values: (0..400_u32)
+                .map(|row| f64::from(row.saturating_sub(199)))
+                .collect(),
+        };
+        let pixels = Measure {
+            name: "pixels",
+            values: vec![1225.0; 400],
+        };
+        let predicted: Vec<u32> = (0..400).map(|row| u32::from(300 <= row)).collect();
+        let judged = Judged {
+            labels: &[0; 400],
+            predicted: &predicted,
+        };
+        let found = weak_segments(&[saturation, pixels], judged, PARAMS).unwrap();
+        assert_eq!(found.constant, ["pixels"]);
+        let first = &found.segments[0];
+        assert_eq!((first.property, first.support), ("saturation", 100));
+        assert_eq!((first.from, first.to), (101.0, 200.0));
     }
 
     #[test]

@@ -24,6 +24,8 @@ const PERMUTATIONS: u32 = 10_000;
 pub(super) struct Compared {
     pub(super) findings: Vec<Finding>,
     pub(super) notes: Vec<String>,
+    /// Checks that could not be made, of one split or both.
+    pub(super) left_out: Vec<Check>,
 }
 
 /// Compares validation and test with train.
@@ -35,21 +37,35 @@ pub(super) fn compare(pictures: &Pictures, params: &AuditParams) -> Result<Compa
     let train: Vec<usize> = pictures.rows_of(Split::Train).collect();
     let mut compared = Compared::default();
     let (mut moved, mut labels) = (Vec::new(), Vec::new());
+    let mut pairs = 0;
     for split in [Split::Val, Split::Test] {
         let rows: Vec<usize> = pictures.rows_of(split).collect();
         if train.is_empty() || rows.is_empty() {
             continue;
         }
+        pairs += 1;
         match tested(&measures, &train, &rows, params) {
             Ok(report) => moved.extend(properties(
                 &measures, &report, &train, &rows, split, params,
             )?),
-            Err(error) => compared.notes.push(untested("properties", split, &error)),
+            Err(error) => {
+                compared.left_out.push(Check::PropertyDrift);
+                compared.notes.push(untested("properties", split, &error));
+            }
         }
         match classes(pictures, &train, &rows, params) {
             Ok(report) => labels.extend(label_item(&report, split, params)),
-            Err(error) => compared.notes.push(untested("class shares", split, &error)),
+            Err(error) => {
+                compared.left_out.push(Check::LabelDrift);
+                compared.notes.push(untested("class shares", split, &error));
+            }
         }
+    }
+    if pairs == 0 {
+        let untested = [Check::LabelDrift, Check::PropertyDrift];
+        compared.left_out.extend(untested);
+        let note = "splits were not compared: there are no two to compare";
+        compared.notes.push(note.to_owned());
     }
     compared.findings.extend(Finding::new(
         Check::LabelDrift,
@@ -193,6 +209,10 @@ mod tests {
         .concat();
         let compared = compare(&table(&all), &params()).unwrap();
         assert_eq!((compared.findings.len(), compared.notes.len()), (0, 0));
+        assert_eq!(compared.left_out, []);
+        let alone = compare(&table(&all[..80]), &params()).unwrap();
+        assert_eq!(alone.left_out, [Check::LabelDrift, Check::PropertyDrift]);
+        assert_eq!(alone.notes.len(), 1);
     }
 
     #[test]

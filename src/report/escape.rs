@@ -24,6 +24,23 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// A sentence that `Display`s escaped for HTML, with what stands between two backticks as `<code>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked<'a>(pub &'a str);
+
+impl Display for Marked<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, inside)) = rest.split_once('`')
+            && let Some((code, after)) = inside.split_once('`')
+        {
+            write!(f, "{}<code>{}</code>", Escaped(before), Escaped(code))?;
+            rest = after;
+        }
+        Escaped(rest).fmt(f)
+    }
+}
+
 /// Returns the text escaped for XML and HTML; characters that XML forbids become U+FFFD.
 #[must_use]
 pub fn xml(text: &str) -> String {
@@ -69,6 +86,21 @@ mod tests {
             "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}"
         );
         assert_eq!(xml("Übung 标签\n"), "Übung 标签\n");
+    }
+
+    #[test]
+    fn backticks_mark_code() {
+        for (text, expected) in [
+            (
+                "run `a <b>`, then `c`.",
+                "run <code>a &lt;b&gt;</code>, then <code>c</code>.",
+            ),
+            ("one ` alone & <i>", "one ` alone &amp; &lt;i&gt;"),
+            ("`a` and `b", "<code>a</code> and `b"),
+            ("", ""),
+        ] {
+            assert_eq!(Marked(text).to_string(), expected);
+        }
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::escape::Escaped;
+use super::escape::{Escaped, Marked};
 use super::svg::Svg;
 use super::table::{Align, Table};
 
-pub use super::table::Tone;
+pub use super::table::{Tone, Wording};
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Section {
 /// A piece of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// A paragraph of plain text.
+    /// A paragraph of plain text; what stands between backticks is shown as code.
     Prose(String),
     /// Key figures in large type.
     Tiles(Vec<Tile>),
@@ -153,6 +153,8 @@ pub struct PictureFact {
     pub value: String,
     /// Whether it is good news.
     pub tone: Tone,
+    /// Whether backticks in the value mark code.
+    pub wording: Wording,
 }
 
 impl PictureFact {
@@ -163,6 +165,26 @@ impl PictureFact {
             name: name.to_owned(),
             value: value.into(),
             tone,
+            wording: Wording::Verbatim,
+        }
+    }
+
+    /// Returns a fact that is a sentence: what stands between backticks is shown as code.
+    #[must_use]
+    pub fn sentence(name: &str, value: impl Into<String>) -> Self {
+        Self {
+            wording: Wording::Sentence,
+            ..Self::new(name, value, Tone::Neutral)
+        }
+    }
+}
+
+impl Wording {
+    /// Returns the text for a page.
+    fn html(self, text: &str) -> String {
+        match self {
+            Self::Verbatim => Escaped(text).to_string(),
+            Self::Sentence => Marked(text).to_string(),
         }
     }
 }
@@ -280,7 +302,7 @@ fn add(html: &mut String, text: std::fmt::Arguments<'_>) {
 
 fn add_block(html: &mut String, block: &Block) {
     match block {
-        Block::Prose(text) => add(html, format_args!("<p>{}</p>\n", Escaped(text))),
+        Block::Prose(text) => add(html, format_args!("<p>{}</p>\n", Marked(text))),
         Block::Tiles(tiles) => add_tiles(html, tiles),
         Block::Charts(charts) => {
             html.push_str("<div class=\"charts\">\n");
@@ -362,7 +384,7 @@ fn add_table(html: &mut String, table: &Table, caption: &str) {
                 (Tone::Bad, Align::Left) => " class=\"bad\"",
                 (Tone::Bad, Align::Right) => " class=\"r bad\"",
             };
-            let cell = Escaped(cell);
+            let cell = table.wording_of(index).html(cell);
             if index == 0 {
                 add(html, format_args!("<th scope=\"row\"{class}>{cell}</th>"));
             } else {
@@ -414,7 +436,7 @@ fn add_pictures(html: &mut String, pictures: &[Picture]) {
                     Tone::Good => " class=\"good\"",
                     Tone::Bad => " class=\"bad\"",
                 };
-                let (name, value) = (Escaped(&fact.name), Escaped(&fact.value));
+                let (name, value) = (Escaped(&fact.name), fact.wording.html(&fact.value));
                 add(html, format_args!("<dt>{name}</dt><dd{class}>{value}</dd>"));
             }
             html.push_str("</dl></figcaption>");

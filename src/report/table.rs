@@ -1,6 +1,6 @@
 //! Tables of short texts, for the terminal and for Markdown. Imports: `report::escape`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as ComfyTable, TableStyle};
@@ -27,6 +27,15 @@ pub enum Tone {
     Bad,
 }
 
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// Names and numbers, which are shown as they are.
+    Verbatim,
+    /// Words of ours, in which backticks mark code where there is a form for it.
+    Sentence,
+}
+
 /// A column's heading and alignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -46,6 +55,8 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     /// Tones other than neutral, by row and column.
     tones: BTreeMap<(usize, usize), Tone>,
+    /// Columns whose cells are sentences.
+    sentences: BTreeSet<usize>,
 }
 
 impl Table {
@@ -63,6 +74,23 @@ impl Table {
             columns,
             rows: Vec::new(),
             tones: BTreeMap::new(),
+            sentences: BTreeSet::new(),
+        }
+    }
+
+    /// Says that the cells of a column are sentences.
+    pub fn sentences(&mut self, column: usize) -> &mut Self {
+        self.sentences.insert(column);
+        self
+    }
+
+    /// Returns what the cells of a column are.
+    #[must_use]
+    pub fn wording_of(&self, column: usize) -> Wording {
+        if self.sentences.contains(&column) {
+            Wording::Sentence
+        } else {
+            Wording::Verbatim
         }
     }
 

@@ -152,6 +152,10 @@ fn clean_pictures_pass() {
             "{finding}"
         );
     }
+    let clean = value["audit"]["clean"].to_string();
+    for check in ["leaks", "near-leaks", "corrupt", "property-drift"] {
+        assert!(clean.contains(&format!("\"{check}\"")), "{clean}");
+    }
     let text = p.ok("data check --without-probe");
     assert!(text.stdout.contains("passed: "), "{}", text.transcript());
     assert!(
@@ -433,6 +437,8 @@ fn the_page_holds_all_it_shows() {
     for seen in ["near-leaks", "test/cat/jpeg.jpg", "data:image/png;base64,"] {
         assert!(page.contains(seen), "{seen}");
     }
+    // Commands and names in the words are set as code.
+    assert!(page.contains("<code>--write-exclude</code>") && !page.contains("`--write-exclude`"));
     assert!(page.len() < 2_000_000, "{}", page.len());
 }
 
@@ -463,6 +469,12 @@ fn a_model_says_what_accuracy_becomes() {
         "{}",
         text.transcript()
     );
+    // The model is asked at its own size, and copies do not depend on that of `preprocess`.
+    p.write("params.yaml", PARAMS.replace("size: 32", "size: 48"));
+    let larger = audit(&p, "", 1);
+    assert_eq!(larger["audit"]["leak_accuracy"], *accuracy);
+    assert_eq!(found(&larger).get("leaks"), found(&value).get("leaks"));
+    p.write("params.yaml", PARAMS);
     // A model of other classes is passed over, and a mistake where it is named.
     p.write("data/raw/train/emu/1.png", png(&mosaic(7777)));
     let value = audit(&p, "", 1);
@@ -474,6 +486,16 @@ fn a_model_says_what_accuracy_becomes() {
     for said in ["model: cat, dog", "data: cat, dog, emu"] {
         assert!(output.stderr.contains(said), "{}", output.transcript());
     }
+    // So is one that cannot be loaded.
+    p.remove("models/classifier");
+    p.write("models/classifier/model.json", "{");
+    let notes = audit(&p, "", 1)["audit"]["notes"].to_string();
+    assert!(
+        notes.contains("`models/classifier` cannot be loaded"),
+        "{notes}"
+    );
+    let output = p.cvops("data check --model models/classifier");
+    assert_eq!(output.exit, Exit::Code(2), "{}", output.transcript());
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Tests of what is learnt from pictures, with drawn ones.
 
+use super::super::asking::Seen;
+use super::super::copies::copies;
 use super::super::drawn::{Drawn, table};
+use super::super::params::NearParams;
 use super::*;
 
 /// Draws noise that is brighter in the upper half (class 0) or in the lower one (class 1).
@@ -21,7 +24,18 @@ fn halves(count: usize) -> Vec<Drawn> {
 }
 
 fn learnt(pictures: &Pictures) -> Learned {
-    learn(pictures, None, &LearnedParams::new(1), &Cancel::new()).unwrap()
+    learnt_with(pictures, None)
+}
+
+/// Learns with what a model makes of the pictures.
+fn learnt_with(pictures: &Pictures, answers: Option<Answers>) -> Learned {
+    let copies = copies(pictures, &NearParams::USUAL, &Cancel::new()).unwrap();
+    let evidence = Evidence {
+        pictures,
+        groups: &copies.groups,
+        answers,
+    };
+    learn(evidence, &LearnedParams::new(1), &Cancel::new()).unwrap()
 }
 
 #[test]
@@ -118,6 +132,8 @@ fn a_probe_that_does_not_know_the_classes_doubts_no_label() {
         .map(|row| Drawn::new(row, Split::Train, (row % 2) as u32))
         .collect();
     let learned = learnt(&table(&noise));
+    let left_out = [Check::LabelErrors, Check::WeakSegments];
+    assert_eq!(learned.left_out(), left_out);
     assert_eq!((learned.labels, learned.judge), (None, None));
     assert!(learned.balanced_accuracy.unwrap() < 0.8);
     assert!(
@@ -138,6 +154,81 @@ fn too_few_or_equal_pictures_are_told_in_a_note() {
     assert!(learnt(&table(&copies)).notes[0].contains("fewer than two classes"));
     let none = learnt(&table(&[]));
     assert!(none.shortcuts.is_empty() && none.notes.len() == 1);
+}
+
+#[test]
+fn near_copies_do_not_vouch_for_a_wrong_label() {
+    // Each picture is there four times, nearly; two of them, wrongly labelled, with all their copies.
+    let mut drawn: Vec<Drawn> = Vec::new();
+    for picture in halves(60) {
+        drawn.extend((0..4).map(|copy| picture.clone().brighter(copy)));
+    }
+    for row in (20..24).chain(104..108) {
+        drawn[row].class ^= 1;
+    }
+    let pictures = table(&drawn);
+    let groups = copies(&pictures, &NearParams::USUAL, &Cancel::new())
+        .unwrap()
+        .groups;
+    let labels: Vec<u32> = drawn.iter().map(|drawn| drawn.class).collect();
+    let folds = folds(&labels, &groups, 1);
+    for four in folds.chunks(4) {
+        assert!(four.iter().all(|fold| *fold == four[0]), "{four:?}");
+    }
+    let learned = learnt(&pictures);
+    let suspects = learned.labels.unwrap().suspects;
+    let found = |row: usize| suspects.iter().any(|suspect| suspect.row == row);
+    let wrong = (20..24).chain(104..108).filter(|row| found(*row)).count();
+    assert!(6 <= wrong, "{suspects:?}");
+}
+
+#[test]
+fn the_pictures_of_a_weak_segment_are_listed_the_surest_mistakes_first() {
+    // The model takes dark pictures of the first class for the second, the darker the surer.
+    let drawn: Vec<Drawn> = (0..200_usize)
+        .map(|row| {
+            let bright = Drawn::new(row as u64, Split::Test, (row % 2) as u32);
+            bright.brighter(if row < 50 { 0 } else { 30 })
+        })
+        .collect();
+    let pictures = table(&drawn);
+    let said = drawn.iter().enumerate().map(|(row, drawn)| {
+        let mistaken = row < 50 && drawn.class == 0;
+        let sure = 0.99 - 0.001 * row as f64;
+        Said {
+            class: drawn.class ^ u32::from(mistaken),
+            probability: sure,
+            of_label: if mistaken { 1.0 - sure } else { sure },
+        }
+    });
+    let answers = Answers {
+        said: said.collect(),
+        seen: Some(Seen {
+            values: drawn.iter().map(|drawn| drawn.class as f32).collect(),
+            width: 1,
+            source: FeatureSource::Embedding,
+        }),
+    };
+    let learned = learnt_with(&pictures, Some(answers));
+    assert_eq!(learned.judge, Some(Judge::Model));
+    let constant =
+        "weak segments were not looked for by saturation, aspect ratio, pixels, file size";
+    let mut notes = learned.notes.iter();
+    assert!(notes.any(|note| note.starts_with(constant)), "{learned:?}");
+    let findings = learned.findings(&pictures.classes);
+    let weak = findings
+        .iter()
+        .find(|finding| finding.check == Check::WeakSegments)
+        .unwrap();
+    assert_eq!(weak.count, learned.segments.len());
+    let first = &weak.items[0];
+    let rows: Vec<usize> = first.pictures.iter().filter_map(|item| item.row).collect();
+    assert_eq!(rows, (0..50).step_by(2).collect::<Vec<usize>>());
+    assert_eq!(first.pictures[0].path.as_deref(), Some("00000.png"));
+    assert_eq!(first.pictures[0].detail, "taken for `b` (0.99), `a` 0.01");
+    let json = serde_json::to_value(&weak.items).unwrap();
+    assert_eq!(json[0]["pictures"][1]["path"], "00002.png");
+    assert!(json[0]["pictures"][1].get("pictures").is_none());
 }
 
 #[test]

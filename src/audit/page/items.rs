@@ -15,6 +15,9 @@ use super::{PERCENT, ROWS_MAX, class, cut, shortened};
 
 /// Pictures of a finding.
 const PICTURES_MAX: usize = 24;
+/// Items with pictures of their own that show them, and how many each shows.
+const GROUPS_MAX: usize = 8;
+const GROUP_MAX: usize = 6;
 /// Bytes that all pictures may add to the page.
 const BYTES_MAX: usize = 1_000_000;
 /// Longest side of a pair.
@@ -25,7 +28,46 @@ const GAP_GREY: u8 = 128;
 
 /// Is any item of the finding a picture that can be shown?
 pub(super) fn has_pictures(finding: &Finding) -> bool {
-    finding.items.iter().any(|item| item.row.is_some())
+    let mut items = finding.items.iter();
+    items.any(|item| item.row.is_some() || !item.pictures.is_empty())
+}
+
+/// Returns the first pictures of each of the first items that have some of their own. `findings` share
+/// the room for pictures.
+pub(super) fn of_groups(
+    finding: &Finding,
+    audit: &Audit,
+    pictures: &Pictures,
+    findings: usize,
+) -> Vec<Block> {
+    let with_pictures = || {
+        finding
+            .items
+            .iter()
+            .filter(|item| !item.pictures.is_empty())
+    };
+    let groups = with_pictures().count();
+    let room = BYTES_MAX / findings.max(1) / groups.clamp(1, GROUPS_MAX);
+    let mut blocks = Vec::new();
+    for item in with_pictures().take(GROUPS_MAX) {
+        let of_class = item.class.as_deref().map(shortened);
+        let of_class = of_class.map_or(String::new(), |class| format!("`{class}`: "));
+        blocks.push(Block::Prose(format!("{of_class}{}", item.detail)));
+        let first = item.pictures.iter().take(GROUP_MAX);
+        let made = first.filter_map(|item| picture(item, audit, pictures, &BTreeMap::new()));
+        let shown = fitting(made, room);
+        let count = shown.len();
+        if !shown.is_empty() {
+            blocks.push(Block::Pictures(shown));
+        }
+        blocks.extend(cut(item.pictures.len(), count));
+    }
+    if GROUPS_MAX < groups {
+        blocks.push(Block::Prose(format!(
+            "The pictures of the first {GROUPS_MAX} of {groups}."
+        )));
+    }
+    blocks
 }
 
 /// Returns the first items of a finding, as pictures if they are some. `findings` of them share the room
@@ -125,15 +167,15 @@ fn picture(
                     "right",
                     &place(&second, other_split.name(), &shortened(other_class)),
                 ),
-                neutral("what", &item.detail),
+                PictureFact::sentence("what", &item.detail),
             ],
         });
     }
     Some(Picture {
         png: thumbnail_of(&pictures.pixels, row)?,
-        alt: format!("{path}: {}", item.detail),
+        alt: format!("{path}: {}", item.detail.replace('`', "")),
         facts: vec![
-            neutral("what", &item.detail),
+            PictureFact::sentence("what", &item.detail),
             neutral("class", &of_class),
             neutral("split", split),
             neutral("file", &path),
@@ -169,6 +211,7 @@ fn pair(pictures: &Pictures, left: usize, right: usize) -> Option<Vec<u8>> {
 /// Lists items that are no pictures, with the columns that any of them fills.
 fn table(items: &[&Item]) -> Table {
     const TITLES: [&str; 5] = ["file", "split", "class", "what", "other file"];
+    const WHAT: usize = 3;
     let other = |other: &Place| format!("{} ({})", shortened(&other.path), other.split.name());
     let cells = |item: &&Item| {
         [
@@ -184,6 +227,9 @@ fn table(items: &[&Item]) -> Table {
         .filter(|at| rows.iter().any(|row| row[*at].is_some()))
         .collect();
     let mut table = Table::new(used.iter().map(|at| (TITLES[*at], Align::Left)));
+    if let Some(what) = used.iter().position(|at| *at == WHAT) {
+        table.sentences(what);
+    }
     for row in &rows {
         table.row(used.iter().map(|at| row[*at].clone().unwrap_or_default()));
     }

@@ -5,6 +5,7 @@ use rand::RngExt;
 use super::super::drawn::{Drawn, table};
 use super::super::finding::{Item, Place};
 use super::super::learned::{ClassPair, DoubtfulLabel, DoubtfulLabels};
+use super::super::segments::Mistake;
 use super::*;
 use crate::base::rng;
 use crate::report::svg::tests::assert_well_formed;
@@ -38,6 +39,7 @@ fn audit(pictures: &Pictures, findings: Vec<Finding>) -> Audit {
         images: pictures.rows.len(),
         excluded: 3,
         findings,
+        clean: vec![Check::Converted, Check::Transparent],
         leak_accuracy: None,
         learned: None,
         notes: vec!["something & nothing".to_owned()],
@@ -83,6 +85,15 @@ fn learned(pictures: &Pictures) -> Learned {
             rest_accuracy: 0.91,
             loss: 16.4,
             p: 1e-9,
+            mistakes: vec![Mistake {
+                path: pictures.rows[1].path.clone(),
+                split: pictures.rows[1].split,
+                given: 1,
+                taken: 0,
+                given_probability: 0.12,
+                taken_probability: 0.88,
+                row: 1,
+            }],
             rows: vec![0, 1],
         }],
         shortcuts: vec![Shortcut {
@@ -139,6 +150,9 @@ fn all_parts_are_there_and_escaped() {
         "labelled &lt;b&gt;",
         "brightness, red",
         "Accuracy of the model",
+        "Nothing was found by <code>converted</code>, <code>transparent</code>.",
+        "<code>dog</code>: <code>brightness</code> from 0.125",
+        "<dt>what</dt><dd>taken for <code>&lt;b&gt;",
         "&lt; 0.0001",
         "0.0123",
         "Images per class and split",
@@ -147,8 +161,8 @@ fn all_parts_are_there_and_escaped() {
     ] {
         assert!(html.contains(text), "no `{text}`");
     }
-    // Two suspects and a pair.
-    assert_eq!(html.matches("data:image/png").count(), 3);
+    // Two suspects, a pair, and the mistake of the segment.
+    assert_eq!(html.matches("data:image/png").count(), 4);
     for picture in html.split("<img ").skip(1) {
         assert!(!picture.contains("alt=\"\""), "a picture without words");
     }

@@ -34,8 +34,11 @@ fn single(data: &Labelled) -> Vec<usize> {
 }
 
 fn accuracy(said: &Probabilities, labels: &[u32]) -> f64 {
-    let decisions = said.decisions();
-    let right = decisions.iter().zip(labels).filter(|(a, b)| a == b);
+    let said = said.said(labels);
+    let right = said
+        .iter()
+        .zip(labels)
+        .filter(|(said, label)| said.class == **label);
     right.count() as f64 / labels.len() as f64
 }
 
@@ -232,6 +235,15 @@ fn a_cancelled_probe_says_so() {
 #[test]
 fn of_equals_the_first_is_the_decision() {
     let said = Probabilities::new(vec![0.4, 0.4, 0.2, 0.1, 0.1, 0.8], 3).unwrap();
-    assert_eq!(said.decisions(), [0, 2]);
+    let said_of = said.said(&[1, 0]);
+    assert_eq!(
+        said_of[0],
+        Said {
+            class: 0,
+            probability: 0.4,
+            of_label: 0.4
+        }
+    );
+    assert_eq!((said_of[1].class, said_of[1].of_label), (2, 0.1));
     assert!(Probabilities::new(vec![0.5], 2).is_none());
 }

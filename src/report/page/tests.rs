@@ -8,7 +8,7 @@ use crate::report::svg::tests::assert_well_formed;
 
 fn page(text: &str, png: Vec<u8>) -> Page {
     let mut table = Table::new([(text, Align::Left), ("F1", Align::Right)]);
-    table.row([text, "0.81"]);
+    table.row([text, "0.81"]).sentences(0);
     let chart = LineChart {
         title: text.to_owned(),
         x: Axis::linear(text),
@@ -19,11 +19,7 @@ fn page(text: &str, png: Vec<u8>) -> Page {
         }],
         naming: Naming::Direct,
     };
-    let fact = |tone| PictureFact {
-        name: text.to_owned(),
-        value: text.to_owned(),
-        tone,
-    };
+    let fact = |tone| PictureFact::new(text, text, tone);
     let tile = Tile {
         label: text.to_owned(),
         value: text.to_owned(),
@@ -43,7 +39,11 @@ fn page(text: &str, png: Vec<u8>) -> Page {
         Block::Pictures(vec![Picture {
             png,
             alt: text.to_owned(),
-            facts: vec![fact(Tone::Good), fact(Tone::Bad)],
+            facts: vec![
+                fact(Tone::Good),
+                fact(Tone::Bad),
+                PictureFact::sentence(text, text),
+            ],
         }]),
     ];
     let section = Section {
@@ -65,6 +65,37 @@ proptest! {
         let page = page(&text, png);
         assert_well_formed(&page.html());
         prop_assert_eq!(page.html(), page.html());
+    }
+}
+
+#[test]
+fn backticks_are_code_in_sentences_and_stay_in_names() {
+    let mut table = Table::new([("file", Align::Left), ("what", Align::Left)]);
+    table.row(["a`b`c", "like `d`"]).sentences(1);
+    let picture = Picture {
+        png: Vec::new(),
+        alt: String::new(),
+        facts: vec![
+            PictureFact::new("file", "e`f`g", Tone::Neutral),
+            PictureFact::sentence("what", "as `h`"),
+        ],
+    };
+    let mut page = page("", Vec::new());
+    page.sections[0].blocks = vec![
+        Block::Prose("run `i`".to_owned()),
+        Block::Table {
+            table,
+            caption: String::new(),
+        },
+        Block::Pictures(vec![picture]),
+    ];
+    let html = page.html();
+    for expected in [
+        ">a`b`c</th><td>like <code>d</code></td>",
+        "<dd>e`f`g</dd><dt>what</dt><dd>as <code>h</code></dd>",
+        "<p>run <code>i</code></p>",
+    ] {
+        assert!(html.contains(expected), "no {expected}");
     }
 }
 

@@ -1,12 +1,12 @@
 //! `cvops data check`: what is wrong with a folder of pictures.
 
+mod model;
+mod numbers;
 mod text;
 
 use std::path::{Path, PathBuf};
 
-use crate::audit::{
-    Asked, Audit, AuditEvent, AuditParams, Check, Checked, Probe, Request, check, page,
-};
+use crate::audit::{Audit, AuditEvent, Check, Checked, Probe, Request, check, page};
 use crate::base::diag::nearest;
 use crate::base::doc::{Document, Problems};
 use crate::base::{Diagnostic, units};
@@ -18,13 +18,13 @@ use crate::cli::params::{ParamsArg, exclusions, section};
 use crate::cli::progress::Progress;
 use crate::cli::written::write;
 use crate::vision::dataset::{Exclusions, locate, survey};
-use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::params::PreprocessParams;
-use crate::vision::predict::Predictor;
 
-/// Where pictures and models are unless the user says otherwise.
+use self::model::Model;
+use self::numbers::Numbers;
+
+/// Where pictures are unless the user says otherwise.
 const DATA: &str = "data/raw";
-const MODEL: &str = "models/classifier";
 
 /// Say what is wrong with a folder of pictures, before a model is trained on it
 ///
@@ -46,8 +46,8 @@ pub(super) struct Args {
     /// `data/raw`, else the folder of pictures that is found)
     data: Option<PathBuf>,
     /// Folder of a model that was trained on these data, or an ONNX file (default: `models/classifier`,
-    /// if it is there and knows the classes of the data); without one, labels are judged by the pixels
-    /// alone
+    /// if it can be loaded and knows the classes of the data; a note says if not); without one, labels are
+    /// judged by the pixels alone
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Write all findings with pictures as one page
@@ -63,21 +63,13 @@ pub(super) struct Args {
     /// Exit with 0 whatever is found
     #[arg(long)]
     no_fail: bool,
-    /// Root mean square difference up to which two pictures are nearly the same, as a part of the range
-    /// of their values (0 to 1)
-    #[arg(long, value_name = "X", default_value = "0.05", value_parser = read_share)]
-    near_rmse: f64,
-    /// Correlation from which on two pictures are nearly the same (0 to 1)
-    #[arg(long, value_name = "X", default_value = "0.99", value_parser = read_share)]
-    near_correlation: f64,
-    /// Robust z-score from which on a picture is an outlier
-    #[arg(long, value_name = "Z", default_value = "3.5", value_parser = read_positive)]
-    outlier_z: f64,
     /// Do not train a classifier on the pictures: label errors, weak segments and shortcuts stay unknown
     #[arg(long)]
     without_probe: bool,
     #[command(flatten)]
     params: ParamsArg,
+    #[command(flatten)]
+    numbers: Numbers,
 }
 
 fn read_limit(text: &str) -> Result<(Check, Option<usize>), String> {
@@ -98,24 +90,6 @@ fn read_limit(text: &str) -> Result<(Check, Option<usize>), String> {
         .parse()
         .map_err(|_| format!("`{limit}` is neither a whole number nor `none`"))?;
     Ok((check, Some(limit)))
-}
-
-fn read_share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err("it must be from 0 to 1".to_owned())
-    }
-}
-
-fn read_positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
-    if 0.0 < number && number.is_finite() {
-        Ok(number)
-    } else {
-        Err("it must be a number above 0".to_owned())
-    }
 }
 
 /// Whatever keeps the check from being made is 2: 1 says that something was found.
@@ -142,11 +116,11 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     if !excluded.is_empty() {
         warn_of_unknown(ctx, &excluded.unknown(&survey(&input)?.dataset));
     }
-    let model = load_model(ctx, args)?;
-    let checked = look(ctx, args, &input, preprocess, &excluded, model.as_ref())?;
+    let model = Model::load(&ctx.dir, args.model.as_deref())?;
+    let checked = look(ctx, args, &input, preprocess, &excluded, &model)?;
 
     if let Some(path) = &args.html {
-        let facts = facts(&data, args, model.as_ref(), &checked.audit);
+        let facts = facts(&data, &model, &checked.audit);
         let html = page(&checked.audit, &checked.pictures, &facts).html();
         write(&ctx.dir.join(path), html.as_bytes())?;
     }
@@ -174,12 +148,9 @@ fn look(
     input: &Path,
     preprocess: PreprocessParams,
     exclusions: &Exclusions,
-    model: Option<&Predictor>,
+    model: &Model,
 ) -> Result<Checked, CliError> {
-    let mut params = AuditParams::new(preprocess);
-    params.near.rmse_max = args.near_rmse;
-    params.near.correlation_min = args.near_correlation;
-    params.outlier_z = args.outlier_z;
+    let mut params = args.numbers.params(preprocess);
     params.limits = args.limit.iter().copied().collect();
     let bar = Progress::new(&ctx.out, "decoding", "images");
     let observe = |event: AuditEvent| match event {
@@ -196,11 +167,7 @@ fn look(
         input,
         params: &params,
         exclusions,
-        model: match (model, &args.model) {
-            (None, _) => Asked::Nobody,
-            (Some(model), None) => Asked::Found(model),
-            (Some(model), Some(_)) => Asked::Named(model),
-        },
+        model: model.asked(),
         probe: if args.without_probe {
             Probe::Skipped
         } else {
@@ -233,21 +200,6 @@ fn find_data(ctx: &Ctx, args: &Args) -> Result<PathBuf, CliError> {
     Err(CliError::usage(error))
 }
 
-/// Returns where the model is, as it is to be shown.
-fn model_path(args: &Args) -> &Path {
-    args.model.as_deref().unwrap_or(Path::new(MODEL))
-}
-
-/// Loads the model; none if none was named and there is none.
-fn load_model(ctx: &Ctx, args: &Args) -> Result<Option<Predictor>, CliError> {
-    let path = ctx.dir.join(model_path(args));
-    if args.model.is_none() && !path.exists() {
-        return Ok(None);
-    }
-    let device = Device::pick(DeviceChoice::Auto)?;
-    Ok(Some(Predictor::load(&path, &device)?))
-}
-
 /// Reads the list that `preprocess.exclude` names. The one that is about to be written need not be there.
 fn known_exclusions(
     ctx: &Ctx,
@@ -276,15 +228,10 @@ fn list_at(path: &Path) -> Result<Exclusions, CliError> {
 }
 
 /// Says what was checked, for the head of the page.
-fn facts(
-    data: &Path,
-    args: &Args,
-    model: Option<&Predictor>,
-    audit: &Audit,
-) -> Vec<(String, String)> {
+fn facts(data: &Path, model: &Model, audit: &Audit) -> Vec<(String, String)> {
     let mut facts = vec![("Data".to_owned(), data.display().to_string())];
-    if model.is_some() {
-        facts.push(("Model".to_owned(), model_path(args).display().to_string()));
+    if let Some(path) = model.path() {
+        facts.push(("Model".to_owned(), path.display().to_string()));
     }
     if let Some(text) = text::accuracy(audit) {
         facts.push(("Accuracy".to_owned(), text));

@@ -34,6 +34,11 @@ pub(super) fn show(ctx: &Ctx, args: &Args, checked: &Checked) {
             ctx.out.result(&details);
         }
     }
+    if ctx.out.is_verbose() && !audit.clean.is_empty() {
+        let clean: Vec<&str> = audit.clean.iter().map(|check| check.id()).collect();
+        ctx.out
+            .note(&format!("nothing found: {}", clean.join(", ")));
+    }
     if let Some(text) = accuracy(audit) {
         ctx.out.result(&format!("accuracy {text}"));
     }
@@ -99,6 +104,15 @@ fn details(ctx: &Ctx, findings: &[Finding]) -> String {
         text.push_str(&format!("\n{}: {}", finding.check.id(), finding.help));
         for item in finding.items.iter().take(most) {
             text.push_str(&format!("\n  {}", line(item)));
+            for picture in item.pictures.iter().take(most) {
+                text.push_str(&format!("\n    {}", line(picture)));
+            }
+            if most < item.pictures.len() {
+                text.push_str(&format!(
+                    "\n    and {} more (-v)",
+                    item.pictures.len() - most
+                ));
+            }
         }
         if most < finding.count {
             text.push_str(&format!("\n  and {} more (-v)", finding.count - most));
