@@ -174,7 +174,8 @@ pub struct Accuracy {
     /// model is at least as sure of as the share it gets right in the reference. An estimate: it knows
     /// nothing of what makes a model wrong and sure.
     pub estimated: f64,
-    /// The confidence (−entropy, in nats) from which on a row counts as right; `None` if none of the reference was.
+    /// The confidence (−entropy, in nats) from which on a row counts as right: of those between the rows of the reference,
+    /// the one that comes nearest to `reference` there; `None` if none of them was right.
     pub threshold: Option<f64>,
     /// On the new data, where its labels are known.
     pub actual: Option<f64>,
