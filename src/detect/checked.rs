@@ -278,6 +278,17 @@ impl Checked {
         }
     }
 
+    /// Returns the rows of the new data that are named, ascending, each once.
+    #[must_use]
+    pub fn rows_shown(&self) -> Vec<usize> {
+        let unlike = self.witnesses.iter().flat_map(|w| &w.unlike);
+        let strangest = self.outliers.iter().flat_map(|o| &o.strangest);
+        let mut rows: Vec<usize> = unlike.chain(strangest).map(|one| one.row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
     /// Writes the paths of the new pictures beside the rows that are named; `paths` has one for each row.
     pub fn name_pictures(&mut self, paths: &[String]) {
         let unlike = self.witnesses.iter_mut().flat_map(|w| &mut w.unlike);

@@ -37,7 +37,7 @@ const SMALL_MAX: usize = 1000;
 pub struct ReferenceData<'a> {
     /// What the model says of them, with their true classes.
     pub features: &'a Features,
-    /// As the model saw them.
+    /// Those of them that [`thumbnail_rows`] names, in that order, as the model saw them.
     pub pixels: &'a Pixels,
     /// Where they are from.
     pub split: Split,
@@ -82,13 +82,31 @@ pub(super) struct Reference {
     pub(super) labels: Vec<u32>,
 }
 
-/// Pictures of some rows of the reference.
+/// Pictures of some rows: of the reference, or of new data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thumbnails {
     /// PNG files, at most 64 pixels wide or high.
     pub pictures: Vec<Vec<u8>>,
-    /// The row of the reference that each shows.
+    /// The row that each shows.
     pub rows: Vec<usize>,
+}
+
+impl Thumbnails {
+    /// Takes the pictures of `rows`, in their order.
+    #[must_use]
+    pub fn of_pixels(rows: &[usize], pixels: &Pixels) -> Self {
+        let shown = rows.iter().enumerate();
+        let shown = shown.filter_map(|(at, row)| Some((*row, thumbnail_of(pixels, at)?)));
+        let (rows, pictures) = shown.unzip();
+        Self { pictures, rows }
+    }
+
+    /// Returns the picture of `row`, a PNG file, if it is here.
+    #[must_use]
+    pub fn of(&self, row: usize) -> Option<&[u8]> {
+        let at = self.rows.iter().position(|one| *one == row)?;
+        self.pictures.get(at).map(Vec::as_slice)
+    }
 }
 
 /// Returns the rows of a split of `rows` rows that become the reference, ascending: at most `params.rows`, drawn from the
@@ -96,6 +114,12 @@ pub struct Thumbnails {
 #[must_use]
 pub fn reference_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
     rows::choose(rows, params.rows, params.seed, "detect.reference")
+}
+
+/// Returns which rows of a reference of `rows` rows are shown as pictures, ascending.
+#[must_use]
+pub fn thumbnail_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
+    rows::choose(rows, THUMBNAILS_MAX, params.seed, "detect.thumbnails")
 }
 
 impl Fitted {
@@ -138,7 +162,10 @@ impl Fitted {
             },
             model: model.weights_hash,
             classes: model.classes.clone(),
-            thumbnails: thumbnails(reference.pixels, params.seed),
+            thumbnails: Thumbnails::of_pixels(
+                &thumbnail_rows(reference.features.rows(), params),
+                reference.pixels,
+            ),
             projection: work.projection,
             notes: work.notes,
             reference: Reference {
@@ -335,15 +362,6 @@ impl Reference {
 fn find(samples: &[(Input, Sample)], input: Input) -> Option<&Sample> {
     let found = samples.iter().find(|(one, _)| *one == input);
     found.map(|(_, sample)| sample)
-}
-
-fn thumbnails(pixels: &Pixels, seed: u64) -> Thumbnails {
-    let chosen = rows::choose(pixels.count(), THUMBNAILS_MAX, seed, "detect.thumbnails");
-    let shown = chosen
-        .into_iter()
-        .filter_map(|row| Some((row, thumbnail_of(pixels, row)?)));
-    let (rows, pictures) = shown.unzip();
-    Thumbnails { pictures, rows }
 }
 
 /// What is being fitted.
