@@ -254,14 +254,18 @@ impl Prepared {
         })
     }
 
-    /// Returns the path of each picture of `split` in the dataset, in the order of `load`.
+    /// Returns the path of each picture of `split` in the dataset, in the order of `load`: as many as `parts` reads.
     ///
     /// # Errors
-    /// The index is missing, or is not what the manifest says.
+    /// The index is missing, or is not what the manifest says; its parts do not fit together.
     pub fn paths(&self, split: Split) -> Result<Vec<String>, Error> {
         let index = self.load_index(split)?;
         let paths: Vec<String> = index.into_iter().map(|(path, _)| path).collect();
-        self.require_counted(split, paths.len(), paths.len())?;
+        let shards = self.manifest.shards.iter();
+        let images = shards
+            .filter(|shard| shard.split == split.name())
+            .fold(0_usize, |all, shard| all.saturating_add(shard.images));
+        self.require_counted(split, images, paths.len())?;
         Ok(paths)
     }
 

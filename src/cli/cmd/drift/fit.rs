@@ -57,7 +57,7 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let params = problems.into_result(params)?;
     let (prepared, predictor) = evaluate::open(ctx, &args.data, &args.model)?;
     let model = predictor.model();
-    let of_split = prepared.counts.total(params.split);
+    let of_split = prepared.paths(params.split)?.len();
     if of_split == 0 {
         return Err(CliError::from(vision::Error::EmptySplit {
             path: prepared.dir().to_owned(),

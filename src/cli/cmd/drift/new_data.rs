@@ -172,7 +172,8 @@ impl NewData {
         }
         tell_unreadable(ctx, &unreadable);
         let mut features = Features::joined(parts)?;
-        if let Some(truth) = truth.into_iter().collect() {
+        let truth: Option<Vec<u32>> = truth.into_iter().collect();
+        if let Some(truth) = truth {
             features = features.with_truth(truth)?;
         }
         Ok(Self {
