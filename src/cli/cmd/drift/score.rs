@@ -139,7 +139,7 @@ fn show(ctx: &Ctx, args: &Args, scored: &Scored, new: &NewData) {
     }
     if !table.rows().is_empty() {
         ctx.out.table(&table);
-        ctx.out.result("");
+        ctx.out.result("\n");
     }
     let said = format!(
         "outliers: {} of {} ({}, where {} are usual), with a score above {} ({})",
