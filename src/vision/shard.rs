@@ -247,7 +247,7 @@ impl Prepared {
     ) -> impl Iterator<Item = Result<(Pixels, Vec<u32>), Error>> + '_ {
         let shards = self.manifest.shards.iter();
         let shards = shards.filter(move |shard| shard.split == split.name());
-        shards.map(|shard| {
+        shards.map(move |shard| {
             let path = self.dir.join(&shard.file);
             let bytes = read_checked(&path, &shard.hash)?;
             decode(&bytes, self, shard.images).map_err(Error::not_prepared(&path))
