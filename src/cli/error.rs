@@ -375,6 +375,8 @@ fn detect_class(error: &crate::detect::Error) -> ErrorClass {
         | E::InputMissing { .. }
         | E::NotTwoClasses { .. }
         | E::NoTruth
+        | E::ReferenceTooSmall { .. }
+        | E::NoOutlierScore { .. }
         | E::NothingFitted { .. }
         | E::NotFitted { .. }
         | E::FittedVersion { .. }

@@ -174,7 +174,8 @@ pub struct Accuracy {
     /// model is at least as sure of as the share it gets right in the reference. An estimate: it knows
     /// nothing of what makes a model wrong and sure.
     pub estimated: f64,
-    /// The confidence (−entropy, in nats) from which on a row counts as right; `None` if none of the reference was.
+    /// The confidence (−entropy, in nats) from which on a row counts as right: of those between the rows of the reference,
+    /// the one that comes nearest to `reference` there; `None` if none of them was right.
     pub threshold: Option<f64>,
     /// On the new data, where its labels are known.
     pub actual: Option<f64>,
@@ -275,6 +276,17 @@ impl Checked {
                 format!("no verdict: {failed} of {all} could not be computed; {compared}")
             }
         }
+    }
+
+    /// Returns the rows of the new data that are named, ascending, each once.
+    #[must_use]
+    pub fn rows_shown(&self) -> Vec<usize> {
+        let unlike = self.witnesses.iter().flat_map(|w| &w.unlike);
+        let strangest = self.outliers.iter().flat_map(|o| &o.strangest);
+        let mut rows: Vec<usize> = unlike.chain(strangest).map(|one| one.row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
     }
 
     /// Writes the paths of the new pictures beside the rows that are named; `paths` has one for each row.

@@ -109,6 +109,26 @@ pub enum Error {
     /// The true classes of the reference are not known.
     #[error("the true classes of the reference are not known")]
     NoTruth,
+    /// So few rows that no test of them could find drift.
+    #[error(
+        "a reference of {} cannot show drift: expected at least {needed}, so that p can be below {level:.2e}, the \
+         significance level of a detector, with as many new ones",
+        units::count(*found, "picture")
+    )]
+    ReferenceTooSmall {
+        /// Rows.
+        found: usize,
+        /// Rows.
+        needed: usize,
+        /// Of a detector.
+        level: f64,
+    },
+    /// No score of single rows was fitted.
+    #[error("the fitted detectors have no score of outliers")]
+    NoOutlierScore {
+        /// What was left out when they were fitted, and why.
+        notes: Vec<String>,
+    },
     /// Of all usual detectors, none could be fitted.
     #[error("no detector could be fitted")]
     NothingFitted {
@@ -211,6 +231,16 @@ impl ToDiagnostics for Error {
             Self::NotTwoClasses { .. } => {
                 error("detector").help("use `chi2`, which compares any number of classes")
             }
+            Self::ReferenceTooSmall { .. } => error("too-few").help(
+                "take a split with more pictures: `drift.split` in params.yaml; some hundreds show what matters",
+            ),
+            Self::NoOutlierScore { notes } => notes
+                .iter()
+                .fold(error("no-outlier-score"), Diagnostic::note)
+                .help(
+                    "set `drift.outlier.method` in params.yaml to `mahalanobis`, `knn`, `pca` or `lof`, and run \
+                     `cvops drift fit` again; it takes a network with embeddings, and 1 in `drift.outlier.fpr` pictures",
+                ),
             Self::NothingFitted { notes } => notes
                 .iter()
                 .fold(error("detector"), Diagnostic::note)

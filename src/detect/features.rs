@@ -449,5 +449,6 @@ fn picked<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|row| all[*row]).collect()
 }
 
+mod joined;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 use crate::base::{Cancel, ContentHash};
 use crate::drift::Sample;
+use crate::drift::permutation::require_power;
 use crate::vision;
 use crate::vision::artifact::Described;
 use crate::vision::image::{Pixels, thumbnail_of};
@@ -27,12 +28,17 @@ use super::watch::{Watch, WatchSpec};
 /// Pictures of the reference that are kept to be shown.
 const THUMBNAILS_MAX: usize = 256;
 
+/// Features without variance that are named; of more it is said how many there are.
+const CONSTANT_SHOWN: usize = 4;
+/// A reference beyond is never too small: at the least significance level that there may be, a few tens of rows do.
+const SMALL_MAX: usize = 1000;
+
 /// Rows whose labels are known, of a split of the prepared data.
 #[derive(Clone, Copy)]
 pub struct ReferenceData<'a> {
     /// What the model says of them, with their true classes.
     pub features: &'a Features,
-    /// As the model saw them.
+    /// Those of them that [`thumbnail_rows`] names, in that order, as the model saw them.
     pub pixels: &'a Pixels,
     /// Where they are from.
     pub split: Split,
@@ -77,13 +83,31 @@ pub(super) struct Reference {
     pub(super) labels: Vec<u32>,
 }
 
-/// Pictures of some rows of the reference.
+/// Pictures of some rows: of the reference, or of new data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thumbnails {
     /// PNG files, at most 64 pixels wide or high.
     pub pictures: Vec<Vec<u8>>,
-    /// The row of the reference that each shows.
+    /// The row that each shows.
     pub rows: Vec<usize>,
+}
+
+impl Thumbnails {
+    /// Takes the pictures of `rows`, in their order.
+    #[must_use]
+    pub fn of_pixels(rows: &[usize], pixels: &Pixels) -> Self {
+        let shown = rows.iter().enumerate();
+        let shown = shown.filter_map(|(at, row)| Some((*row, thumbnail_of(pixels, at)?)));
+        let (rows, pictures) = shown.unzip();
+        Self { pictures, rows }
+    }
+
+    /// Returns the picture of `row`, a PNG file, if it is here.
+    #[must_use]
+    pub fn of(&self, row: usize) -> Option<&[u8]> {
+        let at = self.rows.iter().position(|one| *one == row)?;
+        self.pictures.get(at).map(Vec::as_slice)
+    }
 }
 
 /// Returns the rows of a split of `rows` rows that become the reference, ascending: at most `params.rows`, drawn from the
@@ -93,6 +117,12 @@ pub fn reference_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
     rows::choose(rows, params.rows, params.seed, "detect.reference")
 }
 
+/// Returns which rows of a reference of `rows` rows are shown as pictures, ascending.
+#[must_use]
+pub fn thumbnail_rows(rows: usize, params: &DriftParams) -> Vec<usize> {
+    rows::choose(rows, THUMBNAILS_MAX, params.seed, "detect.thumbnails")
+}
+
 impl Fitted {
     /// Fits the detectors of `params` to `model` and its `reference`: all of its rows, see [`reference_rows`].
     ///
@@ -100,7 +130,8 @@ impl Fitted {
     /// and noted.
     ///
     /// # Errors
-    /// What the parameters name cannot be fitted; no detector is left; `cancel` was requested.
+    /// The reference is so small that no detector could find drift with it; what the parameters name cannot be
+    /// fitted; no detector is left; `cancel` was requested.
     pub fn fit(
         reference: ReferenceData<'_>,
         model: &Described,
@@ -108,15 +139,17 @@ impl Fitted {
         cancel: &Cancel,
     ) -> Result<Self, Error> {
         let truth = reference.features.truth().ok_or(Error::NoTruth)?;
+        require_reference(reference.features.rows(), params.level())?;
         let mut work = Work {
             params,
+            features: reference.features,
             classes: &model.classes,
             samples: Vec::new(),
             projection: None,
             notes: Vec::new(),
             cancel,
         };
-        work.take(reference.features)?;
+        work.take()?;
         let detectors = work.detectors()?;
         let watches = work.watches()?;
         let outlier = work.outlier()?;
@@ -130,7 +163,10 @@ impl Fitted {
             },
             model: model.weights_hash,
             classes: model.classes.clone(),
-            thumbnails: thumbnails(reference.pixels, params.seed),
+            thumbnails: Thumbnails::of_pixels(
+                &thumbnail_rows(reference.features.rows(), params),
+                reference.pixels,
+            ),
             projection: work.projection,
             notes: work.notes,
             reference: Reference {
@@ -300,6 +336,24 @@ impl Fitted {
     }
 }
 
+/// Checks that with a reference of `rows` rows a detector with this significance level can find drift: that of as many
+/// new rows, which share no value with it, p would be below.
+///
+/// # Errors
+/// It would not; says how many rows it takes.
+fn require_reference(rows: usize, level: f64) -> Result<(), Error> {
+    let suffices = |rows: &usize| require_power(*rows, *rows, level).is_ok();
+    if suffices(&rows) {
+        return Ok(());
+    }
+    let needed = (rows + 1..SMALL_MAX).find(suffices);
+    Err(Error::ReferenceTooSmall {
+        found: rows,
+        needed: needed.unwrap_or(SMALL_MAX),
+        level,
+    })
+}
+
 impl Reference {
     pub(super) fn sample(&self, input: Input) -> Option<&Sample> {
         find(&self.samples, input)
@@ -311,18 +365,10 @@ fn find(samples: &[(Input, Sample)], input: Input) -> Option<&Sample> {
     found.map(|(_, sample)| sample)
 }
 
-fn thumbnails(pixels: &Pixels, seed: u64) -> Thumbnails {
-    let chosen = rows::choose(pixels.count(), THUMBNAILS_MAX, seed, "detect.thumbnails");
-    let shown = chosen
-        .into_iter()
-        .filter_map(|row| Some((row, thumbnail_of(pixels, row)?)));
-    let (rows, pictures) = shown.unzip();
-    Thumbnails { pictures, rows }
-}
-
 /// What is being fitted.
 struct Work<'a> {
     params: &'a DriftParams,
+    features: &'a Features,
     classes: &'a [String],
     samples: Vec<(Input, Sample)>,
     projection: Option<Projection>,
@@ -331,8 +377,9 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Takes each input that `features` have.
-    fn take(&mut self, features: &Features) -> Result<(), Error> {
+    /// Takes each input that the features have.
+    fn take(&mut self) -> Result<(), Error> {
+        let features = self.features;
         for (_, input) in Input::NAMES {
             if !features.has(input) {
                 continue;
@@ -354,7 +401,10 @@ impl Work<'_> {
         for one in &params.detectors {
             self.stop_if_asked()?;
             match self.detector(one) {
-                Ok(detector) => fitted.push(detector),
+                Ok(detector) => {
+                    self.notes.extend(self.constant(&detector.spec));
+                    fitted.push(detector);
+                }
                 Err(error) => self.leave_out(one.origin, error)?,
             }
         }
@@ -388,6 +438,44 @@ impl Work<'_> {
             detector: one.name.clone(),
             source,
         })
+    }
+
+    /// Returns which features of a detector do not vary in the reference. Of tests of all features at once, those that
+    /// vary are enough; whether answers are unsure, as Fisher's test counts it, need not vary.
+    fn constant(&self, spec: &DetectorSpec) -> Option<String> {
+        let looks = match spec.test {
+            TestKind::Ks | TestKind::Cvm | TestKind::Chi2 => true,
+            TestKind::Fisher => spec.input == Input::Label,
+            TestKind::Mmd | TestKind::Lsdd => false,
+        };
+        let sample = find(&self.samples, spec.input).filter(|_| looks)?;
+        let first = sample.row(0);
+        let is_constant = |column: &usize| {
+            let mut rows = sample.values().chunks_exact(sample.width());
+            rows.all(|row| row[*column] == first[*column])
+        };
+        let constant: Vec<usize> = (0..sample.width()).filter(is_constant).collect();
+        let names = self.features.column_names(spec.input, self.classes);
+        let shown = constant.iter().take(CONSTANT_SHOWN).map(|column| {
+            let is_projected = spec.input == Input::Embedding && self.projection.is_some();
+            let name = names.get(*column).filter(|_| !is_projected);
+            name.cloned()
+                .unwrap_or_else(|| format!("component {}", column + 1))
+        });
+        let mut shown = shown.collect::<Vec<_>>().join(", ");
+        if let Some(more) = constant.len().checked_sub(CONSTANT_SHOWN + 1) {
+            shown += &format!(" and {} more", more + 1);
+        }
+        let said = match constant.len() {
+            0 => return None,
+            1 => format!("the feature {shown} has"),
+            _ => format!("the features {shown} have each"),
+        };
+        Some(format!(
+            "{}: {said} one and the same value in the whole reference, which is no evidence either way where new \
+             pictures have it too",
+            spec.name
+        ))
     }
 
     fn watches(&mut self) -> Result<Vec<Watch>, Error> {

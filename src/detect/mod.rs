@@ -2,8 +2,9 @@
 //! what people read about it.
 //!
 //! `features` is what is compared, `fitted` the detectors with their reference (`params` says which, `folder`
-//! keeps them), `check` compares, `checked` is what it says, `page` shows it with pictures, `served` compares over a
-//! time (`following`: with a reference that moves along); `arrays` are features from elsewhere.
+//! keeps them), `check` compares, `checked` is what it says, `scored` says it of single pictures, `page` shows it
+//! with pictures, `served` compares over a time (`following`: with a reference that moves along); `arrays` are
+//! features from elsewhere.
 //! Imports: base, report, drift, vision. No stage, run, HTTP or terminal.
 
 mod accuracy;
@@ -24,6 +25,7 @@ mod page;
 pub mod params;
 mod projection;
 mod rows;
+pub mod scored;
 pub mod served;
 pub mod tables;
 mod tensors;

@@ -11,11 +11,10 @@ use crate::report::chart::NumberFormat;
 use crate::report::page::{Block, Page, Section, Tile, cut};
 use crate::report::wording::{keep_end, keep_start, sentence};
 use crate::report::{Align, Table};
-use crate::vision::image::Pixels;
 
 use super::checked::{Checked, Verdict};
 use super::features::Features;
-use super::fitted::Fitted;
+use super::fitted::{Fitted, Thumbnails};
 use super::tables;
 
 pub(super) mod classes;
@@ -41,8 +40,8 @@ pub struct Illustration<'a> {
     pub fitted: &'a Fitted,
     /// The rows that were compared.
     pub new: &'a Features,
-    /// Their pictures, in the same order; `None` where only the model's answers are known.
-    pub pixels: Option<&'a Pixels>,
+    /// Pictures of those that [`Checked::rows_shown`] names; `None` where only the model's answers are known.
+    pub pictures: Option<&'a Thumbnails>,
     /// Files that are no pictures, and why.
     pub unreadable: &'a [(PathBuf, String)],
     /// What was compared, for the head of the page: name and value.

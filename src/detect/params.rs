@@ -7,7 +7,7 @@
 //! | `alpha` | 0.000001 to 0.5: the chance of a false alarm of a check | 0.05 |
 //! | `family` | `bonferroni`, `none`: what `alpha` is divided by, the number of detectors or 1 | `bonferroni` |
 //! | `correction` | `bonferroni`, `holm`, `fdr`, `none`: over the features of a detector | `bonferroni` |
-//! | `permutations` | 19 to 100000 | 1000 |
+//! | `permutations` | 19 to 100000; with `rows`, at most 2 GiB of memory | 1000 |
 //! | `min_effect` | 0 to 1000 | 0 |
 //! | `pca` | 1 to 128: principal components of embeddings wider than 128 | 32 |
 //! | `detectors` | a list, see below | softmax, label, entropy, embedding, properties |
@@ -35,7 +35,10 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use crate::base::doc::{Fields, KeyPath, On, Value};
-use crate::drift::permutation::TooFewPermutations;
+use crate::base::units;
+use crate::drift::permutation::{
+    MEMORY_BYTES_MAX, TooFewPermutations, count_max, memory_bytes, require_memory,
+};
 use crate::vision::shard::Split;
 
 use super::features::Input;
@@ -215,6 +218,7 @@ impl DriftParams {
         if !permuted {
             return;
         }
+        self.check_memory(fields);
         let level = self.level();
         if let Ok(Some(few)) = TooFewPermutations::check(self.permutations, level) {
             let headline = format!(
@@ -224,6 +228,37 @@ impl DriftParams {
             );
             fields.problem("permutations", On::Value, "out-of-range", headline, None);
         }
+    }
+
+    /// Refuses permutations that with so many rows would take too much memory; `chi2` keeps none of them.
+    fn check_memory(&self, fields: &Fields<'_, '_>) {
+        let Self {
+            rows, permutations, ..
+        } = *self;
+        let keeps = self.detectors.iter().any(|one| {
+            let test = one.test.unwrap_or(TestKind::usual(one.input, 0));
+            matches!(test, TestKind::Mmd | TestKind::Lsdd)
+        });
+        if !keeps || require_memory(rows, rows, permutations).is_ok() {
+            return;
+        }
+        let headline = format!(
+            "`{}` is too large: {permutations} permutations of `rows: {rows}` take {} of memory, more than {}",
+            fields.path("permutations"),
+            units::bytes(memory_bytes(rows, rows, permutations)),
+            units::bytes(MEMORY_BYTES_MAX),
+        );
+        let help = format!(
+            "with {rows} rows, at most {} permutations; or take fewer `rows`",
+            count_max(rows, rows)
+        );
+        // A default is no line of the file.
+        let key = if fields.has("permutations") {
+            "permutations"
+        } else {
+            "rows"
+        };
+        fields.problem(key, On::Value, "out-of-range", headline, Some(help));
     }
 }
 

@@ -83,12 +83,22 @@ fn word(one: &Detected, measured: &Measured) -> String {
     }
 }
 
-/// Returns a number with as many digits as say something.
-pub(super) fn number(value: f64) -> String {
-    if value != 0.0 && value.abs() < 0.001 {
-        return format!("{value:.1e}");
+/// Returns a number with at most four digits behind the point; of very small and very large ones, four digits.
+#[must_use]
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() {
+        "–".to_owned()
+    } else if size == 0.0 || (1e-3..1e5).contains(&size) || value.is_infinite() {
+        let text = format!("{value:.4}");
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
+    } else {
+        format!("{value:.3e}")
     }
-    format!("{value:.3}")
 }
 
 /// Returns a p-value or a significance level.
@@ -98,4 +108,30 @@ pub fn probability(p: f64) -> String {
         return format!("{p:.0e}");
     }
     format!("{p:.4}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_digits_that_say_something() {
+        for (value, shown) in [
+            (0.0, "0"),
+            (0.46754, "0.4675"),
+            (-1.5, "-1.5"),
+            (100.0, "100"),
+            (0.001, "0.001"),
+            (0.000_123_4, "1.234e-4"),
+            (123_456.0, "1.235e5"),
+            (f64::INFINITY, "inf"),
+            (f64::NAN, "–"),
+        ] {
+            assert_eq!(number(value), shown);
+        }
+        assert_eq!(
+            [probability(0.05), probability(0.000_012)],
+            ["0.0500", "1e-5"]
+        );
+    }
 }

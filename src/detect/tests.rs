@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use crate::base::{Cancel, ContentHash, rng};
 use crate::vision::artifact::Described;
-use crate::vision::image::{Channels, Filter, Pixels, Target};
+use crate::vision::image::{Channels, Filter, PROPERTIES, Pixels, Target};
 use crate::vision::predict::Embeddings;
 use crate::vision::shard::Split;
 
@@ -345,4 +345,103 @@ fn named_detectors_share_the_chance_of_a_false_alarm() {
     let unknown = ["mmd".to_owned()];
     let error = fitted.check(&new, Selection::Named(&unknown), &Cancel::new());
     assert!(matches!(error, Err(Error::UnknownDetector { .. })));
+}
+
+#[test]
+fn a_reference_too_small_for_any_drift_is_refused_with_the_least_number() {
+    let fit = |rows: usize, alpha: f64| {
+        let features = features(rows, 0.0, 1);
+        let reference = ReferenceData {
+            features: &features,
+            pixels: &Pixels::from_data(4, 4, 3, vec![128; rows * 48]).unwrap(),
+            split: Split::Test,
+            data: ContentHash::of(b"data"),
+        };
+        let params = DriftParams {
+            alpha,
+            detectors: vec![detector(Input::Entropy, TestKind::Ks)],
+            online: Vec::new(),
+            outlier: OutlierParams {
+                method: None,
+                ..params().outlier
+            },
+            ..params()
+        };
+        Fitted::fit(reference, &described(), &params, &Cancel::new())
+    };
+    // 2 of 70 ways to divide eight rows into halves are not below 0.0285, 2 of 252 are.
+    for (rows, alpha, least) in [(2, 0.05, 4), (3, 0.05, 4), (4, 0.0285, 5), (2, 0.001, 7)] {
+        let error = fit(rows, alpha).unwrap_err();
+        assert!(
+            matches!(error, Error::ReferenceTooSmall { found, needed, .. } if (found, needed) == (rows, least)),
+            "{rows} {alpha}: {error}"
+        );
+        let fitted = fit(least, alpha).unwrap();
+        // What is promised is kept: as many new rows, all different, are drift.
+        let found = fitted.check(&features(least, 500.0, 2), Selection::All, &Cancel::new());
+        assert_eq!(found.unwrap().verdict, Verdict::Drift, "{least} {alpha}");
+    }
+}
+
+#[test]
+fn what_does_not_vary_in_the_reference_is_noted_when_detectors_are_fitted() {
+    let constant = |row: usize| -> [f64; PROPERTIES.len()] {
+        std::array::from_fn(|at| if at == 1 { 0.5 } else { row as f64 + at as f64 })
+    };
+    let features = features(80, 0.0, 1)
+        .with_properties((0..80).map(constant).collect())
+        .unwrap();
+    let reference = ReferenceData {
+        features: &features,
+        pixels: &Pixels::from_data(4, 4, 3, vec![128; 80 * 48]).unwrap(),
+        split: Split::Test,
+        data: ContentHash::of(b"data"),
+    };
+    let params = DriftParams {
+        detectors: vec![
+            detector(Input::Properties, TestKind::Ks),
+            detector(Input::Properties, TestKind::Mmd),
+            detector(Input::Softmax, TestKind::Ks),
+        ],
+        online: Vec::new(),
+        ..params()
+    };
+    let fitted = Fitted::fit(reference, &described(), &params, &Cancel::new()).unwrap();
+    let [note] = fitted.notes() else {
+        panic!("{:?}", fitted.notes());
+    };
+    let said = format!("properties_ks: the feature {} has", PROPERTIES[1]);
+    assert!(note.starts_with(&said), "{note}");
+}
+
+#[test]
+fn parts_are_the_whole() {
+    let whole = features(50, 0.0, 1);
+    let part = |rows: std::ops::Range<usize>| whole.select(&rows.collect::<Vec<_>>()).unwrap();
+    let joined = Features::joined(vec![part(0..20), part(20..21), part(21..50)]).unwrap();
+    assert_eq!(joined, whole);
+    // What one part lacks, the whole lacks.
+    let labels = Features::of_labels(vec![2, 1], 3).unwrap();
+    let joined = Features::joined(vec![part(0..20), labels.clone()]).unwrap();
+    assert_eq!(
+        joined.labels()[18..],
+        [whole.labels()[18], whole.labels()[19], 2, 1]
+    );
+    for (_, input) in Input::NAMES {
+        assert_eq!(joined.has(input), input == Input::Label, "{input}");
+    }
+    let other = Features::of_labels(vec![0], 4).unwrap();
+    let error = Features::joined(vec![labels, other]).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Classes {
+            row: 2,
+            found: 4,
+            expected: 3
+        }
+    ));
+    assert!(matches!(
+        Features::joined(Vec::new()),
+        Err(Error::NoPictures)
+    ));
 }

@@ -1,5 +1,7 @@
 //! The error of this room: what can be wrong with numbers that are to be compared, with how a detector is set
-//! up, and with one that was written down. Imports: nothing of ours.
+//! up, and with one that was written down. Imports: `base::units`.
+
+use crate::base::units;
 
 /// Why a detector gives no answer. It never says "no drift" instead.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -138,6 +140,26 @@ pub enum Error {
         needed: usize,
         /// What p is compared with.
         level: f64,
+    },
+    /// So many permutations of so many rows that they would take too much memory.
+    #[error(
+        "{permutations} permutations of {reference} reference rows and {test} test rows take {}, more than the {} \
+         that a test may take: ask for at most {count_max} permutations, or compare fewer rows",
+        units::bytes(*bytes), units::bytes(*most)
+    )]
+    TooMuchMemory {
+        /// As asked for.
+        permutations: usize,
+        /// Rows.
+        reference: usize,
+        /// Rows.
+        test: usize,
+        /// That they take.
+        bytes: u64,
+        /// That they may take.
+        most: u64,
+        /// Permutations of these rows that take no more.
+        count_max: usize,
     },
     /// An exact computation that would take too long.
     #[error(

@@ -18,6 +18,9 @@ use crate::base::rng::{self, ChaCha8Rng};
 /// rows, summed in another order.
 const ROUNDING: f64 = 1e-12;
 
+/// Memory that the relabellings of one test may take.
+pub const MEMORY_BYTES_MAX: u64 = 2 << 30;
+
 /// Which of the two samples a list of rows stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -43,9 +46,10 @@ impl Relabellings {
     /// Draws `count` relabellings of `reference` + `test` rows, number i from stream i of `seed`.
     ///
     /// # Errors
-    /// `count` is 0, or one of the samples has no rows.
+    /// `count` is 0, one of the samples has no rows, or so many of so many rows take too much memory.
     pub fn draw(reference: usize, test: usize, count: usize, seed: u64) -> Result<Self, Error> {
         check_sizes(reference, test, count)?;
+        require_memory(reference, test, count)?;
         let (rows, size) = (reference + test, reference.min(test));
         let drawn: Vec<Vec<u32>> = (0..count as u64)
             .into_par_iter()
@@ -58,13 +62,15 @@ impl Relabellings {
     /// reference. For comparison with other programs.
     ///
     /// # Errors
-    /// There are none, one of the samples has no rows, or an entry is missing or there twice.
+    /// There are none, one of the samples has no rows, an entry is missing or there twice, or so many of so many rows
+    /// take too much memory.
     pub fn given(
         reference: usize,
         test: usize,
         permutations: &[Vec<usize>],
     ) -> Result<Self, Error> {
         check_sizes(reference, test, permutations.len())?;
+        require_memory(reference, test, permutations.len())?;
         let rows = reference + test;
         let mut members = Vec::with_capacity(permutations.len() * reference.min(test));
         for (index, permutation) in permutations.iter().enumerate() {
@@ -163,6 +169,46 @@ fn check_sizes(reference: usize, test: usize, count: usize) -> Result<(), Error>
     Ok(())
 }
 
+/// Returns the bytes that `count` relabellings of `reference` and `test` rows take: the rows of the smaller side as
+/// numbers of four bytes, once more while they are drawn, and two bits for each row of both where sums are taken.
+#[must_use]
+pub fn memory_bytes(reference: usize, test: usize, count: usize) -> u64 {
+    let lists = (count as u64).saturating_add(1);
+    lists.saturating_mul(bytes_per_list(reference, test))
+}
+
+/// Returns how many relabellings of `reference` and `test` rows take at most [`MEMORY_BYTES_MAX`]; at least 1.
+#[must_use]
+pub fn count_max(reference: usize, test: usize) -> usize {
+    let lists = MEMORY_BYTES_MAX / bytes_per_list(reference, test).max(1);
+    usize::try_from(lists.saturating_sub(1)).map_or(usize::MAX, |count| count.max(1))
+}
+
+fn bytes_per_list(reference: usize, test: usize) -> u64 {
+    let listed = (reference.min(test) as u64).saturating_mul(8);
+    let pooled = (reference as u64).saturating_add(test as u64);
+    listed.saturating_add(pooled / 4)
+}
+
+/// Checks that `count` relabellings of `reference` and `test` rows take no more memory than [`MEMORY_BYTES_MAX`].
+///
+/// # Errors
+/// They take more.
+pub fn require_memory(reference: usize, test: usize, count: usize) -> Result<(), Error> {
+    let bytes = memory_bytes(reference, test, count);
+    if bytes <= MEMORY_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::TooMuchMemory {
+        permutations: count,
+        reference,
+        test,
+        bytes,
+        most: MEMORY_BYTES_MAX,
+        count_max: count_max(reference, test),
+    })
+}
+
 /// Checks that `list` holds each of the numbers below `rows` once; errors name it `what` number `index`.
 pub(super) fn require_permutation(
     what: &'static str,
@@ -187,6 +233,8 @@ pub(super) fn choose(rows: usize, size: usize, mut rng: ChaCha8Rng) -> Vec<u32> 
         order.swap(at, other as usize);
     }
     order.truncate(size);
+    // Many lists are kept at a time.
+    order.shrink_to_fit();
     order.sort_unstable();
     order
 }
@@ -388,6 +436,24 @@ mod tests {
         // One of 20, which is not below 0.05.
         assert!(require_power(19, 1, 0.05).is_err());
         assert!(require_power(30, 30, 0.0).is_err());
+    }
+
+    #[test]
+    fn more_than_memory_should_hold_is_refused_before_it_is_drawn() {
+        // The largest reference and the most permutations that parameters know, each alone and both.
+        assert_eq!(require_memory(2000, 2000, 100_000), Ok(()));
+        assert_eq!(require_memory(20_000, 20_000, 10_000), Ok(()));
+        let error = Relabellings::draw(20_000, 20_000, 100_000, 1).unwrap_err();
+        let Error::TooMuchMemory {
+            bytes, count_max, ..
+        } = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!(bytes, (8 * 20_000 + 10_000) * 100_001);
+        assert_eq!(require_memory(20_000, 20_000, count_max), Ok(()));
+        assert!(require_memory(20_000, 20_000, count_max + 1).is_err());
+        assert!(require_memory(usize::MAX, usize::MAX, usize::MAX).is_err());
     }
 
     #[test]

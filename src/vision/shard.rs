@@ -227,30 +227,58 @@ impl Prepared {
             paths,
             contents,
         };
-        for shard in self
-            .manifest
-            .shards
-            .iter()
-            .filter(|s| s.split == split.name())
-        {
-            let path = self.dir.join(&shard.file);
-            let bytes = read_checked(&path, &shard.hash)?;
-            let (pixels, labels) =
-                decode(&bytes, self, shard.images).map_err(Error::not_prepared(&path))?;
+        for part in self.parts(split) {
+            let (pixels, labels) = part?;
             data.pixels.append(&pixels);
             data.labels.extend(labels);
         }
-        let counted = self.counts.total(split);
-        if [data.labels.len(), data.paths.len()] != [counted, counted] {
-            let problem = format!(
-                "{} pixels and {} paths of `{}` for {counted} images",
-                data.labels.len(),
-                data.paths.len(),
-                split.name()
-            );
-            return Err(Error::not_prepared(&self.dir.join(MANIFEST))(problem));
-        }
+        self.require_counted(split, data.labels.len(), data.paths.len())?;
         Ok(data)
+    }
+
+    /// Reads the pictures of `split` with the index of the class of each, file after file, in the order of `load`:
+    /// only those of one file are in memory.
+    ///
+    /// # Errors
+    /// Each file that is missing, or is not what the manifest says.
+    pub fn parts(
+        &self,
+        split: Split,
+    ) -> impl Iterator<Item = Result<(Pixels, Vec<u32>), Error>> + '_ {
+        let shards = self.manifest.shards.iter();
+        let shards = shards.filter(move |shard| shard.split == split.name());
+        shards.map(move |shard| {
+            let path = self.dir.join(&shard.file);
+            let bytes = read_checked(&path, &shard.hash)?;
+            decode(&bytes, self, shard.images).map_err(Error::not_prepared(&path))
+        })
+    }
+
+    /// Returns the path of each picture of `split` in the dataset, in the order of `load`: as many as `parts` reads.
+    ///
+    /// # Errors
+    /// The index is missing, or is not what the manifest says; its parts do not fit together.
+    pub fn paths(&self, split: Split) -> Result<Vec<String>, Error> {
+        let index = self.load_index(split)?;
+        let paths: Vec<String> = index.into_iter().map(|(path, _)| path).collect();
+        let shards = self.manifest.shards.iter();
+        let images = shards
+            .filter(|shard| shard.split == split.name())
+            .fold(0_usize, |all, shard| all.saturating_add(shard.images));
+        self.require_counted(split, images, paths.len())?;
+        Ok(paths)
+    }
+
+    fn require_counted(&self, split: Split, pixels: usize, paths: usize) -> Result<(), Error> {
+        let counted = self.counts.total(split);
+        if [pixels, paths] == [counted, counted] {
+            return Ok(());
+        }
+        let problem = format!(
+            "{pixels} pixels and {paths} paths of `{}` for {counted} images",
+            split.name()
+        );
+        Err(Error::not_prepared(&self.dir.join(MANIFEST))(problem))
     }
 
     /// Returns where `split` keeps picture `index`: the file, how many pictures it holds, and which of

@@ -216,6 +216,67 @@ fn a_stream_is_watched_where_it_is_asked_for() {
 }
 
 #[test]
+fn strange_pictures_are_found_one_by_one() {
+    let p = trained("drift: {online: [], outlier: {fpr: 0.1}}\n");
+    p.ok("drift fit");
+    darkened(&p, "dark", 20);
+    let all = "data/raw dark";
+    let output = p.ok(&format!("drift score {all} --csv new/scores.csv --json"));
+    let found: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(
+        (&found["rows"], &found["method"]),
+        (&160.into(), &"mahalanobis".into())
+    );
+    let threshold = found["threshold"].as_f64().unwrap();
+    let scores = found["scores"].as_array().unwrap();
+    assert_eq!(scores.len(), 160);
+    let of = |one: &Value, key: &str| one[key].as_f64().unwrap();
+    assert!(scores.is_sorted_by(|a, b| of(a, "score") >= of(b, "score")));
+    assert!(scores.is_sorted_by(|a, b| of(a, "p_val") <= of(b, "p_val")));
+    for one in scores {
+        assert_eq!(one["is_outlier"], threshold < of(one, "score"), "{one}");
+        // Of 24 usual pictures, as many as score at least as high, and itself.
+        assert!((0.04..=1.0).contains(&of(one, "p_val")), "{one}");
+    }
+    let outliers = scores
+        .iter()
+        .filter(|one| one["is_outlier"] == true)
+        .count();
+    assert!(0 < outliers, "{found}");
+    assert_eq!(found["outliers"], outliers);
+    assert!((of(&found, "share") - outliers as f64 / 160.0).abs() < 1e-12);
+    let csv = p.read("new/scores.csv");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("picture,class,score,p_val,is_outlier"));
+    let first = scores[0]["picture"].as_str().unwrap();
+    assert!(
+        lines.next().unwrap().starts_with(&format!("{first},")),
+        "{csv}"
+    );
+    assert_eq!(lines.count(), 159);
+    // The table is cut, a limit is kept or not, and what is no picture is neither.
+    let output = p.cvops(&format!("drift score {all} --top 3 --limit 0"));
+    ends_with(&output, 1);
+    assert!(output.stdout.contains(first), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("more than the limit of 0.0 %"),
+        "{}",
+        output.stdout
+    );
+    assert!(
+        output
+            .stderr
+            .contains("157 pictures of lower scores left out"),
+        "{}",
+        output.stderr
+    );
+    p.write("dark/bad.png", "hello\n");
+    ends_with(&p.cvops("drift score dark --limit 1"), 2);
+    ends_with(&p.cvops("drift score dark --limit 1 --skip-unreadable"), 0);
+    ends_with(&p.cvops("drift score dark --limit 2"), 2);
+}
+
+#[test]
 fn detectors_of_another_model_are_refused() {
     let p = fitted();
     p.write(
@@ -262,6 +323,34 @@ fn what_is_no_picture_is_listed() {
     let found = checked(&p, "dark", 1);
     assert_eq!(found["rows"], 40);
     assert_eq!(found["unreadable"][0]["path"], "dark/bad.png");
+    assert_eq!(found["unreadable_count"], 1);
+    // Drift in the others is drift; no drift in the others says nothing of this one.
+    p.write("data/raw/along/bad.png", "hello\n");
+    let usual = "data/raw --detector properties";
+    let output = p.cvops(&format!("drift check {usual}"));
+    ends_with(&output, 2);
+    assert!(output.stdout.contains("no drift"), "{}", output.stdout);
+    for said in ["1 of 121 files cannot be read", "`--skip-unreadable`"] {
+        assert!(output.stderr.contains(said), "{said}: {}", output.stderr);
+    }
+    let found = checked(&p, usual, 2);
+    assert_eq!(
+        (&found["verdict"], &found["rows"]),
+        (&"no_drift".into(), &120.into())
+    );
+    for lenient in ["--skip-unreadable", "--no-fail"] {
+        ends_with(&p.cvops(&format!("drift check {usual} {lenient}")), 0);
+    }
+    // No score of outliers was fitted to so few pictures.
+    let output = p.cvops("drift score data/raw");
+    ends_with(&output, 2);
+    for said in [
+        "no score of outliers",
+        "left out: the detector `outlier`",
+        "`drift.outlier.method`",
+    ] {
+        assert!(output.stderr.contains(said), "{said}: {}", output.stderr);
+    }
     check(
         &p.cvops("drift check dark/bad.png"),
         str![[r#"
@@ -386,6 +475,10 @@ fn unknown_detectors_and_bad_parameters_are_named() {
             "`drift.online[0].window` must be a whole number from 2 to 1000",
         ),
         ("{outlier: {fpr: 0.001}}", "the detector `outlier`: "),
+        (
+            "{rows: 20000, permutations: 100000}",
+            "100000 permutations of `rows: 20000` take 15.8 GiB",
+        ),
     ] {
         p.write("params.yaml", format!("{PARAMS}drift: {section}\n"));
         let output = p.cvops("drift fit");

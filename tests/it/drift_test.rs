@@ -590,6 +590,7 @@ fn arrays_that_cannot_be_compared_are_told() {
     p.write("wide.npy", npy_f64(&repeated(&[2.0, 1.0], 30)));
     p.write("ab.csv", csv(&["a", "b"], &repeated(&[2.0, 1.0], 30)));
     p.write("ac.csv", csv(&["a", "c"], &repeated(&[2.0, 1.0], 30)));
+    p.write("many.npy", npy_f64(&rising(3000)));
     let mut bits = repeated(&[0.0], 30);
     bits[4][0] = 2.5;
     p.write("bits.npy", npy_f64(&bits));
@@ -653,6 +654,13 @@ fn arrays_that_cannot_be_compared_are_told() {
         (
             "mmd --alpha 0 thirty.npy thirty.npy",
             &["significance level is 0"],
+        ),
+        (
+            "mmd --permutations 100000 many.npy many.npy",
+            &[
+                "100000 permutations of 3000 reference rows and 3000 test rows take 2.4 GiB",
+                "at most 84214 permutations",
+            ],
         ),
         (
             "mmd --bandwidth 0 thirty.npy thirty.npy",

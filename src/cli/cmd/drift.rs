@@ -4,6 +4,7 @@ mod check;
 mod fit;
 mod new_data;
 mod report;
+mod score;
 mod shown;
 mod test;
 
@@ -17,12 +18,12 @@ use crate::cli::exit::{ErrorClass, Outcome};
 ///
 /// `fit` fits detectors to a model and pictures whose labels are known, `check` compares new pictures with
 /// them, `report` what was served: the section `drift` of params.yaml says which detectors, and how often they
-/// may be wrong. `test` compares any two arrays of features.
+/// may be wrong. `score` says of single pictures how strange they are, `test` compares any two arrays of features.
 #[derive(Debug, clap::Args)]
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Examples:\n  cvops drift fit\n  cvops drift check new-pictures/\n  cvops drift report --since 7d\n  cvops drift test --detector ks reference.npy new.npy"
+    after_help = "Examples:\n  cvops drift fit\n  cvops drift check new-pictures/\n  cvops drift score new-pictures/\n  cvops drift report --since 7d\n  cvops drift test --detector ks reference.npy new.npy"
 )]
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
@@ -34,6 +35,7 @@ enum Action {
     Fit(fit::Args),
     Check(check::Args),
     Report(report::Args),
+    Score(score::Args),
     Test(test::Args),
 }
 
@@ -42,6 +44,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Action::Fit(args) => fit::run(ctx, args),
         Action::Check(args) => check::run(ctx, args),
         Action::Report(args) => report::run(ctx, args),
+        Action::Score(args) => score::run(ctx, args),
         Action::Test(args) => test::run(ctx, args),
     }
 }

@@ -1,7 +1,7 @@
 //! Tables of comma-separated numbers, with or without a line of names. Imports: `arrays::error`.
 
 use super::error::{Fault, Place};
-use super::{Bad, Content, Head};
+use super::{Bad, Content, Head, require_room};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -42,6 +42,7 @@ pub(super) fn read(bytes: &[u8], head: Head) -> Result<Content, Bad> {
             content.names = fields;
             continue;
         }
+        require_room(content.values.len() + fields.len()).map_err(at)?;
         for (feature, field) in fields.iter().enumerate() {
             content.values.push(match number(field) {
                 Some(value) => value,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::base::{self, Diagnostic, ToDiagnostics};
+use crate::base::{self, Diagnostic, ToDiagnostics, units};
 use crate::drift;
 
 /// What is wrong with the arrays of a comparison. The room's error wraps it.
@@ -95,6 +95,17 @@ pub enum Fault {
         found: u64,
         /// Bytes.
         most: u64,
+    },
+    /// So many numbers that memory should not be asked for.
+    #[error(
+        "its array has {found} numbers, which take {} of memory at eight bytes each: at most {most} ({}) are read",
+        units::bytes((*found as u64).saturating_mul(8)), units::bytes((*most as u64).saturating_mul(8))
+    )]
+    TooManyNumbers {
+        /// In the file.
+        found: usize,
+        /// That are read.
+        most: usize,
     },
     /// Its first bytes are others.
     #[error("it does not begin as a .npy file does, with the byte 0x93 and `NUMPY`")]
@@ -251,7 +262,7 @@ impl Fault {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownFormat => "unknown-format",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::TooManyNumbers { .. } => "too-large",
             Self::NotFinite { .. } => "not-finite",
             Self::Numbers(_) => "samples",
             Self::NotNpy
@@ -280,7 +291,7 @@ impl Fault {
             Self::UnknownFormat => {
                 "write it with `numpy.save`, `numpy.savetxt(…, delimiter=\",\")` or safetensors"
             }
-            Self::TooLarge { .. } => {
+            Self::TooLarge { .. } | Self::TooManyNumbers { .. } => {
                 "give a sample of its rows: some thousands show any drift that matters"
             }
             Self::NotNpy => "write it with `numpy.save`, or give it the name of its format",

@@ -19,8 +19,10 @@ use crate::drift::Sample;
 pub use compare::{Compared, Detector, Found, Relabelling, Request, Whole, compare};
 pub use error::{ArrayError, Fault, Place};
 
-/// Files beyond are refused before they are read: eight bytes of memory for each number, twice.
+/// Files beyond are refused before they are read.
 const BYTES_MAX: u64 = 4 << 30;
+/// Numbers beyond are refused before there is memory for them: each takes eight bytes, also where the file has one.
+const NUMBERS_MAX: usize = 1 << 29;
 
 /// A file that holds an array, and which of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,15 @@ struct Content {
 struct Bad {
     place: Option<Place>,
     fault: Fault,
+}
+
+/// Checks that there is memory for `found` numbers.
+fn require_room(found: usize) -> Result<(), Fault> {
+    if found <= NUMBERS_MAX {
+        return Ok(());
+    }
+    let most = NUMBERS_MAX;
+    Err(Fault::TooManyNumbers { found, most })
 }
 
 impl From<Fault> for Bad {

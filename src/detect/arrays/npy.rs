@@ -5,9 +5,9 @@
 //! not by the crate `npyz`, which reserves as much memory as a damaged header asks for, multiplies its sizes without
 //! a check, and brings a parser of all literals that Python has.
 
-use super::Content;
 use super::error::Fault;
 use super::number::{Endian, Number};
+use super::{Content, require_room};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -20,6 +20,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Content, Fault> {
     let count = shape
         .iter()
         .try_fold(1usize, |all, size| all.checked_mul(*size));
+    if let Some(count) = count {
+        require_room(count)?;
+    }
     let expected = count.and_then(|count| count.checked_mul(header.number.size()));
     if expected != Some(data.len()) {
         return Err(Fault::Size {
@@ -325,6 +328,11 @@ mod tests {
                 "has 16 bytes, and an array of shape (3,) takes 24",
             ),
             ("'<f8'", "(1,)", "takes 8"),
+            (
+                "'|u1'",
+                "(1000, 536871)",
+                "has 536871000 numbers, which take 4.0 GiB of memory at eight bytes each",
+            ),
             (
                 "'<f8'",
                 "(4611686018427387904, 8)",

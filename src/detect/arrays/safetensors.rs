@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::Content;
 use super::error::Fault;
 use super::number::{Endian, Number};
+use super::{Content, require_room};
 
 /// Reads the tensor `asked`, or the only one, from the bytes of its file.
 pub(super) fn read(bytes: &[u8], asked: Option<&str>) -> Result<Content, Fault> {
@@ -16,6 +16,8 @@ pub(super) fn read(bytes: &[u8], asked: Option<&str>) -> Result<Content, Fault> 
     let tensor = find(&file, asked)?;
     let number = number(tensor.dtype())
         .ok_or_else(|| Fault::NotNumbers(format!("numbers of type {}", tensor.dtype())))?;
+    // The format says that the bytes are as many as the shape takes.
+    require_room(tensor.data().len() / number.size())?;
     Ok(Content {
         shape: tensor.shape().to_vec(),
         values: number.values(tensor.data(), Endian::Little),

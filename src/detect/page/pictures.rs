@@ -1,10 +1,9 @@
 //! Pictures that show the difference, and what is strange one by one, on the page. Imports: report, `base::units`,
-//! vision, `detect::{checked, tables}`.
+//! `detect::{checked, fitted, tables}`.
 
 use crate::base::units;
 use crate::report::Tone;
 use crate::report::page::{Block, Picture, PictureFact, Section, fitting};
-use crate::vision::image::thumbnail_of;
 
 use super::super::checked::{Checked, Witness};
 use super::super::tables::number;
@@ -71,7 +70,7 @@ pub(super) fn outliers(checked: &Checked, about: Illustration<'_>) -> Option<Sec
 
 /// Returns a new picture, with what its value measures; `None` if it is not there.
 fn of_new(one: &Witness, measure: &str, about: Illustration<'_>) -> Option<Picture> {
-    let png = thumbnail_of(about.pixels?, one.row)?;
+    let png = about.pictures?.of(one.row)?.to_vec();
     let truth = about.new.truth().and_then(|all| all.get(one.row));
     let name = match &one.picture {
         Some(path) => shortened(path),

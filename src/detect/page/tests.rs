@@ -10,7 +10,7 @@ use super::*;
 use crate::base::{Cancel, ContentHash, rng};
 use crate::report::svg::tests::assert_well_formed;
 use crate::vision::artifact::Described;
-use crate::vision::image::{Channels, Filter, Target};
+use crate::vision::image::{Channels, Filter, Pixels, Target};
 use crate::vision::predict::Embeddings;
 use crate::vision::shard::Split;
 
@@ -116,6 +116,16 @@ fn check(fitted: &Fitted, new: &Features, path: impl Fn(usize) -> String) -> Che
     checked
 }
 
+/// Thumbnails of what the page shows of `all`.
+fn shown(checked: &Checked, all: &Pixels) -> Thumbnails {
+    let rows = checked.rows_shown();
+    let mut pixels = Pixels::new(all.height(), all.width(), all.channels());
+    for row in &rows {
+        pixels.push(all.image(*row));
+    }
+    Thumbnails::of_pixels(&rows, &pixels)
+}
+
 fn three_classes() -> Vec<String> {
     [NASTY, "dog", "cat"].map(str::to_owned).to_vec()
 }
@@ -127,10 +137,11 @@ fn all_parts_are_there_and_escaped() {
     let fitted = fit(&features(60, 3, 0.0, 1), &pixels, &classes);
     let new = features(40, 3, 3.0, 2);
     let checked = check(&fitted, &new, |row| format!("{NASTY}/{row}.png"));
+    let pictures = shown(&checked, &pixels);
     let about = Illustration {
         fitted: &fitted,
         new: &new,
-        pixels: Some(&pixels),
+        pictures: Some(&pictures),
         unreadable: &[(PathBuf::from("a<i>.png"), format!("it is {NASTY}"))],
         facts: &[("New pictures".to_owned(), NASTY.to_owned())],
     };
@@ -175,10 +186,11 @@ fn no_drift_is_said_as_such() {
     let same = features(60, 3, 0.0, 1);
     let fitted = fit(&same, &pixels, &classes);
     let checked = check(&fitted, &same, |row| row.to_string());
+    let pictures = shown(&checked, &pixels);
     let about = Illustration {
         fitted: &fitted,
         new: &same,
-        pixels: Some(&pixels),
+        pictures: Some(&pictures),
         unreadable: &[],
         facts: &[],
     };
@@ -201,7 +213,7 @@ fn answers_alone_are_a_page_without_pictures() {
     let about = Illustration {
         fitted: &fitted,
         new: &logged,
-        pixels: None,
+        pictures: None,
         unreadable: &[],
         facts: &[],
     };
@@ -232,10 +244,11 @@ fn the_page_stays_below_two_megabytes() {
     let unreadable: Vec<(PathBuf, String)> = (0..3000)
         .map(|row| (PathBuf::from(long(row)), "why&".repeat(1000)))
         .collect();
+    let pictures = shown(&checked, &pixels);
     let about = Illustration {
         fitted: &fitted,
         new: &new,
-        pixels: Some(&pixels),
+        pictures: Some(&pictures),
         unreadable: &unreadable,
         facts: &[("New pictures".to_owned(), long(0).repeat(50))],
     };

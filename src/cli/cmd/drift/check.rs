@@ -9,7 +9,7 @@ use crate::cli::params::ParamsArg;
 use crate::cli::written::write;
 use crate::detect::checked::Verdict;
 use crate::detect::fitted::{Fitted, Selection};
-use crate::detect::{Checked, Features, Illustration, page};
+use crate::detect::{Illustration, page};
 use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::predict::Predictor;
 use crate::vision::shard::Split;
@@ -26,8 +26,8 @@ const PATHS_SHOWN: usize = 3;
 /// model is likely to be right on the new pictures, and which of them are most unlike the reference. Where
 /// pictures lie in folders that are called like the classes, the accuracy is counted as well.
 ///
-/// Ends with 0 if no detector found drift, 1 if one did, and 2 if that could not be found out: an error, or a
-/// detector that could not be computed while no other found drift.
+/// Ends with 0 if no detector found drift, 1 if one did, and 2 if that could not be found out: an error, a
+/// detector that could not be computed or a file that cannot be read as a picture, while no detector found drift.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cvops drift check new-pictures/\n  cvops drift check camera2/*.jpg --detector embedding --detector properties\n  cvops drift check new-pictures/ --html reports/drift.html\n  cvops drift check data/prepared-march --split test --json"
@@ -51,9 +51,12 @@ pub(super) struct Args {
     /// Write all of it as one page, with the pictures that show the difference
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// End with 0 also where there is drift
+    /// End with 0 also where there is drift, or a file that cannot be read as a picture
     #[arg(long)]
     no_fail: bool,
+    /// Pass over files that cannot be read as pictures: they are named, and do not count
+    #[arg(long)]
+    skip_unreadable: bool,
     #[command(flatten)]
     params: ParamsArg,
 }
@@ -75,24 +78,21 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         split: args.split.as_deref().and_then(Split::from_name),
         params: &args.params,
     };
-    let new = NewData::read(ctx, &asked, predictor.model())?;
-    let mut features = Features::of_pictures(&predictor, &new.pixels, &ctx.cancel)?;
-    if let Some(truth) = &new.truth {
-        features = features.with_truth(truth.clone())?;
-    }
+    let new = NewData::read(ctx, &asked, &predictor)?;
     let selection = if args.detectors.is_empty() {
         Selection::All
     } else {
         Selection::Named(&args.detectors)
     };
-    let mut checked = fitted.check(&features, selection, &ctx.cancel)?;
+    let mut checked = fitted.check(&new.features, selection, &ctx.cancel)?;
     checked.name_pictures(&new.paths);
     checked.notes.extend(new.notes_against(&checked.reference));
     if let Some(path) = &args.html {
+        let pictures = new.thumbnails(ctx, &checked.rows_shown())?;
         let about = Illustration {
             fitted: &fitted,
-            new: &features,
-            pixels: Some(&new.pixels),
+            new: &new.features,
+            pictures: Some(&pictures),
             unreadable: &new.unreadable,
             facts: &facts(args),
         };
@@ -104,7 +104,13 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
         Some(path) => format!("with pictures: `{}`", path.display()),
         None => "`--html FILE` writes all of it as a page, with pictures".to_owned(),
     });
-    Ok(outcome(&checked, args))
+    let is_whole = args.no_fail || args.skip_unreadable || !new.show_left_out(ctx);
+    Ok(match checked.verdict {
+        Verdict::Drift if args.no_fail => Outcome::Done,
+        Verdict::Drift => Outcome::Failed,
+        Verdict::NoDrift if is_whole => Outcome::Done,
+        Verdict::NoDrift | Verdict::Incomplete => Outcome::Unmade,
+    })
 }
 
 /// Says what was compared, for the head of the page.
@@ -125,13 +131,4 @@ fn facts(args: &Args) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
-}
-
-fn outcome(checked: &Checked, args: &Args) -> Outcome {
-    match checked.verdict {
-        Verdict::Drift if args.no_fail => Outcome::Done,
-        Verdict::Drift => Outcome::Failed,
-        Verdict::NoDrift => Outcome::Done,
-        Verdict::Incomplete => Outcome::Unmade,
-    }
 }

@@ -12,11 +12,13 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Outcome;
 use crate::cli::out::{Form, Style};
 use crate::cli::params::{ParamsArg, section};
-use crate::detect::fitted::{Fitted, ReferenceData, reference_rows};
+use crate::detect::fitted::{Fitted, ReferenceData, reference_rows, thumbnail_rows};
 use crate::detect::{DriftParams, Features, Input};
 use crate::report::{Align, Table};
 use crate::vision;
 use crate::vision::image::Pixels;
+use crate::vision::predict::Predictor;
+use crate::vision::shard::{Prepared, Split};
 
 use super::shown::percent;
 
@@ -55,20 +57,16 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     let params = problems.into_result(params)?;
     let (prepared, predictor) = evaluate::open(ctx, &args.data, &args.model)?;
     let model = predictor.model();
-    let data = prepared.load(params.split)?;
-    if data.labels.is_empty() {
+    let of_split = prepared.paths(params.split)?.len();
+    if of_split == 0 {
         return Err(CliError::from(vision::Error::EmptySplit {
             path: prepared.dir().to_owned(),
             split: params.split.name(),
         }));
     }
-    let rows = reference_rows(data.labels.len(), &params);
-    let mut pixels = Pixels::new(prepared.height, prepared.width, prepared.channels);
-    for row in &rows {
-        pixels.push(data.pixels.image(*row));
-    }
-    let truth = rows.iter().map(|row| data.labels[*row]).collect();
-    let features = Features::of_pictures(&predictor, &pixels, &ctx.cancel)?.with_truth(truth)?;
+    let rows = reference_rows(of_split, &params);
+    let shown = thumbnail_rows(rows.len(), &params);
+    let (features, pixels) = observed(ctx, (&prepared, &predictor), params.split, &rows, &shown)?;
     let reference = ReferenceData {
         features: &features,
         pixels: &pixels,
@@ -82,6 +80,38 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     }
     show(ctx, args, &fitted, params.split.name());
     Ok(Outcome::Done)
+}
+
+/// Asks the model about the pictures `rows` of a split, and returns what it says with their classes; and the pixels of
+/// those of `rows` that `shown` counts. Both ascend. No more than one file of the prepared data is in memory.
+fn observed(
+    ctx: &Ctx,
+    (prepared, predictor): (&Prepared, &Predictor),
+    split: Split,
+    rows: &[usize],
+    shown: &[usize],
+) -> Result<(Features, Pixels), CliError> {
+    let room = || Pixels::new(prepared.height, prepared.width, prepared.channels);
+    let (mut parts, mut truth, mut kept) = (Vec::new(), Vec::new(), room());
+    let mut wanted = rows.iter().copied().enumerate().peekable();
+    let mut before = 0;
+    for part in prepared.parts(split) {
+        let (all, labels) = part?;
+        let mut taken = room();
+        while let Some((number, row)) = wanted.next_if(|(_, row)| *row < before + all.count()) {
+            let image = all.image(row - before);
+            taken.push(image);
+            truth.push(labels[row - before]);
+            if shown.binary_search(&number).is_ok() {
+                kept.push(image);
+            }
+        }
+        before += all.count();
+        if 0 < taken.count() {
+            parts.push(Features::of_pictures(predictor, &taken, &ctx.cancel)?);
+        }
+    }
+    Ok((Features::joined(parts)?.with_truth(truth)?, kept))
 }
 
 fn show(ctx: &Ctx, args: &Args, fitted: &Fitted, split: &str) {

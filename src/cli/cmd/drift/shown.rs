@@ -66,6 +66,7 @@ fn json_of(checked: &Checked, new: &NewData) -> Value {
     if let Value::Object(map) = &mut value {
         map.insert("is_drift".to_owned(), Value::Bool(checked.is_drift()));
         map.insert("unreadable".to_owned(), new.unreadable_json());
+        map.insert("unreadable_count".to_owned(), new.unreadable.len().into());
     }
     value
 }

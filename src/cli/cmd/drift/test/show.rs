@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::out::{Form, Out, Style};
 use crate::detect::arrays::{Compared, Found, Rows, Whole};
+use crate::detect::tables::number;
 use crate::drift::univariate::{Feature, Note, Report};
 use crate::report::{Align, Table, Tone};
 
@@ -226,21 +227,4 @@ impl Shown<'_> {
 /// MMD² and LSDD are squares of distances; MMD² may be below 0 where there is none.
 fn effect(whole: &Whole) -> f64 {
     whole.statistic.max(0.0).sqrt()
-}
-
-/// A number as a table shows it: four digits.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        "–".to_owned()
-    } else if size == 0.0 || (1e-3..1e5).contains(&size) || value.is_infinite() {
-        let text = format!("{value:.4}");
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
-    } else {
-        format!("{value:.3e}")
-    }
 }
