@@ -83,9 +83,19 @@ fn word(one: &Detected, measured: &Measured) -> String {
     }
 }
 
-/// Returns a number with at most four digits behind the point; of very small and very large ones, four digits.
+/// Returns a number with as many digits as say something.
 #[must_use]
 pub fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.001 {
+        return format!("{value:.1e}");
+    }
+    format!("{value:.3}")
+}
+
+/// Returns a number with more digits than [`number`], for those who compare it with that of another program: at most
+/// four behind the point; of very small and very large ones, four digits.
+#[must_use]
+pub fn precise(value: f64) -> String {
     let size = value.abs();
     if value.is_nan() {
         "–".to_owned()
@@ -127,8 +137,12 @@ mod tests {
             (f64::INFINITY, "inf"),
             (f64::NAN, "–"),
         ] {
-            assert_eq!(number(value), shown);
+            assert_eq!(precise(value), shown);
         }
+        assert_eq!(
+            [number(0.25), number(2.0), number(-0.000_12)],
+            ["0.250", "2.000", "-1.2e-4"]
+        );
         assert_eq!(
             [probability(0.05), probability(0.000_012)],
             ["0.0500", "1e-5"]

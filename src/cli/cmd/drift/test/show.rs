@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::out::{Form, Out, Style};
 use crate::detect::arrays::{Compared, Found, Rows, Whole};
-use crate::detect::tables::number;
+use crate::detect::tables::precise;
 use crate::drift::univariate::{Feature, Note, Report};
 use crate::report::{Align, Table, Tone};
 
@@ -154,10 +154,10 @@ impl Shown<'_> {
             };
             table.row([
                 self.name(at),
-                number(feature.distance),
-                number(feature.p),
-                number(feature.adjusted_p),
-                number(feature.effect),
+                precise(feature.distance),
+                precise(feature.p),
+                precise(feature.adjusted_p),
+                precise(feature.effect),
                 word.to_owned(),
             ]);
             if feature.is_drift_corrected {
@@ -178,13 +178,13 @@ impl Shown<'_> {
         match report.threshold {
             Some(level) if self.compared.is_drift => format!(
                 "the smallest p, {}, is below {} (alpha {alpha}{over})",
-                number(smallest),
-                number(level)
+                precise(smallest),
+                precise(level)
             ),
             Some(level) => format!(
                 "the smallest p, {}, is not below {} (alpha {alpha}{over})",
-                number(smallest),
-                number(level)
+                precise(smallest),
+                precise(level)
             ),
             None => format!("no p is small enough (alpha {alpha}{over})"),
         }
@@ -201,10 +201,10 @@ impl Shown<'_> {
         ]);
         table.row([
             self.args.detector.text().to_owned(),
-            number(whole.statistic),
-            number(whole.distance_threshold),
-            number(whole.p),
-            number(effect(whole)),
+            precise(whole.statistic),
+            precise(whole.distance_threshold),
+            precise(whole.p),
+            precise(effect(whole)),
             whole.permutations.to_string(),
         ]);
         table
@@ -218,8 +218,8 @@ impl Shown<'_> {
         };
         format!(
             "p, {}, {is} below {}",
-            number(whole.p),
-            number(self.args.alpha)
+            precise(whole.p),
+            precise(self.args.alpha)
         )
     }
 }
