@@ -1,7 +1,8 @@
-//! What online detectors cost, how long they run without a false alarm, and how soon they see a change.
+//! How often detectors of two samples raise a false alarm and see a change; what online detectors cost, how
+//! long they run without a false alarm, and how soon they see a change.
 //!
-//! `cargo bench --bench drift_power`; one of the three: `cargo bench --bench drift_power -- run-length`
-//! (or `cost`, `delay`). Prints rows of `docs/benchmarks.md`. Seconds are of the CPU, all threads
+//! `cargo bench --bench drift_power`; one of the four: `cargo bench --bench drift_power -- run-length`
+//! (or `error-rates`, `cost`, `delay`). Prints rows of `docs/benchmarks.md`. Seconds are of the CPU, all threads
 //! together; run lengths are means over many seeded references and streams, with standard errors.
 #![expect(
     clippy::disallowed_methods,
@@ -12,9 +13,13 @@
 
 use cvops::base::rng::{self, ChaCha8Rng};
 use cvops::drift::Sample;
+use cvops::drift::correction::Correction;
+use cvops::drift::lsdd::Lsdd;
+use cvops::drift::mmd::Mmd;
 use cvops::drift::online::{
     CvmOptions, Direction, Draws, FirstWindow, FisherOptions, LsddOptions, MmdOptions, Online,
 };
+use cvops::drift::univariate::{Alternative, Method, Rule, Sorted, Test, features};
 use rand::RngExt;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -27,11 +32,14 @@ const METHODS: [&str; 4] = ["mmd", "lsdd", "cvm", "fisher"];
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| {
-        let parts = ["cost", "run-length", "delay"];
+        let parts = ["error-rates", "cost", "run-length", "delay"];
         let named = |arg: &String| parts.contains(&arg.as_str());
         !asked.iter().any(named) || asked.iter().any(|arg| arg == name)
     };
     println!("| what | figure | bar |\n|---|---|---|");
+    if wanted("error-rates") {
+        error_rates();
+    }
     if wanted("cost") {
         cost();
     }
@@ -64,6 +72,105 @@ impl Source {
         (0..count)
             .map(|_| f64::from(u8::from(self.0.random::<f64>() < rate)))
             .collect()
+    }
+}
+
+/// Draws of two samples for a rate.
+const TRIALS: u64 = 1000;
+/// Rows of the reference and of the test sample, and columns of both.
+const REFERENCE_ROWS: usize = 100;
+const TEST_ROWS: usize = 80;
+const WIDTH: usize = 8;
+const PERMUTATIONS: usize = 200;
+
+/// Returns the smallest p-value of `method`, corrected for the number of columns. Classes (of five, equally
+/// likely) and bits (one in five) come out of one column, and `moved` makes a class or a one likelier; the
+/// others compare normal columns, of which the first is moved.
+fn p_value(method: &str, moved: f64, trial: u64) -> f64 {
+    let mut source = Source::new("bench.error-rates", trial);
+    let mut draw = |rows: usize, moved: f64| {
+        let (values, width) = match method {
+            "chi2" => {
+                let classes = (0..rows).map(|_| {
+                    let u = source.0.random::<f64>();
+                    if u < moved {
+                        0.0
+                    } else {
+                        (source.0.random::<f64>() * 5.0).floor()
+                    }
+                });
+                (classes.collect(), 1)
+            }
+            "fisher" => (source.bits(rows, 0.2 + moved), 1),
+            _ => {
+                let mut values = source.normal(rows * WIDTH);
+                values.iter_mut().step_by(WIDTH).for_each(|v| *v += moved);
+                (values, WIDTH)
+            }
+        };
+        Sample::new(values, width).unwrap()
+    };
+    let (reference, test) = (draw(REFERENCE_ROWS, 0.0), draw(TEST_ROWS, moved));
+    let of_columns = |kind: Test| {
+        let rule = Rule {
+            test: kind,
+            correction: Correction::Bonferroni,
+            alpha: 0.05,
+            min_effect: 0.0,
+        };
+        let report = features(&Sorted::new(&reference), &test, &rule).unwrap();
+        let adjusted = report.features.iter().map(|feature| feature.adjusted_p);
+        adjusted.fold(1.0, f64::min)
+    };
+    let (alternative, exact) = (Alternative::TwoSided, Method::Auto);
+    match method {
+        "ks" => of_columns(Test::KolmogorovSmirnov {
+            alternative,
+            method: exact,
+        }),
+        "cvm" => of_columns(Test::CramerVonMises { method: exact }),
+        "chi2" => of_columns(Test::ChiSquare {
+            permutations: PERMUTATIONS as u32 - 1,
+            seed: trial,
+        }),
+        "fisher" => of_columns(Test::Fisher { alternative }),
+        "mmd" => {
+            let mmd = Mmd::fit(reference).unwrap();
+            let tested = mmd.test_drawn(&test, PERMUTATIONS - 1, trial).unwrap();
+            tested.p_value()
+        }
+        _ => {
+            let lsdd = Lsdd::fit(&reference, trial).unwrap();
+            let tested = lsdd.test_drawn(&test, PERMUTATIONS - 1, trial).unwrap();
+            tested.test.p_value()
+        }
+    }
+}
+
+/// False alarms where nothing moved, and changes seen.
+fn error_rates() {
+    const ALPHA: f64 = 0.05;
+    // 99.9 % of all binomial draws lie within so many standard deviations.
+    let band = 3.29 * (ALPHA * (1.0 - ALPHA) / TRIALS as f64).sqrt();
+    for (method, moved) in [
+        ("ks", 1.0),
+        ("cvm", 1.0),
+        ("mmd", 1.0),
+        ("lsdd", 1.0),
+        ("chi2", 0.3),
+        ("fisher", 0.3),
+    ] {
+        let share = |moved: f64, alpha: f64| {
+            let below = (0..TRIALS).filter(|trial| p_value(method, moved, *trial) < alpha);
+            below.count() as f64 / TRIALS as f64
+        };
+        let (alarms, seen) = (share(0.0, ALPHA), share(moved, 0.01));
+        // Of few different p-values none may lie just below alpha: then alarms are rarer.
+        println!(
+            "| {method}, {REFERENCE_ROWS} v {TEST_ROWS}: false alarms at 0.05 of {TRIALS} draws | {alarms:.3} | ≤ {:.3} |",
+            ALPHA + band
+        );
+        println!("| {method}: seen at 0.01, moved by {moved} | {seen:.3} | recorded |");
     }
 }
 
