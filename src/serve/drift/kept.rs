@@ -1,5 +1,5 @@
 //! What outlives a server: where the detectors of each model stand, and when a command was last run.
-//! Files of `.cvops/drift/`, which one server of a project has at a time. Imports: base, `base::fs`.
+//! Files of `.cvops/drift/`, which one server of a project has at a time. Imports: base, `serve::drift::stream`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::base::fs::{self, Appender};
 use crate::base::{ContentHash, clock};
+
+use super::stream::Progress;
 
 /// The version of the files. Another one is set aside.
 const SCHEMA: u64 = 1;
@@ -37,11 +39,14 @@ pub(super) struct State {
 /// Where a detector stands.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct DetectorState {
-    /// When it first found drift.
+    /// Since when it finds drift.
     pub(super) since: Option<String>,
     /// Of a stream, its own account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stream: Option<Value>,
+    /// Of a stream, which answers it sees from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) draws: Option<Progress>,
 }
 
 /// A command that was run because drift was found.
@@ -81,6 +86,17 @@ impl State {
             return Some("the detectors were fitted anew since".to_owned());
         }
         None
+    }
+}
+
+impl DetectorState {
+    /// Where a detector of a window stands: the window itself is not kept.
+    pub(super) fn of_window(since: Option<String>) -> Self {
+        Self {
+            since,
+            stream: None,
+            draws: None,
+        }
     }
 }
 
@@ -155,7 +171,8 @@ impl Kept {
         Ok(self.lock.is_some())
     }
 
-    /// Returns where the detectors of a model stood. What cannot be read is set aside, with a warning.
+    /// Returns where the detectors of a model stood. What does not parse is set aside, with a warning; what the
+    /// system cannot read now stays where it is.
     pub(super) fn state(&self, model: &str) -> Option<State> {
         Self::read(&self.state_file(model))
     }
@@ -194,7 +211,11 @@ impl Kept {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                set_aside(file, &error.to_string());
+                // Too many open files, a disk that fails, permissions: that says nothing of what is in it.
+                tracing::warn!(
+                    file = %file.display(), %error,
+                    "what was kept of drift cannot be read"
+                );
                 return None;
             }
         };
@@ -247,7 +268,10 @@ mod tests {
     fn state(model: &str) -> State {
         let since = Some("2026-03-01T10:00:00Z".to_owned());
         let stream = Some(serde_json::json!({"time": 5}));
-        let one = DetectorState { since, stream };
+        let one = DetectorState {
+            stream,
+            ..DetectorState::of_window(since)
+        };
         let detectors = BTreeMap::from([("mmd".to_owned(), one)]);
         let (weights, fitted) = (ContentHash::of(b"w"), ContentHash::of(b"f"));
         State::new(model, weights, fitted, detectors)
