@@ -171,9 +171,12 @@ impl Kept {
         Ok(self.lock.is_some())
     }
 
-    /// Returns where the detectors of a model stood. What does not parse is set aside, with a warning; what the
-    /// system cannot read now stays where it is.
-    pub(super) fn state(&self, model: &str) -> Option<State> {
+    /// Returns where the detectors of a model stood. What does not parse is set aside, with a warning.
+    ///
+    /// # Errors
+    /// It cannot be read now: too many open files, a disk that fails, permissions. That says nothing of what it
+    /// holds, so it stays where it is.
+    pub(super) fn state(&self, model: &str) -> io::Result<Option<State>> {
         Self::read(&self.state_file(model))
     }
 
@@ -191,7 +194,10 @@ impl Kept {
     }
 
     /// Returns the command that was run last.
-    pub(super) fn ran(&self) -> Option<Ran> {
+    ///
+    /// # Errors
+    /// As of [`Kept::state`].
+    pub(super) fn ran(&self) -> io::Result<Option<Ran>> {
         Self::read(&self.ran_file())
     }
 
@@ -206,29 +212,22 @@ impl Kept {
         self.dir.join(format!("state-{name}.json"))
     }
 
-    fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    fn read<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                // Too many open files, a disk that fails, permissions: that says nothing of what is in it.
-                tracing::warn!(
-                    file = %file.display(), %error,
-                    "what was kept of drift cannot be read"
-                );
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let problem = match serde_json::from_slice::<Head>(&bytes) {
             Ok(Head { schema: SCHEMA }) => match serde_json::from_slice(&bytes) {
-                Ok(read) => return Some(read),
+                Ok(read) => return Ok(Some(read)),
                 Err(error) => error.to_string(),
             },
             Ok(Head { schema }) => format!("its schema is {schema}, expected {SCHEMA}"),
             Err(error) => error.to_string(),
         };
         set_aside(file, &problem);
-        None
+        Ok(None)
     }
 }
 
@@ -285,9 +284,9 @@ mod tests {
         // A name that is no file's.
         for model in ["..", "a b\u{e9}"] {
             let written = state(model);
-            assert_eq!(kept.state(model), None);
+            assert_eq!(kept.state(model).unwrap(), None);
             kept.keep(&written).unwrap();
-            assert_eq!(kept.state(model), Some(written));
+            assert_eq!(kept.state(model).unwrap(), Some(written));
         }
         let (weights, fitted) = (ContentHash::of(b"w"), ContentHash::of(b"f"));
         assert_eq!(state("m").misfit(weights, fitted), None);
@@ -299,23 +298,28 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_set_aside() {
+    fn what_does_not_parse_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = Kept::new(dir.path().to_owned());
         assert!(kept.is_ours());
         for text in ["", "{}", "{\"schema\": 2}", "{\"schema\": 1, \"model\": 5}"] {
             let file = kept.state_file("m");
             fs::write_atomic(&file, text.as_bytes()).unwrap();
-            assert_eq!(kept.state("m"), None, "{text}");
+            assert_eq!(kept.state("m").unwrap(), None, "{text}");
             assert!(!file.exists(), "{text}");
             let aside = file.with_extension("json.set-aside");
             assert_eq!(std::fs::read(aside).unwrap(), text.as_bytes());
         }
+        // A folder cannot be read as a file: as little is known of what a file holds that the system cannot read.
+        let file = kept.state_file("m");
+        fs::create_dir_all(&file).unwrap();
+        assert!(kept.state("m").is_err());
+        assert!(file.exists(), "it stays");
         fs::write_atomic(&kept.ran_file(), b"[]").unwrap();
-        assert_eq!(kept.ran(), None);
+        assert_eq!(kept.ran().unwrap(), None);
         let ran = Ran::new("m", "mmd");
         keep_ran(&kept.ran_file(), &ran).unwrap();
-        assert_eq!(kept.ran(), Some(ran));
+        assert_eq!(kept.ran().unwrap(), Some(ran));
     }
 
     #[test]
