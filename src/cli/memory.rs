@@ -5,6 +5,10 @@
 //! done, since a page that is there stays as it is.
 
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Were large pages turned off here? Who started this process may have done it for reasons of their own.
+static TURNED_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Turns large pages off if the command line is that of a server. It is not read as a whole here, so a
 /// server that is started in an unusual way is not seen, and turns them off later (`small_pages`).
@@ -14,12 +18,35 @@ pub(super) fn small_pages_for_servers(args: impl IntoIterator<Item = OsString>) 
     }
 }
 
-/// Turns large pages off for this process, and for those that it starts.
+/// Turns large pages off for this process, and for those that it starts otherwise than by [`as_before`].
 pub(super) fn small_pages() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "large pages stay on");
+    if !rustix::thread::transparent_huge_pages_are_disabled().unwrap_or(false) {
+        match rustix::thread::disable_transparent_huge_pages(true) {
+            Ok(()) => TURNED_OFF.store(true, Ordering::Relaxed),
+            Err(error) => tracing::debug!(%error, "large pages stay on"),
+        }
     }
+}
+
+/// Starts a process that has large pages if this one had them before they were turned off: it may train.
+/// A process inherits what is set when it starts, so they are on here for that moment.
+pub(super) fn as_before<T>(start: impl FnOnce() -> T) -> T {
+    /// Turns them off again, however `start` ends.
+    struct Off;
+    impl Drop for Off {
+        fn drop(&mut self) {
+            #[cfg(target_os = "linux")]
+            let _ = rustix::thread::disable_transparent_huge_pages(true);
+        }
+    }
+    if !TURNED_OFF.load(Ordering::Relaxed) {
+        return start();
+    }
+    let _off = Off;
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(false);
+    start()
 }
 
 /// Is the first command `serve`? With `--repro` it trains first, in processes that inherit what is turned

@@ -219,6 +219,12 @@ impl Fitted {
         self.settings.alpha
     }
 
+    /// Returns the seed of the fit.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
     /// Returns the significance level of each detector.
     #[must_use]
     pub fn level(&self) -> f64 {

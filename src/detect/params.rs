@@ -13,7 +13,7 @@
 //! | `detectors` | a list, see below | softmax, label, entropy, embedding, properties |
 //! | `detectors[].input` | `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties`, `error` | must be given |
 //! | `detectors[].test` | `ks`, `cvm`, `chi2`, `fisher`, `mmd`, `lsdd` | by the input |
-//! | `detectors[].name` | letters, digits, `_` and `-` | the input |
+//! | `detectors[].name` | letters, digits, `_` and `-`; not `all` | the input |
 //! | `detectors[].correction` | as `correction` | `correction` |
 //! | `detectors[].min_effect` | as `min_effect` | `min_effect` |
 //! | `online` | a list, see below; `[]`: none | `mmd` on softmax |
@@ -56,6 +56,8 @@ pub(super) const PERMUTATIONS: RangeInclusive<u64> = 19..=PERMUTATIONS_MAX as u6
 const DETECTORS_MAX: usize = 32;
 /// Characters of a detector's name, which labels metrics.
 const NAME_MAX: usize = 40;
+/// Stands for all detectors of a model in what a server measures.
+pub const NAME_OF_ALL: &str = "all";
 
 /// Which detectors are fitted, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -429,6 +431,13 @@ fn read_name(fields: &Fields<'_, '_>, usual: String) -> String {
         return usual;
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name == NAME_OF_ALL {
+        let headline = format!("`{}` must not be `{NAME_OF_ALL}`", fields.path("name"));
+        let help = "metrics and alerts of `cvops serve` call all detectors of a model together so, where none of them may look; choose another name";
+        let help = Some(help.to_owned());
+        fields.problem("name", On::Value, "reserved-name", headline, help);
+        return usual;
+    }
     if !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(plain) {
         return name.to_owned();
     }

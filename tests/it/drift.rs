@@ -463,6 +463,10 @@ fn unknown_detectors_and_bad_parameters_are_named() {
             "two detectors are called `softmax`",
         ),
         (
+            "{online: [{input: softmax, name: all}]}",
+            "`drift.online[0].name` must not be `all`",
+        ),
+        (
             "{detectors: [{input: softmax, naem: a}]}",
             "unknown key `naem` in `drift.detectors[0]`",
         ),

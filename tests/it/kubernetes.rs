@@ -15,6 +15,8 @@ use crate::support::tls;
 
 const FOLDER: &str = "deploy/kubernetes";
 const RULES: &str = "deploy/prometheus/rules/cvops.rules.yml";
+/// What a server takes at most from the end of its requests to its own: docs/guide/serving.md.
+const END_S: u64 = 12;
 const MADE: &str = "deploy/kubernetes/monitoring/prometheusrule.yaml";
 
 fn root() -> PathBuf {
@@ -287,9 +289,19 @@ fn a_server_answers_the_probes_takes_the_parameters_and_has_the_metric() {
     let pause: u64 = text(&pause[1]).parse().unwrap();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(
-        pause + drain < grace,
-        "{pause} + {drain} s are not less than {grace} s"
+        pause + drain + END_S < grace,
+        "{pause} + {drain} + {END_S} s are not less than {grace} s"
     );
+    let compose = documents(&root().join("docker-compose.yml"));
+    let compose = text(&compose[0]["services"]["cvops"]["stop_grace_period"]).to_owned();
+    let unit = read(&root().join("deploy/systemd/cvops.service"));
+    let of_unit = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("TimeoutStopSec="));
+    for given in [compose.trim_end_matches('s'), of_unit.unwrap()] {
+        let given: u64 = given.parse().unwrap();
+        assert!(drain + END_S < given, "{given} s");
+    }
     let half = list(&all["HorizontalPodAutoscaler"]["spec"]["metrics"])[0]["pods"]["target"]["averageValue"].clone();
     let half: u64 = text(&half).parse().unwrap();
     assert_eq!(2 * half, serve["batch_max"].as_u64().unwrap());

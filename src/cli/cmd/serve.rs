@@ -15,7 +15,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::base::doc::Problems;
-use crate::base::{CancelReason, Diagnostic, units};
+use crate::base::{CancelReason, Diagnostic, clock, units};
 use crate::cli::args::LogFormat;
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
@@ -120,7 +120,7 @@ pub(in crate::cli) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     };
     // Once more: after `--repro`, or where the command line was not understood.
     memory::small_pages();
-    let drained = serve(ctx, options)?;
+    let drained = serve(ctx, options, args.log_format)?;
     if 0 < drained.aborted {
         let requests = units::count(drained.aborted as usize, "request");
         let text = format!("{requests} did not finish in time and had to be cut off");
@@ -184,18 +184,21 @@ fn config(ctx: &Ctx, args: &Args) -> Result<(Config, Option<KeySource>), CliErro
     Ok((config, keys))
 }
 
-/// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people.
-fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
+/// Serves, and tells what happens, one line each: on stdout for programs, on stderr for people and for who
+/// collects the log.
+fn serve(ctx: &Ctx, options: Options, format: LogFormat) -> Result<Drained, serve::Error> {
     let (sender, events) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while let Ok(Some(event)) = events.recv() {
                 let text = event_text(&event);
                 systemd::status(&text);
-                if ctx.out.form == Form::Json {
-                    ctx.out.json(&event_json(&event));
-                } else {
-                    ctx.out.note(&text);
+                match (ctx.out.form, format) {
+                    (Form::Json, _) => ctx.out.json(&event_json(&event)),
+                    (Form::Text | Form::Md, LogFormat::Json) => {
+                        ctx.out.note(&log_line(&event, &text));
+                    }
+                    (Form::Text | Form::Md, LogFormat::Text) => ctx.out.note(&text),
                 }
             }
         });
@@ -208,6 +211,30 @@ fn serve(ctx: &Ctx, options: Options) -> Result<Drained, serve::Error> {
         let _ = sender.send(None);
         drained
     })
+}
+
+/// Returns what happened as a line of the log, in the form of its other lines.
+fn log_line(event: &ServerEvent, text: &str) -> String {
+    let mut line = json!({
+        "timestamp": clock::now().to_string(), "level": level(event), "message": text,
+        "target": "cvops::serve",
+    });
+    if let (Some(line), Value::Object(event)) = (line.as_object_mut(), event_json(event)) {
+        line.extend(event);
+    }
+    line.to_string()
+}
+
+/// Does somebody have to look at it?
+fn level(event: &ServerEvent) -> &'static str {
+    match event {
+        ServerEvent::Broken { .. } | ServerEvent::Behind { .. } => "WARN",
+        ServerEvent::Drift { event, .. } => drift::level(event),
+        ServerEvent::Listening { .. }
+        | ServerEvent::NoModel { .. }
+        | ServerEvent::Ready { .. }
+        | ServerEvent::Draining => "INFO",
+    }
 }
 
 fn event_text(event: &ServerEvent) -> String {
@@ -310,5 +337,35 @@ fn event_json(event: &ServerEvent) -> Value {
         } => about(whose, json!({"event": "broken", "problem": problem})),
         ServerEvent::Drift { model, event } => drift::json_event(model, event),
         ServerEvent::Draining => json!({"event": "draining"}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_has_the_fields_of_the_others_and_those_of_the_event() {
+        let line = |event: &ServerEvent| -> Value {
+            serde_json::from_str(&log_line(event, &event_text(event))).unwrap()
+        };
+        let ended = line(&ServerEvent::Draining);
+        assert_eq!(ended["message"], "finishing open requests");
+        assert_eq!(
+            (&ended["event"], &ended["level"], &ended["target"]),
+            (&json!("draining"), &json!("INFO"), &json!("cvops::serve"))
+        );
+        let timestamp = ended["timestamp"].as_str().unwrap();
+        assert!(timestamp.ends_with('Z'), "{timestamp}");
+        let refused = line(&ServerEvent::Drift {
+            model: "digits".to_owned(),
+            event: serve::DriftEvent::Refused {
+                problem: "of another model".to_owned(),
+            },
+        });
+        assert_eq!(
+            (&refused["level"], &refused["problem"], &refused["model"]),
+            (&json!("WARN"), &json!("of another model"), &json!("digits"))
+        );
     }
 }

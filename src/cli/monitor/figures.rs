@@ -89,6 +89,8 @@ pub(super) struct ModelFigures {
     pub(super) unsure: Option<f64>,
     pub(super) judged: Judged,
     pub(super) drift: BTreeMap<String, Drift>,
+    /// Are there detectors of drift, none of which may look?
+    pub(super) is_drift_refused: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -332,6 +334,7 @@ impl ModelFigures {
             unsure: confidence.share_up_to(UNSURE),
             judged,
             drift: now.drift.clone(),
+            is_drift_refused: now.is_drift_refused(),
         }
     }
 }

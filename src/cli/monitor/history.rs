@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn refused_detectors_are_told_of_until_some_watch_again() {
+        const REFUSED: &str =
+            "cvops_drift_checks_total{model=\"m\",detector=\"all\",result=\"error\"}";
+        const WATCHED: &str = "cvops_drift_window_images{model=\"m\",detector=\"mmd\"} 0\n";
+        let check = |drift: &str, expected: bool| {
+            let text = format!("cvops_model_ready{{model=\"m\",version=\"1\"}} 1\n{drift}");
+            let mut history = History::default();
+            history.saw(Reading::of(&text, 1000).unwrap());
+            let figures = history.figures().unwrap();
+            assert_eq!(figures.models[0].is_drift_refused, expected, "{drift}");
+        };
+        check("", false);
+        check(&format!("{REFUSED} 0\n"), false);
+        check(&format!("{REFUSED} 3\n"), true);
+        check(&format!("{REFUSED} 3\n{WATCHED}"), false);
+        check(&format!("{WATCHED}{REFUSED} 3\n"), false);
+    }
+
+    #[test]
     fn a_server_that_began_anew_has_no_past_and_silence_is_a_gap() {
         let mut history = History::default();
         history.saw(at(1100, 1000));

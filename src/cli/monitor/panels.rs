@@ -344,6 +344,10 @@ fn predictions(panels: &Panels<'_>, theme: Theme) -> Line<'static> {
         return line;
     };
     // First, so that a narrow terminal does not cut it off.
+    if model.is_drift_refused {
+        let text = format!("drift {}  ", words::DRIFT_REFUSED);
+        line.push_span(Span::styled(text, theme.bad));
+    }
     for (detector, drift) in &model.drift {
         let p = drift
             .p_value

@@ -66,6 +66,10 @@ pub(super) struct ModelReading {
     pub(super) versions: BTreeMap<String, VersionReading>,
     /// By detector.
     pub(super) drift: BTreeMap<String, Drift>,
+    /// Checks for drift that could not be because no detector may look.
+    drift_refused: f64,
+    /// Does any detector watch the answers, whether it has looked or not?
+    is_watched: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -179,6 +183,7 @@ impl Reading {
         if sample.name == "cvops_model_ready" {
             model.readiness = Some(model.readiness.unwrap_or(true) && value == 1.0);
         }
+        model.is_watched |= is_of_watcher(sample);
         match sample.name {
             name if name.starts_with(STAGES) => {
                 let stage = sample.label("stage").to_owned();
@@ -194,6 +199,9 @@ impl Reading {
             "cvops_drift_detected" => {
                 let detector = sample.label("detector").to_owned();
                 model.drift.entry(detector).or_default().add(sample);
+            }
+            "cvops_drift_checks_total" if sample.label("detector") == "all" => {
+                model.drift_refused += value;
             }
             name if name.starts_with("cvops_drift_") => {
                 if let Some(drift) = model.drift.get_mut(sample.label("detector")) {
@@ -215,6 +223,21 @@ impl ModelReading {
     /// Does it answer? A version that waits to answer says so, also beside a canary that is loaded.
     pub(super) fn is_ready(&self) -> bool {
         self.readiness == Some(true)
+    }
+
+    /// Are there detectors of drift, none of which may look at the answers? What was counted of that stays when
+    /// they are fitted again, so it says something only where nobody watches.
+    pub(super) fn is_drift_refused(&self) -> bool {
+        0.0 < self.drift_refused && !self.is_watched
+    }
+}
+
+/// Does a sample say that a detector watches? Counters outlive the detector.
+fn is_of_watcher(sample: &Sample<'_>) -> bool {
+    match sample.name {
+        "cvops_drift_checks_total" | "cvops_drift_dropped_total" => false,
+        "cvops_outlier_expected_share" => true,
+        name => name.starts_with("cvops_drift_"),
     }
 }
 

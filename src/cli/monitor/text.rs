@@ -125,6 +125,9 @@ fn model_rows(row: &mut RowOf<'_>, model: &ModelFigures) {
     }
     row(name, "confidence", share(model.confidence));
     row(name, "unsure", share(model.unsure));
+    if model.is_drift_refused {
+        row(name, "drift", words::DRIFT_REFUSED.to_owned());
+    }
     for (detector, drift) in &model.drift {
         let word = if drift.is_found { "found" } else { "none" };
         row(name, &format!("drift, {detector}"), word.to_owned());
@@ -220,5 +223,6 @@ fn model_json(model: &ModelFigures) -> Value {
         "confidence": model.confidence, "unsure": model.unsure,
         "judged": judged_json(model.judged),
         "drift": drift.collect::<serde_json::Map<_, _>>(),
+        "drift_refused": model.is_drift_refused,
     })
 }

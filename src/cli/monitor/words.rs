@@ -8,6 +8,8 @@ use super::figures::{Judged, VersionFigures};
 
 /// What stands where nothing is known.
 pub(super) const NOTHING: &str = "–";
+/// What is said of detectors of drift that may not look.
+pub(super) const DRIFT_REFUSED: &str = "NOT WATCHED: no detector may look at the answers";
 /// Longer times need no tenths of milliseconds.
 const SHORT_S: f64 = 0.1;
 

@@ -1,6 +1,6 @@
 //! The detectors of one model at work: a window of its last answers, which is compared with the
-//! reference, and streams that see one answer, or one word of feedback, in so many.
-//! Imports: base, detect, drift, `serve::drift::*`.
+//! reference, and streams that see them as they come.
+//! Imports: base, detect, `serve::drift::*`.
 //!
 //! The window keeps of an answer what its detectors look at: at most so many rows of probabilities and
 //! embeddings.
@@ -12,14 +12,14 @@ use std::time::Instant;
 use crate::base::{Cancel, ContentHash, clock};
 use crate::detect::checked::{Checked, Detected, Outcome};
 use crate::detect::fitted::{Fitted, Selection};
-use crate::detect::{Input, OutlierScore, Watch};
-use crate::drift::online::Online;
+use crate::detect::{Input, OutlierScore};
 
 use super::config::Every;
 use super::kept::DetectorState;
 use super::outliers::{Outliers, Scored};
 use super::seen::{Answer, Wants, features};
 use super::standing::{FalseAlarm, Looks, News, Said, Standing};
+use super::stream::Stream;
 
 /// After a check, the monitor rests for so many times as long: at most a tenth of a core is its share.
 const REST: u32 = 9;
@@ -58,16 +58,6 @@ pub(super) struct Active {
     pub(super) images: u64,
     /// Names of detectors that cannot look here.
     pub(super) left_out: Vec<String>,
-}
-
-/// A detector of a stream.
-struct Stream {
-    standing: Standing,
-    /// Position among the fitted ones.
-    at: usize,
-    online: Online,
-    /// Pictures, or words of feedback, since the last that it saw.
-    passed: u64,
 }
 
 /// Can a stream look at it, where this is `known` of pictures? Of errors, feedback tells.
@@ -110,16 +100,7 @@ impl Active {
                 left_out.push(watch.name.clone());
                 continue;
             }
-            let (name, method) = (watch.name.clone(), watch.online.method());
-            let mut standing = Standing::new(name, watch.input, Looks::Stream, method);
-            let images = watch.online.ert() * watch.every as f64;
-            standing.false_alarm = Some(FalseAlarm::Images(images));
-            streams.push(Stream {
-                standing,
-                at,
-                online: watch.online.clone(),
-                passed: 0,
-            });
+            streams.push(Stream::new(at, watch, fitted.seed()));
         }
         let mut outliers: Option<Outliers> = None;
         if let Some(score) = fitted.outliers() {
@@ -293,31 +274,19 @@ impl Active {
             standing.reset();
         }
         for stream in &mut self.streams {
-            stream.standing.reset();
-            stream.online.reset();
-            stream.passed = 0;
+            stream.reset();
         }
     }
 
     /// Returns where each detector stands, to be kept.
     pub(super) fn state(&self) -> BTreeMap<String, DetectorState> {
-        let mut states = BTreeMap::new();
-        for standing in self.standings() {
+        let of_window = |standing: &Standing| {
             let since = standing.since.map(|at| at.to_string());
-            let state = DetectorState {
-                since,
-                stream: None,
-            };
-            states.insert(standing.name.clone(), state);
-        }
-        for stream in &self.streams {
-            let bytes = stream.online.state_bytes().ok();
-            let stream_state = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            if let Some(state) = states.get_mut(&stream.standing.name) {
-                state.stream = stream_state;
-            }
-        }
-        states
+            (standing.name.clone(), DetectorState::of_window(since))
+        };
+        let of_stream = |stream: &Stream| (stream.standing.name.clone(), stream.state());
+        let windowed = self.windowed.iter().map(of_window);
+        windowed.chain(self.streams.iter().map(of_stream)).collect()
     }
 
     /// Goes on where the detectors stood; returns what is wrong with the states that do not fit, whose
@@ -334,76 +303,11 @@ impl Active {
             let Some(state) = states.get(&stream.standing.name) else {
                 continue;
             };
-            let Some(bytes) = state.stream.as_ref().map(ToString::to_string) else {
-                continue;
-            };
-            let online = &mut stream.online;
-            let resumed = guarded(|| online.resume(bytes.as_bytes()).map_err(|e| e.to_string()));
-            match resumed {
-                Ok(()) => {
-                    let found = stream.online.drift_since();
-                    stream.standing.resume(found.and_then(|_| since(state)));
-                }
-                Err(problem) => problems.push(format!("`{}`: {problem}", stream.standing.name)),
+            if let Err(problem) = stream.resume(state, since(state)) {
+                problems.push(format!("`{}`: {problem}", stream.standing.name));
             }
         }
         problems
-    }
-}
-
-impl Stream {
-    fn take(&mut self, fitted: &Fitted, answer: &Answer, now: Instant, tell: &mut Tell<'_>) {
-        if self.standing.input == Input::Error {
-            return;
-        }
-        self.look(fitted, now, tell, |watch| {
-            let observed = fitted.observations(watch, &features([answer])?);
-            Ok(observed.map_err(|e| e.to_string())?.row(0).to_vec())
-        });
-    }
-
-    fn hear(&mut self, fitted: &Fitted, correct: bool, now: Instant, tell: &mut Tell<'_>) {
-        if self.standing.input == Input::Error {
-            let error = f64::from(u8::from(!correct));
-            self.look(fitted, now, tell, |_| Ok(vec![error]));
-        }
-    }
-
-    /// Takes an observation, if it is its turn.
-    fn look(
-        &mut self,
-        fitted: &Fitted,
-        now: Instant,
-        tell: &mut Tell<'_>,
-        observation: impl FnOnce(&Watch) -> Result<Vec<f64>, String>,
-    ) {
-        let Some(watch) = fitted.watches().get(self.at) else {
-            return;
-        };
-        self.passed += 1;
-        if self.passed < watch.every {
-            return;
-        }
-        self.passed = 0;
-        let online = &mut self.online;
-        let step = guarded(|| {
-            let row = observation(watch)?;
-            online.observe(&row).map_err(|e| e.to_string())
-        });
-        let news = match step {
-            Ok(step) if step.statistic.is_none() => self.standing.waits(),
-            Ok(step) => {
-                let said = Said {
-                    is_drift: step.is_drift,
-                    p_value: None,
-                    score: step.statistic,
-                    threshold: step.threshold,
-                };
-                self.standing.said(said, clock::now(), now)
-            }
-            Err(problem) => self.standing.failed(problem),
-        };
-        tell(&self.standing, news);
     }
 }
 

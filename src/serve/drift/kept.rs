@@ -1,5 +1,5 @@
 //! What outlives a server: where the detectors of each model stand, and when a command was last run.
-//! Files of `.cvops/drift/`, which one server of a project has at a time. Imports: base, `base::fs`.
+//! Files of `.cvops/drift/`, which one server of a project has at a time. Imports: base, `serve::drift::stream`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::base::fs::{self, Appender};
 use crate::base::{ContentHash, clock};
+
+use super::stream::Progress;
 
 /// The version of the files. Another one is set aside.
 const SCHEMA: u64 = 1;
@@ -37,11 +39,14 @@ pub(super) struct State {
 /// Where a detector stands.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(super) struct DetectorState {
-    /// When it first found drift.
+    /// Since when it finds drift.
     pub(super) since: Option<String>,
     /// Of a stream, its own account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stream: Option<Value>,
+    /// Of a stream, which answers it sees from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) draws: Option<Progress>,
 }
 
 /// A command that was run because drift was found.
@@ -81,6 +86,17 @@ impl State {
             return Some("the detectors were fitted anew since".to_owned());
         }
         None
+    }
+}
+
+impl DetectorState {
+    /// Where a detector of a window stands: the window itself is not kept.
+    pub(super) fn of_window(since: Option<String>) -> Self {
+        Self {
+            since,
+            stream: None,
+            draws: None,
+        }
     }
 }
 
@@ -155,8 +171,12 @@ impl Kept {
         Ok(self.lock.is_some())
     }
 
-    /// Returns where the detectors of a model stood. What cannot be read is set aside, with a warning.
-    pub(super) fn state(&self, model: &str) -> Option<State> {
+    /// Returns where the detectors of a model stood. What does not parse is set aside, with a warning.
+    ///
+    /// # Errors
+    /// It cannot be read now: too many open files, a disk that fails, permissions. That says nothing of what it
+    /// holds, so it stays where it is.
+    pub(super) fn state(&self, model: &str) -> io::Result<Option<State>> {
         Self::read(&self.state_file(model))
     }
 
@@ -174,7 +194,10 @@ impl Kept {
     }
 
     /// Returns the command that was run last.
-    pub(super) fn ran(&self) -> Option<Ran> {
+    ///
+    /// # Errors
+    /// As of [`Kept::state`].
+    pub(super) fn ran(&self) -> io::Result<Option<Ran>> {
         Self::read(&self.ran_file())
     }
 
@@ -189,25 +212,22 @@ impl Kept {
         self.dir.join(format!("state-{name}.json"))
     }
 
-    fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    fn read<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                set_aside(file, &error.to_string());
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let problem = match serde_json::from_slice::<Head>(&bytes) {
             Ok(Head { schema: SCHEMA }) => match serde_json::from_slice(&bytes) {
-                Ok(read) => return Some(read),
+                Ok(read) => return Ok(Some(read)),
                 Err(error) => error.to_string(),
             },
             Ok(Head { schema }) => format!("its schema is {schema}, expected {SCHEMA}"),
             Err(error) => error.to_string(),
         };
         set_aside(file, &problem);
-        None
+        Ok(None)
     }
 }
 
@@ -247,7 +267,10 @@ mod tests {
     fn state(model: &str) -> State {
         let since = Some("2026-03-01T10:00:00Z".to_owned());
         let stream = Some(serde_json::json!({"time": 5}));
-        let one = DetectorState { since, stream };
+        let one = DetectorState {
+            stream,
+            ..DetectorState::of_window(since)
+        };
         let detectors = BTreeMap::from([("mmd".to_owned(), one)]);
         let (weights, fitted) = (ContentHash::of(b"w"), ContentHash::of(b"f"));
         State::new(model, weights, fitted, detectors)
@@ -261,9 +284,9 @@ mod tests {
         // A name that is no file's.
         for model in ["..", "a b\u{e9}"] {
             let written = state(model);
-            assert_eq!(kept.state(model), None);
+            assert_eq!(kept.state(model).unwrap(), None);
             kept.keep(&written).unwrap();
-            assert_eq!(kept.state(model), Some(written));
+            assert_eq!(kept.state(model).unwrap(), Some(written));
         }
         let (weights, fitted) = (ContentHash::of(b"w"), ContentHash::of(b"f"));
         assert_eq!(state("m").misfit(weights, fitted), None);
@@ -275,23 +298,28 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_set_aside() {
+    fn what_does_not_parse_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = Kept::new(dir.path().to_owned());
         assert!(kept.is_ours());
         for text in ["", "{}", "{\"schema\": 2}", "{\"schema\": 1, \"model\": 5}"] {
             let file = kept.state_file("m");
             fs::write_atomic(&file, text.as_bytes()).unwrap();
-            assert_eq!(kept.state("m"), None, "{text}");
+            assert_eq!(kept.state("m").unwrap(), None, "{text}");
             assert!(!file.exists(), "{text}");
             let aside = file.with_extension("json.set-aside");
             assert_eq!(std::fs::read(aside).unwrap(), text.as_bytes());
         }
+        // A folder cannot be read as a file: as little is known of what a file holds that the system cannot read.
+        let file = kept.state_file("m");
+        fs::create_dir_all(&file).unwrap();
+        assert!(kept.state("m").is_err());
+        assert!(file.exists(), "it stays");
         fs::write_atomic(&kept.ran_file(), b"[]").unwrap();
-        assert_eq!(kept.ran(), None);
+        assert_eq!(kept.ran().unwrap(), None);
         let ran = Ran::new("m", "mmd");
         keep_ran(&kept.ran_file(), &ran).unwrap();
-        assert_eq!(kept.ran(), Some(ran));
+        assert_eq!(kept.ran().unwrap(), Some(ran));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec,
 
 use crate::base::clock;
 use crate::detect::features::Input;
+use crate::detect::params::NAME_OF_ALL;
 use crate::serve::Error;
 use crate::serve::metrics::Families;
 use crate::vision::image::PROPERTIES;
@@ -15,8 +16,8 @@ use crate::vision::image::PROPERTIES;
 use super::outliers::{Outliers, Scored};
 use super::standing::{LookResult, Standing};
 
-/// Stands for all detectors of a model, where none of them may look.
-pub(super) const ALL_DETECTORS: &str = "all";
+/// Stands for all detectors of a model, where none of them may look; the parameters keep it free.
+const ALL_DETECTORS: &str = NAME_OF_ALL;
 
 /// Of scores in units of their threshold: what is above 1 is an outlier.
 const RELATIVE_SCORES: [f64; 13] = [
@@ -154,9 +155,8 @@ impl DriftMetrics {
     /// Tells what a detector says.
     fn tell(&self, model: &str, standing: &Standing) {
         let this = [model, standing.name.as_str()];
-        if standing.looked_at.is_some() || standing.is_detected {
-            let found = i64::from(standing.is_detected);
-            self.detected.with_label_values(&this).set(found);
+        if let Some(found) = standing.detected() {
+            self.detected.with_label_values(&this).set(i64::from(found));
         } else {
             // Who has not looked has not found nothing.
             let _ = self.detected.remove_label_values(&this);

@@ -2,7 +2,7 @@
 //!
 //! A request hands the probabilities of a picture to a `tap`, a bounded queue, and goes on; what does not fit
 //! is dropped and counted. One thread, the `monitor`, does the rest: it finds the fitted detectors of a
-//! model (`source`), lets them look (`active`, `standing`), tells what they say (`metrics`, `shown`, events), keeps where
+//! model (`source`), lets them look (`active`, `stream`, `standing`), tells what they say (`metrics`, `shown`, events), keeps where
 //! they stand (`kept`) and has a command run (`reaction`). `config` reads what may be set, `reset` is the route
 //! that begins anew.
 //!
@@ -30,6 +30,7 @@ mod seen;
 mod shown;
 mod source;
 mod standing;
+mod stream;
 mod tap;
 mod watched;
 

@@ -1,7 +1,8 @@
 //! What is done when drift is found: a command, at most once in a period, one at a time. Who runs it is handed
 //! in by `cli`; here is when. Imports: base, `serve::run` (events), `serve::drift::{kept, source}`.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -33,7 +34,7 @@ pub struct DriftFound {
     pub score: Option<f64>,
     /// What the p-value, or else the score, is compared with.
     pub threshold: Option<f64>,
-    /// When it first found drift, RFC 3339.
+    /// Since when it finds drift, RFC 3339.
     pub since: String,
 }
 
@@ -43,7 +44,7 @@ pub trait OnDrift: Send + Sync {
     ///
     /// # Errors
     /// It cannot be started.
-    fn run(&self, found: &DriftFound, cancel: &Cancel) -> std::io::Result<ExitStatus>;
+    fn run(&self, found: &DriftFound, cancel: &Cancel) -> io::Result<ExitStatus>;
 }
 
 /// What is done when drift is found, and how often.
@@ -95,7 +96,15 @@ impl Reactor {
         }
         let period = self.reaction.period;
         if !self.is_looked_up {
-            let last = kept.ran().and_then(|ran| ran.started_at.parse().ok());
+            let ran = match kept.ran() {
+                Ok(ran) => ran,
+                Err(error) => {
+                    // It may have been run a minute ago.
+                    self.warn_once(&kept.ran_file(), &error);
+                    return;
+                }
+            };
+            let last = ran.and_then(|ran| ran.started_at.parse().ok());
             self.rest = last.map(|last| (Instant::now(), left(last, period, clock::now())));
             self.is_looked_up = true;
         }
@@ -105,18 +114,22 @@ impl Reactor {
         let (file, ran) = (kept.ran_file(), Ran::new(&found.model, &found.detector));
         // Written before it begins: a server that is killed and started again must not run it again.
         if let Err(error) = keep_ran(&file, &ran) {
-            if !self.has_warned {
-                tracing::warn!(
-                    file = %file.display(), %error,
-                    "the command of `on_drift` is not run, as that cannot be noted"
-                );
-                self.has_warned = true;
-            }
+            self.warn_once(&file, &error);
             return;
         }
         self.has_warned = false;
         self.rest = Some((Instant::now(), period));
         self.start(found, file, ran);
+    }
+
+    fn warn_once(&mut self, file: &Path, error: &io::Error) {
+        if !self.has_warned {
+            tracing::warn!(
+                file = %file.display(), %error,
+                "the command of `on_drift` is not run, as when it is cannot be looked up or noted"
+            );
+            self.has_warned = true;
+        }
     }
 
     fn start(&mut self, found: DriftFound, file: PathBuf, ran: Ran) {
@@ -199,7 +212,7 @@ mod tests {
     }
 
     impl OnDrift for Command {
-        fn run(&self, found: &DriftFound, _: &Cancel) -> std::io::Result<ExitStatus> {
+        fn run(&self, found: &DriftFound, _: &Cancel) -> io::Result<ExitStatus> {
             self.started.send(found.clone()).unwrap();
             let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             let code = end.recv().unwrap();
@@ -248,7 +261,7 @@ mod tests {
         assert!(starts.try_recv().is_err());
         end.send(3).unwrap();
         first.running.take().unwrap().join().unwrap();
-        let ran = kept.ran().unwrap();
+        let ran = kept.ran().unwrap().unwrap();
         assert_eq!((ran.detector.as_str(), ran.exit_code), ("one", Some(3)));
         let told = |events: &Receiver<ServerEvent>| match events.recv().unwrap() {
             ServerEvent::Drift { event, .. } => event,
@@ -266,7 +279,8 @@ mod tests {
         assert_eq!(starts.recv().unwrap().detector, "four");
         end.send(0).unwrap();
         third.end();
-        assert_eq!(kept.ran().unwrap().exit_code, Some(0));
+        let ran = kept.ran().unwrap().unwrap();
+        assert_eq!(ran.exit_code, Some(0));
     }
 
     #[test]

@@ -48,9 +48,10 @@ pub(in crate::serve) struct DetectorInfo {
     /// What came of the last look: `ok`, `drift`, `error` or `too_few`; null before the first.
     #[schema(example = "ok")]
     pub(super) result: Option<&'static str>,
-    /// Whether the last look found drift; of a stream, whether there was an alarm since the last reset.
+    /// Whether the last look found drift; of a stream, whether there was an alarm since the last reset. Null
+    /// before the first look that measured something: nobody can know.
     #[schema(example = false)]
-    pub(super) detected: bool,
+    pub(super) detected: Option<bool>,
     /// Smallest p-value of the last look; null for a stream.
     #[schema(example = 0.31)]
     pub(super) p_value: Option<f64>,
@@ -60,7 +61,7 @@ pub(in crate::serve) struct DetectorInfo {
     /// What the p-value, or of a stream the score, is compared with.
     #[schema(example = 0.001)]
     pub(super) threshold: Option<f64>,
-    /// When drift was found first since the last reset; null if it was not.
+    /// Since when drift is found; of a stream, since the first alarm after the last reset. Null if it is not.
     pub(super) drift_since: Option<String>,
     /// When it last measured something.
     #[schema(example = "2026-11-24T19:30:00.123Z")]
@@ -103,7 +104,7 @@ impl DetectorInfo {
             looks: standing.looks.word(),
             method: standing.method,
             result: standing.result.map(super::standing::LookResult::label),
-            detected: standing.is_detected,
+            detected: standing.detected(),
             p_value: standing.p_value,
             score: standing.score,
             threshold: standing.threshold,

@@ -50,7 +50,8 @@ pub enum DriftEvent {
         /// Why, and what to do.
         problem: String,
     },
-    /// A detector found drift, for the first time since it began.
+    /// A detector found drift: one of a window that had found none at the look before, or one of a stream for the
+    /// first time since it began.
     Found(DriftFound),
     /// The command of `on_drift` was started.
     Started(DriftFound),

@@ -83,7 +83,7 @@ pub(super) struct Said {
 pub(super) enum News {
     /// Nothing that has to be told.
     None,
-    /// The first drift since the beginning.
+    /// Drift, where the look before found none; of a stream, the first since the beginning.
     Alarm,
     /// It could not look, for another reason than before.
     Problem,
@@ -104,7 +104,8 @@ pub(super) struct Standing {
     pub(super) p_value: Option<f64>,
     pub(super) score: Option<f64>,
     pub(super) threshold: Option<f64>,
-    /// When the first drift since the beginning was found.
+    /// When drift was found first since the beginning; of a window, since it was last compared without finding
+    /// any.
     pub(super) since: Option<Timestamp>,
     /// When it last measured something.
     pub(super) looked_at: Option<Timestamp>,
@@ -145,6 +146,8 @@ impl Standing {
             self.held = None;
             if self.looks == Looks::Window {
                 self.is_detected = false;
+                // It is over; the next one is told again.
+                self.since = None;
             }
             return News::None;
         }
@@ -196,6 +199,11 @@ impl Standing {
         self.is_detected = self.looks == Looks::Stream && since.is_some();
     }
 
+    /// Returns whether drift was found; `None` before anybody could have found any.
+    pub(super) fn detected(&self) -> Option<bool> {
+        (self.looked_at.is_some() || self.is_detected).then_some(self.is_detected)
+    }
+
     /// Returns how long all looks, of which there are several, have found drift.
     pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
         let (since, looks) = self.held?;
@@ -221,14 +229,25 @@ mod tests {
         let (at, now) = (clock::now(), Instant::now());
         for (looks, found_at_last) in [(Looks::Window, false), (Looks::Stream, true)] {
             let mut one = Standing::new("one".to_owned(), Input::Softmax, looks, "ks");
+            assert_eq!(one.detected(), None);
+            one.waits();
+            assert_eq!(one.detected(), None, "there was too little to look at");
             assert_eq!(one.said(drift(0.5), at, now), News::None);
             assert_eq!(one.said(drift(0.01), at, now), News::Alarm);
             assert_eq!((one.is_detected, one.since), (true, Some(at)));
             assert_eq!(one.said(drift(0.01), at, now), News::None, "told already");
             assert_eq!(one.said(drift(0.5), at, now), News::None);
-            assert_eq!((one.is_detected, one.since), (found_at_last, Some(at)));
+            let since = found_at_last.then_some(at);
+            assert_eq!((one.detected(), one.since), (Some(found_at_last), since));
+            // What a stream has found stays; a window has lost it, and finds it anew.
+            let again = if found_at_last {
+                News::None
+            } else {
+                News::Alarm
+            };
+            assert_eq!(one.said(drift(0.01), at, now), again);
             one.reset();
-            assert_eq!((one.is_detected, one.since), (false, None));
+            assert_eq!((one.detected(), one.since), (None, None));
             assert_eq!(one.said(drift(0.01), at, now), News::Alarm, "after a reset");
         }
     }

@@ -5,6 +5,7 @@
 //! A folder that goes away while its detectors look changes nothing: a fit that writes it anew takes the old
 //! one away first.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ pub(super) struct Watched {
     judged_rate: Rate,
     /// Did anything change since it was kept?
     is_changed: bool,
+    /// Is it still to be read where the detectors stood? What is kept must not be written over before.
+    is_unread: bool,
 }
 
 /// What becomes of answers.
@@ -86,6 +89,7 @@ impl Watched {
             rate: Rate::new(Instant::now()),
             judged_rate: Rate::new(Instant::now()),
             is_changed: false,
+            is_unread: false,
         }
     }
 
@@ -95,7 +99,12 @@ impl Watched {
     }
 
     /// Judges which detectors may look, if that may have changed.
-    pub(super) fn look(&mut self, around: &Around, kept: Option<&mut Kept>) {
+    pub(super) fn look(&mut self, around: &Around, mut kept: Option<&mut Kept>) {
+        if self.is_unread
+            && let Some(kept) = kept.as_deref_mut()
+        {
+            self.read_again(around, kept);
+        }
         let Some(model) = self.served.main.model() else {
             // Nothing is answered; what comes next is judged then.
             return;
@@ -186,11 +195,16 @@ impl Watched {
         self.leave(around);
         let mut active = Active::new(fitted, id, around.pace, known(model), Instant::now());
         let name = &self.served.name;
+        self.is_unread = false;
         if let Some(kept) = kept
             && kept.is_ours()
-            && let Some(state) = kept.state(name)
+            && let Err(error) = take_up(&mut active, name, kept)
         {
-            resume(&mut active, &state, kept);
+            tracing::warn!(
+                model = name, %error,
+                "where the detectors of drift stood cannot be read; it is tried again every second"
+            );
+            self.is_unread = true;
         }
         for standing in active.standings() {
             around.metrics.begin(name, standing);
@@ -219,6 +233,21 @@ impl Watched {
                 left_out,
             },
         );
+    }
+
+    /// Tries again to take up where the detectors stood.
+    fn read_again(&mut self, around: &Around, kept: &Kept) {
+        let Phase::Active(active) = &mut self.phase else {
+            self.is_unread = false;
+            return;
+        };
+        let name = &self.served.name;
+        if take_up(active, name, kept).is_ok() {
+            self.is_unread = false;
+            for standing in active.standings() {
+                around.metrics.begin(name, standing);
+            }
+        }
     }
 
     /// Ends what the detectors so far say.
@@ -253,7 +282,7 @@ impl Watched {
                 .is_some_and(|model| model.weights == tapped.weights)
     }
 
-    /// Takes what was seen; returns whether a detector found drift for the first time.
+    /// Takes what was seen; returns whether there was an alarm.
     pub(super) fn take(&mut self, around: &Around, tapped: Tapped) -> bool {
         let answer = match tapped.seen {
             Seen::Answer(answer) => answer,
@@ -294,8 +323,8 @@ impl Watched {
         }
     }
 
-    /// Takes whether an answer of the network with these `weights` was right; returns whether a detector found
-    /// drift for the first time.
+    /// Takes whether an answer of the network with these `weights` was right; returns whether there was an
+    /// alarm.
     fn hear(&mut self, around: &Around, weights: ContentHash, correct: bool) -> bool {
         let Phase::Active(active) = &mut self.phase else {
             return false;
@@ -313,7 +342,7 @@ impl Watched {
         is_alarm
     }
 
-    /// Compares the window, if it is time to; returns whether a detector found drift for the first time.
+    /// Compares the window, if it is time to; returns whether there was an alarm.
     pub(super) fn check(&mut self, around: &Around) -> bool {
         let Phase::Active(active) = &mut self.phase else {
             return false;
@@ -337,6 +366,8 @@ impl Watched {
             return false;
         };
         active.reset(Instant::now());
+        // What was kept is forgotten as well, read or not.
+        self.is_unread = false;
         for standing in active.standings() {
             around.metrics.begin(&self.served.name, standing);
         }
@@ -395,7 +426,7 @@ impl Watched {
         let Phase::Active(active) = &self.phase else {
             return;
         };
-        if !self.is_changed || !kept.is_ours() {
+        if !self.is_changed || self.is_unread || !kept.is_ours() {
             return;
         }
         let name = &self.served.name;
@@ -436,8 +467,11 @@ fn told(error: &detect::Error) -> String {
     help.map_or_else(|| error.to_string(), |help| format!("{error}; {help}"))
 }
 
-/// Goes on where the detectors stood, as far as that fits.
-fn resume(active: &mut Active, state: &State, kept: &Kept) {
+/// Goes on where the detectors of `model` stood, as far as that is kept and fits.
+fn take_up(active: &mut Active, model: &str, kept: &Kept) -> io::Result<()> {
+    let Some(state) = kept.state(model)? else {
+        return Ok(());
+    };
     let misfit = state.misfit(active.weights(), active.id);
     let problem = misfit.or_else(|| {
         let problems = active.resume(&state.detectors);
@@ -446,10 +480,11 @@ fn resume(active: &mut Active, state: &State, kept: &Kept) {
     if let Some(problem) = problem {
         kept.set_aside(&state.model, &problem);
     }
+    Ok(())
 }
 
-/// Tells what a detector says after a look at answers of these weights; returns whether it found drift for the
-/// first time.
+/// Tells what a detector says after a look at answers of these weights; returns whether that is an
+/// alarm.
 fn looked(
     around: &Around,
     served: &Served,

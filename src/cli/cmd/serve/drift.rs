@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::base::{Cancel, Diagnostic};
 use crate::cli::ctx::Ctx;
 use crate::cli::error::CliError;
+use crate::cli::memory;
 use crate::cli::params::here_or_in_root;
 use crate::project::{self, Project};
 use crate::serve::{
@@ -153,7 +154,7 @@ impl OnDrift for ShellCommand {
             .process_group(0);
         // Before it is started: a command that nobody listens to would be one that nobody waits for.
         let read = forward(reader)?;
-        let mut child = command.spawn()?;
+        let mut child = memory::as_before(|| command.spawn())?;
         // It holds the other end of the pipe.
         drop(command);
         let status = wait(&mut child, cancel);
@@ -272,6 +273,15 @@ fn numbers(found: &DriftFound) -> String {
         _ => {}
     }
     text
+}
+
+/// Returns the level of the line that says it in the log.
+pub(super) fn level(event: &DriftEvent) -> &'static str {
+    match event {
+        DriftEvent::Refused { .. } | DriftEvent::Found(_) | DriftEvent::Ended(Err(_)) => "WARN",
+        DriftEvent::Ended(Ok(code)) if *code != 0 => "WARN",
+        DriftEvent::Watching { .. } | DriftEvent::Started(_) | DriftEvent::Ended(Ok(_)) => "INFO",
+    }
 }
 
 /// Says what happened, for programs.
