@@ -25,7 +25,8 @@ pub(in crate::serve) struct DriftInfo {
     pub(super) window_max: usize,
     /// What each detector says.
     pub(super) detectors: Vec<DetectorInfo>,
-    /// Detectors that need more than a server has of a picture.
+    /// Detectors that need more than a server has of a picture: embeddings of a network from an ONNX file, or
+    /// errors, which feedback tells to detectors of a stream only.
     #[schema(example = json!(["embedding"]))]
     pub(super) left_out: Vec<String>,
 }
@@ -36,7 +37,8 @@ pub(in crate::serve) struct DetectorInfo {
     /// Its name.
     #[schema(example = "softmax")]
     pub(super) name: String,
-    /// What it looks at: `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties` or `error`.
+    /// What it looks at: `softmax`, `embedding`, `label`, `entropy`, `margin`, `properties` or, told by feedback
+    /// and of a stream only, `error`.
     #[schema(example = "softmax")]
     pub(super) input: &'static str,
     /// `window`: the last pictures together; `stream`: one after the other.

@@ -235,7 +235,8 @@ pub(super) fn text(model: &str, event: &DriftEvent) -> String {
             if !left_out.is_empty() {
                 let _ = write!(
                     text,
-                    "; {} cannot look here: the server does not know what they look at",
+                    "; {} cannot look here: embeddings are known of networks that were trained here, \
+                     errors to streams alone (`drift.online`)",
                     quoted(left_out)
                 );
             }
