@@ -116,7 +116,8 @@ pub struct Measured {
     pub adjusted: f64,
     /// How large the difference is, whatever the number of rows. Of features the largest among the
     /// significant ones (among all, if none is): Wasserstein-1 in standard deviations of the reference, or
-    /// Cramér's V of categories. Of `error` the error rate less that of the reference. Of `mmd` and `lsdd` the square root of the statistic, a distance.
+    /// Cramér's V of categories. Of `error` the error rate less that of the reference. Of `mmd` and `lsdd` the square
+    /// root of the statistic, a distance.
     pub effect: Option<f64>,
     /// By feature; empty for tests of all features at once.
     pub features: Vec<FeatureResult>,

@@ -394,7 +394,8 @@ impl Features {
     fn no_input(&self, input: Input) -> Error {
         let why = match self.origin {
             Origin::Pictures | Origin::Probabilities | Origin::Labels if input == Input::Error => {
-                "the true classes of these pictures are not all known; they are where pictures lie in folders that are called like the classes, and in prepared data"
+                "the true classes of these pictures are not all known; they are where pictures lie in folders that are \
+                 called like the classes, and in prepared data"
             }
             Origin::Pictures => {
                 "a network from an ONNX file does not say what enters its last layer"
