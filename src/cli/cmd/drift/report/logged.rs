@@ -105,10 +105,17 @@ impl Logged {
         left_out.unreadable += found.unreadable;
         let mut answers = Vec::with_capacity(found.rows.len());
         let mut pictures = BTreeMap::new();
+        let mut times_named: BTreeMap<String, usize> = BTreeMap::new();
         for row in found.rows {
             let (answer, place) = row.kept;
             let label = classes.get(answer.label as usize);
-            let name = format!("{}/{}", row.request_id, row.index);
+            let mut name = format!("{}/{}", row.request_id, row.index);
+            // Clients name their requests, and may name two alike; their pictures are two.
+            let times = times_named.entry(name.clone()).or_default();
+            *times += 1;
+            if 1 < *times {
+                name = format!("{name} ({times})");
+            }
             pictures.extend(place.map(|place| (name.clone(), place)));
             answers.push(Answer {
                 name,

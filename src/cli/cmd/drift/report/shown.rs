@@ -184,7 +184,7 @@ pub(super) fn notes(served: &Served, logged: &Logged) -> Vec<String> {
     let seen = served.whole.pictures;
     if 0 < seen && seen < logged.count {
         notes.push(format!(
-            "of {} of {}, no picture is kept: detectors of pictures (embedding, properties) are computed of windows whose \
+            "of {} of {}, no picture is kept that can be looked at: detectors of pictures (embedding, properties) are computed of windows whose \
              pictures are all there",
             logged.count - seen,
             units::count(logged.count, "answer")
