@@ -1,5 +1,5 @@
 //! Which labels are probably wrong, and how many: confident learning. Pure.
-//! Imports: `audit::probe`.
+//! Imports: `audit::{groups, probe}`.
 //!
 //! Northcutt, Jiang, Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70 (2021).
 //! A picture counts as confidently of class j when its probability of j reaches what pictures labelled j
@@ -8,6 +8,7 @@
 
 use serde::Serialize;
 
+use super::groups::different;
 use super::probe::Probabilities;
 
 /// By what suspects are ranked; the lowest come first.
@@ -40,7 +41,7 @@ pub struct Suspect {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelErrors {
     /// By class: the mean probability of the class over the pictures labelled so. `None` for classes
-    /// with too few pictures: they accuse nobody and are not accused.
+    /// with too few different pictures: they accuse nobody and are not accused.
     pub thresholds: Vec<Option<f64>>,
     /// The estimated joint distribution of the given (first index) and the right class; adds up to 1.
     pub joint: Vec<Vec<f64>>,
@@ -51,16 +52,18 @@ pub struct LabelErrors {
 }
 
 /// Judges `labels`, one for each row of `probabilities` and below its number of classes. Classes of
-/// fewer than `support_min` pictures are left out.
+/// fewer than `support_min` different pictures are left out: those of one of the `groups`, a number for
+/// each row, are copies, and whoever judged them had seen none of them.
 #[must_use]
 pub fn label_errors(
     probabilities: &Probabilities,
     labels: &[u32],
+    groups: &[usize],
     support_min: usize,
     ranking: Ranking,
 ) -> LabelErrors {
     let classes = probabilities.classes();
-    let (thresholds, supports) = thresholds(probabilities, labels, support_min);
+    let (thresholds, supports) = thresholds(probabilities, labels, groups, support_min);
     let mut counts = vec![vec![0.0; classes]; classes];
     let mut suspects = Vec::new();
     for (row, (p, &given)) in probabilities.rows().zip(labels).enumerate() {
@@ -101,6 +104,7 @@ pub fn label_errors(
 fn thresholds(
     probabilities: &Probabilities,
     labels: &[u32],
+    groups: &[usize],
     support_min: usize,
 ) -> (Vec<Option<f64>>, Vec<usize>) {
     let mut sums = vec![0.0; probabilities.classes()];
@@ -109,10 +113,13 @@ fn thresholds(
         sums[given as usize] += p[given as usize];
         supports[given as usize] += 1;
     }
-    let mean = |(sum, &support): (f64, &usize)| {
-        (support_min.max(1) <= support).then(|| sum / support as f64)
+    let different = different(labels, groups);
+    let mean = |(class, (sum, &support)): (u32, (f64, &usize))| {
+        let different = different.get(&class).copied().unwrap_or(0);
+        (support_min.max(1) <= different).then(|| sum / support as f64)
     };
-    let thresholds = sums.into_iter().zip(&supports).map(mean).collect();
+    let thresholds = (0..).zip(sums.into_iter().zip(&supports)).map(mean);
+    let thresholds = thresholds.collect();
     (thresholds, supports)
 }
 
@@ -158,6 +165,11 @@ mod tests {
     use super::*;
     use crate::base::rng;
 
+    /// Groups of pictures of which none is a copy.
+    fn alone(pictures: usize) -> Vec<usize> {
+        (0..pictures).collect()
+    }
+
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-12
     }
@@ -172,6 +184,7 @@ mod tests {
         let found = label_errors(
             &probabilities,
             &[0, 0, 0, 1, 1, 1],
+            &alone(6),
             1,
             Ranking::NormalisedMargin,
         );
@@ -200,7 +213,7 @@ mod tests {
         ];
         let probabilities = Probabilities::new(p.to_vec(), 3).unwrap();
         let rows = |ranking| -> Vec<usize> {
-            let found = label_errors(&probabilities, &[0, 0, 0, 1, 2], 1, ranking);
+            let found = label_errors(&probabilities, &[0, 0, 0, 1, 2], &alone(5), 1, ranking);
             found.suspects.iter().map(|suspect| suspect.row).collect()
         };
         assert_eq!(rows(Ranking::NormalisedMargin), [0, 1]);
@@ -214,10 +227,21 @@ mod tests {
             0.6, 0.1, 0.3, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.7, 0.1, 0.5, 0.45, 0.05,
         ];
         let probabilities = Probabilities::new(p.to_vec(), 3).unwrap();
-        let found = label_errors(&probabilities, &[0, 0, 1, 1, 2], 2, Ranking::SelfConfidence);
+        let ranking = Ranking::SelfConfidence;
+        let found = label_errors(&probabilities, &[0, 0, 1, 1, 2], &alone(5), 2, ranking);
         assert_eq!(found.thresholds[2], None);
         assert!(found.suspects.is_empty(), "{:?}", found.suspects);
         assert!(close(found.joint[2][2], 0.2));
+        // Nor are classes of many copies.
+        let copies = label_errors(
+            &probabilities,
+            &[0, 0, 1, 2, 2],
+            &[0, 1, 2, 3, 3],
+            2,
+            ranking,
+        );
+        assert_eq!(copies.thresholds[1..], [None, None]);
+        assert!(copies.suspects.is_empty(), "{:?}", copies.suspects);
     }
 
     /// Probabilities as a good classifier gives them: the logits of the right class lie `apart` above.
@@ -247,7 +271,13 @@ mod tests {
     fn flipped_labels_are_found_and_counted() {
         for seed in 0..5 {
             let (probabilities, truth, labels) = simulated(0.1, 5.0, seed);
-            let found = label_errors(&probabilities, &labels, 5, Ranking::NormalisedMargin);
+            let found = label_errors(
+                &probabilities,
+                &labels,
+                &alone(2000),
+                5,
+                Ranking::NormalisedMargin,
+            );
             let wrong = |row: usize| truth[row] != labels[row];
             let all = (0..truth.len()).filter(|row| wrong(*row)).count() as f64;
             let hits: Vec<_> = found.suspects.iter().filter(|s| wrong(s.row)).collect();
@@ -269,7 +299,13 @@ mod tests {
     #[test]
     fn right_labels_of_a_good_classifier_raise_next_to_no_suspicion() {
         let (probabilities, _, labels) = simulated(0.0, 5.0, 1);
-        let found = label_errors(&probabilities, &labels, 5, Ranking::NormalisedMargin);
+        let found = label_errors(
+            &probabilities,
+            &labels,
+            &alone(2000),
+            5,
+            Ranking::NormalisedMargin,
+        );
         assert!(found.suspects.len() <= 2, "{}", found.suspects.len());
         assert!(found.estimated <= 4.0, "{}", found.estimated);
     }
@@ -288,7 +324,7 @@ mod tests {
             let labels: Vec<u32> = rows.iter().map(|(_, label)| *label).collect();
             let values = rows.iter().flat_map(|(p, _)| *p).collect();
             let probabilities = Probabilities::new(values, 3).unwrap();
-            let found = label_errors(&probabilities, &labels, support_min, Ranking::SelfConfidence);
+            let found = label_errors(&probabilities, &labels, &alone(labels.len()), support_min, Ranking::SelfConfidence);
             for (class, row) in (0..).zip(&found.joint) {
                 let share = labels.iter().filter(|label| **label == class).count() as f64 / labels.len() as f64;
                 prop_assert!((row.iter().sum::<f64>() - share).abs() < 1e-9);
@@ -310,7 +346,7 @@ mod tests {
             let judge = |rows: &[([f64; 3], u32)]| {
                 let labels: Vec<u32> = rows.iter().map(|(_, label)| *label).collect();
                 let probabilities = Probabilities::new(rows.iter().flat_map(|(p, _)| *p).collect(), 3).unwrap();
-                label_errors(&probabilities, &labels, 1, Ranking::NormalisedMargin)
+                label_errors(&probabilities, &labels, &alone(labels.len()), 1, Ranking::NormalisedMargin)
             };
             let there = judge(&rows);
             let mut turned = rows.clone();

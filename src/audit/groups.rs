@@ -3,6 +3,7 @@
 //! Threads may join pairs at the same time without a lock (Anderson and Woll 1991). A root is only ever
 //! put below a smaller one, so the root of a group is its least member, whatever the order of the pairs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Things 0, 1, 2, … in groups; at first each is alone.
@@ -56,6 +57,18 @@ impl Groups {
             at = next;
         }
     }
+}
+
+/// Returns how many groups each class has pictures of: how many different ones. Both lists are by picture.
+pub(super) fn different(classes: &[u32], groups: &[usize]) -> BTreeMap<u32, usize> {
+    let mut different: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
+    for (class, group) in classes.iter().zip(groups) {
+        different.entry(*class).or_default().insert(*group);
+    }
+    different
+        .into_iter()
+        .map(|(class, groups)| (class, groups.len()))
+        .collect()
 }
 
 #[cfg(test)]

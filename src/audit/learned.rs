@@ -1,6 +1,6 @@
 //! What can be learnt from the pictures about the pictures: doubtful labels, weak segments, shortcuts.
-//! Imports: base, drift, vision, `audit::{asking, columns, confident, error, features, finding, folds, pictures,
-//! probe, segments, shortcut}`; `learned::findings` also `audit::outliers`.
+//! Imports: base, drift, vision, `audit::{asking, columns, confident, error, features, finding, folds, groups,
+//! pictures, probe, segments, shortcut}`; `learned::findings` also `audit::outliers`.
 //!
 //! A probe learns the classes from four fifths of all pictures, of all splits, and is asked about the
 //! last fifth, five times. A probe that is often wrong itself may not doubt labels: then there is a note
@@ -21,6 +21,7 @@ use super::error::Error;
 use super::features::{FeatureSource, Features};
 use super::finding::Check;
 use super::folds::folds;
+use super::groups::different;
 use super::pictures::Pictures;
 use super::probe::{Said, Task, out_of_fold};
 use super::segments::{Judged, Mistake, Segment, SegmentParams, Weak, weak_segments};
@@ -185,7 +186,10 @@ pub(super) fn learn(
             .map_err(statistics("how well single properties tell the classes"))?,
         notes: Vec::new(),
     };
-    let able = able(&labels, groups, params.support_min);
+    let able = different(&labels, groups)
+        .into_values()
+        .filter(|different| params.support_min <= *different)
+        .count();
     if able < 2 {
         learned.notes.push(format!(
             "labels and segments were not judged: fewer than two classes have {} different pictures",
@@ -229,7 +233,7 @@ pub(super) fn learn(
     let accuracy = balanced_accuracy(&labels, &of_probe);
     learned.balanced_accuracy = Some(accuracy);
     if params.accuracy_min <= accuracy {
-        let errors = label_errors(&said, &labels, params.support_min, params.ranking);
+        let errors = label_errors(&said, &labels, groups, params.support_min, params.ranking);
         learned.labels = Some(doubtful(pictures, &errors));
     } else {
         learned.notes.push(format!(
@@ -304,23 +308,6 @@ fn formats(pictures: &Pictures) -> Measure {
         name: "file format",
         values: names().map(|name| number(name) as f64).collect(),
     }
-}
-
-/// Returns how many classes have at least `support_min` different pictures.
-fn able(labels: &[u32], groups: &[usize], support_min: usize) -> usize {
-    let mut different: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (label, group) in labels.iter().zip(groups) {
-        different.entry(*label).or_default().push(*group);
-    }
-    different
-        .into_values()
-        .map(|mut groups| {
-            groups.sort_unstable();
-            groups.dedup();
-            groups.len()
-        })
-        .filter(|different| support_min <= *different)
-        .count()
 }
 
 /// Returns the mean over the classes of the share that was told right.

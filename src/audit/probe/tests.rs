@@ -62,7 +62,9 @@ fn flipped_labels_are_found_through_the_probe() {
     };
     let data = labelled(draw, 11);
     let said = probe(&data, &single(&data));
-    let found = label_errors(&said, &data.labels, 10, Ranking::NormalisedMargin);
+    let groups: Vec<usize> = (0..data.labels.len()).collect();
+    let ranking = Ranking::NormalisedMargin;
+    let found = label_errors(&said, &data.labels, &groups, 10, ranking);
     let is_wrong = |row: usize| data.labels[row] != data.truth[row];
     let wrong = (0..1000).filter(|row| is_wrong(*row)).count() as f64;
     let hits = found.suspects.iter().filter(|s| is_wrong(s.row)).count() as f64;

@@ -148,23 +148,30 @@ fn refuse_loose_classes(ctx: &Ctx) -> Result<(), CliError> {
     let Ok(Dataset { classes, given, .. }) = scan(&ctx.dir) else {
         return Ok(());
     };
-    let folders: Vec<&str> = if given.is_empty() {
+    let names: Vec<&str> = if given.is_empty() {
         classes.iter().map(String::as_str).collect()
     } else {
         given.iter().map(|split| split.name()).collect()
     };
+    let error = Diagnostic::error(
+        "data-is-project",
+        "the pictures lie directly in the project folder, among what the pipeline writes",
+    );
+    // Arrays have splits, but no folders of that name; `val` may be the folder `valid`.
+    if !names.iter().all(|name| ctx.dir.join(name).is_dir()) {
+        return Err(CliError::usage(error.help(format!(
+            "move them down into the folder `{PLACEHOLDER}`, and run this again"
+        ))));
+    }
     const SHOWN: usize = 3;
-    let shown = folders[..folders.len().min(SHOWN)].join(" ");
-    let more = if SHOWN < folders.len() { " …" } else { "" };
+    let shown = names[..names.len().min(SHOWN)].join(" ");
+    let more = if SHOWN < names.len() { " …" } else { "" };
     Err(CliError::usage(
-        Diagnostic::error(
-            "data-is-project",
-            "the pictures lie directly in the project folder, among what the pipeline writes",
-        )
-        .note(format!("found here: {shown}{more}"))
-        .help(format!(
-            "move them down, `mkdir -p {PLACEHOLDER} && mv {shown}{more} {PLACEHOLDER}`, and run this again"
-        )),
+        error
+            .note(format!("found here: {shown}{more}"))
+            .help(format!(
+                "move them down, `mkdir -p {PLACEHOLDER} && mv {shown}{more} {PLACEHOLDER}`, and run this again"
+            )),
     ))
 }
 

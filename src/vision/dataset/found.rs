@@ -8,6 +8,10 @@ use crate::vision::Error;
 
 use super::split::Split;
 
+/// Most pictures of a list or of an array: a file of a few megabytes can claim any number, and some
+/// hundred bytes are kept of each.
+pub(super) const PICTURES_MAX: usize = 4_000_000;
+
 /// What a dataset holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {

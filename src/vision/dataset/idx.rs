@@ -26,13 +26,13 @@ use crate::base::units;
 use crate::vision::Error;
 use crate::vision::error::count_classes;
 
-use super::found::Found;
+use super::found::{Found, PICTURES_MAX};
 use super::split::Split;
 
 /// How the names of the files begin, and what their pictures are for.
 const PARTS: [(&str, Split); 2] = [("train", Split::Train), ("t10k", Split::Test)];
-/// Files that name the classes; the first one counts.
-const NAME_FILES: [&str; 2] = ["classes.txt", "batches.meta.txt"];
+/// The file that names the classes.
+const NAMES: &str = "classes.txt";
 /// Largest file of names; there are at most 256.
 const NAMES_BYTES_MAX: u64 = 1 << 20;
 
@@ -100,11 +100,8 @@ impl Files {
             }
             Some(_) => {}
         }
-        let mut names = NAME_FILES.iter().map(|name| folder.join(name));
-        Ok(Some(Self {
-            parts,
-            names: names.find(|path| path.is_file()),
-        }))
+        let names = Some(folder.join(NAMES)).filter(|path| path.is_file());
+        Ok(Some(Self { parts, names }))
     }
 
     /// Reads all pictures.
@@ -138,22 +135,24 @@ fn array_of(path: &Path) -> Result<Array, Error> {
 pub(super) fn look(folder: &Path, files: &Files) -> Result<Found, Error> {
     let mut parts = Vec::new();
     for part in &files.parts {
-        let path = &part.labels;
-        let labels = array::read::<1>(&mut open(path)?);
-        let (_, labels) = labels.map_err(broken(path))?;
         let path = &part.images;
         let sizes = array::head::<3>(&mut open(path)?);
         let [count, height, width] = sizes.map_err(broken(path))?;
         require_size(path, count, height, width)?;
-        if count as usize != labels.len() {
+        // Labels are read once their number is known to be one that fits.
+        let sizes = array::head::<1>(&mut open(&part.labels)?);
+        let [labels] = sizes.map_err(broken(&part.labels))?;
+        if count != labels {
             let problem = format!(
                 "it holds {}, and `{}` {}",
                 units::count(count as usize, "image"),
                 shown(&part.labels),
-                units::count(labels.len(), "label"),
+                units::count(labels as usize, "label"),
             );
             return Err(broken(path)(problem));
         }
+        let labels = array::read::<1>(&mut open(&part.labels)?);
+        let (_, labels) = labels.map_err(broken(&part.labels))?;
         parts.push((part, labels));
     }
     let used: BTreeSet<u8> = parts
@@ -240,6 +239,10 @@ fn lacks(found: &Path, start: &str, what: &str, rank: &str) -> Error {
 fn require_size(path: &Path, count: u32, height: u32, width: u32) -> Result<(), Error> {
     if count == 0 || height == 0 || width == 0 {
         let problem = format!("it holds {count} images of {height}×{width} pixels");
+        return Err(broken(path)(problem));
+    }
+    if PICTURES_MAX < count as usize {
+        let problem = format!("it holds {count} images, more than {PICTURES_MAX}");
         return Err(broken(path)(problem));
     }
     Ok(())

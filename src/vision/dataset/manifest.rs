@@ -23,7 +23,8 @@ use super::found::Found;
 use super::source::folder_of;
 use super::split::Split;
 
-/// Largest manifest: two million rows of a hundred bytes. It is read as a whole.
+/// Largest manifest: two million rows of a hundred bytes. It is read as a whole; how many rows it may have
+/// says `PICTURES_MAX`.
 const MANIFEST_BYTES_MAX: u64 = 256 << 20;
 
 /// How a manifest is written.
@@ -118,8 +119,10 @@ pub(super) fn look(path: &Path, format: Format) -> Result<Found, Error> {
 /// Says why `path` is no file below `folder`.
 fn missing(folder: &Path, path: &str) -> Option<String> {
     match fs::metadata(folder.join(path)) {
+        Ok(found) if found.is_file() => None,
         Ok(found) if found.is_dir() => Some(format!("`{path}` is a folder")),
-        Ok(_) => None,
+        // A pipe would be waited for, a device read without end.
+        Ok(_) => Some(format!("`{path}` is no file")),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Some(format!("there is no picture `{path}`"))
         }

@@ -158,6 +158,11 @@ fn files_must_fit_each_other() {
         refuse(&|files| files[2].1 = packed(&images(0))),
         "`t10k-images.idx3-ubyte.gz` cannot be used: it holds 0 images of 1×2 pixels"
     );
+    let many = [0, 0, 8, 3, 0, 0x40, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    assert_eq!(
+        refuse(&|files| files[2].1 = packed(&many)),
+        "`t10k-images.idx3-ubyte.gz` cannot be used: it holds 4194304 images, more than 4000000"
+    );
     assert_eq!(
         refuse(&|files| files[0].1.truncate(12)),
         "`train-images-idx3-ubyte.gz` cannot be used: it is truncated"

@@ -1,5 +1,5 @@
 //! The rows of a manifest and what is wrong with them. Pure. Imports: `base::units`,
-//! `dataset::{manifest, split}`.
+//! `dataset::{found, manifest, split}`.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 use serde_json::{Map, Value};
 
 use crate::base::units;
+use crate::vision::dataset::found::PICTURES_MAX;
 use crate::vision::dataset::split::Split;
 
 use super::{Format, Mistake};
@@ -48,6 +49,12 @@ pub(super) fn read(bytes: &[u8], format: Format) -> (Vec<Row>, Vec<Mistake>) {
             return (Vec::new(), vec![Mistake { line, text }]);
         }
     };
+    // Whichever of the two ends lines.
+    let lines = ends(bytes, b'\n').max(ends(bytes, b'\r'));
+    if (PICTURES_MAX as u64) < lines {
+        let text = format!("it has more than {PICTURES_MAX} lines");
+        return (Vec::new(), vec![Mistake { line: None, text }]);
+    }
     let lines = match format {
         Format::Csv => table(text, &mut mistakes),
         Format::JsonLines => objects(text, &mut mistakes),
@@ -310,7 +317,12 @@ fn at(line: u64, text: String) -> Mistake {
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.split(|byte| *byte == b'\n').skip(1).count() as u64
+    ends(bytes, b'\n')
+}
+
+/// Returns how often `end` is there.
+fn ends(bytes: &[u8], end: u8) -> u64 {
+    bytes.split(|byte| *byte == end).skip(1).count() as u64
 }
 
 /// A text as a message shows it.
@@ -335,6 +347,11 @@ mod tests {
         let broken = b"path,label\n1.png,a\n2.png,\xff\n";
         let (_, mistakes) = read(broken, Format::Csv);
         assert_eq!(mistakes, [at(3, "it is not UTF-8".to_owned())]);
+        for (end, format) in [("\n", Format::JsonLines), ("\r", Format::Csv)] {
+            let (rows, mistakes) = read(end.repeat(PICTURES_MAX + 1).as_bytes(), format);
+            assert!(rows.is_empty() && mistakes.len() == 1, "{mistakes:?}");
+            assert_eq!(mistakes[0].text, "it has more than 4000000 lines");
+        }
     }
 
     proptest::proptest! {
