@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::base::clock;
 use crate::http::{Response, StatusCode};
-use crate::track::predictions::Feedback;
+use crate::track::predictions::{Feedback, OfRequest};
 
 use super::ask::Ask;
 use super::envelope;
@@ -120,7 +120,7 @@ async fn look_up(log: &Log, wanted: &Wanted) -> Result<Known, Refusal> {
         return Err(unavailable("log_busy", detail));
     };
     let (reader, id) = (log.reader(), wanted.request_id.clone());
-    let found = tokio::task::spawn_blocking(move || reader.of_request(&id)).await;
+    let found = tokio::task::spawn_blocking(move || reader.request(&id)).await;
     drop(turn);
     let found = match found {
         Ok(Ok(found)) => found,
@@ -133,10 +133,14 @@ async fn look_up(log: &Log, wanted: &Wanted) -> Result<Known, Refusal> {
         }
         Err(_) => return Err(Refusal::internal("the prediction log could not be read")),
     };
-    if found.is_empty() {
+    let OfRequest {
+        predictions,
+        judged,
+    } = found;
+    if predictions.is_empty() {
         return Err(unknown(wanted));
     }
-    let picture = found.into_iter().find(|p| p.index == wanted.index);
+    let picture = predictions.into_iter().find(|p| p.index == wanted.index);
     let picture = picture.ok_or_else(|| no_picture(wanted))?;
     Ok(Known {
         index: picture.index,
@@ -144,6 +148,7 @@ async fn look_up(log: &Log, wanted: &Wanted) -> Result<Known, Refusal> {
         model: picture.model,
         version: picture.version,
         weights: picture.weights.parse().ok(),
+        is_judged: judged.contains(&picture.index),
     })
 }
 

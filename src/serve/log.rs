@@ -328,6 +328,7 @@ impl Keeper {
                 model: model.name.clone(),
                 version: model.version.version.clone(),
                 weights: Some(model.weights),
+                is_judged: false,
             });
             let prediction = Prediction {
                 ts: at,
@@ -403,7 +404,7 @@ impl Keeper {
         }
         // Who corrects a click does not judge twice; who says again what could not be written does not
         // correct.
-        if self.recent.judge(&id, index) {
+        if !known.is_judged && self.recent.judge(&id, index) {
             let correct = if is_right { "true" } else { "false" };
             let labels = [known.model.as_str(), known.version.as_str(), correct];
             self.counters.feedback.with_label_values(&labels).inc();
@@ -513,6 +514,7 @@ mod tests {
             model: "m".to_owned(),
             version: "1".to_owned(),
             weights: None,
+            is_judged: false,
         };
         keeper.recent.add("r", vec![known]);
         let say = |keeper: &mut Keeper| {

@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) version: String,
     /// Its weights; `None` where the files do not tell.
     pub(super) weights: Option<ContentHash>,
+    /// Do the files tell that somebody judged it?
+    pub(super) is_judged: bool,
 }
 
 /// What becomes of feedback.
@@ -103,6 +105,7 @@ mod tests {
             model: "m".to_owned(),
             version: "1".to_owned(),
             weights: None,
+            is_judged: false,
         }
     }
 

@@ -326,6 +326,8 @@ fn a_kill_leaves_a_log_that_the_next_server_goes_on_with() {
     let said = Some(json!("feedback"));
     assert_eq!(kinds, [prediction.clone(), None, prediction, said]);
     assert_eq!(server.metric(&judged(true)), 1.0);
+    assert_eq!(feedback(&server, &body).0, 202);
+    assert_eq!(server.metric(&judged(true)), 1.0, "a second word");
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod writer;
 mod tests;
 
 pub use folder::Segment;
-pub use reader::{Between, Predictions, Row, Stamp};
+pub use reader::{Between, OfRequest, Predictions, Row, Stamp};
 pub use record::{Feedback, KeptPicture, Prediction, Record, Shadow};
 pub use route::predicts;
 pub use window::{Accuracy, Confidence, Labelled, Window};

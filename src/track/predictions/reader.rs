@@ -1,6 +1,6 @@
 //! Reads the log, newest first and never more than asked for. Imports: base, `predictions::*`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -53,6 +53,15 @@ pub struct Row<T> {
     pub kept: T,
     /// What the picture shows, if anybody said so.
     pub feedback: Option<Feedback>,
+}
+
+/// What the log holds of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfRequest {
+    /// In the order of its pictures.
+    pub predictions: Vec<Prediction>,
+    /// Which of these pictures somebody judged.
+    pub judged: BTreeSet<u32>,
 }
 
 /// What is read after a line.
@@ -196,12 +205,24 @@ impl Predictions {
     /// # Errors
     /// The folder or a file in it cannot be read.
     pub fn of_request(&self, id: &str) -> Result<Vec<Prediction>, base::Error> {
+        Ok(self.request(id)?.predictions)
+    }
+
+    /// Returns the predictions of a request, and which of them somebody judged.
+    ///
+    /// # Errors
+    /// As of [`Self::of_request`].
+    pub fn request(&self, id: &str) -> Result<OfRequest, base::Error> {
+        let mut found: Vec<Prediction> = Vec::new();
+        let mut judged = BTreeSet::new();
         // Most lines are passed over without being read as JSON.
         let Ok(quoted) = serde_json::to_string(id) else {
-            return Ok(Vec::new());
+            return Ok(OfRequest {
+                predictions: found,
+                judged,
+            });
         };
         let mut budget = READ_MAX;
-        let mut found: Vec<Prediction> = Vec::new();
         for (segment, _) in self.stamp()?.iter().rev() {
             let Some(tail) = self.tail(segment, budget)? else {
                 continue;
@@ -212,11 +233,16 @@ impl Predictions {
                 continue;
             }
             for line in text.lines().rev().filter(|line| line.contains(&quoted)) {
-                if let Ok(Record::Prediction(prediction)) = serde_json::from_str(line)
-                    && prediction.request_id == id
-                    && found.iter().all(|other| other.index != prediction.index)
-                {
-                    found.push(*prediction);
+                // Newest first: feedback that is met after the prediction is on an earlier one of the same id.
+                let is_open = |index: u32| found.iter().all(|other| other.index != index);
+                match serde_json::from_str(line) {
+                    Ok(Record::Prediction(one)) if one.request_id == id && is_open(one.index) => {
+                        found.push(*one);
+                    }
+                    Ok(Record::Feedback(one)) if one.request_id == id && is_open(one.index) => {
+                        judged.insert(one.index);
+                    }
+                    _ => {}
                 }
             }
             if !found.is_empty() || budget == 0 {
@@ -224,7 +250,10 @@ impl Predictions {
             }
         }
         found.sort_by_key(|prediction| prediction.index);
-        Ok(found)
+        Ok(OfRequest {
+            predictions: found,
+            judged,
+        })
     }
 
     /// Returns a kept picture, a PNG file; `None` if it is not there any more.

@@ -136,6 +136,14 @@ fn what_is_written_is_read_with_pictures_and_the_last_feedback() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].label, "a");
     assert!(log.of_request("nobody").unwrap().is_empty());
+
+    let is_judged = |id: &str| log.request(id).unwrap().judged.contains(&0);
+    assert!(is_judged("a") && !is_judged("c"));
+    // A client uses an id again: nobody has judged that answer.
+    writer
+        .write(vec![entry(prediction("a", 7, "z"), b"")], at(7))
+        .unwrap();
+    assert!(!is_judged("a"));
 }
 
 #[test]
