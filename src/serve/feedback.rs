@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::base::clock;
 use crate::http::{Response, StatusCode};
-use crate::track::predictions::{Feedback, OfRequest};
+use crate::track::predictions::{Feedback, OfRequest, predicts};
 
 use super::ask::Ask;
 use super::envelope;
@@ -147,7 +147,9 @@ async fn look_up(log: &Log, wanted: &Wanted) -> Result<Known, Refusal> {
         label: picture.label,
         model: picture.model,
         version: picture.version,
-        weights: picture.weights.parse().ok(),
+        weights: predicts(&picture.route)
+            .then(|| picture.weights.parse().ok())
+            .flatten(),
         is_judged: judged.contains(&picture.index),
     })
 }

@@ -23,7 +23,9 @@ use tokio::sync::oneshot;
 
 use crate::base::{ContentHash, clock};
 use crate::http::RequestId;
-use crate::track::predictions::{Entry, Feedback, Prediction, Predictions, Record, Shadow, Writer};
+use crate::track::predictions::{
+    Entry, Feedback, Prediction, Predictions, Record, Shadow, Writer, predicts,
+};
 use crate::vision::image::{Target, png};
 
 use super::Error;
@@ -327,7 +329,7 @@ impl Keeper {
                 label: label.clone(),
                 model: model.name.clone(),
                 version: model.version.version.clone(),
-                weights: Some(model.weights),
+                weights: predicts(route).then_some(model.weights),
                 is_judged: false,
             });
             let prediction = Prediction {

@@ -18,7 +18,7 @@ pub(super) struct Known {
     pub(super) model: String,
     /// Its version.
     pub(super) version: String,
-    /// Its weights; `None` where the files do not tell.
+    /// The weights whose errors it tells of; `None` of an explanation, and where the files do not tell.
     pub(super) weights: Option<ContentHash>,
     /// Do the files tell that somebody judged it?
     pub(super) is_judged: bool,

@@ -23,6 +23,8 @@ use super::stream::Stream;
 
 /// After a check, the monitor rests for so many times as long: at most a tenth of a core is its share.
 const REST: u32 = 9;
+/// Memory of a window; a check takes a few times as much.
+const WINDOW_BYTES_MAX: usize = 64 << 20;
 
 /// Who is told after each look of a detector.
 pub(super) type Tell<'t> = dyn FnMut(&Standing, News) + 't;
@@ -191,11 +193,31 @@ impl Active {
         for stream in &mut self.streams {
             stream.take(&self.fitted, &answer, now, tell);
         }
+        let answer = answer.only(self.window_wants);
+        self.fit_window(answer.bytes());
         if self.window.len() == self.pace.window {
             self.window.pop_front();
         }
-        self.window.push_back(answer.only(self.window_wants));
+        self.window.push_back(answer);
         self.fresh += 1;
+    }
+
+    /// Makes the window smaller if so many answers of `bytes` would take too much memory.
+    fn fit_window(&mut self, bytes: usize) {
+        let most = (WINDOW_BYTES_MAX / bytes.max(1)).max(1);
+        if self.pace.window <= most {
+            return;
+        }
+        tracing::warn!(
+            model_weights = %self.fitted.model().short(),
+            asked = self.pace.window,
+            images = most,
+            "the window of the drift detectors is smaller than asked for: its answers are wide",
+        );
+        self.pace.window = most;
+        if let Every::Images(images) = self.pace.every {
+            self.pace.every = Every::Images(images.min(most as u64));
+        }
     }
 
     /// Takes what somebody said about an answer: whether it was right.

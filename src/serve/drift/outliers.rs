@@ -26,7 +26,7 @@ pub(super) struct Outliers {
     /// The share of usual pictures that are called outliers.
     pub(super) false_positives: f64,
     budget: Budget,
-    /// What was wrong with the last score, if anything was.
+    /// What was last wrong with a score, if anything was.
     problem: Option<String>,
 }
 
@@ -62,17 +62,18 @@ impl Outliers {
         let began = Instant::now();
         let scored = guarded(|| scored(fitted, answer));
         self.budget.spend(began.elapsed());
-        let problem = scored.as_ref().err();
-        let is_new = |problem: &&String| self.problem.as_ref() != Some(*problem);
-        if let Some(problem) = problem.filter(is_new) {
+        // Not forgotten where a score succeeds: good and bad pictures in turn are told once.
+        if let Err(problem) = &scored
+            && self.problem.as_ref() != Some(problem)
+        {
             let detector = &self.name;
             tracing::warn!(
                 detector,
                 problem,
                 "a picture cannot be scored as an outlier"
             );
+            self.problem = Some(problem.clone());
         }
-        self.problem = problem.cloned();
         Some(scored)
     }
 }

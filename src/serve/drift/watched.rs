@@ -302,7 +302,10 @@ impl Watched {
                 }
                 false
             }
-            Phase::Active(active) if !active.can_take(&answer) => false,
+            Phase::Active(active) if !active.can_take(&answer) => {
+                around.metrics.dropped(&self.served.name).inc();
+                false
+            }
             Phase::Active(active) => {
                 self.rate.add();
                 self.is_changed = true;

@@ -130,3 +130,13 @@ fn a_stream_hears_feedback_and_a_window_does_not() {
     assert!(!errors(&again).is_detected);
     assert_eq!(hear(&mut again, true, 20), 0);
 }
+
+#[test]
+fn a_window_of_wide_answers_is_smaller() {
+    let mut active = begin();
+    let asked = active.window_max();
+    active.fit_window(WINDOW_BYTES_MAX / asked);
+    assert_eq!(active.window_max(), asked);
+    active.fit_window(WINDOW_BYTES_MAX / 2);
+    assert_eq!(active.window_max(), 2);
+}
