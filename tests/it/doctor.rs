@@ -157,9 +157,12 @@ fn settings_cache_and_databases() {
         "warning",
         "the cache lacks 1 of 1: `out.txt`",
     );
-    for file in ["state.db-wal", "state.db-shm"] {
-        if p.exists(&format!(".cvops/{file}")) {
-            p.remove(&format!(".cvops/{file}"));
+    // What a log beside it holds would make a database of any file.
+    for file in ["state.db", "tracking.db"] {
+        for end in ["-wal", "-shm"] {
+            if p.exists(&format!(".cvops/{file}{end}")) {
+                p.remove(&format!(".cvops/{file}{end}"));
+            }
         }
     }
     p.write(

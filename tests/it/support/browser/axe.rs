@@ -12,9 +12,10 @@ pub(crate) fn axe(page: &Page) -> String {
     violations(page, &json!({}))
 }
 
-/// The same of the rules about colours alone: for the other theme of a page that `axe` looked at.
+/// The same of those rules that look at colours: for the other theme of a page that `axe` looked at.
 pub(crate) fn axe_colours(page: &Page) -> String {
-    let colours = json!({"runOnly": {"type": "tag", "values": ["cat.color"]}});
+    let colours = ["color-contrast", "link-in-text-block"];
+    let colours = json!({"runOnly": {"type": "rule", "values": colours}});
     violations(page, &colours)
 }
 
