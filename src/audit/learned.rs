@@ -237,8 +237,8 @@ pub(super) fn learn(
         learned.labels = Some(doubtful(pictures, &errors));
     } else {
         learned.notes.push(format!(
-            "labels were not doubted: the probe itself agrees with only {accuracy:.2} of them (mean over \
-             the classes; {:.2} are needed)",
+            "labels were not doubted: the probe itself agrees with only {accuracy:.3} of them (mean over \
+             the classes; {:.3} are needed)",
             params.accuracy_min
         ));
     }

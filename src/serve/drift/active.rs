@@ -195,7 +195,7 @@ impl Active {
         }
         let answer = answer.only(self.window_wants);
         self.fit_window(answer.bytes());
-        if self.window.len() == self.pace.window {
+        while self.pace.window <= self.window.len() {
             self.window.pop_front();
         }
         self.window.push_back(answer);

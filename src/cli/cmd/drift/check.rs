@@ -10,9 +10,6 @@ use crate::cli::written::write;
 use crate::detect::checked::Verdict;
 use crate::detect::fitted::{Fitted, Selection};
 use crate::detect::{Illustration, page};
-use crate::vision::device::{Device, DeviceChoice};
-use crate::vision::predict::Predictor;
-use crate::vision::shard::Split;
 
 use super::new_data::{Asked, NewData};
 use super::{one_is_drift, shown};
@@ -33,18 +30,8 @@ const PATHS_SHOWN: usize = 3;
     after_help = "Examples:\n  cvops drift check new-pictures/\n  cvops drift check camera2/*.jpg --detector embedding --detector properties\n  cvops drift check new-pictures/ --html reports/drift.html\n  cvops drift check data/prepared-march --split test --json"
 )]
 pub(super) struct Args {
-    /// Pictures, folders of pictures, or a folder of prepared data
-    #[arg(required = true, value_name = "NEW_DATA")]
-    paths: Vec<PathBuf>,
-    /// Folder of the fitted detectors
-    #[arg(long, value_name = "DIR", default_value = "models/drift")]
-    drift: PathBuf,
-    /// Folder of the model, or an ONNX file
-    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
-    model: PathBuf,
-    /// Of prepared data, only this split
-    #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
-    split: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// Only this detector; several times for several (default: all)
     #[arg(long = "detector", value_name = "NAME")]
     detectors: Vec<String>,
@@ -67,18 +54,9 @@ pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
-    let fitted = Fitted::load(&ctx.dir.join(&args.drift))?;
-    let predictor = Predictor::load(
-        &ctx.dir.join(&args.model),
-        &Device::pick(DeviceChoice::Auto)?,
-    )?;
-    fitted.require_model(predictor.model())?;
-    let asked = Asked {
-        paths: &args.paths,
-        split: args.split.as_deref().and_then(Split::from_name),
-        params: &args.params,
-    };
-    let new = NewData::read(ctx, &asked, &predictor)?;
+    let fitted = Fitted::load(&ctx.dir.join(&args.asked.drift))?;
+    let predictor = args.asked.predictor(ctx, &fitted)?;
+    let new = NewData::read(ctx, &args.asked, &args.params, &predictor)?;
     let selection = if args.detectors.is_empty() {
         Selection::All
     } else {
@@ -115,19 +93,20 @@ fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 /// Says what was compared, for the head of the page.
 fn facts(args: &Args) -> Vec<(String, String)> {
-    let named = args.paths.iter().take(PATHS_SHOWN);
+    let asked = &args.asked;
+    let named = asked.paths.iter().take(PATHS_SHOWN);
     let named: Vec<String> = named.map(|path| path.display().to_string()).collect();
     let mut paths = named.join(", ");
-    if let Some(more) = args.paths.len().checked_sub(PATHS_SHOWN + 1) {
+    if let Some(more) = asked.paths.len().checked_sub(PATHS_SHOWN + 1) {
         paths += &format!(" and {} more", more + 1);
     }
-    if let Some(split) = &args.split {
+    if let Some(split) = &asked.split {
         paths += &format!(" ({split} split)");
     }
     [
         ("New pictures", paths),
-        ("Model", args.model.display().to_string()),
-        ("Detectors", args.drift.display().to_string()),
+        ("Model", asked.model.display().to_string()),
+        ("Detectors", asked.drift.display().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

@@ -14,8 +14,9 @@ use crate::cli::progress::Progress;
 use crate::cli::render::diagnostic;
 use crate::detect::Features;
 use crate::detect::checked::ReferenceFacts;
-use crate::detect::fitted::Thumbnails;
+use crate::detect::fitted::{Fitted, Thumbnails};
 use crate::vision;
+use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::image::{Limits, Pixels, Target};
 use crate::vision::predict::Predictor;
 use crate::vision::shard::{MANIFEST, Prepared, Split};
@@ -51,22 +52,42 @@ enum Source {
     },
 }
 
-/// Where they are.
-pub(super) struct Asked<'a> {
-    pub(super) paths: &'a [PathBuf],
-    /// Of prepared data; all of them, if none is named.
-    pub(super) split: Option<Split>,
-    pub(super) params: &'a ParamsArg,
+/// The pictures and the model that both commands are asked about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Asked {
+    /// Pictures, folders of pictures, or a folder of prepared data
+    #[arg(required = true, value_name = "NEW_DATA")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Folder of the fitted detectors
+    #[arg(long, value_name = "DIR", default_value = "models/drift")]
+    pub(super) drift: PathBuf,
+    /// Folder of the model, or an ONNX file
+    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
+    pub(super) model: PathBuf,
+    /// Of prepared data, only this split
+    #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
+    pub(super) split: Option<String>,
+}
+
+impl Asked {
+    /// Returns the model, which must be the one that `fitted` belongs to.
+    pub(super) fn predictor(&self, ctx: &Ctx, fitted: &Fitted) -> Result<Predictor, CliError> {
+        let device = Device::pick(DeviceChoice::Auto)?;
+        let predictor = Predictor::load(&ctx.dir.join(&self.model), &device)?;
+        fitted.require_model(predictor.model())?;
+        Ok(predictor)
+    }
 }
 
 impl NewData {
-    /// Reads the pictures of `asked`, and asks `predictor` about them.
+    /// Reads the pictures of `asked`, within the limits of `params`, and asks `predictor` about them.
     pub(super) fn read(
         ctx: &Ctx,
-        asked: &Asked<'_>,
+        asked: &Asked,
+        params: &ParamsArg,
         predictor: &Predictor,
     ) -> Result<Self, CliError> {
-        for path in asked.paths {
+        for path in &asked.paths {
             if !ctx.dir.join(path).exists() {
                 let headline = format!("there is no `{}`", path.display());
                 return Err(CliError::usage(
@@ -76,7 +97,9 @@ impl NewData {
             }
         }
         let prepared = |path: &PathBuf| ctx.dir.join(path).join(MANIFEST).is_file();
-        match (asked.paths, asked.split) {
+        // All of them, if none is named.
+        let split = asked.split.as_deref().and_then(Split::from_name);
+        match (asked.paths.as_slice(), split) {
             ([dir], split) if prepared(dir) => {
                 Self::prepared(ctx, &ctx.dir.join(dir), split, predictor)
             }
@@ -87,7 +110,7 @@ impl NewData {
                 )
                 .help("leave `--split` out, or name a folder that `cvops preprocess` wrote"),
             )),
-            (paths, None) => Self::decoded(ctx, paths, asked.params, predictor),
+            (paths, None) => Self::decoded(ctx, paths, params, predictor),
         }
     }
 

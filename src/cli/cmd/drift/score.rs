@@ -15,9 +15,6 @@ use crate::detect::Fitted;
 use crate::detect::scored::{Scored, ScoredRow};
 use crate::detect::tables::{number, probability};
 use crate::report::{Align, Table, Tone};
-use crate::vision::device::{Device, DeviceChoice};
-use crate::vision::predict::Predictor;
-use crate::vision::shard::Split;
 
 use super::new_data::{Asked, NewData};
 use super::one_is_drift;
@@ -39,18 +36,8 @@ const OUTLIER: usize = 4;
     after_help = "Examples:\n  cvops drift score new-pictures/\n  cvops drift score camera2/*.jpg --limit 0.05\n  cvops drift score new-pictures/ --csv reports/scores.csv"
 )]
 pub(super) struct Args {
-    /// Pictures, folders of pictures, or a folder of prepared data
-    #[arg(required = true, value_name = "DATA")]
-    paths: Vec<PathBuf>,
-    /// Folder of the fitted detectors
-    #[arg(long, value_name = "DIR", default_value = "models/drift")]
-    drift: PathBuf,
-    /// Folder of the model, or an ONNX file
-    #[arg(long, value_name = "MODEL", default_value = "models/classifier")]
-    model: PathBuf,
-    /// Of prepared data, only this split
-    #[arg(long, value_name = "SPLIT", value_parser = ["train", "val", "test"])]
-    split: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// How many pictures the table has; `--json` and `--csv` have all
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -82,20 +69,11 @@ pub(super) fn run(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
 
 fn work(ctx: &Ctx, args: &Args) -> Result<Outcome, CliError> {
     ctx.listen();
-    let fitted = Fitted::load(&ctx.dir.join(&args.drift))?;
+    let fitted = Fitted::load(&ctx.dir.join(&args.asked.drift))?;
     // Before any picture is read.
     fitted.require_outliers()?;
-    let predictor = Predictor::load(
-        &ctx.dir.join(&args.model),
-        &Device::pick(DeviceChoice::Auto)?,
-    )?;
-    fitted.require_model(predictor.model())?;
-    let asked = Asked {
-        paths: &args.paths,
-        split: args.split.as_deref().and_then(Split::from_name),
-        params: &args.params,
-    };
-    let new = NewData::read(ctx, &asked, &predictor)?;
+    let predictor = args.asked.predictor(ctx, &fitted)?;
+    let new = NewData::read(ctx, &args.asked, &args.params, &predictor)?;
     let mut scored = fitted.score(&new.features)?;
     scored.name_pictures(&new.paths);
     if let Some(path) = &args.csv {

@@ -16,7 +16,7 @@ use crate::vision::device::{Device, DeviceChoice};
 use crate::vision::image::{Limits, Pixels, Target, decode, fit};
 use crate::vision::predict::Predictor;
 
-use super::logged::{Logged, Place};
+use super::logged::{Logged, Looked, Place};
 
 /// Where a model lies unless somebody says so.
 const MODEL: &str = "models/classifier";
@@ -24,26 +24,6 @@ const MODEL: &str = "models/classifier";
 const CHUNK: usize = 512;
 /// A kept picture is small: a larger file is none.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-
-/// Whether kept pictures were looked at.
-pub(super) enum Looked {
-    /// No detector wants any, or none is kept.
-    NotWanted,
-    /// Nobody wants to wait for them, or nothing here can: why.
-    Not(String),
-    /// They were.
-    At,
-}
-
-impl Looked {
-    /// Says why pictures that are there were not looked at.
-    pub(super) fn why_not(&self) -> Option<&str> {
-        match self {
-            Self::Not(why) => Some(why),
-            Self::NotWanted | Self::At => None,
-        }
-    }
-}
 
 /// Which network looks at pictures.
 #[derive(Clone, Copy, Debug)]

@@ -12,8 +12,6 @@ use crate::detect::Fitted;
 use crate::detect::served::Answer;
 use crate::track::predictions::{KeptPicture, Prediction, Predictions, Segment, predicts};
 
-use super::kept::Looked;
-
 /// Distance of the sum of an answer's probabilities from 1 beyond which the line is broken.
 const SUM_MISS_MAX: f64 = 1e-3;
 
@@ -46,6 +44,26 @@ pub(super) struct Logged {
     /// Are there older answers of this time that were not read?
     pub(super) is_cut: bool,
     left_out: LeftOut,
+}
+
+/// Whether kept pictures were looked at.
+pub(super) enum Looked {
+    /// No detector wants any, or none is kept.
+    NotWanted,
+    /// Nobody wants to wait for them, or nothing here can: why.
+    Not(String),
+    /// They were.
+    At,
+}
+
+impl Looked {
+    /// Says why pictures that are there were not looked at.
+    pub(super) fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Not(why) => Some(why),
+            Self::NotWanted | Self::At => None,
+        }
+    }
 }
 
 /// Where a picture is kept.
